@@ -1,0 +1,38 @@
+# The front door. `make demo` and `make test` install what is missing (scripts/bootstrap.sh).
+PYTHON ?= python3
+export PYTHON
+bin = .venv/bin
+
+.PHONY: build demo test bench lint format clean
+
+build: .venv/.built
+
+# The wheel's build: program and package in .venv.
+.venv/.built: $(shell find src include python meson.build meson.options pyproject.toml -type f ! -name '*.pyc' 2>/dev/null)
+	scripts/bootstrap.sh build
+	PATH="$(CURDIR)/$(bin):$$PATH" $(bin)/python -m pip install -q --disable-pip-version-check \
+	    --no-build-isolation --no-deps --force-reinstall .
+	@touch $@
+
+demo: build
+	scripts/bootstrap.sh demo
+	scripts/demo.sh
+
+test: build
+	scripts/bootstrap.sh test
+	scripts/test.sh
+
+bench: build
+	scripts/bootstrap.sh test
+	scripts/bench.sh
+
+lint:
+	scripts/bootstrap.sh test
+	scripts/lint.sh
+
+format:
+	$(bin)/clang-format -i $$(git ls-files '*.c' '*.h')
+	$(bin)/ruff format .
+
+clean:
+	rm -rf build build-* .venv

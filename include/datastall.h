@@ -1,0 +1,339 @@
+/* datastall.h - how long a program waits for its data, recorded in nanoseconds.
+ *
+ * Copyright 2026 the datastall authors. SPDX-License-Identifier: Apache-2.0
+ *
+ * This is the only public header of libdatastall. A minimal native input loop:
+ *
+ *     datastall_monitor *monitor = NULL;
+ *     datastall_loader *loader = NULL;
+ *     datastall_open(NULL, &monitor);
+ *     datastall_loader_options options = DATASTALL_LOADER_OPTIONS_INIT;
+ *     options.name = "train";
+ *     datastall_loader_register(monitor, &options, &loader);
+ *     for (;;) {
+ *         datastall_wait wait = datastall_wait_begin(loader);
+ *         size_t samples = next_batch(...);
+ *         datastall_batch batch = DATASTALL_BATCH_INIT;
+ *         batch.samples = samples;
+ *         datastall_wait_end(&wait, DATASTALL_WAIT_STEADY, &batch);
+ *     }
+ *     datastall_close(monitor);
+ *
+ * Contract, for every function below:
+ *
+ * - Times are CLOCK_MONOTONIC nanoseconds. Counts are plain numbers. A figure that is not known is
+ *   DATASTALL_UNKNOWN (integers) or NaN (doubles); it is never 0.
+ * - Functions that can fail return 0 or a negative `enum datastall_error`;
+ *   datastall_last_error() then holds one sentence for people, for the calling thread.
+ * - A NULL monitor, loader or wait is accepted everywhere and does nothing, so that a program whose
+ *   datastall_open() failed runs on unchanged without checking again.
+ * - Recording never fails, blocks, allocates, locks or logs after a thread's first wait on a
+ *   loader. What could not be recorded is counted by reason (struct datastall_lost).
+ * - Every function may be called from any thread. Several monitors may be open at once.
+ * - After fork() the child's copies of all handles are detached: calls on them do nothing (queries
+ *   return DATASTALL_ERR_FORKED), so a child never writes as its parent. Open a new monitor there.
+ * - Option and result structs start with `struct_size`; the *_INIT macros set it. Newer versions
+ *   append fields, so programs built against an older header keep working.
+ */
+#ifndef DATASTALL_H
+#define DATASTALL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define DATASTALL_VERSION_MAJOR 0
+#define DATASTALL_VERSION_MINOR 1
+#define DATASTALL_VERSION_PATCH 0
+#define DATASTALL_VERSION "0.1.0"
+
+#if defined(DATASTALL_STATIC)
+#define DATASTALL_API
+#else
+#define DATASTALL_API __attribute__((visibility("default")))
+#endif
+
+/** An integer figure that is not known. */
+#define DATASTALL_UNKNOWN UINT64_MAX
+
+/** Waits shorter than this many nanoseconds mean a full queue (exclusive limit). */
+#define DATASTALL_QUEUE_FULL_BELOW_NS UINT64_C(1000000)
+/** Waits longer than this many nanoseconds mean a starved queue (exclusive limit). */
+#define DATASTALL_QUEUE_STARVED_ABOVE_NS UINT64_C(50000000)
+
+/* ---- errors: the one table. X(NAME, value, sentence) ------------------------------------------
+ */
+#define DATASTALL_ERRORS(X)                                        \
+    X(OK, 0, "success")                                            \
+    X(ERR_ARGUMENT, -1, "an argument is not valid")                \
+    X(ERR_MEMORY, -2, "out of memory")                             \
+    X(ERR_IO, -3, "a file operation failed")                       \
+    X(ERR_NO_SPACE, -4, "no space is left for the run file")       \
+    X(ERR_PERMISSION, -5, "permission was denied")                 \
+    X(ERR_NOT_FOUND, -6, "no such run, file or device")            \
+    X(ERR_FOREIGN, -7, "not a datastall run file")                 \
+    X(ERR_NEWER, -8, "written by a newer datastall")               \
+    X(ERR_DAMAGED, -9, "the run file is damaged")                  \
+    X(ERR_FORKED, -10, "the handle belongs to the parent process") \
+    X(ERR_OFF, -11, "recording is switched off")                   \
+    X(ERR_FULL, -12, "a fixed table is full")                      \
+    X(ERR_UNSUPPORTED, -13, "not supported on this machine")       \
+    X(ERR_EXISTS, -14, "it exists already")
+
+enum datastall_error {
+#define DATASTALL_ERROR_ENUM(name, value, text) DATASTALL_##name = (value),
+    DATASTALL_ERRORS(DATASTALL_ERROR_ENUM)
+#undef DATASTALL_ERROR_ENUM
+};
+
+/** The sentence of an error code; never NULL. Thread-safe. */
+DATASTALL_API const char *datastall_strerror(int error);
+
+/** What went wrong last in this thread, with its circumstances ("cannot create /x: Permission
+ * denied"); "" when nothing did. Valid until the thread's next failing call. */
+DATASTALL_API const char *datastall_last_error(void);
+
+/** The version of the library that is linked, as "MAJOR.MINOR.PATCH". */
+DATASTALL_API const char *datastall_version(void);
+
+/* ---- monitor: one per run file ----------------------------------------------------------------
+ */
+typedef struct datastall_monitor datastall_monitor;
+
+/** Keep everything in memory: no run file, statistics only. */
+#define DATASTALL_MEMORY_ONLY 0x1u
+
+typedef struct datastall_options {
+    size_t struct_size;
+    uint32_t flags;     /**< DATASTALL_MEMORY_ONLY */
+    uint32_t max_slots; /**< (thread, loader) pairs with figures of their own; 0: 32, at most 256 */
+    uint32_t recent_waits; /**< waits kept in full per slot; 0: 512, at most 65536 */
+    const char *directory; /**< folder of runs; NULL: $DATASTALL_DIR, else ./datastall-runs. Ignored
+                                under `datastall run`, whose run folder is $DATASTALL_RUN_DIR */
+    const char *run_name;  /**< part of a new run folder's name; NULL: the program's name */
+    const char *command;   /**< the command line to note in the file; NULL: /proc/self/cmdline */
+} datastall_options;
+#define DATASTALL_OPTIONS_INIT {sizeof(datastall_options), 0, 0, 0, NULL, NULL, NULL}
+
+/** Opens a monitor and makes its run file: allocated, mapped and touched before the call returns
+ * (a few milliseconds). options may be NULL. On failure *monitor is NULL and nothing is left
+ * behind. The rank is read from RANK, SLURM_PROCID, OMPI_COMM_WORLD_RANK or PMI_RANK, in that
+ * order. */
+DATASTALL_API int datastall_open(const datastall_options *options, datastall_monitor **monitor);
+
+/** Marks the run file as ended and frees the monitor and its loaders. No other thread may use them
+ * during or after the call. In a forked child it frees the child's copy and leaves the file alone.
+ */
+DATASTALL_API void datastall_close(datastall_monitor *monitor);
+
+/** Path of the monitor's run file, "" for a memory-only monitor. Lives as long as the monitor. */
+DATASTALL_API const char *datastall_run_file(const datastall_monitor *monitor);
+
+/** 0 while the monitor records; DATASTALL_ERR_FORKED in a forked child; DATASTALL_ERR_OFF once it
+ * switched itself off (datastall_last_error() then says why: a run file truncated from outside). */
+DATASTALL_API int datastall_monitor_state(const datastall_monitor *monitor);
+
+/** Names the phase that the program is in ("train", "validate"); NULL or "" for none. Process-wide
+ * for the monitor: every wait that ends from now on belongs to it, whichever thread waits. Names
+ * are cut to 63 bytes. After 64 different names the rest share "other". Takes a lock; not for the
+ * inner loop. *previous, where not NULL, receives the name that was current, for restoring it; it
+ * stays valid as long as the monitor. */
+DATASTALL_API int datastall_stage_set(datastall_monitor *monitor, const char *name,
+                                      const char **previous);
+
+/** Samples the machine's GPUs through NVML every interval_s seconds (0: 1.0, at least 0.05) from
+ * one thread of the monitor, until datastall_gpu_sampling_stop() or datastall_close(). The driver
+ * is opened by that thread: a driver that is absent, fails or hangs costs figures and nothing else.
+ * Under `datastall run` this does nothing and returns 0, since the launcher samples already. A
+ * second start is an error (DATASTALL_ERR_EXISTS). */
+DATASTALL_API int datastall_gpu_sampling_start(datastall_monitor *monitor, double interval_s);
+/** Ends the sampling; waits at most 100 ms for a driver call under way. Nothing if none runs. */
+DATASTALL_API void datastall_gpu_sampling_stop(datastall_monitor *monitor);
+
+/** Waits that were not recorded or not under their own name, by reason. */
+typedef struct datastall_lost {
+    size_t struct_size;
+    uint64_t contention;   /**< dropped: two threads met in the shared overflow slot */
+    uint64_t after_fork;   /**< always 0 in the parent; calls ignored in this forked child */
+    uint64_t merged_other; /**< kept, but under "other": no slot or loader entry was left */
+} datastall_lost;
+DATASTALL_API int datastall_lost_get(const datastall_monitor *monitor, datastall_lost *lost);
+
+/* ---- loaders ----------------------------------------------------------------------------------
+ */
+typedef struct datastall_loader datastall_loader;
+
+enum datastall_source {
+    DATASTALL_SOURCE_MANUAL = 1, /**< waits reported by the program */
+    DATASTALL_SOURCE_WATCH = 2,  /**< datastall.watch() around an iterable */
+    DATASTALL_SOURCE_TORCH = 3   /**< hooks in torch.utils.data */
+};
+
+typedef struct datastall_loader_options {
+    size_t struct_size;
+    const char *name; /**< what people call it; NULL: the stage, else the site, else "loader" */
+    const char *site; /**< where it was made, "train.py:42"; NULL: unknown */
+    const char *dataset_type; /**< NULL: unknown */
+    const char *identity;     /**< equal strings are one loader; NULL: name + site + dataset_type */
+    uint64_t num_workers;     /**< DATASTALL_UNKNOWN: unknown; likewise below */
+    uint64_t prefetch_factor;
+    uint64_t batch_size;
+    uint32_t source; /**< enum datastall_source; 0: manual */
+    uint32_t flags;  /**< DATASTALL_LOADER_* */
+} datastall_loader_options;
+#define DATASTALL_LOADER_PIN_MEMORY 0x1u
+#define DATASTALL_LOADER_PERSISTENT_WORKERS 0x2u
+#define DATASTALL_LOADER_OPTIONS_INIT  \
+    {sizeof(datastall_loader_options), \
+     NULL,                             \
+     NULL,                             \
+     NULL,                             \
+     NULL,                             \
+     DATASTALL_UNKNOWN,                \
+     DATASTALL_UNKNOWN,                \
+     DATASTALL_UNKNOWN,                \
+     0,                                \
+     0}
+
+/** Finds or makes the loader with this identity. The handle belongs to the monitor and lives as
+ * long as it. After 32 loaders the rest share one called "other" (and the call still succeeds). */
+DATASTALL_API int datastall_loader_register(datastall_monitor *monitor,
+                                            const datastall_loader_options *options,
+                                            datastall_loader **loader);
+
+/* ---- recording --------------------------------------------------------------------------------
+ */
+enum datastall_wait_kind {
+    DATASTALL_WAIT_STEADY = 0, /**< a batch that is not the first of its epoch */
+    DATASTALL_WAIT_FIRST = 1,  /**< start-up: the first batch of an epoch */
+    DATASTALL_WAIT_ITER = 2,   /**< start-up: making the iterator (no batch) */
+    DATASTALL_WAIT_END = 3,    /**< start-up: the call that said "no more" (no batch) */
+    DATASTALL_WAIT_FAILED = 4  /**< the call raised an error (no batch) */
+};
+
+/** What one batch was made of. Start from DATASTALL_BATCH_INIT: everything unknown. */
+typedef struct datastall_batch {
+    size_t struct_size;
+    uint64_t batch_index; /**< unknown: the number of batches this thread had from the loader */
+    uint64_t samples;     /**< sequences, images, rows */
+    uint64_t tokens;      /**< without padding */
+    uint64_t longest_sequence;   /**< tokens */
+    uint64_t padded_tokens;      /**< positions computed; unknown: samples * longest_sequence */
+    double mean_sequence_length; /**< tokens; NaN: unknown */
+    double packing_efficiency;   /**< as the caller states it, 0..1; NaN: not stated */
+    uint32_t flags;              /**< DATASTALL_BATCH_* */
+} datastall_batch;
+/** `tokens` was estimated from earlier batches, not counted. */
+#define DATASTALL_BATCH_TOKENS_SAMPLED 0x1u
+#define DATASTALL_BATCH_INIT                                        \
+    {sizeof(datastall_batch), DATASTALL_UNKNOWN, DATASTALL_UNKNOWN, \
+     DATASTALL_UNKNOWN,       DATASTALL_UNKNOWN, DATASTALL_UNKNOWN, \
+     __builtin_nan(""),       __builtin_nan(""), 0}
+
+/** A wait under way. Lives on the stack of the thread that waits; hand it to datastall_wait_end()
+ * in the same thread, or forget it (a wait that never ends is not counted). */
+typedef struct datastall_wait {
+    datastall_loader *loader;
+    uint64_t begin_ns;
+    void *slot;
+} datastall_wait;
+
+/** The waiting begins. One clock read. */
+DATASTALL_API datastall_wait datastall_wait_begin(datastall_loader *loader);
+
+/** Stops the clock of a wait now, for callers that look into the batch before they report it.
+ * Returns the end in nanoseconds for datastall_wait_end_at(). */
+DATASTALL_API uint64_t datastall_clock_ns(void);
+
+/** The waiting ended now; batch may be NULL (nothing known, or no batch). One clock read. */
+DATASTALL_API void datastall_wait_end(datastall_wait *wait, enum datastall_wait_kind kind,
+                                      const datastall_batch *batch);
+
+/** The same with the end read earlier by datastall_clock_ns(). */
+DATASTALL_API void datastall_wait_end_at(datastall_wait *wait, uint64_t end_ns,
+                                         enum datastall_wait_kind kind,
+                                         const datastall_batch *batch);
+
+/** Records a wait that was measured elsewhere and ended at about end_ns. wait_ns may be
+ * DATASTALL_UNKNOWN: the batch is counted, its queue state is unknown and it is in no mean and no
+ * quantile. */
+DATASTALL_API void datastall_wait_record(datastall_loader *loader, uint64_t end_ns,
+                                         uint64_t wait_ns, enum datastall_wait_kind kind,
+                                         const datastall_batch *batch);
+
+/* ---- statistics -------------------------------------------------------------------------------
+ */
+enum datastall_queue_state {
+    DATASTALL_QUEUE_UNKNOWN = 0,
+    DATASTALL_QUEUE_FULL = 1,   /**< wait < 1 ms */
+    DATASTALL_QUEUE_NORMAL = 2, /**< 1 ms <= wait <= 50 ms */
+    DATASTALL_QUEUE_STARVED = 3 /**< wait > 50 ms */
+};
+/** The queue state inferred from a wait (PyTorch's DataLoader publishes no depth). Pure. */
+DATASTALL_API enum datastall_queue_state datastall_infer_queue_state(uint64_t wait_ns);
+
+/** A set of waits. Minimum, maximum, count and sum are exact; a quantile p is the value of rank
+ * min(n - 1, (uint64_t)(n * p)) of the sorted waits, to within 1 % (log-linear histogram).
+ * With count 0 everything but count and sum is DATASTALL_UNKNOWN or NaN. */
+typedef struct datastall_distribution {
+    uint64_t count;
+    uint64_t sum_ns;
+    uint64_t min_ns;
+    uint64_t max_ns;
+    uint64_t p50_ns;
+    uint64_t p95_ns;
+    uint64_t p99_ns;
+    double mean_ns;
+} datastall_distribution;
+
+typedef struct datastall_statistics {
+    size_t struct_size;
+    uint64_t batches;               /**< every batch: steady and first */
+    uint64_t iterators;             /**< iterators made (epochs) */
+    uint64_t failed;                /**< calls that raised */
+    uint64_t failed_ns;             /**< time in them */
+    datastall_distribution steady;  /**< waits for all but the first batch of each epoch */
+    datastall_distribution startup; /**< iter(), first batches, final StopIteration */
+    uint64_t queue_full;            /**< of the steady waits, as are the next three */
+    uint64_t queue_normal;
+    uint64_t queue_starved;
+    uint64_t queue_unknown;
+    uint64_t samples;          /**< over samples_batches batches; unknown when that is 0 */
+    uint64_t samples_batches;  /**< batches that stated samples */
+    uint64_t tokens;           /**< over tokens_batches batches; unknown when that is 0 */
+    uint64_t tokens_batches;   /**< batches that stated tokens */
+    uint64_t tokens_sampled;   /**< of these, batches whose tokens were estimated */
+    double packing_efficiency; /**< sum of tokens / sum of padded tokens over the batches that state
+                                    both; NaN: none did */
+    uint64_t longest_sequence; /**< of all batches that stated one */
+    double mean_longest;       /**< mean of the batches' longest sequences; NaN: none stated */
+    double mean_sequence_length;   /**< mean of the batches' stated means; NaN: none stated */
+    double stated_efficiency_mean; /**< of packing_efficiency as stated by callers; NaN: none */
+    double stated_efficiency_min;
+    uint64_t stated_efficiency_batches;
+    uint64_t stated_efficiency_low; /**< of these, below 0.80 */
+    uint64_t window_begin_ns;       /**< begin of the first wait; unknown before it ended */
+    uint64_t window_end_ns;         /**< end of the last wait */
+    double samples_per_s;           /**< over the window; NaN: unknown */
+    double tokens_per_s;
+    double recent_samples_per_s; /**< over the window's last 10 s (whole seconds) */
+    double recent_tokens_per_s;
+} datastall_statistics;
+#define DATASTALL_STATISTICS_INIT {.struct_size = sizeof(datastall_statistics)}
+
+/** Statistics of one loader, over all its threads. At most 20 us, whatever the length of the run;
+ * safe while other threads record. Fields beyond statistics->struct_size are left alone. */
+DATASTALL_API int datastall_loader_statistics(const datastall_loader *loader,
+                                              datastall_statistics *statistics);
+
+/** The same over all loaders of a monitor. */
+DATASTALL_API int datastall_monitor_statistics(const datastall_monitor *monitor,
+                                               datastall_statistics *statistics);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,718 @@
+/* datastall._core: the recorder for Python, limited API of 3.10.
+ *
+ * What runs between a program's call of next() and its return is here, in C: it adds no frame to a
+ * traceback and costs some hundred nanoseconds. Nothing here may change what the program sees:
+ * every error of our own is swallowed (Consumer.problem keeps the first), every error of the
+ * program's passes through untouched.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "composition.h"
+#include "datastall.h"
+#include "document.h"
+#include "record/monitor.h"
+
+/* Only the outermost timed call of a thread counts: a loader inside a loader is part of its wait.
+ */
+static _Thread_local int timed_depth;
+
+static PyTypeObject *monitor_type, *loader_type, *consumer_type, *watch_type, *next_type,
+    *around_type;
+static PyObject *method_type;    /* types.MethodType */
+static PyObject *attribute_name; /* "_datastall" */
+
+static PyObject *raise_datastall(int error)
+{
+    PyObject *type = error == DATASTALL_ERR_ARGUMENT ? PyExc_ValueError
+                     : error == DATASTALL_ERR_MEMORY ? PyExc_MemoryError
+                                                     : PyExc_OSError;
+    PyErr_SetString(type, datastall_last_error());
+    return NULL;
+}
+
+/* ---- Monitor ---- */
+
+typedef struct {
+    PyObject_HEAD datastall_monitor *monitor; /* NULL once closed */
+    PyObject *probe;                          /* called now and then: is a GPU in use? */
+} Monitor;
+
+static PyObject *monitor_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"directory", "run_name", "memory_only", "probe", NULL};
+    const char *directory = NULL, *run_name = NULL;
+    int memory_only = 0;
+    PyObject *probe = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|zzpO:Monitor", names, &directory, &run_name,
+                                     &memory_only, &probe))
+        return NULL;
+    datastall_options options = DATASTALL_OPTIONS_INIT;
+    options.directory = directory;
+    options.run_name = run_name;
+    options.flags = memory_only ? DATASTALL_MEMORY_ONLY : 0;
+    datastall_monitor *monitor;
+    int error;
+    Py_BEGIN_ALLOW_THREADS error = datastall_open(&options, &monitor);
+    Py_END_ALLOW_THREADS if (error != DATASTALL_OK) return raise_datastall(error);
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    Monitor *self = (Monitor *)allocate(type, 0);
+    if (self == NULL) {
+        datastall_close(monitor);
+        return NULL;
+    }
+    self->monitor = monitor;
+    if (probe != NULL && probe != Py_None) {
+        Py_INCREF(probe);
+        self->probe = probe;
+    }
+    return (PyObject *)self;
+}
+
+static void free_object(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    release(self);
+    Py_DECREF(type);
+}
+
+static void monitor_dealloc(Monitor *self)
+{
+    datastall_close(self->monitor);
+    Py_CLEAR(self->probe);
+    free_object((PyObject *)self);
+}
+
+/* The C monitor stays until the object goes: consumers in other threads may still hold loaders. */
+static PyObject *monitor_finish(Monitor *self, PyObject *unused)
+{
+    (void)unused;
+    Py_BEGIN_ALLOW_THREADS monitor_end(self->monitor);
+    Py_END_ALLOW_THREADS Py_RETURN_NONE;
+}
+
+static PyObject *monitor_loader(Monitor *self, PyObject *args, PyObject *kwargs);
+
+static PyObject *monitor_stage(Monitor *self, PyObject *arg)
+{
+    const char *name = NULL, *previous = "";
+    if (arg != Py_None) {
+        name = PyUnicode_AsUTF8AndSize(arg, NULL);
+        if (name == NULL)
+            return NULL;
+    }
+    int error = datastall_stage_set(self->monitor, name, &previous);
+    if (error != DATASTALL_OK)
+        previous = "";
+    return PyUnicode_DecodeUTF8(previous, (Py_ssize_t)strlen(previous), "replace");
+}
+
+static PyObject *monitor_state(Monitor *self, PyObject *unused)
+{
+    (void)unused;
+    int state = datastall_monitor_state(self->monitor);
+    return PyUnicode_FromString(state == DATASTALL_OK           ? "recording"
+                                : state == DATASTALL_ERR_FORKED ? "forked"
+                                                                : "off");
+}
+
+static PyObject *monitor_path(Monitor *self, PyObject *unused)
+{
+    (void)unused;
+    return PyUnicode_DecodeFSDefault(datastall_run_file(self->monitor));
+}
+
+static PyObject *monitor_accelerator(Monitor *self, PyObject *arg)
+{
+    int used = PyObject_IsTrue(arg);
+    if (used < 0)
+        return NULL;
+    monitor_note_accelerator(self->monitor, used ? RF_ACCELERATOR_USED : RF_ACCELERATOR_NONE);
+    Py_RETURN_NONE;
+}
+
+static PyObject *monitor_sample_gpus(Monitor *self, PyObject *arg)
+{
+    double interval_s = PyFloat_AsDouble(arg);
+    if (interval_s == -1.0 && PyErr_Occurred())
+        return NULL;
+    int error = datastall_gpu_sampling_start(self->monitor, interval_s);
+    if (error != DATASTALL_OK)
+        return raise_datastall(error);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef monitor_methods[] = {
+    {"loader", (PyCFunction)(void (*)(void))monitor_loader, METH_VARARGS | METH_KEYWORDS,
+     "The Loader with this identity, made on the first call."},
+    {"stage", (PyCFunction)monitor_stage, METH_O,
+     "Set the stage (None: none); returns the one before."},
+    {"state", (PyCFunction)monitor_state, METH_NOARGS, "'recording', 'forked' or 'off'."},
+    {"path", (PyCFunction)monitor_path, METH_NOARGS, "Path of the run file, '' in memory."},
+    {"note_accelerator", (PyCFunction)monitor_accelerator, METH_O,
+     "Say whether this process uses a GPU."},
+    {"sample_gpus", (PyCFunction)monitor_sample_gpus, METH_O,
+     "Sample the GPUs every given number of seconds."},
+    {"finish", (PyCFunction)monitor_finish, METH_NOARGS,
+     "Complete the run file; what is recorded later is ignored."},
+    {NULL, NULL, 0, NULL}};
+static PyType_Slot monitor_slots[] = {
+    {Py_tp_new, monitor_new},
+    {Py_tp_dealloc, monitor_dealloc},
+    {Py_tp_methods, monitor_methods},
+    {Py_tp_doc, "A recording: one run file, or memory only. Raises OSError if it cannot be made."},
+    {0, NULL}};
+static PyType_Spec monitor_spec = {"datastall._core.Monitor", sizeof(Monitor), 0,
+                                   Py_TPFLAGS_DEFAULT, monitor_slots};
+
+/* ---- Loader ---- */
+
+typedef struct {
+    PyObject_HEAD Monitor *owner;
+    datastall_loader *loader;
+} Loader;
+
+static PyObject *monitor_loader(Monitor *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {
+        "name",       "site",   "dataset_type", "identity", "num_workers", "prefetch_factor",
+        "batch_size", "source", "flags",        NULL};
+    datastall_loader_options options = DATASTALL_LOADER_OPTIONS_INIT;
+    long long numbers[3] = {-1, -1, -1}; /* negative: unknown */
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|zzzzLLLII:loader", names, &options.name,
+                                     &options.site, &options.dataset_type, &options.identity,
+                                     &numbers[0], &numbers[1], &numbers[2], &options.source,
+                                     &options.flags))
+        return NULL;
+    uint64_t *const fields[3] = {&options.num_workers, &options.prefetch_factor,
+                                 &options.batch_size};
+    for (int i = 0; i < 3; i++)
+        *fields[i] = numbers[i] < 0 ? DATASTALL_UNKNOWN : (uint64_t)numbers[i];
+    datastall_loader *loader;
+    int error = datastall_loader_register(self->monitor, &options, &loader);
+    if (error != DATASTALL_OK)
+        return raise_datastall(error);
+    allocfunc allocate = (allocfunc)PyType_GetSlot(loader_type, Py_tp_alloc);
+    Loader *result = (Loader *)allocate(loader_type, 0);
+    if (result == NULL)
+        return NULL;
+    Py_INCREF(self);
+    result->owner = self;
+    result->loader = loader;
+    return (PyObject *)result;
+}
+
+static void loader_dealloc(Loader *self)
+{
+    Py_CLEAR(self->owner);
+    free_object((PyObject *)self);
+}
+
+static PyObject *loader_record(Loader *self, PyObject *args)
+{
+    unsigned long long begin_ns, end_ns;
+    int kind;
+    if (!PyArg_ParseTuple(args, "KKi:record", &begin_ns, &end_ns, &kind))
+        return NULL;
+    datastall_wait_record(self->loader, end_ns, end_ns > begin_ns ? end_ns - begin_ns : 0,
+                          (enum datastall_wait_kind)kind, NULL);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef loader_methods[] = {{"record", (PyCFunction)loader_record, METH_VARARGS,
+                                        "record(begin_ns, end_ns, kind): a wait without a batch."},
+                                       {NULL, NULL, 0, NULL}};
+static PyType_Slot loader_slots[] = {
+    {Py_tp_dealloc, loader_dealloc},
+    {Py_tp_methods, loader_methods},
+    {Py_tp_doc, "A loader of a Monitor; made by Monitor.loader()."},
+    {0, NULL}};
+static PyType_Spec loader_spec = {"datastall._core.Loader", sizeof(Loader), 0, Py_TPFLAGS_DEFAULT,
+                                  loader_slots};
+
+/* ---- Consumer: one iterator's recording ---- */
+
+typedef struct {
+    PyObject_HEAD Loader *loader;
+    PyObject *measure; /* callable(batch), or NULL: look at the shapes */
+    PyObject *problem; /* the first error of measure(), for people */
+    struct composition composition;
+    bool first;
+    uint64_t batches;
+} Consumer;
+
+static PyObject *consumer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"loader", "measure", NULL};
+    PyObject *loader, *measure = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!|O:Consumer", names, loader_type, &loader,
+                                     &measure))
+        return NULL;
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    Consumer *self = (Consumer *)allocate(type, 0);
+    if (self == NULL)
+        return NULL;
+    Py_INCREF(loader);
+    self->loader = (Loader *)loader;
+    if (measure != Py_None) {
+        Py_INCREF(measure);
+        self->measure = measure;
+    }
+    self->first = true;
+    return (PyObject *)self;
+}
+
+static int consumer_traverse(Consumer *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->measure);
+    Py_VISIT(self->problem);
+    return 0;
+}
+
+static int consumer_clear(Consumer *self)
+{
+    Py_CLEAR(self->loader);
+    Py_CLEAR(self->measure);
+    Py_CLEAR(self->problem);
+    return 0;
+}
+
+static void consumer_dealloc(Consumer *self)
+{
+    PyObject_GC_UnTrack(self);
+    consumer_clear(self);
+    free_object((PyObject *)self);
+}
+
+static PyObject *consumer_restart(Consumer *self, PyObject *unused)
+{
+    (void)unused;
+    self->first = true;
+    Py_RETURN_NONE;
+}
+
+static PyObject *consumer_problem(Consumer *self, PyObject *unused)
+{
+    (void)unused;
+    PyObject *problem = self->problem != NULL ? self->problem : Py_None;
+    Py_INCREF(problem);
+    return problem;
+}
+
+static PyMethodDef consumer_methods[] = {
+    {"restart", (PyCFunction)consumer_restart, METH_NOARGS, "The next batch is an epoch's first."},
+    {"problem", (PyCFunction)consumer_problem, METH_NOARGS,
+     "The first error of measure(), or None."},
+    {NULL, NULL, 0, NULL}};
+static PyType_Slot consumer_slots[] = {{Py_tp_new, consumer_new},
+                                       {Py_tp_dealloc, consumer_dealloc},
+                                       {Py_tp_traverse, consumer_traverse},
+                                       {Py_tp_clear, consumer_clear},
+                                       {Py_tp_methods, consumer_methods},
+                                       {Py_tp_doc, "Records what one iterator hands out."},
+                                       {0, NULL}};
+static PyType_Spec consumer_spec = {"datastall._core.Consumer", sizeof(Consumer), 0,
+                                    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, consumer_slots};
+
+static void measure_by_callable(Consumer *self, PyObject *batch, datastall_batch *out)
+{
+    PyObject *answer = PyObject_CallFunctionObjArgs(self->measure, batch, NULL);
+    if (answer == NULL || !composition_from_answer(answer, out)) {
+        PyObject *type, *value, *traceback;
+        PyErr_Fetch(&type, &value, &traceback);
+        PyErr_NormalizeException(&type, &value, &traceback);
+        if (self->problem == NULL && value != NULL) {
+            Py_INCREF(value);
+            self->problem = value;
+        }
+        Py_XDECREF(type);
+        Py_XDECREF(value);
+        Py_XDECREF(traceback);
+    }
+    Py_XDECREF(answer);
+}
+
+static void ask_probe(Monitor *monitor)
+{
+    PyObject *used = PyObject_CallFunctionObjArgs(monitor->probe, NULL);
+    if (used != NULL)
+        monitor_note_accelerator(monitor->monitor, PyObject_IsTrue(used) == 1
+                                                       ? RF_ACCELERATOR_USED
+                                                       : RF_ACCELERATOR_NONE);
+    Py_XDECREF(used);
+    PyErr_Clear();
+}
+
+/* A batch came: looks at it and records. No error is set before or after. */
+static void end_with_batch(Consumer *self, datastall_wait *wait, uint64_t end_ns, PyObject *batch)
+{
+    datastall_batch out = DATASTALL_BATCH_INIT;
+    timed_depth++; /* whatever measure() iterates is not the program's waiting */
+    if (self->measure != NULL)
+        measure_by_callable(self, batch, &out);
+    else
+        composition_measure(&self->composition, batch, &out);
+    enum datastall_wait_kind kind = self->first ? DATASTALL_WAIT_FIRST : DATASTALL_WAIT_STEADY;
+    self->first = false;
+    datastall_wait_end_at(wait, end_ns, kind, &out);
+    /* At batches 1, 2, 4, 8 ...: a program may start to use the GPU after its first batch. */
+    self->batches++;
+    Monitor *monitor = self->loader->owner;
+    if ((self->batches & (self->batches - 1)) == 0 && monitor->probe != NULL)
+        ask_probe(monitor);
+    timed_depth--;
+}
+
+/* next() of an iterator, timed. call(context) returns a new reference, or NULL with or without an
+ * error (tp_iternext may say "no more" with neither). */
+static PyObject *timed_next(Consumer *self, PyObject *(*call)(void *context), void *context)
+{
+    if (timed_depth > 0)
+        return call(context);
+    Py_INCREF(self); /* the program may drop the iterator while it waits */
+    datastall_wait wait = datastall_wait_begin(self->loader->loader);
+    timed_depth++;
+    PyObject *batch = call(context);
+    timed_depth--;
+    uint64_t end_ns = ds_now_ns();
+    if (batch != NULL) {
+        end_with_batch(self, &wait, end_ns, batch);
+    } else {
+        PyObject *type, *value, *traceback;
+        PyErr_Fetch(&type, &value, &traceback);
+        bool no_more = type == NULL || PyErr_GivenExceptionMatches(type, PyExc_StopIteration);
+        datastall_wait_end_at(&wait, end_ns, no_more ? DATASTALL_WAIT_END : DATASTALL_WAIT_FAILED,
+                              NULL);
+        PyErr_Restore(type, value, traceback);
+    }
+    Py_DECREF(self);
+    return batch;
+}
+
+/* ---- Watch: an iterator around any iterator ---- */
+
+typedef struct {
+    PyObject_HEAD PyObject *iterator;
+    Consumer *consumer;
+} Watch;
+
+static PyObject *watch_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"iterator", "consumer", NULL};
+    PyObject *iterator, *consumer;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO!:Watch", names, &iterator, consumer_type,
+                                     &consumer))
+        return NULL;
+    if (!PyIter_Check(iterator)) {
+        PyErr_SetString(PyExc_TypeError, "Watch needs an iterator");
+        return NULL;
+    }
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    Watch *self = (Watch *)allocate(type, 0);
+    if (self == NULL)
+        return NULL;
+    Py_INCREF(iterator);
+    Py_INCREF(consumer);
+    self->iterator = iterator;
+    self->consumer = (Consumer *)consumer;
+    return (PyObject *)self;
+}
+
+static int watch_traverse(Watch *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->iterator);
+    Py_VISIT(self->consumer);
+    return 0;
+}
+
+static int watch_clear(Watch *self)
+{
+    Py_CLEAR(self->iterator);
+    Py_CLEAR(self->consumer);
+    return 0;
+}
+
+static void watch_dealloc(Watch *self)
+{
+    PyObject_GC_UnTrack(self);
+    watch_clear(self);
+    free_object((PyObject *)self);
+}
+
+static PyObject *call_iterator(void *context)
+{
+    return PyIter_Next(((Watch *)context)->iterator);
+}
+
+static PyObject *watch_next(Watch *self)
+{
+    return timed_next(self->consumer, call_iterator, self);
+}
+
+static PyObject *watch_iter(PyObject *self)
+{
+    Py_INCREF(self);
+    return self;
+}
+
+static PyObject *watch_getattr(Watch *self, PyObject *name)
+{
+    PyObject *value = PyObject_GenericGetAttr((PyObject *)self, name);
+    if (value == NULL && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        PyErr_Clear();
+        value = PyObject_GetAttr(self->iterator, name); /* close(), send() and the like */
+    }
+    return value;
+}
+
+static PyType_Slot watch_slots[] = {{Py_tp_new, watch_new},
+                                    {Py_tp_dealloc, watch_dealloc},
+                                    {Py_tp_traverse, watch_traverse},
+                                    {Py_tp_clear, watch_clear},
+                                    {Py_tp_iter, watch_iter},
+                                    {Py_tp_iternext, watch_next},
+                                    {Py_tp_getattro, watch_getattr},
+                                    {Py_tp_doc, "An iterator whose next() is timed."},
+                                    {0, NULL}};
+static PyType_Spec watch_spec = {"datastall._core.Watch", sizeof(Watch), 0,
+                                 Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, watch_slots};
+
+/* ---- stand-ins for methods of torch's classes ---- */
+
+/* Both stand in for a Python function in a class: they bind like one, show its attributes
+ * (__name__, __doc__, __code__ ...), and inspect.signature() finds it as __wrapped__. */
+typedef struct {
+    PyObject_HEAD PyObject *original;
+    PyObject *helper; /* TimedNext: adopt(iterator) -> Consumer or None; Around: after(...) */
+} Standin;
+
+static PyObject *standin_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"original", "helper", NULL};
+    PyObject *original, *helper;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO", names, &original, &helper))
+        return NULL;
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    Standin *self = (Standin *)allocate(type, 0);
+    if (self == NULL)
+        return NULL;
+    Py_INCREF(original);
+    Py_INCREF(helper);
+    self->original = original;
+    self->helper = helper;
+    return (PyObject *)self;
+}
+
+static int standin_traverse(Standin *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->original);
+    Py_VISIT(self->helper);
+    return 0;
+}
+
+static int standin_clear(Standin *self)
+{
+    Py_CLEAR(self->original);
+    Py_CLEAR(self->helper);
+    return 0;
+}
+
+static void standin_dealloc(Standin *self)
+{
+    PyObject_GC_UnTrack(self);
+    standin_clear(self);
+    free_object((PyObject *)self);
+}
+
+static PyObject *standin_bind(PyObject *self, PyObject *instance, PyObject *type)
+{
+    (void)type;
+    if (instance == NULL || instance == Py_None) {
+        Py_INCREF(self);
+        return self;
+    }
+    return PyObject_CallFunctionObjArgs(method_type, self, instance, NULL);
+}
+
+static PyObject *standin_getattr(Standin *self, PyObject *name)
+{
+    const char *text = PyUnicode_AsUTF8AndSize(name, NULL);
+    if (text == NULL)
+        return NULL;
+    if (strcmp(text, "__wrapped__") == 0) {
+        Py_INCREF(self->original);
+        return self->original;
+    }
+    if (strcmp(text, "__class__") == 0 || strcmp(text, "__call__") == 0 ||
+        strcmp(text, "__get__") == 0)
+        return PyObject_GenericGetAttr((PyObject *)self, name);
+    return PyObject_GetAttr(self->original, name);
+}
+
+struct next_call {
+    PyObject *original, *args;
+};
+
+static PyObject *call_original(void *context)
+{
+    struct next_call *call = context;
+    return PyObject_Call(call->original, call->args, NULL);
+}
+
+static PyObject *next_call(Standin *self, PyObject *args, PyObject *kwargs)
+{
+    if (timed_depth > 0 || kwargs != NULL || PyTuple_Size(args) != 1)
+        return PyObject_Call(self->original, args, kwargs);
+    PyObject *iterator = PyTuple_GetItem(args, 0);
+    PyObject *consumer = PyObject_GetAttr(iterator, attribute_name);
+    if (consumer == NULL) { /* made before the hooks were installed */
+        PyErr_Clear();
+        consumer = PyObject_CallFunctionObjArgs(self->helper, iterator, NULL);
+        if (consumer == NULL)
+            PyErr_Clear();
+    }
+    if (consumer == NULL || Py_TYPE(consumer) != consumer_type) {
+        Py_XDECREF(consumer);
+        return PyObject_Call(self->original, args, NULL);
+    }
+    struct next_call call = {self->original, args};
+    PyObject *batch = timed_next((Consumer *)consumer, call_original, &call);
+    Py_DECREF(consumer);
+    return batch;
+}
+
+/* after(args, kwargs, result, begin_ns, end_ns), once the original returned. */
+static PyObject *around_call(Standin *self, PyObject *args, PyObject *kwargs)
+{
+    if (timed_depth > 0)
+        return PyObject_Call(self->original, args, kwargs);
+    unsigned long long begin_ns = ds_now_ns();
+    timed_depth++;
+    PyObject *result = PyObject_Call(self->original, args, kwargs);
+    timed_depth--;
+    unsigned long long end_ns = ds_now_ns();
+    if (result == NULL)
+        return NULL;
+    timed_depth++;
+    PyObject *answer = PyObject_CallFunction(
+        self->helper, "OOOKK", args, kwargs != NULL ? kwargs : Py_None, result, begin_ns, end_ns);
+    timed_depth--;
+    if (answer == NULL)
+        PyErr_Clear();
+    Py_XDECREF(answer);
+    return result;
+}
+
+#define STANDIN_SLOTS(call, doc)                                                                  \
+    {                                                                                             \
+        {Py_tp_new, standin_new}, {Py_tp_dealloc, standin_dealloc},                               \
+            {Py_tp_traverse, standin_traverse}, {Py_tp_clear, standin_clear}, {Py_tp_call, call}, \
+            {Py_tp_descr_get, standin_bind}, {Py_tp_getattro, standin_getattr}, {Py_tp_doc, doc}, \
+        {                                                                                         \
+            0, NULL                                                                               \
+        }                                                                                         \
+    }
+static PyType_Slot next_slots[] = STANDIN_SLOTS(next_call, "Stands in for an iterator's __next__.");
+static PyType_Slot around_slots[] =
+    STANDIN_SLOTS(around_call, "Stands in for a method; calls helper after it.");
+/* With METHOD_DESCRIPTOR the interpreter calls it with the instance first and makes no bound
+ * method. */
+static PyType_Spec next_spec = {
+    "datastall._core.TimedNext", sizeof(Standin), 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_METHOD_DESCRIPTOR, next_slots};
+static PyType_Spec around_spec = {
+    "datastall._core.Around", sizeof(Standin), 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_METHOD_DESCRIPTOR, around_slots};
+
+/* ---- module ---- */
+
+static PyObject *core_summary(PyObject *module, PyObject *arg)
+{
+    (void)module;
+    PyObject *bytes;
+    if (!PyUnicode_FSConverter(arg, &bytes))
+        return NULL;
+    PyObject *document = document_of_run(PyBytes_AsString(bytes));
+    Py_DECREF(bytes);
+    return document;
+}
+
+/* iter(), timed: (iterator, begin_ns, end_ns); begin_ns is None inside another timed call. */
+static PyObject *core_timed_iter(PyObject *module, PyObject *iterable)
+{
+    (void)module;
+    if (timed_depth > 0) {
+        PyObject *iterator = PyObject_GetIter(iterable);
+        return iterator == NULL ? NULL : Py_BuildValue("(NOO)", iterator, Py_None, Py_None);
+    }
+    unsigned long long begin_ns = ds_now_ns();
+    timed_depth++;
+    PyObject *iterator = PyObject_GetIter(iterable);
+    timed_depth--;
+    unsigned long long end_ns = ds_now_ns();
+    return iterator == NULL ? NULL : Py_BuildValue("(NKK)", iterator, begin_ns, end_ns);
+}
+
+static PyObject *core_set_tensor_type(PyObject *module, PyObject *arg)
+{
+    (void)module;
+    composition_set_tensor_type(arg);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef core_functions[] = {
+    {"summary", core_summary, METH_O, "The document of a run folder (docs/json.md) as a dict."},
+    {"timed_iter", core_timed_iter, METH_O, "iter(), timed: (iterator, begin_ns, end_ns)."},
+    {"set_tensor_type", core_set_tensor_type, METH_O,
+     "Tell torch.Tensor, whose memory may be read."},
+    {NULL, NULL, 0, NULL}};
+static struct PyModuleDef core_module = {PyModuleDef_HEAD_INIT,
+                                         "datastall._core",
+                                         "The recorder of datastall.",
+                                         -1,
+                                         core_functions,
+                                         NULL,
+                                         NULL,
+                                         NULL,
+                                         NULL};
+
+static int add_type(PyObject *module, PyTypeObject **type, PyType_Spec *spec, const char *name)
+{
+    *type = (PyTypeObject *)PyType_FromSpec(spec);
+    if (*type == NULL)
+        return -1;
+    Py_INCREF(*type);
+    return PyModule_AddObject(module, name, (PyObject *)*type);
+}
+
+PyMODINIT_FUNC PyInit__core(void); /* no header declares it */
+
+PyMODINIT_FUNC PyInit__core(void)
+{
+    PyObject *module = PyModule_Create(&core_module);
+    PyObject *types = PyImport_ImportModule("types");
+    if (module == NULL || types == NULL)
+        return NULL;
+    method_type = PyObject_GetAttrString(types, "MethodType");
+    Py_DECREF(types);
+    attribute_name = PyUnicode_InternFromString("_datastall");
+    if (method_type == NULL || attribute_name == NULL || !composition_prepare() ||
+        add_type(module, &monitor_type, &monitor_spec, "Monitor") < 0 ||
+        add_type(module, &loader_type, &loader_spec, "Loader") < 0 ||
+        add_type(module, &consumer_type, &consumer_spec, "Consumer") < 0 ||
+        add_type(module, &watch_type, &watch_spec, "Watch") < 0 ||
+        add_type(module, &next_type, &next_spec, "TimedNext") < 0 ||
+        add_type(module, &around_type, &around_spec, "Around") < 0 ||
+        PyModule_AddStringConstant(module, "__version__", datastall_version()) < 0) {
+        Py_DECREF(module);
+        return NULL;
+    }
+    return module;
+}

@@ -1,0 +1,147 @@
+"""How long a program waits for its data.
+
+Zero code: ``datastall run python train.py``. From Python::
+
+    import datastall
+
+    datastall.install()                      # every torch DataLoader from now on
+    with datastall.stage("train"):
+        for batch in datastall.watch(loader, name="train"):   # any iterable
+            ...
+    print(datastall.summary()["verdict"]["text"])
+
+Recording never raises into the program, never blocks it and never changes what it sees. What the
+figures mean is written in docs/measuring.md, the dictionary of :func:`summary` in docs/json.md.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Generic, TypeVar
+
+from . import _core, _hooks
+
+__all__ = ["Watch", "__version__", "install", "stage", "summary", "watch"]
+__version__: str = _core.__version__
+
+T = TypeVar("T")
+
+#: What ``measure`` may return: a number of samples; a mapping with any of ``samples``, ``tokens``,
+#: ``longest_sequence``, ``padded_tokens`` and ``batch_index`` (whole numbers, not negative); None.
+Measured = int | Mapping[str, int] | None
+
+
+def install(directory: str | os.PathLike[str] | None = None, name: str | None = None) -> None:
+    """Hooks every ``torch.utils.data.DataLoader`` of this process, now or when torch is imported.
+
+    For notebooks and programs that are not started by ``datastall run``; under it this does nothing
+    more. The run folder is made at the first wait.
+
+    Args:
+        directory: the folder of runs; default ``$DATASTALL_DIR``, else ``./datastall-runs``.
+        name: part of the run's id; default the program's name.
+    """
+    _hooks.install(None if directory is None else os.fspath(directory), name)
+
+
+class Watch(Generic[T]):
+    """An iterable whose iterators are timed; made by :func:`watch`.
+
+    Has the length and the attributes of what it wraps.
+    """
+
+    def __init__(
+        self,
+        iterable: Iterable[T],
+        name: str | None = None,
+        measure: Callable[[T], Measured] | None = None,
+    ) -> None:
+        self._datastall_iterable = iterable
+        self._datastall_name = name
+        self._datastall_measure = measure
+        self._datastall_site = _hooks.describe_site(sys._getframe(1))
+
+    def __iter__(self) -> Iterator[T]:
+        iterable, name = self._datastall_iterable, self._datastall_name
+        measure = self._datastall_measure
+        if _hooks.is_hooked(iterable):
+            return _hooks.iterate_hooked(iterable, name, measure)
+        recording = _hooks.monitor()
+        if recording is None:
+            return iter(iterable)
+        iterator, begin_ns, end_ns = _core.timed_iter(iterable)
+        identity, site, site_name = self._datastall_site
+        try:
+            loader = recording.loader(
+                name=name if name is not None or _hooks._pending_stage else site_name,
+                site=site,
+                dataset_type=type(iterable).__name__,
+                identity=f"watch\n{name}" if name is not None else identity,
+                source=_hooks.SOURCE_WATCH,
+            )
+        except OSError:
+            return iterator
+        if begin_ns is not None and end_ns is not None:
+            loader.record(begin_ns, end_ns, _hooks.WAIT_ITER)
+        return _core.Watch(iterator, _core.Consumer(loader, measure))
+
+    def __len__(self) -> int:
+        return len(self._datastall_iterable)  # type: ignore[arg-type]
+
+    def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith("_datastall"):  # while it is being unpickled
+            raise AttributeError(attribute)
+        return getattr(self._datastall_iterable, attribute)
+
+
+def watch(
+    iterable: Iterable[T],
+    name: str | None = None,
+    measure: Callable[[T], Measured] | None = None,
+) -> Watch[T]:
+    """Times every ``next()`` of ``iterable``: a loader of any kind, a generator, an iterator.
+
+    Around a DataLoader that is hooked already it only gives the name and ``measure``; nothing is
+    counted twice. A wrapper that prefetches hides the wait, so watch the innermost iterable.
+
+    Args:
+        iterable: what the program loops over.
+        name: what to call it; default the current stage, else the line that calls watch().
+        measure: called with each batch, outside the measured time, to say what it is made of;
+            default: look at the shapes (tensor, tuple, dict with ``input_ids`` and
+            ``attention_mask``, ``cu_seqlens``). An error in it is ignored and the batch's
+            composition is unknown.
+    """
+    return Watch(iterable, name, measure)
+
+
+@contextlib.contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Names the phase that the program is in: ``with datastall.stage("validate"): ...``.
+
+    One stage at a time for the whole process, whichever thread waits; the one before comes back at
+    the end. Also a decorator. Names are cut to 63 bytes; after 64 different names the rest share
+    "other".
+    """
+    before = _hooks.set_stage(name)
+    try:
+        yield
+    finally:
+        _hooks.set_stage(before)
+
+
+def summary() -> dict[str, Any]:
+    """The figures of the run so far, as ``datastall show --json`` prints them (docs/json.md).
+
+    Covers every process of the run that could be read. An empty dictionary before the first wait.
+
+    Raises:
+        OSError: the run folder is gone or cannot be read.
+    """
+    recording = _hooks._monitor
+    if recording is None or not recording.path():
+        return {}
+    return _core.summary(os.path.dirname(recording.path()))

@@ -1,0 +1,322 @@
+"""Stands in for the methods of torch's DataLoader that a program waits in.
+
+The timing itself is C (``_core.TimedNext``); here is what happens once per loader or epoch.
+Everything fails open: a program runs as it would without datastall, whatever goes wrong here.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType, ModuleType
+from typing import Any
+
+from . import _core
+
+WAIT_ITER = 2  # enum datastall_wait_kind
+SOURCE_WATCH, SOURCE_TORCH = 2, 3  # enum datastall_source
+PIN_MEMORY, PERSISTENT_WORKERS = 1, 2  # DATASTALL_LOADER_*
+
+#: A loader that one of these makes belongs to the line of the program that called them.
+FRAMEWORKS = frozenset(
+    {
+        *("torch", "torchdata", "lightning", "pytorch_lightning", "lightning_fabric"),
+        *("accelerate", "transformers", "ignite", "fastai", "composer", "datasets"),
+        *("torch_geometric", "webdataset", "deepspeed", "timm", "monai", "datastall"),
+    }
+)
+MAX_FRAMES = 24
+
+_lock = threading.RLock()
+_monitor: _core.Monitor | None = None
+_off = False
+_pending_stage: str | None = None
+_directory: str | None = None
+_run_name: str | None = None
+_patched: ModuleType | None = None
+_sites: dict[str, str] = {}  # display name -> identity
+_override = threading.local()  # .value: (name, measure) for the iter() that watch() calls
+
+
+def say(sentence: str) -> None:
+    """One line on standard error; a closed one is not our problem."""
+    try:
+        sys.stderr.write(f"datastall: {sentence}\n")
+    except Exception:
+        pass
+
+
+def _in_worker() -> bool:
+    info = getattr(sys.modules.get("torch.utils.data"), "get_worker_info", None)
+    return info is not None and info() is not None
+
+
+def _uses_gpu() -> bool:
+    cuda = getattr(sys.modules.get("torch"), "cuda", None)
+    return cuda is not None and bool(cuda.is_initialized())
+
+
+def _end() -> None:
+    if _monitor is not None:
+        _monitor.note_accelerator(_uses_gpu())
+        _monitor.finish()
+
+
+def _register_end() -> None:
+    atexit.register(_end)
+    # A child of multiprocessing leaves with os._exit(), past atexit.
+    multiprocessing = sys.modules.get("multiprocessing.util")
+    process = sys.modules.get("multiprocessing.process")
+    if multiprocessing and process and process.parent_process() is not None:
+        multiprocessing.Finalize(None, _end, exitpriority=0)
+
+
+def monitor() -> _core.Monitor | None:
+    """The recording of this process, made on the first call; None when there is none."""
+    global _monitor, _off
+    if _monitor is not None and _monitor.state() != "forked":
+        return _monitor
+    if _off or _in_worker():
+        return None
+    with _lock:
+        if _monitor is not None and _monitor.state() != "forked":
+            return _monitor
+        try:
+            fresh = _core.Monitor(_directory, _run_name, False, _uses_gpu)
+            if "DATASTALL_RUN_DIR" not in os.environ:
+                fresh.sample_gpus(1.0)
+        except Exception as error:
+            _off = True
+            say(f"{error}; nothing is recorded in process {os.getpid()}")
+            return None
+        if _pending_stage is not None:
+            fresh.stage(_pending_stage)
+        _monitor = fresh
+        _register_end()
+        return fresh
+
+
+def set_stage(name: str | None) -> str | None:
+    """Sets the stage of this process; returns the one before."""
+    global _pending_stage
+    with _lock:
+        before, _pending_stage = _pending_stage, name
+        if _monitor is not None:
+            _monitor.stage(name)
+    return before
+
+
+# ---- where a loader comes from ----
+
+
+def _is_framework(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] in FRAMEWORKS
+
+
+def describe_site(frame: FrameType | None, skip_init_of: object = None) -> tuple[str, str, str]:
+    """(identity, site, name) of the call that `frame` makes.
+
+    The identity is the whole call path, so that two calls of one helper function are two loaders,
+    and a loader made anew each epoch by one line is one.
+    """
+    path: list[str] = []
+    user: list[str] = []
+    maker = ""
+    depth = 0
+    while frame is not None and depth < MAX_FRAMES:
+        code = frame.f_code
+        inside_init = (
+            skip_init_of is not None
+            and code.co_name == "__init__"
+            and frame.f_locals.get("self") is skip_init_of
+        )
+        where = f"{code.co_filename}:{frame.f_lineno}"
+        path.append(where)
+        if not inside_init:
+            if not _is_framework(frame):
+                user.append(f"{os.path.basename(code.co_filename)}:{frame.f_lineno}")
+            elif not user:
+                maker = code.co_name  # the framework's function that the program called for
+        frame = frame.f_back
+        depth += 1
+    site = user[0] if user else (os.path.basename(path[0]) if path else "")
+    identity = "\n".join(path)
+    name = f"{site} {maker}()" if maker.startswith("get_") and user else site
+    taken = _sites.setdefault(name, identity)
+    if taken != identity and len(user) > 1:
+        name = f"{site} from {user[1]}"
+    return identity, site, name
+
+
+def _type_name(dataset: object) -> str:
+    name = type(dataset).__name__
+    inner = getattr(dataset, "dataset", None) if name == "Subset" else None
+    return f"{name}[{type(inner).__name__}]" if inner is not None else name
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else -1
+
+
+def _after_loader_init(args: tuple, kwargs: Any, result: Any, begin: int, end: int) -> None:
+    loader = args[0]
+    # Plain strings, so that the loader stays as picklable as it was. The caller of __init__ is our
+    # caller: C has no frame.
+    loader.__dict__["_datastall_site"] = describe_site(sys._getframe(1), loader)
+
+
+def _register(loader: Any) -> _core.Loader | None:
+    recording = monitor()
+    if recording is None:
+        return None
+    name, _ = getattr(_override, "value", None) or (None, None)
+    identity, site, site_name = loader.__dict__.get("_datastall_site") or ("", "", "")
+    if name is None and not _pending_stage:
+        name = site_name
+    dataset_type = _type_name(loader.dataset)
+    sampler = type(getattr(loader, "sampler", None)).__name__
+    flags = (PIN_MEMORY if loader.pin_memory else 0) | (
+        PERSISTENT_WORKERS if getattr(loader, "persistent_workers", False) else 0
+    )
+    workers = _number(loader.num_workers)
+    return recording.loader(
+        name=name,
+        site=site,
+        dataset_type=dataset_type,
+        identity=f"{name if name != site_name else ''}\n{identity}\n{dataset_type}\n{workers}\n"
+        f"{loader.batch_size}\n{sampler}",
+        num_workers=workers,
+        prefetch_factor=_number(loader.prefetch_factor) if workers > 0 else -1,
+        batch_size=_number(loader.batch_size),
+        source=SOURCE_TORCH,
+        flags=flags,
+    )
+
+
+def _consumer_for(iterator: Any, loader: Any) -> _core.Loader | None:
+    """Gives the iterator a consumer, or None where nothing is recorded. Returns the core loader."""
+    core_loader = None
+    try:
+        core_loader = _register(loader)
+        _, measure = getattr(_override, "value", None) or (None, None)
+        consumer = None if core_loader is None else _core.Consumer(core_loader, measure)
+        iterator._datastall = consumer
+    except Exception as error:
+        iterator._datastall = None
+        say(f"a loader could not be registered: {error!r}; it is not recorded")
+    return core_loader
+
+
+def _after_loader_iter(args: tuple, kwargs: Any, iterator: Any, begin: int, end: int) -> None:
+    loader = args[0]
+    # Persistent workers hand out the same iterator again: one consumer per epoch all the same,
+    # since watch() may have given the loader another name.
+    core_loader = _consumer_for(iterator, loader)
+    if core_loader is not None:
+        core_loader.record(begin, end, WAIT_ITER)
+
+
+def _after_iterator_init(args: tuple, kwargs: Any, result: Any, begin: int, end: int) -> None:
+    """Iterators that were not made by DataLoader.__iter__ (StatefulDataLoader has its own)."""
+    if len(args) > 1:
+        _consumer_for(args[0], args[1])
+
+
+def _adopt(iterator: Any) -> Any:
+    """An iterator made before the hooks: its loader is gone, but much of it is in the iterator."""
+    iterator._datastall = None
+    recording = monitor()
+    if recording is not None:
+        dataset_type = _type_name(iterator._dataset)
+        core_loader = recording.loader(
+            site="",
+            dataset_type=dataset_type,
+            name=dataset_type,
+            num_workers=_number(iterator._num_workers),
+            source=SOURCE_TORCH,
+        )
+        iterator._datastall = _core.Consumer(core_loader)
+    return iterator._datastall
+
+
+def patch(dataloader: ModuleType) -> None:
+    """Puts the stand-ins into torch.utils.data.dataloader; a second call does nothing."""
+    global _patched
+    with _lock:
+        if _patched is not None:
+            return
+        base = dataloader._BaseDataLoaderIter
+        loader = dataloader.DataLoader
+        tensor = getattr(sys.modules.get("torch"), "Tensor", None)
+        if tensor is not None:
+            _core.set_tensor_type(tensor)
+        # All or nothing: every original must be there before the first is replaced.
+        stand_ins = [
+            (loader, "__init__", _core.Around(loader.__dict__["__init__"], _after_loader_init)),
+            (loader, "__iter__", _core.Around(loader.__dict__["__iter__"], _after_loader_iter)),
+            (base, "__init__", _core.Around(base.__dict__["__init__"], _after_iterator_init)),
+            (base, "__next__", _core.TimedNext(base.__dict__["__next__"], _adopt)),
+        ]
+        for owner, name, stand_in in stand_ins:
+            setattr(owner, name, stand_in)
+        _patched = dataloader
+
+
+def is_hooked(iterable: object) -> bool:
+    """True for a loader whose iterators the hooks time."""
+    return _patched is not None and isinstance(iterable, _patched.DataLoader)
+
+
+def iterate_hooked(iterable: Any, name: str | None, measure: Callable[[Any], Any] | None) -> Any:
+    """iter() of a hooked loader, under another name and measured otherwise."""
+    before = getattr(_override, "value", None)
+    _override.value = (name, measure)
+    try:
+        return iter(iterable)
+    finally:
+        _override.value = before
+
+
+class _LazyFinder:
+    """For install(): patches torch.utils.data.dataloader when it is imported."""
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
+        if name != "torch.utils.data.dataloader":
+            return None
+        sys.meta_path.remove(_LazyFinder)
+        import importlib.util
+
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def execute_and_patch(module: ModuleType) -> None:
+                execute(module)
+                _patch_openly(module)
+
+            spec.loader.exec_module = execute_and_patch  # type: ignore[method-assign]
+        return spec
+
+
+def _patch_openly(module: ModuleType) -> None:
+    try:
+        patch(module)
+    except Exception as error:
+        say(f"this PyTorch cannot be hooked ({error!r}); use datastall.watch() instead")
+
+
+def install(directory: str | None, run_name: str | None) -> None:
+    """See datastall.install()."""
+    global _directory, _run_name
+    with _lock:
+        if _monitor is None:
+            _directory, _run_name = directory, run_name
+        module = sys.modules.get("torch.utils.data.dataloader")
+        if module is not None and hasattr(module, "DataLoader"):
+            _patch_openly(module)
+        elif _LazyFinder not in sys.meta_path:
+            sys.meta_path.insert(0, _LazyFinder)

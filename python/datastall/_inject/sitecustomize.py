@@ -1,0 +1,117 @@
+# Put first on PYTHONPATH by `datastall run`: Python imports it at start, in every process.
+#
+# It hands over to the sitecustomize that would have been imported without it, and waits for
+# torch.utils.data.dataloader to be imported. A program without PyTorch gets one more entry on
+# sys.meta_path and nothing else. Whatever goes wrong here must not reach the program.
+import sys
+
+
+def _mark(name, text=""):
+    """Leaves a mark in the run folder, so that the launcher can say why nothing was recorded."""
+    import os
+
+    try:
+        path = os.path.join(os.environ["DATASTALL_RUN_DIR"], name)
+        mark = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        os.write(mark, text.encode("utf-8", "replace"))
+        os.close(mark)
+    except OSError:
+        pass
+
+
+def _package_spec():
+    import importlib.util
+    import os
+
+    folder = os.environ["DATASTALL_PACKAGE_DIR"]
+    return importlib.util.spec_from_file_location(
+        "datastall",
+        os.path.join(folder, "__init__.py"),
+        submodule_search_locations=[folder],
+    )
+
+
+def _hook(module):
+    """Called with torch.utils.data.dataloader right after it was executed."""
+    try:
+        import datastall._hooks  # through _Finder where it is not installed
+
+        datastall._hooks.patch(module)
+        _mark("torch-hooked")
+    except BaseException as error:
+        _mark(
+            "hooks-failed", "the hooks failed in Python %d.%d: %r" % (*sys.version_info[:2], error)
+        )
+
+
+class _Loader:
+    """Executes a module with its own loader, then calls _hook."""
+
+    def __init__(self, original):
+        self._original = original
+
+    def __getattr__(self, name):
+        return getattr(self._original, name)
+
+    def create_module(self, spec):
+        return self._original.create_module(spec)
+
+    def exec_module(self, module):
+        # Nothing of this class stays behind in the module.
+        module.__spec__.loader = self._original
+        module.__loader__ = self._original
+        self._original.exec_module(module)
+        _hook(module)
+
+
+class _Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "datastall":
+            return _package_spec()
+        if name != "torch.utils.data.dataloader":
+            return None
+        for finder in sys.meta_path:
+            if finder is _Finder or not hasattr(finder, "find_spec"):
+                continue
+            spec = finder.find_spec(name, path, target)
+            if spec is not None:
+                if spec.loader is not None and hasattr(spec.loader, "exec_module"):
+                    spec.loader = _Loader(spec.loader)
+                return spec
+        return None
+
+
+def _start():
+    import os
+
+    if sys.version_info < (3, 10) or "DATASTALL_RUN_DIR" not in os.environ:
+        return
+    if "DATASTALL_PACKAGE_DIR" not in os.environ:
+        return
+    _mark("hooks-loaded")
+    sys.meta_path.insert(0, _Finder)
+
+
+def _hand_over():
+    """Imports the sitecustomize that this one hides, if there is one."""
+    import importlib.machinery
+    import os
+
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [entry for entry in sys.path if not entry or os.path.abspath(entry) != here]
+    spec = importlib.machinery.PathFinder.find_spec("sitecustomize", sys.path)
+    if spec is None or spec.loader is None:
+        return
+    import importlib.util
+
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["sitecustomize"] = module
+    spec.loader.exec_module(module)
+
+
+try:
+    _start()
+except Exception:
+    pass
+_hand_over()  # its errors are the program's own, and site reports them as it always does

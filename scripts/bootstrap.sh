@@ -1,0 +1,62 @@
+#!/bin/sh
+# Installs what building and testing need and is missing: Debian packages through apt-get (as root or
+# with sudo), Python packages into .venv. Does nothing when all is there.
+#
+#   scripts/bootstrap.sh build|demo|test
+set -eu
+cd "$(dirname "$0")/.."
+need=${1:-build}
+
+# command or file that shows that a package is there : package
+packages="gcc:gcc ninja:ninja-build pkg-config:pkg-config"
+if [ "$need" = test ]; then
+    packages="$packages clang:clang cppcheck:cppcheck"
+fi
+missing=""
+for pair in $packages; do
+    command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
+done
+command -v pkg-config >/dev/null 2>&1 && pkg-config --exists jansson || missing="$missing libjansson-dev"
+if [ "$need" = test ]; then
+    pkg-config --exists cmocka 2>/dev/null || missing="$missing libcmocka-dev"
+    echo 'int LLVMFuzzerTestOneInput(const char *d, unsigned long n){return d!=0&&n==0;}' >/tmp/.ds-fuzz-$$.c
+    clang -fsanitize=fuzzer,address -o /tmp/.ds-fuzz-$$ /tmp/.ds-fuzz-$$.c >/dev/null 2>&1 ||
+        missing="$missing libclang-rt-14-dev"
+    rm -f /tmp/.ds-fuzz-$$.c /tmp/.ds-fuzz-$$
+fi
+
+python=${PYTHON:-python3}
+command -v "$python" >/dev/null 2>&1 || missing="$missing python3"
+# The extension needs Python.h, the environment needs ensurepip.
+"$python" - <<'PY' 2>/dev/null || missing="$missing python3-dev python3-venv"
+import ensurepip, os, sys, sysconfig
+sys.exit(not os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Python.h")))
+PY
+
+if [ -n "$missing" ]; then
+    echo "bootstrap: installing$missing"
+    if [ "$(id -u)" = 0 ]; then sudo=""; else sudo="sudo"; fi
+    export DEBIAN_FRONTEND=noninteractive
+    $sudo apt-get update -qq
+    # shellcheck disable=SC2086
+    $sudo apt-get install -y -qq --no-install-recommends $missing >/dev/null
+fi
+
+[ -x .venv/bin/python ] || "$python" -m venv .venv
+lists="build"
+[ "$need" = build ] || lists="build demo"
+[ "$need" != test ] || lists="build demo test"
+for list in $lists; do
+    stamp=.venv/.installed-$list
+    requirements=scripts/requirements-$list.txt
+    if [ ! -e "$stamp" ] || [ "$requirements" -nt "$stamp" ]; then
+        echo "bootstrap: installing $requirements"
+        .venv/bin/python -m pip install -q --disable-pip-version-check -r "$requirements"
+        # Packages that are there for their files only.
+        if [ -e "scripts/requirements-$list-nodeps.txt" ]; then
+            .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps \
+                -r "scripts/requirements-$list-nodeps.txt"
+        fi
+        touch "$stamp"
+    fi
+done

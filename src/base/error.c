@@ -1,0 +1,92 @@
+#include "base/error.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static _Thread_local char last_error[512];
+
+const char *datastall_strerror(int error)
+{
+    switch (error) {
+#define ERROR_CASE(name, value, text) \
+    case value:                       \
+        return text;
+        DATASTALL_ERRORS(ERROR_CASE)
+#undef ERROR_CASE
+    }
+    return "unknown error";
+}
+
+const char *datastall_last_error(void)
+{
+    return last_error;
+}
+
+const char *datastall_version(void)
+{
+    return DATASTALL_VERSION;
+}
+
+int ds_fail(int code, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(last_error, sizeof last_error, format, arguments);
+    va_end(arguments);
+    return code;
+}
+
+int ds_error_of_errno(int error_number)
+{
+    switch (error_number) {
+    case ENOSPC:
+    case EDQUOT:
+        return DATASTALL_ERR_NO_SPACE;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+        return DATASTALL_ERR_PERMISSION;
+    case ENOENT:
+    case ENOTDIR:
+        return DATASTALL_ERR_NOT_FOUND;
+    case ENOMEM:
+        return DATASTALL_ERR_MEMORY;
+    case EEXIST:
+        return DATASTALL_ERR_EXISTS;
+    default:
+        return DATASTALL_ERR_IO;
+    }
+}
+
+int ds_fail_errno(int error_number, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(last_error, sizeof last_error, format, arguments);
+    va_end(arguments);
+    if (length >= 0 && (size_t)length < sizeof last_error)
+        snprintf(last_error + length, sizeof last_error - (size_t)length, ": %s",
+                 strerror(error_number));
+    return ds_error_of_errno(error_number);
+}
+
+void ds_say(const char *format, ...)
+{
+    char line[1024] = "datastall: ";
+    size_t prefix = strlen(line);
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(line + prefix, sizeof line - prefix - 1, format, arguments);
+    va_end(arguments);
+    if (length < 0)
+        return;
+    size_t end = strlen(line);
+    line[end++] = '\n';
+    /* One write, so that lines of several processes do not mix; a closed stderr is not our problem.
+     */
+    ssize_t written = write(STDERR_FILENO, line, end);
+    (void)written;
+}

@@ -1,0 +1,50 @@
+/* The command table and one option table per command: parsing, help, man page and completion all
+ * come from these. */
+#ifndef DATASTALL_CLI_CLI_H
+#define DATASTALL_CLI_CLI_H
+
+#include <stdbool.h>
+
+#include "diagnose/summary.h"
+
+enum cli_exit { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_DAMAGED = 3 };
+
+struct cli_option {
+    const char *name;     /* without dashes; NULL ends a table */
+    char letter;          /* '\0': none */
+    const char *argument; /* its name in the help; NULL: takes none */
+    const char *help;
+};
+
+struct cli_command {
+    const char *name;
+    const char *arguments; /* after the options, for the help */
+    const char *summary;   /* one line */
+    const char *details;   /* paragraphs for `help COMMAND` and the man page */
+    const struct cli_option *options;
+    bool passes_rest; /* the first word that is no option ends the options */
+    int (*run)(const struct cli_command *command, int argc, char **argv);
+};
+
+extern const struct cli_command cli_run_command, cli_show_command, cli_ls_command;
+extern const struct cli_command *const cli_commands[]; /* NULL ends it */
+
+/* Calls take(context, option, value) for each option. Returns the index of the first positional
+ * argument, or -1 after saying what is wrong (exit with CLI_USAGE), or -2 after printing the help.
+ */
+int cli_parse(const struct cli_command *command, int argc, char **argv,
+              int (*take)(void *context, const struct cli_option *option, const char *value),
+              void *context);
+
+void cli_print_help(const struct cli_command *command);
+
+/* The folder of the run that `name` means: a path, an id or the beginning of one in the base
+ * folder; NULL: the newest. Says what is wrong and returns a code other than CLI_OK. folder:
+ * PATH_MAX bytes. */
+int cli_find_run(const char *directory, const char *name, char *folder);
+
+/* A run read and summarised; says what is wrong. Exit code, CLI_OK also for a damaged run that
+ * could be read in part: then *damaged is set. Free both. */
+int cli_load(const char *folder, struct run_data **data, struct summary **summary, bool *damaged);
+
+#endif

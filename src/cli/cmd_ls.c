@@ -1,0 +1,92 @@
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "cli/cli.h"
+#include "runfile/rundir.h"
+
+static int take(void *context, const struct cli_option *option, const char *value)
+{
+    (void)option;
+    *(const char **)context = value;
+    return 0;
+}
+
+/* True when the run could be read. */
+static bool list_run(const char *base, const char *id)
+{
+    char folder[PATH_MAX], duration[32] = "-", share[32] = "-";
+    struct run_data *data;
+    struct summary *summary = NULL;
+    if (snprintf(folder, sizeof folder, "%s/%s", base, id) >= PATH_MAX ||
+        run_data_read(folder, &data) != DATASTALL_OK)
+        return false;
+    bool readable = data->files > data->unreadable_files &&
+                    summary_make(data, ds_now_ns(), &summary) == DATASTALL_OK;
+    if (readable) {
+        summary_duration_text((double)summary->duration_ns * 1e-9, duration, sizeof duration);
+        if (!isnan(summary->stall_share))
+            snprintf(share, sizeof share, "%s%.1f %%", summary->upper_bound ? "<=" : "",
+                     summary->stall_share * 100);
+        printf("%-40s %-8s %9s %10s  %-9s %.60s\n", id, summary_state_name(summary->state),
+               duration, share, summary_severity_name(summary->severity), summary->command);
+    } else {
+        printf("%-40s %-8s %9s %10s  %-9s %s\n", id, data->files == 0 ? "empty" : "unread", "-",
+               "-", "unknown", data->first_problem);
+    }
+    readable = readable || data->files == 0;
+    summary_free(summary);
+    run_data_free(data);
+    return readable;
+}
+
+static int list(const struct cli_command *command, int argc, char **argv)
+{
+    const char *directory = NULL;
+    int first = cli_parse(command, argc, argv, take, &directory);
+    if (first < 0)
+        return first == -2 ? CLI_OK : CLI_USAGE;
+    if (first < argc) {
+        ds_say("ls: takes no argument; see 'datastall help ls'");
+        return CLI_USAGE;
+    }
+    const char *base = rf_base_directory(directory);
+    struct rf_run_entry *runs;
+    uint32_t count;
+    if (rf_run_list(base, &runs, &count) != DATASTALL_OK) {
+        ds_say("%s", datastall_last_error());
+        return CLI_FAILED;
+    }
+    if (count == 0) {
+        ds_say("there are no runs in %s; make one with: datastall run python train.py", base);
+        return CLI_OK;
+    }
+    bool all_read = true;
+    printf("%-40s %-8s %9s %10s  %-9s %s\n", "RUN", "STATE", "DURATION", "STALL", "SEVERITY",
+           "COMMAND");
+    for (uint32_t i = 0; i < count; i++)
+        all_read &= list_run(base, runs[i].id);
+    rf_run_list_free(runs, count);
+    if (fflush(stdout) != 0)
+        return CLI_FAILED;
+    return all_read ? CLI_OK : CLI_DAMAGED;
+}
+
+static const struct cli_option ls_options[] = {
+    {"dir", '\0', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
+    {NULL, 0, NULL, NULL},
+};
+const struct cli_command cli_ls_command = {
+    "ls",
+    "",
+    "the runs, oldest first",
+    "Lists the runs with their state, duration, input stall share and severity.\n"
+    "A share with <= is an upper bound.",
+    ls_options,
+    false,
+    list,
+};

@@ -1,0 +1,307 @@
+/* `datastall run CMD`: starts the command with the hooks, samples the GPUs, prints the summary. It
+ * never stands between the user and the command: what goes wrong here costs the recording, not the
+ * program. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "cli/cli.h"
+#include "cli/inject.h"
+#include "gpu/sampler.h"
+#include "output/text.h"
+#include "runfile/reader.h"
+#include "runfile/rundir.h"
+
+#define GPU_ENTRIES 32u
+#define SAMPLE_INTERVAL_S 1.0
+
+struct run_options {
+    const char *name, *directory;
+    bool quiet;
+};
+
+/* ---- signals ---- */
+
+/* Sent to us alone: passed on. Ctrl-C and its like reach the whole group from the kernel already.
+ */
+static const int forwarded[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
+#define FORWARDED_COUNT (sizeof forwarded / sizeof *forwarded)
+static volatile sig_atomic_t child_pid;
+
+static void forward(int signal_number, siginfo_t *info, void *context)
+{
+    (void)context;
+    int saved = errno;
+    if (info->si_code <= 0 && child_pid > 0 && info->si_pid != child_pid)
+        kill(child_pid, signal_number);
+    errno = saved;
+}
+
+static void forward_signals(bool on)
+{
+    for (size_t i = 0; i < FORWARDED_COUNT; i++) {
+        struct sigaction old, action = {.sa_flags = SA_RESTART};
+        sigemptyset(&action.sa_mask);
+        if (sigaction(forwarded[i], NULL, &old) != 0 || old.sa_handler == SIG_IGN)
+            continue; /* nohup and the like stay as they are */
+        if (on) {
+            action.sa_sigaction = forward;
+            action.sa_flags |= SA_SIGINFO;
+        } else {
+            action.sa_handler = SIG_DFL;
+        }
+        sigaction(forwarded[i], &action, NULL);
+    }
+}
+
+/* ---- the command ---- */
+
+static int code_of_exec_error(int error)
+{
+    return error == ENOENT || error == ENOTDIR ? 127 : 126;
+}
+
+static void say_exec_error(const char *command, int error)
+{
+    ds_say("cannot run %s: %s", command, strerror(error));
+}
+
+/* Without a recording there is nothing to do beside the command: become it. */
+static int run_plainly(char **command, const char *reason)
+{
+    ds_say("%s; the command runs without recording", reason);
+    execvp(command[0], command);
+    say_exec_error(command[0], errno);
+    return code_of_exec_error(errno);
+}
+
+/* Returns the child's pid, or 0 after saying why, with *code set. */
+static pid_t start_command(char **command, int *code)
+{
+    int report[2];
+    sigset_t block, before;
+    if (pipe2(report, O_CLOEXEC) != 0) {
+        ds_say("cannot make a pipe: %s", strerror(errno));
+        *code = CLI_FAILED;
+        return 0;
+    }
+    /* Until the handler is set, signals wait; the child gets the mask and handlers as they were. */
+    sigemptyset(&block);
+    for (size_t i = 0; i < FORWARDED_COUNT; i++)
+        sigaddset(&block, forwarded[i]);
+    sigprocmask(SIG_BLOCK, &block, &before);
+    pid_t pid = fork();
+    if (pid == 0) {
+        sigprocmask(SIG_SETMASK, &before, NULL);
+        execvp(command[0], command);
+        int error = errno;
+        ssize_t written = write(report[1], &error, sizeof error);
+        _exit(written == (ssize_t)sizeof error ? code_of_exec_error(error) : 126);
+    }
+    int fork_error = errno;
+    child_pid = pid > 0 ? pid : 0;
+    if (pid > 0)
+        forward_signals(true);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    close(report[1]);
+    if (pid < 0) {
+        close(report[0]);
+        ds_say("cannot start a process: %s", strerror(fork_error));
+        *code = CLI_FAILED;
+        return 0;
+    }
+    int error = 0;
+    ssize_t got;
+    do {
+        got = read(report[0], &error, sizeof error);
+    } while (got < 0 && errno == EINTR);
+    close(report[0]);
+    if (got == (ssize_t)sizeof error) {
+        waitpid(pid, NULL, 0);
+        say_exec_error(command[0], error);
+        *code = code_of_exec_error(error);
+        return 0;
+    }
+    return pid;
+}
+
+static int wait_for(pid_t pid)
+{
+    int status;
+    while (waitpid(pid, &status, 0) < 0) {
+        if (errno != EINTR)
+            return CLI_FAILED;
+    }
+    child_pid = 0;
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* ---- the launcher's own run file ---- */
+
+static void join_command(char **command, char *text, size_t size)
+{
+    size_t length = 0;
+    text[0] = '\0';
+    for (; *command != NULL && length + 1 < size; command++)
+        length +=
+            (size_t)snprintf(text + length, size - length, "%s%s", length > 0 ? " " : "", *command);
+}
+
+static int make_launcher_file(const struct rf_run *run, const struct run_options *options,
+                              char **command, struct rf_writer **writer)
+{
+    const struct rf_spec spec = {.gpus = GPU_ENTRIES};
+    struct rf_process_static process = {
+        .kind = RF_PROCESS_LAUNCHER,
+        .pid = (uint64_t)getpid(),
+        .parent_pid = (uint64_t)getppid(),
+        .start_ticks = rf_start_ticks_of((uint64_t)getpid()),
+        .rank = RF_UNKNOWN,
+        .local_rank = RF_UNKNOWN,
+        .world_size = RF_UNKNOWN,
+        .opened_mono_ns = ds_now_ns(),
+        .process_start_mono_ns = RF_UNKNOWN,
+    };
+    char path[PATH_MAX];
+    gethostname(process.hostname, sizeof process.hostname - 1);
+    if (options->name != NULL)
+        strncpy(process.name, options->name, sizeof process.name - 1);
+    if (getcwd(process.directory, sizeof process.directory) == NULL)
+        process.directory[0] = '\0';
+    join_command(command, process.command, sizeof process.command);
+    if (snprintf(path, sizeof path, "%s/" RF_LAUNCHER_FILE, run->staging) >= PATH_MAX)
+        return ds_fail(DATASTALL_ERR_ARGUMENT, "the folder's path is too long");
+    return rf_writer_create(path, &spec, &process, writer);
+}
+
+static void note_exit(struct rf_writer *writer, int code)
+{
+    rf_stage(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_EXIT_KNOWN, 1);
+    rf_stage(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_EXIT_STATUS, (uint64_t)code);
+    rf_writer_mark_closed(writer);
+}
+
+/* ---- the end ---- */
+
+static void print_summary(const struct rf_run *run, char **command, const char *silence)
+{
+    struct run_data *data;
+    struct summary *summary;
+    bool damaged;
+    (void)command;
+    if (access(run->path, F_OK) != 0) {
+        ds_say("the run folder %s was removed while the command ran; there is no summary",
+               run->path);
+        return;
+    }
+    if (cli_load(run->path, &data, &summary, &damaged) != CLI_OK)
+        return;
+    fflush(stdout);
+    if (summary->worst == UINT32_MAX && !damaged) {
+        ds_say("%s", silence);
+    } else {
+        fputc('\n', stderr);
+        output_text(summary, stderr);
+    }
+    fprintf(stderr, "%-8s datastall show %s\n", "NEXT", run->path);
+    summary_free(summary);
+    run_data_free(data);
+}
+
+static int take(void *context, const struct cli_option *option, const char *value)
+{
+    struct run_options *options = context;
+    if (strcmp(option->name, "name") == 0)
+        options->name = value;
+    else if (strcmp(option->name, "dir") == 0)
+        options->directory = value;
+    else
+        options->quiet = true;
+    return 0;
+}
+
+static const char *run_name_of(const struct run_options *options, char **command)
+{
+    if (options->name != NULL)
+        return options->name;
+    const char *name = command[0];
+    /* `python train.py` is about train.py. */
+    for (char **word = command; *word != NULL; word++) {
+        size_t length = strlen(*word);
+        if (length > 3 && strcmp(*word + length - 3, ".py") == 0) {
+            name = *word;
+            break;
+        }
+    }
+    const char *slash = strrchr(name, '/');
+    return slash != NULL ? slash + 1 : name;
+}
+
+static int run(const struct cli_command *table, int argc, char **argv)
+{
+    struct run_options options = {0};
+    int first = cli_parse(table, argc, argv, take, &options);
+    if (first < 0)
+        return first == -2 ? CLI_OK : CLI_USAGE;
+    char **command = argv + first;
+    if (command[0] == NULL) {
+        ds_say("run: which command? For example: datastall run python train.py");
+        return CLI_USAGE;
+    }
+    struct rf_run where;
+    struct rf_writer *writer;
+    char package[PATH_MAX];
+    if (inject_find_package(package) != DATASTALL_OK ||
+        rf_run_create(rf_base_directory(options.directory), run_name_of(&options, command),
+                      &where) != DATASTALL_OK)
+        return run_plainly(command, datastall_last_error());
+    if (make_launcher_file(&where, &options, command, &writer) != DATASTALL_OK ||
+        inject_environment(package, where.staging) != DATASTALL_OK) {
+        rmdir(where.staging);
+        rmdir(where.path);
+        return run_plainly(command, datastall_last_error());
+    }
+    int code;
+    pid_t pid = start_command(command, &code);
+    struct gpu_sampler *sampler = NULL;
+    if (pid > 0) {
+        sampler = gpu_sampler_start(&gpu_nvml, writer, SAMPLE_INTERVAL_S);
+        code = wait_for(pid);
+    }
+    if (sampler != NULL)
+        gpu_sampler_stop(sampler);
+    note_exit(writer, code);
+    char silence[1024];
+    snprintf(silence, sizeof silence, "%s", inject_explain_silence(where.staging, command));
+    if (rf_run_finish(&where) != DATASTALL_OK)
+        ds_say("%s; the run stays in %s", datastall_last_error(), where.staging);
+    forward_signals(false);
+    if (pid > 0 && !options.quiet)
+        print_summary(&where, command, silence);
+    return code;
+}
+
+static const struct cli_option run_options[] = {
+    {"name", 'n', "NAME", "part of the run's id (default: the script's name)"},
+    {"dir", 'd', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
+    {"quiet", 'q', NULL, "print no summary"},
+    {NULL, 0, NULL, NULL},
+};
+const struct cli_command cli_run_command = {
+    "run",
+    "[--] CMD...",
+    "run a command and say how long it waited for data",
+    "Runs CMD and records every torch DataLoader that CMD or any Python process it\n"
+    "starts iterates; nothing in CMD changes. Prints the summary to standard error and\n"
+    "leaves a run folder. Ends with CMD's own exit code (128 + signal if it was killed).",
+    run_options,
+    true,
+    run,
+};

@@ -1,0 +1,110 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "cli/cli.h"
+#include "diagnose/check.h"
+#include "output/json.h"
+#include "output/text.h"
+
+#define MAX_CHECKS 16
+
+struct show_options {
+    const char *directory;
+    bool json;
+    uint32_t check_count;
+    const char *checks[MAX_CHECKS];
+};
+
+static int take(void *context, const struct cli_option *option, const char *value)
+{
+    struct show_options *options = context;
+    if (strcmp(option->name, "dir") == 0)
+        options->directory = value;
+    else if (strcmp(option->name, "json") == 0)
+        options->json = true;
+    else if (options->check_count < MAX_CHECKS)
+        options->checks[options->check_count++] = value;
+    else {
+        ds_say("show: at most %d checks", MAX_CHECKS);
+        return -1;
+    }
+    return 0;
+}
+
+static int check_all(const struct summary *summary, const struct show_options *options)
+{
+    int code = CLI_OK;
+    for (uint32_t i = 0; i < options->check_count; i++) {
+        char sentence[256];
+        enum check_result result =
+            check_condition(summary, options->checks[i], sentence, sizeof sentence);
+        ds_say("%s", sentence);
+        if (result == CHECK_INVALID)
+            return CLI_USAGE;
+        if (result != CHECK_HOLDS)
+            code = CLI_FAILED;
+    }
+    return code;
+}
+
+static int show(const struct cli_command *command, int argc, char **argv)
+{
+    struct show_options options = {0};
+    char folder[PATH_MAX];
+    int first = cli_parse(command, argc, argv, take, &options);
+    if (first < 0)
+        return first == -2 ? CLI_OK : CLI_USAGE;
+    if (argc - first > 1) {
+        ds_say("show: one run at a time; see 'datastall help show'");
+        return CLI_USAGE;
+    }
+    int code = cli_find_run(options.directory, first < argc ? argv[first] : NULL, folder);
+    if (code != CLI_OK)
+        return code;
+    struct run_data *data;
+    struct summary *summary;
+    bool damaged;
+    code = cli_load(folder, &data, &summary, &damaged);
+    if (code != CLI_OK)
+        return code;
+    if (options.json) {
+        if (output_json(summary, stdout) != DATASTALL_OK) {
+            ds_say("%s", datastall_last_error());
+            code = CLI_FAILED;
+        }
+        if (damaged)
+            ds_say("%s", data->first_problem);
+    } else {
+        output_text(summary, stdout);
+        printf("%-8s datastall show --json %s\n", "NEXT", data->id);
+    }
+    if (fflush(stdout) != 0 || ferror(stdout))
+        code = CLI_FAILED;
+    if (code == CLI_OK)
+        code = check_all(summary, &options);
+    if (code == CLI_OK && damaged)
+        code = CLI_DAMAGED;
+    summary_free(summary);
+    run_data_free(data);
+    return code;
+}
+
+static const struct cli_option show_options[] = {
+    {"json", '\0', NULL, "the whole summary as JSON (docs/json.md)"},
+    {"check", '\0', "COND", "exit 1 unless COND holds; may be repeated"},
+    {"dir", '\0', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
+    {NULL, 0, NULL, NULL},
+};
+const struct cli_command cli_show_command = {
+    "show",
+    "[RUN]",
+    "the verdict of a run, also while it goes on",
+    "Shows a run on one screen: the newest one, or RUN (an id, the beginning of one,\n"
+    "or a folder). COND is FIGURE<NUMBER or FIGURE>NUMBER (also <= and >=); figures:\n"
+    "idle and stall in percent, p50, p95, p99, max and mean wait in ms: --check 'idle<5'.",
+    show_options,
+    false,
+    show,
+};

@@ -1,0 +1,91 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "cli/cli.h"
+#include "runfile/rundir.h"
+
+static bool is_folder(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+/* The run whose id is `name`, else the only one whose id begins with it; -1 none, -2 several. */
+static int match(const struct rf_run_entry *runs, uint32_t count, const char *name)
+{
+    int found = -1;
+    for (uint32_t i = 0; i < count; i++) {
+        if (strcmp(runs[i].id, name) == 0)
+            return (int)i;
+        if (strncmp(runs[i].id, name, strlen(name)) == 0)
+            found = found == -1 ? (int)i : -2;
+    }
+    return found;
+}
+
+int cli_find_run(const char *directory, const char *name, char *folder)
+{
+    const char *base = rf_base_directory(directory);
+    struct rf_run_entry *runs;
+    uint32_t count;
+    if (name != NULL && strchr(name, '/') != NULL) {
+        if (!is_folder(name)) {
+            ds_say("there is no run folder %s", name);
+            return CLI_FAILED;
+        }
+        snprintf(folder, PATH_MAX, "%s", name);
+        for (size_t n = strlen(folder); n > 1 && folder[n - 1] == '/'; n--)
+            folder[n - 1] = '\0';
+        return CLI_OK;
+    }
+    if (rf_run_list(base, &runs, &count) != DATASTALL_OK) {
+        ds_say("%s", datastall_last_error());
+        return CLI_FAILED;
+    }
+    int found = name != NULL ? match(runs, count, name) : (int)count - 1;
+    if (found >= 0)
+        snprintf(folder, PATH_MAX, "%s/%s", base, runs[found].id);
+    else if (name != NULL && found == -1 && is_folder(name))
+        snprintf(folder, PATH_MAX, "%s", name);
+    else if (name == NULL)
+        ds_say("there are no runs in %s; make one with: datastall run python train.py", base);
+    else if (found == -2)
+        ds_say("several runs in %s begin with '%s'; see 'datastall ls'", base, name);
+    else
+        ds_say("there is no run '%s' in %s; see 'datastall ls'", name, base);
+    bool ok = found >= 0 || (name != NULL && found == -1 && is_folder(name));
+    rf_run_list_free(runs, count);
+    return ok ? CLI_OK : CLI_FAILED;
+}
+
+int cli_load(const char *folder, struct run_data **data, struct summary **summary, bool *damaged)
+{
+    *summary = NULL;
+    *damaged = false;
+    int error = run_data_read(folder, data);
+    if (error == DATASTALL_OK && (*data)->files > 0 &&
+        (*data)->unreadable_files == (*data)->files) {
+        ds_say("%s", (*data)->first_problem);
+        run_data_free(*data);
+        *data = NULL;
+        return CLI_FAILED;
+    }
+    if (error == DATASTALL_OK && (*data)->files == 0) {
+        error = ds_fail(DATASTALL_ERR_NOT_FOUND, "%s holds no run files", folder);
+        run_data_free(*data);
+        *data = NULL;
+    }
+    if (error == DATASTALL_OK)
+        error = summary_make(*data, ds_now_ns(), summary);
+    if (error != DATASTALL_OK) {
+        ds_say("%s", datastall_last_error());
+        return CLI_FAILED;
+    }
+    *damaged = (*data)->problems > 0;
+    return CLI_OK;
+}

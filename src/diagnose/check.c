@@ -1,0 +1,119 @@
+#include "diagnose/check.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct figure {
+    const char *name;
+    const char *unit;
+    const char *what;
+    double (*value)(const struct summary *summary, const char *name);
+};
+
+static double idle_percent(const struct summary *summary, const char *name)
+{
+    (void)name;
+    double worst = NAN, worst_used = NAN;
+    for (uint32_t i = 0; i < summary->gpu_count; i++) {
+        double idle = 100.0 * (1.0 - summary->gpus[i].busy_share);
+        if (isnan(idle))
+            continue;
+        worst = fmax(idle, worst);
+        if (summary->gpus[i].data->words[RF_GPU_BUSY_PERCENT_MAX] > 0)
+            worst_used = fmax(idle, worst_used);
+    }
+    /* Devices that did nothing at all belong to somebody else, unless all did nothing. */
+    return isnan(worst_used) ? worst : worst_used;
+}
+
+static double stall_percent(const struct summary *summary, const char *name)
+{
+    (void)name;
+    return summary->worst == UINT32_MAX ? NAN
+                                        : 100.0 * summary->processes[summary->worst].stall_share;
+}
+
+static double wait_ms(const struct summary *summary, const char *name)
+{
+    double worst = NAN;
+    for (uint32_t i = 0; i < summary->loader_count; i++) {
+        const datastall_distribution *waits = &summary->loaders[i].figures.steady;
+        if (!summary->loaders[i].in_verdict || waits->count == 0)
+            continue;
+        double ns = strcmp(name, "p50") == 0   ? (double)waits->p50_ns
+                    : strcmp(name, "p95") == 0 ? (double)waits->p95_ns
+                    : strcmp(name, "p99") == 0 ? (double)waits->p99_ns
+                    : strcmp(name, "max") == 0 ? (double)waits->max_ns
+                                               : waits->mean_ns;
+        worst = fmax(ns * 1e-6, worst);
+    }
+    return worst;
+}
+
+static const struct figure figures[] = {
+    {"idle", "%", "GPU idle", idle_percent},        {"stall", "%", "input stall", stall_percent},
+    {"p50", "ms", "median wait", wait_ms},          {"p95", "ms", "95th percentile wait", wait_ms},
+    {"p99", "ms", "99th percentile wait", wait_ms}, {"max", "ms", "longest wait", wait_ms},
+    {"mean", "ms", "mean wait", wait_ms},
+};
+
+static const char *skip_spaces(const char *text)
+{
+    while (*text == ' ')
+        text++;
+    return text;
+}
+
+static const struct figure *find_figure(const char *condition, const char **rest)
+{
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
+        size_t length = strlen(figures[i].name);
+        if (strncmp(condition, figures[i].name, length) == 0 &&
+            strchr(" <>", condition[length]) != NULL && condition[length] != '\0') {
+            *rest = skip_spaces(condition + length);
+            return &figures[i];
+        }
+    }
+    return NULL;
+}
+
+enum check_result check_condition(const struct summary *summary, const char *condition,
+                                  char *sentence, size_t size)
+{
+    const char *rest;
+    char *end = NULL;
+    const struct figure *figure = find_figure(skip_spaces(condition), &rest);
+    bool less = figure != NULL && *rest == '<', more = figure != NULL && *rest == '>';
+    bool equal = (less || more) && rest[1] == '=';
+    double limit = less || more ? strtod(rest + 1 + equal, &end) : NAN;
+    if (end != NULL && end != rest + 1 + equal) {
+        const char *tail = skip_spaces(end);
+        if (strncmp(tail, figure->unit, strlen(figure->unit)) == 0)
+            tail += strlen(figure->unit);
+        if (*skip_spaces(tail) != '\0')
+            limit = NAN;
+    } else {
+        limit = NAN;
+    }
+    if (!isfinite(limit)) {
+        snprintf(sentence, size,
+                 "'%s' is no condition; write for example 'idle<5', 'stall<10' (percent) or "
+                 "'p95<50' (ms)",
+                 condition);
+        return CHECK_INVALID;
+    }
+    const double value = figure->value(summary, figure->name);
+    const char *relation = less ? (equal ? "<=" : "<") : (equal ? ">=" : ">");
+    if (isnan(value)) {
+        snprintf(sentence, size, "check unknown: %s was not measured, so '%s %s %g %s' cannot hold",
+                 figure->what, figure->name, relation, limit, figure->unit);
+        return CHECK_UNKNOWN;
+    }
+    const bool holds =
+        less ? (equal ? value <= limit : value < limit) : (equal ? value >= limit : value > limit);
+    snprintf(sentence, size, "check %s: %s is %.2f %s, wanted %s %g %s", holds ? "ok" : "failed",
+             figure->what, value, figure->unit, relation, limit, figure->unit);
+    return holds ? CHECK_HOLDS : CHECK_FAILS;
+}

@@ -1,0 +1,363 @@
+#include "diagnose/summary.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "runfile/rollup.h"
+
+#define LEAST_COUNTED_WINDOW 0.1 /* of the longest */
+
+/* ---- processes ---- */
+
+static bool process_has_hooked_loader(const struct run_process *process)
+{
+    for (uint32_t i = 0; i < process->loader_count; i++) {
+        const struct run_loader *loader = &process->loaders[i];
+        if (loader->entry.source != DATASTALL_SOURCE_MANUAL && loader->threads > 0)
+            return true;
+    }
+    return false;
+}
+
+static enum summary_state state_of(const struct run_process *process)
+{
+    if (process->view.words[RF_PROCESS_STATE] == RF_STATE_CLOSED)
+        return SUMMARY_ENDED;
+    return process->alive ? SUMMARY_RUNNING : SUMMARY_DIED;
+}
+
+static enum summary_method method_of(const struct summary *summary,
+                                     const struct run_process *process)
+{
+    switch (process->view.words[RF_PROCESS_ACCELERATOR]) {
+    case RF_ACCELERATOR_NONE:
+        return SUMMARY_METHOD_HOST_EXACT;
+    case RF_ACCELERATOR_USED:
+        return SUMMARY_METHOD_HOST_BOUND;
+    default: /* nobody looked: a machine without GPUs settles it */
+        return summary->data->gpu_count == 0 ? SUMMARY_METHOD_HOST_EXACT
+                                             : SUMMARY_METHOD_HOST_BOUND;
+    }
+}
+
+/* When the process stopped, as well as it is known. */
+static uint64_t end_of(const struct summary *summary, const struct summary_process *process,
+                       uint64_t now_ns)
+{
+    const struct run_data *data = summary->data;
+    if (process->state == SUMMARY_RUNNING)
+        return now_ns;
+    if (process->state == SUMMARY_ENDED)
+        return process->data->view.words[RF_PROCESS_ENDED_MONO];
+    if (data->has_launcher && data->launcher.view.words[RF_PROCESS_STATE] == RF_STATE_CLOSED)
+        return data->launcher.view.words[RF_PROCESS_ENDED_MONO];
+    return process->end_ns;
+}
+
+static void make_loader(struct summary *summary, uint32_t process_index,
+                        const struct run_loader *data, bool in_verdict, uint64_t now_ns)
+{
+    struct summary_process *process = &summary->processes[process_index];
+    struct summary_loader *loader = &summary->loaders[summary->loader_count++];
+    loader->data = data;
+    loader->process = process_index;
+    loader->in_verdict = in_verdict;
+    rf_totals_statistics(&data->totals, &loader->figures);
+    loader->waiting_ns = rf_totals_waiting_ns(&data->totals);
+    loader->waiting_share = NAN;
+    const uint64_t begin = loader->figures.window_begin_ns, end = loader->figures.window_end_ns;
+    if (begin != DATASTALL_UNKNOWN && end > begin)
+        loader->waiting_share = fmin(1.0, (double)loader->waiting_ns / (double)(end - begin));
+    if (in_verdict && begin != DATASTALL_UNKNOWN) {
+        process->stall_ns += loader->waiting_ns;
+        if (process->begin_ns == DATASTALL_UNKNOWN || begin < process->begin_ns)
+            process->begin_ns = begin;
+        if (process->end_ns == DATASTALL_UNKNOWN || end > process->end_ns)
+            process->end_ns = end;
+    }
+    uint64_t stopped = end_of(summary, process, now_ns);
+    if (data->waiting_since_ns != 0 && stopped != DATASTALL_UNKNOWN &&
+        stopped > data->waiting_since_ns)
+        loader->unfinished_wait_ns = stopped - data->waiting_since_ns;
+}
+
+/* Counts the threads that waited in the verdict's loaders of a process. */
+static void count_threads(struct summary *summary, uint32_t index)
+{
+    struct summary_process *process = &summary->processes[index];
+    uint64_t seen[RUN_THREADS];
+    for (uint32_t i = 0; i < summary->loader_count; i++) {
+        const struct summary_loader *loader = &summary->loaders[i];
+        if (loader->process != index || !loader->in_verdict)
+            continue;
+        for (uint32_t t = 0; t < loader->data->threads; t++) {
+            uint64_t id = loader->data->thread_ids[t];
+            uint32_t k = 0;
+            while (k < process->threads && seen[k] != id)
+                k++;
+            if (k < process->threads || k == RUN_THREADS)
+                continue;
+            seen[process->threads++] = id;
+            /* The main thread's id is the process's; the overflow slot has none (0). */
+            process->background |= id != process->data->view.fixed.pid;
+        }
+    }
+}
+
+static void make_process(struct summary *summary, const struct run_process *data, uint64_t now_ns)
+{
+    uint32_t index = summary->process_count++;
+    struct summary_process *process = &summary->processes[index];
+    const bool hooked = process_has_hooked_loader(data);
+    *process = (struct summary_process){.data = data,
+                                        .state = state_of(data),
+                                        .begin_ns = DATASTALL_UNKNOWN,
+                                        .end_ns = DATASTALL_UNKNOWN,
+                                        .stall_share = NAN,
+                                        .speedup_ceiling = NAN};
+    for (uint32_t i = 0; i < data->loader_count; i++) {
+        const struct run_loader *loader = &data->loaders[i];
+        bool in_verdict = !hooked || loader->entry.source != DATASTALL_SOURCE_MANUAL;
+        make_loader(summary, index, loader, in_verdict, now_ns);
+    }
+    if (process->begin_ns == DATASTALL_UNKNOWN || process->end_ns <= process->begin_ns)
+        return;
+    const uint64_t window = process->end_ns - process->begin_ns;
+    process->method = method_of(summary, data);
+    /* Waits of the main thread stop the program and cannot overlap. A background thread's may
+     * overlap others, and the program may have worked meanwhile. */
+    count_threads(summary, index);
+    process->upper_bound = process->background || process->method == SUMMARY_METHOD_HOST_BOUND;
+    if (process->stall_ns > window)
+        process->stall_ns = window;
+    process->stall_share = (double)process->stall_ns / (double)window;
+    process->speedup_ceiling = (double)window / (double)(window - process->stall_ns);
+}
+
+/* ---- stages ---- */
+
+static void make_stages(struct summary *summary, uint32_t process_index, uint64_t now_ns)
+{
+    const struct summary_process *process = &summary->processes[process_index];
+    const struct run_process *data = process->data;
+    for (uint32_t s = 1; s < RF_STAGE_CAPACITY; s++) {
+        if (data->stage_names[s][0] == '\0')
+            continue;
+        struct summary_stage *stage = &summary->stages[summary->stage_count++];
+        *stage = (struct summary_stage){
+            .name = data->stage_names[s],
+            .process = process_index,
+            .duration_ns = data->view.words[RF_PROCESS_STAGE_NS + s],
+            .entries = data->view.words[RF_PROCESS_STAGE_ENTRIES + s],
+            .waiting_share = NAN,
+        };
+        uint64_t since = data->view.words[RF_PROCESS_STAGE_SINCE];
+        uint64_t stopped = end_of(summary, process, now_ns);
+        if (data->view.words[RF_PROCESS_STAGE] == s && process->state != SUMMARY_ENDED &&
+            stopped != DATASTALL_UNKNOWN && stopped > since)
+            stage->duration_ns += stopped - since;
+        for (uint32_t i = 0; i < summary->loader_count; i++) {
+            const struct summary_loader *loader = &summary->loaders[i];
+            if (loader->process != process_index || !loader->in_verdict)
+                continue;
+            const uint64_t *words = loader->data->stages[s];
+            stage->batches += words[RF_STAGE_BATCHES];
+            stage->samples += words[RF_STAGE_SAMPLES];
+            stage->tokens += words[RF_STAGE_TOKENS];
+            stage->waiting_ns += words[RF_STAGE_STEADY_NS] + words[RF_STAGE_STARTUP_NS];
+        }
+        if (stage->duration_ns > 0)
+            stage->waiting_share =
+                fmin(1.0, (double)stage->waiting_ns / (double)stage->duration_ns);
+    }
+}
+
+/* ---- GPUs ---- */
+
+static double mean_or_nan(uint64_t sum, uint64_t count, double unit)
+{
+    return count == 0 ? NAN : (double)sum / (double)count * unit;
+}
+
+static void make_gpu(struct summary *summary, const struct rf_gpu_view *data)
+{
+    struct summary_gpu *gpu = &summary->gpus[summary->gpu_count++];
+    const uint64_t *w = data->words;
+    uint64_t count = w[RF_GPU_BUSY_COUNT], percent = w[RF_GPU_BUSY_PERCENT_SUM];
+    if (summary->begin_ns != DATASTALL_UNKNOWN) {
+        const struct rf_rollup_shape shape = {
+            data->layout.rollup_at, data->layout.rollup_levels, data->layout.rollup_buckets,
+            data->layout.rollup_words, 1u << RF_GPU_ROLLUP_MEMORY_USED_MAX};
+        uint64_t sums[64];
+        if (shape.words <= 64) {
+            rf_rollup_sum(data->block, &shape, summary->begin_ns / DS_NS_PER_S,
+                          summary->end_ns / DS_NS_PER_S, sums);
+            /* A window shorter than a sample's distance has none of its own. */
+            if (sums[RF_GPU_ROLLUP_BUSY_COUNT] > 0) {
+                count = sums[RF_GPU_ROLLUP_BUSY_COUNT];
+                percent = sums[RF_GPU_ROLLUP_BUSY_PERCENT_SUM];
+            }
+        }
+    }
+    const bool memory = w[RF_GPU_MEMORY_COUNT] > 0;
+    *gpu = (struct summary_gpu){
+        .data = data,
+        .busy_share = mean_or_nan(percent, count, 0.01),
+        .busy_samples = count,
+        .memory_used_peak_bytes = memory ? w[RF_GPU_MEMORY_USED_PEAK] : DATASTALL_UNKNOWN,
+        .memory_total_bytes = memory ? w[RF_GPU_MEMORY_TOTAL] : DATASTALL_UNKNOWN,
+        .power_mean_w = mean_or_nan(w[RF_GPU_POWER_MW_SUM], w[RF_GPU_POWER_COUNT], 1e-3),
+        .power_max_w = w[RF_GPU_POWER_COUNT] > 0 ? (double)w[RF_GPU_POWER_MW_MAX] * 1e-3 : NAN,
+        .temperature_max_c =
+            w[RF_GPU_TEMPERATURE_COUNT] > 0 ? (double)w[RF_GPU_TEMPERATURE_MAX] : NAN,
+        .sm_clock_mean_mhz = mean_or_nan(w[RF_GPU_SM_CLOCK_MHZ_SUM], w[RF_GPU_SM_CLOCK_COUNT], 1.0),
+    };
+}
+
+/* ---- the run ---- */
+
+static enum summary_severity severity_of(double share)
+{
+    if (isnan(share))
+        return SUMMARY_SEVERITY_UNKNOWN;
+    if (share >= 0.50)
+        return SUMMARY_SEVERITY_CRITICAL;
+    if (share >= 0.20)
+        return SUMMARY_SEVERITY_MILD;
+    return share >= 0.05 ? SUMMARY_SEVERITY_MINOR : SUMMARY_SEVERITY_NONE;
+}
+
+static void find_window(struct summary *summary)
+{
+    summary->begin_ns = summary->end_ns = DATASTALL_UNKNOWN;
+    for (uint32_t i = 0; i < summary->process_count; i++) {
+        const struct summary_process *process = &summary->processes[i];
+        if (process->begin_ns == DATASTALL_UNKNOWN)
+            continue;
+        if (summary->begin_ns == DATASTALL_UNKNOWN || process->begin_ns < summary->begin_ns)
+            summary->begin_ns = process->begin_ns;
+        if (summary->end_ns == DATASTALL_UNKNOWN || process->end_ns > summary->end_ns)
+            summary->end_ns = process->end_ns;
+    }
+}
+
+static void make_verdict(struct summary *summary)
+{
+    double longest = 0.0, windows = 0.0, stalls = 0.0;
+    uint32_t measured = 0;
+    summary->worst = UINT32_MAX;
+    summary->stall_share = summary->speedup_ceiling = NAN;
+    for (uint32_t i = 0; i < summary->process_count; i++) {
+        const struct summary_process *process = &summary->processes[i];
+        if (isnan(process->stall_share))
+            continue;
+        double window = (double)(process->end_ns - process->begin_ns);
+        longest = fmax(longest, window);
+        windows += window;
+        stalls += (double)process->stall_ns;
+        measured++;
+    }
+    if (measured == 0)
+        return;
+    summary->stall_share = stalls / windows;
+    for (uint32_t i = 0; i < summary->process_count; i++) {
+        struct summary_process *process = &summary->processes[i];
+        if (isnan(process->stall_share))
+            continue;
+        double window = (double)(process->end_ns - process->begin_ns);
+        process->counts = window >= LEAST_COUNTED_WINDOW * longest;
+        summary->upper_bound |= process->upper_bound;
+        if (process->method > summary->method)
+            summary->method = process->method;
+        if (process->counts &&
+            (summary->worst == UINT32_MAX ||
+             process->stall_share > summary->processes[summary->worst].stall_share))
+            summary->worst = i;
+    }
+    const struct summary_process *worst = &summary->processes[summary->worst];
+    summary->severity = severity_of(worst->stall_share);
+    summary->speedup_ceiling = worst->speedup_ceiling;
+    summary->ceiling_is_bound = measured > 1 || worst->upper_bound;
+}
+
+static void describe_run(struct summary *summary, uint64_t now_ns)
+{
+    const struct run_data *data = summary->data;
+    const struct run_process *first = data->has_launcher        ? &data->launcher
+                                      : data->process_count > 0 ? &data->processes[0]
+                                                                : NULL;
+    summary->exit_status = summary->setup_ns = DATASTALL_UNKNOWN;
+    summary->command = summary->name = "";
+    if (first == NULL)
+        return;
+    summary->command = first->view.fixed.command;
+    summary->name = first->view.fixed.name;
+    uint64_t start_ns = first->header.created_mono_ns;
+    summary->started_real_ns = first->header.created_real_ns;
+    if (!data->has_launcher && first->view.fixed.process_start_mono_ns != RF_UNKNOWN &&
+        first->view.fixed.process_start_mono_ns < start_ns) {
+        /* Used as a library: the run began with the process, before the file was made. */
+        summary->started_real_ns -= start_ns - first->view.fixed.process_start_mono_ns;
+        start_ns = first->view.fixed.process_start_mono_ns;
+    }
+    summary->state = state_of(first);
+    if (first->view.words[RF_PROCESS_EXIT_KNOWN] != 0)
+        summary->exit_status = first->view.words[RF_PROCESS_EXIT_STATUS];
+    uint64_t end_ns = start_ns;
+    if (summary->state == SUMMARY_ENDED)
+        end_ns = first->view.words[RF_PROCESS_ENDED_MONO];
+    else if (summary->state == SUMMARY_RUNNING)
+        end_ns = now_ns;
+    else if (summary->end_ns != DATASTALL_UNKNOWN)
+        end_ns = summary->end_ns; /* it died: the last that is known */
+    summary->duration_ns = end_ns > start_ns ? end_ns - start_ns : 0;
+    if (summary->begin_ns != DATASTALL_UNKNOWN)
+        summary->setup_ns = summary->begin_ns > start_ns ? summary->begin_ns - start_ns : 0;
+}
+
+int summary_make(const struct run_data *data, uint64_t now_ns, struct summary **result)
+{
+    *result = NULL;
+    struct summary *summary = calloc(1, sizeof *summary);
+    if (summary == NULL)
+        return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
+    summary->data = data;
+    uint32_t loaders = 1;
+    for (uint32_t i = 0; i < data->process_count; i++)
+        loaders += data->processes[i].loader_count;
+    summary->loaders = calloc(loaders, sizeof *summary->loaders);
+    summary->stages =
+        calloc((size_t)data->process_count * RF_STAGE_CAPACITY + 1, sizeof *summary->stages);
+    summary->processes = calloc(data->process_count + 1, sizeof *summary->processes);
+    summary->gpus = calloc(data->gpu_count + 1, sizeof *summary->gpus);
+    if (summary->loaders == NULL || summary->stages == NULL || summary->processes == NULL ||
+        summary->gpus == NULL) {
+        summary_free(summary);
+        return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
+    }
+    for (uint32_t i = 0; i < data->process_count; i++)
+        make_process(summary, &data->processes[i], now_ns);
+    for (uint32_t i = 0; i < data->process_count; i++)
+        make_stages(summary, i, now_ns);
+    find_window(summary);
+    describe_run(summary, now_ns);
+    for (uint32_t i = 0; i < data->gpu_count; i++)
+        make_gpu(summary, &data->gpus[i]);
+    make_verdict(summary);
+    *result = summary;
+    return DATASTALL_OK;
+}
+
+void summary_free(struct summary *summary)
+{
+    if (summary == NULL)
+        return;
+    free(summary->loaders);
+    free(summary->stages);
+    free(summary->processes);
+    free(summary->gpus);
+    free(summary);
+}

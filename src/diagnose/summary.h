@@ -1,0 +1,116 @@
+/* From what was read to what it means: the words and formulas of docs/measuring.md as numbers.
+ * Pure: no clock, no file, no environment. Shares are 0..1; NaN and DATASTALL_UNKNOWN: not known.
+ */
+#ifndef DATASTALL_DIAGNOSE_SUMMARY_H
+#define DATASTALL_DIAGNOSE_SUMMARY_H
+
+#include "datastall.h"
+#include "runfile/run_data.h"
+
+enum summary_method {
+    SUMMARY_METHOD_UNKNOWN,    /* nothing was recorded */
+    SUMMARY_METHOD_HOST_EXACT, /* no GPU in the process: a wait stopped the program */
+    SUMMARY_METHOD_HOST_BOUND  /* a GPU is used and may have been busy meanwhile: at most */
+};
+
+enum summary_severity {
+    SUMMARY_SEVERITY_UNKNOWN,
+    SUMMARY_SEVERITY_NONE,    /* stall share below 5 % */
+    SUMMARY_SEVERITY_MINOR,   /* from 5 % */
+    SUMMARY_SEVERITY_MILD,    /* from 20 % */
+    SUMMARY_SEVERITY_CRITICAL /* from 50 % */
+};
+
+enum summary_state { SUMMARY_RUNNING, SUMMARY_ENDED, SUMMARY_DIED };
+
+struct summary_loader {
+    const struct run_loader *data;
+    uint32_t process; /* index in processes[] */
+    bool in_verdict;  /* false: reported by hand while hooks saw the same process */
+    datastall_statistics figures;
+    uint64_t waiting_ns;  /* all kinds */
+    double waiting_share; /* of the loader's own window */
+    uint64_t
+        unfinished_wait_ns; /* a wait that had not ended when the process did, or now; 0 none */
+};
+
+struct summary_stage {
+    const char *name;
+    uint32_t process;
+    uint64_t duration_ns; /* the stage's window: time spent in it */
+    uint64_t entries, batches, samples, tokens;
+    uint64_t waiting_ns;
+    double waiting_share;
+};
+
+struct summary_process {
+    const struct run_process *data;
+    enum summary_state state;
+    enum summary_method method;
+    bool upper_bound; /* a background thread waited, or the method is a bound */
+    uint32_t threads; /* that waited, each counted once */
+    bool background; /* one of them is not the main thread: the program may have worked meanwhile */
+    uint64_t begin_ns, end_ns; /* window; DATASTALL_UNKNOWN without waits */
+    uint64_t stall_ns;
+    double stall_share;
+    double speedup_ceiling; /* window / (window - stall); NaN unknown, infinite: it only waited */
+    bool counts;            /* for the worst rank: its window is at least a tenth of the longest */
+};
+
+struct summary_gpu {
+    const struct rf_gpu_view *data;
+    double busy_share; /* of the window; NaN unknown */
+    uint64_t busy_samples;
+    uint64_t memory_used_peak_bytes, memory_total_bytes;
+    double power_mean_w, power_max_w, temperature_max_c, sm_clock_mean_mhz;
+};
+
+struct summary {
+    const struct run_data *data;
+    enum summary_state state;
+    const char *command;
+    const char *name;
+    uint64_t started_real_ns;
+    uint64_t duration_ns;      /* so far, while it runs */
+    uint64_t setup_ns;         /* before the first iter(); DATASTALL_UNKNOWN without waits */
+    uint64_t exit_status;      /* DATASTALL_UNKNOWN: not known */
+    uint64_t begin_ns, end_ns; /* window over all processes */
+
+    enum summary_severity severity;
+    double stall_share; /* mean over processes, by the time of each */
+    uint32_t worst;     /* index in processes[]; UINT32_MAX: none */
+    enum summary_method method;
+    bool upper_bound;
+    double speedup_ceiling; /* of the worst process */
+    bool ceiling_is_bound;
+
+    uint32_t loader_count, stage_count, process_count, gpu_count;
+    struct summary_loader *loaders;
+    struct summary_stage *stages;
+    struct summary_process *processes;
+    struct summary_gpu *gpus;
+};
+
+/* now_ns: CLOCK_MONOTONIC, for runs and waits that still go on. data must outlive the summary.
+ * Returns 0 or DATASTALL_ERR_MEMORY. Free with summary_free(). */
+int summary_make(const struct run_data *data, uint64_t now_ns, struct summary **summary);
+void summary_free(struct summary *summary);
+
+const char *summary_severity_name(enum summary_severity severity);
+const char *summary_method_name(enum summary_method method); /* "host-exact", "host-bound" */
+const char *summary_state_name(enum summary_state state);
+
+/* The rank of a process for people: its rank, else DATASTALL_UNKNOWN. */
+static inline uint64_t summary_rank(const struct summary_process *process)
+{
+    return process->data->view.fixed.rank;
+}
+
+/* The verdict in words that fit the method; two lines at most, each below size. Pure. */
+void summary_verdict_text(const struct summary *summary, char *text, size_t size);
+void summary_prize_text(const struct summary *summary, char *text, size_t size);
+
+/* Seconds for people: "820 ms", "12.3 s", "1m 18s", "2h 03m". */
+void summary_duration_text(double seconds, char *text, size_t size);
+
+#endif

@@ -1,0 +1,88 @@
+/* The summary in words. The wording follows the method: what was measured, and no more. */
+#include <math.h>
+#include <stdio.h>
+
+#include "diagnose/summary.h"
+
+const char *summary_severity_name(enum summary_severity severity)
+{
+    static const char *const names[] = {"unknown", "none", "minor", "mild", "critical"};
+    return names[severity];
+}
+
+const char *summary_method_name(enum summary_method method)
+{
+    static const char *const names[] = {"unknown", "host-exact", "host-bound"};
+    return names[method];
+}
+
+const char *summary_state_name(enum summary_state state)
+{
+    static const char *const names[] = {"running", "ended", "died"};
+    return names[state];
+}
+
+void summary_duration_text(double seconds, char *text, size_t size)
+{
+    if (isnan(seconds))
+        snprintf(text, size, "unknown");
+    else if (seconds < 0.9995)
+        snprintf(text, size, "%.0f ms", seconds * 1e3);
+    else if (seconds < 59.95)
+        snprintf(text, size, "%.1f s", seconds);
+    else if (seconds < 3599.5)
+        snprintf(text, size, "%.0fm %02.0fs", floor((seconds + 0.5) / 60),
+                 fmod(floor(seconds + 0.5), 60));
+    else
+        snprintf(text, size, "%.0fh %02.0fm", floor((seconds + 30) / 3600),
+                 floor(fmod(seconds + 30, 3600) / 60));
+}
+
+static const char *who(const struct summary *summary, char *text, size_t size)
+{
+    if (summary->process_count <= 1)
+        return "the program";
+    const struct summary_process *worst = &summary->processes[summary->worst];
+    if (summary_rank(worst) != DATASTALL_UNKNOWN)
+        snprintf(text, size, "rank %llu", (unsigned long long)summary_rank(worst));
+    else
+        snprintf(text, size, "process %llu", (unsigned long long)worst->data->view.fixed.pid);
+    return text;
+}
+
+void summary_verdict_text(const struct summary *summary, char *text, size_t size)
+{
+    if (summary->worst == UINT32_MAX) {
+        snprintf(text, size, "unknown: no batch was recorded");
+        return;
+    }
+    const struct summary_process *worst = &summary->processes[summary->worst];
+    char name[64], share[96] = "";
+    const char *bound = worst->upper_bound ? "at most " : "";
+    if (summary->process_count > 1)
+        snprintf(share, sizeof share, "; the mean over %u processes is %s%.1f %%",
+                 summary->process_count, summary->upper_bound ? "at most " : "",
+                 summary->stall_share * 100);
+    snprintf(text, size, "%s: %s waited for data %s%.1f %% of the time%s",
+             summary_severity_name(summary->severity), who(summary, name, sizeof name), bound,
+             worst->stall_share * 100, share);
+}
+
+void summary_prize_text(const struct summary *summary, char *text, size_t size)
+{
+    text[0] = '\0';
+    if (summary->worst == UINT32_MAX)
+        return;
+    const struct summary_process *worst = &summary->processes[summary->worst];
+    char stall[32], window[32];
+    summary_duration_text((double)worst->stall_ns * 1e-9, stall, sizeof stall);
+    summary_duration_text((double)(worst->end_ns - worst->begin_ns) * 1e-9, window, sizeof window);
+    if (summary->severity == SUMMARY_SEVERITY_NONE)
+        snprintf(text, size, "a perfect input pipeline would save at most %s of %s", stall, window);
+    else if (!isfinite(summary->speedup_ceiling) || summary->speedup_ceiling > 100)
+        snprintf(text, size, "it did little else than wait (%s of %s)", stall, window);
+    else
+        snprintf(text, size,
+                 "a perfect input pipeline would make it at most %.1fx faster (waiting: %s of %s)",
+                 summary->speedup_ceiling, stall, window);
+}

@@ -1,0 +1,28 @@
+/* One table of functions per vendor library, and a value per field that says "not read" by itself.
+ */
+#ifndef DATASTALL_GPU_DEVICE_H
+#define DATASTALL_GPU_DEVICE_H
+
+#include <stdint.h>
+
+#include "runfile/writer.h"
+
+struct gpu_library; /* a loaded and initialised vendor library */
+
+struct gpu_vendor {
+    const char *name; /* the `source` of its figures: "nvml" */
+    /* Loads the library with dlopen and initialises it. 0 and *library, or the library's error code
+     * (for NVML: 12 library not found, 9 no driver ...). May block for as long as the driver does.
+     */
+    uint32_t (*open)(struct gpu_library **library);
+    void (*close)(struct gpu_library *library);
+    uint32_t (*count)(struct gpu_library *library);
+    /* Identity of device `index`; fields that cannot be read stay empty. 0 or an error code. */
+    uint32_t (*identify)(struct gpu_library *library, uint32_t index, struct rf_gpu_static *device);
+    /* Reads the cheap figures; RF_UNKNOWN where one could not be. Sets state and error. */
+    void (*sample)(struct gpu_library *library, uint32_t index, struct rf_gpu_sample *sample);
+};
+
+extern const struct gpu_vendor gpu_nvml;
+
+#endif

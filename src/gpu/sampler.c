@@ -1,0 +1,184 @@
+#include "gpu/sampler.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/clock.h"
+
+#define MAX_SAMPLED 32u
+#define JOIN_TIMEOUT_NS (100 * 1000 * 1000L)
+
+struct gpu_sampler {
+    const struct gpu_vendor *vendor;
+    struct rf_writer *writer;
+    uint64_t interval_ns;
+    pthread_t thread;
+    pthread_mutex_t mutex; /* held to write, never during a driver call */
+    pthread_cond_t wake;
+    bool stopping;  /* set by stop(): no more writes */
+    bool abandoned; /* stop() gave up waiting: the thread frees the sampler */
+    bool finished;
+    uint32_t device_count;
+    struct rf_gpu_writer devices[MAX_SAMPLED];
+};
+
+static void note_state(struct gpu_sampler *sampler, uint64_t state, uint64_t error)
+{
+    /* Plain words beside the journal: this thread is their only writer. */
+    uint64_t *payload = sampler->writer->process.block + RF_BLOCK_PAYLOAD;
+    ds_store(&payload[RF_PROCESS_GPU_ERROR], error);
+    ds_store(&payload[RF_PROCESS_GPU_STATE], state);
+}
+
+/* Runs with the mutex held; the driver is called with it released. */
+static void attach_devices(struct gpu_sampler *sampler, struct gpu_library *library)
+{
+    uint64_t entries = rf_entry_count(sampler->writer, RF_SECTION_GPUS);
+    uint32_t count = sampler->vendor->count(library);
+    if (count > MAX_SAMPLED)
+        count = MAX_SAMPLED;
+    if (count > entries)
+        count = (uint32_t)entries;
+    for (uint32_t i = 0; i < count && !sampler->stopping; i++) {
+        struct rf_gpu_static device;
+        pthread_mutex_unlock(&sampler->mutex);
+        sampler->vendor->identify(library, i, &device);
+        pthread_mutex_lock(&sampler->mutex);
+        if (!sampler->stopping)
+            rf_gpu_attach(sampler->writer, i, &device, &sampler->devices[i]);
+    }
+    sampler->device_count = count;
+}
+
+static void sample_devices(struct gpu_sampler *sampler, struct gpu_library *library)
+{
+    for (uint32_t i = 0; i < sampler->device_count && !sampler->stopping; i++) {
+        struct rf_gpu_sample sample = {
+            .busy_percent = RF_UNKNOWN,
+            .memory_used = RF_UNKNOWN,
+            .memory_total = RF_UNKNOWN,
+            .power_mw = RF_UNKNOWN,
+            .temperature = RF_UNKNOWN,
+            .sm_clock_mhz = RF_UNKNOWN,
+            .memory_clock_mhz = RF_UNKNOWN,
+        };
+        rf_gpu_calling(&sampler->devices[i], ds_now_ns());
+        pthread_mutex_unlock(&sampler->mutex);
+        sampler->vendor->sample(library, i, &sample);
+        sample.time_ns = ds_now_ns();
+        pthread_mutex_lock(&sampler->mutex);
+        if (sampler->stopping)
+            break;
+        rf_gpu_append(&sampler->devices[i], &sample);
+        rf_gpu_calling(&sampler->devices[i], 0);
+    }
+}
+
+static void sleep_until(struct gpu_sampler *sampler, uint64_t time_ns)
+{
+    const struct timespec until = {(time_t)(time_ns / DS_NS_PER_S), (long)(time_ns % DS_NS_PER_S)};
+    while (!sampler->stopping &&
+           pthread_cond_timedwait(&sampler->wake, &sampler->mutex, &until) != ETIMEDOUT)
+        ;
+}
+
+static void sample_until_stopped(struct gpu_sampler *sampler, struct gpu_library *library)
+{
+    attach_devices(sampler, library);
+    if (!sampler->stopping)
+        note_state(sampler, sampler->device_count > 0 ? RF_GPU_OK : RF_GPU_ABSENT, 0);
+    uint64_t next = ds_now_ns();
+    while (!sampler->stopping) {
+        sample_devices(sampler, library);
+        next += sampler->interval_ns;
+        uint64_t now = ds_now_ns();
+        if (next < now) /* a slow driver: skip what was missed instead of catching up */
+            next = now + sampler->interval_ns - (now - next) % sampler->interval_ns;
+        sleep_until(sampler, next);
+    }
+}
+
+static void free_sampler(struct gpu_sampler *sampler)
+{
+    pthread_cond_destroy(&sampler->wake);
+    pthread_mutex_destroy(&sampler->mutex);
+    free(sampler);
+}
+
+static void *run_sampler(void *argument)
+{
+    struct gpu_sampler *sampler = argument;
+    struct gpu_library *library = NULL;
+    uint32_t error = sampler->vendor->open(&library);
+    pthread_mutex_lock(&sampler->mutex);
+    if (error == 0)
+        sample_until_stopped(sampler, library);
+    else if (!sampler->stopping)
+        note_state(sampler, error == 12 ? RF_GPU_ABSENT : RF_GPU_FAILED, error);
+    pthread_mutex_unlock(&sampler->mutex);
+    if (library != NULL)
+        sampler->vendor->close(library);
+    pthread_mutex_lock(&sampler->mutex);
+    sampler->finished = true;
+    bool abandoned = sampler->abandoned;
+    pthread_cond_signal(&sampler->wake);
+    pthread_mutex_unlock(&sampler->mutex);
+    if (abandoned)
+        free_sampler(sampler);
+    return NULL;
+}
+
+struct gpu_sampler *gpu_sampler_start(const struct gpu_vendor *vendor, struct rf_writer *writer,
+                                      double interval_s)
+{
+    struct gpu_sampler *sampler = calloc(1, sizeof *sampler);
+    if (sampler == NULL)
+        return NULL;
+    sampler->vendor = vendor;
+    sampler->writer = writer;
+    sampler->interval_ns = (uint64_t)(interval_s * 1e9);
+    pthread_mutex_init(&sampler->mutex, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&sampler->wake, &attributes);
+    pthread_condattr_destroy(&attributes);
+    note_state(sampler, RF_GPU_STARTING, 0);
+    /* The program's signals are not this thread's. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&sampler->thread, NULL, run_sampler, sampler);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error != 0) {
+        free_sampler(sampler);
+        return NULL;
+    }
+    return sampler;
+}
+
+void gpu_sampler_stop(struct gpu_sampler *sampler)
+{
+    const uint64_t until_ns = ds_now_ns() + JOIN_TIMEOUT_NS;
+    const struct timespec until = {(time_t)(until_ns / DS_NS_PER_S),
+                                   (long)(until_ns % DS_NS_PER_S)};
+    pthread_mutex_lock(&sampler->mutex);
+    sampler->stopping = true;
+    pthread_cond_signal(&sampler->wake);
+    while (!sampler->finished &&
+           pthread_cond_timedwait(&sampler->wake, &sampler->mutex, &until) != ETIMEDOUT)
+        ;
+    bool finished = sampler->finished;
+    sampler->abandoned = !finished;
+    pthread_t thread = sampler->thread;
+    pthread_mutex_unlock(&sampler->mutex);
+    if (finished) {
+        pthread_join(thread, NULL);
+        free_sampler(sampler);
+    } else {
+        pthread_detach(thread);
+    }
+}

@@ -1,0 +1,113 @@
+#include "output/json.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "output/shape.h"
+
+#define MAX_DEPTH 8
+
+struct builder {
+    json_t *open[MAX_DEPTH];
+    int depth;
+    json_t *root;
+    bool failed;
+};
+
+/* Gives value to the innermost open container, which then owns it. */
+static void put(struct builder *builder, const char *key, json_t *value)
+{
+    json_t *parent = builder->depth > 0 ? builder->open[builder->depth - 1] : NULL;
+    int error = 0;
+    if (value == NULL)
+        error = 1;
+    else if (parent == NULL)
+        builder->root = value;
+    else if (json_is_array(parent))
+        error = json_array_append_new(parent, value);
+    else
+        error = json_object_set_new(parent, key, value);
+    builder->failed |= error != 0;
+}
+
+static void open_container(struct builder *builder, const char *key, json_t *container)
+{
+    put(builder, key, container);
+    if (builder->depth < MAX_DEPTH)
+        builder->open[builder->depth++] = container;
+    else
+        builder->failed = true;
+}
+
+static void open_object(void *context, const char *key)
+{
+    open_container(context, key, json_object());
+}
+
+static void open_array(void *context, const char *key)
+{
+    open_container(context, key, json_array());
+}
+
+static void close_container(void *context)
+{
+    struct builder *builder = context;
+    if (builder->depth > 0)
+        builder->depth--;
+}
+
+static void integer(void *context, const char *key, uint64_t value)
+{
+    /* JSON integers end at 2^63 - 1 here; nothing real comes near. */
+    put(context, key, json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value));
+}
+
+static void real(void *context, const char *key, double value)
+{
+    put(context, key, json_real(value));
+}
+
+static void boolean(void *context, const char *key, bool value)
+{
+    put(context, key, json_boolean(value));
+}
+
+static void string(void *context, const char *key, const char *value)
+{
+    json_t *text = json_string(value);
+    if (text == NULL) { /* no valid UTF-8: keep what is ASCII */
+        char *plain = strdup(value);
+        for (char *c = plain; c != NULL && *c != '\0'; c++) {
+            if ((unsigned char)*c >= 0x80)
+                *c = '?';
+        }
+        text = plain == NULL ? NULL : json_string(plain);
+        free(plain);
+    }
+    put(context, key, text);
+}
+
+static void null(void *context, const char *key)
+{
+    put(context, key, json_null());
+}
+
+int output_json(const struct summary *summary, FILE *file)
+{
+    struct builder builder = {.depth = 0};
+    const struct emitter emitter = {
+        &builder, open_object, open_array, close_container, integer, real, boolean, string, null};
+    output_shape(summary, &emitter);
+    if (builder.failed || builder.root == NULL) {
+        json_decref(builder.root);
+        return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
+    }
+    int error = json_dumpf(builder.root, file, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+    json_decref(builder.root);
+    if (error != 0 || fputc('\n', file) == EOF || fflush(file) != 0)
+        return ds_fail_errno(errno, "cannot write the JSON");
+    return DATASTALL_OK;
+}

@@ -1,0 +1,308 @@
+#include "output/text.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "output/names.h"
+
+#define MAX_LOADERS 8
+#define MAX_STAGES 6
+#define MAX_RANKS 8
+#define GIB (1024.0 * 1024 * 1024)
+
+/* ---- numbers ---- */
+
+void output_count_text(uint64_t value, char *text, size_t size)
+{
+    if (value == DATASTALL_UNKNOWN)
+        snprintf(text, size, "unknown");
+    else if (value < 1000)
+        snprintf(text, size, "%llu", (unsigned long long)value);
+    else if (value < 1000000)
+        snprintf(text, size, "%llu,%03llu", (unsigned long long)value / 1000,
+                 (unsigned long long)value % 1000);
+    else if (value < UINT64_C(1000000000))
+        snprintf(text, size, "%.2f M", (double)value * 1e-6);
+    else
+        snprintf(text, size, "%.2f G", (double)value * 1e-9);
+}
+
+void output_rate_text(double value, char *text, size_t size)
+{
+    if (isnan(value))
+        snprintf(text, size, "unknown");
+    else if (value < 10)
+        snprintf(text, size, "%.2f", value);
+    else if (value < 1000)
+        snprintf(text, size, "%.0f", value);
+    else if (value < 1e6)
+        snprintf(text, size, "%.1f k", value * 1e-3);
+    else
+        snprintf(text, size, "%.1f M", value * 1e-6);
+}
+
+/* Milliseconds with three figures, the unit left to the line. */
+static const char *ms(uint64_t ns, char text[16])
+{
+    double value = (double)ns * 1e-6;
+    if (ns == DATASTALL_UNKNOWN)
+        snprintf(text, 16, "-");
+    else if (value < 9.995)
+        snprintf(text, 16, value < 0.0995 ? "%.3f" : "%.2f", value);
+    else if (value < 99.95)
+        snprintf(text, 16, "%.1f", value);
+    else if (value < 999.5)
+        snprintf(text, 16, "%.0f", value);
+    else
+        output_count_text((uint64_t)(value + 0.5), text, 16);
+    return text;
+}
+
+/* ---- lines: a label in the first nine columns, then text ---- */
+
+static void __attribute__((format(printf, 3, 4))) line(FILE *file, const char *label,
+                                                       const char *format, ...)
+{
+    fprintf(file, "%-8s ", label);
+    va_list arguments;
+    va_start(arguments, format);
+    vfprintf(file, format, arguments);
+    va_end(arguments);
+    fputc('\n', file);
+}
+
+/* Bytes that a terminal might obey, replaced. */
+static const char *clean(const char *from, char *to, size_t size)
+{
+    size_t i = 0;
+    for (; from[i] != '\0' && i + 1 < size; i++) {
+        unsigned char c = (unsigned char)from[i];
+        to[i] = c < 0x20 || c == 0x7f ? '?' : from[i];
+    }
+    to[i] = '\0';
+    return to;
+}
+
+static void put_verdict(const struct summary *s, FILE *file)
+{
+    char text[512];
+    summary_verdict_text(s, text, sizeof text);
+    line(file, "VERDICT", "%s", text);
+    summary_prize_text(s, text, sizeof text);
+    if (text[0] != '\0')
+        line(file, "", "%s", text);
+    if (s->method == SUMMARY_METHOD_HOST_BOUND)
+        line(file, "",
+             "at most, because the GPU may have been busy during a wait (host clock only)");
+    else if (s->upper_bound)
+        line(file, "",
+             "at most, because a background thread waited and the program may have worked "
+             "meanwhile");
+}
+
+static void put_run(const struct summary *s, FILE *file)
+{
+    char command[61], duration[32], setup[32], end[64] = "";
+    clean(s->command, command, sizeof command);
+    if (strlen(s->command) > 60)
+        strcpy(command + 57, "...");
+    summary_duration_text((double)s->duration_ns * 1e-9, duration, sizeof duration);
+    summary_duration_text(s->setup_ns == DATASTALL_UNKNOWN ? NAN : (double)s->setup_ns * 1e-9,
+                          setup, sizeof setup);
+    if (s->exit_status != DATASTALL_UNKNOWN)
+        snprintf(end, sizeof end, ", exit %llu", (unsigned long long)s->exit_status);
+    else if (s->state != SUMMARY_ENDED)
+        snprintf(end, sizeof end, ", %s",
+                 s->state == SUMMARY_RUNNING ? "still running" : "killed or lost");
+    if (s->setup_ns == DATASTALL_UNKNOWN)
+        line(file, "RUN", "%s  (%s%s)", command, duration, end);
+    else
+        line(file, "RUN", "%s  (%s, of it set-up %s%s)", command, duration, setup, end);
+}
+
+static void put_gpus(const struct summary *s, FILE *file)
+{
+    const struct run_data *data = s->data;
+    for (uint32_t i = 0; i < s->gpu_count; i++) {
+        const struct summary_gpu *gpu = &s->gpus[i];
+        char label[16], name[97], memory[64] = "", power[32] = "", busy[64] = "busy unknown";
+        const uint64_t state = gpu->data->words[RF_GPU_STATE];
+        const char *error = output_nvml_error(gpu->data->words[RF_GPU_ERROR]);
+        snprintf(label, sizeof label, "GPU %llu",
+                 (unsigned long long)(gpu->data->fixed.index % 1000));
+        if (!isnan(gpu->busy_share))
+            snprintf(busy, sizeof busy, "busy %.1f %% (NVML utilisation)", gpu->busy_share * 100);
+        if (gpu->memory_used_peak_bytes != DATASTALL_UNKNOWN)
+            snprintf(memory, sizeof memory, ", mem %.1f/%.1f GiB",
+                     (double)gpu->memory_used_peak_bytes / GIB,
+                     (double)gpu->memory_total_bytes / GIB);
+        if (!isnan(gpu->power_mean_w))
+            snprintf(power, sizeof power, ", %.0f W", gpu->power_mean_w);
+        line(file, label, "%s   %s%s%s", busy, clean(gpu->data->fixed.name, name, sizeof name),
+             memory, power);
+        if (state == RF_GPU_LOST || state == RF_GPU_FAILED)
+            line(file, "", "its last reading failed: %s", error != NULL ? error : "unknown error");
+    }
+    if (s->gpu_count > 0)
+        return;
+    const char *error = output_nvml_error(data->gpu_error);
+    if (data->gpu_state == RF_GPU_STARTING)
+        line(file, "GPU", "unknown: the driver (NVML) did not answer");
+    else if (data->gpu_state == RF_GPU_FAILED)
+        line(file, "GPU", "unknown: NVML failed: %s (%llu)", error != NULL ? error : "error",
+             (unsigned long long)data->gpu_error);
+    else if (error != NULL)
+        line(file, "GPU", "none seen (%s)", error);
+}
+
+static int by_waiting(const void *a, const void *b)
+{
+    const struct summary_loader *one = *(const struct summary_loader *const *)a;
+    const struct summary_loader *other = *(const struct summary_loader *const *)b;
+    if (one->waiting_ns != other->waiting_ns)
+        return one->waiting_ns < other->waiting_ns ? 1 : -1;
+    return one < other ? -1 : one > other;
+}
+
+static void put_loader(const struct summary *s, const struct summary_loader *loader, FILE *file)
+{
+    const datastall_statistics *f = &loader->figures;
+    const datastall_distribution *w = &f->steady;
+    char name[65], who[48] = "", batches[24], samples[24], tokens[24], rate[24], token_rate[24];
+    char a[16], b[16], c[16], d[16], startup[32], packing[48] = "";
+    const struct summary_process *process = &s->processes[loader->process];
+    if (s->process_count > 1 && summary_rank(process) != DATASTALL_UNKNOWN)
+        snprintf(who, sizeof who, " [rank %llu]", (unsigned long long)summary_rank(process));
+    else if (s->process_count > 1)
+        snprintf(who, sizeof who, " [pid %llu]", (unsigned long long)process->data->view.fixed.pid);
+    output_count_text(f->batches, batches, sizeof batches);
+    output_count_text(f->samples, samples, sizeof samples);
+    output_count_text(f->tokens, tokens, sizeof tokens);
+    output_rate_text(f->samples_per_s, rate, sizeof rate);
+    output_rate_text(f->tokens_per_s, token_rate, sizeof token_rate);
+    fprintf(file, "%-8s %s%s: %s batches", "LOADER",
+            clean(loader->data->entry.name, name, sizeof name), who, batches);
+    if (f->samples != DATASTALL_UNKNOWN)
+        fprintf(file, ", %s samples (%s/s)", samples, rate);
+    if (f->tokens != DATASTALL_UNKNOWN)
+        fprintf(file, ", %s tokens (%s/s%s)", tokens, token_rate,
+                f->tokens_sampled > 0 ? ", sampled" : "");
+    fputc('\n', file);
+    if (w->count > 0) {
+        const double all = (double)(f->queue_full + f->queue_normal + f->queue_starved) / 100;
+        line(file, "",
+             "wait p50 %s  p95 %s  p99 %s  max %s ms   queue full %.0f %%  normal %.0f %%"
+             "  starved %.0f %%",
+             ms(w->p50_ns, a), ms(w->p95_ns, b), ms(w->p99_ns, c), ms(w->max_ns, d),
+             (double)f->queue_full / all, (double)f->queue_normal / all,
+             (double)f->queue_starved / all);
+    }
+    summary_duration_text((double)f->startup.sum_ns * 1e-9, startup, sizeof startup);
+    if (!isnan(f->packing_efficiency))
+        snprintf(packing, sizeof packing, "   packing efficiency %.1f %%",
+                 f->packing_efficiency * 100);
+    if (f->startup.count > 0)
+        line(file, "", "start-up %s over %llu iterator%s (iter, first batch, end)%s", startup,
+             (unsigned long long)f->iterators, f->iterators == 1 ? "" : "s", packing);
+    else if (packing[0] != '\0')
+        line(file, "", "%s", packing + 3);
+    if (w->count == 0 && f->batches > 1)
+        line(file, "", "every batch came from a new iterator, so all waiting is start-up");
+    if (f->failed > 0)
+        line(file, "", "%llu call%s raised an error", (unsigned long long)f->failed,
+             f->failed == 1 ? "" : "s");
+    if (!loader->in_verdict)
+        line(file, "", "reported by hand; not in the verdict, which the hooks saw");
+    if (loader->unfinished_wait_ns > 1000000000) {
+        summary_duration_text((double)loader->unfinished_wait_ns * 1e-9, startup, sizeof startup);
+        line(file, "",
+             process->state == SUMMARY_RUNNING
+                 ? "a wait is under way for %s, not counted yet"
+                 : "it had been waiting for %s when the process ended, not counted",
+             startup);
+    }
+}
+
+static void put_loaders(const struct summary *s, FILE *file)
+{
+    const struct summary_loader **order = calloc(s->loader_count + 1, sizeof *order);
+    if (order == NULL)
+        return;
+    for (uint32_t i = 0; i < s->loader_count; i++)
+        order[i] = &s->loaders[i];
+    qsort(order, s->loader_count, sizeof *order, by_waiting);
+    for (uint32_t i = 0; i < s->loader_count && i < MAX_LOADERS; i++)
+        put_loader(s, order[i], file);
+    if (s->loader_count > MAX_LOADERS)
+        line(file, "", "and %u more loaders (see --json)", s->loader_count - MAX_LOADERS);
+    free(order);
+}
+
+static void put_stages(const struct summary *s, FILE *file)
+{
+    for (uint32_t i = 0; i < s->stage_count && i < MAX_STAGES; i++) {
+        const struct summary_stage *stage = &s->stages[i];
+        char name[65], duration[32], batches[24];
+        summary_duration_text((double)stage->duration_ns * 1e-9, duration, sizeof duration);
+        output_count_text(stage->batches, batches, sizeof batches);
+        if (stage->batches == 0)
+            continue;
+        line(file, "STAGE", "%s: %s, waiting %.1f %% of it, %s batches",
+             clean(stage->name, name, sizeof name), duration, stage->waiting_share * 100, batches);
+    }
+    if (s->stage_count > MAX_STAGES)
+        line(file, "", "and %u more stages (see --json)", s->stage_count - MAX_STAGES);
+}
+
+static void put_ranks(const struct summary *s, FILE *file)
+{
+    if (s->process_count < 2)
+        return;
+    uint32_t shown = 0;
+    fprintf(file, "%-8s ", "RANKS");
+    for (uint32_t i = 0; i < s->process_count && shown < MAX_RANKS; i++) {
+        const struct summary_process *process = &s->processes[i];
+        if (isnan(process->stall_share))
+            continue;
+        const bool ranked = summary_rank(process) != DATASTALL_UNKNOWN;
+        fprintf(
+            file, "%s%s %llu: %.1f %%%s", shown == 0 ? "" : ", ", ranked ? "rank" : "pid",
+            (unsigned long long)(ranked ? summary_rank(process) : process->data->view.fixed.pid),
+            process->stall_share * 100, i == s->worst ? " (worst)" : "");
+        shown++;
+    }
+    fprintf(file, "%s\n", s->process_count > MAX_RANKS ? ", ..." : "");
+}
+
+static void put_notes(const struct summary *s, FILE *file)
+{
+    uint64_t lost = 0, merged = 0;
+    char text[513];
+    for (uint32_t i = 0; i < s->process_count; i++) {
+        lost += s->processes[i].data->view.words[RF_PROCESS_LOST_CONTENTION];
+        merged += s->processes[i].data->view.words[RF_PROCESS_MERGED_OTHER];
+    }
+    if (lost > 0)
+        line(file, "NOTE", "%llu waits were lost: too many threads recorded at once",
+             (unsigned long long)lost);
+    if (merged > 0)
+        line(file, "NOTE",
+             "more loaders, threads or stages than there is room for: the rest is in "
+             "\"other\"");
+    if (s->data->problems > 0)
+        line(file, "DAMAGED", "%u problem%s; the first: %s", s->data->problems,
+             s->data->problems == 1 ? "" : "s", clean(s->data->first_problem, text, sizeof text));
+}
+
+void output_text(const struct summary *s, FILE *file)
+{
+    put_verdict(s, file);
+    put_run(s, file);
+    put_gpus(s, file);
+    put_loaders(s, file);
+    put_stages(s, file);
+    put_ranks(s, file);
+    put_notes(s, file);
+}

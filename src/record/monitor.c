@@ -1,0 +1,499 @@
+/* Handles: opening, closing, loaders, stages, and which slot a thread writes to. */
+#include "record/monitor.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+
+#define DEFAULT_SLOTS 32u
+#define MAX_SLOTS 256u
+#define DEFAULT_RECENT_WAITS 512u
+#define MAX_RECENT_WAITS 65536u
+#define GPU_ENTRIES 32u
+#define WORKER_ENTRIES 64u
+#define STAGE_OTHER (RF_STAGE_CAPACITY - 1)
+
+static pthread_mutex_t list_mutex = PTHREAD_MUTEX_INITIALIZER;
+static datastall_monitor *open_monitors;
+static uint64_t last_loader_number;
+
+/* ---- threads ---- */
+
+/* A thread finds its slot here without a search. Keyed by the loader's number, which is never
+ * reused, so an entry of a closed monitor can never match. */
+#define CACHE_ENTRIES 8u
+static _Thread_local struct {
+    uint64_t loader_number;
+    struct monitor_slot *slot;
+} slot_cache[CACHE_ENTRIES];
+static _Thread_local uint64_t thread_number; /* 0: not given yet */
+
+static uint64_t last_thread_number;
+static pthread_key_t thread_end_key;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+/* Another thread of the same loader may take over what an ended thread wrote to: a program that
+ * makes a thread per epoch would run out of slots otherwise. */
+static void release_slots_of_thread(void *number)
+{
+    pthread_mutex_lock(&list_mutex);
+    for (datastall_monitor *m = open_monitors; m != NULL; m = m->next) {
+        for (uint32_t i = 0; i < m->slot_count; i++) {
+            if (ds_load(&m->slots[i].owner) == (uint64_t)(uintptr_t)number)
+                ds_store_release(&m->slots[i].owner, 0);
+        }
+    }
+    pthread_mutex_unlock(&list_mutex);
+}
+
+static void forget_parent(void)
+{
+    pthread_mutex_init(&list_mutex, NULL);
+    open_monitors = NULL;
+}
+
+static void make_thread_key(void)
+{
+    pthread_key_create(&thread_end_key, release_slots_of_thread);
+    pthread_atfork(NULL, NULL, forget_parent);
+}
+
+static uint64_t this_thread(void)
+{
+    if (thread_number == 0) {
+        thread_number = __atomic_add_fetch(&last_thread_number, 1, __ATOMIC_RELAXED);
+        pthread_setspecific(thread_end_key, (void *)(uintptr_t)thread_number);
+    }
+    return thread_number;
+}
+
+/* Finds the thread's slot for a loader, an abandoned one of the same loader, or a fresh one. */
+static struct monitor_slot *claim_slot(datastall_loader *loader)
+{
+    datastall_monitor *monitor = loader->monitor;
+    const uint64_t me = this_thread();
+    struct monitor_slot *slot = NULL;
+    pthread_mutex_lock(&monitor->mutex);
+    for (uint32_t i = 0; slot == NULL && i < monitor->slot_count; i++) {
+        struct monitor_slot *s = &monitor->slots[i];
+        if (s->used && s->loader == loader->index && ds_load(&s->owner) == me)
+            slot = s;
+    }
+    for (uint32_t i = 0; slot == NULL && i < monitor->slot_count; i++) {
+        struct monitor_slot *s = &monitor->slots[i];
+        if (s->used && s->loader == loader->index && ds_load_acquire(&s->owner) == 0)
+            slot = s;
+    }
+    for (uint32_t i = 0; slot == NULL && i < monitor->slot_count; i++) {
+        struct monitor_slot *s = &monitor->slots[i];
+        if (s->used)
+            continue;
+        rf_slot_attach(monitor->writer, i, &s->writer);
+        s->used = true;
+        s->loader = loader->index;
+        slot = s;
+    }
+    if (slot != NULL) {
+        ds_store(&slot->owner, me);
+        rf_slot_assign(&slot->writer, loader->index, (uint64_t)syscall(SYS_gettid));
+    } else {
+        slot = &monitor->overflow;
+        if (!slot->used) {
+            rf_slot_attach(monitor->writer, monitor->slot_count, &slot->writer);
+            rf_slot_assign(&slot->writer, 0, 0);
+            slot->used = true;
+        }
+    }
+    pthread_mutex_unlock(&monitor->mutex);
+    return slot;
+}
+
+struct monitor_slot *monitor_slot_of(datastall_loader *loader)
+{
+    datastall_monitor *monitor = loader->monitor;
+    if (!monitor_is_recording(monitor)) {
+        if (!ds_fork_same_process(monitor->generation))
+            __atomic_fetch_add(&monitor->calls_in_child, 1, __ATOMIC_RELAXED);
+        return NULL;
+    }
+    const uint32_t place = (uint32_t)(loader->number % CACHE_ENTRIES);
+    if (slot_cache[place].loader_number == loader->number)
+        return slot_cache[place].slot;
+    struct monitor_slot *slot = claim_slot(loader);
+    slot_cache[place].loader_number = loader->number;
+    slot_cache[place].slot = slot;
+    return slot;
+}
+
+/* ---- opening and closing ---- */
+
+static uint32_t round_up_to_power_of_two(uint32_t n)
+{
+    uint32_t power = 1;
+    while (power < n)
+        power *= 2;
+    return power;
+}
+
+static int normalise_options(const datastall_options *given, datastall_options *options)
+{
+    *options = (datastall_options)DATASTALL_OPTIONS_INIT;
+    if (given != NULL) {
+        size_t size = given->struct_size < sizeof *options ? given->struct_size : sizeof *options;
+        if (size < offsetof(datastall_options, flags) + sizeof options->flags)
+            return ds_fail(DATASTALL_ERR_ARGUMENT, "options->struct_size is not set");
+        memcpy(options, given, size);
+    }
+    if (options->max_slots > MAX_SLOTS)
+        return ds_fail(DATASTALL_ERR_ARGUMENT, "max_slots is %u; at most %u", options->max_slots,
+                       MAX_SLOTS);
+    if (options->recent_waits > MAX_RECENT_WAITS)
+        return ds_fail(DATASTALL_ERR_ARGUMENT, "recent_waits is %u; at most %u",
+                       options->recent_waits, MAX_RECENT_WAITS);
+    if (options->max_slots == 0)
+        options->max_slots = DEFAULT_SLOTS;
+    if (options->recent_waits == 0)
+        options->recent_waits = DEFAULT_RECENT_WAITS;
+    options->recent_waits = round_up_to_power_of_two(options->recent_waits);
+    return DATASTALL_OK;
+}
+
+static int make_writer(const datastall_options *options, datastall_monitor *monitor)
+{
+    const bool memory_only = (options->flags & DATASTALL_MEMORY_ONLY) != 0;
+    const bool launched = process_has_launcher();
+    /* Under a launcher its file holds the GPUs. */
+    const struct rf_spec spec = {
+        .slots = options->max_slots + 1,
+        .recent_waits = options->recent_waits,
+        .gpus = launched && !memory_only ? 0 : GPU_ENTRIES,
+        .workers = memory_only ? 0 : WORKER_ENTRIES,
+    };
+    struct rf_process_static process;
+    process_describe(options, &process);
+    if (memory_only)
+        return rf_writer_create(NULL, &spec, &process, &monitor->writer);
+    struct rf_header size;
+    char path[PATH_MAX];
+    const char *folder;
+    rf_layout_file(&spec, &size);
+    int error = process_run_folder(options, &folder);
+    if (error == DATASTALL_OK)
+        error = rf_run_new_file(folder, size.file_bytes, path);
+    if (error == DATASTALL_OK)
+        error = rf_writer_create(path, &spec, &process, &monitor->writer);
+    return error;
+}
+
+static void free_monitor(datastall_monitor *monitor)
+{
+    for (uint32_t i = 0; i < RF_LOADER_CAPACITY; i++)
+        free(monitor->loaders[i].identity);
+    rf_writer_destroy(monitor->writer);
+    free(monitor->slots);
+    free(monitor->scratch);
+    free(monitor->totals);
+    free(monitor);
+}
+
+static void add_other_entries(datastall_monitor *monitor)
+{
+    struct rf_loader_entry other = {.num_workers = RF_UNKNOWN,
+                                    .prefetch_factor = RF_UNKNOWN,
+                                    .batch_size = RF_UNKNOWN,
+                                    .source = DATASTALL_SOURCE_MANUAL,
+                                    .name = "other"};
+    rf_write_loader(monitor->writer, 0, &other);
+    strcpy(monitor->loader_names[0], "other");
+    monitor->loaders[0] = (datastall_loader){
+        .monitor = monitor, .number = __atomic_add_fetch(&last_loader_number, 1, __ATOMIC_RELAXED)};
+    monitor->loader_count = 1;
+    strcpy(monitor->stage_names[STAGE_OTHER], "other");
+    monitor->stage_count = 1;
+    rf_stage(&monitor->writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_STAGE_SINCE, ds_now_ns());
+    rf_publish(&monitor->writer->process);
+}
+
+int datastall_open(const datastall_options *given, datastall_monitor **result)
+{
+    if (result == NULL)
+        return ds_fail(DATASTALL_ERR_ARGUMENT, "monitor is NULL");
+    *result = NULL;
+    datastall_options options;
+    int error = normalise_options(given, &options);
+    if (error != DATASTALL_OK)
+        return error;
+    pthread_once(&once, make_thread_key);
+    datastall_monitor *monitor = calloc(1, sizeof *monitor);
+    if (monitor == NULL)
+        return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
+    monitor->generation = ds_fork_generation();
+    monitor->slot_count = options.max_slots;
+    monitor->slots = calloc(options.max_slots, sizeof *monitor->slots);
+    monitor->totals = malloc(sizeof *monitor->totals);
+    error = monitor->slots == NULL || monitor->totals == NULL || monitor->generation == 0
+                ? ds_fail(DATASTALL_ERR_MEMORY, "out of memory")
+                : make_writer(&options, monitor);
+    if (error == DATASTALL_OK) {
+        monitor->scratch = calloc(monitor->writer->slot_layout.words, 8);
+        if (monitor->scratch == NULL)
+            error = ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
+    }
+    if (error != DATASTALL_OK) {
+        if (monitor->writer != NULL && monitor->writer->path != NULL)
+            unlink(monitor->writer->path);
+        free_monitor(monitor);
+        return error;
+    }
+    pthread_mutex_init(&monitor->mutex, NULL);
+    add_other_entries(monitor);
+    pthread_mutex_lock(&list_mutex);
+    monitor->next = open_monitors;
+    open_monitors = monitor;
+    pthread_mutex_unlock(&list_mutex);
+    *result = monitor;
+    return DATASTALL_OK;
+}
+
+/* Stage times are kept up to date at every change; the last stage ends with the file. */
+static void change_stage(datastall_monitor *monitor, uint32_t stage)
+{
+    struct rf_commit *process = &monitor->writer->process;
+    const uint64_t at = RF_BLOCK_PAYLOAD;
+    const uint64_t old = ds_load(&monitor->current_stage);
+    const uint64_t now = ds_now_ns();
+    rf_stage_add(process, at + RF_PROCESS_STAGE_NS + old,
+                 now - rf_current(process, at + RF_PROCESS_STAGE_SINCE));
+    rf_stage_add(process, at + RF_PROCESS_STAGE_ENTRIES + stage, 1);
+    rf_stage(process, at + RF_PROCESS_STAGE, stage);
+    rf_stage(process, at + RF_PROCESS_STAGE_SINCE, now);
+    rf_publish(process);
+    ds_store(&monitor->current_stage, stage);
+}
+
+void monitor_end(datastall_monitor *monitor)
+{
+    if (monitor == NULL || !ds_fork_same_process(monitor->generation) || monitor->ended)
+        return;
+    datastall_gpu_sampling_stop(monitor);
+    pthread_mutex_lock(&list_mutex);
+    for (datastall_monitor **m = &open_monitors; *m != NULL; m = &(*m)->next) {
+        if (*m == monitor) {
+            *m = monitor->next;
+            break;
+        }
+    }
+    bool last = open_monitors == NULL;
+    pthread_mutex_unlock(&list_mutex);
+    pthread_mutex_lock(&monitor->mutex);
+    ds_store(&monitor->off, 1);
+    monitor->ended = true;
+    change_stage(monitor, (uint32_t)monitor->current_stage);
+    rf_writer_mark_closed(monitor->writer);
+    pthread_mutex_unlock(&monitor->mutex);
+    if (ds_load(&monitor->writer->lost) != 0)
+        ds_say("the run file %s was cut short by somebody else; recording stopped there",
+               monitor->writer->path);
+    if (last && monitor->writer->path != NULL)
+        process_run_finish();
+}
+
+void datastall_close(datastall_monitor *monitor)
+{
+    if (monitor == NULL)
+        return;
+    if (!ds_fork_same_process(monitor->generation)) {
+        free_monitor(monitor);
+        return;
+    }
+    monitor_end(monitor);
+    free_monitor(monitor);
+}
+
+const char *datastall_run_file(const datastall_monitor *monitor)
+{
+    return monitor == NULL || monitor->writer->path == NULL ? "" : monitor->writer->path;
+}
+
+int datastall_monitor_state(const datastall_monitor *monitor)
+{
+    if (monitor == NULL)
+        return ds_fail(DATASTALL_ERR_OFF, "recording is off: no monitor is open");
+    if (!ds_fork_same_process(monitor->generation))
+        return ds_fail(DATASTALL_ERR_FORKED, "the monitor belongs to the parent process");
+    if (ds_load(&monitor->writer->lost) != 0)
+        return ds_fail(DATASTALL_ERR_OFF, "recording is off: the run file %s was cut short",
+                       monitor->writer->path);
+    return DATASTALL_OK;
+}
+
+int datastall_lost_get(const datastall_monitor *monitor, datastall_lost *lost)
+{
+    if (monitor == NULL || lost == NULL || lost->struct_size < sizeof *lost)
+        return ds_fail(DATASTALL_ERR_ARGUMENT,
+                       "monitor or lost is NULL, or struct_size is not set");
+    const uint64_t *payload = monitor->writer->process.block + RF_BLOCK_PAYLOAD;
+    lost->contention = ds_load(&payload[RF_PROCESS_LOST_CONTENTION]);
+    lost->merged_other = ds_load(&payload[RF_PROCESS_MERGED_OTHER]);
+    lost->after_fork = ds_load(&monitor->calls_in_child);
+    return DATASTALL_OK;
+}
+
+void monitor_note_accelerator(datastall_monitor *monitor, uint64_t accelerator)
+{
+    if (!monitor_is_recording(monitor))
+        return;
+    /* A single word beside the journal; any thread may set it. */
+    uint64_t *word = &monitor->writer->process.block[RF_BLOCK_PAYLOAD + RF_PROCESS_ACCELERATOR];
+    if (ds_load(word) != RF_ACCELERATOR_USED)
+        ds_store(word, accelerator);
+}
+
+/* ---- stages ---- */
+
+static uint32_t find_or_add_stage(datastall_monitor *monitor, const char *name)
+{
+    char cut[MONITOR_NAME_BYTES] = "";
+    strncpy(cut, name, sizeof cut - 1);
+    for (uint32_t i = 0; i < monitor->stage_count; i++) {
+        if (strcmp(monitor->stage_names[i], cut) == 0)
+            return i;
+    }
+    if (monitor->stage_count < STAGE_OTHER) {
+        uint32_t index = monitor->stage_count++;
+        strcpy(monitor->stage_names[index], cut);
+        rf_write_stage(monitor->writer, index, cut);
+        return index;
+    }
+    rf_write_stage(monitor->writer, STAGE_OTHER, "other");
+    rf_count_loss(monitor->writer, RF_PROCESS_MERGED_OTHER);
+    return STAGE_OTHER;
+}
+
+int datastall_stage_set(datastall_monitor *monitor, const char *name, const char **previous)
+{
+    if (previous != NULL)
+        *previous = "";
+    if (monitor == NULL)
+        return DATASTALL_OK;
+    if (!ds_fork_same_process(monitor->generation))
+        return ds_fail(DATASTALL_ERR_FORKED, "the monitor belongs to the parent process");
+    pthread_mutex_lock(&monitor->mutex);
+    if (previous != NULL)
+        *previous = monitor->stage_names[monitor->current_stage];
+    change_stage(monitor, find_or_add_stage(monitor, name == NULL ? "" : name));
+    pthread_mutex_unlock(&monitor->mutex);
+    return DATASTALL_OK;
+}
+
+/* ---- loaders ---- */
+
+static const char *or_empty(const char *text)
+{
+    return text == NULL ? "" : text;
+}
+
+static char *identity_of(const datastall_loader_options *options)
+{
+    char *identity = NULL;
+    if (options->identity != NULL)
+        return strdup(options->identity);
+    if (asprintf(&identity, "%s\n%s\n%s", or_empty(options->name), or_empty(options->site),
+                 or_empty(options->dataset_type)) < 0)
+        return NULL;
+    return identity;
+}
+
+static bool name_is_taken(const datastall_monitor *monitor, const char *name)
+{
+    for (uint32_t i = 1; i < monitor->loader_count; i++) {
+        if (strcmp(monitor->loader_names[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The given name, else the stage, else the site; " (2)" where another loader has it. */
+static void choose_name(const datastall_monitor *monitor, const datastall_loader_options *options,
+                        char name[MONITOR_NAME_BYTES])
+{
+    const char *wish = or_empty(options->name);
+    if (*wish == '\0')
+        wish = monitor->stage_names[monitor->current_stage];
+    if (*wish == '\0')
+        wish = or_empty(options->site);
+    if (*wish == '\0')
+        wish = "loader";
+    snprintf(name, MONITOR_NAME_BYTES, "%s", wish);
+    for (unsigned n = 2; name_is_taken(monitor, name); n++)
+        snprintf(name, MONITOR_NAME_BYTES, "%.*s (%u)", MONITOR_NAME_BYTES - 8, wish, n);
+}
+
+static void add_loader(datastall_monitor *monitor, const datastall_loader_options *options,
+                       char *identity)
+{
+    uint32_t index = monitor->loader_count;
+    struct rf_loader_entry entry = {
+        .state = 1,
+        .source = options->source == 0 ? DATASTALL_SOURCE_MANUAL : options->source,
+        .num_workers = options->num_workers,
+        .prefetch_factor = options->prefetch_factor,
+        .batch_size = options->batch_size,
+        .flags = options->flags,
+        .registered_ns = ds_now_ns(),
+    };
+    choose_name(monitor, options, monitor->loader_names[index]);
+    memcpy(entry.name, monitor->loader_names[index], sizeof entry.name);
+    strncpy(entry.site, or_empty(options->site), sizeof entry.site - 1);
+    strncpy(entry.dataset_type, or_empty(options->dataset_type), sizeof entry.dataset_type - 1);
+    rf_write_loader(monitor->writer, index, &entry);
+    monitor->loaders[index] =
+        (datastall_loader){.monitor = monitor,
+                           .number = __atomic_add_fetch(&last_loader_number, 1, __ATOMIC_RELAXED),
+                           .index = index,
+                           .identity = identity};
+    monitor->loader_count++;
+}
+
+int datastall_loader_register(datastall_monitor *monitor, const datastall_loader_options *given,
+                              datastall_loader **loader)
+{
+    if (loader == NULL)
+        return ds_fail(DATASTALL_ERR_ARGUMENT, "loader is NULL");
+    *loader = NULL;
+    if (monitor == NULL)
+        return DATASTALL_OK;
+    if (!ds_fork_same_process(monitor->generation))
+        return ds_fail(DATASTALL_ERR_FORKED, "the monitor belongs to the parent process");
+    datastall_loader_options options = DATASTALL_LOADER_OPTIONS_INIT;
+    if (given != NULL) {
+        size_t size = given->struct_size < sizeof options ? given->struct_size : sizeof options;
+        memcpy(&options, given, size);
+    }
+    char *identity = identity_of(&options);
+    if (identity == NULL)
+        return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
+    pthread_mutex_lock(&monitor->mutex);
+    for (uint32_t i = 1; *loader == NULL && i < monitor->loader_count; i++) {
+        if (strcmp(monitor->loaders[i].identity, identity) == 0)
+            *loader = &monitor->loaders[i];
+    }
+    if (*loader == NULL && monitor->loader_count < RF_LOADER_CAPACITY) {
+        *loader = &monitor->loaders[monitor->loader_count];
+        add_loader(monitor, &options, identity);
+        identity = NULL;
+    }
+    if (*loader == NULL) {
+        *loader = &monitor->loaders[0];
+        rf_count_loss(monitor->writer, RF_PROCESS_MERGED_OTHER);
+    }
+    pthread_mutex_unlock(&monitor->mutex);
+    free(identity);
+    return DATASTALL_OK;
+}

@@ -1,0 +1,81 @@
+/* Inside of the handles of datastall.h, for record/ and for the rooms above it. */
+#ifndef DATASTALL_RECORD_MONITOR_H
+#define DATASTALL_RECORD_MONITOR_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "base/fork_guard.h"
+#include "datastall.h"
+#include "runfile/rundir.h"
+#include "runfile/totals.h"
+#include "runfile/writer.h"
+
+#define MONITOR_NAME_BYTES 64
+
+struct monitor_slot {
+    uint64_t owner; /* thread number (never reused), 0: free to take over */
+    uint32_t loader;
+    bool used;
+    struct rf_slot_writer writer;
+};
+
+struct datastall_loader {
+    datastall_monitor *monitor;
+    uint64_t number; /* unique in the process: what a thread's cache is keyed by */
+    uint32_t index;  /* in the file's table; 0: other */
+    char *identity;
+};
+
+struct datastall_monitor {
+    uint64_t generation; /* of the process that opened it, see base/fork_guard.h */
+    struct rf_writer *writer;
+    uint64_t off;            /* 1: switched off */
+    uint64_t current_stage;  /* read by every wait */
+    uint64_t calls_in_child; /* ignored because this is a forked child */
+    uint32_t slot_count;     /* without the overflow slot */
+    struct monitor_slot *slots;
+    struct monitor_slot overflow;
+    uint64_t overflow_busy;
+    bool ended;
+
+    pthread_mutex_t mutex; /* guards what follows; never taken while recording */
+    struct datastall_loader loaders[RF_LOADER_CAPACITY];
+    char loader_names[RF_LOADER_CAPACITY][MONITOR_NAME_BYTES];
+    uint32_t loader_count;
+    char stage_names[RF_STAGE_CAPACITY][MONITOR_NAME_BYTES];
+    uint32_t stage_count;
+    uint64_t *scratch; /* one slot's copy, for statistics */
+    struct rf_totals *totals;
+
+    void (*on_close)(void *context); /* src/gpu stops its thread */
+    void *on_close_context;
+    datastall_monitor *next; /* list of open monitors */
+};
+
+/* True in the process that opened the monitor, while it records. */
+static inline bool monitor_is_recording(const datastall_monitor *monitor)
+{
+    return ds_fork_same_process(monitor->generation) && ds_load(&monitor->off) == 0;
+}
+
+/* The slot in which this thread's waits on the loader go; NULL: not recording. */
+struct monitor_slot *monitor_slot_of(datastall_loader *loader);
+
+/* What datastall_close() does, but for freeing: the file is complete and marked as ended, and
+ * recording threads that go on do nothing. For hosts whose threads cannot be stopped first. */
+void monitor_end(datastall_monitor *monitor);
+
+/* Notes whether the process uses a GPU (enum rf_accelerator); once used stays used. */
+void monitor_note_accelerator(datastall_monitor *monitor, uint64_t accelerator);
+
+/* The run folder of this process: $DATASTALL_RUN_DIR, or one made on the first call. */
+int process_run_folder(const datastall_options *options, const char **folder);
+/* True when a launcher made the folder and samples the GPUs. */
+bool process_has_launcher(void);
+/* Brings a staged run home; called when the last monitor closes. */
+void process_run_finish(void);
+/* Fills in who this process is. */
+void process_describe(const datastall_options *options, struct rf_process_static *process);
+
+#endif

@@ -1,0 +1,125 @@
+/* Who this process is, and in which run folder it writes. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "record/monitor.h"
+#include "runfile/reader.h"
+
+static pthread_mutex_t run_mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct rf_run own_run; /* path "": none made yet */
+static pid_t own_run_maker;
+
+bool process_has_launcher(void)
+{
+    const char *folder = getenv("DATASTALL_RUN_DIR");
+    return folder != NULL && folder[0] == '/';
+}
+
+int process_run_folder(const datastall_options *options, const char **folder)
+{
+    if (process_has_launcher()) {
+        *folder = getenv("DATASTALL_RUN_DIR");
+        return DATASTALL_OK;
+    }
+    int error = DATASTALL_OK;
+    pthread_mutex_lock(&run_mutex);
+    /* A forked child goes on in its parent's folder: one run. */
+    if (own_run.path[0] == '\0') {
+        const char *name =
+            options->run_name != NULL ? options->run_name : program_invocation_short_name;
+        error = rf_run_create(rf_base_directory(options->directory), name, &own_run);
+        if (error != DATASTALL_OK)
+            own_run.path[0] = '\0';
+        own_run_maker = getpid();
+    }
+    *folder = own_run.staging;
+    pthread_mutex_unlock(&run_mutex);
+    return error;
+}
+
+void process_run_finish(void)
+{
+    pthread_mutex_lock(&run_mutex);
+    if (own_run.path[0] != '\0' && own_run_maker == getpid() && !process_has_launcher()) {
+        if (rf_run_finish(&own_run) != DATASTALL_OK)
+            ds_say("%s; the run stays in %s", datastall_last_error(), own_run.staging);
+        else
+            strcpy(own_run.staging, own_run.path);
+    }
+    pthread_mutex_unlock(&run_mutex);
+}
+
+static uint64_t number_in_environment(const char *const *names)
+{
+    for (; *names != NULL; names++) {
+        const char *text = getenv(*names);
+        char *end;
+        if (text == NULL || *text < '0' || *text > '9')
+            continue;
+        errno = 0;
+        unsigned long long value = strtoull(text, &end, 10);
+        if (errno == 0 && *end == '\0')
+            return value;
+    }
+    return RF_UNKNOWN;
+}
+
+static void read_command(char *text, size_t size)
+{
+    int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    ssize_t length = read(fd, text, size - 1);
+    close(fd);
+    for (ssize_t i = 0; i + 1 < length; i++) {
+        if (text[i] == '\0')
+            text[i] = ' ';
+    }
+}
+
+/* Start of the process on the monotonic clock, from its start in ticks since boot. */
+static uint64_t process_start_ns(uint64_t start_ticks)
+{
+    long ticks_per_s = sysconf(_SC_CLK_TCK);
+    if (start_ticks == 0 || ticks_per_s <= 0)
+        return RF_UNKNOWN;
+    uint64_t start_boot_ns = (uint64_t)((double)start_ticks * 1e9 / (double)ticks_per_s);
+    uint64_t age_ns = ds_clock_ns_of(CLOCK_BOOTTIME) - start_boot_ns;
+    uint64_t now_ns = ds_now_ns();
+    return age_ns < now_ns ? now_ns - age_ns : 0;
+}
+
+void process_describe(const datastall_options *options, struct rf_process_static *process)
+{
+    static const char *const ranks[] = {"RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK",
+                                        NULL};
+    static const char *const local_ranks[] = {"LOCAL_RANK", "SLURM_LOCALID",
+                                              "OMPI_COMM_WORLD_LOCAL_RANK", NULL};
+    static const char *const world_sizes[] = {"WORLD_SIZE", "SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE",
+                                              "PMI_SIZE", NULL};
+    memset(process, 0, sizeof *process);
+    process->kind = RF_PROCESS_RECORDER;
+    process->pid = (uint64_t)getpid();
+    process->parent_pid = (uint64_t)getppid();
+    process->start_ticks = rf_start_ticks_of(process->pid);
+    process->rank = number_in_environment(ranks);
+    process->local_rank = number_in_environment(local_ranks);
+    process->world_size = number_in_environment(world_sizes);
+    process->opened_mono_ns = ds_now_ns();
+    process->process_start_mono_ns = process_start_ns(process->start_ticks);
+    gethostname(process->hostname, sizeof process->hostname - 1);
+    if (options->run_name != NULL)
+        strncpy(process->name, options->run_name, sizeof process->name - 1);
+    if (getcwd(process->directory, sizeof process->directory) == NULL)
+        process->directory[0] = '\0';
+    if (options->command != NULL)
+        strncpy(process->command, options->command, sizeof process->command - 1);
+    else
+        read_command(process->command, sizeof process->command);
+}

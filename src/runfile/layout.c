@@ -1,0 +1,152 @@
+#include "runfile/layout.h"
+
+#include <string.h>
+
+#define WORKER_SLOT_BYTES 4096u
+#define SECTION_ALIGN 64u
+
+uint64_t rf_checksum(const struct rf_header *header)
+{
+    struct rf_header copy = *header;
+    copy.checksum = 0;
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    const unsigned char *bytes = (const unsigned char *)&copy;
+    for (size_t i = 0; i < sizeof copy; i++)
+        hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+static bool is_power_of_two(uint64_t n)
+{
+    return n != 0 && (n & (n - 1)) == 0;
+}
+
+/* Takes a table of rows * columns words at *cursor; false when it gets too large. */
+static bool take(uint64_t *cursor, uint64_t rows, uint64_t columns, uint64_t *at)
+{
+    const uint64_t limit = RF_MAX_FILE_BYTES / 8;
+    *at = *cursor;
+    if (rows > limit || columns > limit || rows * columns > limit)
+        return false;
+    *cursor += rows * columns;
+    return *cursor <= limit;
+}
+
+bool rf_slot_layout_of(const uint64_t geometry[RF_GEOMETRY_WORDS], struct rf_slot_layout *layout)
+{
+    *layout = (struct rf_slot_layout){
+        .recent = geometry[RF_GEO_RECENT],
+        .record_words = geometry[RF_GEO_RECORD_WORDS],
+        .versions = geometry[RF_GEO_VERSIONS],
+        .counter_words = geometry[RF_GEO_COUNTER_WORDS],
+        .histogram = geometry[RF_GEO_HISTOGRAM],
+        .stages = geometry[RF_GEO_STAGES],
+        .stage_words = geometry[RF_GEO_STAGE_WORDS],
+        .rollup_levels = geometry[RF_GEO_ROLLUP_LEVELS],
+        .rollup_buckets = geometry[RF_GEO_ROLLUP_BUCKETS],
+        .rollup_words = geometry[RF_GEO_ROLLUP_WORDS],
+        .slowest = geometry[RF_GEO_SLOWEST],
+    };
+    struct rf_slot_layout *l = layout;
+    if (!is_power_of_two(l->recent) || !is_power_of_two(l->versions) || l->versions < 4 ||
+        l->record_words < RF_RECORD_WORDS || l->counter_words < RF_COUNT_USED_WORDS ||
+        l->histogram != HISTOGRAM_BUCKETS || l->stages != RF_STAGE_CAPACITY ||
+        l->stage_words < RF_STAGE_WORDS || l->rollup_levels == 0 || l->rollup_levels > 16 ||
+        l->rollup_buckets < 2 || l->rollup_words < RF_ROLLUP_WORDS ||
+        geometry[RF_GEO_JOURNAL] != RF_JOURNAL_CAPACITY)
+        return false;
+    uint64_t cursor = RF_BLOCK_PAYLOAD + RF_SLOT_WORDS;
+    bool fits =
+        take(&cursor, l->versions, l->counter_words, &l->counters_at) &&
+        take(&cursor, l->recent, l->record_words, &l->ring_at) &&
+        take(&cursor, 1, l->histogram, &l->steady_at) &&
+        take(&cursor, 1, l->histogram, &l->startup_at) &&
+        take(&cursor, l->stages, l->stage_words, &l->stages_at) &&
+        take(&cursor, l->rollup_levels * l->rollup_buckets, l->rollup_words, &l->rollup_at) &&
+        take(&cursor, 2 * (l->slowest < 4096 ? l->slowest : 4096), RF_SLOW_WORDS, &l->slow_at) &&
+        take(&cursor, 1, RF_SLOT_STALL_WORDS, &l->stall_at);
+    l->words = cursor;
+    return fits && l->slowest <= 4096;
+}
+
+bool rf_gpu_layout_of(const uint64_t geometry[RF_GEOMETRY_WORDS], struct rf_gpu_layout *layout)
+{
+    *layout = (struct rf_gpu_layout){
+        .recent = geometry[RF_GPU_GEO_RECENT],
+        .sample_words = geometry[RF_GPU_GEO_SAMPLE_WORDS],
+        .rollup_levels = geometry[RF_GPU_GEO_ROLLUP_LEVELS],
+        .rollup_buckets = geometry[RF_GPU_GEO_ROLLUP_BUCKETS],
+        .rollup_words = geometry[RF_GPU_GEO_ROLLUP_WORDS],
+    };
+    struct rf_gpu_layout *l = layout;
+    if (!is_power_of_two(l->recent) || l->sample_words < RF_GPU_SAMPLE_WORDS ||
+        l->rollup_levels == 0 || l->rollup_levels > 16 || l->rollup_buckets < 2 ||
+        l->rollup_words < RF_GPU_ROLLUP_WORDS ||
+        geometry[RF_GPU_GEO_JOURNAL] != RF_JOURNAL_CAPACITY)
+        return false;
+    uint64_t cursor = RF_BLOCK_PAYLOAD + RF_GPU_STATIC + sizeof(struct rf_gpu_static) / 8;
+    bool fits = take(&cursor, l->recent, l->sample_words, &l->ring_at) &&
+                take(&cursor, l->rollup_levels * l->rollup_buckets, l->rollup_words, &l->rollup_at);
+    l->words = cursor;
+    return fits;
+}
+
+static struct rf_section *add_section(struct rf_header *header, uint32_t type, uint64_t entry_bytes,
+                                      uint64_t entry_count)
+{
+    struct rf_section *section = &header->sections[header->section_count++];
+    section->type = type;
+    section->offset = header->file_bytes;
+    section->entry_bytes = (entry_bytes + SECTION_ALIGN - 1) / SECTION_ALIGN * SECTION_ALIGN;
+    section->entry_count = entry_count;
+    header->file_bytes += section->entry_bytes * entry_count;
+    return section;
+}
+
+void rf_layout_file(const struct rf_spec *spec, struct rf_header *header)
+{
+    memset(header, 0, sizeof *header);
+    header->header_bytes = RF_HEADER_BYTES;
+    header->file_bytes = RF_HEADER_BYTES;
+    add_section(header, RF_SECTION_PROCESS, RF_PROCESS_BLOCK_WORDS * 8, 1);
+    if (spec->slots > 0) {
+        add_section(header, RF_SECTION_LOADERS, sizeof(struct rf_loader_entry), RF_LOADER_CAPACITY);
+        add_section(header, RF_SECTION_STAGES, sizeof(struct rf_stage_entry), RF_STAGE_CAPACITY);
+        const uint64_t geometry[RF_GEOMETRY_WORDS] = {
+            [RF_GEO_RECENT] = spec->recent_waits,
+            [RF_GEO_RECORD_WORDS] = RF_RECORD_WORDS,
+            [RF_GEO_VERSIONS] = RF_COUNTER_VERSIONS,
+            [RF_GEO_COUNTER_WORDS] = RF_COUNT_WORDS,
+            [RF_GEO_HISTOGRAM] = HISTOGRAM_BUCKETS,
+            [RF_GEO_STAGES] = RF_STAGE_CAPACITY,
+            [RF_GEO_STAGE_WORDS] = RF_STAGE_WORDS,
+            [RF_GEO_ROLLUP_LEVELS] = RF_ROLLUP_LEVELS,
+            [RF_GEO_ROLLUP_BUCKETS] = RF_ROLLUP_BUCKETS,
+            [RF_GEO_ROLLUP_WORDS] = RF_ROLLUP_WORDS,
+            [RF_GEO_SLOWEST] = RF_SLOWEST,
+            [RF_GEO_JOURNAL] = RF_JOURNAL_CAPACITY,
+        };
+        struct rf_slot_layout layout;
+        rf_slot_layout_of(geometry, &layout);
+        struct rf_section *slots =
+            add_section(header, RF_SECTION_SLOTS, layout.words * 8, spec->slots);
+        memcpy(slots->geometry, geometry, sizeof geometry);
+    }
+    if (spec->gpus > 0) {
+        const uint64_t geometry[RF_GEOMETRY_WORDS] = {
+            [RF_GPU_GEO_RECENT] = RF_GPU_RECENT,
+            [RF_GPU_GEO_SAMPLE_WORDS] = RF_GPU_SAMPLE_WORDS,
+            [RF_GPU_GEO_ROLLUP_LEVELS] = RF_ROLLUP_LEVELS,
+            [RF_GPU_GEO_ROLLUP_BUCKETS] = RF_ROLLUP_BUCKETS,
+            [RF_GPU_GEO_ROLLUP_WORDS] = RF_GPU_ROLLUP_WORDS,
+            [RF_GPU_GEO_JOURNAL] = RF_JOURNAL_CAPACITY,
+        };
+        struct rf_gpu_layout layout;
+        rf_gpu_layout_of(geometry, &layout);
+        struct rf_section *gpus =
+            add_section(header, RF_SECTION_GPUS, layout.words * 8, spec->gpus);
+        memcpy(gpus->geometry, geometry, sizeof geometry);
+    }
+    if (spec->workers > 0)
+        add_section(header, RF_SECTION_WORKERS, WORKER_SLOT_BYTES, spec->workers);
+}

@@ -1,0 +1,300 @@
+#include "runfile/reader.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+
+static void __attribute__((format(printf, 2, 3))) note_problem(struct rf_reader *reader,
+                                                               const char *format, ...)
+{
+    if (reader->problems++ > 0)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(reader->first_problem, sizeof reader->first_problem, format, arguments);
+    va_end(arguments);
+}
+
+/* ---- opening ---- */
+
+static int check_identity(const struct rf_header *header, const char *path)
+{
+    static const char nothing[8];
+    if (memcmp(header->magic, nothing, 8) == 0)
+        return ds_fail(DATASTALL_ERR_DAMAGED,
+                       "%s has no header: its writer stopped while making it", path);
+    if (memcmp(header->magic, RF_MAGIC, 8) != 0)
+        return ds_fail(DATASTALL_ERR_FOREIGN, "%s is not a datastall run file", path);
+    if (header->byte_order == __builtin_bswap32(RF_BYTE_ORDER))
+        return ds_fail(DATASTALL_ERR_FOREIGN, "%s was written on a machine of the other byte order",
+                       path);
+    if (header->byte_order != RF_BYTE_ORDER)
+        return ds_fail(DATASTALL_ERR_DAMAGED, "%s is damaged: its byte-order mark is wrong", path);
+    if (header->format_major > RF_FORMAT_MAJOR)
+        return ds_fail(DATASTALL_ERR_NEWER,
+                       "%s was written by a newer datastall (format %u; this one reads up to %u)",
+                       path, header->format_major, RF_FORMAT_MAJOR);
+    if (header->checksum != rf_checksum(header))
+        return ds_fail(DATASTALL_ERR_DAMAGED, "%s is damaged: its header's checksum is wrong",
+                       path);
+    return DATASTALL_OK;
+}
+
+static bool section_is_possible(const struct rf_header *header, const struct rf_section *section)
+{
+    const uint64_t limit = header->file_bytes;
+    return section->offset % 64 == 0 && section->entry_bytes % 64 == 0 &&
+           section->entry_bytes > 0 && section->offset <= limit &&
+           section->entry_count <= limit / section->entry_bytes &&
+           section->entry_bytes * section->entry_count <= limit - section->offset;
+}
+
+static uint64_t least_entry_bytes(struct rf_reader *reader, const struct rf_section *section)
+{
+    switch (section->type) {
+    case RF_SECTION_PROCESS:
+        return RF_PROCESS_BLOCK_WORDS * 8;
+    case RF_SECTION_LOADERS:
+        return sizeof(struct rf_loader_entry);
+    case RF_SECTION_STAGES:
+        return sizeof(struct rf_stage_entry);
+    case RF_SECTION_SLOTS:
+        reader->has_slots = rf_slot_layout_of(section->geometry, &reader->slot_layout);
+        return reader->has_slots ? reader->slot_layout.words * 8 : UINT64_MAX;
+    case RF_SECTION_GPUS:
+        reader->has_gpus = rf_gpu_layout_of(section->geometry, &reader->gpu_layout);
+        return reader->has_gpus ? reader->gpu_layout.words * 8 : UINT64_MAX;
+    default:
+        return 0; /* a section of a later version: skipped */
+    }
+}
+
+static int check_sections(struct rf_reader *reader, const char *path)
+{
+    const struct rf_header *header = &reader->header;
+    if (header->section_count > RF_MAX_SECTIONS || header->file_bytes > RF_MAX_FILE_BYTES)
+        return ds_fail(DATASTALL_ERR_DAMAGED, "%s is damaged: its header is impossible", path);
+    for (uint32_t i = 0; i < header->section_count; i++) {
+        const struct rf_section *section = &header->sections[i];
+        if (!section_is_possible(header, section) ||
+            section->entry_bytes < least_entry_bytes(reader, section))
+            return ds_fail(DATASTALL_ERR_DAMAGED, "%s is damaged: section %u lies outside it", path,
+                           i);
+    }
+    if (rf_reader_count(reader, RF_SECTION_PROCESS) == 0)
+        return ds_fail(DATASTALL_ERR_DAMAGED, "%s is damaged: it has no process section", path);
+    return DATASTALL_OK;
+}
+
+int rf_reader_open(const char *path, struct rf_reader **result)
+{
+    *result = NULL;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0)
+        return ds_fail_errno(errno, "cannot open %s", path);
+    struct stat status;
+    struct rf_reader *reader = calloc(1, sizeof *reader);
+    int error = DATASTALL_OK;
+    if (reader == NULL)
+        error = ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
+    else if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))
+        error = ds_fail(DATASTALL_ERR_FOREIGN, "%s is not a regular file", path);
+    else if (status.st_size < (off_t)RF_HEADER_BYTES)
+        error = ds_fail(DATASTALL_ERR_DAMAGED, "%s is cut short: %lld bytes are no header", path,
+                        (long long)status.st_size);
+    if (error != DATASTALL_OK) {
+        close(fd);
+        free(reader);
+        return error;
+    }
+    reader->source = (struct rf_source){.fd = fd, .bytes = (uint64_t)status.st_size};
+    if (!rf_source_read(&reader->source, 0, sizeof reader->header / 8,
+                        (uint64_t *)(void *)&reader->header))
+        error = ds_fail(DATASTALL_ERR_IO, "cannot read %s", path);
+    else
+        error = check_identity(&reader->header, path);
+    if (error == DATASTALL_OK)
+        error = check_sections(reader, path);
+    if (error != DATASTALL_OK) {
+        rf_reader_close(reader);
+        return error;
+    }
+    if (reader->source.bytes < reader->header.file_bytes)
+        note_problem(reader, "%s is cut short: %llu of %llu bytes", path,
+                     (unsigned long long)reader->source.bytes,
+                     (unsigned long long)reader->header.file_bytes);
+    *result = reader;
+    return DATASTALL_OK;
+}
+
+void rf_reader_close(struct rf_reader *reader)
+{
+    if (reader == NULL)
+        return;
+    close(reader->source.fd);
+    free(reader);
+}
+
+/* ---- sections ---- */
+
+static const struct rf_section *find_section(const struct rf_reader *reader, uint32_t type)
+{
+    for (uint32_t i = 0; i < reader->header.section_count; i++) {
+        if (reader->header.sections[i].type == type)
+            return &reader->header.sections[i];
+    }
+    return NULL;
+}
+
+uint64_t rf_reader_count(const struct rf_reader *reader, uint32_t section_type)
+{
+    const struct rf_section *section = find_section(reader, section_type);
+    return section == NULL ? 0 : section->entry_count;
+}
+
+/* First word of an entry, UINT64_MAX if there is none. */
+static uint64_t entry_at(const struct rf_reader *reader, uint32_t type, uint64_t index)
+{
+    const struct rf_section *section = find_section(reader, type);
+    if (section == NULL || index >= section->entry_count)
+        return UINT64_MAX;
+    return (section->offset + index * section->entry_bytes) / 8;
+}
+
+#define END_STRING(array) ((array)[sizeof(array) - 1] = '\0')
+
+bool rf_reader_process(struct rf_reader *reader, struct rf_process_view *view)
+{
+    uint64_t block[RF_PROCESS_BLOCK_WORDS];
+    uint64_t at = entry_at(reader, RF_SECTION_PROCESS, 0);
+    if (!rf_block_read(&reader->source, at, RF_PROCESS_BLOCK_WORDS, block)) {
+        note_problem(reader, "the process section cannot be read");
+        return false;
+    }
+    memcpy(view->words, block + RF_BLOCK_PAYLOAD, sizeof view->words);
+    memcpy(&view->fixed, block + RF_BLOCK_PAYLOAD + RF_PROCESS_STATIC, sizeof view->fixed);
+    END_STRING(view->fixed.hostname);
+    END_STRING(view->fixed.name);
+    END_STRING(view->fixed.directory);
+    END_STRING(view->fixed.command);
+    return true;
+}
+
+static bool read_entry(struct rf_reader *reader, uint32_t type, uint64_t index, void *entry,
+                       size_t bytes)
+{
+    uint64_t at = entry_at(reader, type, index);
+    if (at == UINT64_MAX)
+        return false;
+    uint64_t state;
+    if (!rf_source_read(&reader->source, at, 1, &state)) {
+        note_problem(reader, "the file ends within section %u", type);
+        return false;
+    }
+    ds_fence_acquire();
+    return state == 1 && rf_source_read(&reader->source, at, bytes / 8, entry);
+}
+
+bool rf_reader_loader(struct rf_reader *reader, uint64_t index, struct rf_loader_entry *entry)
+{
+    if (!read_entry(reader, RF_SECTION_LOADERS, index, entry, sizeof *entry))
+        return false;
+    END_STRING(entry->name);
+    END_STRING(entry->site);
+    END_STRING(entry->dataset_type);
+    return true;
+}
+
+bool rf_reader_stage(struct rf_reader *reader, uint64_t index, struct rf_stage_entry *entry)
+{
+    if (!read_entry(reader, RF_SECTION_STAGES, index, entry, sizeof *entry))
+        return false;
+    END_STRING(entry->name);
+    return true;
+}
+
+enum rf_view_status rf_reader_slot(struct rf_reader *reader, uint64_t index, unsigned parts,
+                                   struct rf_slot_view *view)
+{
+    uint64_t at = entry_at(reader, RF_SECTION_SLOTS, index);
+    if (at == UINT64_MAX || !reader->has_slots)
+        return RF_VIEW_UNUSED;
+    enum rf_view_status status =
+        rf_slot_view_read(&reader->source, &reader->slot_layout, at, parts, NULL, view);
+    if (status == RF_VIEW_CUT)
+        note_problem(reader, "the file ends within slot %llu", (unsigned long long)index);
+    if (status == RF_VIEW_DAMAGED)
+        note_problem(reader, "slot %llu is damaged: %s", (unsigned long long)index, view->damage);
+    return status;
+}
+
+bool rf_reader_gpu(struct rf_reader *reader, uint64_t index, struct rf_gpu_view *view)
+{
+    uint64_t at = entry_at(reader, RF_SECTION_GPUS, index);
+    if (at == UINT64_MAX || !reader->has_gpus)
+        return false;
+    memset(view, 0, sizeof *view);
+    view->layout = reader->gpu_layout;
+    view->block = malloc(view->layout.words * 8);
+    if (view->block == NULL)
+        return false;
+    bool whole = rf_block_read(&reader->source, at, view->layout.words, view->block);
+    if (!whole)
+        note_problem(reader, "GPU entry %llu cannot be read", (unsigned long long)index);
+    if (!whole || view->block[RF_BLOCK_VERSION] == 0) {
+        free(view->block);
+        view->block = NULL;
+        return false;
+    }
+    memcpy(view->words, view->block + RF_BLOCK_PAYLOAD, sizeof view->words);
+    memcpy(&view->fixed, view->block + RF_BLOCK_PAYLOAD + RF_GPU_STATIC, sizeof view->fixed);
+    END_STRING(view->fixed.uuid);
+    END_STRING(view->fixed.name);
+    return true;
+}
+
+/* ---- is the writer alive? ---- */
+
+uint64_t rf_start_ticks_of(uint64_t pid)
+{
+    char path[64], text[1024];
+    snprintf(path, sizeof path, "/proc/%llu/stat", (unsigned long long)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    ssize_t length = read(fd, text, sizeof text - 1);
+    close(fd);
+    if (length <= 0)
+        return 0;
+    text[length] = '\0';
+    /* The second field is the program's name in parentheses, which may hold anything. */
+    char *cursor = strrchr(text, ')');
+    if (cursor == NULL || cursor[1] == '\0' || cursor[2] == 'Z')
+        return 0; /* a zombie writes no more */
+    for (int field = 2; cursor != NULL && field < 22; field++)
+        cursor = strchr(cursor + 1, ' ');
+    return cursor == NULL ? 0 : strtoull(cursor + 1, NULL, 10);
+}
+
+bool rf_process_is_alive(const struct rf_header *header, const struct rf_process_static *process)
+{
+    char boot_id[sizeof header->boot_id] = "";
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    ssize_t length = read(fd, boot_id, sizeof boot_id - 1);
+    close(fd);
+    if (length <= 0)
+        return false;
+    boot_id[strcspn(boot_id, "\n")] = '\0';
+    if (strncmp(boot_id, header->boot_id, sizeof boot_id) != 0)
+        return false;
+    return process->start_ticks != 0 && rf_start_ticks_of(process->pid) == process->start_ticks;
+}

@@ -1,0 +1,57 @@
+/* Opens run files of any origin. The file is hostile until each thing read from it was checked. */
+#ifndef DATASTALL_RUNFILE_READER_H
+#define DATASTALL_RUNFILE_READER_H
+
+#include "runfile/view.h"
+
+struct rf_reader {
+    struct rf_header header;
+    struct rf_source source;
+    uint32_t problems;        /* things found damaged so far */
+    char first_problem[256];  /* one sentence about the first */
+    bool has_slots, has_gpus; /* their geometry was checked */
+    struct rf_slot_layout slot_layout;
+    struct rf_gpu_layout gpu_layout;
+};
+
+/* Opens a file for reading while its writer may go on. Links are not followed; anything but a
+ * regular file is refused. Returns 0 or DATASTALL_ERR_NOT_FOUND, _PERMISSION, _FOREIGN, _NEWER,
+ * _DAMAGED, with the sentence in datastall_last_error(). A file that is only partly damaged opens;
+ * see `problems`. */
+int rf_reader_open(const char *path, struct rf_reader **reader);
+void rf_reader_close(struct rf_reader *reader);
+
+/* A process block: the words of enum rf_process_word and the static part. */
+struct rf_process_view {
+    uint64_t words[RF_PROCESS_STATIC];
+    struct rf_process_static fixed; /* strings end with NUL */
+};
+bool rf_reader_process(struct rf_reader *reader, struct rf_process_view *view);
+
+/* True and a copy (strings end with NUL) when entry `index` is there. */
+bool rf_reader_loader(struct rf_reader *reader, uint64_t index, struct rf_loader_entry *entry);
+bool rf_reader_stage(struct rf_reader *reader, uint64_t index, struct rf_stage_entry *entry);
+
+uint64_t rf_reader_count(const struct rf_reader *reader, uint32_t section_type);
+
+/* As rf_slot_view_read(); damage is also noted in `problems`. */
+enum rf_view_status rf_reader_slot(struct rf_reader *reader, uint64_t index, unsigned parts,
+                                   struct rf_slot_view *view);
+
+struct rf_gpu_view {
+    struct rf_gpu_layout layout;
+    uint64_t words[RF_GPU_WORDS];
+    struct rf_gpu_static fixed;
+    uint64_t *block; /* free() */
+};
+/* True when the entry was ever attached. */
+bool rf_reader_gpu(struct rf_reader *reader, uint64_t index, struct rf_gpu_view *view);
+
+/* Whether the process that wrote the file still runs (same machine, boot, pid and start time).
+ * False also when that cannot be known. */
+bool rf_process_is_alive(const struct rf_header *header, const struct rf_process_static *process);
+
+/* Field 22 of /proc/PID/stat, 0 when there is no such process. */
+uint64_t rf_start_ticks_of(uint64_t pid);
+
+#endif

@@ -1,0 +1,59 @@
+/* A whole run in memory: every run file of a folder, read once, slots added up to loaders. */
+#ifndef DATASTALL_RUNFILE_RUN_DATA_H
+#define DATASTALL_RUNFILE_RUN_DATA_H
+
+#include <limits.h>
+
+#include "runfile/reader.h"
+#include "runfile/totals.h"
+
+struct run_slow_wait {
+    uint64_t wait_ns, begin_ns, batch_index, samples, tokens;
+    uint32_t kind, stage;
+};
+#define RUN_SLOW_WAITS 8
+#define RUN_THREADS 64
+
+struct run_loader {
+    struct rf_loader_entry entry;
+    uint32_t threads;                 /* slots with records, at most RUN_THREADS */
+    uint64_t thread_ids[RUN_THREADS]; /* the last owner of each: kernel thread ids */
+    uint64_t
+        waiting_since_ns; /* a wait under way when it was read or when the writer died; 0: none */
+    uint64_t skew;        /* records that the tables may be ahead, see view.h */
+    struct run_slow_wait slowest[RUN_SLOW_WAITS]; /* steady ones, longest first; wait_ns 0: none */
+    uint64_t stages[RF_STAGE_CAPACITY][RF_STAGE_WORDS];
+    struct rf_totals totals;
+};
+
+struct run_process {
+    char file[NAME_MAX + 1];
+    struct rf_header header;
+    struct rf_process_view view;
+    bool alive;
+    uint32_t loader_count;
+    struct run_loader *loaders;              /* those with records */
+    char stage_names[RF_STAGE_CAPACITY][64]; /* "" where unused */
+};
+
+struct run_data {
+    char path[PATH_MAX];
+    char id[NAME_MAX + 1];
+    bool has_launcher;
+    struct run_process launcher;
+    uint32_t process_count;
+    struct run_process *processes; /* by rank, then pid */
+    uint32_t gpu_count;
+    struct rf_gpu_view *gpus;
+    uint64_t gpu_state, gpu_error; /* of the sampler that wrote them, enum rf_gpu_state */
+    uint32_t files, unreadable_files, newer_files;
+    uint32_t problems;
+    char first_problem[512];
+};
+
+/* Reads a run folder. Returns 0 (damage is in `problems`), or DATASTALL_ERR_NOT_FOUND when there is
+ * no such folder, or another error. *data is to be freed with run_data_free(). */
+int run_data_read(const char *folder, struct run_data **data);
+void run_data_free(struct run_data *data);
+
+#endif

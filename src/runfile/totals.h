@@ -1,0 +1,33 @@
+/* Adds slots up: the figures of a loader over all its threads, or of all loaders. */
+#ifndef DATASTALL_RUNFILE_TOTALS_H
+#define DATASTALL_RUNFILE_TOTALS_H
+
+#include "datastall.h"
+#include "runfile/view.h"
+
+#define RF_TOTALS_SECONDS 64u
+
+struct rf_totals {
+    uint64_t slots; /* added so far */
+    uint64_t counters[RF_COUNT_WORDS];
+    uint64_t steady[HISTOGRAM_BUCKETS];
+    uint64_t startup[HISTOGRAM_BUCKETS];
+    struct {
+        uint64_t number, samples, tokens;
+    } seconds[RF_TOTALS_SECONDS]; /* the last ones, by number % RF_TOTALS_SECONDS */
+};
+
+/* Start from a zeroed struct; the view must hold its tables. */
+void rf_totals_add(struct rf_totals *totals, const struct rf_slot_view *view);
+
+/* Minimum and the rest of the steady waits (startup: of the start-up waits). */
+void rf_totals_distribution(const struct rf_totals *totals, bool startup,
+                            datastall_distribution *distribution);
+
+/* Everything that datastall.h promises; struct_size is set. */
+void rf_totals_statistics(const struct rf_totals *totals, datastall_statistics *statistics);
+
+/* Time in waits of every kind, nanoseconds. */
+uint64_t rf_totals_waiting_ns(const struct rf_totals *totals);
+
+#endif

@@ -1,0 +1,101 @@
+/* Makes a run file and writes to it. One writer per block; nothing here locks. */
+#ifndef DATASTALL_RUNFILE_WRITER_H
+#define DATASTALL_RUNFILE_WRITER_H
+
+#include "runfile/commit.h"
+#include "runfile/layout.h"
+#include "runfile/rollup.h"
+
+struct rf_writer {
+    uint64_t *map;
+    uint64_t bytes;
+    char *path;    /* NULL: memory only */
+    uint64_t lost; /* set to 1 by the fault guard: the file is gone, writes go nowhere */
+    int guard;
+    struct rf_header header; /* as written; offsets are taken from here, never from the file */
+    struct rf_slot_layout slot_layout;
+    struct rf_gpu_layout gpu_layout;
+    struct rf_commit process; /* the caller serialises changes */
+};
+
+/* Allocates the whole file (posix_fallocate), maps it and touches every page, so that a full disk
+ * is an error here and never a SIGBUS later; then writes the header, the magic last. The file must
+ * not exist (mode 0600, links are not followed). path NULL: anonymous memory. On failure nothing is
+ * left behind. Returns 0 or a datastall error with its sentence. */
+int rf_writer_create(const char *path, const struct rf_spec *spec,
+                     const struct rf_process_static *process, struct rf_writer **writer);
+
+/* Unmaps; the file stays. */
+void rf_writer_destroy(struct rf_writer *writer);
+
+/* Marks the file as ended, with a pair of monotonic and real time. */
+void rf_writer_mark_closed(struct rf_writer *writer);
+
+/* Counts a loss (RF_PROCESS_LOST_CONTENTION, RF_PROCESS_MERGED_OTHER); any thread. */
+void rf_count_loss(struct rf_writer *writer, uint32_t process_word);
+
+/* The block or entry `index` of a section, NULL if there is none. */
+uint64_t *rf_entry(const struct rf_writer *writer, uint32_t section_type, uint64_t index);
+uint64_t rf_entry_count(const struct rf_writer *writer, uint32_t section_type);
+
+/* Publishes a loader's or a stage's entry; its `state` becomes 1 last. */
+void rf_write_loader(struct rf_writer *writer, uint32_t index, const struct rf_loader_entry *entry);
+void rf_write_stage(struct rf_writer *writer, uint32_t index, const char *name);
+
+/* ---- slots ---- */
+struct rf_slot_writer {
+    struct rf_commit commit;
+    const struct rf_slot_layout *layout;
+    uint64_t open_second;
+    uint64_t slow_waits[2][RF_SLOWEST]; /* what the file holds, so that the minimum is at hand */
+    uint64_t counters[RF_COUNT_WORDS];
+};
+
+struct rf_wait {
+    uint64_t begin_ns;
+    uint64_t wait_ns; /* RF_UNKNOWN allowed */
+    uint32_t kind;    /* enum datastall_wait_kind */
+    uint32_t queue;   /* enum datastall_queue_state */
+    uint32_t stage;
+    uint32_t flags;
+    uint64_t batch_index, samples, tokens, longest, padded;
+    double mean_length, efficiency;
+};
+
+/* Attaches to slot `index`, which nobody used before. */
+void rf_slot_attach(struct rf_writer *writer, uint32_t index, struct rf_slot_writer *slot);
+/* Says whose slot it is (before the first record, or when a new thread takes it over). */
+void rf_slot_assign(struct rf_slot_writer *slot, uint32_t loader, uint64_t thread_id);
+/* One record, with everything that follows from it. */
+void rf_slot_append(struct rf_slot_writer *slot, const struct rf_wait *wait);
+
+static inline void rf_slot_waiting(struct rf_slot_writer *slot, uint64_t since_ns)
+{
+    ds_store(&slot->commit.block[RF_BLOCK_PAYLOAD + RF_SLOT_WAITING_NS], since_ns);
+}
+
+/* ---- GPUs ---- */
+struct rf_gpu_writer {
+    struct rf_commit commit;
+    const struct rf_gpu_layout *layout;
+    uint64_t open_second;
+};
+
+struct rf_gpu_sample { /* RF_UNKNOWN where not read */
+    uint64_t time_ns;
+    uint64_t busy_percent;
+    uint64_t memory_used, memory_total; /* bytes */
+    uint64_t power_mw;
+    uint64_t temperature; /* Celsius */
+    uint64_t sm_clock_mhz, memory_clock_mhz;
+    uint64_t state; /* enum rf_gpu_state */
+    uint64_t error; /* NVML code of the last failed call of this sample, 0: none */
+};
+
+void rf_gpu_attach(struct rf_writer *writer, uint32_t index, const struct rf_gpu_static *device,
+                   struct rf_gpu_writer *gpu);
+void rf_gpu_append(struct rf_gpu_writer *gpu, const struct rf_gpu_sample *sample);
+/* Notes that a round of calls to the device begins (time) or is over (0). */
+void rf_gpu_calling(struct rf_gpu_writer *gpu, uint64_t since_ns);
+
+#endif
