@@ -394,18 +394,17 @@ void composition_measure(struct composition *state, PyObject *batch, datastall_b
         from_sequence(state, batch, out);
         return;
     }
-    if (tensor_type == NULL || Py_TYPE(batch) != tensor_type) {
-        bool mapping = is_mapping(batch);
-        if (mapping) {
-            from_named_fields(state, batch, true, out);
-            if (out->samples == DATASTALL_UNKNOWN)
-                from_dict_values(batch, out);
-            return;
-        }
-    }
-    struct shape shape = shape_of(batch);
+    struct shape shape = {.dimensions = -1};
+    if (!PyDict_Check(batch))
+        shape = shape_of(batch);
     if (shape.dimensions >= 1) {
         out->samples = shape.size[0];
+        return;
+    }
+    if (is_mapping(batch)) {
+        from_named_fields(state, batch, true, out);
+        if (out->samples == DATASTALL_UNKNOWN)
+            from_dict_values(batch, out);
         return;
     }
     if (shape.dimensions == 0 || PyUnicode_Check(batch) || PyBytes_Check(batch) ||

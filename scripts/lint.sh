@@ -1,0 +1,30 @@
+#!/bin/sh
+# Formatting and static checks. Prints "lint: NAME ok|FAILED" per check; exit 1 when one failed.
+set -u
+cd "$(dirname "$0")/.."
+bin=.venv/bin
+failed=0
+
+check() {
+    name=$1
+    shift
+    if output=$("$@" 2>&1); then
+        echo "lint: $name ok"
+    else
+        echo "lint: $name FAILED"
+        echo "$output"
+        failed=1
+    fi
+}
+
+c_files=$(git ls-files '*.c' '*.h')
+check clang-format $bin/clang-format --dry-run -Werror $c_files
+check ruff-format $bin/ruff format --check .
+check ruff $bin/ruff check .
+check mypy $bin/python -m mypy
+check cppcheck cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr \
+    --enable=warning,performance,portability --suppress=missingInclude \
+    --suppress=normalCheckLevelMaxBranches --suppress=unknownMacro \
+    -D_GNU_SOURCE -I include -I src $(git ls-files 'src/*.c')
+check arrows $bin/python scripts/check_arrows.py
+exit $failed

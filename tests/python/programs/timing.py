@@ -1,0 +1,91 @@
+"""What the programs under test share: data that takes a known time, and their own clock.
+
+Lies beside a program, as a module of its own would.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+
+def delay_s(index: int) -> float:
+    """1 to 6 ms, the same for the same index and in no order."""
+    return (1 + (index * 7919 % 11) / 2) * 1e-3
+
+
+class Slow:
+    """A map-style dataset whose items take a known time; `factor` makes them slower."""
+
+    def __init__(self, length: int, factor: float = 1) -> None:
+        self.length, self.factor = length, factor
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> int:
+        if not 0 <= index < self.length:
+            raise IndexError(index)
+        time.sleep(delay_s(index) * self.factor)
+        return index
+
+
+class Clock:
+    """Times the next() calls of one loader, from outside, in nanoseconds."""
+
+    def __init__(self) -> None:
+        self.first: list[int] = []
+        self.steady: list[int] = []
+        self.startup_calls = 0  # iter(), first batches and ends
+        self.startup_ns = 0
+        self.iterators = 0
+        self.samples = 0
+
+    def start(self, iterable: Iterable[Any]) -> Iterator[Any]:
+        begin = time.perf_counter_ns()
+        iterator = iter(iterable)
+        self.startup_ns += time.perf_counter_ns() - begin
+        self.startup_calls += 1
+        self.iterators += 1
+        return iterator
+
+    def take(self, iterator: Iterator[Any], first: bool) -> Any:
+        """The next batch; StopIteration passes."""
+        begin = time.perf_counter_ns()
+        try:
+            batch = next(iterator)
+        except StopIteration:
+            self.startup_ns += time.perf_counter_ns() - begin
+            self.startup_calls += 1
+            raise
+        took = time.perf_counter_ns() - begin
+        if first:
+            self.first.append(took)
+            self.startup_ns += took
+            self.startup_calls += 1
+        else:
+            self.steady.append(took)
+        self.samples += len(batch) if hasattr(batch, "__len__") else 1
+        return batch
+
+    def epoch(self, iterable: Iterable[Any], limit: int | None = None) -> Iterator[Any]:
+        iterator = self.start(iterable)
+        taken = 0
+        while limit is None or taken < limit:
+            try:
+                batch = self.take(iterator, taken == 0)
+            except StopIteration:
+                return
+            taken += 1
+            yield batch
+
+    def exhaust(self, iterable: Iterable[Any], limit: int | None = None) -> None:
+        for _ in self.epoch(iterable, limit):
+            pass
+
+
+def report(**clocks: Clock) -> None:
+    """The last thing that a program prints."""
+    print(json.dumps({name: vars(clock) for name, clock in clocks.items()}))
