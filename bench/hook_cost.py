@@ -1,7 +1,7 @@
 """What the hook adds to one next() of a DataLoader, against the bare loop, in one process.
 
-Two iterators hand out the same ready batch: one with torch's own __next__, one with datastall's around it.
-They take turns; each figure is the median over the rounds.
+Two iterators hand out the same ready batch: one with torch's own __next__, one with datastall's
+around it. They take turns; each figure is the median over the rounds.
 
     python bench/hook_cost.py [rounds]
 """
@@ -19,10 +19,9 @@ os.environ.pop("DATASTALL_RUN_DIR", None)
 os.environ["DATASTALL_DIR"] = tempfile.mkdtemp()
 
 import torch
+from datastall import _core, _hooks
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data import dataloader as torch_dataloader
-
-from datastall import _core, _hooks
 
 PER_ROUND = 2000
 _core.set_tensor_type(torch.Tensor)

@@ -3,8 +3,8 @@
 Knows nothing of datastall. The pictures are those that the package scikit-image ships (photographs,
 micrographs, a page of text; PNG and JPEG). Two ways to feed it:
 
-    python train_pictures.py                       decode the whole picture for every crop, as many do
-    python train_pictures.py --cache --workers 1   decode each picture once, cut the crops from memory
+    python train_pictures.py                       decode a whole picture for every crop
+    python train_pictures.py --cache --workers 1   decode each once, cut the crops from memory
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Fails when a room of src/ includes what its arrow forbids (docs/house.md), or a file grows too long.
+"""Fails when a room of src/ includes what its arrow forbids (docs/house.md), or a file is too long.
 
 python scripts/check_arrows.py [ROOT]
 """
@@ -41,9 +41,9 @@ def problems(root: Path) -> list[str]:
             target = name.split("/")[0]
             if quote == "<" and place not in PROGRAM_ONLY.get(name, {place}):
                 found.append(f"{place}: <{name}> belongs to the program only")
-            if quote == '"' and name != "datastall.h" and target != room:
-                if target not in ARROWS[room]:
-                    found.append(f'{place}: "{name}" goes against the arrows of {room}')
+            inner = quote == '"' and name != "datastall.h" and target != room
+            if inner and target not in ARROWS[room]:
+                found.append(f'{place}: "{name}" goes against the arrows of {room}')
         lines = text.count("\n")
         if lines > MAX_LINES:
             found.append(f"{place}: {lines} lines, at most {MAX_LINES}")

@@ -9,6 +9,7 @@
 #include "runfile/rollup.h"
 
 #define LEAST_COUNTED_WINDOW 0.1 /* of the longest */
+#define MAX_ROLLUP_WORDS 64
 
 /* ---- processes ---- */
 
@@ -182,25 +183,54 @@ static double mean_or_nan(uint64_t sum, uint64_t count, double unit)
     return count == 0 ? NAN : (double)sum / (double)count * unit;
 }
 
+/* Utilisation over the window from the single samples. False when the ring no longer holds them
+ * all. */
+static bool busy_from_ring(const struct summary *summary, const struct rf_gpu_view *data,
+                           uint64_t *count, uint64_t *percent)
+{
+    const uint64_t samples = data->words[RF_GPU_SAMPLES];
+    if (samples > data->layout.recent)
+        return false;
+    *count = *percent = 0;
+    for (uint64_t i = 0; i < samples; i++) {
+        const uint64_t *row = data->block + data->layout.ring_at + i * data->layout.sample_words;
+        if (row[RF_GPU_SAMPLE_NS] < summary->begin_ns || row[RF_GPU_SAMPLE_NS] > summary->end_ns ||
+            row[RF_GPU_SAMPLE_BUSY_PERCENT] > 100)
+            continue;
+        *count += 1;
+        *percent += row[RF_GPU_SAMPLE_BUSY_PERCENT];
+    }
+    return true;
+}
+
+/* The same from the rollups: right to a span's width at both ends. */
+static void busy_from_rollups(const struct summary *summary, const struct rf_gpu_view *data,
+                              uint64_t *count, uint64_t *percent)
+{
+    const struct rf_rollup_shape shape = {data->layout.rollup_at, data->layout.rollup_levels,
+                                          data->layout.rollup_buckets, data->layout.rollup_words,
+                                          1u << RF_GPU_ROLLUP_MEMORY_USED_MAX};
+    uint64_t sums[MAX_ROLLUP_WORDS];
+    *count = *percent = 0;
+    if (shape.words > MAX_ROLLUP_WORDS)
+        return;
+    rf_rollup_sum(data->block, &shape, summary->begin_ns / DS_NS_PER_S,
+                  summary->end_ns / DS_NS_PER_S, sums);
+    *count = sums[RF_GPU_ROLLUP_BUSY_COUNT];
+    *percent = sums[RF_GPU_ROLLUP_BUSY_PERCENT_SUM];
+}
+
 static void make_gpu(struct summary *summary, const struct rf_gpu_view *data)
 {
     struct summary_gpu *gpu = &summary->gpus[summary->gpu_count++];
     const uint64_t *w = data->words;
-    uint64_t count = w[RF_GPU_BUSY_COUNT], percent = w[RF_GPU_BUSY_PERCENT_SUM];
-    if (summary->begin_ns != DATASTALL_UNKNOWN) {
-        const struct rf_rollup_shape shape = {
-            data->layout.rollup_at, data->layout.rollup_levels, data->layout.rollup_buckets,
-            data->layout.rollup_words, 1u << RF_GPU_ROLLUP_MEMORY_USED_MAX};
-        uint64_t sums[64];
-        if (shape.words <= 64) {
-            rf_rollup_sum(data->block, &shape, summary->begin_ns / DS_NS_PER_S,
-                          summary->end_ns / DS_NS_PER_S, sums);
-            /* A window shorter than a sample's distance has none of its own. */
-            if (sums[RF_GPU_ROLLUP_BUSY_COUNT] > 0) {
-                count = sums[RF_GPU_ROLLUP_BUSY_COUNT];
-                percent = sums[RF_GPU_ROLLUP_BUSY_PERCENT_SUM];
-            }
-        }
+    uint64_t count = 0, percent = 0;
+    if (summary->begin_ns != DATASTALL_UNKNOWN && !busy_from_ring(summary, data, &count, &percent))
+        busy_from_rollups(summary, data, &count, &percent);
+    if (count ==
+        0) { /* no window, or one shorter than the distance of two samples: the whole run */
+        count = w[RF_GPU_BUSY_COUNT];
+        percent = w[RF_GPU_BUSY_PERCENT_SUM];
     }
     const bool memory = w[RF_GPU_MEMORY_COUNT] > 0;
     *gpu = (struct summary_gpu){
