@@ -115,8 +115,9 @@ typedef struct datastall_options {
                                 under `datastall run`, whose run folder is $DATASTALL_RUN_DIR */
     const char *run_name;  /**< part of a new run folder's name; NULL: the program's name */
     const char *command;   /**< the command line to note in the file; NULL: /proc/self/cmdline */
+    uint32_t recent_gpu_samples; /**< samples kept in full per GPU; 0: 128, at most 65536 */
 } datastall_options;
-#define DATASTALL_OPTIONS_INIT {sizeof(datastall_options), 0, 0, 0, NULL, NULL, NULL}
+#define DATASTALL_OPTIONS_INIT {sizeof(datastall_options), 0, 0, 0, NULL, NULL, NULL, 0}
 
 /** Opens a monitor and makes its run file: allocated, mapped and touched before the call returns
  * (a few milliseconds). options may be NULL. On failure *monitor is NULL and nothing is left
@@ -332,6 +333,178 @@ DATASTALL_API int datastall_loader_statistics(const datastall_loader *loader,
 /** The same over all loaders of a monitor. */
 DATASTALL_API int datastall_monitor_statistics(const datastall_monitor *monitor,
                                                datastall_statistics *statistics);
+
+/* ---- GPU monitor ------------------------------------------------------------------------------
+ *
+ * What datastall.gpu_monitor does in Python (docs/migrating.md), under the same names: one object
+ * that samples GPUs, records DataLoader waits by hand and answers questions about both. It is a
+ * memory-only monitor with one loader and a sampling thread; its memory does not grow.
+ *
+ *     Python                              C
+ *     NvitopMonitor(...)                  datastall_gpu_monitor_open()
+ *     start_monitoring, stop_monitoring   datastall_gpu_monitor_start_monitoring(),
+ * ..._stop_monitoring() record_dataloader_wait datastall_gpu_monitor_record_dataloader_wait()
+ *     infer_queue_state                   datastall_infer_queue_state_ms()
+ *     check_bottleneck                    datastall_gpu_monitor_check_bottleneck()
+ *     get_dataloader_statistics           datastall_gpu_monitor_dataloader_statistics()
+ *     start_inference_timer               datastall_gpu_monitor_start_inference_timer()
+ *     get_throughput                      datastall_gpu_monitor_throughput()
+ *     get_statistics                      datastall_gpu_monitor_device_statistics(),
+ * ..._stage_statistics() get_average_utilization datastall_gpu_monitor_average_utilization()
+ *     get_peak_memory_usage               datastall_gpu_monitor_peak_memory_usage()
+ *     get_current_stats                   datastall_gpu_monitor_current()
+ *     export_metrics                      datastall_gpu_monitor_export_metrics()
+ *     save_logs                           datastall_gpu_monitor_save_logs()
+ */
+typedef struct datastall_gpu_monitor datastall_gpu_monitor;
+
+#define DATASTALL_ALL_DEVICES (-1)
+/** GPU samples kept in full per device for check_bottleneck and export_metrics; older ones live on
+ * in the statistics only. */
+#define DATASTALL_GPU_MONITOR_SAMPLES 4096u
+
+typedef struct datastall_gpu_monitor_options {
+    size_t struct_size;
+    const int *device_ids; /**< CUDA ordinals of this process (CUDA_VISIBLE_DEVICES is honoured) */
+    uint32_t device_count; /**< 0: no device is sampled; at most 32 */
+    uint32_t flags;        /**< none yet */
+    double log_interval_s; /**< seconds between samples; 0: 1.0, at least 0.05 */
+    const char *log_file;  /**< samples as CSV, made when monitoring starts; NULL: none. Ends at
+                                64 MiB with a note, so that a long run cannot fill the disk */
+} datastall_gpu_monitor_options;
+#define DATASTALL_GPU_MONITOR_OPTIONS_INIT \
+    {sizeof(datastall_gpu_monitor_options), NULL, 0, 0, 0.0, NULL}
+
+/** Opens a monitor; samples nothing yet. DATASTALL_ERR_ARGUMENT for a negative or repeated device
+ * id. A device that does not exist, or no driver at all, is no error here: it has no samples. */
+DATASTALL_API int datastall_gpu_monitor_open(const datastall_gpu_monitor_options *options,
+                                             datastall_gpu_monitor **monitor);
+/** Stops and frees. No other thread may use the monitor during or after the call. */
+DATASTALL_API void datastall_gpu_monitor_close(datastall_gpu_monitor *monitor);
+
+/** Starts the sampling thread; running already is no error and changes nothing. DATASTALL_ERR_IO,
+ * _PERMISSION ... when the log file cannot be made: sampling runs all the same. */
+DATASTALL_API int datastall_gpu_monitor_start_monitoring(datastall_gpu_monitor *monitor);
+/** Stops it and completes the log file. Returns 1 if it ran, 0 if not (a second stop). */
+DATASTALL_API int datastall_gpu_monitor_stop_monitoring(datastall_gpu_monitor *monitor);
+
+/** Names the phase; samples and waits from now on belong to it. As datastall_stage_set(). */
+DATASTALL_API int datastall_gpu_monitor_set_stage(datastall_gpu_monitor *monitor, const char *name);
+
+/** datastall_infer_queue_state() for milliseconds: negative and not finite are unknown. */
+DATASTALL_API enum datastall_queue_state datastall_infer_queue_state_ms(double wait_time_ms);
+
+/** Records one batch that was waited for wait_time_ms milliseconds and came now. A wait that is
+ * negative or not finite makes the batch count with an unknown wait. *queue_state, where not NULL,
+ * receives the inferred state. Any thread. */
+DATASTALL_API int
+datastall_gpu_monitor_record_dataloader_wait(datastall_gpu_monitor *monitor, double wait_time_ms,
+                                             const datastall_batch *batch,
+                                             enum datastall_queue_state *queue_state);
+
+enum datastall_bottleneck_level {
+    DATASTALL_BOTTLENECK_NONE = 0,
+    DATASTALL_BOTTLENECK_MILD = 1,    /**< mean utilisation below 80 % */
+    DATASTALL_BOTTLENECK_CRITICAL = 2 /**< below 50 % */
+};
+typedef struct datastall_bottleneck {
+    size_t struct_size;
+    enum datastall_bottleneck_level level;
+    int device_id;              /**< the device with the lowest mean; -1: none had enough samples */
+    double average_utilization; /**< its mean, percent; 0 with device_id -1 */
+} datastall_bottleneck;
+/** Looks at each device's last recent_samples utilisation readings (1 to
+ * DATASTALL_GPU_MONITOR_SAMPLES); devices with fewer are left out, and a device whose utilisation
+ * cannot be read is never a bottleneck. */
+DATASTALL_API int datastall_gpu_monitor_check_bottleneck(const datastall_gpu_monitor *monitor,
+                                                         uint32_t recent_samples,
+                                                         datastall_bottleneck *bottleneck);
+
+/** As datastall_loader_statistics(): every wait is steady. */
+DATASTALL_API int datastall_gpu_monitor_dataloader_statistics(const datastall_gpu_monitor *monitor,
+                                                              datastall_statistics *statistics);
+
+/** Starts the timer of datastall_gpu_monitor_throughput(), or starts it again. */
+DATASTALL_API void datastall_gpu_monitor_start_inference_timer(datastall_gpu_monitor *monitor);
+typedef struct datastall_throughput {
+    size_t struct_size;
+    double sequences_per_s; /**< recorded since the timer started / elapsed; NaN: no timer */
+    double tokens_per_s;
+    double elapsed_s;         /**< NaN: no timer */
+    uint64_t total_sequences; /**< all recorded batches, also those before the timer */
+    uint64_t total_tokens;
+} datastall_throughput;
+DATASTALL_API int datastall_gpu_monitor_throughput(const datastall_gpu_monitor *monitor,
+                                                   datastall_throughput *throughput);
+
+/** Over all samples since the monitor was opened. Unknown: NaN, DATASTALL_UNKNOWN. */
+typedef struct datastall_device_statistics {
+    size_t struct_size;
+    uint64_t sample_count;
+    double gpu_util_avg, gpu_util_min, gpu_util_max; /**< percent */
+    double mem_used_avg;                             /**< bytes */
+    uint64_t mem_used_peak;                          /**< bytes */
+    uint64_t mem_total;                              /**< bytes */
+    double mem_percent_avg;
+    double power_draw_avg;  /**< watts */
+    double temperature_max; /**< Celsius */
+} datastall_device_statistics;
+/** DATASTALL_ERR_NOT_FOUND for a device that is not one of the monitor's. */
+DATASTALL_API int datastall_gpu_monitor_device_statistics(const datastall_gpu_monitor *monitor,
+                                                          int device_id,
+                                                          datastall_device_statistics *statistics);
+
+typedef struct datastall_stage_statistics {
+    size_t struct_size;
+    char name[64];
+    double gpu_util_avg;    /**< percent */
+    uint64_t mem_used_peak; /**< bytes */
+    uint64_t sample_count;
+    double duration_seconds; /**< time spent in the stage so far */
+} datastall_stage_statistics;
+/** Stages in the order of their first use, stage = 0, 1, ...; DATASTALL_ERR_NOT_FOUND past the
+ * last. */
+DATASTALL_API int datastall_gpu_monitor_stage_statistics(const datastall_gpu_monitor *monitor,
+                                                         int device_id, uint32_t stage,
+                                                         datastall_stage_statistics *statistics);
+
+/** Mean utilisation in percent over all samples of a device or DATASTALL_ALL_DEVICES; NaN: none. */
+DATASTALL_API double datastall_gpu_monitor_average_utilization(const datastall_gpu_monitor *monitor,
+                                                               int device_id);
+/** Largest memory use in bytes; DATASTALL_UNKNOWN: not read. */
+DATASTALL_API uint64_t datastall_gpu_monitor_peak_memory_usage(const datastall_gpu_monitor *monitor,
+                                                               int device_id);
+
+/** One reading. Unknown: NaN, DATASTALL_UNKNOWN. */
+typedef struct datastall_gpu_metrics {
+    size_t struct_size;
+    double timestamp; /**< seconds since 1970 */
+    int device_id;
+    double gpu_util;    /**< percent */
+    uint64_t mem_used;  /**< bytes */
+    uint64_t mem_total; /**< bytes */
+    double mem_percent;
+    double temperature; /**< Celsius */
+    double power_draw;  /**< watts */
+    char stage[64];
+} datastall_gpu_metrics;
+/** The newest sample of a device; DATASTALL_ERR_NOT_FOUND while there is none. */
+DATASTALL_API int datastall_gpu_monitor_current(const datastall_gpu_monitor *monitor, int device_id,
+                                                datastall_gpu_metrics *metrics);
+/** Sample `back` places before the newest (0: the newest) of those kept. */
+DATASTALL_API int datastall_gpu_monitor_sample(const datastall_gpu_monitor *monitor, int device_id,
+                                               uint32_t back, datastall_gpu_metrics *metrics);
+
+enum datastall_export_format { DATASTALL_EXPORT_JSON = 0, DATASTALL_EXPORT_CSV = 1 };
+/** Writes the kept samples (the last DATASTALL_GPU_MONITOR_SAMPLES of each device, oldest first),
+ * as JSON with the statistics beside them. CSV columns:
+ * timestamp,device_id,gpu_util,mem_used,mem_percent,stage; unknown cells are empty, in JSON null.
+ * An existing file is replaced once the new one is whole. */
+DATASTALL_API int datastall_gpu_monitor_export_metrics(const datastall_gpu_monitor *monitor,
+                                                       const char *path,
+                                                       enum datastall_export_format format);
+/** Brings the log file up to date on disk. 0 also when there is none. */
+DATASTALL_API int datastall_gpu_monitor_save_logs(datastall_gpu_monitor *monitor);
 
 #ifdef __cplusplus
 }

@@ -14,6 +14,7 @@
 #include "composition.h"
 #include "datastall.h"
 #include "document.h"
+#include "gpu_monitor_type.h"
 #include "record/monitor.h"
 
 /* Only the outermost timed call of a thread counts: a loader inside a loader is part of its wait.
@@ -56,8 +57,11 @@ static PyObject *monitor_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     options.flags = memory_only ? DATASTALL_MEMORY_ONLY : 0;
     datastall_monitor *monitor;
     int error;
-    Py_BEGIN_ALLOW_THREADS error = datastall_open(&options, &monitor);
-    Py_END_ALLOW_THREADS if (error != DATASTALL_OK) return raise_datastall(error);
+    Py_BEGIN_ALLOW_THREADS
+    error = datastall_open(&options, &monitor);
+    Py_END_ALLOW_THREADS
+    if (error != DATASTALL_OK)
+        return raise_datastall(error);
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     Monitor *self = (Monitor *)allocate(type, 0);
     if (self == NULL) {
@@ -91,8 +95,10 @@ static void monitor_dealloc(Monitor *self)
 static PyObject *monitor_finish(Monitor *self, PyObject *unused)
 {
     (void)unused;
-    Py_BEGIN_ALLOW_THREADS monitor_end(self->monitor);
-    Py_END_ALLOW_THREADS Py_RETURN_NONE;
+    Py_BEGIN_ALLOW_THREADS
+    monitor_end(self->monitor);
+    Py_END_ALLOW_THREADS
+    Py_RETURN_NONE;
 }
 
 static PyObject *monitor_loader(Monitor *self, PyObject *args, PyObject *kwargs);
@@ -221,6 +227,15 @@ static PyObject *loader_record(Loader *self, PyObject *args)
     datastall_wait_record(self->loader, end_ns, end_ns > begin_ns ? end_ns - begin_ns : 0,
                           (enum datastall_wait_kind)kind, NULL);
     Py_RETURN_NONE;
+}
+
+datastall_loader *core_loader_of(PyObject *loader)
+{
+    if (Py_TYPE(loader) != loader_type) {
+        PyErr_SetString(PyExc_TypeError, "a datastall._core.Loader is needed");
+        return NULL;
+    }
+    return ((Loader *)loader)->loader;
 }
 
 static PyMethodDef loader_methods[] = {{"record", (PyCFunction)loader_record, METH_VARARGS,
@@ -710,6 +725,7 @@ PyMODINIT_FUNC PyInit__core(void)
         add_type(module, &watch_type, &watch_spec, "Watch") < 0 ||
         add_type(module, &next_type, &next_spec, "TimedNext") < 0 ||
         add_type(module, &around_type, &around_spec, "Around") < 0 ||
+        gpu_monitor_type_add(module) < 0 ||
         PyModule_AddStringConstant(module, "__version__", datastall_version()) < 0) {
         Py_DECREF(module);
         return NULL;

@@ -1,6 +1,7 @@
 #define PY_SSIZE_T_CLEAN
 #include "document.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -12,7 +13,16 @@ struct builder {
     PyObject *open[MAX_DEPTH]; /* borrowed from their parents; [0] is the document */
     int depth;
     PyObject *root;
+    bool unknown_is_nan; /* else None */
 };
+
+static PyObject *unknown_number(const struct builder *builder)
+{
+    if (builder->unknown_is_nan)
+        return PyFloat_FromDouble(NAN);
+    Py_INCREF(Py_None);
+    return Py_None;
+}
 
 /* Takes over the reference to value. After the first error nothing more is built. */
 static void put(struct builder *builder, const char *key, PyObject *value)
@@ -62,12 +72,13 @@ static void close_container(void *context)
 
 static void integer(void *context, const char *key, uint64_t value)
 {
-    put(context, key, PyLong_FromUnsignedLongLong(value));
+    put(context, key,
+        value == DATASTALL_UNKNOWN ? unknown_number(context) : PyLong_FromUnsignedLongLong(value));
 }
 
 static void real(void *context, const char *key, double value)
 {
-    put(context, key, PyFloat_FromDouble(value));
+    put(context, key, isfinite(value) ? PyFloat_FromDouble(value) : unknown_number(context));
 }
 
 static void boolean(void *context, const char *key, bool value)
@@ -77,13 +88,29 @@ static void boolean(void *context, const char *key, bool value)
 
 static void string(void *context, const char *key, const char *value)
 {
-    put(context, key, PyUnicode_DecodeUTF8(value, (Py_ssize_t)strlen(value), "replace"));
-}
-
-static void null(void *context, const char *key)
-{
+    if (value != NULL) {
+        put(context, key, PyUnicode_DecodeUTF8(value, (Py_ssize_t)strlen(value), "replace"));
+        return;
+    }
     Py_INCREF(Py_None);
     put(context, key, Py_None);
+}
+
+PyObject *document_build(void (*tell)(const void *subject, const struct emitter *emitter),
+                         const void *subject, bool unknown_is_nan)
+{
+    struct builder builder = {.unknown_is_nan = unknown_is_nan};
+    const struct emitter emitter = {&builder, open_object, open_array, close_container,
+                                    integer,  real,        boolean,    string};
+    tell(subject, &emitter);
+    if (PyErr_Occurred())
+        Py_CLEAR(builder.root);
+    return builder.root;
+}
+
+static void tell_run(const void *subject, const struct emitter *emitter)
+{
+    output_shape(subject, emitter);
 }
 
 PyObject *document_of_run(const char *folder)
@@ -91,21 +118,17 @@ PyObject *document_of_run(const char *folder)
     struct run_data *data = NULL;
     struct summary *summary = NULL;
     int error;
-    Py_BEGIN_ALLOW_THREADS error = run_data_read(folder, &data);
+    Py_BEGIN_ALLOW_THREADS
+    error = run_data_read(folder, &data);
     if (error == DATASTALL_OK)
         error = summary_make(data, ds_now_ns(), &summary);
-    Py_END_ALLOW_THREADS struct builder builder = {.depth = 0};
-    if (error != DATASTALL_OK) {
+    Py_END_ALLOW_THREADS
+    PyObject *document = NULL;
+    if (error != DATASTALL_OK)
         PyErr_SetString(PyExc_OSError, datastall_last_error());
-    } else {
-        const struct emitter emitter = {&builder,        open_object, open_array,
-                                        close_container, integer,     real,
-                                        boolean,         string,      null};
-        output_shape(summary, &emitter);
-    }
+    else
+        document = document_build(tell_run, summary, false);
     summary_free(summary);
     run_data_free(data);
-    if (PyErr_Occurred())
-        Py_CLEAR(builder.root);
-    return builder.root;
+    return document;
 }

@@ -1,10 +1,18 @@
-/* A run's document (output/shape.h) as a Python dict. */
+/* Documents told to an emitter, as Python dicts. */
 #ifndef DATASTALL_PYTHON_DOCUMENT_H
 #define DATASTALL_PYTHON_DOCUMENT_H
 
 #include <Python.h>
+#include <stdbool.h>
 
-/* New reference, or NULL with OSError. */
+#include "base/emitter.h"
+
+/* What tell() tells about subject. New reference, or NULL with an error. Unknown numbers become nan
+ * or None. */
+PyObject *document_build(void (*tell)(const void *subject, const struct emitter *emitter),
+                         const void *subject, bool unknown_is_nan);
+
+/* The document of a run folder (output/shape.h). New reference, or NULL with OSError. */
 PyObject *document_of_run(const char *folder);
 
 #endif

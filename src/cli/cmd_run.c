@@ -272,7 +272,9 @@ static int run(const struct cli_command *table, int argc, char **argv)
     pid_t pid = start_command(command, &code);
     struct gpu_sampler *sampler = NULL;
     if (pid > 0) {
-        sampler = gpu_sampler_start(&gpu_nvml, writer, SAMPLE_INTERVAL_S);
+        const struct gpu_sampler_options sampling = {
+            .vendor = &gpu_nvml, .writer = writer, .interval_s = SAMPLE_INTERVAL_S};
+        sampler = gpu_sampler_start(&sampling);
         code = wait_for(pid);
     }
     if (sampler != NULL)

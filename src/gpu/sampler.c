@@ -4,16 +4,18 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
+#include "gpu/visible.h"
 
 #define MAX_SAMPLED 32u
+#define NO_DEVICE UINT32_MAX
 #define JOIN_TIMEOUT_NS (100 * 1000 * 1000L)
 
 struct gpu_sampler {
-    const struct gpu_vendor *vendor;
-    struct rf_writer *writer;
+    struct gpu_sampler_options options;
     uint64_t interval_ns;
     pthread_t thread;
     pthread_mutex_t mutex; /* held to write, never during a driver call */
@@ -21,59 +23,87 @@ struct gpu_sampler {
     bool stopping;  /* set by stop(): no more writes */
     bool abandoned; /* stop() gave up waiting: the thread frees the sampler */
     bool finished;
-    uint32_t device_count;
-    struct rf_gpu_writer devices[MAX_SAMPLED];
+    uint32_t entry_count;
+    uint32_t device[MAX_SAMPLED]; /* of each entry: the library's index, NO_DEVICE: none */
+    int ordinals[MAX_SAMPLED];
+    struct rf_gpu_writer entries[MAX_SAMPLED];
+};
+
+static const struct rf_gpu_sample nothing_read = {
+    .busy_percent = RF_UNKNOWN,
+    .memory_used = RF_UNKNOWN,
+    .memory_total = RF_UNKNOWN,
+    .power_mw = RF_UNKNOWN,
+    .temperature = RF_UNKNOWN,
+    .sm_clock_mhz = RF_UNKNOWN,
+    .memory_clock_mhz = RF_UNKNOWN,
 };
 
 static void note_state(struct gpu_sampler *sampler, uint64_t state, uint64_t error)
 {
     /* Plain words beside the journal: this thread is their only writer. */
-    uint64_t *payload = sampler->writer->process.block + RF_BLOCK_PAYLOAD;
+    uint64_t *payload = sampler->options.writer->process.block + RF_BLOCK_PAYLOAD;
     ds_store(&payload[RF_PROCESS_GPU_ERROR], error);
     ds_store(&payload[RF_PROCESS_GPU_STATE], state);
 }
 
-/* Runs with the mutex held; the driver is called with it released. */
-static void attach_devices(struct gpu_sampler *sampler, struct gpu_library *library)
+/* The identities of all devices. The driver is called with the mutex released. */
+static uint32_t identify_devices(struct gpu_sampler *sampler, struct gpu_library *library,
+                                 struct rf_gpu_static *devices)
 {
-    uint64_t entries = rf_entry_count(sampler->writer, RF_SECTION_GPUS);
-    uint32_t count = sampler->vendor->count(library);
+    pthread_mutex_unlock(&sampler->mutex);
+    uint32_t count = sampler->options.vendor->count(library);
     if (count > MAX_SAMPLED)
         count = MAX_SAMPLED;
-    if (count > entries)
-        count = (uint32_t)entries;
-    for (uint32_t i = 0; i < count && !sampler->stopping; i++) {
-        struct rf_gpu_static device;
-        pthread_mutex_unlock(&sampler->mutex);
-        sampler->vendor->identify(library, i, &device);
-        pthread_mutex_lock(&sampler->mutex);
-        if (!sampler->stopping)
-            rf_gpu_attach(sampler->writer, i, &device, &sampler->devices[i]);
+    for (uint32_t i = 0; i < count; i++)
+        sampler->options.vendor->identify(library, i, &devices[i]);
+    pthread_mutex_lock(&sampler->mutex);
+    return count;
+}
+
+/* Decides which device goes to which entry, and attaches them. Runs with the mutex held. */
+static void attach_devices(struct gpu_sampler *sampler, struct gpu_library *library)
+{
+    struct rf_gpu_static devices[MAX_SAMPLED];
+    uint32_t map[MAX_SAMPLED];
+    const uint64_t room = rf_entry_count(sampler->options.writer, RF_SECTION_GPUS);
+    const bool all = sampler->options.ordinals == NULL;
+    uint32_t count = identify_devices(sampler, library, devices);
+    if (sampler->stopping)
+        return;
+    uint32_t visible = gpu_visible_map(all ? NULL : getenv("CUDA_VISIBLE_DEVICES"), devices, count,
+                                       map, MAX_SAMPLED);
+    sampler->entry_count = all ? count : sampler->options.ordinal_count;
+    if (sampler->entry_count > room)
+        sampler->entry_count = (uint32_t)room;
+    for (uint32_t i = 0; i < sampler->entry_count; i++) {
+        uint32_t ordinal = all ? i : (uint32_t)sampler->ordinals[i];
+        sampler->device[i] = ordinal < visible ? map[ordinal] : NO_DEVICE;
+        if (sampler->device[i] != NO_DEVICE)
+            rf_gpu_attach(sampler->options.writer, i, &devices[sampler->device[i]],
+                          &sampler->entries[i]);
     }
-    sampler->device_count = count;
 }
 
 static void sample_devices(struct gpu_sampler *sampler, struct gpu_library *library)
 {
-    for (uint32_t i = 0; i < sampler->device_count && !sampler->stopping; i++) {
-        struct rf_gpu_sample sample = {
-            .busy_percent = RF_UNKNOWN,
-            .memory_used = RF_UNKNOWN,
-            .memory_total = RF_UNKNOWN,
-            .power_mw = RF_UNKNOWN,
-            .temperature = RF_UNKNOWN,
-            .sm_clock_mhz = RF_UNKNOWN,
-            .memory_clock_mhz = RF_UNKNOWN,
-        };
-        rf_gpu_calling(&sampler->devices[i], ds_now_ns());
+    for (uint32_t i = 0; i < sampler->entry_count && !sampler->stopping; i++) {
+        if (sampler->device[i] == NO_DEVICE)
+            continue;
+        struct rf_gpu_sample sample = nothing_read;
+        rf_gpu_calling(&sampler->entries[i], ds_now_ns());
         pthread_mutex_unlock(&sampler->mutex);
-        sampler->vendor->sample(library, i, &sample);
+        sampler->options.vendor->sample(library, sampler->device[i], &sample);
         sample.time_ns = ds_now_ns();
         pthread_mutex_lock(&sampler->mutex);
         if (sampler->stopping)
             break;
-        rf_gpu_append(&sampler->devices[i], &sample);
-        rf_gpu_calling(&sampler->devices[i], 0);
+        if (sampler->options.stage != NULL)
+            sample.stage = ds_load(sampler->options.stage);
+        rf_gpu_append(&sampler->entries[i], &sample);
+        rf_gpu_calling(&sampler->entries[i], 0);
+        if (sampler->options.on_sample != NULL)
+            sampler->options.on_sample(sampler->options.context, i, &sample);
     }
 }
 
@@ -89,7 +119,7 @@ static void sample_until_stopped(struct gpu_sampler *sampler, struct gpu_library
 {
     attach_devices(sampler, library);
     if (!sampler->stopping)
-        note_state(sampler, sampler->device_count > 0 ? RF_GPU_OK : RF_GPU_ABSENT, 0);
+        note_state(sampler, sampler->entry_count > 0 ? RF_GPU_OK : RF_GPU_ABSENT, 0);
     uint64_t next = ds_now_ns();
     while (!sampler->stopping) {
         sample_devices(sampler, library);
@@ -112,7 +142,7 @@ static void *run_sampler(void *argument)
 {
     struct gpu_sampler *sampler = argument;
     struct gpu_library *library = NULL;
-    uint32_t error = sampler->vendor->open(&library);
+    uint32_t error = sampler->options.vendor->open(&library);
     pthread_mutex_lock(&sampler->mutex);
     if (error == 0)
         sample_until_stopped(sampler, library);
@@ -120,7 +150,7 @@ static void *run_sampler(void *argument)
         note_state(sampler, error == 12 ? RF_GPU_ABSENT : RF_GPU_FAILED, error);
     pthread_mutex_unlock(&sampler->mutex);
     if (library != NULL)
-        sampler->vendor->close(library);
+        sampler->options.vendor->close(library);
     pthread_mutex_lock(&sampler->mutex);
     sampler->finished = true;
     bool abandoned = sampler->abandoned;
@@ -131,15 +161,18 @@ static void *run_sampler(void *argument)
     return NULL;
 }
 
-struct gpu_sampler *gpu_sampler_start(const struct gpu_vendor *vendor, struct rf_writer *writer,
-                                      double interval_s)
+struct gpu_sampler *gpu_sampler_start(const struct gpu_sampler_options *options)
 {
     struct gpu_sampler *sampler = calloc(1, sizeof *sampler);
     if (sampler == NULL)
         return NULL;
-    sampler->vendor = vendor;
-    sampler->writer = writer;
-    sampler->interval_ns = (uint64_t)(interval_s * 1e9);
+    sampler->options = *options;
+    if (options->ordinal_count > MAX_SAMPLED)
+        sampler->options.ordinal_count = MAX_SAMPLED;
+    if (options->ordinals != NULL)
+        memcpy(sampler->ordinals, options->ordinals,
+               sampler->options.ordinal_count * sizeof *sampler->ordinals);
+    sampler->interval_ns = (uint64_t)(options->interval_s * 1e9);
     pthread_mutex_init(&sampler->mutex, NULL);
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
@@ -181,4 +214,28 @@ void gpu_sampler_stop(struct gpu_sampler *sampler)
     } else {
         pthread_detach(thread);
     }
+}
+
+uint32_t gpu_read_visible(const struct gpu_vendor *vendor, struct rf_gpu_sample *samples,
+                          uint32_t capacity)
+{
+    struct gpu_library *library;
+    struct rf_gpu_static devices[MAX_SAMPLED];
+    uint32_t map[MAX_SAMPLED];
+    if (vendor->open(&library) != 0)
+        return 0;
+    uint32_t count = vendor->count(library);
+    if (count > MAX_SAMPLED)
+        count = MAX_SAMPLED;
+    for (uint32_t i = 0; i < count; i++)
+        vendor->identify(library, i, &devices[i]);
+    uint32_t visible = gpu_visible_map(getenv("CUDA_VISIBLE_DEVICES"), devices, count, map,
+                                       capacity < MAX_SAMPLED ? capacity : MAX_SAMPLED);
+    for (uint32_t i = 0; i < visible; i++) {
+        samples[i] = nothing_read;
+        vendor->sample(library, map[i], &samples[i]);
+        samples[i].time_ns = ds_now_ns();
+    }
+    vendor->close(library);
+    return visible;
 }

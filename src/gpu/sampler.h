@@ -6,14 +6,32 @@
 
 struct gpu_sampler;
 
+struct gpu_sampler_options {
+    const struct gpu_vendor *vendor;
+    struct rf_writer *writer; /* with a GPU section; devices beyond its entries are left out */
+    double interval_s;
+    const uint64_t *stage; /* the stage that samples belong to, read at each; NULL: none */
+    /* Sample these CUDA ordinals of the process, in entry 0, 1 ...; NULL: every device by NVML
+     * index. An ordinal that there is not keeps an empty entry. */
+    const int *ordinals;
+    uint32_t ordinal_count;
+    /* Called with every sample, from the thread; NULL: not. */
+    void (*on_sample)(void *context, uint32_t entry, const struct rf_gpu_sample *sample);
+    void *context;
+};
+
 /* Starts the thread, which opens the vendor library itself: the caller never waits for a driver.
- * The writer needs a GPU section; devices beyond its entries are left out. NULL: no thread, no
- * memory. */
-struct gpu_sampler *gpu_sampler_start(const struct gpu_vendor *vendor, struct rf_writer *writer,
-                                      double interval_s);
+ * options is copied, but not what it points to. NULL: no thread, no memory. */
+struct gpu_sampler *gpu_sampler_start(const struct gpu_sampler_options *options);
 
 /* Ends the sampling and waits up to 100 ms for the thread. A thread that hangs in the driver is
- * left behind; it never touches the writer again. The sampler is gone after the call. */
+ * left behind; it never touches writer, stage or context again. The sampler is gone after the call.
+ */
 void gpu_sampler_stop(struct gpu_sampler *sampler);
+
+/* Opens the library, reads every device that CUDA_VISIBLE_DEVICES shows once, closes it. Returns
+ * their number, 0 without a driver. May block for as long as the driver does. */
+uint32_t gpu_read_visible(const struct gpu_vendor *vendor, struct rf_gpu_sample *samples,
+                          uint32_t capacity);
 
 #endif

@@ -25,7 +25,11 @@ int datastall_gpu_sampling_start(datastall_monitor *monitor, double interval_s)
     if (monitor->on_close != NULL) {
         error = ds_fail(DATASTALL_ERR_EXISTS, "the GPUs are sampled already");
     } else {
-        struct gpu_sampler *sampler = gpu_sampler_start(&gpu_nvml, monitor->writer, interval_s);
+        const struct gpu_sampler_options options = {.vendor = &gpu_nvml,
+                                                    .writer = monitor->writer,
+                                                    .interval_s = interval_s,
+                                                    .stage = &monitor->current_stage};
+        struct gpu_sampler *sampler = gpu_sampler_start(&options);
         if (sampler == NULL) {
             error = ds_fail(DATASTALL_ERR_MEMORY, "cannot start the sampling thread");
         } else {

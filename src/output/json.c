@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,12 +63,15 @@ static void close_container(void *context)
 static void integer(void *context, const char *key, uint64_t value)
 {
     /* JSON integers end at 2^63 - 1 here; nothing real comes near. */
-    put(context, key, json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value));
+    put(context, key,
+        value == DATASTALL_UNKNOWN
+            ? json_null()
+            : json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value));
 }
 
 static void real(void *context, const char *key, double value)
 {
-    put(context, key, json_real(value));
+    put(context, key, isfinite(value) ? json_real(value) : json_null());
 }
 
 static void boolean(void *context, const char *key, bool value)
@@ -77,7 +81,7 @@ static void boolean(void *context, const char *key, bool value)
 
 static void string(void *context, const char *key, const char *value)
 {
-    json_t *text = json_string(value);
+    json_t *text = value == NULL ? json_null() : json_string(value);
     if (text == NULL) { /* no valid UTF-8: keep what is ASCII */
         char *plain = strdup(value);
         for (char *c = plain; c != NULL && *c != '\0'; c++) {
@@ -90,16 +94,11 @@ static void string(void *context, const char *key, const char *value)
     put(context, key, text);
 }
 
-static void null(void *context, const char *key)
-{
-    put(context, key, json_null());
-}
-
 int output_json(const struct summary *summary, FILE *file)
 {
     struct builder builder = {.depth = 0};
-    const struct emitter emitter = {
-        &builder, open_object, open_array, close_container, integer, real, boolean, string, null};
+    const struct emitter emitter = {&builder, open_object, open_array, close_container,
+                                    integer,  real,        boolean,    string};
     output_shape(summary, &emitter);
     if (builder.failed || builder.root == NULL) {
         json_decref(builder.root);

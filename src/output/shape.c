@@ -12,18 +12,12 @@ typedef const struct emitter *out;
 
 static void put_integer(out e, const char *key, uint64_t value)
 {
-    if (value == DATASTALL_UNKNOWN)
-        e->null(e->context, key);
-    else
-        e->integer(e->context, key, value);
+    e->integer(e->context, key, value);
 }
 
 static void put_real(out e, const char *key, double value)
 {
-    if (isfinite(value))
-        e->real(e->context, key, value);
-    else
-        e->null(e->context, key);
+    e->real(e->context, key, value);
 }
 
 static void put_seconds(out e, const char *key, uint64_t ns)
@@ -38,10 +32,7 @@ static void put_ms(out e, const char *key, uint64_t ns)
 
 static void put_string(out e, const char *key, const char *text)
 {
-    if (text == NULL || text[0] == '\0')
-        e->null(e->context, key);
-    else
-        e->string(e->context, key, text);
+    e->string(e->context, key, text == NULL || text[0] == '\0' ? NULL : text);
 }
 
 static void put_time(out e, const char *key, uint64_t real_ns)
@@ -51,7 +42,7 @@ static void put_time(out e, const char *key, uint64_t real_ns)
     time_t seconds = (time_t)(real_ns / DS_NS_PER_S);
     if (real_ns == 0 || gmtime_r(&seconds, &utc) == NULL ||
         strftime(text, sizeof text - 8, "%Y-%m-%dT%H:%M:%S", &utc) == 0) {
-        e->null(e->context, key);
+        e->string(e->context, key, NULL);
         return;
     }
     snprintf(text + strlen(text), 8, ".%03uZ", (unsigned)(real_ns % DS_NS_PER_S / 1000000));
@@ -114,10 +105,7 @@ static void put_verdict(out e, const struct summary *s)
     put_real(e, "worst_share", worst == NULL ? NAN : worst->stall_share);
     put_integer(e, "worst_rank", worst == NULL ? DATASTALL_UNKNOWN : summary_rank(worst));
     put_integer(e, "worst_pid", worst == NULL ? DATASTALL_UNKNOWN : worst->data->view.fixed.pid);
-    if (worst == NULL)
-        e->null(e->context, "method");
-    else
-        put_string(e, "method", summary_method_name(s->method));
+    put_string(e, "method", worst == NULL ? NULL : summary_method_name(s->method));
     e->boolean(e->context, "upper_bound", s->upper_bound);
     put_real(e, "speedup_ceiling", s->speedup_ceiling);
     e->boolean(e->context, "speedup_ceiling_is_bound", s->ceiling_is_bound);

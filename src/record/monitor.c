@@ -156,6 +156,9 @@ static int normalise_options(const datastall_options *given, datastall_options *
     if (options->recent_waits > MAX_RECENT_WAITS)
         return ds_fail(DATASTALL_ERR_ARGUMENT, "recent_waits is %u; at most %u",
                        options->recent_waits, MAX_RECENT_WAITS);
+    if (options->recent_gpu_samples > MAX_RECENT_WAITS)
+        return ds_fail(DATASTALL_ERR_ARGUMENT, "recent_gpu_samples is %u; at most %u",
+                       options->recent_gpu_samples, MAX_RECENT_WAITS);
     if (options->max_slots == 0)
         options->max_slots = DEFAULT_SLOTS;
     if (options->recent_waits == 0)
@@ -173,6 +176,8 @@ static int make_writer(const datastall_options *options, datastall_monitor *moni
         .slots = options->max_slots + 1,
         .recent_waits = options->recent_waits,
         .gpus = launched && !memory_only ? 0 : GPU_ENTRIES,
+        .gpu_samples = round_up_to_power_of_two(
+            options->recent_gpu_samples != 0 ? options->recent_gpu_samples : RF_GPU_RECENT),
         .workers = memory_only ? 0 : WORKER_ENTRIES,
     };
     struct rf_process_static process;

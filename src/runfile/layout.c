@@ -77,16 +77,21 @@ bool rf_gpu_layout_of(const uint64_t geometry[RF_GEOMETRY_WORDS], struct rf_gpu_
         .rollup_levels = geometry[RF_GPU_GEO_ROLLUP_LEVELS],
         .rollup_buckets = geometry[RF_GPU_GEO_ROLLUP_BUCKETS],
         .rollup_words = geometry[RF_GPU_GEO_ROLLUP_WORDS],
+        .stages = geometry[RF_GPU_GEO_STAGES],
+        .stage_words = geometry[RF_GPU_GEO_STAGE_WORDS],
     };
     struct rf_gpu_layout *l = layout;
     if (!is_power_of_two(l->recent) || l->sample_words < RF_GPU_SAMPLE_WORDS ||
         l->rollup_levels == 0 || l->rollup_levels > 16 || l->rollup_buckets < 2 ||
-        l->rollup_words < RF_GPU_ROLLUP_WORDS ||
-        geometry[RF_GPU_GEO_JOURNAL] != RF_JOURNAL_CAPACITY)
+        l->rollup_words < RF_GPU_ROLLUP_WORDS || l->stages != RF_STAGE_CAPACITY ||
+        l->stage_words < RF_GPU_STAGE_WORDS || geometry[RF_GPU_GEO_JOURNAL] != RF_JOURNAL_CAPACITY)
         return false;
     uint64_t cursor = RF_BLOCK_PAYLOAD + RF_GPU_STATIC + sizeof(struct rf_gpu_static) / 8;
-    bool fits = take(&cursor, l->recent, l->sample_words, &l->ring_at) &&
-                take(&cursor, l->rollup_levels * l->rollup_buckets, l->rollup_words, &l->rollup_at);
+    /* The ring last: what changes size stays behind what is read often. */
+    bool fits =
+        take(&cursor, l->stages, l->stage_words, &l->stages_at) &&
+        take(&cursor, l->rollup_levels * l->rollup_buckets, l->rollup_words, &l->rollup_at) &&
+        take(&cursor, l->recent, l->sample_words, &l->ring_at);
     l->words = cursor;
     return fits;
 }
@@ -134,11 +139,13 @@ void rf_layout_file(const struct rf_spec *spec, struct rf_header *header)
     }
     if (spec->gpus > 0) {
         const uint64_t geometry[RF_GEOMETRY_WORDS] = {
-            [RF_GPU_GEO_RECENT] = RF_GPU_RECENT,
+            [RF_GPU_GEO_RECENT] = spec->gpu_samples != 0 ? spec->gpu_samples : RF_GPU_RECENT,
             [RF_GPU_GEO_SAMPLE_WORDS] = RF_GPU_SAMPLE_WORDS,
             [RF_GPU_GEO_ROLLUP_LEVELS] = RF_ROLLUP_LEVELS,
             [RF_GPU_GEO_ROLLUP_BUCKETS] = RF_ROLLUP_BUCKETS,
             [RF_GPU_GEO_ROLLUP_WORDS] = RF_GPU_ROLLUP_WORDS,
+            [RF_GPU_GEO_STAGES] = RF_STAGE_CAPACITY,
+            [RF_GPU_GEO_STAGE_WORDS] = RF_GPU_STAGE_WORDS,
             [RF_GPU_GEO_JOURNAL] = RF_JOURNAL_CAPACITY,
         };
         struct rf_gpu_layout layout;

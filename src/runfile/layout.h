@@ -295,6 +295,8 @@ enum rf_gpu_geometry {
     RF_GPU_GEO_ROLLUP_LEVELS,
     RF_GPU_GEO_ROLLUP_BUCKETS,
     RF_GPU_GEO_ROLLUP_WORDS,
+    RF_GPU_GEO_STAGES,
+    RF_GPU_GEO_STAGE_WORDS,
     RF_GPU_GEO_JOURNAL
 };
 
@@ -352,9 +354,24 @@ enum rf_gpu_sample_word {
     RF_GPU_SAMPLE_TEMPERATURE, /* Celsius */
     RF_GPU_SAMPLE_SM_CLOCK_MHZ,
     RF_GPU_SAMPLE_MEMORY_CLOCK_MHZ,
+    RF_GPU_SAMPLE_STAGE, /* of the monitor that samples; 0 under a launcher */
+    RF_GPU_SAMPLE_RESERVED,
     RF_GPU_SAMPLE_WORDS
 };
 #define RF_GPU_RECENT 128u
+
+/* Totals of a device's samples in one stage; entry 0 (no stage) stays empty. */
+enum rf_gpu_stage_word {
+    RF_GPU_STAGE_SAMPLES,
+    RF_GPU_STAGE_BUSY_COUNT,
+    RF_GPU_STAGE_BUSY_PERCENT_SUM,
+    RF_GPU_STAGE_MEMORY_USED_PEAK, /* bytes */
+    RF_GPU_STAGE_RESERVED_0,
+    RF_GPU_STAGE_RESERVED_1,
+    RF_GPU_STAGE_RESERVED_2,
+    RF_GPU_STAGE_RESERVED_3,
+    RF_GPU_STAGE_WORDS
+};
 
 enum rf_gpu_rollup_word {
     RF_GPU_ROLLUP_NUMBER, /* as RF_ROLLUP_NUMBER */
@@ -381,7 +398,8 @@ struct rf_slot_layout {
 
 struct rf_gpu_layout {
     uint64_t recent, sample_words, rollup_levels, rollup_buckets, rollup_words;
-    uint64_t ring_at, rollup_at;
+    uint64_t stages, stage_words;
+    uint64_t ring_at, rollup_at, stages_at;
     uint64_t words;
 };
 
@@ -395,6 +413,7 @@ struct rf_spec {
     uint32_t slots; /* including the overflow slot; 0: none */
     uint32_t recent_waits;
     uint32_t gpus;
+    uint32_t gpu_samples; /* kept per GPU, a power of two; 0: RF_GPU_RECENT */
     uint32_t workers;
 };
 

@@ -174,7 +174,8 @@ bool rf_reader_process(struct rf_reader *reader, struct rf_process_view *view)
 {
     uint64_t block[RF_PROCESS_BLOCK_WORDS];
     uint64_t at = entry_at(reader, RF_SECTION_PROCESS, 0);
-    if (!rf_block_read(&reader->source, at, RF_PROCESS_BLOCK_WORDS, block)) {
+    if (!rf_block_read(&reader->source, at, RF_PROCESS_BLOCK_WORDS, RF_PROCESS_BLOCK_WORDS,
+                       block)) {
         note_problem(reader, "the process section cannot be read");
         return false;
     }
@@ -245,7 +246,8 @@ bool rf_reader_gpu(struct rf_reader *reader, uint64_t index, struct rf_gpu_view 
     view->block = malloc(view->layout.words * 8);
     if (view->block == NULL)
         return false;
-    bool whole = rf_block_read(&reader->source, at, view->layout.words, view->block);
+    bool whole =
+        rf_block_read(&reader->source, at, view->layout.words, view->layout.words, view->block);
     if (!whole)
         note_problem(reader, "GPU entry %llu cannot be read", (unsigned long long)index);
     if (!whole || view->block[RF_BLOCK_VERSION] == 0) {

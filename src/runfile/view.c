@@ -39,17 +39,19 @@ bool rf_source_read(const struct rf_source *source, uint64_t at, uint64_t count,
     return true;
 }
 
-/* Redoes a committed change on a copy. False when the journal points outside the payload. */
-static bool redo_journal(uint64_t *block, uint64_t words)
+/* Redoes a committed change on a copy of a block's first words. False when the journal points
+ * outside the payload of the whole block. */
+static bool redo_journal(uint64_t *block, uint64_t words, uint64_t block_words)
 {
     uint64_t count = block[RF_BLOCK_JOURNAL_COUNT];
     if (count > RF_JOURNAL_CAPACITY)
         return false;
     for (uint64_t i = 0; i < count; i++) {
         uint64_t word = block[RF_BLOCK_JOURNAL + 2 * i];
-        if (word < RF_BLOCK_PAYLOAD || word >= words)
+        if (word < RF_BLOCK_PAYLOAD || word >= block_words)
             return false;
-        block[word] = block[RF_BLOCK_JOURNAL + 2 * i + 1];
+        if (word < words)
+            block[word] = block[RF_BLOCK_JOURNAL + 2 * i + 1];
     }
     return true;
 }
@@ -62,7 +64,8 @@ static void pause_before(int attempt)
     nanosleep(&pause, NULL);
 }
 
-bool rf_block_read(const struct rf_source *source, uint64_t at, uint64_t words, uint64_t *to)
+bool rf_block_read(const struct rf_source *source, uint64_t at, uint64_t words,
+                   uint64_t block_words, uint64_t *to)
 {
     for (int attempt = 0; attempt < 64; attempt++) {
         uint64_t after;
@@ -77,7 +80,7 @@ bool rf_block_read(const struct rf_source *source, uint64_t at, uint64_t words, 
         if (!rf_source_read(source, at + RF_BLOCK_VERSION, 1, &after))
             return false;
         if (before == after && to[RF_BLOCK_VERSION] == before)
-            return (before & 1) == 0 || redo_journal(to, words);
+            return (before & 1) == 0 || redo_journal(to, words, block_words);
     }
     /* These blocks change at most a few times a second: a version that never rests is damage. */
     return false;
@@ -212,7 +215,7 @@ enum rf_view_status rf_slot_view_read(const struct rf_source *source,
     if (!settled)
         view->damage = "it changes faster than it can be read";
     else if (view->skew == 0 && view->block[RF_BLOCK_VERSION] % 2 == 1 &&
-             !redo_journal(view->block, layout->words))
+             !redo_journal(view->block, layout->words, layout->words))
         view->damage = "its journal points outside it";
     else if (view->skew != 0 && parts & RF_PART_TABLES &&
              !drop_unsteady_entries(source, layout, at, view->block))

@@ -83,8 +83,9 @@ static inline const uint64_t *rf_view_slow(const struct rf_slot_view *view, uint
            (set * view->layout.slowest + entry) * RF_SLOW_WORDS;
 }
 
-/* A block that changes seldom (process, GPU): copies all its words, whole. False when the source
- * ends within it or its journal is impossible. */
-bool rf_block_read(const struct rf_source *source, uint64_t at, uint64_t words, uint64_t *to);
+/* A block that changes seldom (process, GPU): copies its first `words` words of `block_words`,
+ * whole. False when the source ends within them or the journal is impossible. */
+bool rf_block_read(const struct rf_source *source, uint64_t at, uint64_t words,
+                   uint64_t block_words, uint64_t *to);
 
 #endif

@@ -484,6 +484,22 @@ static void stage_gpu_totals(struct rf_commit *commit, const struct rf_gpu_sampl
                 sample->sm_clock_mhz);
 }
 
+static void stage_gpu_stage_totals(struct rf_gpu_writer *gpu, const struct rf_gpu_sample *sample)
+{
+    if (sample->stage == 0 || sample->stage >= gpu->layout->stages)
+        return;
+    struct rf_commit *commit = &gpu->commit;
+    const uint64_t at = gpu->layout->stages_at + sample->stage * gpu->layout->stage_words;
+    rf_stage_add(commit, at + RF_GPU_STAGE_SAMPLES, 1);
+    if (sample->busy_percent != RF_UNKNOWN) {
+        rf_stage_add(commit, at + RF_GPU_STAGE_BUSY_COUNT, 1);
+        rf_stage_add(commit, at + RF_GPU_STAGE_BUSY_PERCENT_SUM, sample->busy_percent);
+    }
+    if (sample->memory_used != RF_UNKNOWN &&
+        sample->memory_used > rf_current(commit, at + RF_GPU_STAGE_MEMORY_USED_PEAK))
+        rf_stage(commit, at + RF_GPU_STAGE_MEMORY_USED_PEAK, sample->memory_used);
+}
+
 void rf_gpu_append(struct rf_gpu_writer *gpu, const struct rf_gpu_sample *sample)
 {
     const struct rf_gpu_layout *layout = gpu->layout;
@@ -499,7 +515,9 @@ void rf_gpu_append(struct rf_gpu_writer *gpu, const struct rf_gpu_sample *sample
     ds_store(&row[RF_GPU_SAMPLE_TEMPERATURE], sample->temperature);
     ds_store(&row[RF_GPU_SAMPLE_SM_CLOCK_MHZ], sample->sm_clock_mhz);
     ds_store(&row[RF_GPU_SAMPLE_MEMORY_CLOCK_MHZ], sample->memory_clock_mhz);
+    ds_store(&row[RF_GPU_SAMPLE_STAGE], sample->stage);
     stage_gpu_totals(commit, sample);
+    stage_gpu_stage_totals(gpu, sample);
     const bool busy_known = sample->busy_percent != RF_UNKNOWN;
     const bool power_known = sample->power_mw != RF_UNKNOWN;
     const uint64_t values[RF_GPU_ROLLUP_WORDS] = {

@@ -88,6 +88,7 @@ struct rf_gpu_sample { /* RF_UNKNOWN where not read */
     uint64_t power_mw;
     uint64_t temperature; /* Celsius */
     uint64_t sm_clock_mhz, memory_clock_mhz;
+    uint64_t stage;
     uint64_t state; /* enum rf_gpu_state */
     uint64_t error; /* NVML code of the last failed call of this sample, 0: none */
 };

@@ -1,0 +1,19 @@
+#!/bin/sh
+# `make bench`: what recording costs. Figures of one run are comparable with each other only.
+set -eu
+cd "$(dirname "$0")/.."
+PATH=$(pwd)/.venv/bin:$PATH
+DATASTALL_DIR=$(mktemp -d)
+export DATASTALL_DIR
+[ -e build-bench/build.ninja ] ||
+    meson setup build-bench -Dtests=true -Dpython=false -Dbuildtype=release >/dev/null
+ninja -C build-bench bench/bench_record bench/bench_quantiles >/dev/null
+echo "== one wait in C, and the usual hand-made recorder"
+python bench/plain_recorder.py build-bench/bench/bench_record
+echo
+echo "== one next() of a DataLoader from Python"
+python bench/hook_cost.py
+echo
+echo "== quantiles against sorting"
+build-bench/bench/bench_quantiles
+rm -rf "$DATASTALL_DIR"
