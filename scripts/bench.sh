@@ -14,6 +14,9 @@ echo
 echo "== one next() of a DataLoader from Python"
 python bench/hook_cost.py
 echo
+echo "== the drop-in monitor, against a hand-made one"
+python bench/gpu_monitor_cost.py
+echo
 echo "== quantiles against sorting"
 build-bench/bench/bench_quantiles
 rm -rf "$DATASTALL_DIR"
