@@ -369,6 +369,16 @@ static void from_sequence(struct composition *state, PyObject *batch, datastall_
         else
             element[count++] = e;
     }
+    /* Inputs and labels, the inputs a dict of tensors; but dicts only, in a list, are samples that
+     * nobody collated. default_collate makes lists of tuples. */
+    bool several_kinds = PyTuple_Check(batch);
+    for (int i = 1; i < count && !several_kinds; i++)
+        several_kinds = !is_mapping(element[i]);
+    if (several_kinds && count > 0 && is_mapping(element[0])) {
+        from_named_fields(state, element[0], true, out);
+        if (out->samples != DATASTALL_UNKNOWN)
+            return;
+    }
     for (int i = 0; i < count && out->samples == DATASTALL_UNKNOWN; i++) {
         struct shape shape = shape_of(element[i]);
         if (shape.dimensions >= 1)
@@ -376,12 +386,6 @@ static void from_sequence(struct composition *state, PyObject *batch, datastall_
     }
     if (out->samples != DATASTALL_UNKNOWN)
         return;
-    if (count > 0 && is_mapping(element[0])) {
-        /* (inputs, labels) with inputs a dict of tensors, or a list of samples that are dicts */
-        if (!from_named_fields(state, element[0], true, out) || out->samples == DATASTALL_UNKNOWN)
-            out->samples = (uint64_t)length;
-        return;
-    }
     bool parallel = PyTuple_Check(batch) && count > 0;
     for (int i = 0; i < count; i++)
         parallel &= is_sequence(element[i]) && length_of(element[i]) == length_of(element[0]);

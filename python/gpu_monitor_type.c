@@ -28,8 +28,7 @@ static PyObject *argument_name[ARGUMENTS];
 
 static PyObject *raise_datastall(int error)
 {
-    PyObject *type = error == DATASTALL_ERR_ARGUMENT || error == DATASTALL_ERR_NOT_FOUND
-                         ? PyExc_ValueError
+    PyObject *type = error == DATASTALL_ERR_ARGUMENT ? PyExc_ValueError
                      : error == DATASTALL_ERR_FORKED ? PyExc_RuntimeError
                      : error == DATASTALL_ERR_MEMORY ? PyExc_MemoryError
                                                      : PyExc_OSError;
@@ -467,10 +466,6 @@ static PyObject *monitor_export(GpuMonitor *self, PyObject *args)
         self->monitor, text, csv ? DATASTALL_EXPORT_CSV : DATASTALL_EXPORT_JSON);
     Py_END_ALLOW_THREADS
     Py_DECREF(path);
-    if (error == DATASTALL_ERR_NOT_FOUND) { /* no such folder: an error of the file system here */
-        PyErr_SetString(PyExc_OSError, datastall_last_error());
-        return NULL;
-    }
     if (error != DATASTALL_OK)
         return raise_datastall(error);
     Py_RETURN_NONE;

@@ -2,7 +2,8 @@
 # `make test`: static checks, C tests (plain, address+undefined, thread sanitizer), fuzzing, Python tests.
 # Ends with one line "N passed, N failed" over all of them; exit 1 when anything failed.
 #
-# DATASTALL_TEST_SECONDS shortens the stress test, DATASTALL_FUZZ_SECONDS the fuzzing.
+# DATASTALL_TEST_SECONDS shortens the stress test, DATASTALL_TEST_STRIDE thins the byte flips,
+# DATASTALL_FUZZ_SECONDS shortens the fuzzing.
 set -u
 cd "$(dirname "$0")/.."
 PATH=$(pwd)/.venv/bin:$PATH
@@ -56,11 +57,11 @@ section "C tests, address and undefined-behaviour sanitizers"
 export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 prepare build-asan -Dtests=true -Dshared_library=false -Db_sanitize=address,undefined \
     -Db_lundef=false &&
-    DATASTALL_TEST_SECONDS=5 meson_test build-asan
+    DATASTALL_TEST_SECONDS=5 DATASTALL_TEST_STRIDE=20 meson_test build-asan
 
 section "C tests, thread sanitizer"
 prepare build-tsan -Dtests=true -Dshared_library=false -Db_sanitize=thread -Db_lundef=false &&
-    DATASTALL_TEST_SECONDS=5 meson_test build-tsan --suite unit --suite stress
+    DATASTALL_TEST_SECONDS=5 DATASTALL_TEST_STRIDE=20 meson_test build-tsan --suite unit --suite stress
 
 section "fuzzing the reader"
 CC=clang prepare build-fuzz -Dfuzz=true -Dshared_library=false && meson_test build-fuzz --suite fuzz

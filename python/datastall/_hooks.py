@@ -41,11 +41,30 @@ _sites: dict[str, str] = {}  # display name -> identity
 _override = threading.local()  # .value: (name, measure) for the iter() that watch() calls
 
 
+def _after_fork() -> None:
+    """A thread of the parent may have held the lock; in the child nobody does."""
+    global _lock
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
 def say(sentence: str) -> None:
     """One line on standard error; a closed one is not our problem."""
     try:
         sys.stderr.write(f"datastall: {sentence}\n")
     except Exception:
+        pass
+
+
+def _leave_mark(name: str) -> None:
+    """For the launcher, which would look for another reason otherwise."""
+    try:
+        folder = os.environ["DATASTALL_RUN_DIR"]
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        os.close(os.open(os.path.join(folder, name), flags, 0o600))
+    except (KeyError, OSError):
         pass
 
 
@@ -91,6 +110,7 @@ def monitor() -> _core.Monitor | None:
         except Exception as error:
             _off = True
             say(f"{error}; nothing is recorded in process {os.getpid()}")
+            _leave_mark("recording-failed")
             return None
         if _pending_stage is not None:
             fresh.stage(_pending_stage)

@@ -52,6 +52,11 @@ static void on_sigbus(int signal_number, siginfo_t *info, void *context)
     }
 }
 
+void ds_fault_guard_after_fork(void)
+{
+    pthread_mutex_init(&ranges_mutex, NULL);
+}
+
 int ds_fault_guard(void *start, size_t bytes, uint64_t *lost)
 {
     int handle = -1;

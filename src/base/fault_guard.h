@@ -17,4 +17,8 @@
 int ds_fault_guard(void *start, size_t bytes, uint64_t *lost);
 void ds_fault_unguard(int handle);
 
+/* In a forked child, from an atfork handler: another thread of the parent may have held the lock.
+ * The child keeps the ranges, which it has mapped as well. */
+void ds_fault_guard_after_fork(void);
+
 #endif

@@ -13,6 +13,7 @@ static uint64_t no_generation;
 uint64_t *ds_fork_page = &no_generation;
 
 static pthread_mutex_t page_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t handler_once = PTHREAD_ONCE_INIT;
 
 static void wipe_in_child(void)
 {
@@ -21,10 +22,18 @@ static void wipe_in_child(void)
     pthread_mutex_init(&page_mutex, NULL);
 }
 
+/* Before the mutex is taken for the first time, so that no fork finds it held without the handler.
+ * It also serves kernels before 4.14, which do not wipe. */
+static void register_handler(void)
+{
+    pthread_atfork(NULL, NULL, wipe_in_child);
+}
+
 uint64_t ds_fork_generation(void)
 {
     /* Copied by fork(), so that a child's new generation differs from every one of its parent. */
     static uint64_t last_generation;
+    pthread_once(&handler_once, register_handler);
     pthread_mutex_lock(&page_mutex);
     if (ds_fork_page == &no_generation) {
         void *page = mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE,
@@ -34,8 +43,6 @@ uint64_t ds_fork_generation(void)
             return 0;
         }
         madvise(page, (size_t)sysconf(_SC_PAGESIZE), MADV_WIPEONFORK);
-        /* Always there as well: it also frees the mutex, and serves kernels before 4.14. */
-        pthread_atfork(NULL, NULL, wipe_in_child);
         __atomic_store_n(&ds_fork_page, page, __ATOMIC_RELEASE);
     }
     uint64_t generation = __atomic_load_n(ds_fork_page, __ATOMIC_RELAXED);

@@ -190,12 +190,11 @@ static void note_exit(struct rf_writer *writer, int code)
 
 /* ---- the end ---- */
 
-static void print_summary(const struct rf_run *run, char **command, const char *silence)
+static void print_summary(const struct rf_run *run, const char *silence)
 {
     struct run_data *data;
     struct summary *summary;
     bool damaged;
-    (void)command;
     if (access(run->path, F_OK) != 0) {
         ds_say("the run folder %s was removed while the command ran; there is no summary",
                run->path);
@@ -205,7 +204,8 @@ static void print_summary(const struct rf_run *run, char **command, const char *
         return;
     fflush(stdout);
     if (summary->worst == UINT32_MAX && !damaged) {
-        ds_say("%s", silence);
+        if (silence[0] != '\0')
+            ds_say("%s", silence);
     } else {
         fputc('\n', stderr);
         output_text(summary, stderr);
@@ -286,7 +286,7 @@ static int run(const struct cli_command *table, int argc, char **argv)
         ds_say("%s; the run stays in %s", datastall_last_error(), where.staging);
     forward_signals(false);
     if (pid > 0 && !options.quiet)
-        print_summary(&where, command, silence);
+        print_summary(&where, silence);
     return code;
 }
 

@@ -125,7 +125,9 @@ const char *inject_explain_silence(const char *run_folder, char **command)
     char text[512];
     char option = isolating_option(command);
     const char *program = base_name(command[0]);
-    if (has_mark(run_folder, "hooks-failed", text, sizeof text))
+    if (has_mark(run_folder, "recording-failed", text, sizeof text))
+        sentence[0] = '\0'; /* the process said why */
+    else if (has_mark(run_folder, "hooks-failed", text, sizeof text))
         snprintf(sentence, sizeof sentence, "nothing was recorded: %s", text);
     else if (has_mark(run_folder, "torch-hooked", text, sizeof text))
         snprintf(sentence, sizeof sentence,

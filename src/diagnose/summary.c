@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "runfile/rollup.h"
 
+#define SILENT_AFTER_NS (2 * DS_NS_PER_S)
 #define LEAST_COUNTED_WINDOW 0.1 /* of the longest */
 #define MAX_ROLLUP_WORDS 64
 
@@ -220,7 +221,17 @@ static void busy_from_rollups(const struct summary *summary, const struct rf_gpu
     *percent = sums[RF_GPU_ROLLUP_BUSY_PERCENT_SUM];
 }
 
-static void make_gpu(struct summary *summary, const struct rf_gpu_view *data)
+/* A call that never returned; the sampler notes when it begins one. */
+static bool driver_is_silent(const struct summary *summary, const uint64_t *words, uint64_t now_ns)
+{
+    const uint64_t since = words[RF_GPU_CALL_NS];
+    if (since == 0)
+        return false;
+    return summary->state == SUMMARY_ENDED ||
+           (summary->state == SUMMARY_RUNNING && now_ns > since + SILENT_AFTER_NS);
+}
+
+static void make_gpu(struct summary *summary, const struct rf_gpu_view *data, uint64_t now_ns)
 {
     struct summary_gpu *gpu = &summary->gpus[summary->gpu_count++];
     const uint64_t *w = data->words;
@@ -235,6 +246,7 @@ static void make_gpu(struct summary *summary, const struct rf_gpu_view *data)
     const bool memory = w[RF_GPU_MEMORY_COUNT] > 0;
     *gpu = (struct summary_gpu){
         .data = data,
+        .silent = driver_is_silent(summary, w, now_ns),
         .busy_share = mean_or_nan(percent, count, 0.01),
         .busy_samples = count,
         .memory_used_peak_bytes = memory ? w[RF_GPU_MEMORY_USED_PEAK] : DATASTALL_UNKNOWN,
@@ -375,7 +387,7 @@ int summary_make(const struct run_data *data, uint64_t now_ns, struct summary **
     find_window(summary);
     describe_run(summary, now_ns);
     for (uint32_t i = 0; i < data->gpu_count; i++)
-        make_gpu(summary, &data->gpus[i]);
+        make_gpu(summary, &data->gpus[i], now_ns);
     make_verdict(summary);
     *result = summary;
     return DATASTALL_OK;

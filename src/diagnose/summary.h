@@ -59,6 +59,7 @@ struct summary_process {
 
 struct summary_gpu {
     const struct rf_gpu_view *data;
+    bool silent;       /* the driver did not answer the last call */
     double busy_share; /* of the window; NaN unknown */
     uint64_t busy_samples;
     uint64_t memory_used_peak_bytes, memory_total_bytes;

@@ -205,6 +205,11 @@ void gpu_sampler_stop(struct gpu_sampler *sampler)
            pthread_cond_timedwait(&sampler->wake, &sampler->mutex, &until) != ETIMEDOUT)
         ;
     bool finished = sampler->finished;
+    /* Calls that came back after we asked to stop; one that did not stays noted. */
+    for (uint32_t i = 0; finished && i < sampler->entry_count; i++) {
+        if (sampler->device[i] != NO_DEVICE)
+            rf_gpu_calling(&sampler->entries[i], 0);
+    }
     sampler->abandoned = !finished;
     pthread_t thread = sampler->thread;
     pthread_mutex_unlock(&sampler->mutex);

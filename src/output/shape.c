@@ -202,7 +202,7 @@ static void put_gpu(out e, const struct summary_gpu *gpu)
     put_integer(e, "index", gpu->data->fixed.index);
     put_string(e, "uuid", gpu->data->fixed.uuid);
     put_string(e, "name", gpu->data->fixed.name);
-    put_string(e, "state", output_gpu_state_name(w[RF_GPU_STATE]));
+    put_string(e, "state", gpu->silent ? "silent" : output_gpu_state_name(w[RF_GPU_STATE]));
     put_integer(e, "error", w[RF_GPU_ERROR] == 0 ? DATASTALL_UNKNOWN : w[RF_GPU_ERROR]);
     put_real(e, "busy_share", gpu->busy_share);
     put_string(e, "busy_source", isnan(gpu->busy_share) ? NULL : "nvml");

@@ -142,7 +142,9 @@ static void put_gpus(const struct summary *s, FILE *file)
             snprintf(power, sizeof power, ", %.0f W", gpu->power_mean_w);
         line(file, label, "%s   %s%s%s", busy, clean(gpu->data->fixed.name, name, sizeof name),
              memory, power);
-        if (state == RF_GPU_LOST || state == RF_GPU_FAILED)
+        if (gpu->silent)
+            line(file, "", "the driver (NVML) did not answer its last call");
+        else if (state == RF_GPU_LOST || state == RF_GPU_FAILED)
             line(file, "", "its last reading failed: %s", error != NULL ? error : "unknown error");
     }
     if (s->gpu_count > 0)

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/fault_guard.h"
 
 #define DEFAULT_SLOTS 32u
 #define MAX_SLOTS 256u
@@ -17,7 +18,6 @@
 #define MAX_RECENT_WAITS 65536u
 #define GPU_ENTRIES 32u
 #define WORKER_ENTRIES 64u
-#define STAGE_OTHER (RF_STAGE_CAPACITY - 1)
 
 static pthread_mutex_t list_mutex = PTHREAD_MUTEX_INITIALIZER;
 static datastall_monitor *open_monitors;
@@ -27,7 +27,7 @@ static uint64_t last_loader_number;
 
 /* A thread finds its slot here without a search. Keyed by the loader's number, which is never
  * reused, so an entry of a closed monitor can never match. */
-#define CACHE_ENTRIES 8u
+#define CACHE_ENTRIES 64u
 static _Thread_local struct {
     uint64_t loader_number;
     struct monitor_slot *slot;
@@ -56,6 +56,8 @@ static void forget_parent(void)
 {
     pthread_mutex_init(&list_mutex, NULL);
     open_monitors = NULL;
+    process_forget_parent();
+    ds_fault_guard_after_fork();
 }
 
 static void make_thread_key(void)
@@ -193,6 +195,8 @@ static int make_writer(const datastall_options *options, datastall_monitor *moni
         error = rf_run_new_file(folder, size.file_bytes, path);
     if (error == DATASTALL_OK)
         error = rf_writer_create(path, &spec, &process, &monitor->writer);
+    if (error != DATASTALL_OK)
+        process_run_abandon();
     return error;
 }
 
@@ -219,7 +223,7 @@ static void add_other_entries(datastall_monitor *monitor)
     monitor->loaders[0] = (datastall_loader){
         .monitor = monitor, .number = __atomic_add_fetch(&last_loader_number, 1, __ATOMIC_RELAXED)};
     monitor->loader_count = 1;
-    strcpy(monitor->stage_names[STAGE_OTHER], "other");
+    strcpy(monitor->stage_names[RF_STAGE_OTHER], "other");
     monitor->stage_count = 1;
     rf_stage(&monitor->writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_STAGE_SINCE, ds_now_ns());
     rf_publish(&monitor->writer->process);
@@ -267,7 +271,7 @@ int datastall_open(const datastall_options *given, datastall_monitor **result)
 }
 
 /* Stage times are kept up to date at every change; the last stage ends with the file. */
-static void change_stage(datastall_monitor *monitor, uint32_t stage)
+static void change_stage(datastall_monitor *monitor, uint32_t stage, uint32_t entries)
 {
     struct rf_commit *process = &monitor->writer->process;
     const uint64_t at = RF_BLOCK_PAYLOAD;
@@ -275,7 +279,7 @@ static void change_stage(datastall_monitor *monitor, uint32_t stage)
     const uint64_t now = ds_now_ns();
     rf_stage_add(process, at + RF_PROCESS_STAGE_NS + old,
                  now - rf_current(process, at + RF_PROCESS_STAGE_SINCE));
-    rf_stage_add(process, at + RF_PROCESS_STAGE_ENTRIES + stage, 1);
+    rf_stage_add(process, at + RF_PROCESS_STAGE_ENTRIES + stage, entries);
     rf_stage(process, at + RF_PROCESS_STAGE, stage);
     rf_stage(process, at + RF_PROCESS_STAGE_SINCE, now);
     rf_publish(process);
@@ -299,7 +303,7 @@ void monitor_end(datastall_monitor *monitor)
     pthread_mutex_lock(&monitor->mutex);
     ds_store(&monitor->off, 1);
     monitor->ended = true;
-    change_stage(monitor, (uint32_t)monitor->current_stage);
+    change_stage(monitor, (uint32_t)monitor->current_stage, 0); /* its time; no new entry */
     rf_writer_mark_closed(monitor->writer);
     pthread_mutex_unlock(&monitor->mutex);
     if (ds_load(&monitor->writer->lost) != 0)
@@ -370,15 +374,14 @@ static uint32_t find_or_add_stage(datastall_monitor *monitor, const char *name)
         if (strcmp(monitor->stage_names[i], cut) == 0)
             return i;
     }
-    if (monitor->stage_count < STAGE_OTHER) {
+    if (monitor->stage_count < RF_STAGE_OTHER) {
         uint32_t index = monitor->stage_count++;
         strcpy(monitor->stage_names[index], cut);
         rf_write_stage(monitor->writer, index, cut);
         return index;
     }
-    rf_write_stage(monitor->writer, STAGE_OTHER, "other");
-    rf_count_loss(monitor->writer, RF_PROCESS_MERGED_OTHER);
-    return STAGE_OTHER;
+    rf_write_stage(monitor->writer, RF_STAGE_OTHER, "other");
+    return RF_STAGE_OTHER;
 }
 
 int datastall_stage_set(datastall_monitor *monitor, const char *name, const char **previous)
@@ -392,7 +395,7 @@ int datastall_stage_set(datastall_monitor *monitor, const char *name, const char
     pthread_mutex_lock(&monitor->mutex);
     if (previous != NULL)
         *previous = monitor->stage_names[monitor->current_stage];
-    change_stage(monitor, find_or_add_stage(monitor, name == NULL ? "" : name));
+    change_stage(monitor, find_or_add_stage(monitor, name == NULL ? "" : name), 1);
     pthread_mutex_unlock(&monitor->mutex);
     return DATASTALL_OK;
 }
@@ -494,10 +497,8 @@ int datastall_loader_register(datastall_monitor *monitor, const datastall_loader
         add_loader(monitor, &options, identity);
         identity = NULL;
     }
-    if (*loader == NULL) {
+    if (*loader == NULL)
         *loader = &monitor->loaders[0];
-        rf_count_loss(monitor->writer, RF_PROCESS_MERGED_OTHER);
-    }
     pthread_mutex_unlock(&monitor->mutex);
     free(identity);
     return DATASTALL_OK;

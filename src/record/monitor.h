@@ -73,8 +73,12 @@ void monitor_note_accelerator(datastall_monitor *monitor, uint64_t accelerator);
 int process_run_folder(const datastall_options *options, const char **folder);
 /* True when a launcher made the folder and samples the GPUs. */
 bool process_has_launcher(void);
+/* In a forked child: another thread of the parent may have held a lock. */
+void process_forget_parent(void);
 /* Brings a staged run home; called when the last monitor closes. */
 void process_run_finish(void);
+/* Removes the run folder again if nothing is in it: no file could be made. */
+void process_run_abandon(void);
 /* Fills in who this process is. */
 void process_describe(const datastall_options *options, struct rf_process_static *process);
 

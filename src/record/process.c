@@ -12,8 +12,14 @@
 #include "runfile/reader.h"
 
 static pthread_mutex_t run_mutex = PTHREAD_MUTEX_INITIALIZER;
-static struct rf_run own_run; /* path "": none made yet */
+static struct rf_run own_run;
+static bool own_run_made; /* only now is own_run whole: a fork may come in between */
 static pid_t own_run_maker;
+
+void process_forget_parent(void)
+{
+    pthread_mutex_init(&run_mutex, NULL);
+}
 
 bool process_has_launcher(void)
 {
@@ -30,27 +36,64 @@ int process_run_folder(const datastall_options *options, const char **folder)
     int error = DATASTALL_OK;
     pthread_mutex_lock(&run_mutex);
     /* A forked child goes on in its parent's folder: one run. */
-    if (own_run.path[0] == '\0') {
+    if (!own_run_made) {
         const char *name =
             options->run_name != NULL ? options->run_name : program_invocation_short_name;
         error = rf_run_create(rf_base_directory(options->directory), name, &own_run);
-        if (error != DATASTALL_OK)
-            own_run.path[0] = '\0';
         own_run_maker = getpid();
+        own_run_made = error == DATASTALL_OK;
     }
     *folder = own_run.staging;
     pthread_mutex_unlock(&run_mutex);
     return error;
 }
 
+/* True while another process (a forked child, or the parent) records in the folder. */
+static bool others_record_in(const char *folder)
+{
+    char **names, path[PATH_MAX];
+    uint32_t count;
+    bool found = false;
+    if (rf_run_files(folder, &names, &count) != DATASTALL_OK)
+        return false;
+    for (uint32_t i = 0; i < count && !found; i++) {
+        struct rf_reader *reader;
+        struct rf_process_view view;
+        if (snprintf(path, sizeof path, "%s/%s", folder, names[i]) >= PATH_MAX ||
+            rf_reader_open(path, &reader) != DATASTALL_OK)
+            continue;
+        found = rf_reader_process(reader, &view) && view.fixed.pid != (uint64_t)getpid() &&
+                view.words[RF_PROCESS_STATE] == RF_STATE_OPEN &&
+                rf_process_is_alive(&reader->header, &view.fixed);
+        rf_reader_close(reader);
+    }
+    rf_run_files_free(names, count);
+    return found;
+}
+
 void process_run_finish(void)
 {
     pthread_mutex_lock(&run_mutex);
-    if (own_run.path[0] != '\0' && own_run_maker == getpid() && !process_has_launcher()) {
+    /* The last process to close brings a staged run home; until then show finds it where it is. */
+    if (own_run_made && strcmp(own_run.staging, own_run.path) != 0 && !process_has_launcher() &&
+        !others_record_in(own_run.staging)) {
         if (rf_run_finish(&own_run) != DATASTALL_OK)
             ds_say("%s; the run stays in %s", datastall_last_error(), own_run.staging);
         else
             strcpy(own_run.staging, own_run.path);
+    }
+    pthread_mutex_unlock(&run_mutex);
+}
+
+void process_run_abandon(void)
+{
+    char note[PATH_MAX];
+    pthread_mutex_lock(&run_mutex);
+    if (own_run_made && own_run_maker == getpid() && !process_has_launcher()) {
+        if (strcmp(own_run.staging, own_run.path) != 0 && rmdir(own_run.staging) == 0 &&
+            snprintf(note, sizeof note, "%s/" RF_STAGING_NOTE, own_run.path) < PATH_MAX)
+            unlink(note);
+        own_run_made = rmdir(own_run.path) != 0;
     }
     pthread_mutex_unlock(&run_mutex);
 }

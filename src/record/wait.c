@@ -71,8 +71,9 @@ static void append(struct monitor_slot *slot, struct rf_wait *wait)
     rf_slot_append(&slot->writer, wait);
 }
 
-/* All threads that found no slot of their own share one. */
-static void append_to_overflow(datastall_monitor *monitor, struct rf_wait *wait)
+/* All threads that found no slot of their own share one. False: it stayed busy, the wait is lost.
+ */
+static bool append_to_overflow(datastall_monitor *monitor, struct rf_wait *wait)
 {
     for (int spin = 0; spin < OVERFLOW_SPINS; spin++) {
         uint64_t expected = 0;
@@ -80,11 +81,11 @@ static void append_to_overflow(datastall_monitor *monitor, struct rf_wait *wait)
                                         __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
             append(&monitor->overflow, wait);
             ds_store_release(&monitor->overflow_busy, 0);
-            rf_count_loss(monitor->writer, RF_PROCESS_MERGED_OTHER);
-            return;
+            return true;
         }
     }
     rf_count_loss(monitor->writer, RF_PROCESS_LOST_CONTENTION);
+    return false;
 }
 
 static void record(datastall_monitor *monitor, struct monitor_slot *slot, uint64_t begin_ns,
@@ -106,10 +107,13 @@ static void record(datastall_monitor *monitor, struct monitor_slot *slot, uint64
     };
     if (batch != NULL)
         take_batch(batch, &wait);
+    bool kept = true;
     if (slot == &monitor->overflow)
-        append_to_overflow(monitor, &wait);
+        kept = append_to_overflow(monitor, &wait);
     else
         append(slot, &wait);
+    if (kept && (slot->loader == 0 || wait.stage == RF_STAGE_OTHER))
+        rf_count_loss(monitor->writer, RF_PROCESS_MERGED_OTHER);
     if (ds_load(&monitor->writer->lost) != 0)
         ds_store(&monitor->off, 1);
 }

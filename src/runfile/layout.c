@@ -52,8 +52,8 @@ bool rf_slot_layout_of(const uint64_t geometry[RF_GEOMETRY_WORDS], struct rf_slo
         l->record_words < RF_RECORD_WORDS || l->counter_words < RF_COUNT_USED_WORDS ||
         l->histogram != HISTOGRAM_BUCKETS || l->stages != RF_STAGE_CAPACITY ||
         l->stage_words < RF_STAGE_WORDS || l->rollup_levels == 0 || l->rollup_levels > 16 ||
-        l->rollup_buckets < 2 || l->rollup_words < RF_ROLLUP_WORDS ||
-        geometry[RF_GEO_JOURNAL] != RF_JOURNAL_CAPACITY)
+        l->rollup_buckets < 2 || l->rollup_buckets > RF_MAX_FILE_BYTES / 8 ||
+        l->rollup_words < RF_ROLLUP_WORDS || geometry[RF_GEO_JOURNAL] != RF_JOURNAL_CAPACITY)
         return false;
     uint64_t cursor = RF_BLOCK_PAYLOAD + RF_SLOT_WORDS;
     bool fits =
@@ -83,8 +83,9 @@ bool rf_gpu_layout_of(const uint64_t geometry[RF_GEOMETRY_WORDS], struct rf_gpu_
     struct rf_gpu_layout *l = layout;
     if (!is_power_of_two(l->recent) || l->sample_words < RF_GPU_SAMPLE_WORDS ||
         l->rollup_levels == 0 || l->rollup_levels > 16 || l->rollup_buckets < 2 ||
-        l->rollup_words < RF_GPU_ROLLUP_WORDS || l->stages != RF_STAGE_CAPACITY ||
-        l->stage_words < RF_GPU_STAGE_WORDS || geometry[RF_GPU_GEO_JOURNAL] != RF_JOURNAL_CAPACITY)
+        l->rollup_buckets > RF_MAX_FILE_BYTES / 8 || l->rollup_words < RF_GPU_ROLLUP_WORDS ||
+        l->stages != RF_STAGE_CAPACITY || l->stage_words < RF_GPU_STAGE_WORDS ||
+        geometry[RF_GPU_GEO_JOURNAL] != RF_JOURNAL_CAPACITY)
         return false;
     uint64_t cursor = RF_BLOCK_PAYLOAD + RF_GPU_STATIC + sizeof(struct rf_gpu_static) / 8;
     /* The ring last: what changes size stays behind what is read often. */

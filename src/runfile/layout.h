@@ -87,7 +87,8 @@ enum rf_accelerator {
     RF_ACCELERATOR_USED = 2
 };
 
-#define RF_STAGE_CAPACITY 66u  /* 0: none, 1 .. 64, 65: other */
+#define RF_STAGE_CAPACITY 66u /* 0: none, 1 .. 64, 65: other */
+#define RF_STAGE_OTHER (RF_STAGE_CAPACITY - 1)
 #define RF_LOADER_CAPACITY 33u /* 0: other, 1 .. 32 */
 
 /* Words of the process block's payload. */

@@ -11,7 +11,7 @@ _Static_assert((int)RF_ROLLUP_WORDS *(int)RF_ROLLUP_LEVELS + 32 <= (int)RF_JOURN
 static uint64_t combine(const struct rf_rollup_shape *shape, uint64_t word, uint64_t old,
                         uint64_t value)
 {
-    if (shape->max_mask >> word & 1)
+    if (word < 32 && shape->max_mask >> word & 1)
         return value > old ? value : old;
     return old + value;
 }
@@ -22,14 +22,15 @@ static void add_to_bucket(struct rf_commit *commit, const struct rf_rollup_shape
 {
     uint64_t bucket = shape->at + (level * shape->buckets + number % shape->buckets) * shape->words;
     bool fresh = rf_current(commit, bucket) != number;
-    if (fresh)
-        rf_stage(commit, bucket, number);
     for (uint64_t w = 1; w < shape->words; w++) {
         uint64_t old = rf_current(commit, bucket + w);
         uint64_t sum = fresh ? values[w] : combine(shape, w, old, values[w]);
         if (sum != old)
             rf_stage(commit, bucket + w, sum);
     }
+    /* Last, so that no reader sees the new number over values of the span before. */
+    if (fresh)
+        rf_stage(commit, bucket, number);
 }
 
 void rf_rollup_add(struct rf_commit *commit, const struct rf_rollup_shape *shape,

@@ -125,16 +125,23 @@ static bool try_copy(const struct rf_source *source, uint64_t at, unsigned parts
 {
     const struct rf_slot_layout *layout = &view->layout;
     uint64_t *block = view->block;
-    uint64_t before, after;
+    uint64_t before, between, after;
     if (!rf_source_read(source, at, 1, &before))
         return false;
     ds_fence_acquire();
     const uint64_t head = before / 2 + before % 2;
     const uint64_t copy =
         layout->counters_at + (head & (layout->versions - 1)) * layout->counter_words;
-    if (!rf_source_read(source, at, layout->counters_at, block) ||
-        !rf_source_read(source, at + copy, RF_COUNT_USED_WORDS, view->counters))
+    /* The counters by themselves: their copies last for some 30 records only. */
+    if (!rf_source_read(source, at + copy, RF_COUNT_USED_WORDS, view->counters))
         return false;
+    ds_fence_acquire();
+    if (!rf_source_read(source, at, 1, &between) ||
+        !rf_source_read(source, at, layout->counters_at, block))
+        return false;
+    const uint64_t head_between = between / 2 + between % 2;
+    *settled =
+        before == between || (between > before && head_between - head < layout->versions - 1);
     if (parts & RF_PART_TABLES && !read_tables(source, layout, at, block))
         return false;
     if (parts & RF_PART_RING &&
@@ -148,7 +155,7 @@ static bool try_copy(const struct rf_source *source, uint64_t at, unsigned parts
     block[RF_BLOCK_VERSION] = before;
     view->records = head;
     view->skew = before == after ? 0 : head_after - head + 1;
-    *settled = before == after || (after > before && head_after - head < layout->versions - 1);
+    *settled = *settled && after >= before;
     if (parts & RF_PART_RING && *settled) {
         const uint64_t first = head_after >= layout->recent ? head_after - layout->recent + 1 : 0;
         view->ring_first = first < head ? first : head;
@@ -203,13 +210,14 @@ enum rf_view_status rf_slot_view_read(const struct rf_source *source,
         return RF_VIEW_NO_MEMORY;
     const int attempts = source->memory != NULL ? ATTEMPTS_MEMORY : ATTEMPTS_FILE;
     bool settled = false;
-    for (int attempt = 0; attempt < attempts; attempt++) {
+    /* After `attempts` tries any whole counters will do; more tries are made only for those. */
+    for (int attempt = 0; attempt < 4 * attempts; attempt++) {
         pause_before(attempt);
         if (!try_copy(source, at, parts, view, &settled)) {
             rf_slot_view_free(view);
             return RF_VIEW_CUT;
         }
-        if (settled && view->skew == 0)
+        if (settled && (view->skew == 0 || attempt + 1 >= attempts))
             break;
     }
     if (!settled)

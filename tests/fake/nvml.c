@@ -95,6 +95,7 @@ static void read_fault(const char *line, bool hang, int figure, const char *rest
 {
     int numbers[3] = {0, 0, 0};
     int count = sscanf(rest, "%d %d %d", &numbers[0], &numbers[1], &numbers[2]);
+    count = count < 0 ? 0 : count; /* nothing there */
     int *next = numbers;
     struct fault fault = {.figure = (enum figure)figure, .from_call = 1};
     if (figure != INIT) {

@@ -32,6 +32,12 @@ class Slow:
         return index
 
 
+def size_of(batch: Any) -> int:
+    if isinstance(batch, dict):
+        batch = next(iter(batch.values()))
+    return len(batch) if hasattr(batch, "__len__") else 1
+
+
 class Clock:
     """Times the next() calls of one loader, from outside, in nanoseconds."""
 
@@ -67,7 +73,7 @@ class Clock:
             self.startup_calls += 1
         else:
             self.steady.append(took)
-        self.samples += len(batch) if hasattr(batch, "__len__") else 1
+        self.samples += size_of(batch)
         return batch
 
     def epoch(self, iterable: Iterable[Any], limit: int | None = None) -> Iterator[Any]:

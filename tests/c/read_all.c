@@ -1,0 +1,157 @@
+#include "read_all.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "output/shape.h"
+#include "runfile/reader.h"
+#include "runfile/rollup.h"
+#include "runfile/run_data.h"
+#include "support.h"
+
+/* What is read is used, so that a sanitizer sees memory that was never written. */
+static volatile uint64_t sink;
+
+static void use_text(const char *text)
+{
+    sink += strlen(text);
+}
+
+static void read_slots(struct rf_reader *reader)
+{
+    const uint64_t slots = rf_reader_count(reader, RF_SECTION_SLOTS);
+    for (uint64_t i = 0; i < slots; i++) {
+        struct rf_slot_view view;
+        enum rf_view_status status = rf_reader_slot(reader, i, RF_PART_ALL, &view);
+        if (status == RF_VIEW_CUT || status == RF_VIEW_NO_MEMORY)
+            break;
+        if (status == RF_VIEW_UNUSED)
+            continue;
+        CHECK(status == RF_VIEW_OK || strlen(view.damage) > 0, "damage without a sentence");
+        for (uint64_t k = 0; k < view.ring_count; k++)
+            sink += rf_view_record(&view, view.ring_first + k)[RF_RECORD_WORDS - 1];
+        for (uint32_t s = 0; s < RF_STAGE_CAPACITY; s++)
+            sink += rf_view_stage(&view, s)[RF_STAGE_BATCHES];
+        rf_slot_view_free(&view);
+    }
+}
+
+static void read_gpus(struct rf_reader *reader)
+{
+    uint64_t gpus = rf_reader_count(reader, RF_SECTION_GPUS);
+    for (uint64_t i = 0; i < gpus && i < 64; i++) {
+        struct rf_gpu_view view;
+        if (!rf_reader_gpu(reader, i, &view))
+            continue;
+        use_text(view.fixed.uuid);
+        use_text(view.fixed.name);
+        sink += view.block[view.layout.words - 1];
+        free(view.block);
+    }
+}
+
+int read_all_of_file(const char *path, uint32_t *problems)
+{
+    struct rf_reader *reader;
+    struct rf_process_view process;
+    struct rf_loader_entry loader;
+    struct rf_stage_entry stage;
+    int error = rf_reader_open(path, &reader);
+    if (error != DATASTALL_OK) {
+        CHECK(strlen(datastall_last_error()) > 10, "error %d without a sentence", error);
+        CHECK(reader == NULL, "a reader in spite of error %d", error);
+        return error;
+    }
+    if (rf_reader_process(reader, &process)) {
+        use_text(process.fixed.hostname);
+        use_text(process.fixed.name);
+        use_text(process.fixed.directory);
+        use_text(process.fixed.command);
+        sink += rf_process_is_alive(&reader->header, &process.fixed);
+    }
+    for (uint64_t i = 0; i < RF_LOADER_CAPACITY; i++) {
+        if (rf_reader_loader(reader, i, &loader))
+            use_text(loader.name), use_text(loader.site), use_text(loader.dataset_type);
+    }
+    for (uint64_t i = 0; i < RF_STAGE_CAPACITY; i++) {
+        if (rf_reader_stage(reader, i, &stage))
+            use_text(stage.name);
+    }
+    read_slots(reader);
+    read_gpus(reader);
+    CHECK(reader->problems == 0 || strlen(reader->first_problem) > 0, "no sentence");
+    if (problems != NULL)
+        *problems = reader->problems;
+    rf_reader_close(reader);
+    return DATASTALL_OK;
+}
+
+/* ---- an emitter that checks what every emitter may rely on ---- */
+
+static void opened(void *depth, const char *key)
+{
+    CHECK(*(int *)depth >= 0, "depth");
+    ++*(int *)depth;
+    if (key != NULL)
+        use_text(key);
+}
+static void closed(void *depth)
+{
+    --*(int *)depth;
+    CHECK(*(int *)depth >= 0, "more ends than beginnings");
+}
+static void got_integer(void *depth, const char *key, uint64_t value)
+{
+    (void)depth;
+    (void)key;
+    sink += value;
+}
+static void got_real(void *depth, const char *key, double value)
+{
+    (void)depth;
+    (void)key;
+    sink += value > 0;
+}
+static void got_boolean(void *depth, const char *key, bool value)
+{
+    (void)depth;
+    (void)key;
+    sink += value;
+}
+static void got_string(void *depth, const char *key, const char *value)
+{
+    (void)depth;
+    (void)key;
+    if (value != NULL)
+        use_text(value);
+}
+
+int read_all_of_folder(const char *folder, uint32_t *problems)
+{
+    struct run_data *data;
+    struct summary *summary;
+    char text[512];
+    int depth = 0;
+    const struct emitter emitter = {.context = &depth,
+                                    .open_object = opened,
+                                    .open_array = opened,
+                                    .close = closed,
+                                    .integer = got_integer,
+                                    .real = got_real,
+                                    .boolean = got_boolean,
+                                    .string = got_string};
+    int error = run_data_read(folder, &data);
+    if (error != DATASTALL_OK)
+        return error;
+    CHECK(data->problems == 0 || strlen(data->first_problem) > 0, "no sentence");
+    if (problems != NULL)
+        *problems = data->problems;
+    CHECK(summary_make(data, UINT64_C(1) << 50, &summary) == 0, "summary");
+    summary_verdict_text(summary, text, sizeof text);
+    summary_prize_text(summary, text, sizeof text);
+    output_shape(summary, &emitter);
+    CHECK(depth == 0, "%d left open", depth);
+    summary_free(summary);
+    run_data_free(data);
+    return DATASTALL_OK;
+}

@@ -1,0 +1,11 @@
+/* A small run file with the same content each time: what the hostile, fixture and fuzz tests read.
+ */
+#ifndef DATASTALL_TESTS_SMALL_FILE_H
+#define DATASTALL_TESTS_SMALL_FILE_H
+
+#include <stdbool.h>
+
+/* One slot with 20 waits in two stages, rings of 8; with_gpu adds one device with 10 samples. */
+void small_file_make(const char *path, bool with_gpu);
+
+#endif

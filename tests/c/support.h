@@ -1,0 +1,54 @@
+/* What the tests share: temporary folders, files in memory, checks outside cmocka. */
+#ifndef DATASTALL_TESTS_SUPPORT_H
+#define DATASTALL_TESTS_SUPPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "datastall.h"
+
+#define SKIPPED 77 /* meson's exit code for a test that could not run here */
+
+/* For tests that fork: says where and what, and ends this process at once. */
+#define CHECK(condition, ...)                                               \
+    do {                                                                    \
+        if (!(condition)) {                                                 \
+            fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #condition); \
+            fprintf(stderr, __VA_ARGS__);                                   \
+            fprintf(stderr, " (last error: %s)\n", datastall_last_error()); \
+            fflush(NULL);                                                   \
+            _exit(1);                                                       \
+        }                                                                   \
+    } while (0)
+
+/* A new folder, removed when the process that made it exits. Lives as long as the process. */
+const char *test_folder(void);
+
+/* The same, and run files go into it directly (as under `datastall run`: no GPU section). */
+const char *test_run_folder(void);
+
+/* rm -r */
+void test_remove(const char *path);
+
+/* folder/name, in a buffer that lives until the eighth call from now. */
+const char *test_path(const char *folder, const char *name);
+
+/* Bytes of a file (to be freed), and writing one. Both end the process when they cannot. */
+unsigned char *test_read_file(const char *path, size_t *size);
+void test_write_file(const char *path, const void *bytes, size_t size);
+
+/* Seconds to run: the first argument, else $DATASTALL_TEST_SECONDS, else the default. */
+double test_seconds(int argc, char **argv, double otherwise);
+
+/* Runs a function in a child process and returns its wait status; the child exits 0 at its end. */
+int test_in_child(void (*function)(void *), void *context);
+
+datastall_loader *test_loader(datastall_monitor *monitor, const char *name);
+
+/* xorshift: the same numbers on every machine. */
+uint64_t test_random(uint64_t *state);
+
+#endif

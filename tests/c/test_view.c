@@ -1,0 +1,265 @@
+/* Reading a slot whose writer stopped: at every point of a record a reader sees the record as a
+ * whole or not at all. The stops are made by hand here, from a copy before and a copy after a
+ * record; test_stopped_writer stops a real one. */
+#include "cmocka_all.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "runfile/view.h"
+#include "runfile/writer.h"
+#include "support.h"
+
+#define SECOND UINT64_C(1000000000)
+#define RECENT 8
+
+static struct rf_writer *writer;
+static struct rf_slot_writer slot;
+static uint64_t words; /* of the slot's block */
+
+static int open_slot(void **state)
+{
+    (void)state;
+    const struct rf_spec spec = {.slots = 1, .recent_waits = RECENT};
+    const struct rf_process_static process = {0};
+    assert_int_equal(rf_writer_create(NULL, &spec, &process, &writer), 0);
+    rf_slot_attach(writer, 0, &slot);
+    rf_slot_assign(&slot, 1, 77);
+    words = writer->slot_layout.words;
+    return 0;
+}
+
+static int close_slot(void **state)
+{
+    (void)state;
+    rf_writer_destroy(writer);
+    return 0;
+}
+
+static void put(uint64_t i)
+{
+    struct rf_wait wait = {.begin_ns = (1000 + i / 3) * SECOND,
+                           .wait_ns = (i * 7919 % 101 + 1) * 1000000,
+                           .kind = i % 10 == 0 ? DATASTALL_WAIT_FIRST : DATASTALL_WAIT_STEADY,
+                           .stage = i % 3,
+                           .batch_index = i,
+                           .samples = i + 1,
+                           .tokens = 10 * i,
+                           .longest = i,
+                           .padded = i * (i + 1),
+                           .mean_length = 2.5,
+                           .efficiency = 0.5};
+    wait.queue = datastall_infer_queue_state(wait.wait_ns);
+    rf_slot_append(&slot, &wait);
+}
+
+static uint64_t *copy_of(const uint64_t *block)
+{
+    uint64_t *copy = malloc(words * 8);
+    assert_non_null(copy);
+    memcpy(copy, block, words * 8);
+    return copy;
+}
+
+static enum rf_view_status read_block(const uint64_t *block, struct rf_slot_view *view)
+{
+    const struct rf_source source = {.memory = block, .fd = -1, .bytes = words * 8};
+    return rf_slot_view_read(&source, &writer->slot_layout, 0, RF_PART_ALL, NULL, view);
+}
+
+/* The block reads as `whole` does: same totals, same tables; and the ring's records are right. */
+static void assert_reads_as(const uint64_t *block, const uint64_t *whole, uint64_t records)
+{
+    const struct rf_slot_layout *l = &writer->slot_layout;
+    struct rf_slot_view view;
+    assert_int_equal(read_block(block, &view), RF_VIEW_OK);
+    assert_int_equal(view.records, records);
+    assert_int_equal(view.skew, 0);
+    const uint64_t copy = l->counters_at + (records & (l->versions - 1)) * l->counter_words;
+    assert_memory_equal(view.counters, whole + copy, RF_COUNT_USED_WORDS * 8);
+    assert_memory_equal(view.block + l->steady_at, whole + l->steady_at,
+                        (l->words - l->steady_at) * 8);
+    assert_int_equal(view.ring_first + view.ring_count, records);
+    assert_int_equal(view.ring_count, records < RECENT ? records : RECENT - 1);
+    for (uint64_t i = view.ring_first; i < records; i++) {
+        assert_int_equal(rf_view_record(&view, i)[RF_RECORD_BATCH], i);
+        assert_int_equal(rf_view_record(&view, i)[RF_RECORD_SAMPLES], i + 1);
+        assert_int_equal(rf_view_record(&view, i)[RF_RECORD_TOKENS], 10 * i);
+    }
+    rf_slot_view_free(&view);
+}
+
+static bool is_in(uint64_t word, uint64_t from, uint64_t count)
+{
+    return word >= from && word < from + count;
+}
+
+/* Applies, word by word, what a writer stores before it commits: ring record, counters, journal. */
+static void stop_before_the_commit(uint64_t *block, const uint64_t *before, const uint64_t *after,
+                                   uint64_t n)
+{
+    const struct rf_slot_layout *l = &writer->slot_layout;
+    const uint64_t record = l->ring_at + (n & (l->recent - 1)) * l->record_words;
+    const uint64_t copy = l->counters_at + ((n + 1) & (l->versions - 1)) * l->counter_words;
+    for (uint64_t word = 1; word < words; word++) {
+        if (block[word] == after[word] ||
+            !(is_in(word, record, l->record_words) || is_in(word, copy, l->counter_words) ||
+              is_in(word, RF_BLOCK_JOURNAL_COUNT, RF_BLOCK_PAYLOAD - 1)))
+            continue;
+        block[word] = after[word];
+        assert_reads_as(block, before, n);
+    }
+}
+
+static void stop_after_the_commit(uint64_t *block, const uint64_t *after, uint64_t n)
+{
+    block[RF_BLOCK_VERSION]++;
+    assert_reads_as(block, after, n + 1);
+    const uint64_t count = after[RF_BLOCK_JOURNAL_COUNT];
+    assert_in_range(count, 1, RF_JOURNAL_CAPACITY);
+    for (uint64_t i = 0; i < count; i++) {
+        block[after[RF_BLOCK_JOURNAL + 2 * i]] = after[RF_BLOCK_JOURNAL + 2 * i + 1];
+        assert_reads_as(block, after, n + 1);
+    }
+    block[RF_BLOCK_VERSION]++;
+    /* Nothing was written that is in none of these steps. */
+    assert_memory_equal(block, after, words * 8);
+    assert_reads_as(block, after, n + 1);
+}
+
+static void a_writer_may_stop_anywhere(void **state)
+{
+    (void)state;
+    for (uint64_t n = 0; n < 120; n++) {
+        uint64_t *before = copy_of(slot.commit.block), *block = copy_of(before);
+        put(n);
+        uint64_t *after = copy_of(slot.commit.block);
+        stop_before_the_commit(block, before, after, n);
+        stop_after_the_commit(block, after, n);
+        free(before);
+        free(block);
+        free(after);
+    }
+}
+
+static void a_whole_block_ignores_its_journal(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < 20; i++)
+        put(i);
+    uint64_t *whole = copy_of(slot.commit.block), *block = copy_of(whole);
+    block[RF_BLOCK_JOURNAL_COUNT] = UINT64_MAX;
+    memset(block + RF_BLOCK_JOURNAL, 0xA5, 2 * RF_JOURNAL_CAPACITY * 8);
+    assert_reads_as(block, whole, 20);
+    free(whole);
+    free(block);
+}
+
+static void assert_damaged(const uint64_t *block)
+{
+    struct rf_slot_view view;
+    assert_int_equal(read_block(block, &view), RF_VIEW_DAMAGED);
+    assert_non_null(view.damage);
+    rf_slot_view_free(&view);
+}
+
+static void an_impossible_journal_is_damage(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < 20; i++)
+        put(i);
+    uint64_t *before = copy_of(slot.commit.block);
+    put(20);
+    uint64_t *after = copy_of(slot.commit.block);
+    after[RF_BLOCK_VERSION]--;
+    const uint64_t targets[] = {0, RF_BLOCK_PAYLOAD - 1, words, UINT64_MAX};
+    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
+        uint64_t *block = copy_of(after);
+        block[RF_BLOCK_JOURNAL] = targets[i];
+        assert_damaged(block);
+        free(block);
+    }
+    uint64_t *block = copy_of(after);
+    block[RF_BLOCK_JOURNAL_COUNT] = RF_JOURNAL_CAPACITY + 1;
+    assert_damaged(block);
+    free(block);
+    free(after);
+    free(before);
+}
+
+/* Words that contradict each other are found, whichever they are. */
+static void contradictions_are_damage(void **state)
+{
+    (void)state;
+    const struct rf_slot_layout *l = &writer->slot_layout;
+    for (uint64_t i = 0; i < 20; i++)
+        put(i);
+    const uint64_t copy = l->counters_at + (20 & (l->versions - 1)) * l->counter_words;
+    const uint64_t record = l->ring_at + (15 & (l->recent - 1)) * l->record_words;
+    const uint64_t wrong[] = {
+        copy + RF_COUNT_SEQUENCE, copy + RF_COUNT_STEADY,   copy + RF_COUNT_STARTUP,
+        copy + RF_COUNT_BATCHES,  copy + RF_COUNT_BEGIN_NS, copy + RF_COUNT_QUEUE,
+        l->steady_at + 100,       l->startup_at + 100,      record + RF_RECORD_SEQUENCE};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        uint64_t *block = copy_of(slot.commit.block);
+        block[wrong[i]] += UINT64_C(1) << 62;
+        assert_damaged(block);
+        free(block);
+    }
+    uint64_t *block = copy_of(slot.commit.block);
+    block[record + RF_RECORD_KIND] = 0xff;
+    assert_damaged(block);
+    free(block);
+}
+
+static void a_source_that_ends_is_cut(void **state)
+{
+    (void)state;
+    put(0);
+    struct rf_slot_view view;
+    for (uint64_t bytes = 0; bytes < words * 8; bytes += 997) {
+        const struct rf_source source = {
+            .memory = slot.commit.block, .fd = -1, .bytes = bytes & ~UINT64_C(7)};
+        assert_int_equal(
+            rf_slot_view_read(&source, &writer->slot_layout, 0, RF_PART_ALL, NULL, &view),
+            RF_VIEW_CUT);
+    }
+}
+
+static bool read_process(const struct rf_source *source, uint64_t *copy)
+{
+    return rf_block_read(source, 0, RF_PROCESS_BLOCK_WORDS, RF_PROCESS_BLOCK_WORDS, copy);
+}
+
+/* The same journal serves the process block. */
+static void a_process_block_is_whole(void **state)
+{
+    (void)state;
+    const uint64_t at = RF_BLOCK_PAYLOAD;
+    uint64_t *block = rf_entry(writer, RF_SECTION_PROCESS, 0), copy[RF_PROCESS_BLOCK_WORDS];
+    rf_stage(&writer->process, at + RF_PROCESS_STAGE, 7);
+    rf_stage(&writer->process, at + RF_PROCESS_STAGE_SINCE, 8);
+    const struct rf_source source = {.memory = block, .fd = -1, .bytes = sizeof copy};
+    assert_true(read_process(&source, copy));
+    assert_int_equal(copy[at + RF_PROCESS_STAGE] + copy[at + RF_PROCESS_STAGE_SINCE], 0);
+    rf_publish(&writer->process);
+    block[RF_BLOCK_VERSION]--;
+    block[at + RF_PROCESS_STAGE] = 0; /* committed, half copied */
+    assert_true(read_process(&source, copy));
+    assert_int_equal(copy[at + RF_PROCESS_STAGE], 7);
+    assert_int_equal(copy[at + RF_PROCESS_STAGE_SINCE], 8);
+    block[RF_BLOCK_JOURNAL] = RF_PROCESS_BLOCK_WORDS;
+    assert_false(read_process(&source, copy));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_slot, close_slot)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_writer_may_stop_anywhere),      TEST(a_whole_block_ignores_its_journal),
+        TEST(an_impossible_journal_is_damage), TEST(contradictions_are_damage),
+        TEST(a_source_that_ends_is_cut),       TEST(a_process_block_is_whole),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,54 @@
+"""Fixtures of the whole-program tests. They need torch and datastall beside the interpreter."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+FAKE_SOURCE = Path(__file__).parents[1] / "fake" / "nvml.c"
+SONAME = "libnvidia-ml.so.1"
+
+
+def build_fake(folder: Path, *definitions: str) -> Path:
+    folder.mkdir()
+    options = ["-std=gnu11", "-D_GNU_SOURCE", "-shared", "-fPIC", f"-Wl,-soname,{SONAME}"]
+    built = str(folder / SONAME)
+    subprocess.run(["cc", *options, *definitions, str(FAKE_SOURCE), "-o", built], check=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def fakes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with nvml/ and nvml-old/, each with a libnvidia-ml.so.1."""
+    given = os.environ.get("DATASTALL_FAKES")
+    if given:
+        return Path(given).absolute()
+    folder = tmp_path_factory.mktemp("fakes")
+    build_fake(folder / "nvml")
+    build_fake(folder / "nvml-old", "-DFAKE_NVML_OLD")
+    return folder
+
+
+@pytest.fixture
+def fake_nvml(fakes: Path, tmp_path: Path) -> Callable[..., dict[str, str]]:
+    """Writes a script for the fake driver; returns the variables that put it in place."""
+
+    def prepare(*lines: str, library: str = "nvml") -> dict[str, str]:
+        script = tmp_path / "nvml.script"
+        script.write_text("".join(f"{line}\n" for line in lines))
+        return {"LD_LIBRARY_PATH": str(fakes / library), "FAKE_NVML": str(script)}
+
+    return prepare
+
+
+@pytest.fixture
+def no_driver(tmp_path: Path) -> dict[str, str]:
+    """Variables with which no NVML can be loaded, also where there is a driver."""
+    folder = tmp_path / "no-driver"
+    folder.mkdir()
+    (folder / SONAME).write_text("not a library\n" * 100)
+    return {"LD_LIBRARY_PATH": str(folder)}

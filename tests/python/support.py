@@ -1,0 +1,200 @@
+"""Starts programs as a user would and reads what datastall says about them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PYTHON = sys.executable
+DATASTALL = str(Path(sys.executable).parent / "datastall")
+PROGRAMS = Path(__file__).parent / "programs"
+TIMEOUT_S = 60
+
+#: Variables that change what the programs under test do; a test sets those that it means.
+CLEARED = (
+    *("PYTHONPATH", "PYTHONSTARTUP", "PYTHONHASHSEED", "LD_PRELOAD", "LD_LIBRARY_PATH"),
+    *("RANK", "LOCAL_RANK", "WORLD_SIZE", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK"),
+)
+
+
+@dataclass
+class Ended:
+    """A command that ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def said(self) -> list[str]:
+        """The lines with which datastall spoke up."""
+        return [line for line in self.err.splitlines() if line.startswith("datastall: ")]
+
+    def printed(self) -> Any:
+        """What the program printed last, as JSON."""
+        return json.loads(self.out.splitlines()[-1])
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of the tests without what would leak into a program under test."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in CLEARED and not name.startswith(("DATASTALL_", "PYTEST_", "FAKE_"))
+    }
+    # One thread each: several programs share few cores.
+    return {**kept, "OMP_NUM_THREADS": "1", **(extra or {})}
+
+
+def start(
+    argv: Sequence[str], folder: Path, extra: Mapping[str, str] | None = None, **options: Any
+) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        list(argv),
+        cwd=folder,
+        env=environment(extra),
+        text=True,
+        stdin=options.pop("stdin", subprocess.DEVNULL),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        **options,
+    )
+
+
+def finish(process: subprocess.Popen[str], text: str | None = None) -> Ended:
+    try:
+        out, err = process.communicate(text, timeout=TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)  # with its children, which hold the pipes
+        out, err = process.communicate()
+        raise AssertionError(f"it did not end\n{out}\n{err}") from None
+    return Ended(process.returncode, out, err)
+
+
+def command(
+    argv: Sequence[str], folder: Path, extra: Mapping[str, str] | None = None, **options: Any
+) -> Ended:
+    """Runs a command in a folder to its end."""
+    return finish(start(argv, folder, extra, **options))
+
+
+def datastall(*arguments: str, folder: Path, extra: Mapping[str, str] | None = None) -> Ended:
+    return command([DATASTALL, *arguments], folder, extra)
+
+
+def write(folder: Path, name: str, source: str) -> Path:
+    """Writes a program (indented as the test is) into a folder."""
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(textwrap.dedent(source))
+    return path
+
+
+def bring(folder: Path, *names: str) -> None:
+    """Copies programs of the tests into a folder."""
+    for name in names:
+        shutil.copy(PROGRAMS / name, folder / name)
+
+
+def recorded(
+    folder: Path,
+    *arguments: str,
+    options: Sequence[str] = (),
+    extra: Mapping[str, str] | None = None,
+) -> Ended:
+    """Runs `python ARGUMENTS` under datastall; it must end well."""
+    ended = datastall("run", *options, PYTHON, *arguments, folder=folder, extra=extra)
+    assert ended.code == 0, ended.err
+    return ended
+
+
+def shown(folder: Path, *arguments: str, code: int = 0) -> dict[str, Any]:
+    """`datastall show --json`."""
+    ended = datastall("show", "--json", *arguments, folder=folder)
+    assert ended.code == code, ended.err
+    return json.loads(ended.out)
+
+
+def shown_text(folder: Path, *arguments: str, code: int = 0) -> str:
+    ended = datastall("show", *arguments, folder=folder)
+    assert ended.code == code, ended.err
+    return ended.out
+
+
+def run_folders(folder: Path) -> list[Path]:
+    """The run folders below FOLDER/datastall-runs, oldest first."""
+    base = folder / "datastall-runs"
+    return sorted(base.iterdir(), key=lambda run: run.stat().st_ctime) if base.is_dir() else []
+
+
+def line_of(program: Path, marker: str) -> str:
+    """The site that datastall gives the line that ends in `# marker`."""
+    for number, line in enumerate(program.read_text().splitlines(), 1):
+        if line.endswith(f"# {marker}"):
+            return f"{program.name}:{number}"
+    raise AssertionError(f"{program} has no line '# {marker}'")
+
+
+def lines_of(program: Path, marker: str) -> set[str]:
+    return {
+        f"{program.name}:{number}"
+        for number, line in enumerate(program.read_text().splitlines(), 1)
+        if line.endswith(f"# {marker}")
+    }
+
+
+def quantile(waits: Sequence[int], p: float) -> int:
+    """As design and docs define it."""
+    return sorted(waits)[min(len(waits) - 1, int(len(waits) * p))]
+
+
+def assert_close(what: str, measured_ms: float, own_ns: float, slack_us: float = 2) -> None:
+    """Within 1 % and a little: the program's clock is read outside of ours."""
+    own_ms = own_ns * 1e-6
+    allowed = 0.01 * own_ms + slack_us * 1e-3
+    assert abs(measured_ms - own_ms) <= allowed, f"{what}: {measured_ms} ms, the program {own_ms}"
+
+
+def assert_waits(loader: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """A loader's figures against what the program measured itself (timing.Clock)."""
+    steady, first = own["steady"], own["first"]
+    assert loader["batches"] == len(steady) + len(first)
+    assert loader["iterators"] == own["iterators"]
+    assert loader["failed_ms"]["count"] == 0
+    waits = loader["wait_ms"]
+    assert waits["count"] == len(steady)
+    queue = loader["queue_state"]
+    assert sum(queue.values()) == len(steady)
+    assert queue["unknown"] == 0
+    if steady:
+        assert_close("mean", waits["mean"], sum(steady) / len(steady))
+        for name, p in (("p50", 0.50), ("p95", 0.95), ("p99", 0.99)):
+            assert_close(name, waits[name], quantile(steady, p))
+        assert_close("min", waits["min"], min(steady), slack_us=50)
+        assert_close("max", waits["max"], max(steady), slack_us=50)
+        # Ours is shorter by some microseconds, so a wait beside a limit may be on its other side.
+        near_ns = 50_000
+        full = sum(wait < 1_000_000 for wait in steady)
+        starved = sum(wait > 50_000_000 for wait in steady)
+        assert full <= queue["full"] <= sum(wait < 1_000_000 + near_ns for wait in steady)
+        assert sum(wait > 50_000_000 + near_ns for wait in steady) <= queue["starved"] <= starved
+    # Registering a loader happens between our clock and the program's, once for each iterator.
+    startup = loader["startup_ms"]
+    assert startup["count"] == own["startup_calls"]
+    assert startup["sum"] * 1e6 <= own["startup_ns"]
+    assert startup["sum"] * 1e6 >= sum(first) * 0.99 - 2_000 * len(first)
+
+
+def only(items: Sequence[Any]) -> Any:
+    assert len(items) == 1, items
+    return items[0]

@@ -1,0 +1,148 @@
+"""What batches are made of: samples, tokens, packing efficiency."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import bring, only, recorded, shown, write
+
+#: Every case of programs/batches.py but those that tests below look at.
+EXACT = [
+    *("tensor", "scalar tensors", "tuple", "list", "named tuple", "list of strings"),
+    *("strings and labels", "dict of tensors", "nested dict", "ordered dict", "masks"),
+    *(
+        "masks and labels",
+        "masks and labels in a list",
+        "encoding",
+        "attributes",
+        "packed",
+        "only ids",
+        "bytes",
+        "nothing",
+    ),
+    *("masks of torch.bool", "masks of torch.uint8", "masks of torch.int16"),
+    *("masks of torch.int32", "masks of torch.float32", "masks of torch.float64"),
+]
+
+
+@pytest.fixture(scope="module")
+def batches(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(truth by case, loader by case) of one run over all cases."""
+    folder = tmp_path_factory.mktemp("batches")
+    bring(folder, "batches.py")
+    ended = recorded(folder, "batches.py")
+    return ended.printed(), {loader["name"]: loader for loader in shown(folder)["loaders"]}
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_exactly(batches: tuple[dict[str, Any], dict[str, Any]], name: str) -> None:
+    truth, loaders = batches
+    expected, loader = truth[name], loaders[name]
+    assert loader["samples"] == expected["samples"]
+    assert loader["tokens"] == expected["tokens"]
+    assert loader["longest_sequence"] == expected["longest"]
+    assert loader["packing_efficiency"] == pytest.approx(expected["efficiency"])
+    assert loader["tokens_method"] == (None if expected["tokens"] is None else "counted")
+
+
+@pytest.mark.parametrize(
+    ("name", "samples"), [("detection", 6), ("uncollated", 12), ("uncollated masks", 12)]
+)
+def test_samples_without_a_common_tensor(
+    batches: tuple[dict[str, Any], dict[str, Any]], name: str, samples: int
+) -> None:
+    assert batches[1][name]["samples"] == samples
+
+
+def test_a_large_mask_is_sampled(batches: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    expected, loader = batches[0]["large masks"], batches[1]["large masks"]
+    assert loader["samples"] == expected["samples"]
+    assert loader["tokens_method"] == "sampled"
+    assert loader["tokens"] == pytest.approx(expected["tokens"], rel=0.04)
+    assert loader["packing_efficiency"] == pytest.approx(expected["efficiency"], rel=0.04)
+
+
+def test_memory_in_another_order_is_left_alone(
+    batches: tuple[dict[str, Any], dict[str, Any]],
+) -> None:
+    loader = batches[1]["turned masks"]
+    assert loader["samples"] == 12
+    assert loader["tokens"] is loader["tokens_method"] is loader["packing_efficiency"] is None
+
+
+def test_measure(tmp_path: Path) -> None:
+    """measure= overrides what the shapes say, in each form it may answer in."""
+    write(
+        tmp_path,
+        "prog.py",
+        """
+        import datastall, torch
+        from torch.utils.data import DataLoader
+
+        def by_number(batch):
+            return 7
+        def by_mapping(batch):
+            return {"samples": 2, "tokens": 30, "padded_tokens": 40, "longest_sequence": 17}
+        def by_longest(batch):
+            return {"samples": 3, "tokens": 12, "longest_sequence": 5}
+        def nothing(batch):
+            return None
+        def wrong(batch):
+            return "many"
+        def negative(batch):
+            return {"samples": 4, "tokens": -1}
+        def raising(batch):
+            raise RuntimeError("not the program's problem")
+
+        functions = (by_number, by_mapping, by_longest, nothing, wrong, negative, raising)
+        for hooked in (True, False):
+            for function in functions:
+                data = [torch.zeros(4)] * 5
+                loader = DataLoader(data, batch_size=None) if hooked else data
+                name = f"{function.__name__} {hooked}"
+                batches = list(datastall.watch(loader, name=name, measure=function))
+                assert len(batches) == 5 and batches[0] is data[0]
+        print("done")
+        """,
+    )
+    assert recorded(tmp_path, "prog.py").out == "done\n"
+    loaders = {loader["name"]: loader for loader in shown(tmp_path)["loaders"]}
+    assert len(loaders) == 14
+    for hooked in (True, False):
+
+        def figures(name: str, hooked: bool = hooked) -> tuple[Any, ...]:
+            loader = loaders[f"{name} {hooked}"]
+            assert loader["batches"] == 5
+            assert loader["source"] == ("torch" if hooked else "watch")
+            keys = ("samples", "tokens", "packing_efficiency", "longest_sequence")
+            return tuple(loader[key] for key in keys)
+
+        assert figures("by_number") == (35, None, None, None)
+        assert figures("by_mapping") == (10, 150, pytest.approx(0.75), 17)
+        assert figures("by_longest") == (15, 60, pytest.approx(0.8), 5)
+        assert figures("nothing") == (None, None, None, None)
+        for name in ("wrong", "raising"):
+            assert figures(name) == (None, None, None, None)
+        assert figures("negative")[1] is None
+
+
+def test_measure_may_iterate_loaders_itself(tmp_path: Path) -> None:
+    """What measure() waits for is not the program's waiting."""
+    write(
+        tmp_path,
+        "prog.py",
+        """
+        import datastall
+        from torch.utils.data import DataLoader
+
+        other = DataLoader(list(range(10)), batch_size=5)
+        loader = DataLoader(list(range(12)), batch_size=4)
+        watched = datastall.watch(loader, measure=lambda batch: sum(len(b) for b in other))
+        print(sum(len(batch) for batch in watched))
+        """,
+    )
+    assert recorded(tmp_path, "prog.py").out == "12\n"
+    loader = only(shown(tmp_path)["loaders"])
+    assert (loader["batches"], loader["samples"]) == (3, 30)

@@ -1,0 +1,220 @@
+"""GPU sampling, against a driver that says what a script tells it to (tests/fake/nvml.c)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import PYTHON, Ended, command, datastall, only, recorded, shown, shown_text, write
+
+Fake = Callable[..., dict[str, str]]
+
+#: One GPU, whose figures do not change.
+STEADY = (
+    "devices 1",
+    "name 0 Fake H100",
+    "uuid 0 GPU-12345678-1234",
+    "utilization 0 40",
+    "memory_used 0 3221225472 5368709120 1073741824",
+    "memory_total 0 85899345920",
+    "power_mw 0 250000",
+    "temperature 0 61",
+    "sm_clock 0 1980",
+    "mem_clock 0 2619",
+)
+
+#: Half a second of waiting, in a program that starts at once.
+WAITING = """
+import datastall, time
+for _ in datastall.watch(time.sleep(5e-3) for _ in range(100)):
+    pass
+"""
+
+
+def run_sleep(folder: Path, seconds: float, extra: dict[str, str], code: int = 0) -> Ended:
+    script = f"sleep {seconds}; exit {code}"
+    ended = datastall("run", "sh", "-c", script, folder=folder, extra=extra)
+    assert ended.code == code, ended.err
+    return ended
+
+
+def test_figures(tmp_path: Path, fake_nvml: Fake) -> None:
+    write(tmp_path, "prog.py", WAITING)
+    recorded(tmp_path, "prog.py", extra=fake_nvml(*STEADY))
+    run = shown(tmp_path)
+    gpu = only(run["gpus"])
+    assert gpu["index"] == 0
+    assert gpu["uuid"] == "GPU-12345678-1234"
+    assert gpu["name"] == "Fake H100"
+    assert (gpu["state"], gpu["error"]) == ("ok", None)
+    assert gpu["busy_share"] == pytest.approx(0.40)
+    assert gpu["busy_source"] == "nvml"
+    assert gpu["mem_total_bytes"] == 85899345920
+    assert gpu["power_w_mean"] == pytest.approx(250.0)  # watts, not milliwatts
+    assert gpu["power_w_max"] == pytest.approx(250.0)
+    assert gpu["temperature_c_max"] == 61
+    assert gpu["sm_clock_mhz_mean"] == pytest.approx(1980)
+    assert run["gpu_sampling"] == {"state": "ok", "error": None}
+    text = shown_text(tmp_path)
+    assert "busy 40.0 % (NVML utilisation)" in text
+    assert "Fake H100" in text
+    assert "250 W" in text
+
+
+def test_figures_over_time(tmp_path: Path, fake_nvml: Fake) -> None:
+    busy, memory, power = [10, 30, 80, 80], [3 << 30, 5 << 30, 1 << 30], [100_000, 300_000, 200_000]
+
+    def line(figure: str, values: list[int]) -> str:
+        return " ".join([figure, "0", *map(str, values)])
+
+    script = ("devices 1", line("utilization", busy), line("memory_used", memory))
+    script += (line("power_mw", power), "memory_total 0 8589934592", "temperature 0 50 70 60")
+    run_sleep(tmp_path, 2.5, fake_nvml(*script))
+    gpu = only(shown(tmp_path)["gpus"])
+    count = gpu["samples"]
+    assert 2 <= count <= 4
+    assert gpu["busy_samples"] == count
+    assert gpu["busy_share"] == pytest.approx(sum(busy[:count]) / count / 100)
+    assert gpu["mem_used_peak_bytes"] == 5 << 30
+    assert gpu["power_w_max"] == pytest.approx(300.0)
+    assert gpu["temperature_c_max"] == 70
+
+
+def test_several_gpus(tmp_path: Path, fake_nvml: Fake) -> None:
+    extra = fake_nvml("devices 3", "utilization 0 10", "utilization 1 90", "temperature 2 30")
+    run_sleep(tmp_path, 0.3, extra)
+    gpus = shown(tmp_path)["gpus"]
+    assert [gpu["index"] for gpu in gpus] == [0, 1, 2]
+    assert [gpu["uuid"] for gpu in gpus] == ["GPU-fake-0", "GPU-fake-1", "GPU-fake-2"]
+    assert [gpu["busy_share"] for gpu in gpus] == [pytest.approx(0.1), pytest.approx(0.9), None]
+    assert [gpu["busy_source"] for gpu in gpus] == ["nvml", "nvml", None]
+    assert "busy unknown" in shown_text(tmp_path)
+
+
+def test_what_is_not_supported_is_unknown(tmp_path: Path, fake_nvml: Fake) -> None:
+    run_sleep(tmp_path, 0.3, fake_nvml("devices 1", "utilization 0 55"))
+    gpu = only(shown(tmp_path)["gpus"])
+    assert gpu["state"] == "ok"
+    assert gpu["busy_share"] == pytest.approx(0.55)
+    for key in ("mem_used_peak_bytes", "mem_total_bytes", "power_w_mean", "power_w_max"):
+        assert gpu[key] is None
+    assert gpu["temperature_c_max"] is gpu["sm_clock_mhz_mean"] is None
+
+
+def test_an_old_driver(tmp_path: Path, fake_nvml: Fake) -> None:
+    """Without the _v2 names, and without power."""
+    run_sleep(tmp_path, 0.3, fake_nvml(*STEADY, library="nvml-old"))
+    gpu = only(shown(tmp_path)["gpus"])
+    assert gpu["busy_share"] == pytest.approx(0.40)
+    assert gpu["mem_total_bytes"] == 85899345920
+    assert gpu["power_w_mean"] is gpu["power_w_max"] is None
+    assert gpu["temperature_c_max"] == 61
+
+
+def test_no_driver(tmp_path: Path, no_driver: dict[str, str]) -> None:
+    run_sleep(tmp_path, 0.3, no_driver)
+    run = shown(tmp_path)
+    assert run["gpus"] == []
+    assert run["gpu_sampling"] == {"state": "absent", "error": 12}
+    assert "none seen (no NVIDIA driver library)" in shown_text(tmp_path)
+
+
+def test_a_driver_without_gpus(tmp_path: Path, fake_nvml: Fake) -> None:
+    run_sleep(tmp_path, 0.3, fake_nvml("devices 0"))
+    run = shown(tmp_path)
+    assert run["gpus"] == []
+    assert run["gpu_sampling"]["state"] == "absent"
+
+
+def test_a_driver_that_is_not_loaded(tmp_path: Path, fake_nvml: Fake) -> None:
+    run_sleep(tmp_path, 0.3, fake_nvml("devices 1", "fail init 9"))
+    run = shown(tmp_path)
+    assert run["gpus"] == []
+    assert run["gpu_sampling"] == {"state": "failed", "error": 9}
+    assert "NVML failed: the driver is not loaded (9)" in shown_text(tmp_path)
+
+
+def test_a_gpu_that_is_lost(tmp_path: Path, fake_nvml: Fake) -> None:
+    """It falls off the bus at the second sample; the other one is sampled on."""
+    script = ("devices 2", "utilization 0 70", "utilization 1 20", "fail utilization 0 15 2")
+    run_sleep(tmp_path, 1.5, fake_nvml(*script))
+    lost, other = shown(tmp_path)["gpus"]
+    assert (lost["state"], lost["error"]) == ("lost", 15)
+    assert lost["busy_share"] == pytest.approx(0.70)  # of the samples that it gave
+    assert lost["busy_samples"] == 1
+    assert (other["state"], other["error"]) == ("ok", None)
+    assert other["busy_samples"] >= 2
+    assert "its last reading failed: the GPU is lost" in shown_text(tmp_path)
+
+
+HANGS = {
+    "at once": ["hang init"],
+    "first sample": ["hang utilization 0"],
+    "second sample": [*STEADY[3:], "hang utilization 0 2"],
+}
+
+
+@pytest.mark.parametrize("name", HANGS)
+def test_a_driver_that_hangs(tmp_path: Path, fake_nvml: Fake, name: str) -> None:
+    """The command is not held up, and the summary says that the driver did not answer."""
+    extra = fake_nvml("devices 1", *HANGS[name])
+    begin = time.monotonic()
+    run_sleep(tmp_path, 1.3, extra, code=6)
+    assert time.monotonic() - begin < 1.3 + 3
+    assert "did not answer" in shown_text(tmp_path)
+
+
+def test_a_slow_driver_is_sampled_less_often(tmp_path: Path, fake_nvml: Fake) -> None:
+    extra = fake_nvml("devices 1", "utilization 0 30", "delay_us utilization 700000")
+    begin = time.monotonic()
+    run_sleep(tmp_path, 1.2, extra)
+    assert time.monotonic() - begin < 1.2 + 3
+    gpu = only(shown(tmp_path)["gpus"])
+    assert gpu["samples"] >= 1
+    assert gpu["busy_share"] == pytest.approx(0.30)
+
+
+def test_checks_of_idle(tmp_path: Path, fake_nvml: Fake) -> None:
+    write(tmp_path, "prog.py", WAITING)
+    script = ("devices 3", "utilization 0 95", "utilization 1 60", "utilization 2 0")
+    recorded(tmp_path, "prog.py", extra=fake_nvml(*script))
+
+    def code(*conditions: str) -> int:
+        words = [word for condition in conditions for word in ("--check", condition)]
+        return datastall("show", *words, folder=tmp_path).code
+
+    # The worst of those that did anything: the idle third one is somebody else's.
+    assert code("idle<41") == code("idle>39", "idle<=41%") == code("stall>50") == 0
+    assert code("idle<39") == code("idle<41", "stall<1") == 1
+
+
+def library_run(folder: Path, extra: dict[str, str], seconds: float) -> dict[str, Any]:
+    """A program that records by itself, without the launcher."""
+    source = f"""
+    import datastall, time
+    for _ in datastall.watch(time.sleep({seconds} / 10) for _ in range(10)):
+        pass
+    """
+    write(folder, "prog.py", source)
+    begin = time.monotonic()
+    ended = command([PYTHON, "prog.py"], folder, extra)
+    assert ended.code == 0, ended.err
+    assert time.monotonic() - begin < seconds + 3
+    return shown(folder)
+
+
+def test_used_as_a_library(tmp_path: Path, fake_nvml: Fake) -> None:
+    run = library_run(tmp_path, fake_nvml(*STEADY), 0.5)
+    gpu = only(run["gpus"])
+    assert gpu["busy_share"] == pytest.approx(0.40)
+    assert gpu["power_w_mean"] == pytest.approx(250.0)
+    assert only(run["loaders"])["batches"] == 10
+
+
+@pytest.mark.parametrize("fault", ["hang init", "hang utilization 0", "fail init 9"])
+def test_faults_do_not_hold_up_a_program(tmp_path: Path, fake_nvml: Fake, fault: str) -> None:
+    run = library_run(tmp_path, fake_nvml(*STEADY, fault), 0.3)
+    assert only(run["loaders"])["batches"] == 10
