@@ -1,6 +1,6 @@
-/* The GPU monitor from C: a native inference loop over a real file that samples the GPU, reports how it
- * waited for its input, and says whether the input starves the GPU. Uses every function of that part of
- * datastall.h.
+/* The GPU monitor from C: a native inference loop over a real file that samples the GPU, reports
+ * how it waited for its input, and says whether the input starves the GPU. Uses every function of
+ * that part of datastall.h.
  *
  *     cc gpu_monitor.c -o gpu_monitor $(pkg-config --cflags --libs datastall)
  *     ./gpu_monitor FILE [LOG]
@@ -60,8 +60,7 @@ static void run(datastall_gpu_monitor *monitor, FILE *file)
         metrics.tokens = batch.bytes;
         metrics.mean_sequence_length = (double)batch.bytes / (double)batch.lines;
         metrics.longest_sequence = batch.longest;
-        metrics.packing_efficiency =
-            (double)batch.bytes / (double)(batch.lines * batch.longest);
+        metrics.packing_efficiency = (double)batch.bytes / (double)(batch.lines * batch.longest);
         enum datastall_queue_state state;
         datastall_gpu_monitor_record_dataloader_wait(monitor, wait_time_ms, &metrics, &state);
         if (state != datastall_infer_queue_state_ms(wait_time_ms))
@@ -76,8 +75,8 @@ static void report_waits(const datastall_gpu_monitor *monitor)
     datastall_gpu_monitor_dataloader_statistics(monitor, &s);
     printf("batches %llu, sequences %llu, tokens %llu\n", (unsigned long long)s.batches,
            (unsigned long long)s.samples, (unsigned long long)s.tokens);
-    printf("wait mean %.4f ms, p95 %.4f ms, max %.4f ms, starved %.1f %%\n", s.steady.mean_ns * 1e-6,
-           (double)s.steady.p95_ns * 1e-6, (double)s.steady.max_ns * 1e-6,
+    printf("wait mean %.4f ms, p95 %.4f ms, max %.4f ms, starved %.1f %%\n",
+           s.steady.mean_ns * 1e-6, (double)s.steady.p95_ns * 1e-6, (double)s.steady.max_ns * 1e-6,
            100.0 * (double)s.queue_starved / (double)s.batches);
     printf("packing %.3f, stated mean %.3f, least %.3f, %llu below 0.80\n", s.packing_efficiency,
            s.stated_efficiency_mean, s.stated_efficiency_min,

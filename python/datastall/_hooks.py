@@ -98,7 +98,7 @@ def monitor() -> _core.Monitor | None:
     global _monitor, _off
     if _monitor is not None and _monitor.state() != "forked":
         return _monitor
-    if _off or _in_worker():
+    if _off or _in_worker() or os.environ.get("DATASTALL_RUN_DIR") == "off":
         return None
     with _lock:
         if _monitor is not None and _monitor.state() != "forked":

@@ -77,6 +77,7 @@ static void say_exec_error(const char *command, int error)
 static int run_plainly(char **command, const char *reason)
 {
     ds_say("%s; the command runs without recording", reason);
+    setenv("DATASTALL_RUN_DIR", "off", 1); /* also where the program itself asks for one */
     execvp(command[0], command);
     say_exec_error(command[0], errno);
     return code_of_exec_error(errno);
@@ -190,7 +191,7 @@ static void note_exit(struct rf_writer *writer, int code)
 
 /* ---- the end ---- */
 
-static void print_summary(const struct rf_run *run, const char *silence)
+static void print_summary(const struct rf_run *run, bool default_place, const char *silence)
 {
     struct run_data *data;
     struct summary *summary;
@@ -210,7 +211,8 @@ static void print_summary(const struct rf_run *run, const char *silence)
         fputc('\n', stderr);
         output_text(summary, stderr);
     }
-    fprintf(stderr, "%-8s datastall show %s\n", "NEXT", run->path);
+    fprintf(stderr, "%-8s datastall show %s\n", "NEXT",
+            default_place ? strrchr(run->path, '/') + 1 : run->path);
     summary_free(summary);
     run_data_free(data);
 }
@@ -286,7 +288,7 @@ static int run(const struct cli_command *table, int argc, char **argv)
         ds_say("%s; the run stays in %s", datastall_last_error(), where.staging);
     forward_signals(false);
     if (pid > 0 && !options.quiet)
-        print_summary(&where, silence);
+        print_summary(&where, options.directory == NULL, silence);
     return code;
 }
 

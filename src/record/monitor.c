@@ -75,32 +75,42 @@ static uint64_t this_thread(void)
     return thread_number;
 }
 
-/* Finds the thread's slot for a loader, an abandoned one of the same loader, or a fresh one. */
+static struct monitor_slot *find_slot(datastall_monitor *monitor, uint32_t loader, uint64_t owner)
+{
+    for (uint32_t i = 0; i < monitor->slot_count; i++) {
+        struct monitor_slot *slot = &monitor->slots[i];
+        if (slot->used && slot->loader == loader && ds_load_acquire(&slot->owner) == owner)
+            return slot;
+    }
+    return NULL;
+}
+
+static struct monitor_slot *fresh_slot(datastall_monitor *monitor, uint32_t loader)
+{
+    for (uint32_t i = 0; i < monitor->slot_count; i++) {
+        struct monitor_slot *slot = &monitor->slots[i];
+        if (slot->used)
+            continue;
+        rf_slot_attach(monitor->writer, i, &slot->writer);
+        slot->used = true;
+        slot->loader = loader;
+        return slot;
+    }
+    return NULL;
+}
+
+/* The thread's slot for a loader, an abandoned one of the same loader, a fresh one, or the
+ * overflow. */
 static struct monitor_slot *claim_slot(datastall_loader *loader)
 {
     datastall_monitor *monitor = loader->monitor;
     const uint64_t me = this_thread();
-    struct monitor_slot *slot = NULL;
     pthread_mutex_lock(&monitor->mutex);
-    for (uint32_t i = 0; slot == NULL && i < monitor->slot_count; i++) {
-        struct monitor_slot *s = &monitor->slots[i];
-        if (s->used && s->loader == loader->index && ds_load(&s->owner) == me)
-            slot = s;
-    }
-    for (uint32_t i = 0; slot == NULL && i < monitor->slot_count; i++) {
-        struct monitor_slot *s = &monitor->slots[i];
-        if (s->used && s->loader == loader->index && ds_load_acquire(&s->owner) == 0)
-            slot = s;
-    }
-    for (uint32_t i = 0; slot == NULL && i < monitor->slot_count; i++) {
-        struct monitor_slot *s = &monitor->slots[i];
-        if (s->used)
-            continue;
-        rf_slot_attach(monitor->writer, i, &s->writer);
-        s->used = true;
-        s->loader = loader->index;
-        slot = s;
-    }
+    struct monitor_slot *slot = find_slot(monitor, loader->index, me);
+    if (slot == NULL)
+        slot = find_slot(monitor, loader->index, 0);
+    if (slot == NULL)
+        slot = fresh_slot(monitor, loader->index);
     if (slot != NULL) {
         ds_store(&slot->owner, me);
         rf_slot_assign(&slot->writer, loader->index, (uint64_t)syscall(SYS_gettid));

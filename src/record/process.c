@@ -33,6 +33,9 @@ int process_run_folder(const datastall_options *options, const char **folder)
         *folder = getenv("DATASTALL_RUN_DIR");
         return DATASTALL_OK;
     }
+    const char *said = getenv("DATASTALL_RUN_DIR");
+    if (said != NULL && strcmp(said, "off") == 0)
+        return ds_fail(DATASTALL_ERR_OFF, "recording is off: `datastall run` could not begin one");
     int error = DATASTALL_OK;
     pthread_mutex_lock(&run_mutex);
     /* A forked child goes on in its parent's folder: one run. */

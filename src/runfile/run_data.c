@@ -198,9 +198,10 @@ int run_data_read(const char *folder, struct run_data **result)
         free(data);
         return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
     }
-    snprintf(data->path, sizeof data->path, "%s", folder);
-    const char *slash = strrchr(folder, '/');
-    snprintf(data->id, sizeof data->id, "%s", slash != NULL ? slash + 1 : folder);
+    if (realpath(folder, data->path) == NULL)
+        snprintf(data->path, sizeof data->path, "%s", folder);
+    const char *slash = strrchr(data->path, '/');
+    snprintf(data->id, sizeof data->id, "%.255s", slash != NULL ? slash + 1 : data->path);
     /* The launcher first: its GPUs are the ones to take. */
     for (uint32_t pass = 0; pass < 2 && error == DATASTALL_OK; pass++) {
         for (uint32_t i = 0; i < count && error == DATASTALL_OK; i++) {

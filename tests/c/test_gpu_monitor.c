@@ -1,0 +1,166 @@
+/* The GPU monitor of datastall.h: what the Python tests cannot reach. Figures of GPUs are tested
+ * there, with the fake driver. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cmocka_all.h"
+#include "datastall.h"
+#include "gpu/visible.h"
+
+static datastall_gpu_monitor *open_on(const int *ids, uint32_t count)
+{
+    datastall_gpu_monitor_options options = DATASTALL_GPU_MONITOR_OPTIONS_INIT;
+    datastall_gpu_monitor *monitor;
+    options.device_ids = ids;
+    options.device_count = count;
+    assert_int_equal(datastall_gpu_monitor_open(&options, &monitor), DATASTALL_OK);
+    return monitor;
+}
+
+static void null_is_accepted_everywhere(void **state)
+{
+    (void)state;
+    datastall_gpu_metrics metrics = {.struct_size = sizeof metrics};
+    datastall_bottleneck bottleneck = {.struct_size = sizeof bottleneck};
+    datastall_throughput throughput = {.struct_size = sizeof throughput};
+    datastall_statistics statistics = DATASTALL_STATISTICS_INIT;
+    assert_int_equal(datastall_gpu_monitor_start_monitoring(NULL), DATASTALL_OK);
+    assert_int_equal(datastall_gpu_monitor_stop_monitoring(NULL), 0);
+    assert_int_equal(datastall_gpu_monitor_set_stage(NULL, "x"), DATASTALL_OK);
+    assert_int_equal(datastall_gpu_monitor_record_dataloader_wait(NULL, 1.0, NULL, NULL),
+                     DATASTALL_OK);
+    datastall_gpu_monitor_start_inference_timer(NULL);
+    assert_int_equal(datastall_gpu_monitor_save_logs(NULL), DATASTALL_OK);
+    assert_true(isnan(datastall_gpu_monitor_average_utilization(NULL, DATASTALL_ALL_DEVICES)));
+    assert_true(datastall_gpu_monitor_peak_memory_usage(NULL, 0) == DATASTALL_UNKNOWN);
+    assert_int_equal(datastall_gpu_monitor_current(NULL, 0, &metrics), DATASTALL_ERR_ARGUMENT);
+    assert_int_equal(datastall_gpu_monitor_check_bottleneck(NULL, 1, &bottleneck),
+                     DATASTALL_ERR_ARGUMENT);
+    assert_int_equal(datastall_gpu_monitor_throughput(NULL, &throughput), DATASTALL_ERR_ARGUMENT);
+    assert_int_equal(datastall_gpu_monitor_dataloader_statistics(NULL, &statistics),
+                     DATASTALL_ERR_ARGUMENT);
+    assert_int_equal(datastall_gpu_monitor_export_metrics(NULL, "x", DATASTALL_EXPORT_CSV),
+                     DATASTALL_ERR_ARGUMENT);
+    datastall_gpu_monitor_close(NULL);
+}
+
+static void limits_hold_in_the_recording_too(void **state)
+{
+    (void)state;
+    static const double waits[] = {0.9999999, 1.0, 50.0, 50.0000001, -1.0, NAN, INFINITY};
+    const int device = 0;
+    datastall_gpu_monitor *monitor = open_on(&device, 1);
+    for (size_t i = 0; i < sizeof waits / sizeof *waits; i++) {
+        enum datastall_queue_state queue_state;
+        datastall_gpu_monitor_record_dataloader_wait(monitor, waits[i], NULL, &queue_state);
+        assert_int_equal(queue_state, datastall_infer_queue_state_ms(waits[i]));
+    }
+    datastall_statistics s = DATASTALL_STATISTICS_INIT;
+    assert_int_equal(datastall_gpu_monitor_dataloader_statistics(monitor, &s), DATASTALL_OK);
+    assert_int_equal(s.queue_full, 1);
+    assert_int_equal(s.queue_normal, 2);
+    assert_int_equal(s.queue_starved, 1);
+    assert_int_equal(s.queue_unknown, 3);
+    assert_int_equal(s.batches, 7);
+    assert_int_equal(s.steady.count, 4);
+    datastall_gpu_monitor_close(monitor);
+}
+
+static void options_that_make_no_sense(void **state)
+{
+    (void)state;
+    static const int twice[] = {1, 1}, negative[] = {-1};
+    datastall_gpu_monitor_options options = DATASTALL_GPU_MONITOR_OPTIONS_INIT;
+    datastall_gpu_monitor *monitor;
+    options.device_ids = twice;
+    options.device_count = 2;
+    assert_int_equal(datastall_gpu_monitor_open(&options, &monitor), DATASTALL_ERR_ARGUMENT);
+    assert_null(monitor);
+    assert_string_equal(datastall_last_error(), "device id 1 stands twice");
+    options.device_ids = negative;
+    options.device_count = 1;
+    assert_int_equal(datastall_gpu_monitor_open(&options, &monitor), DATASTALL_ERR_ARGUMENT);
+    options.device_count = 0;
+    options.log_interval_s = 0.01;
+    assert_int_equal(datastall_gpu_monitor_open(&options, &monitor), DATASTALL_ERR_ARGUMENT);
+    options.log_interval_s = 0.0;
+    assert_int_equal(datastall_gpu_monitor_open(&options, &monitor), DATASTALL_OK);
+    datastall_gpu_monitor_close(monitor);
+}
+
+static void a_child_is_detached(void **state)
+{
+    (void)state;
+    const int device = 0;
+    datastall_gpu_monitor *monitor = open_on(&device, 1);
+    datastall_gpu_monitor_start_monitoring(monitor);
+    datastall_gpu_monitor_record_dataloader_wait(monitor, 5.0, NULL, NULL);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        datastall_bottleneck b = {.struct_size = sizeof b};
+        datastall_device_statistics d = {.struct_size = sizeof d};
+        int forked =
+            datastall_gpu_monitor_record_dataloader_wait(monitor, 5.0, NULL, NULL) ==
+                DATASTALL_ERR_FORKED &&
+            datastall_gpu_monitor_check_bottleneck(monitor, 1, &b) == DATASTALL_ERR_FORKED &&
+            datastall_gpu_monitor_device_statistics(monitor, 0, &d) == DATASTALL_ERR_FORKED &&
+            datastall_gpu_monitor_stop_monitoring(monitor) == DATASTALL_ERR_FORKED;
+        datastall_gpu_monitor_close(monitor);
+        _exit(forked ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    datastall_statistics s = DATASTALL_STATISTICS_INIT;
+    datastall_gpu_monitor_dataloader_statistics(monitor, &s);
+    assert_int_equal(s.batches, 1);
+    assert_int_equal(datastall_gpu_monitor_stop_monitoring(monitor), 1);
+    assert_int_equal(datastall_gpu_monitor_stop_monitoring(monitor), 0);
+    datastall_gpu_monitor_close(monitor);
+}
+
+static void visible_devices(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *variable;
+        uint32_t count;
+        uint32_t map[4];
+    } cases[] = {
+        {NULL, 3, {0, 1, 2}}, {"", 0, {0}},
+        {"2", 1, {2}},        {" 1 , 0", 2, {1, 0}},
+        {"0,7,1", 1, {0}},                       /* an invalid entry ends the list */
+        {"0,-1,1", 1, {0}},   {"0,1,0", 0, {0}}, /* an entry twice leaves none */
+        {"GPU-bb", 1, {1}},   {"GPU-b", 1, {1}},
+        {"GPU-", 0, {0}}, /* not unique */
+        {"GPU-zz,0", 0, {0}}, {"MIG-abc", 0, {0}},
+        {"1x", 0, {0}},       {"99999999999999999999", 0, {0}},
+    };
+    struct rf_gpu_static devices[3] = {{.index = 0}, {.index = 1}, {.index = 2}};
+    strcpy(devices[0].uuid, "GPU-aa11");
+    strcpy(devices[1].uuid, "GPU-bb22");
+    strcpy(devices[2].uuid, "GPU-cc33");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint32_t map[4] = {9, 9, 9, 9};
+        assert_int_equal(gpu_visible_map(cases[i].variable, devices, 3, map, 4), cases[i].count);
+        for (uint32_t k = 0; k < cases[i].count; k++)
+            assert_int_equal(map[k], cases[i].map[k]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(null_is_accepted_everywhere),
+        cmocka_unit_test(limits_hold_in_the_recording_too),
+        cmocka_unit_test(options_that_make_no_sense),
+        cmocka_unit_test(a_child_is_detached),
+        cmocka_unit_test(visible_devices),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
