@@ -259,8 +259,8 @@ DATASTALL_API void datastall_wait_end_at(datastall_wait *wait, uint64_t end_ns,
                                          const datastall_batch *batch);
 
 /** Records a wait that was measured elsewhere and ended at about end_ns. wait_ns may be
- * DATASTALL_UNKNOWN: the batch is counted, its queue state is unknown and it is in no mean and no
- * quantile. */
+ * DATASTALL_UNKNOWN (as is one longer than the machine has run): the batch is counted, its queue
+ * state is unknown and it is in no mean and no quantile. */
 DATASTALL_API void datastall_wait_record(datastall_loader *loader, uint64_t end_ns,
                                          uint64_t wait_ns, enum datastall_wait_kind kind,
                                          const datastall_batch *batch);
@@ -325,8 +325,9 @@ typedef struct datastall_statistics {
 } datastall_statistics;
 #define DATASTALL_STATISTICS_INIT {.struct_size = sizeof(datastall_statistics)}
 
-/** Statistics of one loader, over all its threads. At most 20 us, whatever the length of the run;
- * safe while other threads record. Fields beyond statistics->struct_size are left alone. */
+/** Statistics of one loader, over all its threads. Some 8 us for each thread that consumed it,
+ * whatever the length of the run; safe while other threads record. Fields beyond
+ * statistics->struct_size are left alone. */
 DATASTALL_API int datastall_loader_statistics(const datastall_loader *loader,
                                               datastall_statistics *statistics);
 
@@ -334,28 +335,38 @@ DATASTALL_API int datastall_loader_statistics(const datastall_loader *loader,
 DATASTALL_API int datastall_monitor_statistics(const datastall_monitor *monitor,
                                                datastall_statistics *statistics);
 
+/* clang-format off */
 /* ---- GPU monitor ------------------------------------------------------------------------------
  *
  * What datastall.gpu_monitor does in Python (docs/migrating.md), under the same names: one object
  * that samples GPUs, records DataLoader waits by hand and answers questions about both. It is a
  * memory-only monitor with one loader and a sampling thread; its memory does not grow.
  *
- *     Python                              C
- *     NvitopMonitor(...)                  datastall_gpu_monitor_open()
- *     start_monitoring, stop_monitoring   datastall_gpu_monitor_start_monitoring(),
- * ..._stop_monitoring() record_dataloader_wait datastall_gpu_monitor_record_dataloader_wait()
- *     infer_queue_state                   datastall_infer_queue_state_ms()
- *     check_bottleneck                    datastall_gpu_monitor_check_bottleneck()
- *     get_dataloader_statistics           datastall_gpu_monitor_dataloader_statistics()
- *     start_inference_timer               datastall_gpu_monitor_start_inference_timer()
- *     get_throughput                      datastall_gpu_monitor_throughput()
- *     get_statistics                      datastall_gpu_monitor_device_statistics(),
- * ..._stage_statistics() get_average_utilization datastall_gpu_monitor_average_utilization()
- *     get_peak_memory_usage               datastall_gpu_monitor_peak_memory_usage()
- *     get_current_stats                   datastall_gpu_monitor_current()
- *     export_metrics                      datastall_gpu_monitor_export_metrics()
- *     save_logs                           datastall_gpu_monitor_save_logs()
+ *     Python                      C
+ *     NvitopMonitor(...)          datastall_gpu_monitor_open()
+ *     start_monitoring            datastall_gpu_monitor_start_monitoring()
+ *     stop_monitoring             datastall_gpu_monitor_stop_monitoring()
+ *     set_stage                   datastall_gpu_monitor_set_stage()
+ *     record_dataloader_wait      datastall_gpu_monitor_record_dataloader_wait()
+ *     infer_queue_state           datastall_infer_queue_state_ms()
+ *     check_bottleneck            datastall_gpu_monitor_check_bottleneck()
+ *     get_dataloader_statistics   datastall_gpu_monitor_dataloader_statistics()
+ *     start_inference_timer       datastall_gpu_monitor_start_inference_timer()
+ *     get_throughput              datastall_gpu_monitor_throughput()
+ *     get_statistics              datastall_gpu_monitor_device_statistics()
+ *     get_statistics: by_stage    datastall_gpu_monitor_stage_statistics()
+ *     get_average_utilization     datastall_gpu_monitor_average_utilization()
+ *     get_peak_memory_usage       datastall_gpu_monitor_peak_memory_usage()
+ *     get_latest                  datastall_gpu_monitor_current()
+ *     export_metrics              datastall_gpu_monitor_export_metrics()
+ *     save_logs                   datastall_gpu_monitor_save_logs()
+ *
+ * Device ids are CUDA ordinals of this process: CUDA_VISIBLE_DEVICES is honoured, with indices in
+ * NVML's order (by PCI bus). That is CUDA's own order with CUDA_DEVICE_ORDER=PCI_BUS_ID and where
+ * all GPUs are of one kind; elsewhere set that variable, or name GPUs by UUID. MIG entries are not
+ * resolved yet: such a device has no samples.
  */
+/* clang-format on */
 typedef struct datastall_gpu_monitor datastall_gpu_monitor;
 
 #define DATASTALL_ALL_DEVICES (-1)
@@ -365,7 +376,7 @@ typedef struct datastall_gpu_monitor datastall_gpu_monitor;
 
 typedef struct datastall_gpu_monitor_options {
     size_t struct_size;
-    const int *device_ids; /**< CUDA ordinals of this process (CUDA_VISIBLE_DEVICES is honoured) */
+    const int *device_ids; /**< CUDA ordinals of this process, see above */
     uint32_t device_count; /**< 0: no device is sampled; at most 32 */
     uint32_t flags;        /**< none yet */
     double log_interval_s; /**< seconds between samples; 0: 1.0, at least 0.05 */
@@ -376,7 +387,8 @@ typedef struct datastall_gpu_monitor_options {
     {sizeof(datastall_gpu_monitor_options), NULL, 0, 0, 0.0, NULL}
 
 /** Opens a monitor; samples nothing yet. DATASTALL_ERR_ARGUMENT for a negative or repeated device
- * id. A device that does not exist, or no driver at all, is no error here: it has no samples. */
+ * id, or device_ids NULL with a device_count. A device that does not exist, or no driver at all, is
+ * no error here: it has no samples. */
 DATASTALL_API int datastall_gpu_monitor_open(const datastall_gpu_monitor_options *options,
                                              datastall_gpu_monitor **monitor);
 /** Stops and frees. No other thread may use the monitor during or after the call. */
@@ -395,8 +407,8 @@ DATASTALL_API int datastall_gpu_monitor_set_stage(datastall_gpu_monitor *monitor
 DATASTALL_API enum datastall_queue_state datastall_infer_queue_state_ms(double wait_time_ms);
 
 /** Records one batch that was waited for wait_time_ms milliseconds and came now. A wait that is
- * negative or not finite makes the batch count with an unknown wait. *queue_state, where not NULL,
- * receives the inferred state. Any thread. */
+ * negative, not finite or longer than the machine has been up makes the batch count with an unknown
+ * wait. *queue_state, where not NULL, receives the inferred state. Any thread. */
 DATASTALL_API int
 datastall_gpu_monitor_record_dataloader_wait(datastall_gpu_monitor *monitor, double wait_time_ms,
                                              const datastall_batch *batch,
@@ -428,11 +440,13 @@ DATASTALL_API int datastall_gpu_monitor_dataloader_statistics(const datastall_gp
 DATASTALL_API void datastall_gpu_monitor_start_inference_timer(datastall_gpu_monitor *monitor);
 typedef struct datastall_throughput {
     size_t struct_size;
-    double sequences_per_s; /**< recorded since the timer started / elapsed; NaN: no timer */
-    double tokens_per_s;
+    double sequences_per_s;   /**< recorded since the timer started / elapsed; NaN: no timer, or no
+                                   batch ever said its number */
+    double tokens_per_s;      /**< likewise */
     double elapsed_s;         /**< NaN: no timer */
-    uint64_t total_sequences; /**< all recorded batches, also those before the timer */
-    uint64_t total_tokens;
+    uint64_t total_sequences; /**< all recorded batches, also those before the timer;
+                                   DATASTALL_UNKNOWN: no batch ever said its number */
+    uint64_t total_tokens;    /**< likewise */
 } datastall_throughput;
 DATASTALL_API int datastall_gpu_monitor_throughput(const datastall_gpu_monitor *monitor,
                                                    datastall_throughput *throughput);
@@ -462,8 +476,8 @@ typedef struct datastall_stage_statistics {
     uint64_t sample_count;
     double duration_seconds; /**< time spent in the stage so far */
 } datastall_stage_statistics;
-/** Stages in the order of their first use, stage = 0, 1, ...; DATASTALL_ERR_NOT_FOUND past the
- * last. */
+/** Stages in the order of their first use, stage = 0, 1, ..., after 64 names "other" as the last;
+ * DATASTALL_ERR_NOT_FOUND past it. */
 DATASTALL_API int datastall_gpu_monitor_stage_statistics(const datastall_gpu_monitor *monitor,
                                                          int device_id, uint32_t stage,
                                                          datastall_stage_statistics *statistics);
@@ -499,7 +513,8 @@ enum datastall_export_format { DATASTALL_EXPORT_JSON = 0, DATASTALL_EXPORT_CSV =
 /** Writes the kept samples (the last DATASTALL_GPU_MONITOR_SAMPLES of each device, oldest first),
  * as JSON with the statistics beside them. CSV columns:
  * timestamp,device_id,gpu_util,mem_used,mem_percent,stage; unknown cells are empty, in JSON null.
- * An existing file is replaced once the new one is whole. */
+ * A regular file, also behind a link, is replaced once the new one is whole; a pipe or a device is
+ * written to. Threads may export to one path at once: the file is that of the last one. */
 DATASTALL_API int datastall_gpu_monitor_export_metrics(const datastall_gpu_monitor *monitor,
                                                        const char *path,
                                                        enum datastall_export_format format);

@@ -7,13 +7,17 @@
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <link.h>
 #include <math.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/error.h"
 #include "composition.h"
 #include "datastall.h"
 #include "document.h"
+#include "errors.h"
+#include "gpu/stall.h"
 #include "gpu_monitor_type.h"
 #include "record/monitor.h"
 
@@ -95,6 +99,7 @@ static void monitor_dealloc(Monitor *self)
 static PyObject *monitor_finish(Monitor *self, PyObject *unused)
 {
     (void)unused;
+    stall_finish(self->monitor);
     Py_BEGIN_ALLOW_THREADS
     monitor_end(self->monitor);
     Py_END_ALLOW_THREADS
@@ -103,15 +108,28 @@ static PyObject *monitor_finish(Monitor *self, PyObject *unused)
 
 static PyObject *monitor_loader(Monitor *self, PyObject *args, PyObject *kwargs);
 
+/* A string for C: UTF-8, what cannot be encoded replaced, cut at a NUL. *bytes keeps it alive; None
+ * and NULL give NULL. False with an error. */
+static bool text_of(PyObject *object, PyObject **bytes, const char **text)
+{
+    *bytes = NULL;
+    *text = NULL;
+    if (object == NULL || object == Py_None)
+        return true;
+    *bytes = PyUnicode_AsEncodedString(object, "utf-8", "replace");
+    if (*bytes != NULL)
+        *text = PyBytes_AsString(*bytes);
+    return *text != NULL;
+}
+
 static PyObject *monitor_stage(Monitor *self, PyObject *arg)
 {
-    const char *name = NULL, *previous = "";
-    if (arg != Py_None) {
-        name = PyUnicode_AsUTF8AndSize(arg, NULL);
-        if (name == NULL)
-            return NULL;
-    }
+    PyObject *bytes;
+    const char *name, *previous = "";
+    if (!text_of(arg, &bytes, &name))
+        return NULL;
     int error = datastall_stage_set(self->monitor, name, &previous);
+    Py_XDECREF(bytes);
     if (error != DATASTALL_OK)
         previous = "";
     return PyUnicode_DecodeUTF8(previous, (Py_ssize_t)strlen(previous), "replace");
@@ -138,6 +156,8 @@ static PyObject *monitor_accelerator(Monitor *self, PyObject *arg)
     if (used < 0)
         return NULL;
     monitor_note_accelerator(self->monitor, used ? RF_ACCELERATOR_USED : RF_ACCELERATOR_NONE);
+    if (used)
+        stall_enable();
     Py_RETURN_NONE;
 }
 
@@ -182,34 +202,48 @@ typedef struct {
     datastall_loader *loader;
 } Loader;
 
-static PyObject *monitor_loader(Monitor *self, PyObject *args, PyObject *kwargs)
+static PyObject *new_loader(Monitor *owner, const datastall_loader_options *options)
 {
-    static char *names[] = {
-        "name",       "site",   "dataset_type", "identity", "num_workers", "prefetch_factor",
-        "batch_size", "source", "flags",        NULL};
-    datastall_loader_options options = DATASTALL_LOADER_OPTIONS_INIT;
-    long long numbers[3] = {-1, -1, -1}; /* negative: unknown */
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|zzzzLLLII:loader", names, &options.name,
-                                     &options.site, &options.dataset_type, &options.identity,
-                                     &numbers[0], &numbers[1], &numbers[2], &options.source,
-                                     &options.flags))
-        return NULL;
-    uint64_t *const fields[3] = {&options.num_workers, &options.prefetch_factor,
-                                 &options.batch_size};
-    for (int i = 0; i < 3; i++)
-        *fields[i] = numbers[i] < 0 ? DATASTALL_UNKNOWN : (uint64_t)numbers[i];
     datastall_loader *loader;
-    int error = datastall_loader_register(self->monitor, &options, &loader);
+    int error = datastall_loader_register(owner->monitor, options, &loader);
     if (error != DATASTALL_OK)
         return raise_datastall(error);
     allocfunc allocate = (allocfunc)PyType_GetSlot(loader_type, Py_tp_alloc);
     Loader *result = (Loader *)allocate(loader_type, 0);
     if (result == NULL)
         return NULL;
-    Py_INCREF(self);
-    result->owner = self;
+    Py_INCREF(owner);
+    result->owner = owner;
     result->loader = loader;
     return (PyObject *)result;
+}
+
+static PyObject *monitor_loader(Monitor *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {
+        "name",       "site",   "dataset_type", "identity", "num_workers", "prefetch_factor",
+        "batch_size", "source", "flags",        NULL};
+    datastall_loader_options options = DATASTALL_LOADER_OPTIONS_INIT;
+    PyObject *objects[4] = {NULL}, *bytes[4] = {NULL}, *result = NULL;
+    long long numbers[3] = {-1, -1, -1}; /* negative: unknown */
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OOOOLLLII:loader", names, &objects[0],
+                                     &objects[1], &objects[2], &objects[3], &numbers[0],
+                                     &numbers[1], &numbers[2], &options.source, &options.flags))
+        return NULL;
+    const char **const texts[4] = {&options.name, &options.site, &options.dataset_type,
+                                   &options.identity};
+    uint64_t *const counts[3] = {&options.num_workers, &options.prefetch_factor,
+                                 &options.batch_size};
+    bool ok = true;
+    for (int i = 0; i < 4 && ok; i++)
+        ok = text_of(objects[i], &bytes[i], texts[i]);
+    for (int i = 0; i < 3; i++)
+        *counts[i] = numbers[i] < 0 ? DATASTALL_UNKNOWN : (uint64_t)numbers[i];
+    if (ok)
+        result = new_loader(self, &options);
+    for (int i = 0; i < 4; i++)
+        Py_XDECREF(bytes[i]);
+    return result;
 }
 
 static void loader_dealloc(Loader *self)
@@ -218,14 +252,20 @@ static void loader_dealloc(Loader *self)
     free_object((PyObject *)self);
 }
 
+/* The exposed stall of the iter() that this thread timed last, for the Loader.record() that follows
+ * it. */
+static _Thread_local struct rf_stall iter_stall = {RF_UNKNOWN, RF_UNKNOWN};
+static const struct rf_stall unknown_stall = {RF_UNKNOWN, RF_UNKNOWN};
+
 static PyObject *loader_record(Loader *self, PyObject *args)
 {
     unsigned long long begin_ns, end_ns;
     int kind;
     if (!PyArg_ParseTuple(args, "KKi:record", &begin_ns, &end_ns, &kind))
         return NULL;
-    datastall_wait_record(self->loader, end_ns, end_ns > begin_ns ? end_ns - begin_ns : 0,
-                          (enum datastall_wait_kind)kind, NULL);
+    monitor_wait_record(self->loader, end_ns, end_ns > begin_ns ? end_ns - begin_ns : 0,
+                        (enum datastall_wait_kind)kind, NULL, &iter_stall);
+    iter_stall = unknown_stall;
     Py_RETURN_NONE;
 }
 
@@ -254,7 +294,6 @@ static PyType_Spec loader_spec = {"datastall._core.Loader", sizeof(Loader), 0, P
 typedef struct {
     PyObject_HEAD Loader *loader;
     PyObject *measure; /* callable(batch), or NULL: look at the shapes */
-    PyObject *problem; /* the first error of measure(), for people */
     struct composition composition;
     bool first;
     uint64_t batches;
@@ -285,7 +324,6 @@ static int consumer_traverse(Consumer *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->measure);
-    Py_VISIT(self->problem);
     return 0;
 }
 
@@ -293,7 +331,6 @@ static int consumer_clear(Consumer *self)
 {
     Py_CLEAR(self->loader);
     Py_CLEAR(self->measure);
-    Py_CLEAR(self->problem);
     return 0;
 }
 
@@ -311,18 +348,8 @@ static PyObject *consumer_restart(Consumer *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-static PyObject *consumer_problem(Consumer *self, PyObject *unused)
-{
-    (void)unused;
-    PyObject *problem = self->problem != NULL ? self->problem : Py_None;
-    Py_INCREF(problem);
-    return problem;
-}
-
 static PyMethodDef consumer_methods[] = {
     {"restart", (PyCFunction)consumer_restart, METH_NOARGS, "The next batch is an epoch's first."},
-    {"problem", (PyCFunction)consumer_problem, METH_NOARGS,
-     "The first error of measure(), or None."},
     {NULL, NULL, 0, NULL}};
 static PyType_Slot consumer_slots[] = {{Py_tp_new, consumer_new},
                                        {Py_tp_dealloc, consumer_dealloc},
@@ -334,20 +361,37 @@ static PyType_Slot consumer_slots[] = {{Py_tp_new, consumer_new},
 static PyType_Spec consumer_spec = {"datastall._core.Consumer", sizeof(Consumer), 0,
                                     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, consumer_slots};
 
+/* Says once in a process what went wrong in a measure(). */
+static void say_measure_failed(void)
+{
+    static bool said;
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    PyObject *text = said || value == NULL ? NULL : PyObject_Repr(value);
+    PyObject *bytes = text == NULL ? NULL : PyUnicode_AsEncodedString(text, "utf-8", "replace");
+    if (bytes != NULL) {
+        said = true;
+        ds_say("measure() failed: %s; what its batches are made of is unknown",
+               PyBytes_AsString(bytes));
+    }
+    errors_forget();
+    Py_XDECREF(bytes);
+    Py_XDECREF(text);
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(traceback);
+}
+
 static void measure_by_callable(Consumer *self, PyObject *batch, datastall_batch *out)
 {
     PyObject *answer = PyObject_CallFunctionObjArgs(self->measure, batch, NULL);
     if (answer == NULL || !composition_from_answer(answer, out)) {
-        PyObject *type, *value, *traceback;
-        PyErr_Fetch(&type, &value, &traceback);
-        PyErr_NormalizeException(&type, &value, &traceback);
-        if (self->problem == NULL && value != NULL) {
-            Py_INCREF(value);
-            self->problem = value;
-        }
-        Py_XDECREF(type);
-        Py_XDECREF(value);
-        Py_XDECREF(traceback);
+        *out = (datastall_batch)DATASTALL_BATCH_INIT;
+        if (PyErr_ExceptionMatches(PyExc_Exception))
+            say_measure_failed();
+        else
+            errors_forget(); /* kept, and raised when the batch is recorded */
     }
     Py_XDECREF(answer);
 }
@@ -355,16 +399,19 @@ static void measure_by_callable(Consumer *self, PyObject *batch, datastall_batch
 static void ask_probe(Monitor *monitor)
 {
     PyObject *used = PyObject_CallFunctionObjArgs(monitor->probe, NULL);
-    if (used != NULL)
-        monitor_note_accelerator(monitor->monitor, PyObject_IsTrue(used) == 1
-                                                       ? RF_ACCELERATOR_USED
-                                                       : RF_ACCELERATOR_NONE);
+    if (used != NULL) {
+        bool yes = PyObject_IsTrue(used) == 1;
+        monitor_note_accelerator(monitor->monitor, yes ? RF_ACCELERATOR_USED : RF_ACCELERATOR_NONE);
+        if (yes)
+            stall_enable();
+    }
     Py_XDECREF(used);
-    PyErr_Clear();
+    errors_forget();
 }
 
 /* A batch came: looks at it and records. No error is set before or after. */
-static void end_with_batch(Consumer *self, datastall_wait *wait, uint64_t end_ns, PyObject *batch)
+static void end_with_batch(Consumer *self, datastall_wait *wait, uint64_t end_ns, PyObject *batch,
+                           const struct rf_stall *stall)
 {
     datastall_batch out = DATASTALL_BATCH_INIT;
     timed_depth++; /* whatever measure() iterates is not the program's waiting */
@@ -374,7 +421,7 @@ static void end_with_batch(Consumer *self, datastall_wait *wait, uint64_t end_ns
         composition_measure(&self->composition, batch, &out);
     enum datastall_wait_kind kind = self->first ? DATASTALL_WAIT_FIRST : DATASTALL_WAIT_STEADY;
     self->first = false;
-    datastall_wait_end_at(wait, end_ns, kind, &out);
+    monitor_wait_end(wait, end_ns, kind, &out, stall);
     /* At batches 1, 2, 4, 8 ...: a program may start to use the GPU after its first batch. */
     self->batches++;
     Monitor *monitor = self->loader->owner;
@@ -383,26 +430,116 @@ static void end_with_batch(Consumer *self, datastall_wait *wait, uint64_t end_ns
     timed_depth--;
 }
 
+/* ---- exposed stall ---- */
+
+/* torch._C._cuda_getCurrentRawStream(device): the consumer's current stream. */
+static PyObject *stream_getter;
+/* Whether the program uses a GPU: asked before an iterator is made, until it does. */
+static PyObject *gpu_probe;
+
+static bool stalls_can_be_told(void)
+{
+    if (stall_is_enabled())
+        return true;
+    if (gpu_probe == NULL)
+        return false;
+    PyObject *used = PyObject_CallFunctionObjArgs(gpu_probe, NULL);
+    bool yes = used == Py_True;
+    Py_XDECREF(used);
+    errors_forget();
+    return yes && stall_enable();
+}
+
+struct stall_watch {
+    struct monitor_slot *slot; /* NULL: nothing to watch */
+    uint64_t stream;
+    struct stall_mark mark;
+};
+
+/* The consumer's stream; false when it cannot be told, for an event on a wrong one could hold
+ * others. */
+static bool current_stream(uint64_t *stream)
+{
+    int device = stall_current_device();
+    if (device < 0 || stream_getter == NULL)
+        return false;
+    PyObject *answer = PyObject_CallFunction(stream_getter, "i", device);
+    unsigned long long value = answer != NULL ? PyLong_AsUnsignedLongLong(answer) : 0;
+    Py_XDECREF(answer);
+    *stream = value;
+    if (PyErr_Occurred()) {
+        errors_forget();
+        return false;
+    }
+    return true;
+}
+
+/* For waits without a slot: making an iterator. */
+static bool probe_begin(struct stall_mark *mark)
+{
+    uint64_t stream;
+    if (!stalls_can_be_told() || !current_stream(&stream))
+        return false;
+    stall_probe_begin(stream, mark);
+    return true;
+}
+
+static void stall_watch_begin(Consumer *self, struct stall_watch *watch)
+{
+    watch->slot = NULL;
+    if (!stall_is_enabled() || !current_stream(&watch->stream))
+        return;
+    struct monitor_slot *slot = monitor_slot_of(self->loader->loader);
+    /* The overflow slot is shared by threads; its waits stay unknown. */
+    if (slot == NULL || slot == &self->loader->loader->monitor->overflow)
+        return;
+    watch->slot = slot;
+    stall_begin(slot, watch->stream, &watch->mark);
+}
+
+static void stall_watch_end(struct stall_watch *watch, const datastall_wait *wait, uint64_t end_ns,
+                            struct rf_stall *stall)
+{
+    stall->lower_ns = stall->upper_ns = RF_UNKNOWN;
+    if (watch->slot == NULL || wait->loader == NULL)
+        return;
+    const datastall_monitor *monitor = wait->loader->monitor;
+    if (!monitor_is_recording(monitor)) /* forked while it waited */
+        return;
+    stall_end(watch->slot, watch->stream, &watch->mark,
+              end_ns > wait->begin_ns ? end_ns - wait->begin_ns : 0,
+              watch->slot->writer.counters[RF_COUNT_SEQUENCE],
+              (uint32_t)ds_load(&monitor->current_stage), stall);
+}
+
 /* next() of an iterator, timed. call(context) returns a new reference, or NULL with or without an
  * error (tp_iternext may say "no more" with neither). */
 static PyObject *timed_next(Consumer *self, PyObject *(*call)(void *context), void *context)
 {
-    if (timed_depth > 0)
+    if (timed_depth > 0 || self->loader == NULL)
         return call(context);
     Py_INCREF(self); /* the program may drop the iterator while it waits */
+    struct stall_watch watch;
     datastall_wait wait = datastall_wait_begin(self->loader->loader);
+    stall_watch_begin(self, &watch); /* inside the wait: the program waits for this as well */
     timed_depth++;
     PyObject *batch = call(context);
     timed_depth--;
     uint64_t end_ns = ds_now_ns();
+    struct rf_stall stall;
+    stall_watch_end(&watch, &wait, end_ns, &stall);
     if (batch != NULL) {
-        end_with_batch(self, &wait, end_ns, batch);
+        end_with_batch(self, &wait, end_ns, batch, &stall);
+        if (errors_raise_kept()) { /* a signal handler raised while we looked at the batch */
+            Py_DECREF(batch);
+            batch = NULL;
+        }
     } else {
         PyObject *type, *value, *traceback;
         PyErr_Fetch(&type, &value, &traceback);
         bool no_more = type == NULL || PyErr_GivenExceptionMatches(type, PyExc_StopIteration);
-        datastall_wait_end_at(&wait, end_ns, no_more ? DATASTALL_WAIT_END : DATASTALL_WAIT_FAILED,
-                              NULL);
+        monitor_wait_end(&wait, end_ns, no_more ? DATASTALL_WAIT_END : DATASTALL_WAIT_FAILED, NULL,
+                         &stall);
         PyErr_Restore(type, value, traceback);
     }
     Py_DECREF(self);
@@ -462,11 +599,16 @@ static void watch_dealloc(Watch *self)
 
 static PyObject *call_iterator(void *context)
 {
-    return PyIter_Next(((Watch *)context)->iterator);
+    /* The slot itself, and not PyIter_Next(): that would drop what a generator returns. */
+    PyObject *iterator = ((Watch *)context)->iterator;
+    iternextfunc next = (iternextfunc)PyType_GetSlot(Py_TYPE(iterator), Py_tp_iternext);
+    return next(iterator);
 }
 
 static PyObject *watch_next(Watch *self)
 {
+    if (self->iterator == NULL) /* being collected */
+        return NULL;
     return timed_next(self->consumer, call_iterator, self);
 }
 
@@ -479,7 +621,7 @@ static PyObject *watch_iter(PyObject *self)
 static PyObject *watch_getattr(Watch *self, PyObject *name)
 {
     PyObject *value = PyObject_GenericGetAttr((PyObject *)self, name);
-    if (value == NULL && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+    if (value == NULL && self->iterator != NULL && PyErr_ExceptionMatches(PyExc_AttributeError)) {
         PyErr_Clear();
         value = PyObject_GetAttr(self->iterator, name); /* close(), send() and the like */
     }
@@ -588,10 +730,14 @@ static PyObject *next_call(Standin *self, PyObject *args, PyObject *kwargs)
     PyObject *iterator = PyTuple_GetItem(args, 0);
     PyObject *consumer = PyObject_GetAttr(iterator, attribute_name);
     if (consumer == NULL) { /* made before the hooks were installed */
-        PyErr_Clear();
+        errors_forget();
         consumer = PyObject_CallFunctionObjArgs(self->helper, iterator, NULL);
         if (consumer == NULL)
-            PyErr_Clear();
+            errors_forget();
+    }
+    if (errors_raise_kept()) {
+        Py_XDECREF(consumer);
+        return NULL;
     }
     if (consumer == NULL || Py_TYPE(consumer) != consumer_type) {
         Py_XDECREF(consumer);
@@ -608,6 +754,8 @@ static PyObject *around_call(Standin *self, PyObject *args, PyObject *kwargs)
 {
     if (timed_depth > 0)
         return PyObject_Call(self->original, args, kwargs);
+    struct stall_mark mark;
+    bool watched = probe_begin(&mark);
     unsigned long long begin_ns = ds_now_ns();
     timed_depth++;
     PyObject *result = PyObject_Call(self->original, args, kwargs);
@@ -615,13 +763,18 @@ static PyObject *around_call(Standin *self, PyObject *args, PyObject *kwargs)
     unsigned long long end_ns = ds_now_ns();
     if (result == NULL)
         return NULL;
+    iter_stall = unknown_stall;
+    if (watched)
+        stall_probe_end(&mark, end_ns - begin_ns, &iter_stall);
     timed_depth++;
     PyObject *answer = PyObject_CallFunction(
         self->helper, "OOOKK", args, kwargs != NULL ? kwargs : Py_None, result, begin_ns, end_ns);
     timed_depth--;
     if (answer == NULL)
-        PyErr_Clear();
+        errors_forget();
     Py_XDECREF(answer);
+    if (errors_raise_kept())
+        Py_CLEAR(result);
     return result;
 }
 
@@ -667,11 +820,16 @@ static PyObject *core_timed_iter(PyObject *module, PyObject *iterable)
         PyObject *iterator = PyObject_GetIter(iterable);
         return iterator == NULL ? NULL : Py_BuildValue("(NOO)", iterator, Py_None, Py_None);
     }
+    struct stall_mark mark;
+    bool watched = probe_begin(&mark);
     unsigned long long begin_ns = ds_now_ns();
     timed_depth++;
     PyObject *iterator = PyObject_GetIter(iterable);
     timed_depth--;
     unsigned long long end_ns = ds_now_ns();
+    iter_stall = unknown_stall;
+    if (watched)
+        stall_probe_end(&mark, end_ns - begin_ns, &iter_stall);
     return iterator == NULL ? NULL : Py_BuildValue("(NKK)", iterator, begin_ns, end_ns);
 }
 
@@ -682,7 +840,60 @@ static PyObject *core_set_tensor_type(PyObject *module, PyObject *arg)
     Py_RETURN_NONE;
 }
 
+static PyObject *core_set_gpu_questions(PyObject *module, PyObject *args)
+{
+    PyObject *getter, *probe;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "OO:set_gpu_questions", &getter, &probe))
+        return NULL;
+    Py_INCREF(getter);
+    Py_INCREF(probe);
+    Py_XDECREF(stream_getter);
+    Py_XDECREF(gpu_probe);
+    stream_getter = getter;
+    gpu_probe = probe;
+    Py_RETURN_NONE;
+}
+
+static PyObject *core_note_side_stream(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    stall_note_side_stream();
+    Py_RETURN_NONE;
+}
+
+/* Looks at the names of what is loaded: dlopen(RTLD_NOLOAD) would search the disk for what is not.
+ */
+static int is_gpu_driver(struct dl_phdr_info *object, size_t size, void *context)
+{
+    static const char *const drivers[] = {"libcuda.so", "libamdhip64.so", "libze_loader.so"};
+    (void)size;
+    (void)context;
+    const char *slash = strrchr(object->dlpi_name, '/');
+    const char *name = slash != NULL ? slash + 1 : object->dlpi_name;
+    for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++) {
+        if (strncmp(name, drivers[i], strlen(drivers[i])) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+static PyObject *core_gpu_driver_is_loaded(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    return PyBool_FromLong(dl_iterate_phdr(is_gpu_driver, NULL));
+}
+
 static PyMethodDef core_functions[] = {
+    {"set_gpu_questions", core_set_gpu_questions, METH_VARARGS,
+     "set_gpu_questions(stream_getter, probe): the current CUDA stream of a device; is a GPU "
+     "used?"},
+    {"note_side_stream", core_note_side_stream, METH_NOARGS,
+     "The program has GPU work on streams of its own: stalls are upper bounds from now on."},
+    {"gpu_driver_is_loaded", core_gpu_driver_is_loaded, METH_NOARGS,
+     "Whether the process has loaded a CUDA, ROCm or Level Zero driver."},
     {"summary", core_summary, METH_O, "The document of a run folder (docs/json.md) as a dict."},
     {"timed_iter", core_timed_iter, METH_O, "iter(), timed: (iterator, begin_ns, end_ns)."},
     {"set_tensor_type", core_set_tensor_type, METH_O,

@@ -1,6 +1,8 @@
 #define PY_SSIZE_T_CLEAN
 #include "composition.h"
 
+#include "errors.h"
+
 #include <string.h>
 
 #define READ_LIMIT_BYTES 65536u
@@ -58,7 +60,7 @@ static PyObject *attribute(PyObject *object, PyObject *name)
 {
     PyObject *value = PyObject_GetAttr(object, name);
     if (value == NULL)
-        PyErr_Clear();
+        errors_forget();
     return value;
 }
 
@@ -68,7 +70,7 @@ static uint64_t as_count(PyObject *number)
         return DATASTALL_UNKNOWN;
     long long value = PyLong_AsLongLong(number);
     if (value == -1 && PyErr_Occurred())
-        PyErr_Clear();
+        errors_forget();
     return value < 0 ? DATASTALL_UNKNOWN : (uint64_t)value;
 }
 
@@ -119,13 +121,13 @@ static uint64_t number_from_method(PyObject *object, PyObject *name)
     PyObject *answer = PyObject_CallMethodObjArgs(object, name, NULL);
     uint64_t value = DATASTALL_UNKNOWN;
     if (answer == NULL)
-        PyErr_Clear();
+        errors_forget();
     else if (answer == Py_True || answer == Py_False)
         value = answer == Py_True;
     else if (PyLong_Check(answer)) {
         value = PyLong_AsUnsignedLongLong(answer);
         if (PyErr_Occurred()) {
-            PyErr_Clear();
+            errors_forget();
             value = DATASTALL_UNKNOWN;
         }
     }
@@ -186,7 +188,7 @@ static bool is_turn(struct composition *state, uint64_t bytes)
 static void from_mask(struct composition *state, PyObject *mask, datastall_batch *out)
 {
     struct shape shape = shape_of(mask);
-    if (shape.dimensions < 1)
+    if (shape.dimensions < 2) /* one sequence, or no batch: how many samples is not known */
         return;
     out->samples = shape.size[0];
     if (shape.dimensions != 2 || shape.elements == DATASTALL_UNKNOWN)
@@ -255,7 +257,7 @@ static void from_tokens(PyObject *input_ids, bool padding_known, datastall_batch
     struct shape shape = shape_of(input_ids);
     if (shape.dimensions < 1)
         return;
-    if (out->samples == DATASTALL_UNKNOWN)
+    if (out->samples == DATASTALL_UNKNOWN && shape.dimensions >= 2)
         out->samples = shape.size[0];
     if (padding_known)
         out->padded_tokens = shape.elements;
@@ -269,13 +271,18 @@ static PyObject *field(PyObject *batch, PyObject *name, bool is_mapping)
     if (PyDict_Check(batch)) {
         PyObject *value = PyDict_GetItemWithError(batch, name);
         if (value == NULL)
-            PyErr_Clear();
+            errors_forget();
         Py_XINCREF(value);
         return value;
     }
-    PyObject *value = is_mapping ? PyObject_GetItem(batch, name) : PyObject_GetAttr(batch, name);
+    /* Only what is there: asking for a missing key may make it (__missing__). */
+    PyObject *value = NULL;
+    if (!is_mapping)
+        value = PyObject_GetAttr(batch, name);
+    else if (PySequence_Contains(batch, name) == 1)
+        value = PyObject_GetItem(batch, name);
     if (value == NULL)
-        PyErr_Clear();
+        errors_forget();
     return value;
 }
 
@@ -314,7 +321,7 @@ static uint64_t length_of(PyObject *object)
 {
     Py_ssize_t length = PyObject_Size(object);
     if (length < 0)
-        PyErr_Clear();
+        errors_forget();
     return length < 0 ? DATASTALL_UNKNOWN : (uint64_t)length;
 }
 
@@ -327,17 +334,26 @@ static uint64_t samples_in(PyObject *value)
     return is_sequence(value) ? length_of(value) : DATASTALL_UNKNOWN;
 }
 
+/* Values of a plain dict only: those of other mappings may be made when they are asked for. */
 static void from_dict_values(PyObject *batch, datastall_batch *out)
 {
-    PyObject *values = PyMapping_Values(batch);
-    if (values == NULL) {
-        PyErr_Clear();
-        return;
+    PyObject *inner = NULL; /* UserDict and its kind (BatchEncoding) keep a dict in .data */
+    if (!PyDict_Check(batch)) {
+        inner = PyObject_GetAttrString(batch, "data");
+        if (inner == NULL)
+            errors_forget();
+        batch = inner;
     }
-    Py_ssize_t count = PyList_Size(values);
-    for (Py_ssize_t i = 0; i < count && i < SEARCH_LIMIT && out->samples == DATASTALL_UNKNOWN; i++)
-        out->samples = samples_in(PyList_GetItem(values, i));
-    Py_DECREF(values);
+    PyObject *key, *value;
+    Py_ssize_t place = 0;
+    int looked_at = 0;
+    while (batch != NULL && PyDict_Check(batch) && looked_at++ < SEARCH_LIMIT &&
+           out->samples == DATASTALL_UNKNOWN && PyDict_Next(batch, &place, &key, &value)) {
+        Py_INCREF(value);
+        out->samples = samples_in(value);
+        Py_DECREF(value);
+    }
+    Py_XDECREF(inner);
 }
 
 static bool is_mapping(PyObject *object)
@@ -345,12 +361,14 @@ static bool is_mapping(PyObject *object)
     /* A user's mapping (BatchEncoding, UserDict) has keys(); a tensor or a string has not. */
     if (PyDict_Check(object))
         return true;
+    if (tensor_type != NULL && Py_TYPE(object) == tensor_type)
+        return false;
     if (is_sequence(object) || PyUnicode_Check(object) || PyBytes_Check(object) ||
         !PyMapping_Check(object))
         return false;
     PyObject *keys = PyObject_GetAttrString(object, "keys");
     if (keys == NULL)
-        PyErr_Clear();
+        errors_forget();
     Py_XDECREF(keys);
     return keys != NULL;
 }
@@ -365,7 +383,7 @@ static void from_sequence(struct composition *state, PyObject *batch, datastall_
     for (Py_ssize_t i = 0; i < length && i < SEARCH_LIMIT; i++) {
         PyObject *e = PyTuple_Check(batch) ? PyTuple_GetItem(batch, i) : PyList_GetItem(batch, i);
         if (e == NULL)
-            PyErr_Clear();
+            errors_forget();
         else
             element[count++] = e;
     }
@@ -405,21 +423,24 @@ void composition_measure(struct composition *state, PyObject *batch, datastall_b
         out->samples = shape.size[0];
         return;
     }
+    PyObject *graphs = NULL; /* torch_geometric, whose batches are mappings as well */
+    if (!PyDict_Check(batch) && !PyUnicode_Check(batch) && !PyBytes_Check(batch))
+        graphs = attribute(batch, name_num_graphs);
+    if (graphs != NULL) {
+        out->samples = as_count(graphs);
+        Py_DECREF(graphs);
+        return;
+    }
     if (is_mapping(batch)) {
-        from_named_fields(state, batch, true, out);
-        if (out->samples == DATASTALL_UNKNOWN)
+        bool named = from_named_fields(state, batch, true, out);
+        if (out->samples == DATASTALL_UNKNOWN && !named)
             from_dict_values(batch, out);
         return;
     }
     if (shape.dimensions == 0 || PyUnicode_Check(batch) || PyBytes_Check(batch) ||
         PyLong_Check(batch) || PyFloat_Check(batch))
         return;
-    PyObject *graphs = attribute(batch, name_num_graphs); /* torch_geometric */
-    if (graphs != NULL)
-        out->samples = as_count(graphs);
-    else
-        from_named_fields(state, batch, false, out);
-    Py_XDECREF(graphs);
+    from_named_fields(state, batch, false, out);
 }
 
 /* ---- what a user's measure() says ---- */
@@ -428,7 +449,7 @@ static bool take_count(PyObject *mapping, const char *key, uint64_t *field_value
 {
     PyObject *value = PyMapping_GetItemString(mapping, key);
     if (value == NULL) {
-        PyErr_Clear();
+        errors_forget();
         return true;
     }
     bool ok = true;

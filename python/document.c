@@ -24,6 +24,15 @@ static PyObject *unknown_number(const struct builder *builder)
     return Py_None;
 }
 
+/* Keys may come from a file or a program: names of stages. */
+static void set_item(PyObject *dict, const char *key, PyObject *value)
+{
+    PyObject *text = PyUnicode_DecodeUTF8(key, (Py_ssize_t)strlen(key), "replace");
+    if (text != NULL)
+        PyDict_SetItem(dict, text, value);
+    Py_XDECREF(text);
+}
+
 /* Takes over the reference to value. After the first error nothing more is built. */
 static void put(struct builder *builder, const char *key, PyObject *value)
 {
@@ -39,7 +48,7 @@ static void put(struct builder *builder, const char *key, PyObject *value)
     if (PyList_Check(parent))
         PyList_Append(parent, value);
     else
-        PyDict_SetItemString(parent, key, value);
+        set_item(parent, key, value);
     Py_DECREF(value);
 }
 

@@ -2,6 +2,7 @@
 #include "gpu_monitor_type.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "document.h"
@@ -15,6 +16,7 @@ typedef struct {
     datastall_loader *mirror; /* where waits go as well under `datastall run`; NULL: nowhere */
     PyObject *mirror_owner;   /* keeps it alive; before that, the factory of it */
     bool mirror_asked;
+    unsigned in_use;          /* calls under way without the GIL: __init__ must not close it then */
     PyObject *log_batch;      /* called for every 10th batch index */
     PyObject *log_efficiency; /* called for low efficiency at every 100th */
 } GpuMonitor;
@@ -38,19 +40,19 @@ static PyObject *raise_datastall(int error)
 
 /* ---- life ---- */
 
+/* Subclasses may have any arguments: only __init__ reads them. */
 static PyObject *monitor_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"device_ids", "log_interval", "log_file", NULL};
-    PyObject *ids;
-    double interval_s;
-    const char *log_file = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Odz:GpuMonitor", names, &ids, &interval_s,
-                                     &log_file))
-        return NULL;
-    int device_ids[GPU_MONITOR_DEVICES];
+    (void)args;
+    (void)kwargs;
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    return allocate(type, 0);
+}
+
+/* Their number, -1 with an error. More than fit are counted only; opening refuses them. */
+static Py_ssize_t take_device_ids(PyObject *ids, int device_ids[GPU_MONITOR_DEVICES])
+{
     Py_ssize_t count = PySequence_Size(ids);
-    if (count < 0)
-        return NULL;
     for (Py_ssize_t i = 0; i < count && i < (Py_ssize_t)GPU_MONITOR_DEVICES; i++) {
         PyObject *item = PySequence_GetItem(ids, i);
         PyObject *index = item == NULL ? NULL : PyNumber_Index(item);
@@ -58,8 +60,29 @@ static PyObject *monitor_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
         Py_XDECREF(item);
         Py_XDECREF(index);
         if (PyErr_Occurred())
-            return NULL;
+            return -1;
         device_ids[i] = id < 0 || id > INT32_MAX ? -1 : (int)id;
+    }
+    return count;
+}
+
+/* A second __init__ opens a new monitor in place of the old one. */
+static int monitor_init(GpuMonitor *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"device_ids", "log_interval", "log_file", NULL};
+    PyObject *ids;
+    double interval_s;
+    const char *log_file = NULL;
+    int device_ids[GPU_MONITOR_DEVICES];
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Odz:GpuMonitor", names, &ids, &interval_s,
+                                     &log_file))
+        return -1;
+    const Py_ssize_t count = take_device_ids(ids, device_ids);
+    if (count < 0)
+        return -1;
+    if (self->in_use > 0) {
+        PyErr_SetString(PyExc_RuntimeError, "__init__() while another thread uses the monitor");
+        return -1;
     }
     datastall_gpu_monitor_options options = DATASTALL_GPU_MONITOR_OPTIONS_INIT;
     options.device_ids = device_ids;
@@ -67,16 +90,34 @@ static PyObject *monitor_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     options.log_interval_s = interval_s;
     options.log_file = log_file;
     datastall_gpu_monitor *monitor;
-    int error = datastall_gpu_monitor_open(&options, &monitor);
-    if (error != DATASTALL_OK)
-        return raise_datastall(error);
-    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-    GpuMonitor *self = (GpuMonitor *)allocate(type, 0);
-    if (self == NULL)
-        datastall_gpu_monitor_close(monitor);
-    else
-        self->monitor = monitor;
-    return (PyObject *)self;
+    const int error = datastall_gpu_monitor_open(&options, &monitor);
+    if (error != DATASTALL_OK) {
+        raise_datastall(error);
+        return -1;
+    }
+    datastall_gpu_monitor *old = self->monitor;
+    self->monitor = monitor;
+    Py_BEGIN_ALLOW_THREADS
+    datastall_gpu_monitor_close(old);
+    Py_END_ALLOW_THREADS
+    return 0;
+}
+
+/* False with RuntimeError before __init__, as in a subclass that forgot to call it. */
+static bool is_open(const GpuMonitor *self)
+{
+    if (self->monitor != NULL)
+        return true;
+    PyErr_SetString(PyExc_RuntimeError, "the monitor is not initialised: call super().__init__()");
+    return false;
+}
+
+static PyObject *monitor_check_open(GpuMonitor *self, PyObject *unused)
+{
+    (void)unused;
+    if (!is_open(self))
+        return NULL;
+    Py_RETURN_NONE;
 }
 
 static int monitor_traverse(GpuMonitor *self, visitproc visit, void *arg)
@@ -180,6 +221,27 @@ static bool place_keywords(PyObject *const *values, PyObject *names, PyObject **
     return true;
 }
 
+/* The value as an integer object: new reference, NULL with TypeError. Sums are often whole floats.
+ */
+static PyObject *whole_number(PyObject *value, int place)
+{
+    PyObject *index = PyIndex_Check(value) ? PyNumber_Index(value) : NULL;
+    if (index != NULL)
+        return index;
+    /* Tensors of floats have an __index__ that refuses. */
+    if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_TypeError))
+        return NULL;
+    PyErr_Clear();
+    const double real = PyFloat_AsDouble(value);
+    if (real == -1.0 && PyErr_Occurred())
+        return NULL;
+    if (isfinite(real) && real == floor(real))
+        return PyLong_FromDouble(real);
+    PyErr_Format(PyExc_TypeError, "%s is %R; a count is a whole number", argument_text[place],
+                 value);
+    return NULL;
+}
+
 /* A count that may be a NumPy or torch scalar. */
 static bool take_count(PyObject *value, int place, uint64_t *count)
 {
@@ -187,11 +249,11 @@ static bool take_count(PyObject *value, int place, uint64_t *count)
     if (PyLong_CheckExact(value)) {
         number = PyLong_AsLongLong(value);
     } else {
-        PyObject *index = PyNumber_Index(value);
-        if (index == NULL)
+        PyObject *whole = whole_number(value, place);
+        if (whole == NULL)
             return false;
-        number = PyLong_AsLongLong(index);
-        Py_DECREF(index);
+        number = PyLong_AsLongLong(whole);
+        Py_DECREF(whole);
     }
     if (number == -1 && PyErr_Occurred())
         return false;
@@ -295,6 +357,8 @@ static PyObject *monitor_record(GpuMonitor *self, PyObject *const *args, Py_ssiz
     double wait_ms = PyFloat_AsDouble(given[WAIT]);
     if ((wait_ms == -1.0 && PyErr_Occurred()) || !take_batch(given, &batch))
         return NULL;
+    if (!is_open(self)) /* after the conversions, which may call Python */
+        return NULL;
     enum datastall_queue_state state;
     int error =
         datastall_gpu_monitor_record_dataloader_wait(self->monitor, wait_ms, &batch, &state);
@@ -302,11 +366,11 @@ static PyObject *monitor_record(GpuMonitor *self, PyObject *const *args, Py_ssiz
         return raise_datastall(error);
     if (self->mirror_owner != NULL && !self->mirror_asked)
         ask_for_mirror(self);
-    if (self->mirror != NULL)
-        datastall_wait_record(self->mirror, datastall_clock_ns(),
-                              state == DATASTALL_QUEUE_UNKNOWN ? DATASTALL_UNKNOWN
-                                                               : (uint64_t)(wait_ms * 1e6 + 0.5),
+    if (self->mirror != NULL) {
+        const uint64_t now = datastall_clock_ns();
+        datastall_wait_record(self->mirror, now, gpu_monitor_wait_ns(wait_ms, now),
                               DATASTALL_WAIT_STEADY, &batch);
+    }
     if (batch.batch_index % LOG_EVERY == 0)
         return log_wait(self, wait_ms, &batch, state);
     Py_RETURN_NONE;
@@ -317,6 +381,8 @@ static PyObject *monitor_record(GpuMonitor *self, PyObject *const *args, Py_ssiz
 static PyObject *monitor_start(GpuMonitor *self, PyObject *unused)
 {
     (void)unused;
+    if (!is_open(self))
+        return NULL;
     int error = datastall_gpu_monitor_start_monitoring(self->monitor);
     if (error != DATASTALL_OK)
         return raise_datastall(error);
@@ -327,9 +393,13 @@ static PyObject *monitor_stop(GpuMonitor *self, PyObject *unused)
 {
     (void)unused;
     int ran;
+    if (!is_open(self))
+        return NULL;
+    self->in_use++;
     Py_BEGIN_ALLOW_THREADS
     ran = datastall_gpu_monitor_stop_monitoring(self->monitor);
     Py_END_ALLOW_THREADS
+    self->in_use--;
     return PyBool_FromLong(ran == 1);
 }
 
@@ -337,6 +407,8 @@ static PyObject *monitor_set_stage(GpuMonitor *self, PyObject *arg)
 {
     const char *name = arg == Py_None ? NULL : PyUnicode_AsUTF8AndSize(arg, NULL);
     if (name == NULL && PyErr_Occurred())
+        return NULL;
+    if (!is_open(self))
         return NULL;
     datastall_gpu_monitor_set_stage(self->monitor, name);
     Py_RETURN_NONE;
@@ -354,6 +426,8 @@ static PyObject *monitor_check_bottleneck(GpuMonitor *self, PyObject *arg)
         PyErr_Format(PyExc_ValueError, "recent_samples is %lld; at least 1", recent);
         return NULL;
     }
+    if (!is_open(self))
+        return NULL;
     int error = datastall_gpu_monitor_check_bottleneck(
         self->monitor, recent > UINT32_MAX ? UINT32_MAX : (uint32_t)recent, &bottleneck);
     if (error != DATASTALL_OK)
@@ -368,6 +442,8 @@ static PyObject *monitor_dataloader_statistics(GpuMonitor *self, PyObject *unuse
 {
     (void)unused;
     datastall_statistics statistics = DATASTALL_STATISTICS_INIT;
+    if (!is_open(self))
+        return NULL;
     int error = datastall_gpu_monitor_dataloader_statistics(self->monitor, &statistics);
     if (error != DATASTALL_OK)
         return raise_datastall(error);
@@ -382,6 +458,8 @@ static PyObject *monitor_device_statistics(GpuMonitor *self, PyObject *arg)
     if (id == -1 && PyErr_Occurred())
         return NULL;
     datastall_device_statistics statistics = {.struct_size = sizeof statistics};
+    if (!is_open(self))
+        return NULL;
     int error = datastall_gpu_monitor_device_statistics(self->monitor, (int)id, &statistics);
     if (error != DATASTALL_OK)
         return raise_datastall(error);
@@ -392,6 +470,8 @@ static PyObject *monitor_device_statistics(GpuMonitor *self, PyObject *arg)
 static PyObject *monitor_start_timer(GpuMonitor *self, PyObject *unused)
 {
     (void)unused;
+    if (!is_open(self))
+        return NULL;
     datastall_gpu_monitor_start_inference_timer(self->monitor);
     Py_RETURN_NONE;
 }
@@ -400,6 +480,8 @@ static PyObject *monitor_throughput(GpuMonitor *self, PyObject *unused)
 {
     (void)unused;
     datastall_throughput throughput = {.struct_size = sizeof throughput};
+    if (!is_open(self))
+        return NULL;
     int error = datastall_gpu_monitor_throughput(self->monitor, &throughput);
     if (error != DATASTALL_OK)
         return raise_datastall(error);
@@ -411,6 +493,8 @@ static PyObject *monitor_average_utilization(GpuMonitor *self, PyObject *arg)
     long id = PyLong_AsLong(arg);
     if (id == -1 && PyErr_Occurred())
         return NULL;
+    if (!is_open(self))
+        return NULL;
     return PyFloat_FromDouble(datastall_gpu_monitor_average_utilization(self->monitor, (int)id));
 }
 
@@ -418,6 +502,8 @@ static PyObject *monitor_peak_memory(GpuMonitor *self, PyObject *arg)
 {
     long id = PyLong_AsLong(arg);
     if (id == -1 && PyErr_Occurred())
+        return NULL;
+    if (!is_open(self))
         return NULL;
     uint64_t peak = datastall_gpu_monitor_peak_memory_usage(self->monitor, (int)id);
     return peak == DATASTALL_UNKNOWN ? PyFloat_FromDouble(NAN) : PyLong_FromUnsignedLongLong(peak);
@@ -446,6 +532,8 @@ static PyObject *monitor_current(GpuMonitor *self, PyObject *arg)
     long id = PyLong_AsLong(arg);
     if (id == -1 && PyErr_Occurred())
         return NULL;
+    if (!is_open(self))
+        return NULL;
     if (datastall_gpu_monitor_current(self->monitor, (int)id, &m) != DATASTALL_OK)
         Py_RETURN_NONE;
     return Py_BuildValue("(diNNNNNNs)", m.timestamp, m.device_id, real_or_none(m.gpu_util),
@@ -460,11 +548,17 @@ static PyObject *monitor_export(GpuMonitor *self, PyObject *args)
     int csv, error;
     if (!PyArg_ParseTuple(args, "O&p:export", PyUnicode_FSConverter, &path, &csv))
         return NULL;
+    if (!is_open(self)) {
+        Py_DECREF(path);
+        return NULL;
+    }
     const char *text = PyBytes_AsString(path);
+    self->in_use++;
     Py_BEGIN_ALLOW_THREADS
     error = datastall_gpu_monitor_export_metrics(
         self->monitor, text, csv ? DATASTALL_EXPORT_CSV : DATASTALL_EXPORT_JSON);
     Py_END_ALLOW_THREADS
+    self->in_use--;
     Py_DECREF(path);
     if (error != DATASTALL_OK)
         return raise_datastall(error);
@@ -475,9 +569,13 @@ static PyObject *monitor_save_logs(GpuMonitor *self, PyObject *unused)
 {
     (void)unused;
     int error;
+    if (!is_open(self))
+        return NULL;
+    self->in_use++;
     Py_BEGIN_ALLOW_THREADS
     error = datastall_gpu_monitor_save_logs(self->monitor);
     Py_END_ALLOW_THREADS
+    self->in_use--;
     if (error != DATASTALL_OK)
         return raise_datastall(error);
     Py_RETURN_NONE;
@@ -500,9 +598,12 @@ static PyMethodDef monitor_methods[] = {
      "record_dataloader_wait(wait_time_ms, batch_idx, sequences_in_batch, tokens_in_batch=0,\n"
      "                       avg_sequence_length=0.0, max_sequence_length=0,\n"
      "                       packing_efficiency=None)\n\n"
-     "Record that one batch was waited for. A wait that is negative or not finite makes the batch\n"
-     "count with an unknown wait; negative counts raise ValueError. Any thread. Logs every 10th\n"
+     "Record that one batch was waited for. A wait that is negative, not finite or longer than "
+     "the\n"
+     "machine has been up makes the batch count with an unknown wait; negative counts raise "
+     "ValueError. Any thread. Logs every 10th\n"
      "batch index at INFO, and at WARNING a given efficiency under 0.80 at every 100th."},
+    NO_ARGUMENTS("_check_open", monitor_check_open, "RuntimeError before __init__."),
     ONE_ARGUMENT("_set_mirror_factory", monitor_set_mirror_factory, NULL),
     {"_set_loggers", (PyCFunction)monitor_set_loggers, METH_VARARGS, NULL},
     NO_ARGUMENTS("_start", monitor_start, NULL),
@@ -523,6 +624,7 @@ static PyMethodDef monitor_methods[] = {
 
 static PyType_Slot monitor_slots[] = {
     {Py_tp_new, monitor_new},
+    {Py_tp_init, monitor_init},
     {Py_tp_dealloc, monitor_dealloc},
     {Py_tp_traverse, monitor_traverse},
     {Py_tp_clear, monitor_clear},
@@ -539,23 +641,31 @@ static PyObject *visible_gpus(PyObject *module, PyObject *unused)
     (void)unused;
     struct rf_gpu_sample samples[GPU_MONITOR_DEVICES];
     uint32_t count;
+    /* Copied while no other thread can change os.environ. */
+    const char *variable = getenv("CUDA_VISIBLE_DEVICES");
+    char *visible = variable == NULL ? NULL : strdup(variable);
+    if (variable != NULL && visible == NULL)
+        return PyErr_NoMemory();
     Py_BEGIN_ALLOW_THREADS
-    count = gpu_read_visible(&gpu_nvml, samples, GPU_MONITOR_DEVICES);
+    count = gpu_read_visible(&gpu_nvml, visible, samples, GPU_MONITOR_DEVICES);
     Py_END_ALLOW_THREADS
+    free(visible);
     PyObject *list = PyList_New(0);
     for (uint32_t i = 0; list != NULL && i < count; i++) {
-        PyObject *pair = Py_BuildValue("(NN)", count_or_none(samples[i].memory_used),
-                                       count_or_none(samples[i].memory_total));
-        if (pair == NULL || PyList_Append(list, pair) < 0)
+        PyObject *memory = Py_BuildValue("(NNN)", count_or_none(samples[i].memory_used),
+                                         count_or_none(samples[i].memory_total),
+                                         count_or_none(samples[i].memory_free));
+        if (memory == NULL || PyList_Append(list, memory) < 0)
             Py_CLEAR(list);
-        Py_XDECREF(pair);
+        Py_XDECREF(memory);
     }
     return list;
 }
 
 static PyMethodDef functions[] = {
     {"visible_gpus", visible_gpus, METH_NOARGS,
-     "[(memory used, total) in bytes] of the devices that CUDA shows this process; [] without "
+     "[(memory used, total, free) in bytes] of the devices that CUDA shows this process; [] "
+     "without "
      "any."},
     {"infer_queue_state", infer_queue_state, METH_O,
      "'full' (< 1 ms), 'starved' (> 50 ms), 'normal', or 'unknown' (negative, not finite)."},

@@ -82,11 +82,15 @@ class Watch(Generic[T]):
                 identity=f"watch\n{name}" if name is not None else identity,
                 source=_hooks.SOURCE_WATCH,
             )
-        except OSError:
+        except Exception as error:
+            _hooks.say_once(f"an iterable could not be registered: {error!r}; it is not recorded")
             return iterator
         if begin_ns is not None and end_ns is not None:
             loader.record(begin_ns, end_ns, _hooks.WAIT_ITER)
         return _core.Watch(iterator, _core.Consumer(loader, measure))
+
+    def __bool__(self) -> bool:
+        return bool(self._datastall_iterable)
 
     def __len__(self) -> int:
         return len(self._datastall_iterable)  # type: ignore[arg-type]

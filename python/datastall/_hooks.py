@@ -58,6 +58,16 @@ def say(sentence: str) -> None:
         pass
 
 
+_said: set[str] = set()
+
+
+def say_once(sentence: str) -> None:
+    """The same once in a process, however often it happens; of many kinds the first few."""
+    if sentence not in _said and len(_said) < 8:
+        _said.add(sentence)
+        say(sentence)
+
+
 def _leave_mark(name: str) -> None:
     """For the launcher, which would look for another reason otherwise."""
     try:
@@ -73,9 +83,14 @@ def _in_worker() -> bool:
     return info is not None and info() is not None
 
 
-def _uses_gpu() -> bool:
+def _torch_cuda_is_up() -> bool:
     cuda = getattr(sys.modules.get("torch"), "cuda", None)
     return cuda is not None and bool(cuda.is_initialized())
+
+
+def _uses_gpu() -> bool:
+    """Whether a wait may be hidden behind GPU work: torch's, or that of whoever loaded a driver."""
+    return _torch_cuda_is_up() or _core.gpu_driver_is_loaded()
 
 
 def _end() -> None:
@@ -107,13 +122,13 @@ def monitor() -> _core.Monitor | None:
             fresh = _core.Monitor(_directory, _run_name, False, _uses_gpu)
             if "DATASTALL_RUN_DIR" not in os.environ:
                 fresh.sample_gpus(1.0)
+            if _pending_stage is not None:
+                fresh.stage(_pending_stage)
         except Exception as error:
             _off = True
             say(f"{error}; nothing is recorded in process {os.getpid()}")
             _leave_mark("recording-failed")
             return None
-        if _pending_stage is not None:
-            fresh.stage(_pending_stage)
         _monitor = fresh
         _register_end()
         return fresh
@@ -125,7 +140,10 @@ def set_stage(name: str | None) -> str | None:
     with _lock:
         before, _pending_stage = _pending_stage, name
         if _monitor is not None:
-            _monitor.stage(name)
+            try:
+                _monitor.stage(name)
+            except Exception as error:
+                say_once(f"the stage {name!r} could not be set: {error!r}")
     return before
 
 
@@ -224,9 +242,12 @@ def _consumer_for(iterator: Any, loader: Any) -> _core.Loader | None:
         _, measure = getattr(_override, "value", None) or (None, None)
         consumer = None if core_loader is None else _core.Consumer(core_loader, measure)
         iterator._datastall = consumer
+        if _monitor is not None:
+            _monitor.note_accelerator(_uses_gpu())
+            _watch_side_streams()
     except Exception as error:
         iterator._datastall = None
-        say(f"a loader could not be registered: {error!r}; it is not recorded")
+        say_once(f"a loader could not be registered: {error!r}; it is not recorded")
     return core_loader
 
 
@@ -243,6 +264,33 @@ def _after_iterator_init(args: tuple, kwargs: Any, result: Any, begin: int, end:
     """Iterators that were not made by DataLoader.__iter__ (StatefulDataLoader has its own)."""
     if len(args) > 1:
         _consumer_for(args[0], args[1])
+
+
+_side_streams_watched = False
+
+
+def _watch_side_streams() -> None:
+    """Notices the first `with torch.cuda.stream(...)` of the program.
+
+    Work on such a stream does not keep the consumer's stream busy, so stalls are upper bounds from
+    then on. torch's own uses (capturing a graph) do not count.
+    """
+    global _side_streams_watched
+    if _side_streams_watched or not _torch_cuda_is_up():
+        return
+    _side_streams_watched = True
+    context = getattr(sys.modules["torch"].cuda, "StreamContext", None)
+    original = None if context is None else context.__dict__.get("__enter__")
+    if context is None or original is None:
+        return
+
+    def after(args: tuple, kwargs: Any, result: Any, begin: int, end: int) -> None:
+        caller = str(sys._getframe(1).f_globals.get("__name__", ""))
+        if args[0].stream is not None and caller.partition(".")[0] != "torch":
+            _core.note_side_stream()
+            context.__enter__ = original  # once is enough
+
+    context.__enter__ = _core.Around(original, after)
 
 
 def _adopt(iterator: Any) -> Any:
@@ -273,6 +321,11 @@ def patch(dataloader: ModuleType) -> None:
         tensor = getattr(sys.modules.get("torch"), "Tensor", None)
         if tensor is not None:
             _core.set_tensor_type(tensor)
+        stream_getter = getattr(
+            getattr(sys.modules.get("torch"), "_C", None), "_cuda_getCurrentRawStream", None
+        )
+        if stream_getter is not None:
+            _core.set_gpu_questions(stream_getter, _torch_cuda_is_up)
         # All or nothing: every original must be there before the first is replaced.
         stand_ins = [
             (loader, "__init__", _core.Around(loader.__dict__["__init__"], _after_loader_init)),
@@ -290,14 +343,42 @@ def is_hooked(iterable: object) -> bool:
     return _patched is not None and isinstance(iterable, _patched.DataLoader)
 
 
+class _Renamed:
+    """An iterator of a loader whose __iter__ is a generator.
+
+    Such a one runs, and makes its DataLoader iterator, only at next().
+    """
+
+    def __init__(self, iterator: Any, override: tuple[Any, Any]) -> None:
+        self._iterator = iterator
+        self._override = override
+
+    def __iter__(self) -> _Renamed:
+        return self
+
+    def __next__(self) -> Any:
+        before = getattr(_override, "value", None)
+        _override.value = self._override
+        try:
+            return next(self._iterator)
+        finally:
+            _override.value = before
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._iterator, name)
+
+
 def iterate_hooked(iterable: Any, name: str | None, measure: Callable[[Any], Any] | None) -> Any:
     """iter() of a hooked loader, under another name and measured otherwise."""
     before = getattr(_override, "value", None)
     _override.value = (name, measure)
     try:
-        return iter(iterable)
+        iterator = iter(iterable)
     finally:
         _override.value = before
+    if _patched is not None and isinstance(iterator, _patched._BaseDataLoaderIter):
+        return iterator
+    return _Renamed(iterator, (name, measure))
 
 
 class _LazyFinder:

@@ -96,29 +96,32 @@ class NvitopMonitor(_core.GpuMonitor):
     """Samples GPUs in the background and records what a program waits for.
 
     Args:
-        device_ids: CUDA ordinals of this process. One that there is not has no samples.
+        device_ids: CUDA ordinals of this process: ``CUDA_VISIBLE_DEVICES`` is honoured, with
+            indices in NVML's order (by PCI bus), which is CUDA's own with
+            ``CUDA_DEVICE_ORDER=PCI_BUS_ID`` and where all GPUs are of one kind. MIG entries are not
+            resolved yet. A device that there is not has no samples.
         log_interval: seconds between two samples; at least 0.05.
         log_file: where samples are logged; default ``logs/gpu_metrics_%Y%m%d_%H%M%S.log``.
 
     Raises:
         ValueError: a device id is negative or stands twice, or the interval is out of range.
+        RuntimeError: from every method, in a subclass that did not call ``super().__init__()``.
     """
 
     device_ids: list[int]
     log_interval: float
     log_file: str
 
-    def __new__(
-        cls,
+    def __init__(
+        self,
         device_ids: Sequence[int],
         log_interval: float = 1.0,
         log_file: str | os.PathLike[str] | None = None,
-        **_: Any,
-    ) -> NvitopMonitor:
+    ) -> None:
         if log_file is None:
             log_file = datetime.now().strftime("logs/gpu_metrics_%Y%m%d_%H%M%S.log")
         path = os.fspath(log_file)
-        self = super().__new__(cls, device_ids, float(log_interval), path)
+        super().__init__(device_ids, float(log_interval), path)
         self.device_ids = [int(device_id) for device_id in device_ids]
         self.log_interval = float(log_interval)
         self.log_file = path
@@ -131,15 +134,6 @@ class NvitopMonitor(_core.GpuMonitor):
         self._set_loggers(_log_batch, _log_low_efficiency)
         if "DATASTALL_RUN_DIR" in os.environ:
             self._set_mirror_factory(_loader_of_the_run)
-        return self
-
-    def __init__(
-        self,
-        device_ids: Sequence[int],
-        log_interval: float = 1.0,
-        log_file: str | os.PathLike[str] | None = None,
-    ) -> None:
-        super().__init__()
 
     def start_monitoring(self) -> None:
         """Starts sampling; does nothing when it runs. Warns when the log cannot be written."""
@@ -159,6 +153,7 @@ class NvitopMonitor(_core.GpuMonitor):
 
     def set_stage(self, name: str) -> None:
         """Names the phase that samples and batches belong to from now on."""
+        self._check_open()
         logger.info("GPU monitoring: entering stage '%s'", name)
         self._set_stage(name)
         if "DATASTALL_RUN_DIR" in os.environ:
@@ -199,7 +194,7 @@ class NvitopMonitor(_core.GpuMonitor):
         over the batches that give one; packing_efficiency = sum of tokens / sum of (sequences *
         longest) over the batches that give both; avg_, min_packing_efficiency and
         batches_below_threshold (0.80) over the values that callers gave; total_batches,
-        total_sequences, total_tokens; known.
+        total_sequences, total_tokens (0, and not known, when no batch ever said its number); known.
         """
         return self._dataloader_statistics()
 
@@ -207,7 +202,8 @@ class NvitopMonitor(_core.GpuMonitor):
         """sequences_per_sec, tokens_per_sec, elapsed_seconds since :meth:`start_inference_timer`.
 
         Once the timer runs also total_sequences and total_tokens: all recorded batches, also those
-        before the timer, which the rates leave out. Without a timer the rates are ``nan``.
+        before the timer, which the rates leave out. Without a timer the rates are ``nan``, as is
+        tokens_per_sec when no batch ever said its tokens; known.
         """
         result = self._throughput()
         if math.isnan(result["elapsed_seconds"]):
@@ -222,6 +218,7 @@ class NvitopMonitor(_core.GpuMonitor):
         {name: gpu_util_avg, mem_used_peak, duration_seconds, known}. A device without samples has
         ``nan`` and sample_count 0.
         """
+        self._check_open()
         result: dict[Any, Any] = {}
         for device_id in self.device_ids:
             result[device_id] = self._device_statistics(device_id)
@@ -255,8 +252,8 @@ class NvitopMonitor(_core.GpuMonitor):
         """Writes the samples that are kept, the last 4,096 of each device, oldest first.
 
         ``json``: the statistics beside them. ``csv``: timestamp,device_id,gpu_util,mem_used,
-        mem_percent,stage; unknown cells are empty. Replaces an existing file once the new one is
-        whole.
+        mem_percent,stage; unknown cells are empty. Replaces a regular file, also behind a link,
+        once the new one is whole; writes to a pipe or a device.
 
         Raises:
             ValueError: another format.
@@ -271,6 +268,7 @@ class NvitopMonitor(_core.GpuMonitor):
         self._save_logs()
 
     def _checked(self, device_id: int | None) -> int:
+        self._check_open()
         if device_id is None:
             return -1
         if device_id not in self.device_ids:
@@ -299,10 +297,45 @@ def _loader_of_the_run() -> _core.Loader | None:
     return None if recording is None else recording.loader(name="gpu_monitor", source=1)
 
 
+DRIVER_TIMEOUT_S = 5.0
+
+Memory = tuple[int | None, int | None, int | None]
+
+
+class _Driver:
+    """The driver as the process knows it. One that did not answer in time is not asked again: each
+    question would wait for the same lock, and leave a thread behind."""
+
+    silent = False
+
+    def ask(self) -> list[Memory] | None:
+        """(used, total, free) of the visible devices; None when the driver is silent."""
+        if self.silent:
+            return None
+        answer: list[list[Memory]] = []
+        thread = threading.Thread(
+            target=lambda: answer.append(_core.visible_gpus()),
+            name="datastall driver",
+            daemon=True,
+        )
+        thread.start()
+        thread.join(DRIVER_TIMEOUT_S)
+        if answer:
+            return answer[0]
+        if thread.is_alive():
+            self.silent = True
+            logger.warning("the GPU driver did not answer within %g s", DRIVER_TIMEOUT_S)
+        return None
+
+
+_driver = _Driver()
+
+
 class GPUMonitor:
     """Watches the memory of GPUs and logs it every ``log_interval`` seconds at INFO.
 
-    Without a CUDA device it warns once and does nothing more.
+    ``device_ids`` are as in :class:`NvitopMonitor`. Without a CUDA device it warns once and does
+    nothing more.
 
     Raises:
         ValueError: a device does not exist.
@@ -313,7 +346,7 @@ class GPUMonitor:
         self.log_interval = float(log_interval)
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
-        devices = _ask_driver(timeout_s=5.0)
+        devices = _driver.ask()
         self.available = bool(devices)
         if not devices:
             logger.warning("no CUDA device is available; GPU memory is not monitored")
@@ -340,23 +373,20 @@ class GPUMonitor:
     def get_current_stats(self) -> dict[int, dict[str, float]]:
         """By device id: free, total, used in bytes and percent used.
 
-        Devices that cannot be read are left out; ``{}`` without CUDA.
+        ``free`` is what the driver says: ``total - used`` less what it reserves for itself.
+        Devices that cannot be read are left out; ``{}`` without CUDA, and at once from the time on
+        that the driver did not answer within 5 s.
         """
-        if not self.available:
-            return {}
-        devices = _core.visible_gpus()
+        devices = (_driver.ask() if self.available else None) or []
         result: dict[int, dict[str, float]] = {}
         for device_id in self.device_ids:
-            used, total = devices[device_id] if device_id < len(devices) else (None, None)
-            if used is None or total is None:
+            if device_id >= len(devices):
+                continue
+            used, total, free = devices[device_id]
+            if used is None or total is None or free is None:
                 continue
             percent = 100.0 * used / total if total else math.nan
-            result[device_id] = {
-                "free": total - used,
-                "total": total,
-                "used": used,
-                "percent": percent,
-            }
+            result[device_id] = {"free": free, "total": total, "used": used, "percent": percent}
         return result
 
     def _run(self) -> None:
@@ -369,12 +399,3 @@ class GPUMonitor:
                     memory["total"] / 1024**3,
                     memory["percent"],
                 )
-
-
-def _ask_driver(timeout_s: float) -> list[tuple[int | None, int | None]]:
-    """The visible devices; [] when the driver does not answer in time: it may hang for ever."""
-    answer: list[tuple[int | None, int | None]] = []
-    thread = threading.Thread(target=lambda: answer.extend(_core.visible_gpus()), daemon=True)
-    thread.start()
-    thread.join(timeout_s)
-    return answer

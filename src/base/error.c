@@ -1,9 +1,13 @@
 #include "base/error.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static _Thread_local char last_error[512];
@@ -73,6 +77,22 @@ int ds_fail_errno(int error_number, const char *format, ...)
     return ds_error_of_errno(error_number);
 }
 
+/* One write, so that lines of several processes do not mix. A closed standard error is nobody's
+ * problem: the signal that it would raise in this thread is taken back. */
+static void write_without_sigpipe(const char *line, size_t length)
+{
+    sigset_t pipe_signal, before, pending;
+    const struct timespec now = {0, 0};
+    sigemptyset(&pipe_signal);
+    sigaddset(&pipe_signal, SIGPIPE);
+    sigpending(&pending);
+    bool was_pending = sigismember(&pending, SIGPIPE) == 1;
+    pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
+    if (write(STDERR_FILENO, line, length) < 0 && errno == EPIPE && !was_pending)
+        sigtimedwait(&pipe_signal, NULL, &now);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 void ds_say(const char *format, ...)
 {
     char line[1024] = "datastall: ";
@@ -85,8 +105,5 @@ void ds_say(const char *format, ...)
         return;
     size_t end = strlen(line);
     line[end++] = '\n';
-    /* One write, so that lines of several processes do not mix; a closed stderr is not our problem.
-     */
-    ssize_t written = write(STDERR_FILENO, line, end);
-    (void)written;
+    write_without_sigpipe(line, end);
 }

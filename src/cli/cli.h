@@ -43,6 +43,9 @@ void cli_print_help(const struct cli_command *command);
  * PATH_MAX bytes. */
 int cli_find_run(const char *directory, const char *name, char *folder);
 
+/* ds_say() for a sentence that may hold text of a run file or a folder's name. */
+void cli_say_clean(const char *sentence);
+
 /* A run read and summarised; says what is wrong. Exit code, CLI_OK also for a damaged run that
  * could be read in part: then *damaged is set. Free both. */
 int cli_load(const char *folder, struct run_data **data, struct summary **summary, bool *damaged);

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "cli/cli.h"
+#include "output/text.h"
 #include "runfile/rundir.h"
 
 static int take(void *context, const struct cli_option *option, const char *value)
@@ -20,11 +21,13 @@ static int take(void *context, const struct cli_option *option, const char *valu
 static bool list_run(const char *base, const char *id)
 {
     char folder[PATH_MAX], duration[32] = "-", share[32] = "-";
+    char name[256], command[61], problem[512];
     struct run_data *data;
     struct summary *summary = NULL;
     if (snprintf(folder, sizeof folder, "%s/%s", base, id) >= PATH_MAX ||
         run_data_read(folder, &data) != DATASTALL_OK)
         return false;
+    output_clean_text(id, name, sizeof name);
     bool readable = data->files > data->unreadable_files &&
                     summary_make(data, ds_now_ns(), &summary) == DATASTALL_OK;
     if (readable) {
@@ -32,11 +35,12 @@ static bool list_run(const char *base, const char *id)
         if (!isnan(summary->stall_share))
             snprintf(share, sizeof share, "%s%.1f %%", summary->upper_bound ? "<=" : "",
                      summary->stall_share * 100);
-        printf("%-40s %-8s %9s %10s  %-9s %.60s\n", id, summary_state_name(summary->state),
-               duration, share, summary_severity_name(summary->severity), summary->command);
+        printf("%-40s %-8s %9s %10s  %-9s %s\n", name, summary_state_name(summary->state), duration,
+               share, summary_severity_name(summary->severity),
+               output_clean_text(summary->command, command, sizeof command));
     } else {
-        printf("%-40s %-8s %9s %10s  %-9s %s\n", id, data->files == 0 ? "empty" : "unread", "-",
-               "-", "unknown", data->first_problem);
+        printf("%-40s %-8s %9s %10s  %-9s %s\n", name, data->files == 0 ? "empty" : "unread", "-",
+               "-", "unknown", output_clean_text(data->first_problem, problem, sizeof problem));
     }
     readable = readable || data->files == 0;
     summary_free(summary);
@@ -58,7 +62,7 @@ static int list(const struct cli_command *command, int argc, char **argv)
     struct rf_run_entry *runs;
     uint32_t count;
     if (rf_run_list(base, &runs, &count) != DATASTALL_OK) {
-        ds_say("%s", datastall_last_error());
+        cli_say_clean(datastall_last_error());
         return CLI_FAILED;
     }
     if (count == 0) {

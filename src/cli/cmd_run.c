@@ -35,6 +35,23 @@ static const int forwarded[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUS
 #define FORWARDED_COUNT (sizeof forwarded / sizeof *forwarded)
 static volatile sig_atomic_t child_pid;
 
+static struct sigaction pipe_on_entry, child_on_entry;
+
+/* Without a reader of standard error the command's code still matters, and an ignored SIGCHLD
+ * would take it away. */
+static void set_own_signals(void)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN}, usual = {.sa_handler = SIG_DFL};
+    sigaction(SIGPIPE, &ignore, &pipe_on_entry);
+    sigaction(SIGCHLD, &usual, &child_on_entry);
+}
+
+static void restore_own_signals(void)
+{
+    sigaction(SIGPIPE, &pipe_on_entry, NULL);
+    sigaction(SIGCHLD, &child_on_entry, NULL);
+}
+
 static void forward(int signal_number, siginfo_t *info, void *context)
 {
     (void)context;
@@ -73,14 +90,33 @@ static void say_exec_error(const char *command, int error)
     ds_say("cannot run %s: %s", command, strerror(error));
 }
 
+/* How a child ended, as waitpid() says; -1 when that cannot be known. */
+static int reap(pid_t pid)
+{
+    siginfo_t info;
+    int status = -1;
+    /* It keeps its pid until no handler can send a signal there any more. */
+    while (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
+        continue;
+    child_pid = 0;
+    while (waitpid(pid, &status, 0) < 0) {
+        if (errno != EINTR)
+            return -1;
+    }
+    return status;
+}
+
 /* Without a recording there is nothing to do beside the command: become it. */
 static int run_plainly(char **command, const char *reason)
 {
     ds_say("%s; the command runs without recording", reason);
     setenv("DATASTALL_RUN_DIR", "off", 1); /* also where the program itself asks for one */
+    restore_own_signals();
     execvp(command[0], command);
-    say_exec_error(command[0], errno);
-    return code_of_exec_error(errno);
+    int error = errno;
+    set_own_signals();
+    say_exec_error(command[0], error);
+    return code_of_exec_error(error);
 }
 
 /* Returns the child's pid, or 0 after saying why, with *code set. */
@@ -100,6 +136,7 @@ static pid_t start_command(char **command, int *code)
     sigprocmask(SIG_BLOCK, &block, &before);
     pid_t pid = fork();
     if (pid == 0) {
+        restore_own_signals();
         sigprocmask(SIG_SETMASK, &before, NULL);
         execvp(command[0], command);
         int error = errno;
@@ -125,7 +162,7 @@ static pid_t start_command(char **command, int *code)
     } while (got < 0 && errno == EINTR);
     close(report[0]);
     if (got == (ssize_t)sizeof error) {
-        waitpid(pid, NULL, 0);
+        reap(pid);
         say_exec_error(command[0], error);
         *code = code_of_exec_error(error);
         return 0;
@@ -135,12 +172,9 @@ static pid_t start_command(char **command, int *code)
 
 static int wait_for(pid_t pid)
 {
-    int status;
-    while (waitpid(pid, &status, 0) < 0) {
-        if (errno != EINTR)
-            return CLI_FAILED;
-    }
-    child_pid = 0;
+    int status = reap(pid);
+    if (status == -1)
+        return CLI_FAILED;
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
@@ -191,6 +225,26 @@ static void note_exit(struct rf_writer *writer, int code)
 
 /* ---- the end ---- */
 
+static void bring_home(const struct rf_run *run)
+{
+    bool stays;
+    if (rf_run_finish(run, &stays) != DATASTALL_OK)
+        ds_say("%s; the run stays in %s", datastall_last_error(), run->staging);
+    else if (stays)
+        ds_say("a process of the command still records; the run stays in %s until it ends",
+               run->staging);
+}
+
+/* Nothing ran: no run is left behind, nor a half-made one. */
+static void abandon(const struct rf_run *run, struct rf_writer *writer)
+{
+    if (writer != NULL) {
+        unlink(writer->path);
+        rf_writer_destroy(writer);
+    }
+    rf_run_abandon(run);
+}
+
 static void print_summary(const struct rf_run *run, bool default_place, const char *silence)
 {
     struct run_data *data;
@@ -206,7 +260,7 @@ static void print_summary(const struct rf_run *run, bool default_place, const ch
     fflush(stdout);
     if (summary->worst == UINT32_MAX && !damaged) {
         if (silence[0] != '\0')
-            ds_say("%s", silence);
+            cli_say_clean(silence);
     } else {
         fputc('\n', stderr);
         output_text(summary, stderr);
@@ -258,36 +312,37 @@ static int run(const struct cli_command *table, int argc, char **argv)
         return CLI_USAGE;
     }
     struct rf_run where;
-    struct rf_writer *writer;
+    struct rf_writer *writer = NULL;
     char package[PATH_MAX];
+    set_own_signals();
     if (inject_find_package(package) != DATASTALL_OK ||
         rf_run_create(rf_base_directory(options.directory), run_name_of(&options, command),
                       &where) != DATASTALL_OK)
         return run_plainly(command, datastall_last_error());
     if (make_launcher_file(&where, &options, command, &writer) != DATASTALL_OK ||
         inject_environment(package, where.staging) != DATASTALL_OK) {
-        rmdir(where.staging);
-        rmdir(where.path);
+        abandon(&where, writer);
         return run_plainly(command, datastall_last_error());
     }
     int code;
     pid_t pid = start_command(command, &code);
-    struct gpu_sampler *sampler = NULL;
-    if (pid > 0) {
-        const struct gpu_sampler_options sampling = {
-            .vendor = &gpu_nvml, .writer = writer, .interval_s = SAMPLE_INTERVAL_S};
-        sampler = gpu_sampler_start(&sampling);
-        code = wait_for(pid);
+    if (pid == 0) {
+        abandon(&where, writer);
+        return code;
     }
+    const struct gpu_sampler_options sampling = {
+        .vendor = &gpu_nvml, .writer = writer, .interval_s = SAMPLE_INTERVAL_S};
+    struct gpu_sampler *sampler = gpu_sampler_start(&sampling);
+    code = wait_for(pid);
     if (sampler != NULL)
         gpu_sampler_stop(sampler);
-    note_exit(writer, code);
+    /* Once our file is closed, another process may bring the run home and remove the marks. */
     char silence[1024];
     snprintf(silence, sizeof silence, "%s", inject_explain_silence(where.staging, command));
-    if (rf_run_finish(&where) != DATASTALL_OK)
-        ds_say("%s; the run stays in %s", datastall_last_error(), where.staging);
+    note_exit(writer, code);
+    bring_home(&where);
     forward_signals(false);
-    if (pid > 0 && !options.quiet)
+    if (!options.quiet)
         print_summary(&where, options.directory == NULL, silence);
     return code;
 }

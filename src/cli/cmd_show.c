@@ -60,7 +60,8 @@ static int show(const struct cli_command *command, int argc, char **argv)
         ds_say("show: one run at a time; see 'datastall help show'");
         return CLI_USAGE;
     }
-    int code = cli_find_run(options.directory, first < argc ? argv[first] : NULL, folder);
+    const char *name = first < argc ? argv[first] : NULL;
+    int code = cli_find_run(options.directory, name, folder);
     if (code != CLI_OK)
         return code;
     struct run_data *data;
@@ -71,14 +72,17 @@ static int show(const struct cli_command *command, int argc, char **argv)
         return code;
     if (options.json) {
         if (output_json(summary, stdout) != DATASTALL_OK) {
-            ds_say("%s", datastall_last_error());
+            cli_say_clean(datastall_last_error());
             code = CLI_FAILED;
         }
         if (damaged)
-            ds_say("%s", data->first_problem);
+            cli_say_clean(data->first_problem);
     } else {
         output_text(summary, stdout);
-        printf("%-8s datastall show --json %s\n", "NEXT", data->id);
+        const bool elsewhere = options.directory != NULL || (name != NULL && strchr(name, '/'));
+        char run[PATH_MAX];
+        output_clean_text(elsewhere ? folder : data->id, run, sizeof run);
+        printf("%-8s datastall show --json %s\n", "NEXT", run);
     }
     if (fflush(stdout) != 0 || ferror(stdout))
         code = CLI_FAILED;

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "cli/cli.h"
+#include "output/text.h"
 #include "runfile/rundir.h"
 
 static bool is_folder(const char *path)
@@ -44,7 +45,7 @@ int cli_find_run(const char *directory, const char *name, char *folder)
         return CLI_OK;
     }
     if (rf_run_list(base, &runs, &count) != DATASTALL_OK) {
-        ds_say("%s", datastall_last_error());
+        cli_say_clean(datastall_last_error());
         return CLI_FAILED;
     }
     int found = name != NULL ? match(runs, count, name) : (int)count - 1;
@@ -63,6 +64,12 @@ int cli_find_run(const char *directory, const char *name, char *folder)
     return ok ? CLI_OK : CLI_FAILED;
 }
 
+void cli_say_clean(const char *sentence)
+{
+    char clean[1024];
+    ds_say("%s", output_clean_text(sentence, clean, sizeof clean));
+}
+
 int cli_load(const char *folder, struct run_data **data, struct summary **summary, bool *damaged)
 {
     *summary = NULL;
@@ -70,7 +77,7 @@ int cli_load(const char *folder, struct run_data **data, struct summary **summar
     int error = run_data_read(folder, data);
     if (error == DATASTALL_OK && (*data)->files > 0 &&
         (*data)->unreadable_files == (*data)->files) {
-        ds_say("%s", (*data)->first_problem);
+        cli_say_clean((*data)->first_problem);
         run_data_free(*data);
         *data = NULL;
         return CLI_FAILED;
@@ -83,7 +90,7 @@ int cli_load(const char *folder, struct run_data **data, struct summary **summar
     if (error == DATASTALL_OK)
         error = summary_make(*data, ds_now_ns(), summary);
     if (error != DATASTALL_OK) {
-        ds_say("%s", datastall_last_error());
+        cli_say_clean(datastall_last_error());
         return CLI_FAILED;
     }
     *damaged = (*data)->problems > 0;

@@ -1,6 +1,7 @@
 #include "diagnose/summary.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,8 +10,11 @@
 #include "runfile/rollup.h"
 
 #define SILENT_AFTER_NS (2 * DS_NS_PER_S)
-#define LEAST_COUNTED_WINDOW 0.1 /* of the longest */
+#define SHORT_NS (5 * DS_NS_PER_S / 2) /* two sampling intervals and a half */
+#define LEAST_COUNTED_WINDOW 0.1       /* of the longest */
 #define MAX_ROLLUP_WORDS 64
+#define LEAST_COVERAGE 0.5 /* of the waiting, for the GPU's clock to be the method */
+#define EXACT_WITHIN 0.005 /* of the window: the error that docs/accuracy.md measures */
 
 /* ---- processes ---- */
 
@@ -32,13 +36,16 @@ static enum summary_state state_of(const struct run_process *process)
 }
 
 static enum summary_method method_of(const struct summary *summary,
-                                     const struct run_process *process)
+                                     const struct summary_process *process)
 {
-    switch (process->view.words[RF_PROCESS_ACCELERATOR]) {
+    switch (process->data->view.words[RF_PROCESS_ACCELERATOR]) {
     case RF_ACCELERATOR_NONE:
         return SUMMARY_METHOD_HOST_EXACT;
     case RF_ACCELERATOR_USED:
-        return SUMMARY_METHOD_HOST_BOUND;
+        return process->stall.known_ns > 0 && (double)process->stall.known_ns >=
+                                                  LEAST_COVERAGE * (double)process->stall.waiting_ns
+                   ? SUMMARY_METHOD_GPU_EVENTS
+                   : SUMMARY_METHOD_HOST_BOUND;
     default: /* nobody looked: a machine without GPUs settles it */
         return summary->data->gpu_count == 0 ? SUMMARY_METHOD_HOST_EXACT
                                              : SUMMARY_METHOD_HOST_BOUND;
@@ -59,6 +66,21 @@ static uint64_t end_of(const struct summary *summary, const struct summary_proce
     return process->end_ns;
 }
 
+static struct summary_stall stall_of(const struct rf_totals *totals)
+{
+    const uint64_t *c = totals->counters;
+    return (struct summary_stall){rf_totals_waiting_ns(totals), c[RF_COUNT_STALL_KNOWN_NS],
+                                  c[RF_COUNT_STALL_LOWER_NS], c[RF_COUNT_STALL_UPPER_NS]};
+}
+
+static void add_stall(struct summary_stall *to, const struct summary_stall *from)
+{
+    to->waiting_ns += from->waiting_ns;
+    to->known_ns += from->known_ns;
+    to->lower_ns += from->lower_ns;
+    to->upper_ns += from->upper_ns;
+}
+
 static void make_loader(struct summary *summary, uint32_t process_index,
                         const struct run_loader *data, bool in_verdict, uint64_t now_ns)
 {
@@ -69,12 +91,14 @@ static void make_loader(struct summary *summary, uint32_t process_index,
     loader->in_verdict = in_verdict;
     rf_totals_statistics(&data->totals, &loader->figures);
     loader->waiting_ns = rf_totals_waiting_ns(&data->totals);
+    loader->stall = stall_of(&data->totals);
     loader->waiting_share = NAN;
     const uint64_t begin = loader->figures.window_begin_ns, end = loader->figures.window_end_ns;
     if (begin != DATASTALL_UNKNOWN && end > begin)
         loader->waiting_share = fmin(1.0, (double)loader->waiting_ns / (double)(end - begin));
     if (in_verdict && begin != DATASTALL_UNKNOWN) {
-        process->stall_ns += loader->waiting_ns;
+        process->waiting_ns += loader->waiting_ns;
+        add_stall(&process->stall, &loader->stall);
         if (process->begin_ns == DATASTALL_UNKNOWN || begin < process->begin_ns)
             process->begin_ns = begin;
         if (process->end_ns == DATASTALL_UNKNOWN || end > process->end_ns)
@@ -95,6 +119,7 @@ static void count_threads(struct summary *summary, uint32_t index)
         const struct summary_loader *loader = &summary->loaders[i];
         if (loader->process != index || !loader->in_verdict)
             continue;
+        process->background |= loader->data->background;
         for (uint32_t t = 0; t < loader->data->threads; t++) {
             uint64_t id = loader->data->thread_ids[t];
             uint32_t k = 0;
@@ -103,8 +128,6 @@ static void count_threads(struct summary *summary, uint32_t index)
             if (k < process->threads || k == RUN_THREADS)
                 continue;
             seen[process->threads++] = id;
-            /* The main thread's id is the process's; the overflow slot has none (0). */
-            process->background |= id != process->data->view.fixed.pid;
         }
     }
 }
@@ -128,11 +151,19 @@ static void make_process(struct summary *summary, const struct run_process *data
     if (process->begin_ns == DATASTALL_UNKNOWN || process->end_ns <= process->begin_ns)
         return;
     const uint64_t window = process->end_ns - process->begin_ns;
-    process->method = method_of(summary, data);
+    process->method = method_of(summary, process);
     /* Waits of the main thread stop the program and cannot overlap. A background thread's may
      * overlap others, and the program may have worked meanwhile. */
     count_threads(summary, index);
+    process->stall_ns = process->waiting_ns;
     process->upper_bound = process->background || process->method == SUMMARY_METHOD_HOST_BOUND;
+    if (process->method == SUMMARY_METHOD_GPU_EVENTS) {
+        /* Waiting that no event saw counts as exposed: with it the figure is at most so much. */
+        const uint64_t unknown_ns = process->waiting_ns - process->stall.known_ns;
+        process->stall_ns = process->stall.upper_ns + unknown_ns;
+        process->upper_bound =
+            (double)(process->stall_ns - process->stall.lower_ns) > EXACT_WITHIN * (double)window;
+    }
     if (process->stall_ns > window)
         process->stall_ns = window;
     process->stall_share = (double)process->stall_ns / (double)window;
@@ -140,6 +171,13 @@ static void make_process(struct summary *summary, const struct run_process *data
 }
 
 /* ---- stages ---- */
+
+/* A sum over the batches that stated something; unknown while none did. */
+static void add_if_stated(uint64_t *sum, uint64_t value, uint64_t batches)
+{
+    if (batches > 0)
+        *sum = (*sum == DATASTALL_UNKNOWN ? 0 : *sum) + value;
+}
 
 static void make_stages(struct summary *summary, uint32_t process_index, uint64_t now_ns)
 {
@@ -154,6 +192,8 @@ static void make_stages(struct summary *summary, uint32_t process_index, uint64_
             .process = process_index,
             .duration_ns = data->view.words[RF_PROCESS_STAGE_NS + s],
             .entries = data->view.words[RF_PROCESS_STAGE_ENTRIES + s],
+            .samples = DATASTALL_UNKNOWN,
+            .tokens = DATASTALL_UNKNOWN,
             .waiting_share = NAN,
         };
         uint64_t since = data->view.words[RF_PROCESS_STAGE_SINCE];
@@ -167,9 +207,15 @@ static void make_stages(struct summary *summary, uint32_t process_index, uint64_
                 continue;
             const uint64_t *words = loader->data->stages[s];
             stage->batches += words[RF_STAGE_BATCHES];
-            stage->samples += words[RF_STAGE_SAMPLES];
-            stage->tokens += words[RF_STAGE_TOKENS];
+            add_if_stated(&stage->samples, words[RF_STAGE_SAMPLES],
+                          words[RF_STAGE_SAMPLES_BATCHES]);
+            add_if_stated(&stage->tokens, words[RF_STAGE_TOKENS], words[RF_STAGE_TOKENS_BATCHES]);
             stage->waiting_ns += words[RF_STAGE_STEADY_NS] + words[RF_STAGE_STARTUP_NS];
+            const struct summary_stall stall = {
+                words[RF_STAGE_STEADY_NS] + words[RF_STAGE_STARTUP_NS],
+                words[RF_STAGE_STALL_KNOWN_NS], words[RF_STAGE_STALL_LOWER_NS],
+                words[RF_STAGE_STALL_UPPER_NS]};
+            add_stall(&stage->stall, &stall);
         }
         if (stage->duration_ns > 0)
             stage->waiting_share =
@@ -221,6 +267,31 @@ static void busy_from_rollups(const struct summary *summary, const struct rf_gpu
     *percent = sums[RF_GPU_ROLLUP_BUSY_PERCENT_SUM];
 }
 
+/* NVML's text of a UUID. */
+static void uuid_text(const unsigned char uuid[16], char text[48])
+{
+    snprintf(text, 48, "GPU-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+             uuid[0], uuid[1], uuid[2], uuid[3], uuid[4], uuid[5], uuid[6], uuid[7], uuid[8],
+             uuid[9], uuid[10], uuid[11], uuid[12], uuid[13], uuid[14], uuid[15]);
+}
+
+/* Adds the stalls of the loaders that a device consumed. */
+static void add_gpu_stalls(const struct summary *summary, struct summary_gpu *gpu)
+{
+    char text[48];
+    for (uint32_t i = 0; i < summary->loader_count; i++) {
+        const struct summary_loader *loader = &summary->loaders[i];
+        uuid_text(loader->data->gpu_uuid, text);
+        if (loader->in_verdict && strcmp(text, gpu->data->fixed.uuid) == 0)
+            add_stall(&gpu->stall, &loader->stall);
+    }
+    gpu->stall_share = NAN;
+    if (gpu->stall.known_ns > 0 && summary->end_ns > summary->begin_ns)
+        gpu->stall_share =
+            fmin(1.0, (double)(gpu->stall.upper_ns + gpu->stall.waiting_ns - gpu->stall.known_ns) /
+                          (double)(summary->end_ns - summary->begin_ns));
+}
+
 /* A call that never returned; the sampler notes when it begins one. */
 static bool driver_is_silent(const struct summary *summary, const uint64_t *words, uint64_t now_ns)
 {
@@ -257,6 +328,7 @@ static void make_gpu(struct summary *summary, const struct rf_gpu_view *data, ui
             w[RF_GPU_TEMPERATURE_COUNT] > 0 ? (double)w[RF_GPU_TEMPERATURE_MAX] : NAN,
         .sm_clock_mean_mhz = mean_or_nan(w[RF_GPU_SM_CLOCK_MHZ_SUM], w[RF_GPU_SM_CLOCK_COUNT], 1.0),
     };
+    add_gpu_stalls(summary, gpu);
 }
 
 /* ---- the run ---- */

@@ -10,6 +10,7 @@
 enum summary_method {
     SUMMARY_METHOD_UNKNOWN,    /* nothing was recorded */
     SUMMARY_METHOD_HOST_EXACT, /* no GPU in the process: a wait stopped the program */
+    SUMMARY_METHOD_GPU_EVENTS, /* the GPU's own clock, for most of the waiting */
     SUMMARY_METHOD_HOST_BOUND  /* a GPU is used and may have been busy meanwhile: at most */
 };
 
@@ -23,12 +24,20 @@ enum summary_severity {
 
 enum summary_state { SUMMARY_RUNNING, SUMMARY_ENDED, SUMMARY_DIED };
 
+/* What the GPU felt of some waiting: nanoseconds. known_ns is the waiting for which events (or the
+ * stream itself) told; of that between lower_ns and upper_ns were exposed, the rest hidden behind
+ * GPU work. */
+struct summary_stall {
+    uint64_t waiting_ns, known_ns, lower_ns, upper_ns;
+};
+
 struct summary_loader {
     const struct run_loader *data;
     uint32_t process; /* index in processes[] */
     bool in_verdict;  /* false: reported by hand while hooks saw the same process */
     datastall_statistics figures;
-    uint64_t waiting_ns;  /* all kinds */
+    uint64_t waiting_ns; /* all kinds */
+    struct summary_stall stall;
     double waiting_share; /* of the loader's own window */
     uint64_t
         unfinished_wait_ns; /* a wait that had not ended when the process did, or now; 0 none */
@@ -40,6 +49,7 @@ struct summary_stage {
     uint64_t duration_ns; /* the stage's window: time spent in it */
     uint64_t entries, batches, samples, tokens;
     uint64_t waiting_ns;
+    struct summary_stall stall;
     double waiting_share;
 };
 
@@ -51,7 +61,9 @@ struct summary_process {
     uint32_t threads; /* that waited, each counted once */
     bool background; /* one of them is not the main thread: the program may have worked meanwhile */
     uint64_t begin_ns, end_ns; /* window; DATASTALL_UNKNOWN without waits */
-    uint64_t stall_ns;
+    uint64_t waiting_ns;       /* host waits of the verdict's loaders */
+    struct summary_stall stall;
+    uint64_t stall_ns; /* what the verdict takes: exposed where known, else the wait */
     double stall_share;
     double speedup_ceiling; /* window / (window - stall); NaN unknown, infinite: it only waited */
     bool counts;            /* for the worst rank: its window is at least a tenth of the longest */
@@ -59,8 +71,10 @@ struct summary_process {
 
 struct summary_gpu {
     const struct rf_gpu_view *data;
-    bool silent;       /* the driver did not answer the last call */
-    double busy_share; /* of the window; NaN unknown */
+    bool silent;                /* the driver did not answer the last call */
+    struct summary_stall stall; /* of the loaders that this device consumed */
+    double stall_share;         /* of the window; NaN unknown */
+    double busy_share;          /* of the window; NaN unknown */
     uint64_t busy_samples;
     uint64_t memory_used_peak_bytes, memory_total_bytes;
     double power_mean_w, power_max_w, temperature_max_c, sm_clock_mean_mhz;

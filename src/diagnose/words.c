@@ -12,7 +12,7 @@ const char *summary_severity_name(enum summary_severity severity)
 
 const char *summary_method_name(enum summary_method method)
 {
-    static const char *const names[] = {"unknown", "host-exact", "host-bound"};
+    static const char *const names[] = {"unknown", "host-exact", "gpu-events", "host-bound"};
     return names[method];
 }
 
@@ -38,11 +38,12 @@ void summary_duration_text(double seconds, char *text, size_t size)
                  floor(fmod(seconds + 30, 3600) / 60));
 }
 
+/* Who waited: the GPU where its clock said so. */
 static const char *who(const struct summary *summary, char *text, size_t size)
 {
-    if (summary->process_count <= 1)
-        return "the program";
     const struct summary_process *worst = &summary->processes[summary->worst];
+    if (summary->process_count <= 1)
+        return worst->method == SUMMARY_METHOD_GPU_EVENTS ? "the GPU" : "the program";
     if (summary_rank(worst) != DATASTALL_UNKNOWN)
         snprintf(text, size, "rank %llu", (unsigned long long)summary_rank(worst));
     else

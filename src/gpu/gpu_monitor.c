@@ -12,6 +12,26 @@
 #define CRITICAL_BELOW_PERCENT 50.0
 #define MILD_BELOW_PERCENT 80.0
 
+/* ---- structs of callers who may have an older or a newer header ---- */
+
+/* The size and one field; less means that struct_size was not set. */
+#define LEAST_STRUCT (2 * sizeof(size_t))
+
+/* Copies what the caller's struct has room for. Its struct_size stays, as do fields that only the
+ * caller knows. `whole` is one of datastall.h's, which all begin with struct_size. */
+static int hand_over(void *result, const void *whole, size_t whole_size)
+{
+    size_t size = 0;
+    if (result != NULL)
+        memcpy(&size, result, sizeof size);
+    if (size < LEAST_STRUCT)
+        return ds_fail(DATASTALL_ERR_ARGUMENT, "the result is NULL, or struct_size is not set");
+    if (size > whole_size)
+        size = whole_size;
+    memcpy((char *)result + sizeof size, (const char *)whole + sizeof size, size - sizeof size);
+    return DATASTALL_OK;
+}
+
 /* ---- opening and closing ---- */
 
 static int take_devices(const datastall_gpu_monitor_options *options,
@@ -20,6 +40,8 @@ static int take_devices(const datastall_gpu_monitor_options *options,
     if (options->device_count > GPU_MONITOR_DEVICES)
         return ds_fail(DATASTALL_ERR_ARGUMENT, "%u devices; at most %u", options->device_count,
                        GPU_MONITOR_DEVICES);
+    if (options->device_count > 0 && options->device_ids == NULL)
+        return ds_fail(DATASTALL_ERR_ARGUMENT, "device_ids is NULL");
     for (uint32_t i = 0; i < options->device_count; i++) {
         int id = options->device_ids[i];
         if (id < 0)
@@ -51,6 +73,8 @@ int datastall_gpu_monitor_open(const datastall_gpu_monitor_options *given,
     if (result == NULL)
         return ds_fail(DATASTALL_ERR_ARGUMENT, "monitor is NULL");
     *result = NULL;
+    if (given != NULL && given->struct_size < LEAST_STRUCT)
+        return ds_fail(DATASTALL_ERR_ARGUMENT, "options->struct_size is not set");
     if (given != NULL)
         memcpy(&options, given,
                given->struct_size < sizeof options ? given->struct_size : sizeof options);
@@ -79,6 +103,7 @@ int datastall_gpu_monitor_open(const datastall_gpu_monitor_options *given,
         return error;
     }
     pthread_mutex_init(&monitor->mutex, NULL);
+    monitor->numbers = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
     *result = monitor;
     return DATASTALL_OK;
 }
@@ -100,6 +125,8 @@ void datastall_gpu_monitor_close(datastall_gpu_monitor *monitor)
     if (!is_forked(monitor))
         datastall_gpu_monitor_stop_monitoring(monitor);
     datastall_close(monitor->monitor);
+    if (monitor->numbers != (locale_t)0)
+        freelocale(monitor->numbers);
     free(monitor->log_path);
     free(monitor);
 }
@@ -174,15 +201,13 @@ enum datastall_queue_state datastall_infer_queue_state_ms(double wait_time_ms)
     return wait_time_ms > 50.0 ? DATASTALL_QUEUE_STARVED : DATASTALL_QUEUE_NORMAL;
 }
 
-/* Nanoseconds of a wait. Rounding must not carry 0.9999999 ms over the limit that it is below of.
- */
-static uint64_t wait_ns_of(double wait_time_ms, enum datastall_queue_state state)
+/* Rounding must not carry 0.9999999 ms over the limit that it is below of. */
+uint64_t gpu_monitor_wait_ns(double wait_time_ms, uint64_t now_ns)
 {
-    if (state == DATASTALL_QUEUE_UNKNOWN)
+    const enum datastall_queue_state state = datastall_infer_queue_state_ms(wait_time_ms);
+    const double ns = wait_time_ms * 1e6 + 0.5;
+    if (state == DATASTALL_QUEUE_UNKNOWN || !(ns < (double)now_ns))
         return DATASTALL_UNKNOWN;
-    double ns = wait_time_ms * 1e6 + 0.5;
-    if (ns >= 9.0e18)
-        return UINT64_C(9000000000000000000);
     uint64_t wait_ns = (uint64_t)ns;
     if (state == DATASTALL_QUEUE_FULL && wait_ns >= DATASTALL_QUEUE_FULL_BELOW_NS)
         wait_ns = DATASTALL_QUEUE_FULL_BELOW_NS - 1;
@@ -195,14 +220,14 @@ int datastall_gpu_monitor_record_dataloader_wait(datastall_gpu_monitor *monitor,
                                                  double wait_time_ms, const datastall_batch *batch,
                                                  enum datastall_queue_state *queue_state)
 {
-    enum datastall_queue_state state = datastall_infer_queue_state_ms(wait_time_ms);
     if (queue_state != NULL)
-        *queue_state = state;
+        *queue_state = datastall_infer_queue_state_ms(wait_time_ms);
     if (monitor == NULL)
         return DATASTALL_OK;
     if (is_forked(monitor))
         return fail_forked();
-    datastall_wait_record(monitor->loader, ds_now_ns(), wait_ns_of(wait_time_ms, state),
+    const uint64_t now = ds_now_ns();
+    datastall_wait_record(monitor->loader, now, gpu_monitor_wait_ns(wait_time_ms, now),
                           DATASTALL_WAIT_STEADY, batch);
     return DATASTALL_OK;
 }
@@ -237,9 +262,8 @@ int datastall_gpu_monitor_throughput(const datastall_gpu_monitor *monitor,
                                      datastall_throughput *throughput)
 {
     datastall_statistics statistics = DATASTALL_STATISTICS_INIT;
-    if (monitor == NULL || throughput == NULL || throughput->struct_size < sizeof *throughput)
-        return ds_fail(DATASTALL_ERR_ARGUMENT,
-                       "monitor or throughput is NULL, or struct_size is not set");
+    if (monitor == NULL)
+        return ds_fail(DATASTALL_ERR_ARGUMENT, "monitor is NULL");
     if (is_forked(monitor))
         return fail_forked();
     struct datastall_gpu_monitor *m = (struct datastall_gpu_monitor *)monitor; /* the mutex */
@@ -251,12 +275,17 @@ int datastall_gpu_monitor_throughput(const datastall_gpu_monitor *monitor,
     const uint64_t tokens = known_or_zero(statistics.tokens) - m->timer_tokens;
     pthread_mutex_unlock(&m->mutex);
     const double elapsed_s = start == 0 ? NAN : (double)(ds_now_ns() - start) * 1e-9;
-    throughput->elapsed_s = elapsed_s;
-    throughput->sequences_per_s = elapsed_s > 0 ? (double)sequences / elapsed_s : NAN;
-    throughput->tokens_per_s = elapsed_s > 0 ? (double)tokens / elapsed_s : NAN;
-    throughput->total_sequences = known_or_zero(statistics.samples);
-    throughput->total_tokens = known_or_zero(statistics.tokens);
-    return DATASTALL_OK;
+    const bool timed = elapsed_s > 0;
+    const datastall_throughput whole = {
+        .elapsed_s = elapsed_s,
+        .sequences_per_s =
+            timed && statistics.samples != DATASTALL_UNKNOWN ? (double)sequences / elapsed_s : NAN,
+        .tokens_per_s =
+            timed && statistics.tokens != DATASTALL_UNKNOWN ? (double)tokens / elapsed_s : NAN,
+        .total_sequences = statistics.samples,
+        .total_tokens = statistics.tokens,
+    };
+    return hand_over(throughput, &whole, sizeof whole);
 }
 
 /* ---- samples ---- */
@@ -320,27 +349,26 @@ int datastall_gpu_monitor_check_bottleneck(const datastall_gpu_monitor *monitor,
                                            uint32_t recent_samples,
                                            datastall_bottleneck *bottleneck)
 {
-    if (monitor == NULL || bottleneck == NULL || bottleneck->struct_size < sizeof *bottleneck)
-        return ds_fail(DATASTALL_ERR_ARGUMENT,
-                       "monitor or bottleneck is NULL, or struct_size is not set");
+    datastall_bottleneck whole = {.device_id = -1};
+    if (monitor == NULL)
+        return ds_fail(DATASTALL_ERR_ARGUMENT, "monitor is NULL");
     if (recent_samples < 1)
         return ds_fail(DATASTALL_ERR_ARGUMENT, "recent_samples is %u; at least 1", recent_samples);
     if (is_forked(monitor))
         return fail_forked();
     double lowest = NAN;
-    bottleneck->device_id = -1;
     for (uint32_t i = 0; i < monitor->device_count; i++) {
         double mean = recent_utilization(monitor, (int)i, recent_samples);
         if (isnan(mean) || (!isnan(lowest) && mean >= lowest))
             continue;
         lowest = mean;
-        bottleneck->device_id = monitor->device_ids[i];
+        whole.device_id = monitor->device_ids[i];
     }
-    bottleneck->average_utilization = isnan(lowest) ? 0.0 : lowest;
-    bottleneck->level = isnan(lowest) || lowest >= MILD_BELOW_PERCENT ? DATASTALL_BOTTLENECK_NONE
-                        : lowest >= CRITICAL_BELOW_PERCENT            ? DATASTALL_BOTTLENECK_MILD
-                                                           : DATASTALL_BOTTLENECK_CRITICAL;
-    return DATASTALL_OK;
+    whole.average_utilization = isnan(lowest) ? 0.0 : lowest;
+    whole.level = isnan(lowest) || lowest >= MILD_BELOW_PERCENT ? DATASTALL_BOTTLENECK_NONE
+                  : lowest >= CRITICAL_BELOW_PERCENT            ? DATASTALL_BOTTLENECK_MILD
+                                                                : DATASTALL_BOTTLENECK_CRITICAL;
+    return hand_over(bottleneck, &whole, sizeof whole);
 }
 
 static int check_device(const datastall_gpu_monitor *monitor, int device_id, int *entry)
@@ -362,8 +390,6 @@ int datastall_gpu_monitor_sample(const datastall_gpu_monitor *monitor, int devic
     int error = check_device(monitor, device_id, &entry);
     if (error != DATASTALL_OK)
         return error;
-    if (metrics == NULL || metrics->struct_size < sizeof *metrics)
-        return ds_fail(DATASTALL_ERR_ARGUMENT, "metrics is NULL, or struct_size is not set");
     uint64_t row[RF_GPU_SAMPLE_WORDS], total = 0;
     const uint64_t count = sample_count(monitor, entry);
     const struct rf_source source = memory_of(monitor);
@@ -373,20 +399,20 @@ int datastall_gpu_monitor_sample(const datastall_gpu_monitor *monitor, int devic
                    &total);
     const uint64_t used = row[RF_GPU_SAMPLE_MEMORY_USED];
     const uint64_t stage = row[RF_GPU_SAMPLE_STAGE];
+    datastall_gpu_metrics whole = {.device_id = device_id};
 #define OR_NAN(word, unit) (row[word] == RF_UNKNOWN ? NAN : (double)row[word] * (unit))
-    metrics->timestamp = (double)row[RF_GPU_SAMPLE_NS] * 1e-9 + monitor->real_minus_mono_s;
-    metrics->device_id = device_id;
-    metrics->gpu_util = OR_NAN(RF_GPU_SAMPLE_BUSY_PERCENT, 1.0);
-    metrics->mem_used = used;
-    metrics->mem_total = total == 0 ? DATASTALL_UNKNOWN : total;
-    metrics->mem_percent =
+    whole.timestamp = (double)row[RF_GPU_SAMPLE_NS] * 1e-9 + monitor->real_minus_mono_s;
+    whole.gpu_util = OR_NAN(RF_GPU_SAMPLE_BUSY_PERCENT, 1.0);
+    whole.mem_used = used;
+    whole.mem_total = total == 0 ? DATASTALL_UNKNOWN : total;
+    whole.mem_percent =
         used == RF_UNKNOWN || total == 0 ? NAN : 100.0 * (double)used / (double)total;
-    metrics->temperature = OR_NAN(RF_GPU_SAMPLE_TEMPERATURE, 1.0);
-    metrics->power_draw = OR_NAN(RF_GPU_SAMPLE_POWER_MW, 1e-3);
+    whole.temperature = OR_NAN(RF_GPU_SAMPLE_TEMPERATURE, 1.0);
+    whole.power_draw = OR_NAN(RF_GPU_SAMPLE_POWER_MW, 1e-3);
 #undef OR_NAN
-    memcpy(metrics->stage, monitor->monitor->stage_names[stage < RF_STAGE_CAPACITY ? stage : 0],
-           sizeof metrics->stage);
-    return DATASTALL_OK;
+    memcpy(whole.stage, monitor->monitor->stage_names[stage < RF_STAGE_CAPACITY ? stage : 0],
+           sizeof whole.stage);
+    return hand_over(metrics, &whole, sizeof whole);
 }
 
 int datastall_gpu_monitor_current(const datastall_gpu_monitor *monitor, int device_id,
@@ -423,27 +449,57 @@ int datastall_gpu_monitor_device_statistics(const datastall_gpu_monitor *monitor
     int error = check_device(monitor, device_id, &entry);
     if (error != DATASTALL_OK)
         return error;
-    if (statistics == NULL || statistics->struct_size < sizeof *statistics)
-        return ds_fail(DATASTALL_ERR_ARGUMENT, "statistics is NULL, or struct_size is not set");
     if (!read_counters(monitor, entry, w))
         return ds_fail(DATASTALL_ERR_DAMAGED, "the samples of device %d are damaged", device_id);
     const bool busy = w[RF_GPU_BUSY_COUNT] > 0, memory = w[RF_GPU_MEMORY_COUNT] > 0;
-    statistics->sample_count = w[RF_GPU_SAMPLES];
-    statistics->gpu_util_avg = mean_or_nan(w[RF_GPU_BUSY_PERCENT_SUM], w[RF_GPU_BUSY_COUNT], 1.0);
-    statistics->gpu_util_min = busy ? (double)w[RF_GPU_BUSY_PERCENT_MIN] : NAN;
-    statistics->gpu_util_max = busy ? (double)w[RF_GPU_BUSY_PERCENT_MAX] : NAN;
-    statistics->mem_used_avg =
-        mean_or_nan(w[RF_GPU_MEMORY_USED_SUM_KIB], w[RF_GPU_MEMORY_COUNT], 1024.0);
-    statistics->mem_used_peak = memory ? w[RF_GPU_MEMORY_USED_PEAK] : DATASTALL_UNKNOWN;
-    statistics->mem_total = memory ? w[RF_GPU_MEMORY_TOTAL] : DATASTALL_UNKNOWN;
-    statistics->mem_percent_avg =
-        memory && w[RF_GPU_MEMORY_TOTAL] > 0
-            ? 100.0 * statistics->mem_used_avg / (double)w[RF_GPU_MEMORY_TOTAL]
-            : NAN;
-    statistics->power_draw_avg = mean_or_nan(w[RF_GPU_POWER_MW_SUM], w[RF_GPU_POWER_COUNT], 1e-3);
-    statistics->temperature_max =
+    datastall_device_statistics whole = {.sample_count = w[RF_GPU_SAMPLES]};
+    whole.gpu_util_avg = mean_or_nan(w[RF_GPU_BUSY_PERCENT_SUM], w[RF_GPU_BUSY_COUNT], 1.0);
+    whole.gpu_util_min = busy ? (double)w[RF_GPU_BUSY_PERCENT_MIN] : NAN;
+    whole.gpu_util_max = busy ? (double)w[RF_GPU_BUSY_PERCENT_MAX] : NAN;
+    whole.mem_used_avg = mean_or_nan(w[RF_GPU_MEMORY_USED_SUM_KIB], w[RF_GPU_MEMORY_COUNT], 1024.0);
+    whole.mem_used_peak = memory ? w[RF_GPU_MEMORY_USED_PEAK] : DATASTALL_UNKNOWN;
+    whole.mem_total = memory ? w[RF_GPU_MEMORY_TOTAL] : DATASTALL_UNKNOWN;
+    whole.mem_percent_avg = memory && w[RF_GPU_MEMORY_TOTAL] > 0
+                                ? 100.0 * whole.mem_used_avg / (double)w[RF_GPU_MEMORY_TOTAL]
+                                : NAN;
+    whole.power_draw_avg = mean_or_nan(w[RF_GPU_POWER_MW_SUM], w[RF_GPU_POWER_COUNT], 1e-3);
+    whole.temperature_max =
         w[RF_GPU_TEMPERATURE_COUNT] > 0 ? (double)w[RF_GPU_TEMPERATURE_MAX] : NAN;
-    return DATASTALL_OK;
+    return hand_over(statistics, &whole, sizeof whole);
+}
+
+struct stage_clock {
+    uint32_t place; /* in the file */
+    uint64_t duration_ns;
+};
+
+/* Stage 0 of the file is "no stage"; once 64 names are used up, the last one is "other". */
+static bool read_stage_clock(const struct datastall_gpu_monitor *monitor, uint32_t stage,
+                             char name[64], struct stage_clock *clock)
+{
+    struct datastall_monitor *inner = monitor->monitor;
+    const struct rf_source source = memory_of(monitor);
+    const uint64_t process = (uint64_t)(inner->writer->process.block - inner->writer->map);
+    uint64_t words[RF_BLOCK_PAYLOAD + RF_PROCESS_STATIC];
+    const uint64_t *p = words + RF_BLOCK_PAYLOAD;
+    if (stage >= RF_STAGE_OTHER)
+        return false;
+    const uint32_t place = stage + 1;
+    pthread_mutex_lock(&inner->mutex);
+    bool exists = rf_block_read(&source, process, RF_BLOCK_PAYLOAD + RF_PROCESS_STATIC,
+                                RF_PROCESS_BLOCK_WORDS, words) &&
+                  (place < inner->stage_count ||
+                   (place == RF_STAGE_OTHER && p[RF_PROCESS_STAGE_ENTRIES + place] > 0));
+    if (exists)
+        memcpy(name, inner->stage_names[place], sizeof inner->stage_names[place]);
+    pthread_mutex_unlock(&inner->mutex);
+    if (!exists)
+        return false;
+    clock->place = place;
+    clock->duration_ns = p[RF_PROCESS_STAGE_NS + place];
+    if (p[RF_PROCESS_STAGE] == place)
+        clock->duration_ns += ds_now_ns() - p[RF_PROCESS_STAGE_SINCE];
+    return true;
 }
 
 int datastall_gpu_monitor_stage_statistics(const datastall_gpu_monitor *monitor, int device_id,
@@ -453,44 +509,30 @@ int datastall_gpu_monitor_stage_statistics(const datastall_gpu_monitor *monitor,
     int error = check_device(monitor, device_id, &entry);
     if (error != DATASTALL_OK)
         return error;
-    if (statistics == NULL || statistics->struct_size < sizeof *statistics)
-        return ds_fail(DATASTALL_ERR_ARGUMENT, "statistics is NULL, or struct_size is not set");
-    /* Stage 0 of the file is "no stage"; after 64 names the last one is "other". */
-    struct datastall_monitor *inner = monitor->monitor;
-    const struct rf_gpu_layout *layout = &inner->writer->gpu_layout;
+    datastall_stage_statistics whole = {.sample_count = 0};
+    struct stage_clock clock;
+    if (!read_stage_clock(monitor, stage, whole.name, &clock))
+        return ds_fail(DATASTALL_ERR_NOT_FOUND, "there is no stage number %u", stage);
+    const struct rf_gpu_layout *layout = &monitor->monitor->writer->gpu_layout;
     const struct rf_source source = memory_of(monitor);
-    const uint64_t process = (uint64_t)(inner->writer->process.block - inner->writer->map);
-    uint64_t clock[RF_BLOCK_PAYLOAD + RF_PROCESS_STATIC];
     const uint64_t prefix = layout->stages_at + layout->stages * layout->stage_words;
     uint64_t *block = malloc(prefix * 8);
     if (block == NULL)
         return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
-    pthread_mutex_lock(&inner->mutex);
-    const uint32_t place = stage + 1;
-    const bool exists = place < inner->stage_count;
-    if (exists)
-        memcpy(statistics->name, inner->stage_names[place], sizeof statistics->name);
-    bool read = exists && rf_block_read(&source, process, RF_BLOCK_PAYLOAD + RF_PROCESS_STATIC,
-                                        RF_PROCESS_BLOCK_WORDS, clock);
-    pthread_mutex_unlock(&inner->mutex);
-    read = read && rf_block_read(&source, block_at(monitor, entry), prefix, layout->words, block);
+    const bool read =
+        rf_block_read(&source, block_at(monitor, entry), prefix, layout->words, block);
+    const uint64_t *w = block + layout->stages_at + clock.place * layout->stage_words;
     if (read) {
-        const uint64_t *w = block + layout->stages_at + place * layout->stage_words;
-        const uint64_t *p = clock + RF_BLOCK_PAYLOAD;
-        uint64_t duration = p[RF_PROCESS_STAGE_NS + place];
-        if (p[RF_PROCESS_STAGE] == place)
-            duration += ds_now_ns() - p[RF_PROCESS_STAGE_SINCE];
-        statistics->sample_count = w[RF_GPU_STAGE_SAMPLES];
-        statistics->gpu_util_avg =
+        const uint64_t peak = w[RF_GPU_STAGE_MEMORY_USED_PEAK];
+        whole.sample_count = w[RF_GPU_STAGE_SAMPLES];
+        whole.gpu_util_avg =
             mean_or_nan(w[RF_GPU_STAGE_BUSY_PERCENT_SUM], w[RF_GPU_STAGE_BUSY_COUNT], 1.0);
-        statistics->mem_used_peak = w[RF_GPU_STAGE_MEMORY_USED_PEAK] > 0
-                                        ? w[RF_GPU_STAGE_MEMORY_USED_PEAK]
-                                        : DATASTALL_UNKNOWN;
-        statistics->duration_seconds = (double)duration * 1e-9;
+        whole.mem_used_peak = peak > 0 ? peak : DATASTALL_UNKNOWN;
+        whole.duration_seconds = (double)clock.duration_ns * 1e-9;
     }
     free(block);
-    return read ? DATASTALL_OK
-                : ds_fail(DATASTALL_ERR_NOT_FOUND, "there is no stage number %u", stage);
+    return read ? hand_over(statistics, &whole, sizeof whole)
+                : ds_fail(DATASTALL_ERR_DAMAGED, "the samples of device %d are damaged", device_id);
 }
 
 double datastall_gpu_monitor_average_utilization(const datastall_gpu_monitor *monitor,

@@ -2,6 +2,8 @@
 #ifndef DATASTALL_GPU_GPU_MONITOR_H
 #define DATASTALL_GPU_GPU_MONITOR_H
 
+#include <locale.h>
+#include <math.h>
 #include <stdio.h>
 
 #include "base/emitter.h"
@@ -25,10 +27,26 @@ struct datastall_gpu_monitor {
     char *log_path;                         /* NULL: no log file */
     FILE *log;
     uint64_t log_bytes;
+    locale_t numbers; /* "0.5", whatever the program's locale; 0: none could be had */
 };
+
+#define GPU_MIB (1024.0 * 1024.0)
+
+static inline double gpu_or_nan(uint64_t value)
+{
+    return value == DATASTALL_UNKNOWN ? NAN : (double)value;
+}
 
 /* Place of a device in device_ids[], -1: not one of the monitor's. */
 int gpu_monitor_entry_of(const struct datastall_gpu_monitor *monitor, int device_id);
+
+/* Nanoseconds of a wait that ended now_ns; DATASTALL_UNKNOWN for one that is none, or longer than
+ * the machine has been up. */
+uint64_t gpu_monitor_wait_ns(double wait_time_ms, uint64_t now_ns);
+
+/* CSV cells: nothing for an unknown value; a name is quoted where it must be. */
+void gpu_put_cell(FILE *file, double value, const char *format);
+void gpu_put_name_cell(FILE *file, const char *name);
 
 /* Log file: made when monitoring starts, written by the sampling thread, completed when it stops.
  * gpu_log_open() returns 0 or an error; the others do nothing without a log. */

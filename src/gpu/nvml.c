@@ -6,13 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gpu/device.h"
+#include "gpu/sampler.h"
 
 #define MAX_DEVICES 64u
 
 #define NVML_SUCCESS 0u
 #define NVML_ERROR_NOT_SUPPORTED 3u
-#define NVML_ERROR_LIBRARY_NOT_FOUND 12u
 #define NVML_ERROR_FUNCTION_NOT_FOUND 13u
 #define NVML_ERROR_GPU_IS_LOST 15u
 #define NVML_ERROR_RESET_REQUIRED 16u
@@ -106,7 +105,7 @@ static uint32_t nvml_open(struct gpu_library **library)
     *library = NULL;
     void *handle = dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL);
     if (handle == NULL)
-        return NVML_ERROR_LIBRARY_NOT_FOUND;
+        return GPU_LIBRARY_ABSENT;
     struct gpu_library *nvml = calloc(1, sizeof *nvml);
     if (nvml == NULL) {
         dlclose(handle);
@@ -145,12 +144,13 @@ static uint32_t nvml_identify(struct gpu_library *nvml, uint32_t index,
     return error;
 }
 
-/* Notes a call's outcome; true when it gave a value. "Not supported" is no failure. */
+/* Notes a call's outcome; true when it gave a value. "Not supported" is no failure. A lost GPU
+ * stays lost, whatever the calls after it say. */
 static bool succeeded(unsigned error, struct rf_gpu_sample *sample)
 {
     if (error == NVML_SUCCESS)
         return true;
-    if (error != NVML_ERROR_NOT_SUPPORTED) {
+    if (error != NVML_ERROR_NOT_SUPPORTED && sample->state != RF_GPU_LOST) {
         sample->error = error;
         sample->state = error == NVML_ERROR_GPU_IS_LOST || error == NVML_ERROR_RESET_REQUIRED
                             ? RF_GPU_LOST
@@ -169,9 +169,11 @@ static void sample_memory(struct gpu_library *nvml, nvml_device device,
     if (nvml->get_memory_v2 != NULL && nvml->get_memory_v2(device, &two) == NVML_SUCCESS) {
         sample->memory_used = two.used;
         sample->memory_total = two.total;
+        sample->memory_free = two.free;
     } else if (nvml->get_memory != NULL && succeeded(nvml->get_memory(device, &one), sample)) {
         sample->memory_used = one.used;
         sample->memory_total = one.total;
+        sample->memory_free = one.free;
     }
 }
 

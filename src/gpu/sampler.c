@@ -26,6 +26,7 @@ struct gpu_sampler {
     uint32_t entry_count;
     uint32_t device[MAX_SAMPLED]; /* of each entry: the library's index, NO_DEVICE: none */
     int ordinals[MAX_SAMPLED];
+    char *visible; /* CUDA_VISIBLE_DEVICES at the start; NULL: not set */
     struct rf_gpu_writer entries[MAX_SAMPLED];
 };
 
@@ -33,6 +34,7 @@ static const struct rf_gpu_sample nothing_read = {
     .busy_percent = RF_UNKNOWN,
     .memory_used = RF_UNKNOWN,
     .memory_total = RF_UNKNOWN,
+    .memory_free = RF_UNKNOWN,
     .power_mw = RF_UNKNOWN,
     .temperature = RF_UNKNOWN,
     .sm_clock_mhz = RF_UNKNOWN,
@@ -71,8 +73,8 @@ static void attach_devices(struct gpu_sampler *sampler, struct gpu_library *libr
     uint32_t count = identify_devices(sampler, library, devices);
     if (sampler->stopping)
         return;
-    uint32_t visible = gpu_visible_map(all ? NULL : getenv("CUDA_VISIBLE_DEVICES"), devices, count,
-                                       map, MAX_SAMPLED);
+    uint32_t visible =
+        gpu_visible_map(all ? NULL : sampler->visible, devices, count, map, MAX_SAMPLED);
     sampler->entry_count = all ? count : sampler->options.ordinal_count;
     if (sampler->entry_count > room)
         sampler->entry_count = (uint32_t)room;
@@ -99,7 +101,7 @@ static void sample_devices(struct gpu_sampler *sampler, struct gpu_library *libr
         if (sampler->stopping)
             break;
         if (sampler->options.stage != NULL)
-            sample.stage = ds_load(sampler->options.stage);
+            sample.stage = ds_load_acquire(sampler->options.stage);
         rf_gpu_append(&sampler->entries[i], &sample);
         rf_gpu_calling(&sampler->entries[i], 0);
         if (sampler->options.on_sample != NULL)
@@ -135,6 +137,7 @@ static void free_sampler(struct gpu_sampler *sampler)
 {
     pthread_cond_destroy(&sampler->wake);
     pthread_mutex_destroy(&sampler->mutex);
+    free(sampler->visible);
     free(sampler);
 }
 
@@ -147,7 +150,7 @@ static void *run_sampler(void *argument)
     if (error == 0)
         sample_until_stopped(sampler, library);
     else if (!sampler->stopping)
-        note_state(sampler, error == 12 ? RF_GPU_ABSENT : RF_GPU_FAILED, error);
+        note_state(sampler, error == GPU_LIBRARY_ABSENT ? RF_GPU_ABSENT : RF_GPU_FAILED, error);
     pthread_mutex_unlock(&sampler->mutex);
     if (library != NULL)
         sampler->options.vendor->close(library);
@@ -172,6 +175,12 @@ struct gpu_sampler *gpu_sampler_start(const struct gpu_sampler_options *options)
     if (options->ordinals != NULL)
         memcpy(sampler->ordinals, options->ordinals,
                sampler->options.ordinal_count * sizeof *sampler->ordinals);
+    const char *visible = getenv("CUDA_VISIBLE_DEVICES");
+    sampler->visible = visible == NULL ? NULL : strdup(visible);
+    if (visible != NULL && sampler->visible == NULL) {
+        free(sampler);
+        return NULL;
+    }
     sampler->interval_ns = (uint64_t)(options->interval_s * 1e9);
     pthread_mutex_init(&sampler->mutex, NULL);
     pthread_condattr_t attributes;
@@ -221,8 +230,8 @@ void gpu_sampler_stop(struct gpu_sampler *sampler)
     }
 }
 
-uint32_t gpu_read_visible(const struct gpu_vendor *vendor, struct rf_gpu_sample *samples,
-                          uint32_t capacity)
+uint32_t gpu_read_visible(const struct gpu_vendor *vendor, const char *visible,
+                          struct rf_gpu_sample *samples, uint32_t capacity)
 {
     struct gpu_library *library;
     struct rf_gpu_static devices[MAX_SAMPLED];
@@ -234,13 +243,13 @@ uint32_t gpu_read_visible(const struct gpu_vendor *vendor, struct rf_gpu_sample 
         count = MAX_SAMPLED;
     for (uint32_t i = 0; i < count; i++)
         vendor->identify(library, i, &devices[i]);
-    uint32_t visible = gpu_visible_map(getenv("CUDA_VISIBLE_DEVICES"), devices, count, map,
-                                       capacity < MAX_SAMPLED ? capacity : MAX_SAMPLED);
-    for (uint32_t i = 0; i < visible; i++) {
+    uint32_t shown = gpu_visible_map(visible, devices, count, map,
+                                     capacity < MAX_SAMPLED ? capacity : MAX_SAMPLED);
+    for (uint32_t i = 0; i < shown; i++) {
         samples[i] = nothing_read;
         vendor->sample(library, map[i], &samples[i]);
         samples[i].time_ns = ds_now_ns();
     }
     vendor->close(library);
-    return visible;
+    return shown;
 }

@@ -6,6 +6,10 @@
 
 struct gpu_sampler;
 
+/* What a vendor's open() returns when its library is not on this machine, which is no failure. (The
+ * number is NVML's; it stands so in run files.) */
+#define GPU_LIBRARY_ABSENT 12u
+
 struct gpu_sampler_options {
     const struct gpu_vendor *vendor;
     struct rf_writer *writer; /* with a GPU section; devices beyond its entries are left out */
@@ -21,7 +25,8 @@ struct gpu_sampler_options {
 };
 
 /* Starts the thread, which opens the vendor library itself: the caller never waits for a driver.
- * options is copied, but not what it points to. NULL: no thread, no memory. */
+ * options is copied, but not what it points to, as is CUDA_VISIBLE_DEVICES: the environment may
+ * change later. NULL: no thread, no memory. */
 struct gpu_sampler *gpu_sampler_start(const struct gpu_sampler_options *options);
 
 /* Ends the sampling and waits up to 100 ms for the thread. A thread that hangs in the driver is
@@ -29,9 +34,10 @@ struct gpu_sampler *gpu_sampler_start(const struct gpu_sampler_options *options)
  */
 void gpu_sampler_stop(struct gpu_sampler *sampler);
 
-/* Opens the library, reads every device that CUDA_VISIBLE_DEVICES shows once, closes it. Returns
- * their number, 0 without a driver. May block for as long as the driver does. */
-uint32_t gpu_read_visible(const struct gpu_vendor *vendor, struct rf_gpu_sample *samples,
-                          uint32_t capacity);
+/* Opens the library, reads every device that `visible` (CUDA_VISIBLE_DEVICES; NULL: all) shows
+ * once, closes it. Returns their number, 0 without a driver. May block for as long as the driver
+ * does. */
+uint32_t gpu_read_visible(const struct gpu_vendor *vendor, const char *visible,
+                          struct rf_gpu_sample *samples, uint32_t capacity);
 
 #endif

@@ -116,6 +116,21 @@ static void put_verdict(out e, const struct summary *s)
     e->close(e->context);
 }
 
+/* exposed_stall_s, hidden_wait_s, unknown_wait_s; null where no GPU clock told anything. */
+static void put_stall(out e, const struct summary_stall *stall)
+{
+    const bool known = stall->known_ns > 0;
+    e->open_object(e->context, "exposed_stall_s");
+    put_seconds(e, "sum", known ? stall->upper_ns : DATASTALL_UNKNOWN);
+    put_seconds(e, "lower", known ? stall->lower_ns : DATASTALL_UNKNOWN);
+    put_seconds(e, "upper", known ? stall->upper_ns : DATASTALL_UNKNOWN);
+    put_real(e, "event_coverage",
+             known ? (double)stall->known_ns / (double)stall->waiting_ns : NAN);
+    e->close(e->context);
+    put_seconds(e, "hidden_wait_s", known ? stall->known_ns - stall->upper_ns : DATASTALL_UNKNOWN);
+    put_seconds(e, "unknown_wait_s", stall->waiting_ns - stall->known_ns);
+}
+
 static void put_slowest(out e, const struct summary *s, const struct summary_loader *loader)
 {
     const struct run_process *process = s->processes[loader->process].data;
@@ -188,6 +203,7 @@ static void put_loader(out e, const struct summary *s, const struct summary_load
     put_integer(e, "window_end_ns", f->window_end_ns);
     put_seconds(e, "waiting_s", loader->waiting_ns);
     put_real(e, "waiting_share", loader->waiting_share);
+    put_stall(e, &loader->stall);
     put_seconds(e, "unfinished_wait_s",
                 loader->unfinished_wait_ns == 0 ? DATASTALL_UNKNOWN : loader->unfinished_wait_ns);
     put_integer(e, "records_ahead", loader->data->skew);
@@ -207,6 +223,8 @@ static void put_gpu(out e, const struct summary_gpu *gpu)
     put_real(e, "busy_share", gpu->busy_share);
     put_string(e, "busy_source", isnan(gpu->busy_share) ? NULL : "nvml");
     put_integer(e, "busy_samples", gpu->busy_samples);
+    put_real(e, "input_stall_share", gpu->stall_share);
+    put_stall(e, &gpu->stall);
     put_integer(e, "samples", w[RF_GPU_SAMPLES]);
     put_integer(e, "mem_used_peak_bytes", gpu->memory_used_peak_bytes);
     put_integer(e, "mem_total_bytes", gpu->memory_total_bytes);
@@ -229,6 +247,7 @@ static void put_stage(out e, const struct summary *s, const struct summary_stage
     put_integer(e, "tokens", stage->tokens);
     put_seconds(e, "waiting_s", stage->waiting_ns);
     put_real(e, "waiting_share", stage->waiting_share);
+    put_stall(e, &stage->stall);
     e->close(e->context);
 }
 

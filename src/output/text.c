@@ -60,29 +60,58 @@ static const char *ms(uint64_t ns, char text[16])
     return text;
 }
 
-/* ---- lines: a label in the first nine columns, then text ---- */
+/* ---- text from elsewhere ---- */
+
+/* Bytes of the UTF-8 character that begins here, 0: none does. */
+static size_t character_bytes(const unsigned char *c)
+{
+    if (c[0] < 0x80)
+        return 1;
+    const size_t bytes = c[0] >= 0xf0 ? 4 : c[0] >= 0xe0 ? 3 : 2;
+    if (c[0] < 0xc2 || c[0] > 0xf4)
+        return 0;
+    for (size_t i = 1; i < bytes; i++) {
+        if ((c[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    const bool overlong = (c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xf0 && c[1] < 0x90);
+    const bool surrogate = c[0] == 0xed && c[1] >= 0xa0;
+    const bool too_large = c[0] == 0xf4 && c[1] >= 0x90;
+    return overlong || surrogate || too_large ? 0 : bytes;
+}
+
+const char *output_clean_text(const char *from, char *to, size_t size)
+{
+    size_t length = 0;
+    while (*from != '\0') {
+        const unsigned char *c = (const unsigned char *)from;
+        const size_t bytes = character_bytes(c);
+        const bool control = c[0] < 0x20 || c[0] == 0x7f || (c[0] == 0xc2 && c[1] < 0xa0);
+        const bool kept = bytes > 0 && !control;
+        if (length + (kept ? bytes : 1) >= size)
+            break;
+        if (kept)
+            memcpy(to + length, from, bytes);
+        else
+            to[length] = '?';
+        length += kept ? bytes : 1;
+        from += bytes > 0 ? bytes : 1;
+    }
+    to[length] = '\0';
+    return to;
+}
+
+/* ---- lines: a label in the first nine columns, then text, whatever it holds ---- */
 
 static void __attribute__((format(printf, 3, 4))) line(FILE *file, const char *label,
                                                        const char *format, ...)
 {
-    fprintf(file, "%-8s ", label);
+    char text[1024], clean[sizeof text];
     va_list arguments;
     va_start(arguments, format);
-    vfprintf(file, format, arguments);
+    vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    fputc('\n', file);
-}
-
-/* Bytes that a terminal might obey, replaced. */
-static const char *clean(const char *from, char *to, size_t size)
-{
-    size_t i = 0;
-    for (; from[i] != '\0' && i + 1 < size; i++) {
-        unsigned char c = (unsigned char)from[i];
-        to[i] = c < 0x20 || c == 0x7f ? '?' : from[i];
-    }
-    to[i] = '\0';
-    return to;
+    fprintf(file, "%-8s %s\n", label, output_clean_text(text, clean, sizeof clean));
 }
 
 static void put_verdict(const struct summary *s, FILE *file)
@@ -93,9 +122,17 @@ static void put_verdict(const struct summary *s, FILE *file)
     summary_prize_text(s, text, sizeof text);
     if (text[0] != '\0')
         line(file, "", "%s", text);
+    const struct summary_process *worst = s->worst == UINT32_MAX ? NULL : &s->processes[s->worst];
+    if (worst != NULL && worst->method == SUMMARY_METHOD_GPU_EVENTS)
+        line(file, "",
+             "by the GPU's clock for %.1f %% of the waiting; the program itself waited %.1f %%",
+             100.0 * (double)worst->stall.known_ns / (double)worst->stall.waiting_ns,
+             100.0 * (double)worst->waiting_ns / (double)(worst->end_ns - worst->begin_ns));
     if (s->method == SUMMARY_METHOD_HOST_BOUND)
         line(file, "",
              "at most, because the GPU may have been busy during a wait (host clock only)");
+    else if (s->upper_bound && worst != NULL && worst->method == SUMMARY_METHOD_GPU_EVENTS)
+        line(file, "", "at most, because other streams or threads may have kept the GPU busy");
     else if (s->upper_bound)
         line(file, "",
              "at most, because a background thread waited and the program may have worked "
@@ -105,9 +142,9 @@ static void put_verdict(const struct summary *s, FILE *file)
 static void put_run(const struct summary *s, FILE *file)
 {
     char command[61], duration[32], setup[32], end[64] = "";
-    clean(s->command, command, sizeof command);
-    if (strlen(s->command) > 60)
-        strcpy(command + 57, "...");
+    const bool cut = strlen(s->command) >= sizeof command;
+    output_clean_text(s->command, command, cut ? sizeof command - 3 : sizeof command);
+    strcat(command, cut ? "..." : "");
     summary_duration_text((double)s->duration_ns * 1e-9, duration, sizeof duration);
     summary_duration_text(s->setup_ns == DATASTALL_UNKNOWN ? NAN : (double)s->setup_ns * 1e-9,
                           setup, sizeof setup);
@@ -127,7 +164,7 @@ static void put_gpus(const struct summary *s, FILE *file)
     const struct run_data *data = s->data;
     for (uint32_t i = 0; i < s->gpu_count; i++) {
         const struct summary_gpu *gpu = &s->gpus[i];
-        char label[16], name[97], memory[64] = "", power[32] = "", busy[64] = "busy unknown";
+        char label[16], memory[64] = "", power[32] = "", busy[64] = "busy unknown";
         const uint64_t state = gpu->data->words[RF_GPU_STATE];
         const char *error = output_nvml_error(gpu->data->words[RF_GPU_ERROR]);
         snprintf(label, sizeof label, "GPU %llu",
@@ -140,8 +177,7 @@ static void put_gpus(const struct summary *s, FILE *file)
                      (double)gpu->memory_total_bytes / GIB);
         if (!isnan(gpu->power_mean_w))
             snprintf(power, sizeof power, ", %.0f W", gpu->power_mean_w);
-        line(file, label, "%s   %s%s%s", busy, clean(gpu->data->fixed.name, name, sizeof name),
-             memory, power);
+        line(file, label, "%s   %s%s%s", busy, gpu->data->fixed.name, memory, power);
         if (gpu->silent)
             line(file, "", "the driver (NVML) did not answer its last call");
         else if (state == RF_GPU_LOST || state == RF_GPU_FAILED)
@@ -185,7 +221,7 @@ static void put_loader(const struct summary *s, const struct summary_loader *loa
     output_rate_text(f->samples_per_s, rate, sizeof rate);
     output_rate_text(f->tokens_per_s, token_rate, sizeof token_rate);
     fprintf(file, "%-8s %s%s: %s batches", "LOADER",
-            clean(loader->data->entry.name, name, sizeof name), who, batches);
+            output_clean_text(loader->data->entry.name, name, sizeof name), who, batches);
     if (f->samples != DATASTALL_UNKNOWN)
         fprintf(file, ", %s samples (%s/s)", samples, rate);
     if (f->tokens != DATASTALL_UNKNOWN)
@@ -246,13 +282,13 @@ static void put_stages(const struct summary *s, FILE *file)
 {
     for (uint32_t i = 0; i < s->stage_count && i < MAX_STAGES; i++) {
         const struct summary_stage *stage = &s->stages[i];
-        char name[65], duration[32], batches[24];
+        char duration[32], batches[24];
         summary_duration_text((double)stage->duration_ns * 1e-9, duration, sizeof duration);
         output_count_text(stage->batches, batches, sizeof batches);
         if (stage->batches == 0)
             continue;
-        line(file, "STAGE", "%s: %s, waiting %.1f %% of it, %s batches",
-             clean(stage->name, name, sizeof name), duration, stage->waiting_share * 100, batches);
+        line(file, "STAGE", "%s: %s, waiting %.1f %% of it, %s batches", stage->name, duration,
+             stage->waiting_share * 100, batches);
     }
     if (s->stage_count > MAX_STAGES)
         line(file, "", "and %u more stages (see --json)", s->stage_count - MAX_STAGES);
@@ -281,7 +317,6 @@ static void put_ranks(const struct summary *s, FILE *file)
 static void put_notes(const struct summary *s, FILE *file)
 {
     uint64_t lost = 0, merged = 0;
-    char text[513];
     for (uint32_t i = 0; i < s->process_count; i++) {
         lost += s->processes[i].data->view.words[RF_PROCESS_LOST_CONTENTION];
         merged += s->processes[i].data->view.words[RF_PROCESS_MERGED_OTHER];
@@ -295,7 +330,7 @@ static void put_notes(const struct summary *s, FILE *file)
              "\"other\"");
     if (s->data->problems > 0)
         line(file, "DAMAGED", "%u problem%s; the first: %s", s->data->problems,
-             s->data->problems == 1 ? "" : "s", clean(s->data->first_problem, text, sizeof text));
+             s->data->problems == 1 ? "" : "s", s->data->first_problem);
 }
 
 void output_text(const struct summary *s, FILE *file)

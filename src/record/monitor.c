@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fault_guard.h"
+#include "base/text.h"
 
 #define DEFAULT_SLOTS 32u
 #define MAX_SLOTS 256u
@@ -36,6 +37,7 @@ static _Thread_local uint64_t thread_number; /* 0: not given yet */
 
 static uint64_t last_thread_number;
 static pthread_key_t thread_end_key;
+static bool have_thread_end_key; /* without it slots of ended threads are not taken over, no more */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 /* Another thread of the same loader may take over what an ended thread wrote to: a program that
@@ -50,6 +52,9 @@ static void release_slots_of_thread(void *number)
         }
     }
     pthread_mutex_unlock(&list_mutex);
+    /* A destructor that runs after this one may still wait for data: it is a new thread then. */
+    memset(slot_cache, 0, sizeof slot_cache);
+    thread_number = 0;
 }
 
 static void forget_parent(void)
@@ -62,7 +67,7 @@ static void forget_parent(void)
 
 static void make_thread_key(void)
 {
-    pthread_key_create(&thread_end_key, release_slots_of_thread);
+    have_thread_end_key = pthread_key_create(&thread_end_key, release_slots_of_thread) == 0;
     pthread_atfork(NULL, NULL, forget_parent);
 }
 
@@ -70,7 +75,8 @@ static uint64_t this_thread(void)
 {
     if (thread_number == 0) {
         thread_number = __atomic_add_fetch(&last_thread_number, 1, __ATOMIC_RELAXED);
-        pthread_setspecific(thread_end_key, (void *)(uintptr_t)thread_number);
+        if (have_thread_end_key)
+            pthread_setspecific(thread_end_key, (void *)(uintptr_t)thread_number);
     }
     return thread_number;
 }
@@ -124,6 +130,11 @@ static struct monitor_slot *claim_slot(datastall_loader *loader)
     }
     pthread_mutex_unlock(&monitor->mutex);
     return slot;
+}
+
+uint64_t monitor_thread_number(void)
+{
+    return this_thread();
 }
 
 struct monitor_slot *monitor_slot_of(datastall_loader *loader)
@@ -194,12 +205,18 @@ static int make_writer(const datastall_options *options, datastall_monitor *moni
     };
     struct rf_process_static process;
     process_describe(options, &process);
+    struct rf_header size;
+    rf_layout_file(&spec, &size);
+    if (size.file_bytes > RF_MAX_FILE_BYTES)
+        return ds_fail(DATASTALL_ERR_ARGUMENT,
+                       "max_slots, recent_waits and recent_gpu_samples together need %llu MiB; at "
+                       "most %llu",
+                       (unsigned long long)(size.file_bytes >> 20),
+                       (unsigned long long)(RF_MAX_FILE_BYTES >> 20));
     if (memory_only)
         return rf_writer_create(NULL, &spec, &process, &monitor->writer);
-    struct rf_header size;
     char path[PATH_MAX];
     const char *folder;
-    rf_layout_file(&spec, &size);
     int error = process_run_folder(options, &folder);
     if (error == DATASTALL_OK)
         error = rf_run_new_file(folder, size.file_bytes, path);
@@ -215,6 +232,8 @@ static void free_monitor(datastall_monitor *monitor)
     for (uint32_t i = 0; i < RF_LOADER_CAPACITY; i++)
         free(monitor->loaders[i].identity);
     rf_writer_destroy(monitor->writer);
+    for (uint32_t i = 0; monitor->slots != NULL && i < monitor->slot_count; i++)
+        free(monitor->slots[i].stalls);
     free(monitor->slots);
     free(monitor->scratch);
     free(monitor->totals);
@@ -293,14 +312,19 @@ static void change_stage(datastall_monitor *monitor, uint32_t stage, uint32_t en
     rf_stage(process, at + RF_PROCESS_STAGE, stage);
     rf_stage(process, at + RF_PROCESS_STAGE_SINCE, now);
     rf_publish(process);
-    ds_store(&monitor->current_stage, stage);
+    ds_store_release(&monitor->current_stage, stage); /* after the name, for other threads */
 }
 
 void monitor_end(datastall_monitor *monitor)
 {
     if (monitor == NULL || !ds_fork_same_process(monitor->generation) || monitor->ended)
         return;
-    datastall_gpu_sampling_stop(monitor);
+    pthread_mutex_lock(&monitor->mutex);
+    void (*on_close)(void *) = monitor->on_close;
+    monitor->on_close = NULL;
+    pthread_mutex_unlock(&monitor->mutex);
+    if (on_close != NULL)
+        on_close(monitor->on_close_context);
     pthread_mutex_lock(&list_mutex);
     for (datastall_monitor **m = &open_monitors; *m != NULL; m = &(*m)->next) {
         if (*m == monitor) {
@@ -378,8 +402,8 @@ void monitor_note_accelerator(datastall_monitor *monitor, uint64_t accelerator)
 
 static uint32_t find_or_add_stage(datastall_monitor *monitor, const char *name)
 {
-    char cut[MONITOR_NAME_BYTES] = "";
-    strncpy(cut, name, sizeof cut - 1);
+    char cut[MONITOR_NAME_BYTES];
+    ds_copy_text(cut, sizeof cut, name);
     for (uint32_t i = 0; i < monitor->stage_count; i++) {
         if (strcmp(monitor->stage_names[i], cut) == 0)
             return i;
@@ -405,6 +429,10 @@ int datastall_stage_set(datastall_monitor *monitor, const char *name, const char
     pthread_mutex_lock(&monitor->mutex);
     if (previous != NULL)
         *previous = monitor->stage_names[monitor->current_stage];
+    if (monitor->ended) { /* the file is complete */
+        pthread_mutex_unlock(&monitor->mutex);
+        return ds_fail(DATASTALL_ERR_OFF, "recording is off: the monitor has ended");
+    }
     change_stage(monitor, find_or_add_stage(monitor, name == NULL ? "" : name), 1);
     pthread_mutex_unlock(&monitor->mutex);
     return DATASTALL_OK;
@@ -448,9 +476,11 @@ static void choose_name(const datastall_monitor *monitor, const datastall_loader
         wish = or_empty(options->site);
     if (*wish == '\0')
         wish = "loader";
-    snprintf(name, MONITOR_NAME_BYTES, "%s", wish);
+    ds_copy_text(name, MONITOR_NAME_BYTES, wish);
+    char cut[MONITOR_NAME_BYTES - 8];
+    ds_copy_text(cut, sizeof cut, wish);
     for (unsigned n = 2; name_is_taken(monitor, name); n++)
-        snprintf(name, MONITOR_NAME_BYTES, "%.*s (%u)", MONITOR_NAME_BYTES - 8, wish, n);
+        snprintf(name, MONITOR_NAME_BYTES, "%s (%u)", cut, n);
 }
 
 static void add_loader(datastall_monitor *monitor, const datastall_loader_options *options,
@@ -468,8 +498,8 @@ static void add_loader(datastall_monitor *monitor, const datastall_loader_option
     };
     choose_name(monitor, options, monitor->loader_names[index]);
     memcpy(entry.name, monitor->loader_names[index], sizeof entry.name);
-    strncpy(entry.site, or_empty(options->site), sizeof entry.site - 1);
-    strncpy(entry.dataset_type, or_empty(options->dataset_type), sizeof entry.dataset_type - 1);
+    ds_copy_text(entry.site, sizeof entry.site, options->site);
+    ds_copy_text(entry.dataset_type, sizeof entry.dataset_type, options->dataset_type);
     rf_write_loader(monitor->writer, index, &entry);
     monitor->loaders[index] =
         (datastall_loader){.monitor = monitor,

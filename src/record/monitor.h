@@ -17,6 +17,7 @@ struct monitor_slot {
     uint64_t owner; /* thread number (never reused), 0: free to take over */
     uint32_t loader;
     bool used;
+    struct stall_queue *stalls; /* src/gpu: events whose outcome is not known yet; NULL: none */
     struct rf_slot_writer writer;
 };
 
@@ -58,6 +59,18 @@ static inline bool monitor_is_recording(const datastall_monitor *monitor)
 {
     return ds_fork_same_process(monitor->generation) && ds_load(&monitor->off) == 0;
 }
+
+/* What slots of the calling thread have as owner. */
+uint64_t monitor_thread_number(void);
+
+/* datastall_wait_end_at() with what is known of the exposed stall already. */
+void monitor_wait_end(datastall_wait *wait, uint64_t end_ns, enum datastall_wait_kind kind,
+                      const datastall_batch *batch, const struct rf_stall *stall);
+
+/* datastall_wait_record() with the exposed stall. */
+void monitor_wait_record(datastall_loader *loader, uint64_t end_ns, uint64_t wait_ns,
+                         enum datastall_wait_kind kind, const datastall_batch *batch,
+                         const struct rf_stall *stall);
 
 /* The slot in which this thread's waits on the loader go; NULL: not recording. */
 struct monitor_slot *monitor_slot_of(datastall_loader *loader);

@@ -15,6 +15,7 @@ static pthread_mutex_t run_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct rf_run own_run;
 static bool own_run_made; /* only now is own_run whole: a fork may come in between */
 static pid_t own_run_maker;
+static char brought_home[PATH_MAX]; /* where the launcher's run is now; "": where it was */
 
 void process_forget_parent(void)
 {
@@ -30,7 +31,9 @@ bool process_has_launcher(void)
 int process_run_folder(const datastall_options *options, const char **folder)
 {
     if (process_has_launcher()) {
-        *folder = getenv("DATASTALL_RUN_DIR");
+        pthread_mutex_lock(&run_mutex);
+        *folder = brought_home[0] != '\0' ? brought_home : getenv("DATASTALL_RUN_DIR");
+        pthread_mutex_unlock(&run_mutex);
         return DATASTALL_OK;
     }
     const char *said = getenv("DATASTALL_RUN_DIR");
@@ -51,38 +54,27 @@ int process_run_folder(const datastall_options *options, const char **folder)
     return error;
 }
 
-/* True while another process (a forked child, or the parent) records in the folder. */
-static bool others_record_in(const char *folder)
+static bool staged_run(struct rf_run *run)
 {
-    char **names, path[PATH_MAX];
-    uint32_t count;
-    bool found = false;
-    if (rf_run_files(folder, &names, &count) != DATASTALL_OK)
-        return false;
-    for (uint32_t i = 0; i < count && !found; i++) {
-        struct rf_reader *reader;
-        struct rf_process_view view;
-        if (snprintf(path, sizeof path, "%s/%s", folder, names[i]) >= PATH_MAX ||
-            rf_reader_open(path, &reader) != DATASTALL_OK)
-            continue;
-        found = rf_reader_process(reader, &view) && view.fixed.pid != (uint64_t)getpid() &&
-                view.words[RF_PROCESS_STATE] == RF_STATE_OPEN &&
-                rf_process_is_alive(&reader->header, &view.fixed);
-        rf_reader_close(reader);
-    }
-    rf_run_files_free(names, count);
-    return found;
+    if (process_has_launcher())
+        return rf_run_of_staging(getenv("DATASTALL_RUN_DIR"), run);
+    *run = own_run;
+    return own_run_made && strcmp(own_run.staging, own_run.path) != 0;
 }
 
 void process_run_finish(void)
 {
+    struct rf_run run;
+    bool stays;
     pthread_mutex_lock(&run_mutex);
-    /* The last process to close brings a staged run home; until then show finds it where it is. */
-    if (own_run_made && strcmp(own_run.staging, own_run.path) != 0 && !process_has_launcher() &&
-        !others_record_in(own_run.staging)) {
-        if (rf_run_finish(&own_run) != DATASTALL_OK)
-            ds_say("%s; the run stays in %s", datastall_last_error(), own_run.staging);
-        else
+    /* The last process to close brings a staged run home, under a launcher only when that has ended
+     * before; until then show finds it where it is. */
+    if (staged_run(&run)) {
+        if (rf_run_finish(&run, &stays) != DATASTALL_OK)
+            ds_say("%s; the run stays in %s", datastall_last_error(), run.staging);
+        else if (!stays && process_has_launcher())
+            strcpy(brought_home, run.path);
+        else if (!stays)
             strcpy(own_run.staging, own_run.path);
     }
     pthread_mutex_unlock(&run_mutex);
@@ -90,14 +82,9 @@ void process_run_finish(void)
 
 void process_run_abandon(void)
 {
-    char note[PATH_MAX];
     pthread_mutex_lock(&run_mutex);
-    if (own_run_made && own_run_maker == getpid() && !process_has_launcher()) {
-        if (strcmp(own_run.staging, own_run.path) != 0 && rmdir(own_run.staging) == 0 &&
-            snprintf(note, sizeof note, "%s/" RF_STAGING_NOTE, own_run.path) < PATH_MAX)
-            unlink(note);
-        own_run_made = rmdir(own_run.path) != 0;
-    }
+    if (own_run_made && own_run_maker == getpid() && !process_has_launcher())
+        own_run_made = !rf_run_abandon(&own_run);
     pthread_mutex_unlock(&run_mutex);
 }
 

@@ -89,7 +89,8 @@ static bool append_to_overflow(datastall_monitor *monitor, struct rf_wait *wait)
 }
 
 static void record(datastall_monitor *monitor, struct monitor_slot *slot, uint64_t begin_ns,
-                   uint64_t wait_ns, enum datastall_wait_kind kind, const datastall_batch *batch)
+                   uint64_t wait_ns, enum datastall_wait_kind kind, const datastall_batch *batch,
+                   const struct rf_stall *stall)
 {
     struct rf_wait wait = {
         .begin_ns = begin_ns,
@@ -104,6 +105,7 @@ static void record(datastall_monitor *monitor, struct monitor_slot *slot, uint64
         .padded = DATASTALL_UNKNOWN,
         .mean_length = NAN,
         .efficiency = NAN,
+        .stall = *stall,
     };
     if (batch != NULL)
         take_batch(batch, &wait);
@@ -118,8 +120,16 @@ static void record(datastall_monitor *monitor, struct monitor_slot *slot, uint64
         ds_store(&monitor->off, 1);
 }
 
+static const struct rf_stall unknown_stall = {RF_UNKNOWN, RF_UNKNOWN};
+
 void datastall_wait_end_at(datastall_wait *wait, uint64_t end_ns, enum datastall_wait_kind kind,
                            const datastall_batch *batch)
+{
+    monitor_wait_end(wait, end_ns, kind, batch, &unknown_stall);
+}
+
+void monitor_wait_end(datastall_wait *wait, uint64_t end_ns, enum datastall_wait_kind kind,
+                      const datastall_batch *batch, const struct rf_stall *stall)
 {
     if (wait == NULL || wait->loader == NULL)
         return;
@@ -129,7 +139,7 @@ void datastall_wait_end_at(datastall_wait *wait, uint64_t end_ns, enum datastall
     if (!monitor_is_recording(monitor)) /* forked, or switched off, while it waited */
         return;
     uint64_t wait_ns = end_ns > wait->begin_ns ? end_ns - wait->begin_ns : 0;
-    record(monitor, slot, wait->begin_ns, wait_ns, kind, batch);
+    record(monitor, slot, wait->begin_ns, wait_ns, kind, batch, stall);
     if (slot != &monitor->overflow)
         rf_slot_waiting(&slot->writer, 0);
 }
@@ -143,13 +153,21 @@ void datastall_wait_end(datastall_wait *wait, enum datastall_wait_kind kind,
 void datastall_wait_record(datastall_loader *loader, uint64_t end_ns, uint64_t wait_ns,
                            enum datastall_wait_kind kind, const datastall_batch *batch)
 {
+    monitor_wait_record(loader, end_ns, wait_ns, kind, batch, &unknown_stall);
+}
+
+void monitor_wait_record(datastall_loader *loader, uint64_t end_ns, uint64_t wait_ns,
+                         enum datastall_wait_kind kind, const datastall_batch *batch,
+                         const struct rf_stall *stall)
+{
     if (loader == NULL)
         return;
     struct monitor_slot *slot = monitor_slot_of(loader);
     if (slot == NULL)
         return;
-    uint64_t begin_ns = end_ns;
-    if (wait_ns != DATASTALL_UNKNOWN)
-        begin_ns = end_ns > wait_ns ? end_ns - wait_ns : 0;
-    record(loader->monitor, slot, begin_ns, wait_ns, kind, batch);
+    /* Longer than the machine runs: no wait at all, and a sum must not overflow with it. */
+    if (wait_ns > end_ns)
+        wait_ns = DATASTALL_UNKNOWN;
+    const uint64_t begin_ns = wait_ns == DATASTALL_UNKNOWN ? end_ns : end_ns - wait_ns;
+    record(loader->monitor, slot, begin_ns, wait_ns, kind, batch, stall);
 }

@@ -64,7 +64,7 @@ bool rf_slot_layout_of(const uint64_t geometry[RF_GEOMETRY_WORDS], struct rf_slo
         take(&cursor, l->stages, l->stage_words, &l->stages_at) &&
         take(&cursor, l->rollup_levels * l->rollup_buckets, l->rollup_words, &l->rollup_at) &&
         take(&cursor, 2 * (l->slowest < 4096 ? l->slowest : 4096), RF_SLOW_WORDS, &l->slow_at) &&
-        take(&cursor, 1, RF_SLOT_STALL_WORDS, &l->stall_at);
+        take(&cursor, 1, RF_SLOT_SPARE_WORDS, &l->spare_at);
     l->words = cursor;
     return fits && l->slowest <= 4096;
 }

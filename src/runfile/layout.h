@@ -176,6 +176,9 @@ enum rf_slot_word {
     RF_SLOT_LOADER,
     RF_SLOT_THREAD,     /* kernel thread id of the last owner */
     RF_SLOT_WAITING_NS, /* begin of the wait under way, 0: none (plain store, no journal) */
+    RF_SLOT_GPU_UUID_0, /* the device whose stalls these are: its UUID's bytes, zero: none */
+    RF_SLOT_GPU_UUID_1,
+    RF_SLOT_BACKGROUND, /* 1 once a thread other than the main one owned it */
     RF_SLOT_WORDS = 16
 };
 
@@ -192,7 +195,7 @@ enum rf_record_word {
     RF_RECORD_PADDED,
     RF_RECORD_MEAN_LENGTH, /* bits of a double; NaN: unknown */
     RF_RECORD_EFFICIENCY,  /* bits of a double; NaN: not stated */
-    RF_RECORD_STALL_LOWER, /* reserved for exposed stall, as is the next; RF_UNKNOWN */
+    RF_RECORD_STALL_LOWER, /* exposed stall, at least and at most; RF_UNKNOWN until it is known */
     RF_RECORD_STALL_UPPER,
     RF_RECORD_DEPTH, /* reserved for prefetch depth; RF_UNKNOWN */
     RF_RECORD_RESERVED_0,
@@ -236,6 +239,11 @@ enum rf_counter_word {
     RF_COUNT_EFFICIENCY_MIN, /* bits of a double */
     RF_COUNT_EFFICIENCY_BATCHES,
     RF_COUNT_EFFICIENCY_LOW,
+    RF_COUNT_STALL_WAITS,    /* waits, of every kind, whose exposed stall is known */
+    RF_COUNT_STALL_KNOWN_NS, /* their waiting time */
+    RF_COUNT_STALL_LOWER_NS, /* at least so much of it was exposed */
+    RF_COUNT_STALL_UPPER_NS, /* at most */
+    RF_COUNT_STALL_BOUNDS,   /* those of which only an upper bound is known */
     RF_COUNT_USED_WORDS,
     RF_COUNT_WORDS = 48
 };
@@ -247,9 +255,13 @@ enum rf_stage_word {
     RF_STAGE_TOKENS,
     RF_STAGE_STEADY_NS,
     RF_STAGE_STARTUP_NS, /* and failed */
+    RF_STAGE_STALL_KNOWN_NS,
+    RF_STAGE_STALL_LOWER_NS,
+    RF_STAGE_STALL_UPPER_NS,
+    RF_STAGE_SAMPLES_BATCHES, /* batches that stated samples */
+    RF_STAGE_TOKENS_BATCHES,
     RF_STAGE_RESERVED_0,
     RF_STAGE_RESERVED_1,
-    RF_STAGE_RESERVED_2,
     RF_STAGE_WORDS
 };
 
@@ -265,8 +277,8 @@ enum rf_rollup_word {
     RF_ROLLUP_STARTUP_NS, /* and failed */
     RF_ROLLUP_STARVED,
     RF_ROLLUP_MAX_NS,
-    RF_ROLLUP_RESERVED_0, /* reserved for exposed stall, as is the next */
-    RF_ROLLUP_RESERVED_1,
+    RF_ROLLUP_STALL_KNOWN_NS, /* of stalls that became known in this span */
+    RF_ROLLUP_STALL_UPPER_NS,
     RF_ROLLUP_WORDS
 };
 #define RF_ROLLUP_RATIO 4u
@@ -287,7 +299,10 @@ enum rf_slow_word {
 #define RF_SLOWEST 16u /* steady ones, and as many start-up ones */
 
 #define RF_COUNTER_VERSIONS 32u
-#define RF_SLOT_STALL_WORDS 64u /* reserved at the end of a slot for exposed stall */
+#define RF_SLOT_SPARE_WORDS 64u /* reserved at the end of a slot */
+
+/* A record that carries late stalls only: beside enum datastall_wait_kind, counted nowhere. */
+#define RF_KIND_NOTE 5u
 
 /* ---- GPUs ---- */
 enum rf_gpu_geometry {
@@ -393,7 +408,7 @@ enum rf_gpu_rollup_word {
 struct rf_slot_layout {
     uint64_t recent, record_words, versions, counter_words, histogram, stages, stage_words;
     uint64_t rollup_levels, rollup_buckets, rollup_words, slowest;
-    uint64_t counters_at, ring_at, steady_at, startup_at, stages_at, rollup_at, slow_at, stall_at;
+    uint64_t counters_at, ring_at, steady_at, startup_at, stages_at, rollup_at, slow_at, spare_at;
     uint64_t words; /* of the whole block */
 };
 

@@ -24,6 +24,15 @@ static void __attribute__((format(printf, 2, 3))) note_problem(struct rf_reader 
 
 /* ---- opening ---- */
 
+static const struct rf_section *find_section(const struct rf_reader *reader, uint32_t type)
+{
+    for (uint32_t i = 0; i < reader->header.section_count; i++) {
+        if (reader->header.sections[i].type == type)
+            return &reader->header.sections[i];
+    }
+    return NULL;
+}
+
 static int check_identity(const struct rf_header *header, const char *path)
 {
     static const char nothing[8];
@@ -83,6 +92,9 @@ static int check_sections(struct rf_reader *reader, const char *path)
         return ds_fail(DATASTALL_ERR_DAMAGED, "%s is damaged: its header is impossible", path);
     for (uint32_t i = 0; i < header->section_count; i++) {
         const struct rf_section *section = &header->sections[i];
+        if (section != find_section(reader, section->type))
+            return ds_fail(DATASTALL_ERR_DAMAGED, "%s is damaged: section %u stands twice", path,
+                           section->type);
         if (!section_is_possible(header, section) ||
             section->entry_bytes < least_entry_bytes(reader, section))
             return ds_fail(DATASTALL_ERR_DAMAGED, "%s is damaged: section %u lies outside it", path,
@@ -143,15 +155,6 @@ void rf_reader_close(struct rf_reader *reader)
 }
 
 /* ---- sections ---- */
-
-static const struct rf_section *find_section(const struct rf_reader *reader, uint32_t type)
-{
-    for (uint32_t i = 0; i < reader->header.section_count; i++) {
-        if (reader->header.sections[i].type == type)
-            return &reader->header.sections[i];
-    }
-    return NULL;
-}
 
 uint64_t rf_reader_count(const struct rf_reader *reader, uint32_t section_type)
 {

@@ -47,6 +47,9 @@ static void add_slot(struct run_loader *loader, const struct rf_slot_view *view)
     if (view->waiting_ns != 0 &&
         (loader->waiting_since_ns == 0 || view->waiting_ns < loader->waiting_since_ns))
         loader->waiting_since_ns = view->waiting_ns;
+    loader->background |= view->background;
+    if (view->gpu_uuid[0] != 0 || view->gpu_uuid[1] != 0)
+        memcpy(loader->gpu_uuid, view->gpu_uuid, sizeof loader->gpu_uuid);
     if (view->skew > loader->skew)
         loader->skew = view->skew;
     merge_slowest(loader, view);

@@ -20,7 +20,9 @@ struct run_loader {
     uint64_t thread_ids[RUN_THREADS]; /* the last owner of each: kernel thread ids */
     uint64_t
         waiting_since_ns; /* a wait under way when it was read or when the writer died; 0: none */
-    uint64_t skew;        /* records that the tables may be ahead, see view.h */
+    bool background;      /* a thread other than the main one waited */
+    unsigned char gpu_uuid[16]; /* the device whose stalls these are; zero: none */
+    uint64_t skew;              /* records that the tables may be ahead, see view.h */
     struct run_slow_wait slowest[RUN_SLOW_WAITS]; /* steady ones, longest first; wait_ns 0: none */
     uint64_t stages[RF_STAGE_CAPACITY][RF_STAGE_WORDS];
     struct rf_totals totals;

@@ -16,9 +16,11 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "runfile/layout.h"
+#include "runfile/reader.h"
 
 #define MAX_RUN_FILES 4096
 #define MAX_NAME 40
+#define CLAIM_NOTE "coming-home" /* the home note's name while a process copies the files */
 
 const char *rf_base_directory(const char *directory)
 {
@@ -99,16 +101,61 @@ static bool is_remote(const char *path)
     }
 }
 
-static void note_staging(const struct rf_run *run)
+/* ---- notes: files of one line ---- */
+
+static bool write_note(const char *folder, const char *name, const char *text)
 {
     char path[PATH_MAX];
-    if (snprintf(path, sizeof path, "%s/" RF_STAGING_NOTE, run->path) >= PATH_MAX)
-        return;
+    if (snprintf(path, sizeof path, "%s/%s", folder, name) >= PATH_MAX)
+        return false;
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
-        return;
-    dprintf(fd, "%s\n", run->staging);
+        return false;
+    bool written = dprintf(fd, "%s\n", text) > 0;
+    return close(fd) == 0 && written;
+}
+
+static bool read_note(const char *folder, const char *name, char text[PATH_MAX])
+{
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof path, "%s/%s", folder, name) >= PATH_MAX)
+        return false;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0)
+        return false;
+    ssize_t length = read(fd, text, PATH_MAX - 1);
     close(fd);
+    text[length > 0 ? length : 0] = '\0';
+    text[strcspn(text, "\n")] = '\0';
+    return text[0] != '\0';
+}
+
+static bool has_note(const char *folder, const char *name)
+{
+    char path[PATH_MAX];
+    return snprintf(path, sizeof path, "%s/%s", folder, name) < PATH_MAX && access(path, F_OK) == 0;
+}
+
+static void remove_note(const char *folder, const char *name)
+{
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof path, "%s/%s", folder, name) < PATH_MAX)
+        unlink(path);
+}
+
+/* Atomic: of several processes one succeeds. */
+static bool rename_note(const char *folder, const char *old, const char *name)
+{
+    char from[PATH_MAX], to[PATH_MAX];
+    return snprintf(from, sizeof from, "%s/%s", folder, old) < PATH_MAX &&
+           snprintf(to, sizeof to, "%s/%s", folder, name) < PATH_MAX && rename(from, to) == 0;
+}
+
+/* ---- recording elsewhere ---- */
+
+static bool is_staged(const struct rf_run *run)
+{
+    return strcmp(run->path, run->staging) != 0;
 }
 
 static void choose_staging(struct rf_run *run)
@@ -121,8 +168,36 @@ static void choose_staging(struct rf_run *run)
     char folder[] = RF_STAGING_PREFIX "XXXXXX";
     if (mkdtemp(folder) == NULL)
         return; /* no tmpfs: record in place, which works though it may be slow */
-    strcpy(run->staging, folder);
-    note_staging(run);
+    if (write_note(folder, RF_HOME_NOTE, run->path) &&
+        write_note(run->path, RF_STAGING_NOTE, folder)) {
+        strcpy(run->staging, folder);
+        return;
+    }
+    remove_note(run->path, RF_STAGING_NOTE);
+    remove_note(folder, RF_HOME_NOTE);
+    rmdir(folder);
+}
+
+bool rf_run_of_staging(const char *folder, struct rf_run *run)
+{
+    char back[PATH_MAX];
+    return strncmp(folder, RF_STAGING_PREFIX, strlen(RF_STAGING_PREFIX)) == 0 &&
+           snprintf(run->staging, sizeof run->staging, "%s", folder) < PATH_MAX &&
+           read_note(folder, RF_HOME_NOTE, run->path) &&
+           read_note(run->path, RF_STAGING_NOTE, back) && strcmp(back, folder) == 0;
+}
+
+bool rf_run_abandon(const struct rf_run *run)
+{
+    if (is_staged(run)) {
+        remove_note(run->staging, RF_HOME_NOTE);
+        if (rmdir(run->staging) != 0 && errno != ENOENT) {
+            write_note(run->staging, RF_HOME_NOTE, run->path);
+            return false;
+        }
+        remove_note(run->path, RF_STAGING_NOTE);
+    }
+    return rmdir(run->path) == 0;
 }
 
 int rf_run_create(const char *base, const char *name, struct rf_run *run)
@@ -181,6 +256,8 @@ static int copy_file(const char *from, const char *to)
         error = errno;
     if (out >= 0 && close(out) != 0 && error == 0)
         error = errno;
+    if (out >= 0 && error != 0)
+        unlink(to);
     close(in);
     return error == 0 ? DATASTALL_OK : ds_fail_errno(error, sentence, from);
 }
@@ -199,48 +276,96 @@ static void remove_staging(const char *folder)
     rmdir(folder);
 }
 
-int rf_run_finish(const struct rf_run *run)
+/* True while another process (a forked child, the parent, one that outlives the command) writes a
+ * file of the folder. A launcher that cannot be seen from here counts as well: it will come back.
+ */
+static bool others_write(const char *folder)
 {
-    if (strcmp(run->path, run->staging) == 0)
-        return DATASTALL_OK;
-    char **names;
+    char **names, path[PATH_MAX];
     uint32_t count;
-    int error = rf_run_files(run->staging, &names, &count);
-    for (uint32_t i = 0; error == DATASTALL_OK && i < count; i++) {
+    bool found = false;
+    if (rf_run_files(folder, &names, &count) != DATASTALL_OK)
+        return false;
+    for (uint32_t i = 0; i < count && !found; i++) {
+        struct rf_reader *reader;
+        struct rf_process_view view;
+        if (snprintf(path, sizeof path, "%s/%s", folder, names[i]) >= PATH_MAX ||
+            rf_reader_open(path, &reader) != DATASTALL_OK)
+            continue;
+        found = rf_reader_process(reader, &view) && view.fixed.pid != (uint64_t)getpid() &&
+                view.words[RF_PROCESS_STATE] == RF_STATE_OPEN &&
+                (view.fixed.kind == RF_PROCESS_LAUNCHER ||
+                 rf_process_is_alive(&reader->header, &view.fixed));
+        rf_reader_close(reader);
+    }
+    rf_run_files_free(names, count);
+    return found;
+}
+
+static void remove_copies(const struct rf_run *run, char **names, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        remove_note(run->path, names[i]);
+}
+
+/* All or nothing. */
+static int copy_files(const struct rf_run *run, char **names, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
         char from[PATH_MAX], to[PATH_MAX];
+        int error;
         if (snprintf(from, sizeof from, "%s/%s", run->staging, names[i]) >= PATH_MAX ||
             snprintf(to, sizeof to, "%s/%s", run->path, names[i]) >= PATH_MAX)
             error = ds_fail(DATASTALL_ERR_ARGUMENT, "the folder's path is too long");
-        else if ((error = copy_file(from, to)) == DATASTALL_OK)
-            unlink(from);
+        else
+            error = copy_file(from, to);
+        if (error != DATASTALL_OK) {
+            remove_copies(run, names, i);
+            return error;
+        }
     }
-    if (error == DATASTALL_OK) {
-        char note[PATH_MAX];
-        remove_staging(run->staging);
-        if (snprintf(note, sizeof note, "%s/" RF_STAGING_NOTE, run->path) < PATH_MAX)
-            unlink(note);
+    return DATASTALL_OK;
+}
+
+int rf_run_finish(const struct rf_run *run, bool *stays)
+{
+    char **names;
+    uint32_t count;
+    *stays = is_staged(run) && others_write(run->staging);
+    if (!is_staged(run) || *stays)
+        return DATASTALL_OK;
+    if (!rename_note(run->staging, RF_HOME_NOTE, CLAIM_NOTE)) {
+        int failed = errno;
+        bool by_another =
+            has_note(run->staging, CLAIM_NOTE) || !has_note(run->path, RF_STAGING_NOTE);
+        return by_another ? DATASTALL_OK
+                          : ds_fail_errno(failed, "cannot bring home what %s holds", run->staging);
     }
+    int error = rf_run_files(run->staging, &names, &count);
+    if (error == DATASTALL_OK)
+        error = copy_files(run, names, count);
+    /* A process may have begun to write meanwhile. */
+    *stays = error == DATASTALL_OK && others_write(run->staging);
+    if (*stays)
+        remove_copies(run, names, count);
     rf_run_files_free(names, count);
+    if (error == DATASTALL_OK && !*stays) {
+        remove_note(run->path, RF_STAGING_NOTE); /* from now on it is read at home */
+        remove_staging(run->staging);
+    } else {
+        rename_note(run->staging, CLAIM_NOTE, RF_HOME_NOTE);
+    }
     return error;
 }
 
 void rf_run_reading_place(const char *folder, char *place)
 {
-    char note[PATH_MAX], target[PATH_MAX] = "";
-    snprintf(place, PATH_MAX, "%s", folder);
-    if (snprintf(note, sizeof note, "%s/" RF_STAGING_NOTE, folder) >= PATH_MAX)
-        return;
-    int fd = open(note, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0)
-        return;
-    ssize_t length = read(fd, target, sizeof target - 1);
-    close(fd);
+    char target[PATH_MAX];
     struct stat status;
-    if (length <= 0)
-        return;
-    target[strcspn(target, "\n")] = '\0';
+    snprintf(place, PATH_MAX, "%s", folder);
     /* Only a folder of our own kind and owner: the note may come from anywhere. */
-    if (strncmp(target, RF_STAGING_PREFIX, strlen(RF_STAGING_PREFIX)) == 0 &&
+    if (read_note(folder, RF_STAGING_NOTE, target) &&
+        strncmp(target, RF_STAGING_PREFIX, strlen(RF_STAGING_PREFIX)) == 0 &&
         strstr(target, "..") == NULL && lstat(target, &status) == 0 && S_ISDIR(status.st_mode) &&
         status.st_uid == geteuid())
         snprintf(place, PATH_MAX, "%s", target);

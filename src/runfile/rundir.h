@@ -13,8 +13,9 @@
 #define RF_DEFAULT_BASE "datastall-runs"
 #define RF_RUN_CAP_BYTES (UINT64_C(1) << 30)
 #define RF_STAGING_PREFIX "/dev/shm/datastall-"
-#define RF_STAGING_NOTE \
-    "recording-at" /* in a run folder: one line, the folder that is written now */
+/* Notes of one line. In a run folder: the folder that is written now. In that: the run folder. */
+#define RF_STAGING_NOTE "recording-at"
+#define RF_HOME_NOTE "belongs-to"
 
 /* The folder of runs: directory, else $DATASTALL_DIR, else ./datastall-runs. */
 const char *rf_base_directory(const char *directory);
@@ -30,8 +31,15 @@ struct rf_run {
  * /dev/shm. Returns 0 or a datastall error with its sentence. */
 int rf_run_create(const char *base, const char *name, struct rf_run *run);
 
-/* Brings the files of a staged run home and removes the staging folder; nothing for others. */
-int rf_run_finish(const struct rf_run *run);
+/* Brings the files of a staged run home and removes the staging folder; nothing for others. While
+ * another process writes there, it stays there (*stays): the last writer to end calls this too. */
+int rf_run_finish(const struct rf_run *run, bool *stays);
+
+/* The run that is recorded in a folder other than its own; false: the folder is no such one. */
+bool rf_run_of_staging(const char *folder, struct rf_run *run);
+
+/* Removes the folders of a run again unless something was recorded there; true: they are gone. */
+bool rf_run_abandon(const struct rf_run *run);
 
 /* Picks a new file's path in a run folder that is being written and checks what it may cost: all
  * files of a run together at most 1 GiB ($DATASTALL_RUN_CAP_MIB), on tmpfs at most a sixteenth of

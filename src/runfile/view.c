@@ -56,9 +56,9 @@ static bool redo_journal(uint64_t *block, uint64_t words, uint64_t block_words)
     return true;
 }
 
-static void pause_before(int attempt)
+static void pause_before(const struct rf_source *source, int attempt)
 {
-    if (attempt < 4)
+    if (attempt < 4 || source->memory != NULL) /* who reads memory is the program itself */
         return;
     const struct timespec pause = {0, 10000L * attempt};
     nanosleep(&pause, NULL);
@@ -69,7 +69,7 @@ bool rf_block_read(const struct rf_source *source, uint64_t at, uint64_t words,
 {
     for (int attempt = 0; attempt < 64; attempt++) {
         uint64_t after;
-        pause_before(attempt);
+        pause_before(source, attempt);
         if (!rf_source_read(source, at + RF_BLOCK_VERSION, 1, to))
             return false;
         uint64_t before = to[RF_BLOCK_VERSION];
@@ -175,7 +175,9 @@ static const char *contradiction(const struct rf_slot_view *view, unsigned parts
     for (int i = 0; i < 4; i++)
         queue += c[RF_COUNT_QUEUE + i];
     if (c[RF_COUNT_BEGIN_NS] > c[RF_COUNT_END_NS] || c[RF_COUNT_BATCHES] > view->records ||
-        queue > c[RF_COUNT_BATCHES] || c[RF_COUNT_STEADY] > queue)
+        queue > c[RF_COUNT_BATCHES] || c[RF_COUNT_STEADY] > queue ||
+        c[RF_COUNT_STALL_LOWER_NS] > c[RF_COUNT_STALL_UPPER_NS] ||
+        c[RF_COUNT_STALL_UPPER_NS] > c[RF_COUNT_STALL_KNOWN_NS])
         return "its totals contradict each other";
     if (parts & RF_PART_TABLES && view->skew == 0) {
         if (histogram_total(rf_view_steady(view)) != c[RF_COUNT_STEADY] ||
@@ -185,7 +187,7 @@ static const char *contradiction(const struct rf_slot_view *view, unsigned parts
     for (uint64_t i = 0; i < view->ring_count; i++) {
         const uint64_t *record = rf_view_record(view, view->ring_first + i);
         if (record[RF_RECORD_SEQUENCE] != view->ring_first + i + 1 ||
-            rf_kind_of(record[RF_RECORD_KIND]) > DATASTALL_WAIT_FAILED ||
+            rf_kind_of(record[RF_RECORD_KIND]) > RF_KIND_NOTE ||
             rf_queue_of(record[RF_RECORD_KIND]) > DATASTALL_QUEUE_STARVED ||
             rf_stage_of(record[RF_RECORD_KIND]) >= RF_STAGE_CAPACITY)
             return "a record in its ring is not one";
@@ -212,7 +214,7 @@ enum rf_view_status rf_slot_view_read(const struct rf_source *source,
     bool settled = false;
     /* After `attempts` tries any whole counters will do; more tries are made only for those. */
     for (int attempt = 0; attempt < 4 * attempts; attempt++) {
-        pause_before(attempt);
+        pause_before(source, attempt);
         if (!try_copy(source, at, parts, view, &settled)) {
             rf_slot_view_free(view);
             return RF_VIEW_CUT;
@@ -231,6 +233,9 @@ enum rf_view_status rf_slot_view_read(const struct rf_source *source,
     view->loader = view->block[RF_BLOCK_PAYLOAD + RF_SLOT_LOADER];
     view->thread = view->block[RF_BLOCK_PAYLOAD + RF_SLOT_THREAD];
     view->waiting_ns = view->block[RF_BLOCK_PAYLOAD + RF_SLOT_WAITING_NS];
+    view->background = view->block[RF_BLOCK_PAYLOAD + RF_SLOT_BACKGROUND] != 0;
+    view->gpu_uuid[0] = view->block[RF_BLOCK_PAYLOAD + RF_SLOT_GPU_UUID_0];
+    view->gpu_uuid[1] = view->block[RF_BLOCK_PAYLOAD + RF_SLOT_GPU_UUID_1];
     if (view->damage == NULL)
         view->damage = contradiction(view, parts);
     return view->damage == NULL ? RF_VIEW_OK : RF_VIEW_DAMAGED;

@@ -37,6 +37,8 @@ struct rf_slot_view {
     uint64_t records; /* committed */
     uint64_t skew;    /* 0: counters, tables and ring are of one moment */
     uint64_t loader, thread, waiting_ns;
+    uint64_t gpu_uuid[2];
+    bool background;                 /* a thread other than the process's main one waited here */
     uint64_t ring_first, ring_count; /* indices [first, first + count) are in the ring */
     const char *damage;              /* RF_VIEW_DAMAGED: what is wrong */
     uint64_t counters[RF_COUNT_WORDS];

@@ -38,17 +38,37 @@ void rf_count_loss(struct rf_writer *writer, uint32_t process_word);
 uint64_t *rf_entry(const struct rf_writer *writer, uint32_t section_type, uint64_t index);
 uint64_t rf_entry_count(const struct rf_writer *writer, uint32_t section_type);
 
+/* Copies whole words, each visible by itself. */
+void rf_write_words(uint64_t *to, const void *from, size_t bytes);
+
 /* Publishes a loader's or a stage's entry; its `state` becomes 1 last. */
 void rf_write_loader(struct rf_writer *writer, uint32_t index, const struct rf_loader_entry *entry);
 void rf_write_stage(struct rf_writer *writer, uint32_t index, const char *name);
 
 /* ---- slots ---- */
+/* An exposed stall: at least lower_ns and at most upper_ns of a wait. RF_UNKNOWN: not known (yet).
+ */
+struct rf_stall {
+    uint64_t lower_ns, upper_ns;
+};
+
+/* One that became known after its record was written. */
+struct rf_late_stall {
+    uint64_t record; /* index */
+    uint64_t wait_ns;
+    uint32_t stage;
+    struct rf_stall stall;
+};
+#define RF_LATE_STALLS 64u
+
 struct rf_slot_writer {
     struct rf_commit commit;
     const struct rf_slot_layout *layout;
     uint64_t open_second;
     uint64_t slow_waits[2][RF_SLOWEST]; /* what the file holds, so that the minimum is at hand */
     uint64_t counters[RF_COUNT_WORDS];
+    uint32_t late_count;
+    struct rf_late_stall late[RF_LATE_STALLS]; /* wait for the next record to go with */
 };
 
 struct rf_wait {
@@ -60,6 +80,7 @@ struct rf_wait {
     uint32_t flags;
     uint64_t batch_index, samples, tokens, longest, padded;
     double mean_length, efficiency;
+    struct rf_stall stall;
 };
 
 /* Attaches to slot `index`, which nobody used before. */
@@ -68,6 +89,13 @@ void rf_slot_attach(struct rf_writer *writer, uint32_t index, struct rf_slot_wri
 void rf_slot_assign(struct rf_slot_writer *slot, uint32_t loader, uint64_t thread_id);
 /* One record, with everything that follows from it. */
 void rf_slot_append(struct rf_slot_writer *slot, const struct rf_wait *wait);
+
+/* Hands in a late stall; it is written with one of the next records. False: 64 wait already. */
+bool rf_slot_late_stall(struct rf_slot_writer *slot, const struct rf_late_stall *late);
+/* Writes what waits, in records of their own. */
+void rf_slot_flush(struct rf_slot_writer *slot, uint64_t now_ns);
+/* Notes the device whose stalls the slot holds (16 bytes). */
+void rf_slot_set_gpu(struct rf_slot_writer *slot, const unsigned char uuid[16]);
 
 static inline void rf_slot_waiting(struct rf_slot_writer *slot, uint64_t since_ns)
 {
@@ -85,6 +113,7 @@ struct rf_gpu_sample { /* RF_UNKNOWN where not read */
     uint64_t time_ns;
     uint64_t busy_percent;
     uint64_t memory_used, memory_total; /* bytes */
+    uint64_t memory_free;               /* bytes; total - used less what the driver reserves */
     uint64_t power_mw;
     uint64_t temperature; /* Celsius */
     uint64_t sm_clock_mhz, memory_clock_mhz;

@@ -31,6 +31,7 @@ static void write_waits(struct rf_slot_writer *slot)
 {
     for (uint64_t i = 0; i < 20; i++) {
         struct rf_wait wait = {
+            .stall = {RF_UNKNOWN, RF_UNKNOWN},
             .begin_ns = 101 * SECOND + i * SECOND / 2,
             .wait_ns = (i + 1) * 5 * MS,
             .kind = i == 0   ? DATASTALL_WAIT_ITER

@@ -9,6 +9,7 @@
 
 #include "cmocka_all.h"
 #include "datastall.h"
+#include "gpu/gpu_monitor.h"
 #include "gpu/visible.h"
 
 /* A forked child cannot join the sampling thread, which it does not have. */
@@ -88,6 +89,9 @@ static void options_that_make_no_sense(void **state)
     assert_int_equal(datastall_gpu_monitor_open(&options, &monitor), DATASTALL_ERR_ARGUMENT);
     assert_null(monitor);
     assert_string_equal(datastall_last_error(), "device id 1 stands twice");
+    options.device_ids = NULL;
+    assert_int_equal(datastall_gpu_monitor_open(&options, &monitor), DATASTALL_ERR_ARGUMENT);
+    assert_null(monitor);
     options.device_ids = negative;
     options.device_count = 1;
     assert_int_equal(datastall_gpu_monitor_open(&options, &monitor), DATASTALL_ERR_ARGUMENT);
@@ -96,6 +100,105 @@ static void options_that_make_no_sense(void **state)
     assert_int_equal(datastall_gpu_monitor_open(&options, &monitor), DATASTALL_ERR_ARGUMENT);
     options.log_interval_s = 0.0;
     assert_int_equal(datastall_gpu_monitor_open(&options, &monitor), DATASTALL_OK);
+    datastall_gpu_monitor_close(monitor);
+}
+
+static void waits_longer_than_the_uptime(void **state)
+{
+    (void)state;
+    static const double waits[] = {1e10 * 1e3 * 86400, 9.3e12, 1e300, 1.7e308};
+    datastall_gpu_monitor *monitor = open_on(NULL, 0);
+    for (size_t i = 0; i < sizeof waits / sizeof *waits; i++) {
+        enum datastall_queue_state queue_state;
+        datastall_gpu_monitor_record_dataloader_wait(monitor, waits[i], NULL, &queue_state);
+        assert_int_equal(queue_state, DATASTALL_QUEUE_STARVED);
+        assert_true(gpu_monitor_wait_ns(waits[i], UINT64_C(1) << 62) == DATASTALL_UNKNOWN);
+    }
+    datastall_statistics s = DATASTALL_STATISTICS_INIT;
+    datastall_gpu_monitor_dataloader_statistics(monitor, &s);
+    assert_int_equal(s.batches, 4);
+    assert_int_equal(s.steady.count, 0);
+    assert_int_equal(s.queue_unknown, 4);
+    assert_int_equal(gpu_monitor_wait_ns(1000.0, UINT64_C(1000000002)), 1000000000);
+    assert_true(gpu_monitor_wait_ns(1000.0, UINT64_C(999999999)) == DATASTALL_UNKNOWN);
+    datastall_gpu_monitor_close(monitor);
+}
+
+/* Results of a header that lacked the last field, or has one more: the rest is left alone. */
+static void structs_of_other_headers(void **state)
+{
+    (void)state;
+    const int device = 0;
+    datastall_gpu_monitor *monitor = open_on(&device, 1);
+    datastall_gpu_monitor_set_stage(monitor, "x");
+
+    datastall_device_statistics d = {.struct_size =
+                                         offsetof(datastall_device_statistics, temperature_max),
+                                     .sample_count = 7,
+                                     .temperature_max = -3.0};
+    const size_t size = d.struct_size;
+    assert_int_equal(datastall_gpu_monitor_device_statistics(monitor, 0, &d), DATASTALL_OK);
+    assert_int_equal(d.struct_size, size);
+    assert_int_equal(d.sample_count, 0);
+    assert_true(isnan(d.power_draw_avg));
+    assert_true(d.temperature_max == -3.0);
+
+    datastall_stage_statistics stage = {.struct_size =
+                                            offsetof(datastall_stage_statistics, duration_seconds),
+                                        .duration_seconds = -3.0};
+    assert_int_equal(datastall_gpu_monitor_stage_statistics(monitor, 0, 0, &stage), DATASTALL_OK);
+    assert_string_equal(stage.name, "x");
+    assert_true(stage.duration_seconds == -3.0);
+
+    datastall_throughput t = {.struct_size = offsetof(datastall_throughput, total_tokens),
+                              .total_tokens = 3};
+    assert_int_equal(datastall_gpu_monitor_throughput(monitor, &t), DATASTALL_OK);
+    assert_true(isnan(t.elapsed_s));
+    assert_true(t.total_sequences == DATASTALL_UNKNOWN);
+    assert_int_equal(t.total_tokens, 3);
+
+    struct {
+        datastall_bottleneck known;
+        uint64_t unheard_of;
+    } b = {.known = {.struct_size = sizeof b, .device_id = 5}, .unheard_of = 3};
+    assert_int_equal(datastall_gpu_monitor_check_bottleneck(monitor, 1, &b.known), DATASTALL_OK);
+    assert_int_equal(b.known.device_id, -1);
+    assert_int_equal(b.known.struct_size, sizeof b);
+    assert_int_equal(b.unheard_of, 3);
+
+    d.struct_size = 0;
+    assert_int_equal(datastall_gpu_monitor_device_statistics(monitor, 0, &d),
+                     DATASTALL_ERR_ARGUMENT);
+    assert_int_equal(datastall_gpu_monitor_device_statistics(monitor, 0, NULL),
+                     DATASTALL_ERR_ARGUMENT);
+    datastall_gpu_monitor_close(monitor);
+}
+
+static void stages_past_the_last_name(void **state)
+{
+    (void)state;
+    const int device = 0;
+    char name[32];
+    datastall_stage_statistics s = {.struct_size = sizeof s};
+    datastall_gpu_monitor *monitor = open_on(&device, 1);
+    for (int i = 0; i < 64; i++) {
+        snprintf(name, sizeof name, "stage %d", i);
+        datastall_gpu_monitor_set_stage(monitor, name);
+    }
+    assert_int_equal(datastall_gpu_monitor_stage_statistics(monitor, 0, 63, &s), DATASTALL_OK);
+    assert_string_equal(s.name, "stage 63");
+    assert_int_equal(datastall_gpu_monitor_stage_statistics(monitor, 0, 64, &s),
+                     DATASTALL_ERR_NOT_FOUND);
+    datastall_gpu_monitor_set_stage(monitor, "one too many");
+    usleep(2000);
+    datastall_gpu_monitor_set_stage(monitor, "another");
+    assert_int_equal(datastall_gpu_monitor_stage_statistics(monitor, 0, 64, &s), DATASTALL_OK);
+    assert_string_equal(s.name, "other");
+    assert_true(s.duration_seconds >= 0.002);
+    assert_int_equal(datastall_gpu_monitor_stage_statistics(monitor, 0, 65, &s),
+                     DATASTALL_ERR_NOT_FOUND);
+    assert_int_equal(datastall_gpu_monitor_stage_statistics(monitor, 0, UINT32_MAX, &s),
+                     DATASTALL_ERR_NOT_FOUND);
     datastall_gpu_monitor_close(monitor);
 }
 
@@ -166,6 +269,9 @@ int main(void)
         cmocka_unit_test(null_is_accepted_everywhere),
         cmocka_unit_test(limits_hold_in_the_recording_too),
         cmocka_unit_test(options_that_make_no_sense),
+        cmocka_unit_test(waits_longer_than_the_uptime),
+        cmocka_unit_test(structs_of_other_headers),
+        cmocka_unit_test(stages_past_the_last_name),
         cmocka_unit_test(a_child_is_detached),
         cmocka_unit_test(visible_devices),
     };

@@ -299,10 +299,14 @@ static void an_impossible_kind_is_a_steady_wait(void **state)
     (void)state;
     put(MS, (enum datastall_wait_kind)99, NULL);
     assert_int_equal(figures().steady.count, 1);
-    datastall_wait_record(loader, 5, 10, DATASTALL_WAIT_STEADY, NULL); /* longer than its end */
+    /* Longer than the machine runs: the batch counts, its wait is none. */
+    datastall_wait_record(loader, 5, 10, DATASTALL_WAIT_STEADY, NULL);
+    datastall_wait_record(loader, 5, UINT64_MAX / 2, DATASTALL_WAIT_STEADY, NULL);
     datastall_statistics s = figures();
-    assert_int_equal(s.window_begin_ns, 0);
-    assert_int_equal(s.steady.count, 2);
+    assert_int_equal(s.window_begin_ns, 5);
+    assert_int_equal(s.steady.count, 1);
+    assert_int_equal(s.batches, 3);
+    assert_int_equal(s.queue_unknown, 2);
 }
 
 /* The same figures are in the file, with each wait in full. */

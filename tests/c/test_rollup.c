@@ -44,13 +44,16 @@ static void put(uint64_t end_ns, uint64_t wait_ns, uint32_t kind, uint64_t sampl
                            .samples = samples,
                            .tokens = 3 * samples,
                            .longest = RF_UNKNOWN,
-                           .padded = RF_UNKNOWN};
+                           .padded = RF_UNKNOWN,
+                           .stall = {wait_ns / 3, wait_ns / 2}};
     rf_slot_append(&slot, &wait);
     const bool batch = steady || kind == DATASTALL_WAIT_FIRST;
     sums[RF_ROLLUP_BATCHES] += batch;
     sums[RF_ROLLUP_SAMPLES] += batch ? samples : 0;
     sums[RF_ROLLUP_TOKENS] += batch ? 3 * samples : 0;
     sums[steady ? RF_ROLLUP_STEADY_NS : RF_ROLLUP_STARTUP_NS] += wait_ns;
+    sums[RF_ROLLUP_STALL_KNOWN_NS] += wait_ns;
+    sums[RF_ROLLUP_STALL_UPPER_NS] += wait_ns / 2;
     sums[RF_ROLLUP_STARVED] += steady && wait.queue == DATASTALL_QUEUE_STARVED;
     if (wait_ns > sums[RF_ROLLUP_MAX_NS])
         sums[RF_ROLLUP_MAX_NS] = wait_ns;

@@ -34,7 +34,8 @@ static void open_pen(struct pen *pen, const char *path)
 
 static void put(struct pen *pen, uint64_t i)
 {
-    struct rf_wait wait = {.begin_ns = (1000 + i / 3) * SECOND,
+    struct rf_wait wait = {.stall = {RF_UNKNOWN, RF_UNKNOWN},
+                           .begin_ns = (1000 + i / 3) * SECOND,
                            .wait_ns = pattern_wait_ns(i),
                            .kind = pattern_kind(i),
                            .queue = datastall_infer_queue_state(pattern_wait_ns(i)),

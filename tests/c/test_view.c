@@ -38,7 +38,8 @@ static int close_slot(void **state)
 
 static void put(uint64_t i)
 {
-    struct rf_wait wait = {.begin_ns = (1000 + i / 3) * SECOND,
+    struct rf_wait wait = {.stall = {RF_UNKNOWN, RF_UNKNOWN},
+                           .begin_ns = (1000 + i / 3) * SECOND,
                            .wait_ns = (i * 7919 % 101 + 1) * 1000000,
                            .kind = i % 10 == 0 ? DATASTALL_WAIT_FIRST : DATASTALL_WAIT_STEADY,
                            .stage = i % 3,

@@ -6,7 +6,7 @@
  *   name 0 Fake H100                  the rest of the line
  *   uuid 0 GPU-...
  *   utilization 0 10 20 30            the answers of successive calls; the last one stays
- *   memory_used 0 ...                 bytes, as is memory_total
+ *   memory_used 0 ...                 bytes, as are memory_total and memory_reserved (none: 0)
  *   power_mw 0 ...                    also temperature, sm_clock, mem_clock
  *   fail init 9                       the code that a call returns
  *   fail utilization 0 15 [CALL]      device, code, and the first call (1 ..) that fails
@@ -37,15 +37,16 @@ enum figure {
     UTILIZATION,
     MEMORY_USED,
     MEMORY_TOTAL,
+    MEMORY_RESERVED, /* not told apart by old drivers: used */
     POWER,
     TEMPERATURE,
     SM_CLOCK,
     MEM_CLOCK,
     FIGURES
 };
-static const char *const figure_names[FIGURES] = {"init",         "utilization", "memory_used",
-                                                  "memory_total", "power_mw",    "temperature",
-                                                  "sm_clock",     "mem_clock"};
+static const char *const figure_names[FIGURES] = {"init",         "utilization",     "memory_used",
+                                                  "memory_total", "memory_reserved", "power_mw",
+                                                  "temperature",  "sm_clock",        "mem_clock"};
 
 struct device {
     int index;
@@ -260,15 +261,28 @@ EXPORT(nvmlDeviceGetUtilizationRates, struct device *device, struct utilization 
     return answer_narrow(device, UTILIZATION, &rates->gpu);
 }
 
+static unsigned answer_memory(struct device *device, unsigned long long *total,
+                              unsigned long long *used, unsigned long long *reserved)
+{
+    unsigned error = answer(device, MEMORY_TOTAL, total);
+    if (error == SUCCESS)
+        error = answer(device, MEMORY_USED, used);
+    *reserved = 0;
+    if (error == SUCCESS && device->value_count[MEMORY_RESERVED] > 0)
+        error = answer(device, MEMORY_RESERVED, reserved);
+    return error;
+}
+
 struct memory {
     unsigned long long total, free, used;
 };
 
 EXPORT(nvmlDeviceGetMemoryInfo, struct device *device, struct memory *memory)
 {
-    unsigned error = answer(device, MEMORY_TOTAL, &memory->total);
-    if (error == SUCCESS)
-        error = answer(device, MEMORY_USED, &memory->used);
+    unsigned long long reserved = 0;
+    *memory = (struct memory){0};
+    unsigned error = answer_memory(device, &memory->total, &memory->used, &reserved);
+    memory->used += reserved;
     memory->free = memory->total - memory->used;
     return error;
 }
@@ -281,14 +295,11 @@ struct memory_v2 {
 
 EXPORT(nvmlDeviceGetMemoryInfo_v2, struct device *device, struct memory_v2 *memory)
 {
-    struct memory old = {0};
     if (memory->version != (sizeof *memory | 2u << 24))
         return VERSION_MISMATCH;
-    const unsigned error = nvmlDeviceGetMemoryInfo(device, &old);
-    memory->total = old.total;
-    memory->used = old.used;
-    memory->free = old.free;
-    memory->reserved = 0;
+    *memory = (struct memory_v2){.version = memory->version};
+    unsigned error = answer_memory(device, &memory->total, &memory->used, &memory->reserved);
+    memory->free = memory->total - memory->used - memory->reserved;
     return error;
 }
 

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 from support import (
+    DATASTALL,
     PYTHON,
     Ended,
     bring,
     command,
     datastall,
+    environment,
     only,
     recorded,
     run_folders,
@@ -319,6 +321,63 @@ def test_reading_changes_nothing(tmp_path: Path, run_copy: Path) -> None:
     assert before == {
         path: (path.stat().st_mtime_ns, path.read_bytes()) for path in run_copy.iterdir()
     }
+
+
+# ---- names that a terminal might obey ----
+
+HOSTILE = "a\nb\x1b[31mc\x7f\u009b1md é✓".encode() + b"\x9b\xff\xed\xa0\x80"
+HARMLESS = "a?b?[31mc??1md é✓?????"
+
+
+def assert_harmless(out: bytes) -> str:
+    """Lines of valid UTF-8 without control characters."""
+    text = out.decode()
+    assert all(c == "\n" or (c.isprintable() and not 0x7F <= ord(c) < 0xA0) for c in text), out
+    return text
+
+
+def raw(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [DATASTALL, *arguments], cwd=folder, env=environment(), capture_output=True, timeout=60
+    )
+
+
+def test_a_hostile_command(tmp_path: Path) -> None:
+    words = [os.fsencode(DATASTALL), b"run", b"--name", b"x", b"true", HOSTILE, b"w\xc3\xa9" * 60]
+    ended = subprocess.run(words, cwd=tmp_path, env=environment(), capture_output=True, timeout=60)
+    assert ended.returncode == 0
+    assert_harmless(ended.stderr)
+    listed = assert_harmless(raw(tmp_path, "ls").stdout)
+    assert len(listed.splitlines()) == 2
+    assert HARMLESS in listed
+    assert HARMLESS in assert_harmless(raw(tmp_path, "show").stdout)
+
+
+def test_a_hostile_folder_and_file(run_copy: Path, tmp_path: Path) -> None:
+    base = os.fsencode(run_copy.parent)
+    os.rename(run_copy, base + b"/" + HOSTILE)
+    listed = assert_harmless(raw(tmp_path, "ls").stdout)
+    assert len(listed.splitlines()) == 2
+    assert listed.splitlines()[1].startswith(HARMLESS)
+    last = assert_harmless(raw(tmp_path, "show").stdout).splitlines()[-1]
+    assert last.endswith(f"--json {HARMLESS}")
+    folder = base + b"/" + HOSTILE
+    for name in os.listdir(folder):
+        os.rename(folder + b"/" + name, folder + b"/" + HOSTILE + name)
+    names = sorted(os.listdir(folder))
+    os.truncate(folder + b"/" + names[0], 100)
+    shown_run = raw(tmp_path, "show")
+    assert shown_run.returncode == 3
+    assert "DAMAGED" in assert_harmless(shown_run.stdout)
+    assert HARMLESS in assert_harmless(raw(tmp_path, "show", "--json").stderr)
+    for name in names:
+        os.truncate(folder + b"/" + name, 100)
+    shown_run = raw(tmp_path, "show")
+    assert shown_run.returncode == 1
+    assert len(assert_harmless(shown_run.stderr).splitlines()) == 1
+    listed = assert_harmless(raw(tmp_path, "ls").stdout)
+    assert len(listed.splitlines()) == 2
+    assert "unread" in listed
 
 
 # ---- processes that go wrong ----

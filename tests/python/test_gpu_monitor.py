@@ -7,6 +7,9 @@ import json
 import math
 import random
 import re
+import shutil
+import stat
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -301,6 +304,165 @@ def test_throughput(told: Run) -> None:
     assert after["tokens_per_sec"] == pytest.approx(50 * expected, rel=0.01)
 
 
+def test_totals_that_nobody_gave(told: Run) -> None:
+    throughput, statistics, exported, timed = told(
+        """
+        m = NvitopMonitor([0])
+        m.start_inference_timer()
+        time.sleep(0.01)
+        m.record_dataloader_wait(1, 0, 100)
+        throughput, statistics = m.get_throughput(), m.get_dataloader_statistics()
+        m.export_metrics("x.json")
+        m.record_dataloader_wait(1, 0, 100, 7)
+        tell([throughput, statistics, json.load(open("x.json")), m.get_throughput()])
+        """
+    )
+    assert throughput["total_tokens"] == 0 and statistics["total_tokens"] == 0
+    assert throughput["known"]["total_tokens"] is False
+    assert throughput["known"]["tokens_per_sec"] is False
+    assert math.isnan(throughput["tokens_per_sec"])
+    assert throughput["total_sequences"] == 100 and throughput["known"]["total_sequences"]
+    assert throughput["sequences_per_sec"] > 0
+    assert statistics["known"]["total_tokens"] is False
+    assert statistics["known"]["total_sequences"] is True
+    assert exported["statistics"]["dataloader"]["known"]["total_tokens"] is False
+    assert timed["total_tokens"] == 7 and timed["known"]["total_tokens"]
+    assert timed["tokens_per_sec"] > 0
+
+
+def test_floats_that_are_counts(told: Run) -> None:
+    statistics, refused = told(
+        """
+        import numpy, torch
+        m = NvitopMonitor([0])
+        lengths = torch.tensor([10.0, 20.0])
+        m.record_dataloader_wait(1, 3.0, float(2), float(lengths.sum().item()), 15.0, 20.0)
+        m.record_dataloader_wait(1, numpy.float32(4), torch.tensor(2.0), lengths.sum())
+        refused = []
+        for count in (1.5, math.nan, math.inf, -1.0, 1e30, "3", None, torch.tensor(1.5)):
+            try:
+                m.record_dataloader_wait(1, 0, count)
+                refused.append("accepted")
+            except (ValueError, TypeError, OverflowError) as error:
+                refused.append(str(error))
+        tell([m.get_dataloader_statistics(), refused])
+        """
+    )
+    assert statistics["total_batches"] == 2
+    assert statistics["total_sequences"] == 4 and statistics["total_tokens"] == 60
+    assert statistics["avg_max_length"] == 20.0
+    assert len(refused) == 8 and "accepted" not in refused
+    assert refused[0] == "sequences_in_batch is 1.5; a count is a whole number"
+
+
+def test_subclasses(told: Run) -> None:
+    batches, files, forgot, again, errors = told(
+        """
+        class Configured(NvitopMonitor):
+            def __init__(self, config, *, extra=None):
+                super().__init__(config["ids"], log_file=config["log"])
+                self.extra = extra
+
+        class Forgetful(NvitopMonitor):
+            def __init__(self, whatever):
+                pass
+
+        m = Configured({"ids": [0], "log": "mine.log"}, extra=1)
+        m.start_monitoring()
+        m.record_dataloader_wait(1, 0, 1)
+        batches = m.stop_monitoring()["dataloader"]["total_batches"]
+
+        forgot = []
+        f = Forgetful(3)
+        for call in (
+            f.start_monitoring, f.stop_monitoring, lambda: f.set_stage("x"), f.check_bottleneck,
+            lambda: f.record_dataloader_wait(1, 0, 1), f.get_dataloader_statistics,
+            f.start_inference_timer, f.get_throughput, f.get_statistics,
+            f.get_average_utilization, f.get_peak_memory_usage,
+            lambda: f.get_throughput_metrics(1, 1.0), lambda: f.get_latest(0),
+            lambda: f.export_metrics("x.json"), f.save_logs,
+        ):
+            try:
+                call()
+                forgot.append("returned")
+            except RuntimeError as error:
+                forgot.append(str(error))
+
+        errors = []
+        for arguments in ((), ([-1],), ([0], 0.001)):
+            try:
+                NvitopMonitor.__init__(f, *arguments)
+            except Exception as error:
+                errors.append(type(error).__name__)
+        try:
+            f.save_logs()
+        except RuntimeError:
+            errors.append("still not initialised")
+
+        def threads():
+            return len([n for n in __import__("os").listdir("/proc/self/task")])
+        m = NvitopMonitor([0], log_file="a.log")
+        before = threads()
+        for i in range(50):
+            m.__init__([0, 1], log_file=f"again.log")
+            m.start_monitoring()
+            m.record_dataloader_wait(1, 0, 1)
+        until(lambda: threads() <= before + 1)
+        again = [m.device_ids, m.stop_monitoring()["dataloader"]["total_batches"]]
+        try:
+            m.__init__([-1])
+        except ValueError:
+            again.append(m.get_dataloader_statistics()["total_batches"])
+        tell([batches, __import__("os").path.exists("mine.log"), forgot, again, errors])
+        """
+    )
+    assert batches == 1 and files is True
+    assert len(forgot) == 15
+    assert set(forgot) == {"the monitor is not initialised: call super().__init__()"}
+    assert errors == ["TypeError", "ValueError", "ValueError", "still not initialised"]
+    assert again == [[0, 1], 1, 1]  # a failing __init__ leaves the monitor as it was
+
+
+def test_init_while_another_thread_uses_it(told: Run) -> None:
+    ended = told(
+        """
+        m = NvitopMonitor([0], log_file="a.log")
+        stop = time.monotonic() + 2
+        def use():
+            while time.monotonic() < stop:
+                m.save_logs(); m.export_metrics("x.json"); m.get_statistics(); m.stop_monitoring()
+                m.record_dataloader_wait(1, 0, 1)
+        def again():
+            while time.monotonic() < stop:
+                try:
+                    m.__init__([0, 1], log_file="a.log")
+                    m.start_monitoring()
+                except RuntimeError:
+                    pass
+        threads = [threading.Thread(target=f) for f in (use, again, use, again)]
+        for t in threads: t.start()
+        for t in threads: t.join()
+        tell("whole")
+        """
+    )
+    assert ended == "whole"
+
+
+def test_waits_that_cannot_have_been(told: Run) -> None:
+    states, statistics = told(
+        """
+        m = NvitopMonitor([0])
+        waits = (1e300, 1e15, 5.0)
+        for i, wait in enumerate(waits):
+            m.record_dataloader_wait(wait, i, 1)
+        tell([[infer_queue_state(w) for w in waits], m.get_dataloader_statistics()])
+        """
+    )
+    assert states == ["starved", "starved", "normal"]
+    assert statistics["total_batches"] == 3 and statistics["unknown_waits"] == 2
+    assert statistics["max_wait_time_ms"] == pytest.approx(5.0)
+
+
 def test_four_threads_exact(told: Run) -> None:
     statistics, reads = told(
         """
@@ -381,6 +543,65 @@ def test_unwritable_paths(tmp_path: Path, no_driver: dict[str, str]) -> None:
     assert outcome[3] == "OSError: cannot write missing/x.csv: No such file or directory"
     assert outcome[4].startswith("ValueError: format is 'xml'")
     assert outcome[5] == 1
+
+
+def test_exports_replace_regular_files_only(tmp_path: Path, no_driver: dict[str, str]) -> None:
+    (tmp_path / "victim").write_text("kept")
+    found = program(
+        tmp_path,
+        """
+        import os
+        m = NvitopMonitor([0], log_file="gpu.log")
+        m.record_dataloader_wait(1, 0, 1)
+        # The name that hand-made temporary files would have leads elsewhere.
+        os.symlink("victim", f"plain.json.{os.getpid()}.tmp")
+        os.umask(0o027)
+        m.export_metrics("plain.json")
+        os.mkdir("real")
+        open("real/target.json", "w").write("old")
+        os.symlink("real/target.json", "link.json")
+        os.symlink("real/new.json", "dangling.json")
+        m.export_metrics("link.json")
+        m.export_metrics("dangling.json")
+        m.export_metrics("/dev/null")
+        os.mkfifo("fifo")
+        read = []
+        reader = threading.Thread(target=lambda: read.append(open("fifo").read()))
+        reader.start()
+        m.export_metrics("fifo", "csv")
+        reader.join(10)
+        try:
+            m.export_metrics("real")
+            error = None
+        except OSError as e:
+            error = str(e)
+        failures = []
+        def export():
+            for _ in range(200):
+                try:
+                    m.export_metrics("both.json")
+                except OSError as e:
+                    failures.append(str(e))
+        threads = [threading.Thread(target=export) for _ in range(4)]
+        for t in threads: t.start()
+        for t in threads: t.join()
+        json.load(open("both.json"))
+        tell([read, error, failures, [os.path.islink(n) for n in ("link.json", "dangling.json")]])
+        """,
+        no_driver,
+    ).printed()
+    read, error, failures, links = found
+    assert read == ["timestamp,device_id,gpu_util,mem_used,mem_percent,stage\n"]
+    assert error == "cannot write real: Is a directory"
+    assert failures == []
+    assert links == [True, True]
+    assert (tmp_path / "victim").read_text() == "kept"
+    assert stat.S_IMODE((tmp_path / "plain.json").stat().st_mode) == 0o640
+    for name in ("plain.json", "real/target.json", "real/new.json", "both.json"):
+        json.loads((tmp_path / name).read_text())
+    assert stat.S_ISFIFO((tmp_path / "fifo").stat().st_mode)
+    left = [path.name for path in tmp_path.rglob("*.tmp") if not path.is_symlink()]
+    assert left == []
 
 
 def test_arguments_of_the_constructor(told: Run) -> None:
@@ -488,6 +709,72 @@ def test_device_figures(tmp_path: Path, fake_nvml: Fake) -> None:
     table = csv.splitlines()
     assert table[0] == "timestamp,device_id,gpu_util,mem_used,mem_percent,stage"
     assert table[1].split(",")[1:] == ["0", "10", "1073741824", "1.2500", ""]
+
+
+def test_comma_locale(tmp_path: Path, fake_nvml: Fake) -> None:
+    """A program that speaks German gets the same files."""
+    localedef = shutil.which("localedef")
+    if localedef is None:
+        pytest.skip("no localedef")
+    made = tmp_path / "locales"
+    made.mkdir()
+    command_line = [localedef, "-i", "de_DE", "-f", "UTF-8", str(made / "de_DE.UTF-8")]
+    if subprocess.run(command_line, capture_output=True).returncode > 1:
+        pytest.skip("no source of de_DE")
+    log, exported, csv, point = program(
+        tmp_path,
+        """
+        import locale
+        locale.setlocale(locale.LC_ALL, "de_DE.UTF-8")
+        m = NvitopMonitor([0], log_interval=0.05, log_file="gpu.log")
+        m.start_monitoring()
+        until(lambda: samples(m) >= 2)
+        m.record_dataloader_wait(2.5, 0, 1)
+        m.stop_monitoring()
+        m.export_metrics("x.json")
+        m.export_metrics("x.csv", format="csv")
+        point = locale.localeconv()["decimal_point"]
+        tell([open("gpu.log").read(), open("x.json").read(), open("x.csv").read(), point])
+        """,
+        {**fake_nvml(*TWO_GPUS, "utilization 0 10"), "LOCPATH": str(made)},
+    ).printed()
+    assert point == ","  # still the program's own
+    lines = log.splitlines()
+    assert "NVML every 0.05 s" in lines[3]
+    row = next(line for line in lines if not line.startswith("#")).split(",")
+    assert row[1:] == ["0", "10", "1024.0", "1.25", "61", "250.0", ""]
+    assert "mean wait 2.50 ms" in lines[-1]
+    document = json.loads(exported)
+    assert document["samples"][0]["power_draw"] == 250.0
+    assert document["samples"][0]["mem_percent"] == 1.25
+    assert csv.splitlines()[1].split(",")[1:] == ["0", "10", "1073741824", "1.2500", ""]
+
+
+def test_log_ends_at_its_limit(tmp_path: Path, fake_nvml: Fake) -> None:
+    limit = 64 << 20
+    log = tmp_path / "gpu.log"
+    with log.open("wb") as file:
+        file.truncate(limit - 1500)  # sparse
+    program(
+        tmp_path,
+        """
+        def tail():
+            with open("gpu.log", "rb") as file:
+                file.seek(-300, 2)
+                return file.read()
+        m = NvitopMonitor([0, 1], log_interval=0.05, log_file="gpu.log")
+        m.start_monitoring()
+        until(lambda: b"The log ends here" in tail())
+        count = samples(m)
+        until(lambda: samples(m) >= count + 2)
+        m.stop_monitoring()
+        """,
+        fake_nvml(*TWO_GPUS),
+    )
+    text = log.read_bytes()
+    note = text.index(b"# The log ends here")
+    assert limit < note < limit + 100
+    assert text[note:].splitlines()[1] == b"#"  # nothing but the summary follows
 
 
 @pytest.mark.parametrize(
@@ -598,6 +885,45 @@ def test_stages_while_the_sampler_runs(tmp_path: Path, fake_nvml: Fake) -> None:
     assert by_stage["load"]["duration_seconds"] > by_stage["embed"]["duration_seconds"] * 1.2
 
 
+def test_stages_past_the_last_name(tmp_path: Path, fake_nvml: Fake) -> None:
+    by_stage, exported = program(
+        tmp_path,
+        """
+        m = NvitopMonitor([0], log_interval=0.05)
+        m.start_monitoring()
+        for i in range(66):
+            m.set_stage(f"stage {i}")
+        before = samples(m)
+        until(lambda: samples(m) >= before + 2)
+        m.export_metrics("x.json")
+        tell([m.stop_monitoring()[0]["by_stage"], json.load(open("x.json"))])
+        """,
+        fake_nvml(*TWO_GPUS, "utilization 0 60"),
+    ).printed()
+    assert len(by_stage) == 65
+    assert list(by_stage)[-1] == "other"
+    assert by_stage["other"]["gpu_util_avg"] == 60.0
+    assert list(exported["statistics"]["0"]["by_stage"]) == list(by_stage)
+    assert exported["samples"][-1]["stage"] == "other"
+
+
+def test_visible_devices_are_those_at_the_start(tmp_path: Path, fake_nvml: Fake) -> None:
+    mean = program(
+        tmp_path,
+        """
+        import os
+        os.environ["CUDA_VISIBLE_DEVICES"] = "1"
+        m = NvitopMonitor([0], log_interval=0.05)
+        m.start_monitoring()
+        os.environ["CUDA_VISIBLE_DEVICES"] = "0"   # before the thread asked the driver
+        until(lambda: samples(m) >= 1)
+        tell(m.stop_monitoring()[0]["gpu_util_avg"])
+        """,
+        fake_nvml(*TWO_GPUS, "utilization 0 11", "utilization 1 22", "delay_us init 200000"),
+    ).printed()
+    assert mean == 22.0
+
+
 def test_visible_devices(tmp_path: Path, fake_nvml: Fake) -> None:
     """Device ids are CUDA ordinals of the process, not NVML indices."""
     body = """
@@ -644,6 +970,57 @@ def test_memory_monitor(tmp_path: Path, fake_nvml: Fake) -> None:
     }
     assert error == "device 2 does not exist; there are 2"
     assert lines[0][0] == "INFO"
+
+
+@pytest.mark.parametrize("library", ["nvml", "nvml-old"])
+def test_memory_that_the_driver_reserves(tmp_path: Path, fake_nvml: Fake, library: str) -> None:
+    script = (*TWO_GPUS, "memory_reserved 1 536870912")
+    stats = program(
+        tmp_path,
+        "tell(GPUMonitor([1]).get_current_stats())",
+        fake_nvml(*script, library=library),
+    ).printed()["1"]
+    assert stats["free"] == 85899345920 - 1073741824 - 536870912
+
+
+def test_memory_monitor_with_a_driver_that_falls_silent(tmp_path: Path, fake_nvml: Fake) -> None:
+    first, silent, again, times, lines = program(
+        tmp_path,
+        """
+        import os
+        import datastall.gpu_monitor as module
+        module.DRIVER_TIMEOUT_S = 0.5
+        g = GPUMonitor([0], log_interval=0.05)
+        first = g.get_current_stats()
+        open(os.environ["FAKE_NVML"], "a").write("hang memory_used 0\\n")
+        times = [time.monotonic()]
+        silent = g.get_current_stats()
+        times.append(time.monotonic())
+        again = [g.get_current_stats() for _ in range(100)]
+        g.start_monitoring()
+        time.sleep(0.2)
+        g.stop_monitoring()
+        GPUMonitor([0])
+        times.append(time.monotonic())
+        tell([first, silent, again, [b - a for a, b in zip(times, times[1:])], lines])
+        """,
+        fake_nvml(*TWO_GPUS),
+    ).printed()
+    assert first["0"]["used"] == 1073741824
+    assert silent == {} and not any(again)
+    assert 0.4 < times[0] < 5 and times[1] < 0.5 + 0.4
+    assert [text for _, text in lines if "did not answer" in text] == [
+        "the GPU driver did not answer within 0.5 s"
+    ]
+
+
+def test_lost_stays_lost(tmp_path: Path, fake_nvml: Fake) -> None:
+    """The calls after the one that said so fail for reasons of their own."""
+    script = (*TWO_GPUS, "fail utilization 0 15", "fail temperature 0 999")
+    write(tmp_path, "prog.py", "import time\ntime.sleep(1)\n")
+    recorded(tmp_path, "prog.py", extra=fake_nvml(*script))
+    gpu = shown(tmp_path)["gpus"][0]
+    assert (gpu["state"], gpu["error"]) == ("lost", 15)
 
 
 def test_hanging_driver_holds_nobody(tmp_path: Path, fake_nvml: Fake) -> None:

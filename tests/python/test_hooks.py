@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -151,6 +154,109 @@ def test_children_are_hooked_too(tmp_path: Path) -> None:
     ended = command([DATASTALL, "run", "sh", "-c", f"'{PYTHON}' prog.py; exit 4"], tmp_path)
     assert ended.code == 4
     assert only(shown(tmp_path)["loaders"])["batches"] == 3
+
+
+INJECTED = Path(__file__).parents[2] / "python/datastall/_inject/sitecustomize.py"
+
+
+def test_the_injected_file_is_syntax_of_every_python() -> None:
+    """What Python 2.7 and the first ones of 3 cannot read, without having one."""
+    source = INJECTED.read_text(encoding="ascii")
+    too_new = (
+        *(ast.JoinedStr, ast.AnnAssign, ast.NamedExpr, ast.Nonlocal, ast.YieldFrom, ast.Match),
+        *(ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await, ast.MatMult),
+    )
+    for node in ast.walk(ast.parse(source)):
+        assert not isinstance(node, too_new), ast.unparse(node)
+        if isinstance(node, (ast.Tuple, ast.List, ast.Set)):
+            assert not any(isinstance(item, ast.Starred) for item in node.elts), ast.unparse(node)
+        elif isinstance(node, ast.Dict):
+            assert None not in node.keys, ast.unparse(node)
+        elif isinstance(node, ast.Call):
+            starred = [item for item in node.args if isinstance(item, ast.Starred)]
+            assert not starred or starred == node.args[-1:], ast.unparse(node)
+        elif isinstance(node, ast.Raise):
+            assert node.cause is None, ast.unparse(node)
+        elif isinstance(node, ast.ClassDef):
+            assert not node.keywords, node.name
+        elif isinstance(node, ast.FunctionDef):
+            arguments = node.args
+            assert not arguments.kwonlyargs and not arguments.posonlyargs, node.name
+            assert node.returns is None, node.name
+            assert all(one.annotation is None for one in arguments.args), node.name
+    assert not re.search(r"\d_\d", source), "digits with underscores"
+
+
+def python_2() -> str:
+    found = [shutil.which(name) for name in ("python2.7", "python2")]
+    found += map(str, Path.home().glob(".pyenv/versions/2.7*/bin/python2.7"))
+    for path in filter(None, found):
+        if command([path, "-c", ""], Path("/")).code == 0:
+            return path
+    pytest.skip("there is no Python 2.7")
+
+
+def test_python_2_runs_as_ever(tmp_path: Path) -> None:
+    """With the user's sitecustomize, and without one."""
+    python = python_2()
+    program = "import sys; print(getattr(sys, 'own', None), sys.path)"
+    write(tmp_path, "site/sitecustomize.py", "import sys; sys.own = __name__, __file__\n")
+    for extra in ({}, {"PYTHONPATH": "site"}):
+        extra = {"PYTHONDONTWRITEBYTECODE": "1", **extra}
+        plain = command([python, "-c", program], tmp_path, extra)
+        words = ("run", "-q", python, "-c", program)
+        ended = datastall(*words, folder=tmp_path, extra=extra)
+        assert (ended.code, ended.out, ended.err) == (0, plain.out, plain.err)
+        assert ("site/sitecustomize.py" in ended.out) == ("PYTHONPATH" in extra)
+
+
+@pytest.mark.parametrize("name", ["SystemExit", "KeyboardInterrupt", "ValueError"])
+def test_what_a_signal_handler_raises_while_hooking(tmp_path: Path, name: str) -> None:
+    """SystemExit and KeyboardInterrupt are the program's; an error of the hooks is not."""
+    for folder in ("torch", "torch/utils", "torch/utils/data"):
+        write(tmp_path, f"{folder}/__init__.py", "")
+    write(
+        tmp_path,
+        "torch/utils/data/dataloader.py",
+        f"""
+        import os, signal
+        def handle(number, frame):
+            raise {name}(7)
+        signal.signal(signal.SIGUSR1, handle)
+        def __getattr__(name):  # the hooks look for something
+            if name.startswith("__"):
+                raise AttributeError(name)
+            os.kill(os.getpid(), signal.SIGUSR1)
+        """,
+    )
+    write(
+        tmp_path,
+        "prog.py",
+        """
+        try:
+            import torch.utils.data.dataloader
+            print("went on")
+        except BaseException as error:
+            print(type(error).__name__)
+        """,
+    )
+    ended = recorded(tmp_path, "prog.py")
+    assert ended.out == ("went on\n" if name == "ValueError" else f"{name}\n")
+
+
+def test_a_program_that_clears_its_environment(tmp_path: Path) -> None:
+    """The hooks have no folder then: they say nothing and break nothing."""
+    write(
+        tmp_path,
+        "prog.py",
+        """
+        import os
+        os.environ.pop("DATASTALL_RUN_DIR", None)
+        import torch.utils.data
+        print("went on")
+        """,
+    )
+    assert recorded(tmp_path, "prog.py").out == "went on\n"
 
 
 def test_a_torch_that_cannot_be_hooked(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -68,6 +69,47 @@ def test_a_command_that_is_not_there(tmp_path: Path) -> None:
     assert "no-such-command-here" in only(ended.said)
 
 
+@pytest.mark.parametrize("record_on", ["", "tmpfs"])
+def test_a_command_that_is_not_there_leaves_no_run(tmp_path: Path, record_on: str) -> None:
+    """The newest run is still the last one that ran."""
+    write(tmp_path, "prog.py", LOOP)
+    recorded(tmp_path, "prog.py")
+    staged = set(Path("/dev/shm").glob("datastall-*"))
+    extra = {"DATASTALL_RECORD_ON": record_on}
+    ended = datastall("run", "no-such-command-here", folder=tmp_path, extra=extra)
+    assert ended.code == 127
+    only(run_folders(tmp_path))
+    assert only(shown(tmp_path)["loaders"])["batches"] == 3
+    new = set(Path("/dev/shm").glob("datastall-*")) - staged
+    assert not [run for run in new if str(tmp_path) in belongs_to(run)]
+
+
+@pytest.mark.parametrize("command_line", ["exit 7", "trap '' CHLD; exit 7"])
+def test_the_code_passes_where_sigchld_is_ignored(tmp_path: Path, command_line: str) -> None:
+    ended = command(
+        [DATASTALL, "run", "-q", "sh", "-c", command_line],
+        tmp_path,
+        preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN),
+    )
+    assert ended.code == 7
+
+
+@pytest.mark.parametrize("options", ["", "--dir file/runs"])
+@pytest.mark.parametrize(("words", "code"), [("sh -c 'sleep .3; exit 7'", 7), ("no-such-one", 127)])
+def test_the_code_passes_when_nobody_reads_standard_error(
+    tmp_path: Path, words: str, code: int, options: str
+) -> None:
+    """Also where the command runs without recording."""
+    (tmp_path / "file").touch()
+    line = f"{{ '{DATASTALL}' run {options} {words} 2>&1 >/dev/null; echo $? > code; }} | true"
+    command(["sh", "-c", line], tmp_path)
+    wait_for(tmp_path / "code")
+    until = time.monotonic() + 30
+    while not (text := (tmp_path / "code").read_text()) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert int(text) == code
+
+
 def test_a_command_that_cannot_be_executed(tmp_path: Path) -> None:
     path = write(tmp_path, "data.txt", "text")
     path.chmod(0o644)
@@ -100,8 +142,9 @@ def test_the_summary_is_on_standard_error(tmp_path: Path) -> None:
     ended = recorded(tmp_path, "prog.py")
     assert ended.out == "result\n"
     assert "VERDICT" in ended.err
-    path = str(only(run_folders(tmp_path)))
-    assert ended.err.splitlines()[-1] == f"NEXT     datastall show {path}"
+    run = only(run_folders(tmp_path)).name
+    assert ended.err.splitlines()[-1] == f"NEXT     datastall show {run}"
+    assert "VERDICT" in datastall("show", run, folder=tmp_path).out
     assert ended.said == []
 
 
@@ -141,11 +184,30 @@ def test_no_descriptor_of_ours_reaches_the_command(tmp_path: Path) -> None:
 
 
 def test_ignored_and_blocked_signals_are_as_before(tmp_path: Path) -> None:
-    program = "print([line for line in open('/proc/self/status') if line.startswith('Sig')])"
+    program = "print([line for line in open('/proc/self/status') if line[:4] in %r])"
+    program %= (("SigB", "SigI", "SigC"),)  # not SigQ, which counts those of other processes
     inner = [PYTHON, "-c", program]
     trap = ["sh", "-c", "trap '' HUP USR1; exec \"$@\"", "sh"]
     plain = command([*trap, *inner], tmp_path)
     ended = command([*trap, DATASTALL, "run", "-q", *inner], tmp_path)
+    assert plain.out == ended.out != ""
+
+
+@pytest.mark.parametrize("options", [[], ["--dir", "file/runs"]])
+@pytest.mark.parametrize("ignored", [(), (signal.SIGCHLD, signal.SIGPIPE)])
+def test_the_launchers_own_signals_are_not_inherited(
+    tmp_path: Path, ignored: tuple[signal.Signals, ...], options: list[str]
+) -> None:
+    """What it ignores and resets for itself is for the command as it was; grep changes none."""
+    (tmp_path / "file").touch()
+
+    def ignore() -> None:
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
+
+    inner = ["grep", "^Sig[BIC]", "/proc/self/status"]
+    plain = command(inner, tmp_path, preexec_fn=ignore)
+    ended = command([DATASTALL, "run", "-q", *options, *inner], tmp_path, preexec_fn=ignore)
     assert plain.out == ended.out != ""
 
 
@@ -205,6 +267,72 @@ def test_on_tmpfs(tmp_path: Path) -> None:
     folder = only(run_folders(tmp_path))
     assert sorted(path.suffix for path in folder.iterdir()) == [".dsrun", ".dsrun"]
     assert only(shown(tmp_path)["loaders"])["batches"] == 3
+
+
+OUTLIVING = """
+import os, pathlib, time
+import datastall
+for number in datastall.watch(range(30), name="numbers"):
+    if number == 3:
+        pathlib.Path("ready").touch()
+    until = time.monotonic() + 60
+    while number == 9 and not os.path.exists("go") and time.monotonic() < until:
+        time.sleep(0.01)
+"""
+
+
+def belongs_to(staging: Path) -> str:
+    try:
+        return (staging / "belongs-to").read_text().strip()
+    except OSError:  # another test's, on its way home
+        return ""
+
+
+def start_one_that_outlives(folder: Path) -> Ended:
+    write(folder, "bg.py", OUTLIVING)
+    line = f"'{PYTHON}' bg.py > out 2>&1 & until [ -e ready ]; do sleep .05; done"
+    return datastall("run", "sh", "-c", line, folder=folder, extra={"DATASTALL_RECORD_ON": "tmpfs"})
+
+
+def test_a_process_that_outlives_the_command_on_tmpfs(tmp_path: Path) -> None:
+    """The last one to end brings the run home; until then show finds it where it is."""
+    ended = start_one_that_outlives(tmp_path)
+    home = only(run_folders(tmp_path))
+    staging = Path((home / "recording-at").read_text().strip())
+    assert ended.code == 0
+    assert belongs_to(staging) == str(home)
+    assert f"still records; the run stays in {staging}" in only(ended.said)
+    run = shown(tmp_path)
+    assert only(run["loaders"])["batches"] in range(4, 11)
+    assert run["run"]["exit_status"] == 0
+    (tmp_path / "go").touch()
+    until = time.monotonic() + 30
+    while staging.exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert (tmp_path / "out").read_text() == ""
+    assert sorted(path.suffix for path in home.iterdir()) == [".dsrun", ".dsrun"]
+    run = shown(tmp_path)
+    assert only(run["loaders"])["batches"] == 30
+    assert only(run["processes"])["state"] == "ended"
+    assert not staging.exists()
+
+
+def test_a_process_that_outlives_the_command_and_is_killed(tmp_path: Path) -> None:
+    """Nobody is left to bring the run home, but it is found."""
+    start_one_that_outlives(tmp_path)
+    home = only(run_folders(tmp_path))
+    staging = Path((home / "recording-at").read_text().strip())
+    try:
+        process = only(shown(tmp_path)["processes"])
+        os.kill(process["pid"], signal.SIGKILL)
+        until = time.monotonic() + 30
+        while only(shown(tmp_path)["processes"])["state"] == "running":
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        assert only(shown(tmp_path)["loaders"])["batches"] in range(4, 11)
+        assert staging.exists()
+    finally:
+        shutil.rmtree(staging)
 
 
 # ---- signals ----
@@ -364,6 +492,26 @@ def test_ls_and_show_find_runs(tmp_path: Path) -> None:
     missing = datastall("show", "no-such-run", folder=tmp_path)
     assert (missing.code, missing.out) == (1, "")
     assert "no-such-run" in only(missing.said)
+
+
+def test_show_says_where_the_run_lies(tmp_path: Path) -> None:
+    """The command that it names shows the same run, from the same place."""
+    write(tmp_path, "prog.py", LOOP)
+    recorded(tmp_path, "prog.py", options=["--dir", "elsewhere"])
+    run = only(list((tmp_path / "elsewhere").iterdir()))
+    recorded(tmp_path, "prog.py")
+    newest = only(run_folders(tmp_path))
+    for arguments, named in (
+        (["--dir", "elsewhere"], f"elsewhere/{run.name}"),
+        (["--dir", "elsewhere", run.name[:-1]], f"elsewhere/{run.name}"),
+        ([f"./elsewhere/{run.name}/"], f"./elsewhere/{run.name}"),
+        ([str(run)], str(run)),
+        ([], newest.name),
+        ([newest.name[:-1]], newest.name),
+    ):
+        last = shown_text(tmp_path, *arguments).splitlines()[-1]
+        assert last == f"NEXT     datastall show --json {named}"
+        assert shown(tmp_path, named)["run"]["id"] == Path(named).name
 
 
 def test_without_runs(tmp_path: Path) -> None:

@@ -2,20 +2,23 @@
 #
 # It hands over to the sitecustomize that would have been imported without it, and waits for
 # torch.utils.data.dataloader to be imported. A program without PyTorch gets one more entry on
-# sys.meta_path and nothing else. Whatever goes wrong here must not reach the program.
+# sys.meta_path and nothing else. Whatever goes wrong here must not reach the program; what a signal
+# handler raises here (KeyboardInterrupt, SystemExit) is the program's.
+#
+# Every Python of the run reads this file: its syntax is that of 2.7 and of 3.x.
 import sys
 
 
 def _mark(name, text=""):
     """Leaves a mark in the run folder, so that the launcher can say why nothing was recorded."""
-    import os
-
     try:
+        import os
+
         path = os.path.join(os.environ["DATASTALL_RUN_DIR"], name)
         mark = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         os.write(mark, text.encode("utf-8", "replace"))
         os.close(mark)
-    except OSError:
+    except Exception:
         pass
 
 
@@ -38,10 +41,9 @@ def _hook(module):
 
         datastall._hooks.patch(module)
         _mark("torch-hooked")
-    except BaseException as error:
-        _mark(
-            "hooks-failed", "the hooks failed in Python %d.%d: %r" % (*sys.version_info[:2], error)
-        )
+    except Exception as error:
+        version = "%d.%d" % sys.version_info[:2]
+        _mark("hooks-failed", "the hooks failed in Python %s: %r" % (version, error))
 
 
 class _Loader:
@@ -95,11 +97,17 @@ def _start():
 
 def _hand_over():
     """Imports the sitecustomize that this one hides, if there is one."""
-    import importlib.machinery
     import os
 
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [entry for entry in sys.path if not entry or os.path.abspath(entry) != here]
+    if sys.version_info < (3, 5):
+        import imp  # raises ImportError where there is none, as is usual for site
+
+        imp.load_module("sitecustomize", *imp.find_module("sitecustomize"))
+        return
+    import importlib.machinery
+
     spec = importlib.machinery.PathFinder.find_spec("sitecustomize", sys.path)
     if spec is None or spec.loader is None:
         return

@@ -1,0 +1,23 @@
+#include "errors.h"
+
+static _Thread_local PyObject *kept_type, *kept_value, *kept_traceback;
+
+void errors_forget(void)
+{
+    if (!PyErr_Occurred())
+        return;
+    if (PyErr_ExceptionMatches(PyExc_Exception) || kept_type != NULL) {
+        PyErr_Clear();
+        return;
+    }
+    PyErr_Fetch(&kept_type, &kept_value, &kept_traceback);
+}
+
+bool errors_raise_kept(void)
+{
+    if (kept_type == NULL)
+        return false;
+    PyErr_Restore(kept_type, kept_value, kept_traceback);
+    kept_type = kept_value = kept_traceback = NULL;
+    return true;
+}

@@ -1,0 +1,415 @@
+#include "gpu/stall.h"
+
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+/* The driver API as far as it is used; values from cuda.h, whose ABI is stable. */
+typedef int cu_result;
+typedef void *cu_context;
+typedef void *cu_stream;
+typedef void *cu_event;
+typedef int cu_device;
+#define CU_SUCCESS 0
+#define CU_NOT_READY 600
+#define CU_CAPTURE_MODE_THREAD_LOCAL 1
+#define CU_CAPTURE_STATUS_NONE 0
+#define CU_EVENT_DEFAULT 0
+
+#define POOL_PAIRS 16u
+/* The second event is recorded some microseconds after the clock stopped; more than this between
+ * the events than in the wait means that something else was in the stream. */
+#define TOLERANCE_NS UINT64_C(50000)
+
+enum { MARK_UNKNOWN, MARK_IDLE, MARK_QUEUED };
+
+static struct {
+    uint64_t ready;        /* the fork generation in which all was found, 0: not yet */
+    uint64_t side_streams; /* 1: the program uses streams of its own */
+    cu_result (*get_context)(cu_context *);
+    cu_result (*get_device)(cu_device *);
+    cu_result (*get_uuid)(unsigned char *, cu_device);
+    cu_result (*exchange_mode)(int *);
+    cu_result (*is_capturing)(cu_stream, int *);
+    cu_result (*query_stream)(cu_stream);
+    cu_result (*create_event)(cu_event *, unsigned);
+    cu_result (*record_event)(cu_event, cu_stream);
+    cu_result (*query_event)(cu_event);
+    cu_result (*elapsed_ms)(float *, cu_event, cu_event);
+} cuda;
+
+struct pending_stall {
+    uint32_t pair;
+    bool bound;
+    uint32_t stage;
+    uint64_t record, wait_ns;
+};
+
+/* Belongs to a slot, and so to one thread at a time. */
+struct stall_queue {
+    cu_context context; /* whose events these are */
+    bool failed;        /* a call in this context failed: no more are made */
+    bool has_events;
+    uint64_t unknown[STALL_REASONS];
+    cu_event first[POOL_PAIRS], second[POOL_PAIRS];
+    bool in_use[POOL_PAIRS];
+    uint32_t count;
+    struct pending_stall pending[POOL_PAIRS]; /* in the order of their waits */
+};
+
+bool stall_enable(void)
+{
+    static const struct {
+        void *place;
+        const char *name, *older;
+    } functions[] = {
+        {&cuda.get_context, "cuCtxGetCurrent", NULL},
+        {&cuda.get_device, "cuCtxGetDevice", NULL},
+        {&cuda.get_uuid, "cuDeviceGetUuid_v2", "cuDeviceGetUuid"},
+        {&cuda.exchange_mode, "cuThreadExchangeStreamCaptureMode", NULL},
+        {&cuda.is_capturing, "cuStreamIsCapturing", NULL},
+        {&cuda.query_stream, "cuStreamQuery", NULL},
+        {&cuda.create_event, "cuEventCreate", NULL},
+        {&cuda.record_event, "cuEventRecord", NULL},
+        {&cuda.query_event, "cuEventQuery", NULL},
+        {&cuda.elapsed_ms, "cuEventElapsedTime", NULL},
+    };
+    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    if (stall_is_enabled())
+        return true;
+    if (ds_load_acquire(&cuda.ready) != 0)
+        return false; /* a forked child */
+    /* A fork in between costs the child its stalls, not more: it does not wait for the mutex. */
+    if (pthread_mutex_trylock(&mutex) != 0)
+        return false;
+    /* The handle is kept: the functions must stay where they are. */
+    void *library = dlopen("libcuda.so.1", RTLD_NOLOAD | RTLD_NOW);
+    bool found = library != NULL;
+    for (size_t i = 0; found && i < sizeof functions / sizeof *functions; i++) {
+        void *symbol = dlsym(library, functions[i].name);
+        if (symbol == NULL && functions[i].older != NULL)
+            symbol = dlsym(library, functions[i].older);
+        memcpy(functions[i].place, &symbol, sizeof symbol);
+        found = symbol != NULL;
+    }
+    if (found)
+        ds_store_release(&cuda.ready, ds_fork_generation());
+    pthread_mutex_unlock(&mutex);
+    return found;
+}
+
+bool stall_is_enabled(void)
+{
+    /* CUDA does not survive a fork: in a child nothing is asked. */
+    uint64_t ready = ds_load_acquire(&cuda.ready);
+    return ready != 0 && ds_fork_same_process(ready);
+}
+
+void stall_note_side_stream(void)
+{
+    ds_store(&cuda.side_streams, 1);
+}
+
+/* Whether other work than the consumer's own may keep the GPU busy: another stream, another thread.
+ */
+static bool is_bound(uint64_t stream)
+{
+    return stream != 0 || ds_load(&cuda.side_streams) != 0 || syscall(SYS_gettid) != getpid();
+}
+
+int stall_current_device(void)
+{
+    cu_context context = NULL;
+    cu_device device = -1;
+    if (!stall_is_enabled() || cuda.get_context(&context) != CU_SUCCESS || context == NULL ||
+        cuda.get_device(&device) != CU_SUCCESS)
+        return -1;
+    return device;
+}
+
+/* ---- the queue of a slot ---- */
+
+static void give_up(struct stall_queue *queue, enum stall_unknown reason)
+{
+    queue->unknown[reason]++;
+}
+
+/* What is under way in a context that went away stays unknown. The events went with it. */
+static void change_context(struct monitor_slot *slot, struct stall_queue *queue, cu_context context)
+{
+    queue->unknown[STALL_FAILED] += queue->count;
+    queue->count = 0;
+    memset(queue->in_use, 0, sizeof queue->in_use);
+    queue->context = context;
+    queue->failed = queue->has_events = false;
+    cu_device device;
+    unsigned char uuid[16];
+    if (cuda.get_device(&device) == CU_SUCCESS && cuda.get_uuid(uuid, device) == CU_SUCCESS)
+        rf_slot_set_gpu(&slot->writer, uuid);
+}
+
+/* Made ahead, at the first wait that needs one: creating an event takes some 50 us. */
+static bool make_events(struct stall_queue *queue)
+{
+    for (uint32_t i = 0; i < POOL_PAIRS; i++) {
+        if (cuda.create_event(&queue->first[i], CU_EVENT_DEFAULT) != CU_SUCCESS ||
+            cuda.create_event(&queue->second[i], CU_EVENT_DEFAULT) != CU_SUCCESS) {
+            queue->failed = true;
+            return false;
+        }
+    }
+    queue->has_events = true;
+    return true;
+}
+
+static uint32_t free_pair(const struct stall_queue *queue)
+{
+    uint32_t pair = 0;
+    while (pair < POOL_PAIRS && queue->in_use[pair])
+        pair++;
+    return pair;
+}
+
+/* The queue of the slot, in the thread's present context; NULL when there is nothing to ask. */
+static struct stall_queue *enter(struct monitor_slot *slot)
+{
+    if (slot->stalls == NULL)
+        slot->stalls = calloc(1, sizeof *slot->stalls);
+    struct stall_queue *queue = slot->stalls;
+    if (queue == NULL)
+        return NULL;
+    cu_context context = NULL;
+    if (!stall_is_enabled()) {
+        give_up(queue, STALL_NO_DRIVER);
+        return NULL;
+    }
+    if (cuda.get_context(&context) != CU_SUCCESS || context == NULL) {
+        give_up(queue, STALL_NO_CONTEXT);
+        return NULL;
+    }
+    if (context != queue->context)
+        change_context(slot, queue, context);
+    if (queue->failed) {
+        give_up(queue, STALL_FAILED);
+        return NULL;
+    }
+    return queue;
+}
+
+static bool is_capturing(struct stall_queue *queue, cu_stream stream)
+{
+    int status = CU_CAPTURE_STATUS_NONE;
+    /* An error is an answer as well: the legacy stream must not be touched while another captures.
+     */
+    if (cuda.is_capturing(stream, &status) == CU_SUCCESS && status == CU_CAPTURE_STATUS_NONE)
+        return false;
+    give_up(queue, STALL_CAPTURING);
+    return true;
+}
+
+static void drop(struct stall_queue *queue, uint32_t index)
+{
+    queue->in_use[queue->pending[index].pair] = false;
+    queue->count--;
+    memmove(queue->pending + index, queue->pending + index + 1,
+            (queue->count - index) * sizeof *queue->pending);
+}
+
+/* Reads finished pairs, oldest first. The capture mode is exchanged by the caller. */
+static void collect(struct monitor_slot *slot, struct stall_queue *queue)
+{
+    while (queue->count > 0) {
+        const struct pending_stall *oldest = &queue->pending[0];
+        float ms = 0.0f;
+        cu_result result = cuda.query_event(queue->second[oldest->pair]);
+        if (result == CU_NOT_READY)
+            return;
+        if (result == CU_SUCCESS)
+            result = cuda.elapsed_ms(&ms, queue->first[oldest->pair], queue->second[oldest->pair]);
+        if (result != CU_SUCCESS) {
+            queue->failed = true;
+            queue->unknown[STALL_FAILED] += queue->count;
+            queue->count = 0;
+            return;
+        }
+        const double distance_ns = (double)ms * 1e6;
+        uint64_t stall_ns = distance_ns <= 0.0 ? 0 : (uint64_t)distance_ns;
+        const bool bound = oldest->bound || stall_ns > oldest->wait_ns + TOLERANCE_NS;
+        if (stall_ns > oldest->wait_ns)
+            stall_ns = oldest->wait_ns;
+        const struct rf_late_stall late = {
+            oldest->record, oldest->wait_ns, oldest->stage, {bound ? 0 : stall_ns, stall_ns}};
+        if (!rf_slot_late_stall(&slot->writer, &late))
+            return; /* the slot has no room: later */
+        drop(queue, 0);
+    }
+}
+
+/* ---- around a wait ---- */
+
+void stall_begin(struct monitor_slot *slot, uint64_t stream, struct stall_mark *mark)
+{
+    mark->state = MARK_UNKNOWN;
+    struct stall_queue *queue = enter(slot);
+    if (queue == NULL || is_capturing(queue, (cu_stream)(uintptr_t)stream))
+        return;
+    mark->bound = is_bound(stream);
+    mark->context = queue->context;
+    int mode = CU_CAPTURE_MODE_THREAD_LOCAL;
+    if (cuda.exchange_mode(&mode) != CU_SUCCESS) {
+        give_up(queue, STALL_FAILED);
+        return;
+    }
+    if (queue->count > 0)
+        collect(slot, queue);
+    cu_result result = cuda.query_stream((cu_stream)(uintptr_t)stream);
+    if (result == CU_SUCCESS) {
+        mark->state = MARK_IDLE;
+    } else if (result == CU_NOT_READY && (queue->has_events || make_events(queue))) {
+        mark->event = free_pair(queue);
+        if (mark->event == POOL_PAIRS)
+            give_up(queue, STALL_NO_EVENT);
+        else if (cuda.record_event(queue->first[mark->event], (cu_stream)(uintptr_t)stream) ==
+                 CU_SUCCESS)
+            mark->state = MARK_QUEUED;
+        else
+            queue->failed = true;
+    } else if (result != CU_NOT_READY) {
+        queue->failed = true; /* sticky errors belong to the program, which will see them itself */
+    }
+    if (queue->failed)
+        give_up(queue, STALL_FAILED);
+    cuda.exchange_mode(&mode);
+}
+
+static void settle(const struct stall_mark *mark, uint64_t stall_ns, struct rf_stall *stall)
+{
+    stall->upper_ns = stall_ns;
+    stall->lower_ns = mark->bound ? 0 : stall_ns;
+}
+
+void stall_end(struct monitor_slot *slot, uint64_t stream, struct stall_mark *mark,
+               uint64_t wait_ns, uint64_t record, uint32_t stage, struct rf_stall *stall)
+{
+    stall->lower_ns = stall->upper_ns = RF_UNKNOWN;
+    if (mark->state == MARK_IDLE)
+        settle(mark, wait_ns, stall);
+    if (mark->state != MARK_QUEUED)
+        return;
+    struct stall_queue *queue = enter(slot);
+    if (queue == NULL || queue->context != mark->context ||
+        is_capturing(queue, (cu_stream)(uintptr_t)stream))
+        return; /* the event went with its context */
+    int mode = CU_CAPTURE_MODE_THREAD_LOCAL;
+    if (cuda.exchange_mode(&mode) != CU_SUCCESS) {
+        give_up(queue, STALL_FAILED);
+        return;
+    }
+    cu_result result = cuda.query_event(queue->first[mark->event]);
+    if (result == CU_NOT_READY) {
+        settle(mark, 0, stall);
+        stall->lower_ns = 0;
+    } else if (result == CU_SUCCESS &&
+               cuda.record_event(queue->second[mark->event], (cu_stream)(uintptr_t)stream) ==
+                   CU_SUCCESS) {
+        queue->in_use[mark->event] = true;
+        queue->pending[queue->count++] =
+            (struct pending_stall){mark->event, mark->bound, stage, record, wait_ns};
+    } else {
+        queue->failed = true;
+        give_up(queue, STALL_FAILED);
+    }
+    cuda.exchange_mode(&mode);
+}
+
+/* ---- without a slot ---- */
+
+/* One event per thread and context; a thread makes one iterator at a time. */
+static _Thread_local cu_context probe_context;
+static _Thread_local cu_event probe_event;
+
+static bool prepare_probe(void)
+{
+    cu_context context = NULL;
+    if (!stall_is_enabled() || cuda.get_context(&context) != CU_SUCCESS || context == NULL)
+        return false;
+    if (context == probe_context)
+        return true;
+    probe_context = NULL;
+    if (cuda.create_event(&probe_event, CU_EVENT_DEFAULT) != CU_SUCCESS)
+        return false;
+    probe_context = context;
+    return true;
+}
+
+void stall_probe_begin(uint64_t stream, struct stall_mark *mark)
+{
+    cu_stream place = (cu_stream)(uintptr_t)stream;
+    int mode = CU_CAPTURE_MODE_THREAD_LOCAL, status = CU_CAPTURE_STATUS_NONE;
+    mark->state = MARK_UNKNOWN;
+    mark->bound = is_bound(stream);
+    if (!stall_is_enabled() || cuda.is_capturing(place, &status) != CU_SUCCESS ||
+        status != CU_CAPTURE_STATUS_NONE || cuda.exchange_mode(&mode) != CU_SUCCESS)
+        return;
+    if (prepare_probe()) {
+        cu_result result = cuda.query_stream(place);
+        if (result == CU_SUCCESS)
+            mark->state = MARK_IDLE;
+        else if (result == CU_NOT_READY && cuda.record_event(probe_event, place) == CU_SUCCESS)
+            mark->state = MARK_QUEUED;
+    }
+    cuda.exchange_mode(&mode);
+}
+
+void stall_probe_end(struct stall_mark *mark, uint64_t wait_ns, struct rf_stall *stall)
+{
+    stall->lower_ns = stall->upper_ns = RF_UNKNOWN;
+    if (mark->state == MARK_IDLE)
+        settle(mark, wait_ns, stall);
+    int mode = CU_CAPTURE_MODE_THREAD_LOCAL;
+    if (mark->state != MARK_QUEUED || cuda.exchange_mode(&mode) != CU_SUCCESS)
+        return;
+    cu_result result = cuda.query_event(probe_event);
+    cuda.exchange_mode(&mode);
+    if (result == CU_NOT_READY || result == CU_SUCCESS) {
+        stall->lower_ns = 0;
+        stall->upper_ns = result == CU_SUCCESS ? wait_ns : 0;
+    }
+}
+
+void stall_collect(struct monitor_slot *slot)
+{
+    struct stall_queue *queue = slot->stalls;
+    if (queue == NULL || queue->count == 0 || queue->failed)
+        return;
+    cu_context context = NULL;
+    int mode = CU_CAPTURE_MODE_THREAD_LOCAL;
+    if (cuda.get_context(&context) != CU_SUCCESS || context != queue->context ||
+        cuda.exchange_mode(&mode) != CU_SUCCESS)
+        return;
+    collect(slot, queue);
+    cuda.exchange_mode(&mode);
+}
+
+void stall_finish(datastall_monitor *monitor)
+{
+    if (monitor == NULL || !monitor_is_recording(monitor))
+        return;
+    for (uint32_t i = 0; i < monitor->slot_count; i++) {
+        struct monitor_slot *slot = &monitor->slots[i];
+        const uint64_t owner = ds_load_acquire(&slot->owner);
+        if (!slot->used || slot->stalls == NULL || (owner != 0 && owner != monitor_thread_number()))
+            continue; /* another thread may be recording there */
+        stall_collect(slot);
+        rf_slot_flush(&slot->writer, ds_now_ns());
+    }
+}
+
+uint64_t stall_unknown_count(const struct monitor_slot *slot, enum stall_unknown reason)
+{
+    return slot->stalls == NULL ? 0 : slot->stalls->unknown[reason];
+}

@@ -1,0 +1,71 @@
+/* Exposed stall: what of a wait the GPU felt, by the GPU's own clock.
+ *
+ * At the call of next() the consumer's stream is asked whether it has work left. If not, the whole
+ * wait is exposed, and the host's clock is exact. If it has, an event goes behind that work; when
+ * next() returns and the event has not been reached, the GPU was busy all along and nothing of the
+ * wait was exposed; otherwise a second event goes into the stream, and the distance of the two, by
+ * the GPU's clock, is the stall. It is read when it is there, never waited for.
+ *
+ * The driver is used as the program left it: found with dlopen(RTLD_NOLOAD), never initialised,
+ * never synchronised, untouched while the stream captures a graph, after fork, and in threads
+ * without a context. Every query runs between cuThreadExchangeStreamCaptureMode(THREAD_LOCAL) and
+ * its restore, so that a capture in another thread is not disturbed.
+ */
+#ifndef DATASTALL_GPU_STALL_H
+#define DATASTALL_GPU_STALL_H
+
+#include "record/monitor.h"
+
+/* Why the stall of a wait is not known; counted per slot in memory, for tests and `doctor`. */
+enum stall_unknown {
+    STALL_NO_DRIVER,  /* not loaded, or lacks a function */
+    STALL_NO_CONTEXT, /* this thread has none */
+    STALL_CAPTURING,  /* the stream records a graph */
+    STALL_FAILED,     /* a driver call failed; events are off for this context from then on */
+    STALL_NO_EVENT,   /* all events of the pool wait for the GPU */
+    STALL_REASONS
+};
+
+struct stall_mark {
+    uint32_t state; /* enum in stall.c */
+    uint32_t event;
+    void *context; /* in which it began */
+    bool bound; /* another thread or stream may have kept the GPU busy: the stall is an upper bound
+                 */
+};
+
+/* Looks for the driver in the process; call when the program is known to use CUDA. True: found. */
+bool stall_enable(void);
+bool stall_is_enabled(void);
+
+/* The consumer's device as CUDA numbers it in this process, -1: this thread has no context. */
+int stall_current_device(void);
+
+/* Around a wait: begin before its clock starts, end after its clock stopped. stream is the
+ * consumer's current one, 0 the default stream. On return from stall_end() *stall is known, or the
+ * events are under way and will be handed to the slot by a later stall_collect(). record is the
+ * index that the wait's record will have. */
+void stall_begin(struct monitor_slot *slot, uint64_t stream, struct stall_mark *mark);
+void stall_end(struct monitor_slot *slot, uint64_t stream, struct stall_mark *mark,
+               uint64_t wait_ns, uint64_t record, uint32_t stage, struct rf_stall *stall);
+
+/* The same for a wait without a slot (making an iterator): nothing is read later, so a wait during
+ * which the GPU ran out of work has an upper bound only. */
+void stall_probe_begin(uint64_t stream, struct stall_mark *mark);
+void stall_probe_end(struct stall_mark *mark, uint64_t wait_ns, struct rf_stall *stall);
+
+/* Hands over what the GPU has reached. */
+void stall_collect(struct monitor_slot *slot);
+
+/* Says that the program has work on streams of its own: from now on every stall is an upper bound,
+ * since such work does not keep the consumer's stream busy. */
+void stall_note_side_stream(void);
+
+/* The same for the slots of a monitor that are this thread's or nobody's, and writes it out: when
+ * the recording ends. */
+void stall_finish(datastall_monitor *monitor);
+
+/* How many waits of a slot have no known stall, by reason. */
+uint64_t stall_unknown_count(const struct monitor_slot *slot, enum stall_unknown reason);
+
+#endif

@@ -1,0 +1,351 @@
+/* Exposed stall against a GPU that is a clock (tests/fake/cuda.c): what is exposed, hidden, a
+ * bound, unknown; and that nothing is touched that must not be. test_stall LIBCUDA */
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "cmocka_all.h"
+#include "gpu/stall.h"
+
+#define MS UINT64_C(1000000)
+#define SLACK_NS (3 * MS) /* the machine may be busy; a wrong answer is off by more */
+
+static void (*work)(void *, uint64_t);
+static void (*set_context)(uintptr_t);
+static void (*set_capture)(int);
+static void (*set_failure)(const char *);
+static int (*calls)(void);
+static int (*capture_mode)(void);
+static const char *library_path;
+
+static datastall_monitor *monitor;
+static datastall_loader *loader;
+static struct monitor_slot *slot;
+
+static void sleep_ns(uint64_t ns)
+{
+    const struct timespec time = {(time_t)(ns / DS_NS_PER_S), (long)(ns % DS_NS_PER_S)};
+    nanosleep(&time, NULL);
+}
+
+/* One next() of `ns`, as python/_core.c does it. */
+static struct rf_stall wait_for(uint64_t ns, uint64_t stream)
+{
+    struct stall_mark mark;
+    struct rf_stall stall;
+    datastall_wait wait = datastall_wait_begin(loader);
+    stall_begin(slot, stream, &mark);
+    sleep_ns(ns);
+    uint64_t end_ns = datastall_clock_ns();
+    stall_end(slot, stream, &mark, end_ns - wait.begin_ns, slot->writer.counters[RF_COUNT_SEQUENCE],
+              0, &stall);
+    monitor_wait_end(&wait, end_ns, DATASTALL_WAIT_STEADY, NULL, &stall);
+    return stall;
+}
+
+static const uint64_t *counters(void)
+{
+    return slot->writer.counters;
+}
+
+static void assert_about(uint64_t value_ns, uint64_t wanted_ns)
+{
+    assert_in_range(value_ns, wanted_ns > SLACK_NS ? wanted_ns - SLACK_NS : 0,
+                    wanted_ns + SLACK_NS);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    datastall_options options = DATASTALL_OPTIONS_INIT;
+    datastall_loader_options loader_options = DATASTALL_LOADER_OPTIONS_INIT;
+    options.flags = DATASTALL_MEMORY_ONLY;
+    loader_options.name = "stall";
+    if (datastall_open(&options, &monitor) != DATASTALL_OK ||
+        datastall_loader_register(monitor, &loader_options, &loader) != DATASTALL_OK)
+        return -1;
+    slot = monitor_slot_of(loader);
+    set_failure(NULL);
+    set_capture(0);
+    set_context(1);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    datastall_close(monitor);
+    sleep_ns(5 * MS); /* no test's work is left for the next */
+    return 0;
+}
+
+static void an_idle_gpu_feels_the_whole_wait(void **state)
+{
+    (void)state;
+    struct rf_stall stall = wait_for(20 * MS, 0);
+    assert_about(stall.upper_ns, 20 * MS);
+    assert_int_equal(stall.lower_ns, stall.upper_ns);
+    assert_int_equal(counters()[RF_COUNT_STALL_WAITS], 1);
+    assert_int_equal(counters()[RF_COUNT_STALL_KNOWN_NS], counters()[RF_COUNT_STALL_UPPER_NS]);
+}
+
+static void a_busy_gpu_hides_the_wait(void **state)
+{
+    (void)state;
+    work(NULL, 60 * MS);
+    struct rf_stall stall = wait_for(20 * MS, 0);
+    assert_int_equal(stall.upper_ns, 0);
+    assert_int_equal(stall.lower_ns, 0);
+    assert_about(counters()[RF_COUNT_STALL_KNOWN_NS], 20 * MS);
+    sleep_ns(50 * MS);
+}
+
+static void the_rest_is_exposed_and_comes_late(void **state)
+{
+    (void)state;
+    work(NULL, 15 * MS);
+    struct rf_stall stall = wait_for(40 * MS, 0);
+    assert_true(stall.upper_ns == RF_UNKNOWN); /* read when the GPU has reached the second event */
+    assert_int_equal(counters()[RF_COUNT_STALL_WAITS], 0);
+    sleep_ns(MS);
+    wait_for(MS, 0);
+    assert_int_equal(counters()[RF_COUNT_STALL_WAITS], 2);
+    /* 25 of the 40 ms, and the whole of the second wait */
+    assert_about(counters()[RF_COUNT_STALL_UPPER_NS], 26 * MS);
+    assert_int_equal(counters()[RF_COUNT_STALL_UPPER_NS], counters()[RF_COUNT_STALL_LOWER_NS]);
+    /* It also stands in the record of the wait itself. */
+    const uint64_t *record = slot->writer.commit.block + slot->writer.layout->ring_at;
+    assert_about(record[RF_RECORD_STALL_UPPER], 25 * MS);
+}
+
+static void what_is_under_way_at_the_end_is_not_lost(void **state)
+{
+    (void)state;
+    work(NULL, 5 * MS);
+    wait_for(20 * MS, 0);
+    assert_int_equal(counters()[RF_COUNT_STALL_WAITS], 0);
+    sleep_ns(MS);
+    const uint64_t batches = counters()[RF_COUNT_BATCHES], end_ns = counters()[RF_COUNT_END_NS];
+    stall_finish(monitor);
+    assert_int_equal(counters()[RF_COUNT_STALL_WAITS], 1);
+    assert_about(counters()[RF_COUNT_STALL_UPPER_NS], 15 * MS);
+    assert_int_equal(counters()[RF_COUNT_BATCHES], batches); /* the note is no wait */
+    assert_int_equal(counters()[RF_COUNT_END_NS], end_ns);
+    datastall_statistics s = DATASTALL_STATISTICS_INIT;
+    assert_int_equal(datastall_loader_statistics(loader, &s), DATASTALL_OK);
+    assert_int_equal(s.steady.count, 1);
+}
+
+static void another_stream_gives_a_bound(void **state)
+{
+    (void)state;
+    struct rf_stall stall = wait_for(10 * MS, 3);
+    assert_about(stall.upper_ns, 10 * MS);
+    assert_int_equal(stall.lower_ns, 0);
+    assert_int_equal(counters()[RF_COUNT_STALL_BOUNDS], 1);
+}
+
+static void *wait_in_a_thread(void *out)
+{
+    set_context(1);
+    slot = monitor_slot_of(loader);
+    *(struct rf_stall *)out = wait_for(10 * MS, 0);
+    return NULL;
+}
+
+static void another_thread_gives_a_bound(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    struct rf_stall stall;
+    pthread_create(&thread, NULL, wait_in_a_thread, &stall);
+    pthread_join(thread, NULL);
+    assert_about(stall.upper_ns, 10 * MS);
+    assert_int_equal(stall.lower_ns, 0);
+}
+
+static void a_capture_is_not_touched(void **state)
+{
+    (void)state;
+    set_capture(1); /* the fake aborts when something that spoils a capture is called */
+    struct rf_stall stall = wait_for(5 * MS, 0);
+    struct stall_mark mark;
+    stall_probe_begin(0, &mark);
+    stall_probe_end(&mark, MS, &stall);
+    assert_true(stall.upper_ns == RF_UNKNOWN);
+    assert_int_equal(stall_unknown_count(slot, STALL_CAPTURING), 1);
+    set_capture(0);
+    assert_true(wait_for(MS, 0).upper_ns != RF_UNKNOWN);
+}
+
+static void a_capture_that_begins_while_it_waits(void **state)
+{
+    (void)state;
+    struct stall_mark mark;
+    struct rf_stall stall;
+    work(NULL, 5 * MS);
+    stall_begin(slot, 0, &mark);
+    set_capture(1);
+    stall_end(slot, 0, &mark, MS, 0, 0, &stall);
+    assert_true(stall.upper_ns == RF_UNKNOWN);
+    set_capture(0);
+}
+
+static void the_capture_mode_is_restored(void **state)
+{
+    (void)state;
+    const int before = capture_mode();
+    work(NULL, 3 * MS);
+    wait_for(5 * MS, 0);
+    wait_for(MS, 0);
+    assert_int_equal(capture_mode(), before);
+}
+
+static void no_context_no_calls(void **state)
+{
+    (void)state;
+    set_context(0);
+    const int before = calls();
+    struct rf_stall stall = wait_for(MS, 0);
+    assert_true(stall.upper_ns == RF_UNKNOWN);
+    assert_int_equal(stall_unknown_count(slot, STALL_NO_CONTEXT), 1);
+    assert_int_equal(calls() - before, 1); /* the question for the context itself */
+    assert_int_equal(stall_current_device(), -1);
+}
+
+static void a_failing_driver_is_left_alone(void **state)
+{
+    (void)state;
+    static const char *const functions[] = {"cuStreamQuery", "cuEventRecord", "cuEventQuery",
+                                            "cuEventElapsedTime", "cuEventCreate"};
+    for (uintptr_t i = 0; i < sizeof functions / sizeof *functions; i++) {
+        set_context(10 + i); /* events are off per context */
+        set_failure(functions[i]);
+        work(NULL, 5 * MS);
+        for (int k = 0; k < 3; k++)
+            wait_for(7 * MS, 0);
+        const int before = calls();
+        wait_for(MS, 0);
+        assert_in_range(calls() - before, 1, 3); /* asks for the context, and no more */
+        set_failure(NULL);
+    }
+    assert_true(stall_unknown_count(slot, STALL_FAILED) > 4);
+    assert_int_equal(counters()[RF_COUNT_BATCHES], 20); /* every wait was recorded all the same */
+}
+
+static void a_context_that_goes_away(void **state)
+{
+    (void)state;
+    struct stall_mark mark;
+    struct rf_stall stall;
+    work(NULL, 5 * MS);
+    wait_for(10 * MS, 0); /* two events are under way */
+    work(NULL, 5 * MS);
+    stall_begin(slot, 0, &mark);
+    set_context(2);
+    stall_end(slot, 0, &mark, MS, 1, 0, &stall);
+    assert_true(stall.upper_ns == RF_UNKNOWN);
+    sleep_ns(6 * MS);
+    assert_true(wait_for(MS, 0).upper_ns != RF_UNKNOWN);
+    unsigned char uuid[16];
+    memcpy(uuid, slot->writer.commit.block + RF_BLOCK_PAYLOAD + RF_SLOT_GPU_UUID_0, 16);
+    assert_int_equal(uuid[0], 0xa1); /* device 1 now */
+}
+
+static void a_forked_child_makes_no_call(void **state)
+{
+    (void)state;
+    wait_for(MS, 0);
+    pid_t child = fork();
+    if (child == 0) {
+        const int before = calls();
+        struct stall_mark mark;
+        struct rf_stall stall;
+        stall_probe_begin(0, &mark);
+        stall_probe_end(&mark, MS, &stall);
+        bool quiet = !stall_is_enabled() && !stall_enable() && calls() == before &&
+                     stall_current_device() == -1;
+        _exit(quiet && calls() == before ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+static void making_an_iterator(void **state)
+{
+    (void)state;
+    struct stall_mark mark;
+    struct rf_stall stall;
+    stall_probe_begin(0, &mark);
+    stall_probe_end(&mark, 7 * MS, &stall);
+    assert_int_equal(stall.upper_ns, 7 * MS);
+    assert_int_equal(stall.lower_ns, 7 * MS);
+    work(NULL, 30 * MS);
+    stall_probe_begin(0, &mark);
+    stall_probe_end(&mark, 7 * MS, &stall);
+    assert_int_equal(stall.upper_ns, 0);
+    work(NULL, 5 * MS);
+    stall_probe_begin(0, &mark);
+    sleep_ns(40 * MS);
+    stall_probe_end(&mark, 40 * MS, &stall);
+    assert_int_equal(stall.upper_ns, 40 * MS); /* the GPU ran dry at a time that nobody asked for */
+    assert_int_equal(stall.lower_ns, 0);
+}
+
+static void side_streams_make_bounds(void **state)
+{
+    (void)state;
+    stall_note_side_stream(); /* stays: the last test */
+    struct rf_stall stall = wait_for(5 * MS, 0);
+    assert_about(stall.upper_ns, 5 * MS);
+    assert_int_equal(stall.lower_ns, 0);
+}
+
+static void find(void *library, void *place, const char *name)
+{
+    void *symbol = dlsym(library, name);
+    if (symbol == NULL)
+        exit(2);
+    memcpy(place, &symbol, sizeof symbol);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2)
+        return 2;
+    library_path = argv[1];
+    if (stall_enable()) /* not loaded: never a second copy, never an initialisation */
+        return 3;
+    void *library = dlopen(library_path, RTLD_NOW);
+    if (library == NULL) {
+        fprintf(stderr, "%s\n", dlerror());
+        return 2;
+    }
+    find(library, &work, "fake_cuda_work");
+    find(library, &set_context, "fake_cuda_context");
+    find(library, &set_capture, "fake_cuda_capture");
+    find(library, &set_failure, "fake_cuda_fail");
+    find(library, &calls, "fake_cuda_calls");
+    find(library, &capture_mode, "fake_cuda_mode");
+    if (!stall_enable() || calls() != 0)
+        return 4;
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(an_idle_gpu_feels_the_whole_wait),   TEST(a_busy_gpu_hides_the_wait),
+        TEST(the_rest_is_exposed_and_comes_late), TEST(what_is_under_way_at_the_end_is_not_lost),
+        TEST(another_stream_gives_a_bound),       TEST(another_thread_gives_a_bound),
+        TEST(a_capture_is_not_touched),           TEST(a_capture_that_begins_while_it_waits),
+        TEST(the_capture_mode_is_restored),       TEST(no_context_no_calls),
+        TEST(a_failing_driver_is_left_alone),     TEST(a_context_that_goes_away),
+        TEST(a_forked_child_makes_no_call),       TEST(making_an_iterator),
+        TEST(side_streams_make_bounds),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
