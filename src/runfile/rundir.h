@@ -1,7 +1,8 @@
 /* Run folders: where they are, what they are called, what they may cost.
  *
- *     ./datastall-runs/20261124-054500-train/launcher.dsrun       datastall run: the command, the
- * GPUs 12345-9f3c21aa.dsrun  one per recording process
+ *     ./datastall-runs/20261124-054500-train/
+ *         launcher.dsrun           datastall run: the command, the GPUs
+ *         12345-9f3c21aa.dsrun     one per recording process
  */
 #ifndef DATASTALL_RUNFILE_RUNDIR_H
 #define DATASTALL_RUNFILE_RUNDIR_H
