@@ -37,6 +37,7 @@ static struct {
     cu_result (*is_capturing)(cu_stream, int *);
     cu_result (*query_stream)(cu_stream);
     cu_result (*create_event)(cu_event *, unsigned);
+    cu_result (*destroy_event)(cu_event);
     cu_result (*record_event)(cu_event, cu_stream);
     cu_result (*query_event)(cu_event);
     cu_result (*elapsed_ms)(float *, cu_event, cu_event);
@@ -74,6 +75,7 @@ bool stall_enable(void)
         {&cuda.is_capturing, "cuStreamIsCapturing", NULL},
         {&cuda.query_stream, "cuStreamQuery", NULL},
         {&cuda.create_event, "cuEventCreate", NULL},
+        {&cuda.destroy_event, "cuEventDestroy_v2", "cuEventDestroy"},
         {&cuda.record_event, "cuEventRecord", NULL},
         {&cuda.query_event, "cuEventQuery", NULL},
         {&cuda.elapsed_ms, "cuEventElapsedTime", NULL},
@@ -395,6 +397,24 @@ void stall_collect(struct monitor_slot *slot)
     cuda.exchange_mode(&mode);
 }
 
+/* Gives the events back where that can be done: in their own context, while it is well. */
+static void destroy_events(struct stall_queue *queue)
+{
+    cu_context context = NULL;
+    if (!queue->has_events || queue->failed || !stall_is_enabled() ||
+        cuda.get_context(&context) != CU_SUCCESS || context != queue->context)
+        return;
+    for (uint32_t i = 0; i < POOL_PAIRS; i++) {
+        cuda.destroy_event(queue->first[i]);
+        cuda.destroy_event(queue->second[i]);
+    }
+    /* What was still under way stays unknown; nothing more is asked. */
+    queue->unknown[STALL_FAILED] += queue->count;
+    queue->count = 0;
+    queue->has_events = false;
+    queue->failed = true;
+}
+
 void stall_finish(datastall_monitor *monitor)
 {
     if (monitor == NULL || !monitor_is_recording(monitor))
@@ -406,6 +426,7 @@ void stall_finish(datastall_monitor *monitor)
             continue; /* another thread may be recording there */
         stall_collect(slot);
         rf_slot_flush(&slot->writer, ds_now_ns());
+        destroy_events(slot->stalls);
     }
 }
 

@@ -61,8 +61,8 @@ void stall_collect(struct monitor_slot *slot);
  * since such work does not keep the consumer's stream busy. */
 void stall_note_side_stream(void);
 
-/* The same for the slots of a monitor that are this thread's or nobody's, and writes it out: when
- * the recording ends. */
+/* The same for the slots of a monitor that are this thread's or nobody's, and writes it out: when the
+ * recording ends. Their events are given back; nothing more is asked for these slots. */
 void stall_finish(datastall_monitor *monitor);
 
 /* How many waits of a slot have no known stall, by reason. */

@@ -48,6 +48,8 @@ bool rf_slot_layout_of(const uint64_t geometry[RF_GEOMETRY_WORDS], struct rf_slo
         .slowest = geometry[RF_GEO_SLOWEST],
     };
     struct rf_slot_layout *l = layout;
+    /* Rows of format 1.0 have these lengths. A version that makes one longer keeps the 1.0 length
+     * as the minimum here, and its readers take a word beyond a file's row as 0. */
     if (!is_power_of_two(l->recent) || !is_power_of_two(l->versions) || l->versions < 4 ||
         l->record_words < RF_RECORD_WORDS || l->counter_words < RF_COUNT_USED_WORDS ||
         l->histogram != HISTOGRAM_BUCKETS || l->stages != RF_STAGE_CAPACITY ||

@@ -22,6 +22,7 @@ static void (*set_capture)(int);
 static void (*set_failure)(const char *);
 static int (*calls)(void);
 static int (*capture_mode)(void);
+static int (*live_events)(void);
 static const char *library_path;
 
 static datastall_monitor *monitor;
@@ -127,8 +128,10 @@ static void the_rest_is_exposed_and_comes_late(void **state)
 static void what_is_under_way_at_the_end_is_not_lost(void **state)
 {
     (void)state;
+    const int live = live_events();
     work(NULL, 5 * MS);
     wait_for(20 * MS, 0);
+    assert_true(live_events() > live);
     assert_int_equal(counters()[RF_COUNT_STALL_WAITS], 0);
     sleep_ns(MS);
     const uint64_t batches = counters()[RF_COUNT_BATCHES], end_ns = counters()[RF_COUNT_END_NS];
@@ -137,9 +140,11 @@ static void what_is_under_way_at_the_end_is_not_lost(void **state)
     assert_about(counters()[RF_COUNT_STALL_UPPER_NS], 15 * MS);
     assert_int_equal(counters()[RF_COUNT_BATCHES], batches); /* the note is no wait */
     assert_int_equal(counters()[RF_COUNT_END_NS], end_ns);
+    assert_int_equal(live_events(), live); /* given back */
+    assert_true(wait_for(MS, 0).upper_ns == RF_UNKNOWN);
     datastall_statistics s = DATASTALL_STATISTICS_INIT;
     assert_int_equal(datastall_loader_statistics(loader, &s), DATASTALL_OK);
-    assert_int_equal(s.steady.count, 1);
+    assert_int_equal(s.steady.count, 2);
 }
 
 static void another_stream_gives_a_bound(void **state)
@@ -334,6 +339,7 @@ int main(int argc, char **argv)
     find(library, &set_failure, "fake_cuda_fail");
     find(library, &calls, "fake_cuda_calls");
     find(library, &capture_mode, "fake_cuda_mode");
+    find(library, &live_events, "fake_cuda_live_events");
     if (!stall_enable() || calls() != 0)
         return 4;
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
