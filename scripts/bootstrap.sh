@@ -16,6 +16,8 @@ missing=""
 for pair in $packages; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
+# gcc only recommends the C library's headers.
+[ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
 command -v pkg-config >/dev/null 2>&1 && pkg-config --exists jansson || missing="$missing libjansson-dev"
 if [ "$need" = test ]; then
     pkg-config --exists cmocka 2>/dev/null || missing="$missing libcmocka-dev"
