@@ -211,7 +211,9 @@ def _register(loader: Any) -> _core.Loader | None:
     if recording is None:
         return None
     name, _ = getattr(_override, "value", None) or (None, None)
-    identity, site, site_name = loader.__dict__.get("_datastall_site") or ("", "", "")
+    # A class with an __init__ of its own (torchdata's StatefulDataLoader) is known by its loop.
+    described = loader.__dict__.get("_datastall_site") or describe_site(sys._getframe(1))
+    identity, site, site_name = described
     if name is None and not _pending_stage:
         name = site_name
     dataset_type = _type_name(loader.dataset)

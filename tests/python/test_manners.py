@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from support import PYTHON, command, only, recorded, shown, shown_text, write
+from support import PYTHON, command, line_of, only, recorded, shown, shown_text, write
 
 Fake = Callable[..., dict[str, str]]
 
@@ -297,3 +297,23 @@ def test_stages_tell_unknown_from_zero(tmp_path: Path) -> None:
     recorded(tmp_path, "prog.py")
     stage = only(shown(tmp_path)["stages"])
     assert stage["samples"] == 2 and stage["tokens"] is None
+
+
+def test_a_loader_whose_making_was_not_seen_is_known_by_its_loop(tmp_path: Path) -> None:
+    """As torchdata's StatefulDataLoader, which has an __init__ of its own."""
+    program = write(
+        tmp_path,
+        "prog.py",
+        """
+        from torch.utils.data import DataLoader
+
+        loader = DataLoader(list(range(8)), batch_size=2)
+        loader.__dict__.pop("_datastall_site")
+        for epoch in range(3):
+            for batch in loader:  # here
+                pass
+        """,
+    )
+    recorded(tmp_path, "prog.py")
+    loader = only(shown(tmp_path)["loaders"])
+    assert (loader["name"], loader["batches"]) == (line_of(program, "here"), 12)
