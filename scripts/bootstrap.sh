@@ -21,6 +21,7 @@ done
 command -v pkg-config >/dev/null 2>&1 && pkg-config --exists jansson || missing="$missing libjansson-dev"
 if [ "$need" = test ]; then
     pkg-config --exists cmocka 2>/dev/null || missing="$missing libcmocka-dev"
+    [ -e /usr/share/i18n/locales/de_DE ] || missing="$missing locales" # a comma locale is tried
     echo 'int LLVMFuzzerTestOneInput(const char *d, unsigned long n){return d!=0&&n==0;}' >/tmp/.ds-fuzz-$$.c
     clang -fsanitize=fuzzer,address -o /tmp/.ds-fuzz-$$ /tmp/.ds-fuzz-$$.c >/dev/null 2>&1 ||
         missing="$missing libclang-rt-14-dev"
