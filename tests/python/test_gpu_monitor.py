@@ -550,7 +550,7 @@ def test_exports_replace_regular_files_only(tmp_path: Path, no_driver: dict[str,
     found = program(
         tmp_path,
         """
-        import os
+        import os, stat
         m = NvitopMonitor([0], log_file="gpu.log")
         m.record_dataloader_wait(1, 0, 1)
         # The name that hand-made temporary files would have leads elsewhere.
@@ -563,7 +563,12 @@ def test_exports_replace_regular_files_only(tmp_path: Path, no_driver: dict[str,
         os.symlink("real/new.json", "dangling.json")
         m.export_metrics("link.json")
         m.export_metrics("dangling.json")
-        m.export_metrics("/dev/null")
+        try:
+            os.mknod("device", 0o600 | stat.S_IFCHR, os.makedev(1, 3))   # a null device to lose
+            m.export_metrics("device")
+            assert stat.S_ISCHR(os.lstat("device").st_mode)
+        except PermissionError:
+            pass   # not root
         os.mkfifo("fifo")
         read = []
         reader = threading.Thread(target=lambda: read.append(open("fifo").read()))
