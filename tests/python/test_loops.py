@@ -192,7 +192,8 @@ main()
 """
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
+# One worker: with more, the line of torch that raises depends on whose batch came first.
+@pytest.mark.parametrize("workers", ["0", "1"])
 def test_an_error_in_the_dataset_is_the_programs_own(tmp_path: Path, workers: str) -> None:
     write(tmp_path, "prog.py", FAILING)
     plain = command([PYTHON, "prog.py", workers], tmp_path)
