@@ -642,14 +642,19 @@ static PyObject *visible_gpus(PyObject *module, PyObject *unused)
     struct rf_gpu_sample samples[GPU_MONITOR_DEVICES];
     uint32_t count;
     /* Copied while no other thread can change os.environ. */
-    const char *variable = getenv("CUDA_VISIBLE_DEVICES");
-    char *visible = variable == NULL ? NULL : strdup(variable);
-    if (variable != NULL && visible == NULL)
-        return PyErr_NoMemory();
+    const char *variables[2] = {getenv("CUDA_VISIBLE_DEVICES"), getenv("CUDA_DEVICE_ORDER")};
+    char *copies[2] = {NULL, NULL};
+    for (int i = 0; i < 2; i++) {
+        if (variables[i] != NULL && (copies[i] = strdup(variables[i])) == NULL) {
+            free(copies[0]);
+            return PyErr_NoMemory();
+        }
+    }
     Py_BEGIN_ALLOW_THREADS
-    count = gpu_read_visible(&gpu_nvml, visible, samples, GPU_MONITOR_DEVICES);
+    count = gpu_read_visible(&gpu_nvml, copies[0], copies[1], samples, GPU_MONITOR_DEVICES);
     Py_END_ALLOW_THREADS
-    free(visible);
+    free(copies[0]);
+    free(copies[1]);
     PyObject *list = PyList_New(0);
     for (uint32_t i = 0; list != NULL && i < count; i++) {
         PyObject *memory = Py_BuildValue("(NNN)", count_or_none(samples[i].memory_used),

@@ -1,4 +1,4 @@
-#include "diagnose/summary.h"
+#include "diagnose/gpus.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -7,14 +7,11 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "runfile/rollup.h"
 
-#define SILENT_AFTER_NS (2 * DS_NS_PER_S)
 #define SHORT_NS (5 * DS_NS_PER_S / 2) /* two sampling intervals and a half */
 #define LEAST_COUNTED_WINDOW 0.1       /* of the longest */
-#define MAX_ROLLUP_WORDS 64
-#define LEAST_COVERAGE 0.5 /* of the waiting, for the GPU's clock to be the method */
-#define EXACT_WITHIN 0.005 /* of the window: the error that docs/accuracy.md measures */
+#define LEAST_COVERAGE 0.5             /* of the waiting, for the GPU's clock to be the method */
+#define EXACT_WITHIN 0.005             /* of the window: the error that docs/accuracy.md measures */
 
 /* ---- processes ---- */
 
@@ -73,7 +70,7 @@ static struct summary_stall stall_of(const struct rf_totals *totals)
                                   c[RF_COUNT_STALL_LOWER_NS], c[RF_COUNT_STALL_UPPER_NS]};
 }
 
-static void add_stall(struct summary_stall *to, const struct summary_stall *from)
+void summary_add_stall(struct summary_stall *to, const struct summary_stall *from)
 {
     to->waiting_ns += from->waiting_ns;
     to->known_ns += from->known_ns;
@@ -98,7 +95,7 @@ static void make_loader(struct summary *summary, uint32_t process_index,
         loader->waiting_share = fmin(1.0, (double)loader->waiting_ns / (double)(end - begin));
     if (in_verdict && begin != DATASTALL_UNKNOWN) {
         process->waiting_ns += loader->waiting_ns;
-        add_stall(&process->stall, &loader->stall);
+        summary_add_stall(&process->stall, &loader->stall);
         if (process->begin_ns == DATASTALL_UNKNOWN || begin < process->begin_ns)
             process->begin_ns = begin;
         if (process->end_ns == DATASTALL_UNKNOWN || end > process->end_ns)
@@ -132,6 +129,17 @@ static void count_threads(struct summary *summary, uint32_t index)
     }
 }
 
+void summary_settle_stall(struct summary_process *process)
+{
+    const uint64_t window = process->end_ns - process->begin_ns;
+    if (process->stall_ns > window)
+        process->stall_ns = window;
+    if (process->stall_lower_ns > process->stall_ns)
+        process->stall_lower_ns = process->stall_ns;
+    process->stall_share = (double)process->stall_ns / (double)window;
+    process->speedup_ceiling = (double)window / (double)(window - process->stall_ns);
+}
+
 static void make_process(struct summary *summary, const struct run_process *data, uint64_t now_ns)
 {
     uint32_t index = summary->process_count++;
@@ -156,18 +164,19 @@ static void make_process(struct summary *summary, const struct run_process *data
      * overlap others, and the program may have worked meanwhile. */
     count_threads(summary, index);
     process->stall_ns = process->waiting_ns;
+    process->stall_lower_ns = process->method == SUMMARY_METHOD_HOST_EXACT && !process->background
+                                  ? process->waiting_ns
+                                  : 0;
     process->upper_bound = process->background || process->method == SUMMARY_METHOD_HOST_BOUND;
     if (process->method == SUMMARY_METHOD_GPU_EVENTS) {
         /* Waiting that no event saw counts as exposed: with it the figure is at most so much. */
         const uint64_t unknown_ns = process->waiting_ns - process->stall.known_ns;
         process->stall_ns = process->stall.upper_ns + unknown_ns;
+        process->stall_lower_ns = process->stall.lower_ns;
         process->upper_bound =
             (double)(process->stall_ns - process->stall.lower_ns) > EXACT_WITHIN * (double)window;
     }
-    if (process->stall_ns > window)
-        process->stall_ns = window;
-    process->stall_share = (double)process->stall_ns / (double)window;
-    process->speedup_ceiling = (double)window / (double)(window - process->stall_ns);
+    summary_settle_stall(process);
 }
 
 /* ---- stages ---- */
@@ -215,120 +224,12 @@ static void make_stages(struct summary *summary, uint32_t process_index, uint64_
                 words[RF_STAGE_STEADY_NS] + words[RF_STAGE_STARTUP_NS],
                 words[RF_STAGE_STALL_KNOWN_NS], words[RF_STAGE_STALL_LOWER_NS],
                 words[RF_STAGE_STALL_UPPER_NS]};
-            add_stall(&stage->stall, &stall);
+            summary_add_stall(&stage->stall, &stall);
         }
         if (stage->duration_ns > 0)
             stage->waiting_share =
                 fmin(1.0, (double)stage->waiting_ns / (double)stage->duration_ns);
     }
-}
-
-/* ---- GPUs ---- */
-
-static double mean_or_nan(uint64_t sum, uint64_t count, double unit)
-{
-    return count == 0 ? NAN : (double)sum / (double)count * unit;
-}
-
-/* Utilisation over the window from the single samples. False when the ring no longer holds them
- * all. */
-static bool busy_from_ring(const struct summary *summary, const struct rf_gpu_view *data,
-                           uint64_t *count, uint64_t *percent)
-{
-    const uint64_t samples = data->words[RF_GPU_SAMPLES];
-    if (samples > data->layout.recent)
-        return false;
-    *count = *percent = 0;
-    for (uint64_t i = 0; i < samples; i++) {
-        const uint64_t *row = data->block + data->layout.ring_at + i * data->layout.sample_words;
-        if (row[RF_GPU_SAMPLE_NS] < summary->begin_ns || row[RF_GPU_SAMPLE_NS] > summary->end_ns ||
-            row[RF_GPU_SAMPLE_BUSY_PERCENT] > 100)
-            continue;
-        *count += 1;
-        *percent += row[RF_GPU_SAMPLE_BUSY_PERCENT];
-    }
-    return true;
-}
-
-/* The same from the rollups: right to a span's width at both ends. */
-static void busy_from_rollups(const struct summary *summary, const struct rf_gpu_view *data,
-                              uint64_t *count, uint64_t *percent)
-{
-    const struct rf_rollup_shape shape = {data->layout.rollup_at, data->layout.rollup_levels,
-                                          data->layout.rollup_buckets, data->layout.rollup_words,
-                                          1u << RF_GPU_ROLLUP_MEMORY_USED_MAX};
-    uint64_t sums[MAX_ROLLUP_WORDS];
-    *count = *percent = 0;
-    if (shape.words > MAX_ROLLUP_WORDS)
-        return;
-    rf_rollup_sum(data->block, &shape, summary->begin_ns / DS_NS_PER_S,
-                  summary->end_ns / DS_NS_PER_S, sums);
-    *count = sums[RF_GPU_ROLLUP_BUSY_COUNT];
-    *percent = sums[RF_GPU_ROLLUP_BUSY_PERCENT_SUM];
-}
-
-/* NVML's text of a UUID. */
-static void uuid_text(const unsigned char uuid[16], char text[48])
-{
-    snprintf(text, 48, "GPU-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
-             uuid[0], uuid[1], uuid[2], uuid[3], uuid[4], uuid[5], uuid[6], uuid[7], uuid[8],
-             uuid[9], uuid[10], uuid[11], uuid[12], uuid[13], uuid[14], uuid[15]);
-}
-
-/* Adds the stalls of the loaders that a device consumed. */
-static void add_gpu_stalls(const struct summary *summary, struct summary_gpu *gpu)
-{
-    char text[48];
-    for (uint32_t i = 0; i < summary->loader_count; i++) {
-        const struct summary_loader *loader = &summary->loaders[i];
-        uuid_text(loader->data->gpu_uuid, text);
-        if (loader->in_verdict && strcmp(text, gpu->data->fixed.uuid) == 0)
-            add_stall(&gpu->stall, &loader->stall);
-    }
-    gpu->stall_share = NAN;
-    if (gpu->stall.known_ns > 0 && summary->end_ns > summary->begin_ns)
-        gpu->stall_share =
-            fmin(1.0, (double)(gpu->stall.upper_ns + gpu->stall.waiting_ns - gpu->stall.known_ns) /
-                          (double)(summary->end_ns - summary->begin_ns));
-}
-
-/* A call that never returned; the sampler notes when it begins one. */
-static bool driver_is_silent(const struct summary *summary, const uint64_t *words, uint64_t now_ns)
-{
-    const uint64_t since = words[RF_GPU_CALL_NS];
-    if (since == 0)
-        return false;
-    return summary->state == SUMMARY_ENDED ||
-           (summary->state == SUMMARY_RUNNING && now_ns > since + SILENT_AFTER_NS);
-}
-
-static void make_gpu(struct summary *summary, const struct rf_gpu_view *data, uint64_t now_ns)
-{
-    struct summary_gpu *gpu = &summary->gpus[summary->gpu_count++];
-    const uint64_t *w = data->words;
-    uint64_t count = 0, percent = 0;
-    if (summary->begin_ns != DATASTALL_UNKNOWN && !busy_from_ring(summary, data, &count, &percent))
-        busy_from_rollups(summary, data, &count, &percent);
-    if (count ==
-        0) { /* no window, or one shorter than the distance of two samples: the whole run */
-        count = w[RF_GPU_BUSY_COUNT];
-        percent = w[RF_GPU_BUSY_PERCENT_SUM];
-    }
-    const bool memory = w[RF_GPU_MEMORY_COUNT] > 0;
-    *gpu = (struct summary_gpu){
-        .data = data,
-        .silent = driver_is_silent(summary, w, now_ns),
-        .busy_share = mean_or_nan(percent, count, 0.01),
-        .busy_samples = count,
-        .memory_used_peak_bytes = memory ? w[RF_GPU_MEMORY_USED_PEAK] : DATASTALL_UNKNOWN,
-        .memory_total_bytes = memory ? w[RF_GPU_MEMORY_TOTAL] : DATASTALL_UNKNOWN,
-        .power_mean_w = mean_or_nan(w[RF_GPU_POWER_MW_SUM], w[RF_GPU_POWER_COUNT], 1e-3),
-        .power_max_w = w[RF_GPU_POWER_COUNT] > 0 ? (double)w[RF_GPU_POWER_MW_MAX] * 1e-3 : NAN,
-        .temperature_max_c =
-            w[RF_GPU_TEMPERATURE_COUNT] > 0 ? (double)w[RF_GPU_TEMPERATURE_MAX] : NAN,
-        .sm_clock_mean_mhz = mean_or_nan(w[RF_GPU_SM_CLOCK_MHZ_SUM], w[RF_GPU_SM_CLOCK_COUNT], 1.0),
-    };
-    add_gpu_stalls(summary, gpu);
 }
 
 /* ---- the run ---- */
@@ -459,7 +360,8 @@ int summary_make(const struct run_data *data, uint64_t now_ns, struct summary **
     find_window(summary);
     describe_run(summary, now_ns);
     for (uint32_t i = 0; i < data->gpu_count; i++)
-        make_gpu(summary, &data->gpus[i], now_ns);
+        summary_add_gpu(summary, &data->gpus[i], now_ns);
+    summary_apply_activity(summary);
     make_verdict(summary);
     *result = summary;
     return DATASTALL_OK;

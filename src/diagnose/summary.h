@@ -63,10 +63,17 @@ struct summary_process {
     uint64_t begin_ns, end_ns; /* window; DATASTALL_UNKNOWN without waits */
     uint64_t waiting_ns;       /* host waits of the verdict's loaders */
     struct summary_stall stall;
-    uint64_t stall_ns; /* what the verdict takes: exposed where known, else the wait */
+    uint64_t stall_ns; /* what the verdict takes: exposed where known, else the wait: at most */
+    uint64_t stall_lower_ns; /* at least; 0 where nothing is known */
     double stall_share;
     double speedup_ceiling; /* window / (window - stall); NaN unknown, infinite: it only waited */
     bool counts;            /* for the worst rank: its window is at least a tenth of the longest */
+};
+
+/* Shares of the time for which GPM knows them, 0..1, and means in bytes a second; NaN: unknown. */
+struct summary_gpm {
+    double sm_share, occupancy_share, tensor_share, dram_share;
+    double pcie_tx_bytes_per_s, pcie_rx_bytes_per_s, nvlink_tx_bytes_per_s, nvlink_rx_bytes_per_s;
 };
 
 struct summary_gpu {
@@ -75,7 +82,20 @@ struct summary_gpu {
     struct summary_stall stall; /* of the loaders that this device consumed */
     double stall_share;         /* of the window; NaN unknown */
     double busy_share;          /* of the window; NaN unknown */
+    const char *busy_source;    /* "gpm": the GPU's own counters; "nvml": at least in part NVML's
+                                   utilisation, a symptom; NULL: unknown */
+    double other_idle_share;    /* 1 - busy - stall, from exact sources only; else NaN */
     uint64_t busy_samples;
+    /* Since sampling began: counters, whose sum is the time observed. */
+    uint64_t busy_ns, idle_ns, unknown_ns;
+    uint64_t energy_uj; /* power integrated over energy_ns; DATASTALL_UNKNOWN: never read */
+    uint64_t energy_ns;
+    /* What the GPU drew during exposed stalls: at least at the lowest power seen, at most at the
+     * mean power. NaN unknown. */
+    double stalled_energy_lower_j, stalled_energy_upper_j;
+    /* Shares of the time in which clocks were held back; NaN unknown. */
+    double held_power_share, held_thermal_share, held_hardware_share;
+    struct summary_gpm gpm;
     uint64_t memory_used_peak_bytes, memory_total_bytes;
     double power_mean_w, power_max_w, temperature_max_c, sm_clock_mean_mhz;
 };
@@ -105,6 +125,12 @@ struct summary {
     struct summary_process *processes;
     struct summary_gpu *gpus;
 };
+
+/* Bounds of the exposed stall where no event saw the waits: of a window in which the program waited
+ * wait_ns and the GPU was idle idle_ns, at least so much idling must have been while it waited, and
+ * at most so much can. Pure. */
+void summary_stall_bounds(uint64_t window_ns, uint64_t wait_ns, uint64_t idle_ns,
+                          uint64_t *lower_ns, uint64_t *upper_ns);
 
 /* now_ns: CLOCK_MONOTONIC, for runs and waits that still go on. data must outlive the summary.
  * Returns 0 or DATASTALL_ERR_MEMORY. Free with summary_free(). */

@@ -58,15 +58,21 @@ void summary_verdict_text(const struct summary *summary, char *text, size_t size
         return;
     }
     const struct summary_process *worst = &summary->processes[summary->worst];
-    char name[64], share[96] = "";
+    char name[64], share[96] = "", least[48] = "";
+    const double window = (double)(worst->end_ns - worst->begin_ns);
+    /* Less than a point apart the two are one figure for people. */
+    if (worst->upper_bound && worst->stall_lower_ns > 0 &&
+        (double)(worst->stall_ns - worst->stall_lower_ns) > 0.01 * window)
+        snprintf(least, sizeof least, ", at least %.1f %%",
+                 (double)worst->stall_lower_ns * 100 / window);
     const char *bound = worst->upper_bound ? "at most " : "";
     if (summary->process_count > 1)
         snprintf(share, sizeof share, "; the mean over %u processes is %s%.1f %%",
                  summary->process_count, summary->upper_bound ? "at most " : "",
                  summary->stall_share * 100);
-    snprintf(text, size, "%s: %s waited for data %s%.1f %% of the time%s",
+    snprintf(text, size, "%s: %s waited for data %s%.1f %% of the time%s%s",
              summary_severity_name(summary->severity), who(summary, name, sizeof name), bound,
-             worst->stall_share * 100, share);
+             worst->stall_share * 100, least, share);
 }
 
 void summary_prize_text(const struct summary *summary, char *text, size_t size)

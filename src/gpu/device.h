@@ -19,7 +19,9 @@ struct gpu_vendor {
     uint32_t (*count)(struct gpu_library *library);
     /* Identity of device `index`; fields that cannot be read stay empty. 0 or an error code. */
     uint32_t (*identify)(struct gpu_library *library, uint32_t index, struct rf_gpu_static *device);
-    /* Reads the cheap figures; RF_UNKNOWN where one could not be. Sets state and error. */
+    /* Reads the cheap figures; RF_UNKNOWN and NaN where one could not be. Sets state and error. The
+     * caller gives the span of an activity of source NVML. May be called for several devices at
+     * once, for one from one thread at a time; likewise identify(). */
     void (*sample)(struct gpu_library *library, uint32_t index, struct rf_gpu_sample *sample);
 };
 

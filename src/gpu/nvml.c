@@ -3,53 +3,12 @@
  * ms and PCIe throughput 21 ms, so they are not here). The newest name of a function is tried
  * first, and a missing one costs its own field only. */
 #include <dlfcn.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "gpu/nvml_library.h"
 #include "gpu/sampler.h"
-
-#define MAX_DEVICES 64u
-
-#define NVML_SUCCESS 0u
-#define NVML_ERROR_NOT_SUPPORTED 3u
-#define NVML_ERROR_FUNCTION_NOT_FOUND 13u
-#define NVML_ERROR_GPU_IS_LOST 15u
-#define NVML_ERROR_RESET_REQUIRED 16u
-#define NVML_ERROR_UNKNOWN 999u
-
-#define NVML_TEMPERATURE_GPU 0
-#define NVML_CLOCK_SM 1
-#define NVML_CLOCK_MEM 2
-
-typedef struct nvml_device *nvml_device;
-typedef struct {
-    unsigned int gpu, memory; /* percent */
-} nvml_utilization;
-typedef struct {
-    unsigned long long total, free, used; /* bytes */
-} nvml_memory;
-typedef struct {
-    unsigned int version; /* sizeof | 2 << 24 */
-    unsigned long long total, reserved, free, used;
-} nvml_memory_v2;
-
-struct gpu_library {
-    void *handle;
-    uint32_t device_count;
-    nvml_device devices[MAX_DEVICES];
-    unsigned (*init)(void);
-    unsigned (*shutdown)(void);
-    unsigned (*get_count)(unsigned *);
-    unsigned (*get_handle)(unsigned, nvml_device *);
-    unsigned (*get_uuid)(nvml_device, char *, unsigned);
-    unsigned (*get_name)(nvml_device, char *, unsigned);
-    unsigned (*get_utilization)(nvml_device, nvml_utilization *);
-    unsigned (*get_memory)(nvml_device, nvml_memory *);
-    unsigned (*get_memory_v2)(nvml_device, nvml_memory_v2 *);
-    unsigned (*get_temperature)(nvml_device, int, unsigned *);
-    unsigned (*get_power)(nvml_device, unsigned *); /* milliwatts */
-    unsigned (*get_clock)(nvml_device, int, unsigned *);
-};
 
 static void find(struct gpu_library *nvml, void *function, const char *name, const char *older)
 {
@@ -61,13 +20,15 @@ static void find(struct gpu_library *nvml, void *function, const char *name, con
 
 static void nvml_close(struct gpu_library *nvml)
 {
+    for (uint32_t i = 0; i < nvml->entry_count; i++)
+        gpm_release(nvml, &nvml->entries[i]);
     if (nvml->shutdown != NULL)
         nvml->shutdown();
     dlclose(nvml->handle);
     free(nvml);
 }
 
-static uint32_t start(struct gpu_library *nvml)
+static void find_functions(struct gpu_library *nvml)
 {
     find(nvml, &nvml->init, "nvmlInit_v2", "nvmlInit");
     find(nvml, &nvml->shutdown, "nvmlShutdown", NULL);
@@ -81,6 +42,35 @@ static uint32_t start(struct gpu_library *nvml)
     find(nvml, &nvml->get_temperature, "nvmlDeviceGetTemperature", NULL);
     find(nvml, &nvml->get_power, "nvmlDeviceGetPowerUsage", NULL);
     find(nvml, &nvml->get_clock, "nvmlDeviceGetClockInfo", NULL);
+    find(nvml, &nvml->get_held, "nvmlDeviceGetCurrentClocksEventReasons",
+         "nvmlDeviceGetCurrentClocksThrottleReasons");
+    find(nvml, &nvml->get_mig_mode, "nvmlDeviceGetMigMode", NULL);
+    find(nvml, &nvml->get_mig_count, "nvmlDeviceGetMaxMigDeviceCount", NULL);
+    find(nvml, &nvml->get_mig_handle, "nvmlDeviceGetMigDeviceHandleByIndex", NULL);
+    find(nvml, &nvml->get_gpu_instance, "nvmlDeviceGetGpuInstanceId", NULL);
+    find(nvml, &nvml->get_compute_instance, "nvmlDeviceGetComputeInstanceId", NULL);
+    gpm_find(nvml, find);
+}
+
+/* The instances of a GPU in MIG mode, behind it. Places may be empty. */
+static void add_mig_instances(struct gpu_library *nvml, uint32_t index, nvml_device parent)
+{
+    unsigned current = 0, pending = 0, most = 0;
+    if (nvml->get_mig_mode == NULL || nvml->get_mig_count == NULL || nvml->get_mig_handle == NULL ||
+        nvml->get_mig_mode(parent, &current, &pending) != NVML_SUCCESS ||
+        current != NVML_DEVICE_MIG_ENABLE || nvml->get_mig_count(parent, &most) != NVML_SUCCESS)
+        return;
+    for (unsigned i = 0; i < most && nvml->entry_count < NVML_MAX_ENTRIES; i++) {
+        nvml_device instance;
+        if (nvml->get_mig_handle(parent, i, &instance) == NVML_SUCCESS)
+            nvml->entries[nvml->entry_count++] = (struct nvml_entry){
+                .handle = instance, .index = index, .is_mig = true, .parent = parent};
+    }
+}
+
+static uint32_t start(struct gpu_library *nvml)
+{
+    find_functions(nvml);
     if (nvml->init == NULL || nvml->get_count == NULL || nvml->get_handle == NULL)
         return NVML_ERROR_FUNCTION_NOT_FOUND;
     unsigned error = nvml->init();
@@ -92,10 +82,13 @@ static uint32_t start(struct gpu_library *nvml)
     error = nvml->get_count(&count);
     if (error != NVML_SUCCESS)
         return error;
-    nvml->device_count = count < MAX_DEVICES ? count : MAX_DEVICES;
-    for (uint32_t i = 0; i < nvml->device_count; i++) {
-        if (nvml->get_handle(i, &nvml->devices[i]) != NVML_SUCCESS)
-            nvml->devices[i] = NULL;
+    for (unsigned i = 0; i < count && nvml->entry_count < NVML_MAX_ENTRIES; i++) {
+        nvml_device device = NULL;
+        if (nvml->get_handle(i, &device) != NVML_SUCCESS)
+            device = NULL;
+        nvml->entries[nvml->entry_count++] = (struct nvml_entry){.handle = device, .index = i};
+        if (device != NULL)
+            add_mig_instances(nvml, i, device);
     }
     return NVML_SUCCESS;
 }
@@ -123,24 +116,35 @@ static uint32_t nvml_open(struct gpu_library **library)
 
 static uint32_t nvml_count(struct gpu_library *nvml)
 {
-    return nvml->device_count;
+    return nvml->entry_count;
+}
+
+static uint64_t instance_of(unsigned (*get)(nvml_device, unsigned *), nvml_device device)
+{
+    unsigned id;
+    return get != NULL && get(device, &id) == NVML_SUCCESS ? id : RF_UNKNOWN;
 }
 
 static uint32_t nvml_identify(struct gpu_library *nvml, uint32_t index,
                               struct rf_gpu_static *device)
 {
+    const struct nvml_entry *entry = &nvml->entries[index];
     memset(device, 0, sizeof *device);
-    device->index = index;
-    nvml_device handle = nvml->devices[index];
-    if (handle == NULL)
+    device->index = entry->index;
+    if (entry->handle == NULL)
         return NVML_ERROR_UNKNOWN;
     unsigned error = NVML_SUCCESS;
     if (nvml->get_uuid != NULL)
-        error = nvml->get_uuid(handle, device->uuid, sizeof device->uuid);
+        error = nvml->get_uuid(entry->handle, device->uuid, sizeof device->uuid);
     if (nvml->get_name != NULL)
-        nvml->get_name(handle, device->name, sizeof device->name);
+        nvml->get_name(entry->handle, device->name, sizeof device->name);
     device->uuid[sizeof device->uuid - 1] = '\0';
     device->name[sizeof device->name - 1] = '\0';
+    if (entry->is_mig) {
+        device->mig = 1;
+        device->gpu_instance = instance_of(nvml->get_gpu_instance, entry->handle);
+        device->compute_instance = instance_of(nvml->get_compute_instance, entry->handle);
+    }
     return error;
 }
 
@@ -177,9 +181,26 @@ static void sample_memory(struct gpu_library *nvml, nvml_device device,
     }
 }
 
+static void sample_held(struct gpu_library *nvml, nvml_device device, struct rf_gpu_sample *sample)
+{
+    const unsigned long long power = NVML_HELD_SW_POWER_CAP | NVML_HELD_HW_POWER_BRAKE;
+    const unsigned long long thermal = NVML_HELD_SW_THERMAL | NVML_HELD_HW_THERMAL;
+    unsigned long long reasons;
+    /* Old drivers and MIG instances do not say; that is no failure of the device. */
+    if (nvml->get_held == NULL || nvml->get_held(device, &reasons) != NVML_SUCCESS)
+        return;
+    sample->held =
+        (reasons & power ? RF_HELD_POWER : 0) | (reasons & thermal ? RF_HELD_THERMAL : 0);
+    /* HwSlowdown stands beside its reason where the hardware knows one. */
+    if (reasons & NVML_HELD_HW_SLOWDOWN &&
+        !(reasons & (NVML_HELD_HW_THERMAL | NVML_HELD_HW_POWER_BRAKE)))
+        sample->held |= RF_HELD_HARDWARE;
+}
+
 static void nvml_sample(struct gpu_library *nvml, uint32_t index, struct rf_gpu_sample *sample)
 {
-    nvml_device device = nvml->devices[index];
+    struct nvml_entry *entry = &nvml->entries[index];
+    nvml_device device = entry->handle;
     nvml_utilization utilization;
     unsigned value;
     sample->state = RF_GPU_OK;
@@ -187,9 +208,15 @@ static void nvml_sample(struct gpu_library *nvml, uint32_t index, struct rf_gpu_
         succeeded(NVML_ERROR_UNKNOWN, sample);
         return;
     }
+    gpm_sample(nvml, entry, sample);
     if (nvml->get_utilization != NULL &&
-        succeeded(nvml->get_utilization(device, &utilization), sample))
+        succeeded(nvml->get_utilization(device, &utilization), sample)) {
         sample->busy_percent = utilization.gpu;
+        if (isnan(sample->activity) && !sample->activity_pending) {
+            sample->activity = utilization.gpu * 0.01;
+            sample->activity_source = RF_ACTIVITY_NVML;
+        }
+    }
     sample_memory(nvml, device, sample);
     if (nvml->get_temperature != NULL &&
         succeeded(nvml->get_temperature(device, NVML_TEMPERATURE_GPU, &value), sample))
@@ -202,6 +229,7 @@ static void nvml_sample(struct gpu_library *nvml, uint32_t index, struct rf_gpu_
         if (succeeded(nvml->get_clock(device, NVML_CLOCK_MEM, &value), sample))
             sample->memory_clock_mhz = value;
     }
+    sample_held(nvml, device, sample);
 }
 
 const struct gpu_vendor gpu_nvml = {

@@ -8,129 +8,237 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "gpu/nvml_library.h"
 #include "gpu/visible.h"
 
-#define MAX_SAMPLED 32u
-#define NO_DEVICE UINT32_MAX
+#define MAX_SAMPLED NVML_MAX_ENTRIES
+#define NO_ENTRY UINT32_MAX
 #define JOIN_TIMEOUT_NS (100 * 1000 * 1000L)
+/* Ordinals are known when all devices said who they are, or after this; a driver without
+ * persistence mode takes seconds. */
+#define IDENTIFY_TIMEOUT_NS (10 * DS_NS_PER_S)
+/* A last sample completes the span since the one before, where the driver answers fast enough to
+ * wait for and the span is long enough to tell anything. */
+#define QUICK_CALL_NS (20 * 1000 * 1000ull)
+#define LEAST_LAST_SPAN_NS (100 * 1000 * 1000ull)
 
+struct sampled_device {
+    struct gpu_sampler *sampler;
+    uint32_t index; /* the library's */
+    uint32_t entry; /* of the run file; NO_ENTRY: none (yet) */
+    bool identified;
+    bool calling; /* the driver has not come back yet */
+    struct rf_gpu_static identity;
+    struct rf_gpu_writer writer;
+};
+
+/* A coordinator opens the library and then waits; every device has a thread of its own, so that one
+ * that hangs holds up nobody else. */
 struct gpu_sampler {
     struct gpu_sampler_options options;
     uint64_t interval_ns;
-    pthread_t thread;
-    pthread_mutex_t mutex; /* held to write, never during a driver call */
+    pthread_t coordinator;
+    pthread_mutex_t mutex; /* guards all that follows; held to write, never during a driver call */
     pthread_cond_t wake;
-    bool stopping;  /* set by stop(): no more writes */
-    bool abandoned; /* stop() gave up waiting: the thread frees the sampler */
-    bool finished;
-    uint32_t entry_count;
-    uint32_t device[MAX_SAMPLED]; /* of each entry: the library's index, NO_DEVICE: none */
+    bool stopping;     /* set by stop(): no more samples but the last */
+    bool silenced;     /* set by stop(): no more writes */
+    bool abandoned;    /* stop() gave up waiting: the coordinator frees the sampler */
+    bool finished;     /* the coordinator is done */
+    bool entries_told; /* every device has its entry, or none */
+    uint32_t running;  /* device threads */
+    struct gpu_library *library;
+    uint32_t device_count;
+    struct sampled_device devices[MAX_SAMPLED];
     int ordinals[MAX_SAMPLED];
     char *visible; /* CUDA_VISIBLE_DEVICES at the start; NULL: not set */
-    struct rf_gpu_writer entries[MAX_SAMPLED];
-};
-
-static const struct rf_gpu_sample nothing_read = {
-    .busy_percent = RF_UNKNOWN,
-    .memory_used = RF_UNKNOWN,
-    .memory_total = RF_UNKNOWN,
-    .memory_free = RF_UNKNOWN,
-    .power_mw = RF_UNKNOWN,
-    .temperature = RF_UNKNOWN,
-    .sm_clock_mhz = RF_UNKNOWN,
-    .memory_clock_mhz = RF_UNKNOWN,
+    char *order;   /* CUDA_DEVICE_ORDER, likewise */
 };
 
 static void note_state(struct gpu_sampler *sampler, uint64_t state, uint64_t error)
 {
-    /* Plain words beside the journal: this thread is their only writer. */
+    /* Plain words beside the journal: one thread at a time writes them. */
     uint64_t *payload = sampler->options.writer->process.block + RF_BLOCK_PAYLOAD;
     ds_store(&payload[RF_PROCESS_GPU_ERROR], error);
     ds_store(&payload[RF_PROCESS_GPU_STATE], state);
 }
 
-/* The identities of all devices. The driver is called with the mutex released. */
-static uint32_t identify_devices(struct gpu_sampler *sampler, struct gpu_library *library,
-                                 struct rf_gpu_static *devices)
-{
-    pthread_mutex_unlock(&sampler->mutex);
-    uint32_t count = sampler->options.vendor->count(library);
-    if (count > MAX_SAMPLED)
-        count = MAX_SAMPLED;
-    for (uint32_t i = 0; i < count; i++)
-        sampler->options.vendor->identify(library, i, &devices[i]);
-    pthread_mutex_lock(&sampler->mutex);
-    return count;
-}
-
-/* Decides which device goes to which entry, and attaches them. Runs with the mutex held. */
-static void attach_devices(struct gpu_sampler *sampler, struct gpu_library *library)
-{
-    struct rf_gpu_static devices[MAX_SAMPLED];
-    uint32_t map[MAX_SAMPLED];
-    const uint64_t room = rf_entry_count(sampler->options.writer, RF_SECTION_GPUS);
-    const bool all = sampler->options.ordinals == NULL;
-    uint32_t count = identify_devices(sampler, library, devices);
-    if (sampler->stopping)
-        return;
-    uint32_t visible =
-        gpu_visible_map(all ? NULL : sampler->visible, devices, count, map, MAX_SAMPLED);
-    sampler->entry_count = all ? count : sampler->options.ordinal_count;
-    if (sampler->entry_count > room)
-        sampler->entry_count = (uint32_t)room;
-    for (uint32_t i = 0; i < sampler->entry_count; i++) {
-        uint32_t ordinal = all ? i : (uint32_t)sampler->ordinals[i];
-        sampler->device[i] = ordinal < visible ? map[ordinal] : NO_DEVICE;
-        if (sampler->device[i] != NO_DEVICE)
-            rf_gpu_attach(sampler->options.writer, i, &devices[sampler->device[i]],
-                          &sampler->entries[i]);
-    }
-}
-
-static void sample_devices(struct gpu_sampler *sampler, struct gpu_library *library)
-{
-    for (uint32_t i = 0; i < sampler->entry_count && !sampler->stopping; i++) {
-        if (sampler->device[i] == NO_DEVICE)
-            continue;
-        struct rf_gpu_sample sample = nothing_read;
-        rf_gpu_calling(&sampler->entries[i], ds_now_ns());
-        pthread_mutex_unlock(&sampler->mutex);
-        sampler->options.vendor->sample(library, sampler->device[i], &sample);
-        sample.time_ns = ds_now_ns();
-        pthread_mutex_lock(&sampler->mutex);
-        if (sampler->stopping)
-            break;
-        if (sampler->options.stage != NULL)
-            sample.stage = ds_load_acquire(sampler->options.stage);
-        rf_gpu_append(&sampler->entries[i], &sample);
-        rf_gpu_calling(&sampler->entries[i], 0);
-        if (sampler->options.on_sample != NULL)
-            sampler->options.on_sample(sampler->options.context, i, &sample);
-    }
-}
-
-static void sleep_until(struct gpu_sampler *sampler, uint64_t time_ns)
+static void wait_until(struct gpu_sampler *sampler, uint64_t time_ns, const bool *unless)
 {
     const struct timespec until = {(time_t)(time_ns / DS_NS_PER_S), (long)(time_ns % DS_NS_PER_S)};
-    while (!sampler->stopping &&
+    while (!*unless && !sampler->silenced &&
            pthread_cond_timedwait(&sampler->wake, &sampler->mutex, &until) != ETIMEDOUT)
         ;
 }
 
-static void sample_until_stopped(struct gpu_sampler *sampler, struct gpu_library *library)
+/* ---- a device's thread; the mutex is held but for driver calls ---- */
+
+static void attach(struct sampled_device *device)
 {
-    attach_devices(sampler, library);
-    if (!sampler->stopping)
-        note_state(sampler, sampler->entry_count > 0 ? RF_GPU_OK : RF_GPU_ABSENT, 0);
-    uint64_t next = ds_now_ns();
+    rf_gpu_attach(device->sampler->options.writer, device->entry, &device->identity,
+                  &device->writer);
+}
+
+static void identify(struct sampled_device *device)
+{
+    struct gpu_sampler *sampler = device->sampler;
+    struct rf_gpu_static identity;
+    if (device->entry != NO_ENTRY) {
+        attach(device); /* one that hangs here is in the file, and seen to hang */
+        rf_gpu_calling(&device->writer, ds_now_ns());
+    }
+    device->calling = true;
+    pthread_mutex_unlock(&sampler->mutex);
+    sampler->options.vendor->identify(sampler->library, device->index, &identity);
+    pthread_mutex_lock(&sampler->mutex);
+    device->calling = false;
+    device->identity = identity;
+    device->identified = true;
+    pthread_cond_broadcast(&sampler->wake);
+    while (!sampler->entries_told && !sampler->silenced)
+        pthread_cond_wait(&sampler->wake, &sampler->mutex);
+    if (device->entry != NO_ENTRY && !sampler->silenced)
+        attach(device);
+}
+
+/* Reads the device once and writes what it said. Returns how long that took. */
+static uint64_t sample_once(struct sampled_device *device)
+{
+    struct gpu_sampler *sampler = device->sampler;
+    struct rf_gpu_sample sample = rf_gpu_nothing_read();
+    const uint64_t begin_ns = ds_now_ns();
+    device->calling = true;
+    rf_gpu_calling(&device->writer, begin_ns);
+    pthread_mutex_unlock(&sampler->mutex);
+    sampler->options.vendor->sample(sampler->library, device->index, &sample);
+    sample.time_ns = ds_now_ns();
+    pthread_mutex_lock(&sampler->mutex);
+    device->calling = false;
+    if (sampler->silenced)
+        return sample.time_ns - begin_ns;
+    if (sampler->options.stage != NULL)
+        sample.stage = ds_load_acquire(sampler->options.stage);
+    /* NVML's utilisation is of the last moments only: it stands for the time since the sample
+     * before, but not for a gap in the sampling. */
+    if (sample.activity_source == RF_ACTIVITY_NVML)
+        sample.activity_span_ns = 2 * sampler->interval_ns;
+    rf_gpu_append(&device->writer, &sample);
+    rf_gpu_calling(&device->writer, 0);
+    if (sampler->options.on_sample != NULL)
+        sampler->options.on_sample(sampler->options.context, device->entry, &sample);
+    return sample.time_ns - begin_ns;
+}
+
+static void sample_until_stopped(struct sampled_device *device)
+{
+    struct gpu_sampler *sampler = device->sampler;
+    uint64_t next = ds_now_ns(), took_ns = 0;
     while (!sampler->stopping) {
-        sample_devices(sampler, library);
+        took_ns = sample_once(device);
         next += sampler->interval_ns;
         uint64_t now = ds_now_ns();
         if (next < now) /* a slow driver: skip what was missed instead of catching up */
             next = now + sampler->interval_ns - (now - next) % sampler->interval_ns;
-        sleep_until(sampler, next);
+        wait_until(sampler, next, &sampler->stopping);
     }
+    if (!sampler->silenced && took_ns < QUICK_CALL_NS &&
+        ds_now_ns() - device->writer.last_ns > LEAST_LAST_SPAN_NS)
+        sample_once(device);
+}
+
+static void *run_device(void *argument)
+{
+    struct sampled_device *device = argument;
+    struct gpu_sampler *sampler = device->sampler;
+    pthread_mutex_lock(&sampler->mutex);
+    identify(device);
+    if (device->entry != NO_ENTRY && !sampler->silenced)
+        sample_until_stopped(device);
+    sampler->running--;
+    pthread_cond_broadcast(&sampler->wake);
+    pthread_mutex_unlock(&sampler->mutex);
+    return NULL;
+}
+
+/* ---- the coordinator ---- */
+
+/* Threads with all signals blocked: the program's are not theirs. */
+static bool start_thread(pthread_t *thread, void *(*run)(void *), void *argument)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const int error = pthread_create(thread, NULL, run, argument);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error == 0;
+}
+
+static bool all_identified(const struct gpu_sampler *sampler)
+{
+    for (uint32_t i = 0; i < sampler->device_count; i++) {
+        if (!sampler->devices[i].identified)
+            return false;
+    }
+    return true;
+}
+
+/* Gives the devices of the ordinals their entries. */
+static uint32_t assign_ordinals(struct gpu_sampler *sampler, uint32_t room)
+{
+    struct rf_gpu_static devices[MAX_SAMPLED];
+    uint32_t map[MAX_SAMPLED], assigned = 0;
+    const uint64_t until_ns = ds_now_ns() + IDENTIFY_TIMEOUT_NS;
+    while (!all_identified(sampler) && !sampler->stopping && ds_now_ns() < until_ns) {
+        bool never = false;
+        wait_until(sampler, ds_now_ns() + DS_NS_PER_S / 10, &never);
+    }
+    memset(devices, 0, sizeof devices);
+    for (uint32_t i = 0; i < sampler->device_count; i++) {
+        if (sampler->devices[i].identified)
+            devices[i] = sampler->devices[i].identity;
+    }
+    const uint32_t visible = gpu_ordinal_map(sampler->visible, sampler->order, devices,
+                                             sampler->device_count, map, MAX_SAMPLED);
+    for (uint32_t i = 0; i < sampler->options.ordinal_count && i < room; i++) {
+        const uint32_t ordinal = (uint32_t)sampler->ordinals[i];
+        if (ordinal < visible) {
+            sampler->devices[map[ordinal]].entry = i;
+            assigned++;
+        }
+    }
+    return assigned;
+}
+
+static void start_devices(struct gpu_sampler *sampler)
+{
+    const uint32_t room = (uint32_t)rf_entry_count(sampler->options.writer, RF_SECTION_GPUS);
+    const bool all = sampler->options.ordinals == NULL;
+    uint32_t entries = 0;
+    pthread_mutex_unlock(&sampler->mutex);
+    uint32_t count = sampler->options.vendor->count(sampler->library);
+    pthread_mutex_lock(&sampler->mutex);
+    sampler->device_count = count < MAX_SAMPLED ? count : MAX_SAMPLED;
+    sampler->entries_told = all;
+    for (uint32_t i = 0; i < sampler->device_count && !sampler->stopping; i++) {
+        struct sampled_device *device = &sampler->devices[i];
+        pthread_t thread;
+        *device = (struct sampled_device){
+            .sampler = sampler, .index = i, .entry = all && i < room ? i : NO_ENTRY};
+        if (all && i >= room)
+            continue; /* nobody would read it */
+        if (start_thread(&thread, run_device, device)) {
+            pthread_detach(thread);
+            sampler->running++;
+            entries += all;
+        } else {
+            device->entry = NO_ENTRY;
+        }
+    }
+    if (!all)
+        entries = assign_ordinals(sampler, room);
+    sampler->entries_told = true;
+    pthread_cond_broadcast(&sampler->wake);
+    if (!sampler->silenced)
+        note_state(sampler, entries > 0 ? RF_GPU_OK : RF_GPU_ABSENT, 0);
 }
 
 static void free_sampler(struct gpu_sampler *sampler)
@@ -138,30 +246,41 @@ static void free_sampler(struct gpu_sampler *sampler)
     pthread_cond_destroy(&sampler->wake);
     pthread_mutex_destroy(&sampler->mutex);
     free(sampler->visible);
+    free(sampler->order);
     free(sampler);
 }
 
-static void *run_sampler(void *argument)
+static void *run_coordinator(void *argument)
 {
     struct gpu_sampler *sampler = argument;
-    struct gpu_library *library = NULL;
-    uint32_t error = sampler->options.vendor->open(&library);
+    const uint32_t error = sampler->options.vendor->open(&sampler->library);
     pthread_mutex_lock(&sampler->mutex);
-    if (error == 0)
-        sample_until_stopped(sampler, library);
-    else if (!sampler->stopping)
+    if (error == 0 && !sampler->stopping)
+        start_devices(sampler);
+    else if (error != 0 && !sampler->silenced)
         note_state(sampler, error == GPU_LIBRARY_ABSENT ? RF_GPU_ABSENT : RF_GPU_FAILED, error);
+    while (sampler->running > 0) /* for ever where a device hangs: its thread needs the library */
+        pthread_cond_wait(&sampler->wake, &sampler->mutex);
     pthread_mutex_unlock(&sampler->mutex);
-    if (library != NULL)
-        sampler->options.vendor->close(library);
+    if (sampler->library != NULL)
+        sampler->options.vendor->close(sampler->library);
     pthread_mutex_lock(&sampler->mutex);
     sampler->finished = true;
-    bool abandoned = sampler->abandoned;
-    pthread_cond_signal(&sampler->wake);
+    const bool abandoned = sampler->abandoned;
+    pthread_cond_broadcast(&sampler->wake);
     pthread_mutex_unlock(&sampler->mutex);
     if (abandoned)
         free_sampler(sampler);
     return NULL;
+}
+
+/* ---- start and stop ---- */
+
+static bool copy_environment(const char *name, char **copy)
+{
+    const char *value = getenv(name);
+    *copy = value == NULL ? NULL : strdup(value);
+    return value == NULL || *copy != NULL;
 }
 
 struct gpu_sampler *gpu_sampler_start(const struct gpu_sampler_options *options)
@@ -175,12 +294,6 @@ struct gpu_sampler *gpu_sampler_start(const struct gpu_sampler_options *options)
     if (options->ordinals != NULL)
         memcpy(sampler->ordinals, options->ordinals,
                sampler->options.ordinal_count * sizeof *sampler->ordinals);
-    const char *visible = getenv("CUDA_VISIBLE_DEVICES");
-    sampler->visible = visible == NULL ? NULL : strdup(visible);
-    if (visible != NULL && sampler->visible == NULL) {
-        free(sampler);
-        return NULL;
-    }
     sampler->interval_ns = (uint64_t)(options->interval_s * 1e9);
     pthread_mutex_init(&sampler->mutex, NULL);
     pthread_condattr_t attributes;
@@ -188,14 +301,13 @@ struct gpu_sampler *gpu_sampler_start(const struct gpu_sampler_options *options)
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&sampler->wake, &attributes);
     pthread_condattr_destroy(&attributes);
+    if (!copy_environment("CUDA_VISIBLE_DEVICES", &sampler->visible) ||
+        !copy_environment("CUDA_DEVICE_ORDER", &sampler->order)) {
+        free_sampler(sampler);
+        return NULL;
+    }
     note_state(sampler, RF_GPU_STARTING, 0);
-    /* The program's signals are not this thread's. */
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&sampler->thread, NULL, run_sampler, sampler);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error != 0) {
+    if (!start_thread(&sampler->coordinator, run_coordinator, sampler)) {
         free_sampler(sampler);
         return NULL;
     }
@@ -204,23 +316,21 @@ struct gpu_sampler *gpu_sampler_start(const struct gpu_sampler_options *options)
 
 void gpu_sampler_stop(struct gpu_sampler *sampler)
 {
-    const uint64_t until_ns = ds_now_ns() + JOIN_TIMEOUT_NS;
-    const struct timespec until = {(time_t)(until_ns / DS_NS_PER_S),
-                                   (long)(until_ns % DS_NS_PER_S)};
     pthread_mutex_lock(&sampler->mutex);
     sampler->stopping = true;
-    pthread_cond_signal(&sampler->wake);
-    while (!sampler->finished &&
-           pthread_cond_timedwait(&sampler->wake, &sampler->mutex, &until) != ETIMEDOUT)
-        ;
-    bool finished = sampler->finished;
-    /* Calls that came back after we asked to stop; one that did not stays noted. */
-    for (uint32_t i = 0; finished && i < sampler->entry_count; i++) {
-        if (sampler->device[i] != NO_DEVICE)
-            rf_gpu_calling(&sampler->entries[i], 0);
+    pthread_cond_broadcast(&sampler->wake);
+    wait_until(sampler, ds_now_ns() + JOIN_TIMEOUT_NS, &sampler->finished);
+    const bool finished = sampler->finished;
+    /* A call that came back after all is over; one that did not stays noted. */
+    for (uint32_t i = 0; i < sampler->device_count; i++) {
+        struct sampled_device *device = &sampler->devices[i];
+        if (device->writer.layout != NULL && !device->calling)
+            rf_gpu_calling(&device->writer, 0);
     }
+    sampler->silenced = true;
     sampler->abandoned = !finished;
-    pthread_t thread = sampler->thread;
+    pthread_cond_broadcast(&sampler->wake);
+    pthread_t thread = sampler->coordinator;
     pthread_mutex_unlock(&sampler->mutex);
     if (finished) {
         pthread_join(thread, NULL);
@@ -230,7 +340,7 @@ void gpu_sampler_stop(struct gpu_sampler *sampler)
     }
 }
 
-uint32_t gpu_read_visible(const struct gpu_vendor *vendor, const char *visible,
+uint32_t gpu_read_visible(const struct gpu_vendor *vendor, const char *visible, const char *order,
                           struct rf_gpu_sample *samples, uint32_t capacity)
 {
     struct gpu_library *library;
@@ -243,10 +353,10 @@ uint32_t gpu_read_visible(const struct gpu_vendor *vendor, const char *visible,
         count = MAX_SAMPLED;
     for (uint32_t i = 0; i < count; i++)
         vendor->identify(library, i, &devices[i]);
-    uint32_t shown = gpu_visible_map(visible, devices, count, map,
+    uint32_t shown = gpu_ordinal_map(visible, order, devices, count, map,
                                      capacity < MAX_SAMPLED ? capacity : MAX_SAMPLED);
     for (uint32_t i = 0; i < shown; i++) {
-        samples[i] = nothing_read;
+        samples[i] = rf_gpu_nothing_read();
         vendor->sample(library, map[i], &samples[i]);
         samples[i].time_ns = ds_now_ns();
     }

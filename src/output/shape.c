@@ -103,6 +103,14 @@ static void put_verdict(out e, const struct summary *s)
     put_string(e, "severity", summary_severity_name(s->severity));
     put_real(e, "input_stall_share", s->stall_share);
     put_real(e, "worst_share", worst == NULL ? NAN : worst->stall_share);
+    put_real(e, "worst_share_lower",
+             worst == NULL
+                 ? NAN
+                 : (double)worst->stall_lower_ns / (double)(worst->end_ns - worst->begin_ns));
+    put_real(e, "event_coverage",
+             worst == NULL || worst->method != SUMMARY_METHOD_GPU_EVENTS
+                 ? NAN
+                 : (double)worst->stall.known_ns / (double)worst->stall.waiting_ns);
     put_integer(e, "worst_rank", worst == NULL ? DATASTALL_UNKNOWN : summary_rank(worst));
     put_integer(e, "worst_pid", worst == NULL ? DATASTALL_UNKNOWN : worst->data->view.fixed.pid);
     put_string(e, "method", worst == NULL ? NULL : summary_method_name(s->method));
@@ -211,20 +219,42 @@ static void put_loader(out e, const struct summary *s, const struct summary_load
     e->close(e->context);
 }
 
+static void put_gpm(out e, const struct summary_gpm *gpm)
+{
+    e->open_object(e->context, "gpm");
+    put_real(e, "sm_share", gpm->sm_share);
+    put_real(e, "sm_occupancy_share", gpm->occupancy_share);
+    put_real(e, "tensor_share", gpm->tensor_share);
+    put_real(e, "dram_bandwidth_share", gpm->dram_share);
+    put_real(e, "pcie_tx_bytes_per_s", gpm->pcie_tx_bytes_per_s);
+    put_real(e, "pcie_rx_bytes_per_s", gpm->pcie_rx_bytes_per_s);
+    put_real(e, "nvlink_tx_bytes_per_s", gpm->nvlink_tx_bytes_per_s);
+    put_real(e, "nvlink_rx_bytes_per_s", gpm->nvlink_rx_bytes_per_s);
+    e->close(e->context);
+}
+
 static void put_gpu(out e, const struct summary_gpu *gpu)
 {
     const uint64_t *w = gpu->data->words;
+    const struct rf_gpu_static *fixed = &gpu->data->fixed;
     e->open_object(e->context, NULL);
     put_integer(e, "index", gpu->data->fixed.index);
     put_string(e, "uuid", gpu->data->fixed.uuid);
     put_string(e, "name", gpu->data->fixed.name);
+    put_integer(e, "gpu_instance", fixed->mig ? fixed->gpu_instance : DATASTALL_UNKNOWN);
+    put_integer(e, "compute_instance", fixed->mig ? fixed->compute_instance : DATASTALL_UNKNOWN);
     put_string(e, "state", gpu->silent ? "silent" : output_gpu_state_name(w[RF_GPU_STATE]));
     put_integer(e, "error", w[RF_GPU_ERROR] == 0 ? DATASTALL_UNKNOWN : w[RF_GPU_ERROR]);
     put_real(e, "busy_share", gpu->busy_share);
-    put_string(e, "busy_source", isnan(gpu->busy_share) ? NULL : "nvml");
+    put_string(e, "busy_source", gpu->busy_source);
     put_integer(e, "busy_samples", gpu->busy_samples);
     put_real(e, "input_stall_share", gpu->stall_share);
+    put_real(e, "other_idle_share", gpu->other_idle_share);
+    put_seconds(e, "busy_s", gpu->busy_ns);
+    put_seconds(e, "idle_s", gpu->idle_ns);
+    put_seconds(e, "unknown_s", gpu->unknown_ns);
     put_stall(e, &gpu->stall);
+    put_gpm(e, &gpu->gpm);
     put_integer(e, "samples", w[RF_GPU_SAMPLES]);
     put_integer(e, "mem_used_peak_bytes", gpu->memory_used_peak_bytes);
     put_integer(e, "mem_total_bytes", gpu->memory_total_bytes);
@@ -232,6 +262,17 @@ static void put_gpu(out e, const struct summary_gpu *gpu)
     put_real(e, "power_w_max", gpu->power_max_w);
     put_real(e, "temperature_c_max", gpu->temperature_max_c);
     put_real(e, "sm_clock_mhz_mean", gpu->sm_clock_mean_mhz);
+    put_real(e, "energy_j",
+             gpu->energy_uj == DATASTALL_UNKNOWN ? NAN : (double)gpu->energy_uj * 1e-6);
+    e->open_object(e->context, "energy_while_stalled_j");
+    put_real(e, "lower", gpu->stalled_energy_lower_j);
+    put_real(e, "upper", gpu->stalled_energy_upper_j);
+    e->close(e->context);
+    e->open_object(e->context, "clocks_held_share");
+    put_real(e, "power", gpu->held_power_share);
+    put_real(e, "thermal", gpu->held_thermal_share);
+    put_real(e, "hardware", gpu->held_hardware_share);
+    e->close(e->context);
     e->close(e->context);
 }
 
@@ -265,6 +306,7 @@ static void put_process(out e, const struct summary_process *process)
     put_string(e, "state", summary_state_name(process->state));
     put_seconds(e, "window_s", known ? process->end_ns - process->begin_ns : DATASTALL_UNKNOWN);
     put_seconds(e, "input_stall_s", known ? process->stall_ns : DATASTALL_UNKNOWN);
+    put_seconds(e, "input_stall_lower_s", known ? process->stall_lower_ns : DATASTALL_UNKNOWN);
     put_real(e, "input_stall_share", process->stall_share);
     put_string(e, "method", known ? summary_method_name(process->method) : NULL);
     e->boolean(e->context, "upper_bound", process->upper_bound);

@@ -10,6 +10,7 @@
 #define MAX_LOADERS 8
 #define MAX_STAGES 6
 #define MAX_RANKS 8
+#define LEAST_HELD_SHARE 0.05
 #define GIB (1024.0 * 1024 * 1024)
 
 /* ---- numbers ---- */
@@ -159,30 +160,55 @@ static void put_run(const struct summary *s, FILE *file)
         line(file, "RUN", "%s  (%s, of it set-up %s%s)", command, duration, setup, end);
 }
 
+/* What held the clocks back for a share of the time that matters. */
+static void put_held(const struct summary_gpu *gpu, FILE *file)
+{
+    const struct {
+        double share;
+        const char *cause;
+    } held[] = {{gpu->held_power_share, "the power limit"},
+                {gpu->held_thermal_share, "heat"},
+                {gpu->held_hardware_share, "the hardware (power or heat)"}};
+    for (size_t i = 0; i < sizeof held / sizeof *held; i++) {
+        if (held[i].share >= LEAST_HELD_SHARE)
+            line(file, "", "clocks held back by %s for %.0f %% of the time", held[i].cause,
+                 held[i].share * 100);
+    }
+}
+
+static void put_gpu(const struct summary_gpu *gpu, FILE *file)
+{
+    char label[24], memory[64] = "", power[32] = "", busy[64] = "busy unknown", stall[64] = "";
+    char other[48] = "";
+    const uint64_t state = gpu->data->words[RF_GPU_STATE];
+    const char *error = output_nvml_error(gpu->data->words[RF_GPU_ERROR]);
+    snprintf(label, sizeof label, "%s %llu", gpu->data->fixed.mig ? "MIG" : "GPU",
+             (unsigned long long)(gpu->data->fixed.index % 1000));
+    if (!isnan(gpu->busy_share))
+        snprintf(busy, sizeof busy, "busy %.1f %%%s", gpu->busy_share * 100,
+                 strcmp(gpu->busy_source, "gpm") == 0 ? "" : " (NVML utilisation)");
+    if (!isnan(gpu->stall_share))
+        snprintf(stall, sizeof stall, "  input stall %.1f %%", gpu->stall_share * 100);
+    if (!isnan(gpu->other_idle_share))
+        snprintf(other, sizeof other, "  other idle %.1f %%", gpu->other_idle_share * 100);
+    if (gpu->memory_used_peak_bytes != DATASTALL_UNKNOWN)
+        snprintf(memory, sizeof memory, ", mem %.1f/%.1f GiB",
+                 (double)gpu->memory_used_peak_bytes / GIB, (double)gpu->memory_total_bytes / GIB);
+    if (!isnan(gpu->power_mean_w))
+        snprintf(power, sizeof power, ", %.0f W", gpu->power_mean_w);
+    line(file, label, "%s%s%s   %s%s%s", busy, stall, other, gpu->data->fixed.name, memory, power);
+    put_held(gpu, file);
+    if (gpu->silent)
+        line(file, "", "the driver (NVML) did not answer its last call");
+    else if (state == RF_GPU_LOST || state == RF_GPU_FAILED)
+        line(file, "", "its last reading failed: %s", error != NULL ? error : "unknown error");
+}
+
 static void put_gpus(const struct summary *s, FILE *file)
 {
     const struct run_data *data = s->data;
-    for (uint32_t i = 0; i < s->gpu_count; i++) {
-        const struct summary_gpu *gpu = &s->gpus[i];
-        char label[16], memory[64] = "", power[32] = "", busy[64] = "busy unknown";
-        const uint64_t state = gpu->data->words[RF_GPU_STATE];
-        const char *error = output_nvml_error(gpu->data->words[RF_GPU_ERROR]);
-        snprintf(label, sizeof label, "GPU %llu",
-                 (unsigned long long)(gpu->data->fixed.index % 1000));
-        if (!isnan(gpu->busy_share))
-            snprintf(busy, sizeof busy, "busy %.1f %% (NVML utilisation)", gpu->busy_share * 100);
-        if (gpu->memory_used_peak_bytes != DATASTALL_UNKNOWN)
-            snprintf(memory, sizeof memory, ", mem %.1f/%.1f GiB",
-                     (double)gpu->memory_used_peak_bytes / GIB,
-                     (double)gpu->memory_total_bytes / GIB);
-        if (!isnan(gpu->power_mean_w))
-            snprintf(power, sizeof power, ", %.0f W", gpu->power_mean_w);
-        line(file, label, "%s   %s%s%s", busy, gpu->data->fixed.name, memory, power);
-        if (gpu->silent)
-            line(file, "", "the driver (NVML) did not answer its last call");
-        else if (state == RF_GPU_LOST || state == RF_GPU_FAILED)
-            line(file, "", "its last reading failed: %s", error != NULL ? error : "unknown error");
-    }
+    for (uint32_t i = 0; i < s->gpu_count; i++)
+        put_gpu(&s->gpus[i], file);
     if (s->gpu_count > 0)
         return;
     const char *error = output_nvml_error(data->gpu_error);

@@ -324,6 +324,22 @@ enum rf_gpu_state {
     RF_GPU_STARTING = 4 /* NVML is being opened; if it stays, it hangs */
 };
 
+enum rf_activity_source { RF_ACTIVITY_NVML = 0, RF_ACTIVITY_GPM = 1 };
+
+/* What GPM says beside the activity. Sums of the first four are shares of time or of the peak,
+ * integrated: nanoseconds. Sums of the others are bytes. */
+enum rf_gpm_field {
+    RF_GPM_SM,        /* SMs with work */
+    RF_GPM_OCCUPANCY, /* warps resident, of those that fit */
+    RF_GPM_TENSOR,    /* tensor pipes */
+    RF_GPM_DRAM,      /* memory bandwidth, of the peak */
+    RF_GPM_PCIE_TX,
+    RF_GPM_PCIE_RX,
+    RF_GPM_NVLINK_TX,
+    RF_GPM_NVLINK_RX,
+    RF_GPM_FIELDS
+};
+
 /* Words of a GPU block's payload before its tables; the version counts 2 n after n changes. */
 enum rf_gpu_word {
     RF_GPU_STATE,
@@ -350,13 +366,28 @@ enum rf_gpu_word {
     RF_GPU_SM_CLOCK_COUNT,
     RF_GPU_SM_CLOCK_MHZ_SUM,
     RF_GPU_SM_CLOCK_MHZ_MIN,
+    RF_GPU_BUSY_NS, /* with the next two: the time from the first sample to the last */
+    RF_GPU_IDLE_NS,
+    RF_GPU_UNKNOWN_NS,
+    RF_GPU_ACTIVITY_SOURCES, /* 1 << enum rf_activity_source of what was used so far */
+    RF_GPU_ENERGY_UJ,        /* power integrated over ... */
+    RF_GPU_ENERGY_NS,        /* ... the time for which it is known at both ends */
+    RF_GPU_HELD_KNOWN_NS,    /* time for which it is known what held the clocks back */
+    RF_GPU_HELD_POWER_NS,
+    RF_GPU_HELD_THERMAL_NS,
+    RF_GPU_HELD_HARDWARE_NS, /* a slowdown by the hardware for neither of these */
+    RF_GPU_GPM,              /* [RF_GPM_FIELDS][2]: nanoseconds for which it is known; the sum */
+    RF_GPU_GPM_LAST = RF_GPU_GPM + 15,
+    RF_GPU_POWER_MW_MIN,
     RF_GPU_WORDS = 64,
     RF_GPU_STATIC = RF_GPU_WORDS /* struct rf_gpu_static */
 };
 
 struct rf_gpu_static {
-    uint64_t index; /* NVML index */
-    uint64_t reserved[3];
+    uint64_t index;        /* NVML index; of a MIG instance: of the GPU that it is part of */
+    uint64_t mig;          /* 1: a MIG instance, with the next two */
+    uint64_t gpu_instance; /* RF_UNKNOWN where NVML did not say, as is the next */
+    uint64_t compute_instance;
     char uuid[96];
     char name[96];
 };
@@ -370,8 +401,8 @@ enum rf_gpu_sample_word {
     RF_GPU_SAMPLE_TEMPERATURE, /* Celsius */
     RF_GPU_SAMPLE_SM_CLOCK_MHZ,
     RF_GPU_SAMPLE_MEMORY_CLOCK_MHZ,
-    RF_GPU_SAMPLE_STAGE, /* of the monitor that samples; 0 under a launcher */
-    RF_GPU_SAMPLE_RESERVED,
+    RF_GPU_SAMPLE_STAGE,    /* of the monitor that samples; 0 under a launcher */
+    RF_GPU_SAMPLE_ACTIVITY, /* rf_pack_activity(); 0: none */
     RF_GPU_SAMPLE_WORDS
 };
 #define RF_GPU_RECENT 128u
@@ -397,9 +428,9 @@ enum rf_gpu_rollup_word {
     RF_GPU_ROLLUP_MEMORY_USED_MAX,
     RF_GPU_ROLLUP_POWER_COUNT,
     RF_GPU_ROLLUP_POWER_MW_SUM,
-    RF_GPU_ROLLUP_RESERVED_0,
-    RF_GPU_ROLLUP_RESERVED_1,
-    RF_GPU_ROLLUP_RESERVED_2,
+    RF_GPU_ROLLUP_BUSY_NS,
+    RF_GPU_ROLLUP_ACTIVITY_NS, /* busy and idle: the time for which the activity is known */
+    RF_GPU_ROLLUP_ENERGY_UJ,
     RF_GPU_ROLLUP_WORDS
 };
 
@@ -435,6 +466,22 @@ struct rf_spec {
 
 /* Fills the section table and file size; everything else of the header is zero. */
 void rf_layout_file(const struct rf_spec *spec, struct rf_header *header);
+
+/* A sample's activity: the share of the time before it (microseconds) that the GPU was busy, in
+ * millionths. */
+static inline uint64_t rf_pack_activity(double share, uint64_t span_ns)
+{
+    const uint64_t span_us = span_ns / 1000 < UINT32_MAX ? span_ns / 1000 : UINT32_MAX;
+    return (uint64_t)(share * 1e6 + 0.5) | span_us << 32;
+}
+static inline double rf_activity_share(uint64_t word)
+{
+    return (double)(word & UINT32_MAX) * 1e-6;
+}
+static inline uint64_t rf_activity_span_ns(uint64_t word)
+{
+    return (word >> 32) * 1000;
+}
 
 /* Packs RF_RECORD_KIND and takes it apart. */
 static inline uint64_t rf_pack_kind(uint32_t kind, uint32_t queue, uint32_t stage, uint32_t flags)

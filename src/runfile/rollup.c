@@ -7,6 +7,8 @@ _Static_assert((int)RF_ROLLUP_WORDS <= ROLLUP_MAX_WORDS, "a bucket fits");
 _Static_assert((int)RF_GPU_ROLLUP_WORDS <= ROLLUP_MAX_WORDS, "a bucket fits");
 _Static_assert((int)RF_ROLLUP_WORDS *(int)RF_ROLLUP_LEVELS + 32 <= (int)RF_JOURNAL_CAPACITY,
                "a second's end fits the journal beside the rest of a record");
+_Static_assert((int)RF_GPU_ROLLUP_WORDS *(int)RF_ROLLUP_LEVELS <= (int)RF_JOURNAL_CAPACITY,
+               "a second's end fits the journal");
 
 static uint64_t combine(const struct rf_rollup_shape *shape, uint64_t word, uint64_t old,
                         uint64_t value)

@@ -107,7 +107,14 @@ struct rf_gpu_writer {
     struct rf_commit commit;
     const struct rf_gpu_layout *layout;
     uint64_t open_second;
+    uint64_t last_ns;      /* of the last sample; 0: none yet */
+    uint64_t accounted_ns; /* busy, idle and unknown time reach up to here */
+    uint64_t power_ns;     /* when power was read last, and what it was; 0: not */
+    uint64_t power_mw;
 };
+
+/* Clocks that are lower than they could be, and why. */
+enum rf_held { RF_HELD_POWER = 1, RF_HELD_THERMAL = 2, RF_HELD_HARDWARE = 4 };
 
 struct rf_gpu_sample { /* RF_UNKNOWN where not read */
     uint64_t time_ns;
@@ -120,7 +127,19 @@ struct rf_gpu_sample { /* RF_UNKNOWN where not read */
     uint64_t stage;
     uint64_t state; /* enum rf_gpu_state */
     uint64_t error; /* NVML code of the last failed call of this sample, 0: none */
+    uint64_t held;  /* bits of enum rf_held */
+    /* The share (0..1) of activity_span_ns before time_ns in which the GPU was busy; NaN: unknown.
+     * Then the time since the sample before counts as unknown, unless the activity is pending: a
+     * later sample will cover it. */
+    double activity;
+    uint64_t activity_span_ns;
+    uint64_t activity_source; /* enum rf_activity_source */
+    bool activity_pending;
+    double gpm[RF_GPM_FIELDS]; /* over activity_span_ns: shares 0..1, bytes a second; NaN */
 };
+
+/* A sample of which nothing was read. */
+struct rf_gpu_sample rf_gpu_nothing_read(void);
 
 void rf_gpu_attach(struct rf_writer *writer, uint32_t index, const struct rf_gpu_static *device,
                    struct rf_gpu_writer *gpu);

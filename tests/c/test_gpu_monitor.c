@@ -257,9 +257,64 @@ static void visible_devices(void **state)
     strcpy(devices[2].uuid, "GPU-cc33");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         uint32_t map[4] = {9, 9, 9, 9};
-        assert_int_equal(gpu_visible_map(cases[i].variable, devices, 3, map, 4), cases[i].count);
+        assert_int_equal(gpu_ordinal_map(cases[i].variable, NULL, devices, 3, map, 4),
+                         cases[i].count);
         for (uint32_t k = 0; k < cases[i].count; k++)
             assert_int_equal(map[k], cases[i].map[k]);
+    }
+}
+
+static void device_order(void **state)
+{
+    (void)state;
+    struct rf_gpu_static devices[2] = {{.index = 0, .uuid = "GPU-aa", .name = "small"},
+                                       {.index = 1, .uuid = "GPU-bb", .name = "large"}};
+    uint32_t map[2];
+    /* Which of two unlike GPUs CUDA counts first is not known, unless the order is by bus. */
+    assert_int_equal(gpu_ordinal_map(NULL, NULL, devices, 2, map, 2), 0);
+    assert_int_equal(gpu_ordinal_map("0", "FASTEST_FIRST", devices, 2, map, 2), 0);
+    assert_int_equal(gpu_ordinal_map("1", "PCI_BUS_ID", devices, 2, map, 2), 1);
+    assert_int_equal(map[0], 1);
+    assert_int_equal(gpu_ordinal_map("GPU-bb,GPU-aa", NULL, devices, 2, map, 2), 2);
+    assert_int_equal(map[0], 1);
+    strcpy(devices[1].name, "small");
+    assert_int_equal(gpu_ordinal_map("1", "FASTEST_FIRST", devices, 2, map, 2), 1);
+}
+
+static void mig_instances(void **state)
+{
+    (void)state;
+    const struct rf_gpu_static devices[4] = {
+        {.index = 0, .uuid = "GPU-aa"},
+        {.index = 0, .uuid = "MIG-11", .mig = 1, .gpu_instance = 3, .compute_instance = 0},
+        {.index = 0, .uuid = "MIG-12", .mig = 1, .gpu_instance = 5, .compute_instance = 1},
+        {.index = 1, .uuid = "GPU-bb"},
+    };
+    static const struct {
+        const char *variable;
+        uint32_t count, place;
+    } cases[] = {
+        {NULL, 1, 1},
+        {"MIG-12", 1, 2},
+        {"MIG-1", 0, 0}, /* not unique */
+        {"MIG-12,MIG-11", 1, 2},
+        {"MIG-11,1", 1, 1},
+        {"MIG-GPU-aa/5/1", 1, 2},
+        {"MIG-GPU-aa/5/0", 0, 0},
+        {"MIG-GPU-bb/5/1", 0, 0},
+        {"MIG-GPU-aa/5/1x", 0, 0},
+        {"0", 1, 1}, /* the GPU's first instance */
+        {"GPU-aa", 1, 1},
+        {"1", 1, 3}, /* indices count GPUs */
+        {"1,MIG-11", 1, 3},
+        {"2", 0, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint32_t map[4] = {9, 9, 9, 9};
+        assert_int_equal(gpu_ordinal_map(cases[i].variable, NULL, devices, 4, map, 4),
+                         cases[i].count);
+        if (cases[i].count > 0)
+            assert_int_equal(map[0], cases[i].place);
     }
 }
 
@@ -274,6 +329,8 @@ int main(void)
         cmocka_unit_test(stages_past_the_last_name),
         cmocka_unit_test(a_child_is_detached),
         cmocka_unit_test(visible_devices),
+        cmocka_unit_test(device_order),
+        cmocka_unit_test(mig_instances),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,19 +8,27 @@
  *   utilization 0 10 20 30            the answers of successive calls; the last one stays
  *   memory_used 0 ...                 bytes, as are memory_total and memory_reserved (none: 0)
  *   power_mw 0 ...                    also temperature, sm_clock, mem_clock
- *   fail init 9                       the code that a call returns
+ *   held 0 4                          what holds the clocks back, NVML's bits
+ *   gpm_activity 0 12500 30000        thousandths of a percent of successive spans; makes a device
+ *                                     that has GPM. Also gpm_sm, gpm_tensor, gpm_dram, and
+ *                                     gpm_pcie_rx in thousandths of a MiB/s; a device with GPM
+ *                                     answers "not a number" to what is not given
+ *   mig_of 2 0 3 1                    "device" 2, not counted, is a MIG instance of device 0, with
+ *                                     GPU instance 3 and compute instance 1
+ *   fail init 9                       the code that a call returns; also identity, gpm_sample
  *   fail utilization 0 15 [CALL]      device, code, and the first call (1 ..) that fails
  *   hang init                         the call never returns
  *   hang utilization 0 [CALL]
  *   delay_us utilization 500          every call takes that much longer
  *
  * What the script does not mention is "not supported"; without a script there are no devices.
- * -DFAKE_NVML_OLD makes an old driver: no _v2 names and no power.
+ * -DFAKE_NVML_OLD makes an old driver: no _v2 names, no power, no GPM, no MIG.
  */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MAX_DEVICES 16
@@ -30,7 +38,9 @@
 #define SUCCESS 0u
 #define INVALID_ARGUMENT 2u
 #define NOT_SUPPORTED 3u
+#define NOT_FOUND 6u
 #define VERSION_MISMATCH 25u
+#define UNKNOWN_ERROR 999u
 
 enum figure {
     INIT, /* a call without a device */
@@ -42,14 +52,25 @@ enum figure {
     TEMPERATURE,
     SM_CLOCK,
     MEM_CLOCK,
+    HELD,
+    IDENTITY,
+    GPM_SAMPLE,
+    GPM_ACTIVITY,
+    GPM_SM,
+    GPM_TENSOR,
+    GPM_DRAM,
+    GPM_PCIE_RX,
     FIGURES
 };
-static const char *const figure_names[FIGURES] = {"init",         "utilization",     "memory_used",
-                                                  "memory_total", "memory_reserved", "power_mw",
-                                                  "temperature",  "sm_clock",        "mem_clock"};
+static const char *const figure_names[FIGURES] = {
+    "init",         "utilization", "memory_used", "memory_total", "memory_reserved", "power_mw",
+    "temperature",  "sm_clock",    "mem_clock",   "held",         "identity",        "gpm_sample",
+    "gpm_activity", "gpm_sm",      "gpm_tensor",  "gpm_dram",     "gpm_pcie_rx"};
 
 struct device {
     int index;
+    struct device *mig_parent; /* NULL: a GPU */
+    unsigned gpu_instance, compute_instance;
     char name[96], uuid[96];
     unsigned long long values[FIGURES][MAX_VALUES];
     int value_count[FIGURES];
@@ -114,6 +135,15 @@ static void read_fault(const char *line, bool hang, int figure, const char *rest
     faults[fault_count++] = fault;
 }
 
+static void read_mig(const char *line, struct device *device, const char *rest)
+{
+    unsigned parent;
+    if (sscanf(rest, "%u %u %u", &parent, &device->gpu_instance, &device->compute_instance) != 3 ||
+        parent >= MAX_DEVICES)
+        give_up(line);
+    device->mig_parent = &devices[parent];
+}
+
 static void read_line(char *line)
 {
     char verb[32], subject[32];
@@ -130,6 +160,8 @@ static void read_line(char *line)
     struct device *device = &devices[index >= 0 && index < MAX_DEVICES ? index : 0];
     if (strcmp(verb, "devices") == 0 && index <= MAX_DEVICES)
         device_count = index;
+    else if (strcmp(verb, "mig_of") == 0)
+        read_mig(line, device, rest);
     else if (strcmp(verb, "name") == 0)
         snprintf(device->name, sizeof device->name, "%s", rest);
     else if (strcmp(verb, "uuid") == 0)
@@ -241,8 +273,10 @@ EXPORT(VERSIONED(nvmlDeviceGetHandleByIndex), unsigned index, struct device **de
 
 EXPORT(nvmlDeviceGetUUID, struct device *device, char *text, unsigned size)
 {
-    snprintf(text, size, "%s", device->uuid);
-    return SUCCESS;
+    const unsigned error = suffer(IDENTITY, device->index, 1);
+    if (error == SUCCESS)
+        snprintf(text, size, "%s", device->uuid);
+    return error;
 }
 
 EXPORT(nvmlDeviceGetName, struct device *device, char *text, unsigned size)
@@ -320,3 +354,140 @@ EXPORT(nvmlDeviceGetClockInfo, struct device *device, int clock, unsigned *mhz)
         return INVALID_ARGUMENT;
     return answer_narrow(device, clock == 1 ? SM_CLOCK : MEM_CLOCK, mhz);
 }
+
+#ifndef FAKE_NVML_OLD
+EXPORT(nvmlDeviceGetCurrentClocksEventReasons, struct device *device, unsigned long long *reasons)
+{
+    return answer(device, HELD, reasons);
+}
+
+/* ---- MIG ---- */
+
+static struct device *instance(const struct device *parent, unsigned index)
+{
+    for (int i = 0; i < MAX_DEVICES; i++) {
+        if (devices[i].mig_parent == parent && index-- == 0)
+            return &devices[i];
+    }
+    return NULL;
+}
+
+EXPORT(nvmlDeviceGetMigMode, struct device *device, unsigned *current, unsigned *pending)
+{
+    *current = *pending = instance(device, 0) != NULL;
+    return SUCCESS;
+}
+
+EXPORT(nvmlDeviceGetMaxMigDeviceCount, struct device *device, unsigned *count)
+{
+    (void)device;
+    *count = 7;
+    return SUCCESS;
+}
+
+EXPORT(nvmlDeviceGetMigDeviceHandleByIndex, struct device *device, unsigned index,
+       struct device **found)
+{
+    *found = instance(device, index);
+    return *found != NULL ? SUCCESS : NOT_FOUND;
+}
+
+EXPORT(nvmlDeviceGetGpuInstanceId, struct device *device, unsigned *id)
+{
+    *id = device->gpu_instance;
+    return device->mig_parent != NULL ? SUCCESS : NOT_SUPPORTED;
+}
+
+EXPORT(nvmlDeviceGetComputeInstanceId, struct device *device, unsigned *id)
+{
+    *id = device->compute_instance;
+    return device->mig_parent != NULL ? SUCCESS : NOT_SUPPORTED;
+}
+
+/* ---- GPM ---- */
+
+struct gpm_support {
+    unsigned version, is_supported;
+};
+struct gpm_sample {
+    struct device *device;
+    struct timespec time;
+};
+struct gpm_metric {
+    unsigned id, result;
+    double value;
+    char *names[3];
+};
+struct gpm_metrics {
+    unsigned version, count;
+    struct gpm_sample *sample1, *sample2;
+    struct gpm_metric metrics[1];
+};
+
+EXPORT(nvmlGpmQueryDeviceSupport, struct device *device, struct gpm_support *support)
+{
+    support->is_supported = device->value_count[GPM_ACTIVITY] > 0;
+    return support->version == 1 ? SUCCESS : VERSION_MISMATCH;
+}
+
+EXPORT(nvmlGpmSampleAlloc, struct gpm_sample **sample)
+{
+    *sample = calloc(1, sizeof **sample);
+    return *sample != NULL ? SUCCESS : UNKNOWN_ERROR;
+}
+
+EXPORT(nvmlGpmSampleFree, struct gpm_sample *sample)
+{
+    free(sample);
+    return SUCCESS;
+}
+
+static unsigned fill(struct device *device, struct gpm_sample *sample)
+{
+    sample->device = device;
+    clock_gettime(CLOCK_MONOTONIC, &sample->time);
+    return suffer(GPM_SAMPLE, device->index, ++device->calls[GPM_SAMPLE]);
+}
+
+EXPORT(nvmlGpmSampleGet, struct device *device, struct gpm_sample *sample)
+{
+    return device->mig_parent != NULL ? INVALID_ARGUMENT : fill(device, sample);
+}
+
+EXPORT(nvmlGpmMigSampleGet, struct device *parent, unsigned gpu_instance, struct gpm_sample *sample)
+{
+    for (int i = 0; i < MAX_DEVICES; i++) {
+        if (devices[i].mig_parent == parent && devices[i].gpu_instance == gpu_instance)
+            return fill(&devices[i], sample);
+    }
+    return INVALID_ARGUMENT;
+}
+
+EXPORT(nvmlGpmMetricsGet, struct gpm_metrics *get)
+{
+    static const struct {
+        unsigned id;
+        enum figure figure;
+    } known[] = {
+        {1, GPM_ACTIVITY}, {2, GPM_SM}, {5, GPM_TENSOR}, {10, GPM_DRAM}, {21, GPM_PCIE_RX}};
+    const struct timespec *from = &get->sample1->time, *to = &get->sample2->time;
+    const double span_s =
+        (double)(to->tv_sec - from->tv_sec) + (double)(to->tv_nsec - from->tv_nsec) * 1e-9;
+    if (get->version != 1)
+        return VERSION_MISMATCH;
+    if (get->sample1->device != get->sample2->device || span_s < 0.099)
+        return INVALID_ARGUMENT; /* as NVML asks for */
+    for (unsigned i = 0; i < get->count; i++) {
+        struct gpm_metric *metric = &get->metrics[i];
+        unsigned long long thousandths;
+        metric->result = SUCCESS;
+        metric->value = strtod("nan", NULL);
+        for (size_t k = 0; k < sizeof known / sizeof *known; k++) {
+            if (metric->id == known[k].id &&
+                answer(get->sample2->device, known[k].figure, &thousandths) == SUCCESS)
+                metric->value = (double)thousandths / 1000.0;
+        }
+    }
+    return SUCCESS;
+}
+#endif

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,12 @@ import pytest
 
 FAKE_SOURCE = Path(__file__).parents[1] / "fake" / "nvml.c"
 SONAME = "libnvidia-ml.so.1"
+
+# Under nohup, or in the background of a script, these are ignored, and ignored they would stay in
+# every program that is started here.
+for number in (signal.SIGHUP, signal.SIGQUIT):
+    signal.signal(number, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def build_fake(folder: Path, *definitions: str) -> Path:

@@ -75,9 +75,10 @@ def test_figures_over_time(tmp_path: Path, fake_nvml: Fake) -> None:
     run_sleep(tmp_path, 2.5, fake_nvml(*script))
     gpu = only(shown(tmp_path)["gpus"])
     count = gpu["samples"]
-    assert 2 <= count <= 4
+    assert count == 4  # at 0, 1 and 2 s, and one at the end
     assert gpu["busy_samples"] == count
-    assert gpu["busy_share"] == pytest.approx(sum(busy[:count]) / count / 100)
+    # A utilisation stands for the time since the sample before; the last span is half a second.
+    assert gpu["busy_share"] == pytest.approx((30 + 80 + 80 / 2) / 250, abs=0.02)
     assert gpu["mem_used_peak_bytes"] == 5 << 30
     assert gpu["power_w_max"] == pytest.approx(300.0)
     assert gpu["temperature_c_max"] == 70
@@ -148,6 +149,172 @@ def test_a_gpu_that_is_lost(tmp_path: Path, fake_nvml: Fake) -> None:
     assert (other["state"], other["error"]) == ("ok", None)
     assert other["busy_samples"] >= 2
     assert "its last reading failed: the GPU is lost" in shown_text(tmp_path)
+
+
+#: One GPU with counters of its own.
+COUNTED = (*STEADY, "gpm_activity 0 12500", "gpm_sm 0 8000", "gpm_tensor 0 2000", "gpm_dram 0 4000")
+
+
+def test_activity_from_gpm(tmp_path: Path, fake_nvml: Fake) -> None:
+    """GPM's activity is taken before NVML's utilisation, which the script sets to 40 %."""
+    extra = fake_nvml(*COUNTED, "gpm_pcie_rx 0 512000")
+    run_sleep(tmp_path, 2.2, extra)
+    gpu = only(shown(tmp_path)["gpus"])
+    assert gpu["busy_source"] == "gpm"
+    assert gpu["busy_share"] == pytest.approx(0.125, abs=1e-5)
+    assert gpu["gpm"]["sm_share"] == pytest.approx(0.08, abs=1e-5)
+    assert gpu["gpm"]["tensor_share"] == pytest.approx(0.02, abs=1e-5)
+    assert gpu["gpm"]["dram_bandwidth_share"] == pytest.approx(0.04, abs=1e-5)
+    assert gpu["gpm"]["pcie_rx_bytes_per_s"] == pytest.approx(512 * 2**20, rel=1e-4)
+    assert gpu["gpm"]["sm_occupancy_share"] is None  # the driver said "not a number"
+    assert gpu["gpm"]["pcie_tx_bytes_per_s"] is gpu["gpm"]["nvlink_rx_bytes_per_s"] is None
+    observed_s = gpu["busy_s"] + gpu["idle_s"] + gpu["unknown_s"]
+    assert observed_s == pytest.approx(2.2, abs=0.15)
+    assert gpu["busy_s"] == pytest.approx(observed_s * 0.125, rel=1e-3)
+    assert gpu["unknown_s"] == 0.0
+    # No DataLoader ran: nothing is known of stalls, and so of other idle time.
+    assert gpu["other_idle_share"] is None
+    assert "busy 12.5 %   Fake H100" in shown_text(tmp_path)
+
+
+def test_activity_over_time(tmp_path: Path, fake_nvml: Fake) -> None:
+    extra = fake_nvml("devices 1", "gpm_activity 0 10000 90000")
+    run_sleep(tmp_path, 2.5, extra)
+    gpu = only(shown(tmp_path)["gpus"])
+    assert gpu["busy_share"] == pytest.approx((0.1 + 0.9 + 0.9 / 2) / 2.5, abs=0.02)
+
+
+def test_gpm_that_is_not_permitted(tmp_path: Path, fake_nvml: Fake) -> None:
+    """NVML's utilisation stands in, and says so."""
+    run_sleep(tmp_path, 1.3, fake_nvml(*COUNTED, "fail gpm_sample 0 4"))
+    gpu = only(shown(tmp_path)["gpus"])
+    assert (gpu["state"], gpu["busy_source"]) == ("ok", "nvml")
+    assert gpu["busy_share"] == pytest.approx(0.40)
+    assert gpu["gpm"]["sm_share"] is None
+
+
+def test_gpm_that_stops(tmp_path: Path, fake_nvml: Fake) -> None:
+    """A mixture of both sources is no exact one."""
+    run_sleep(tmp_path, 3.3, fake_nvml(*COUNTED, "fail gpm_sample 0 999 3"))
+    gpu = only(shown(tmp_path)["gpus"])
+    assert gpu["busy_source"] == "nvml"
+    assert 0.125 < gpu["busy_share"] < 0.40
+
+
+def test_unknown_time(tmp_path: Path, fake_nvml: Fake) -> None:
+    """Time in which the GPU did not answer is neither busy nor idle."""
+    run_sleep(tmp_path, 3.2, fake_nvml("devices 1", "utilization 0 50", "fail utilization 0 15 3"))
+    gpu = only(shown(tmp_path)["gpus"])
+    assert gpu["state"] == "lost"
+    assert gpu["busy_s"] == pytest.approx(0.5, abs=0.1)
+    assert gpu["idle_s"] == pytest.approx(0.5, abs=0.1)
+    assert gpu["unknown_s"] == pytest.approx(2.2, abs=0.25)
+
+
+def test_energy_and_clocks(tmp_path: Path, fake_nvml: Fake) -> None:
+    extra = fake_nvml(*STEADY, "held 0 4 4 72")
+    run_sleep(tmp_path, 2.2, extra)
+    gpu = only(shown(tmp_path)["gpus"])
+    assert gpu["energy_j"] == pytest.approx(250 * 2.2, rel=0.1)
+    # 4: the power limit, for a second; 72: the hardware slows down, and says that it is heat.
+    assert gpu["clocks_held_share"]["power"] == pytest.approx(1 / 2.2, abs=0.1)
+    assert gpu["clocks_held_share"]["thermal"] == pytest.approx(1.2 / 2.2, abs=0.1)
+    assert gpu["clocks_held_share"]["hardware"] == 0.0
+    text = shown_text(tmp_path)
+    assert "clocks held back by the power limit for " in text
+    assert "clocks held back by heat for " in text
+    assert "by the hardware" not in text
+
+
+def test_energy_and_clocks_that_are_not_known(tmp_path: Path, fake_nvml: Fake) -> None:
+    run_sleep(tmp_path, 1.2, fake_nvml("devices 1", "utilization 0 50"))
+    gpu = only(shown(tmp_path)["gpus"])
+    assert gpu["energy_j"] is None
+    assert gpu["clocks_held_share"] == {"power": None, "thermal": None, "hardware": None}
+    assert gpu["energy_while_stalled_j"] == {"lower": None, "upper": None}
+
+
+def test_mig_instances(tmp_path: Path, fake_nvml: Fake) -> None:
+    """Each instance is a device of its own, beside the GPU that it is part of."""
+    extra = fake_nvml(
+        *("devices 2", "uuid 0 GPU-aa", "uuid 1 GPU-bb", "utilization 1 70"),
+        *("mig_of 5 0 3 0", "uuid 5 MIG-11", "gpm_activity 5 25000", "memory_used 5 1024"),
+        *("memory_total 5 4096", "mig_of 6 0 4 1", "uuid 6 MIG-12", "gpm_activity 6 75000"),
+    )
+    run_sleep(tmp_path, 1.3, extra)
+    whole, one, two, other = shown(tmp_path)["gpus"]
+    assert [gpu["uuid"] for gpu in (whole, one, two, other)] == [
+        *("GPU-aa", "MIG-11", "MIG-12", "GPU-bb")
+    ]
+    assert [gpu["index"] for gpu in (whole, one, two, other)] == [0, 0, 0, 1]
+    assert (one["gpu_instance"], one["compute_instance"]) == (3, 0)
+    assert (two["gpu_instance"], two["compute_instance"]) == (4, 1)
+    assert whole["gpu_instance"] is other["compute_instance"] is None
+    assert whole["busy_share"] is None  # NVML gives no utilisation under MIG
+    assert one["busy_share"] == pytest.approx(0.25)
+    assert two["busy_share"] == pytest.approx(0.75)
+    assert one["mem_total_bytes"] == 4096
+    assert "MIG 0" in shown_text(tmp_path)
+
+
+@pytest.mark.parametrize("fault", ["hang utilization 0 2", "hang identity 0"])
+def test_a_gpu_that_hangs_holds_up_no_other(tmp_path: Path, fake_nvml: Fake, fault: str) -> None:
+    script = ("devices 3", "utilization 0 10", "utilization 1 20", "utilization 2 30", fault)
+    run_sleep(tmp_path, 3.2, fake_nvml(*script))
+    hung, *others = shown(tmp_path)["gpus"]
+    assert hung["state"] == "silent"
+    assert hung["samples"] == (1 if "2" in fault else 0)
+    for gpu, percent in zip(others, (20, 30), strict=True):
+        assert gpu["state"] == "ok"
+        assert gpu["samples"] >= 4
+        assert gpu["busy_share"] == pytest.approx(percent / 100)
+    assert "did not answer its last call" in shown_text(tmp_path)
+
+
+def test_bounds_from_activity(tmp_path: Path, fake_nvml: Fake) -> None:
+    """A GPU is used and no event saw the waits: waits and activity bound the stall together."""
+    source = """
+    import time
+    from datastall import _core, _hooks
+    import datastall
+
+    def slow():
+        for _ in range(20):
+            time.sleep(0.1)
+            yield 1
+
+    for _ in datastall.watch(slow()):
+        _hooks.monitor().note_accelerator(True)
+        time.sleep(0.1)
+    """
+    write(tmp_path, "prog.py", source)
+    # Half of the time is waiting; the GPU is idle for 70 %: at least 20 %, at most 50 % stalled.
+    recorded(tmp_path, "prog.py", extra=fake_nvml("devices 1", "gpm_activity 0 30000"))
+    run = shown(tmp_path)
+    verdict, process = run["verdict"], only(run["processes"])
+    assert (verdict["method"], verdict["upper_bound"]) == ("host-bound", True)
+    assert verdict["worst_share"] == pytest.approx(0.5, abs=0.03)
+    assert verdict["worst_share_lower"] == pytest.approx(0.2, abs=0.03)
+    assert process["input_stall_lower_s"] == pytest.approx(0.8, abs=0.12)
+    assert "at most 5" in verdict["text"] or "at most 4" in verdict["text"]
+    assert ", at least " in verdict["text"]
+
+
+def test_bounds_from_utilisation(tmp_path: Path, fake_nvml: Fake) -> None:
+    """It calls a GPU busy that is not: good for a lower bound only."""
+    source = """
+    import time
+    from datastall import _hooks
+    import datastall
+
+    for _ in datastall.watch(time.sleep(0.1) or 1 for _ in range(25)):
+        _hooks.monitor().note_accelerator(True)
+    """
+    write(tmp_path, "prog.py", source)
+    recorded(tmp_path, "prog.py", extra=fake_nvml("devices 1", "utilization 0 90"))
+    verdict = shown(tmp_path)["verdict"]
+    assert verdict["worst_share"] == pytest.approx(1.0, abs=0.02)
+    assert verdict["worst_share_lower"] == pytest.approx(0.1, abs=0.02)
 
 
 HANGS = {

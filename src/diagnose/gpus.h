@@ -1,0 +1,19 @@
+/* The GPUs' part of the summary; see summary.h for what the figures mean. */
+#ifndef DATASTALL_DIAGNOSE_GPUS_H
+#define DATASTALL_DIAGNOSE_GPUS_H
+
+#include "diagnose/summary.h"
+
+/* Adds a device; the processes and the window must be there. */
+void summary_add_gpu(struct summary *summary, const struct rf_gpu_view *data, uint64_t now_ns);
+
+/* What the devices' activity says of the processes: narrower bounds where no event saw the waits,
+ * and that a stall is no more than a bound where stall and busy add up to more than there is. */
+void summary_apply_activity(struct summary *summary);
+
+void summary_add_stall(struct summary_stall *to, const struct summary_stall *from);
+
+/* Share and ceiling that follow from a process's stall and window. */
+void summary_settle_stall(struct summary_process *process);
+
+#endif
