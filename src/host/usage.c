@@ -1,0 +1,61 @@
+#include "host/usage.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+void host_process_io_read(const char *root, struct host_process_io *io)
+{
+    char text[2048];
+    *io = (struct host_process_io){HOST_UNKNOWN, HOST_UNKNOWN, HOST_UNKNOWN};
+    if (host_file_read(root, "/proc/self/io", text, sizeof text)) {
+        io->asked_bytes = host_number_of(text, "rchar");
+        io->storage_bytes = host_number_of(text, "read_bytes");
+    }
+    if (host_file_read(root, "/proc/self/stat", text, sizeof text)) {
+        /* Field 12, counted behind the name in parentheses (field 2), which may hold anything. */
+        const char *cursor = strrchr(text, ')');
+        for (int field = 2; cursor != NULL && field < 12; field++)
+            cursor = strchr(cursor + 1, ' ');
+        io->major_faults = cursor == NULL ? HOST_UNKNOWN : host_number_of(cursor + 1, "");
+    }
+}
+
+uint64_t host_parse_pressure(const char *text, const char *kind)
+{
+    const size_t length = strlen(kind);
+    for (const char *line = text; line != NULL && *line != '\0';) {
+        const char *end = strchr(line, '\n');
+        const char *total = strstr(line, "total=");
+        if (strncmp(line, kind, length) == 0 && line[length] == ' ' && total != NULL &&
+            (end == NULL || total < end))
+            return host_number_of(total + strlen("total="), "");
+        line = end == NULL ? NULL : end + 1;
+    }
+    return HOST_UNKNOWN;
+}
+
+void host_pressure_read(const char *root, struct host_pressure *pressure)
+{
+    char text[512];
+    *pressure = (struct host_pressure){HOST_UNKNOWN, HOST_UNKNOWN, HOST_UNKNOWN};
+    if (host_file_read(root, "/proc/pressure/cpu", text, sizeof text))
+        pressure->cpu_some_us = host_parse_pressure(text, "some");
+    if (host_file_read(root, "/proc/pressure/io", text, sizeof text)) {
+        pressure->io_some_us = host_parse_pressure(text, "some");
+        pressure->io_full_us = host_parse_pressure(text, "full");
+    }
+}
+
+void host_shared_memory_read(const char *root, struct host_shared_memory *memory)
+{
+    char path[PATH_MAX];
+    struct statvfs space;
+    *memory = (struct host_shared_memory){HOST_UNKNOWN, HOST_UNKNOWN};
+    if (snprintf(path, sizeof path, "%s/dev/shm", root) >= (int)sizeof path ||
+        statvfs(path, &space) != 0)
+        return;
+    memory->size_bytes = (uint64_t)space.f_blocks * space.f_frsize;
+    memory->used_bytes = (uint64_t)(space.f_blocks - space.f_bfree) * space.f_frsize;
+}

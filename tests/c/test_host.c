@@ -1,0 +1,308 @@
+/* What a container may use, read from fixture trees as kernels and container runtimes make them. */
+#include "cmocka_all.h"
+
+#include <math.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "host/limits.h"
+#include "host/usage.h"
+#include "support.h"
+
+static char root[4096];
+
+/* A fresh tree for each test. */
+static int make_root(void **state)
+{
+    static int number;
+    (void)state;
+    snprintf(root, sizeof root, "%s/tree%d", test_folder(), number++);
+    assert_int_equal(mkdir(root, 0700), 0);
+    return 0;
+}
+
+static void put(const char *path, const char *text)
+{
+    char whole[8192];
+    snprintf(whole, sizeof whole, "%s%s", root, path);
+    for (char *slash = strchr(whole + strlen(root) + 1, '/'); slash != NULL;
+         slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        mkdir(whole, 0700);
+        *slash = '/';
+    }
+    test_write_file(whole, text, strlen(text));
+}
+
+static void put_machine(const char *online, const char *allowed)
+{
+    char text[256];
+    put("/sys/devices/system/cpu/online", online);
+    snprintf(text, sizeof text, "Name:\tpython\nCpus_allowed:\tff\nCpus_allowed_list:\t%s\n",
+             allowed);
+    put("/proc/self/status", text);
+}
+
+static const char v2_mount[] =
+    "22 20 0:5 / /dev rw - devtmpfs devtmpfs rw\n"
+    "30 22 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n";
+static const char v1_mounts[] =
+    "31 23 0:28 / /sys/fs/cgroup ro - tmpfs tmpfs ro,mode=755\n"
+    "32 31 0:29 /docker/abc /sys/fs/cgroup/cpu,cpuacct ro - cgroup cgroup rw,cpu,cpuacct\n"
+    "33 31 0:30 /docker/abc /sys/fs/cgroup/cpuset ro - cgroup cgroup rw,cpuset\n";
+
+static void test_lists(void **state)
+{
+    (void)state;
+    assert_int_equal(host_count_cpu_list("0-3,8,10-11\n"), 7);
+    assert_int_equal(host_count_cpu_list("5"), 1);
+    assert_int_equal(host_count_cpu_list("0-255"), 256);
+    assert_true(host_count_cpu_list("") == HOST_UNKNOWN);
+    assert_true(host_count_cpu_list("\n") == HOST_UNKNOWN);
+    assert_true(host_count_cpu_list("3-1") == HOST_UNKNOWN);
+    assert_true(host_count_cpu_list("0-99999999999") == HOST_UNKNOWN);
+    assert_true(host_count_cpu_list("1,x") == HOST_UNKNOWN);
+}
+
+static void test_quotas(void **state)
+{
+    (void)state;
+    assert_true(host_parse_cpu_max("200000 100000\n") == 2.0);
+    assert_true(host_parse_cpu_max("50000 100000") == 0.5);
+    assert_true(host_parse_cpu_max("150000") == 1.5);
+    assert_true(isnan(host_parse_cpu_max("max 100000\n")));
+    assert_true(isnan(host_parse_cpu_max("")));
+    assert_true(isnan(host_parse_cpu_max("100 0")));
+    assert_true(isnan(host_parse_cpu_max("99999999999999999999999 1")));
+}
+
+static void test_nothing_is_known(void **state)
+{
+    struct host_limits limits;
+    struct host_throttling throttling;
+    struct host_process_io io;
+    struct host_pressure pressure;
+    (void)state;
+    host_limits_read(root, &limits);
+    assert_true(limits.cpus_online == HOST_UNKNOWN && limits.cpus_affinity == HOST_UNKNOWN);
+    assert_true(limits.cpus_cpuset == HOST_UNKNOWN);
+    assert_true(isnan(limits.cpus_quota) && isnan(limits.cpus_usable));
+    assert_int_equal(limits.quota_cgroup, HOST_CGROUP_NONE);
+    host_throttling_read(&limits, &throttling);
+    assert_true(throttling.throttled_ns == HOST_UNKNOWN);
+    host_process_io_read(root, &io);
+    assert_true(io.asked_bytes == HOST_UNKNOWN && io.storage_bytes == HOST_UNKNOWN);
+    assert_true(io.major_faults == HOST_UNKNOWN);
+    host_pressure_read(root, &pressure);
+    assert_true(pressure.cpu_some_us == HOST_UNKNOWN && pressure.io_full_us == HOST_UNKNOWN);
+}
+
+static void test_without_cgroups_the_affinity_counts(void **state)
+{
+    struct host_limits limits;
+    (void)state;
+    put_machine("0-7\n", "2-4");
+    host_limits_read(root, &limits);
+    assert_int_equal(limits.cpus_online, 8);
+    assert_int_equal(limits.cpus_affinity, 3);
+    assert_true(limits.cpus_usable == 3.0);
+    assert_int_equal(limits.source, HOST_LIMIT_AFFINITY);
+    put_machine("0-7\n", "0-7");
+    host_limits_read(root, &limits);
+    assert_true(limits.cpus_usable == 8.0);
+    assert_int_equal(limits.source, HOST_LIMIT_MACHINE);
+}
+
+static void test_v2_in_a_container(void **state)
+{
+    struct host_limits limits;
+    struct host_throttling throttling;
+    (void)state;
+    put_machine("0-63", "0-63");
+    put("/proc/self/cgroup", "0::/\n"); /* a cgroup namespace */
+    put("/proc/self/mountinfo", v2_mount);
+    put("/sys/fs/cgroup/cpu.max", "250000 100000\n");
+    put("/sys/fs/cgroup/cpuset.cpus.effective", "0-15\n");
+    put("/sys/fs/cgroup/cpu.stat",
+        "usage_usec 9\nnr_periods 40\nnr_throttled 12\nthrottled_usec 3500\n");
+    host_limits_read(root, &limits);
+    assert_true(limits.cpus_quota == 2.5 && limits.cpus_usable == 2.5);
+    assert_int_equal(limits.cpus_cpuset, 16);
+    assert_int_equal(limits.source, HOST_LIMIT_QUOTA);
+    assert_int_equal(limits.quota_cgroup, HOST_CGROUP_V2);
+    assert_string_equal(limits.quota_text, "250000 100000");
+    host_throttling_read(&limits, &throttling);
+    assert_int_equal(throttling.throttled_ns, 3500000);
+    assert_int_equal(throttling.throttled_periods, 12);
+    assert_int_equal(throttling.periods, 40);
+}
+
+static void test_v2_nested_groups(void **state)
+{
+    struct host_limits limits;
+    struct host_throttling throttling;
+    (void)state;
+    put_machine("0-31", "0-31");
+    put("/proc/self/cgroup", "0::/user.slice/job.scope/step\n");
+    put("/proc/self/mountinfo", v2_mount);
+    put("/sys/fs/cgroup/user.slice/cpu.max", "max 100000\n");
+    put("/sys/fs/cgroup/user.slice/job.scope/cpu.max", "400000 100000\n");
+    put("/sys/fs/cgroup/user.slice/job.scope/cpu.stat", "nr_throttled 5\nthrottled_usec 7\n");
+    put("/sys/fs/cgroup/user.slice/job.scope/step/cpu.max", "800000 100000\n");
+    put("/sys/fs/cgroup/user.slice/job.scope/step/cpu.stat", "nr_throttled 1\nthrottled_usec 1\n");
+    put("/sys/fs/cgroup/cpuset.cpus.effective", "0-23\n");
+    host_limits_read(root, &limits);
+    assert_true(limits.cpus_quota == 4.0 && limits.cpus_usable == 4.0);
+    assert_int_equal(limits.cpus_cpuset, 24);
+    /* The throttling of the group that binds, which is not the innermost. */
+    host_throttling_read(&limits, &throttling);
+    assert_int_equal(throttling.throttled_ns, 7000);
+}
+
+static void test_v2_without_a_quota(void **state)
+{
+    struct host_limits limits;
+    (void)state;
+    put_machine("0-3", "0-3");
+    put("/proc/self/cgroup", "0::/app\n");
+    put("/proc/self/mountinfo", v2_mount);
+    put("/sys/fs/cgroup/app/cpu.max", "max 100000\n");
+    put("/sys/fs/cgroup/app/cpuset.cpus.effective", "\n"); /* empty: look above */
+    put("/sys/fs/cgroup/cpuset.cpus.effective", "0-1\n");
+    host_limits_read(root, &limits);
+    assert_true(isnan(limits.cpus_quota));
+    assert_int_equal(limits.cpus_cpuset, 2);
+    assert_true(limits.cpus_usable == 2.0);
+    assert_int_equal(limits.source, HOST_LIMIT_CPUSET);
+}
+
+static void test_v1_in_a_container(void **state)
+{
+    struct host_limits limits;
+    struct host_throttling throttling;
+    (void)state;
+    put_machine("0-15", "0-15");
+    put("/proc/self/cgroup",
+        "5:cpuset:/docker/abc\n4:cpu,cpuacct:/docker/abc\n1:name=systemd:/docker/abc\n0::/x\n");
+    put("/proc/self/mountinfo", v1_mounts);
+    put("/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "150000\n");
+    put("/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n");
+    put("/sys/fs/cgroup/cpu,cpuacct/cpu.stat",
+        "nr_periods 9\nnr_throttled 4\nthrottled_time 123456789\n");
+    put("/sys/fs/cgroup/cpuset/cpuset.cpus", "0-7\n");
+    host_limits_read(root, &limits);
+    assert_true(limits.cpus_quota == 1.5 && limits.cpus_usable == 1.5);
+    assert_int_equal(limits.cpus_cpuset, 8);
+    assert_int_equal(limits.quota_cgroup, HOST_CGROUP_V1);
+    assert_string_equal(limits.quota_text, "150000 100000");
+    host_throttling_read(&limits, &throttling);
+    assert_int_equal(throttling.throttled_ns, 123456789);
+}
+
+static void test_v1_nested_groups(void **state)
+{
+    struct host_limits limits;
+    (void)state;
+    put_machine("0-15", "0-15");
+    put("/proc/self/cgroup", "4:cpu,cpuacct:/docker/abc/inner\n5:cpuset:/docker/abc/inner\n");
+    put("/proc/self/mountinfo", v1_mounts);
+    put("/sys/fs/cgroup/cpu,cpuacct/inner/cpu.cfs_quota_us", "-1\n");
+    put("/sys/fs/cgroup/cpu,cpuacct/inner/cpu.cfs_period_us", "100000\n");
+    put("/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "300000\n");
+    put("/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n");
+    put("/sys/fs/cgroup/cpuset/inner/cpuset.effective_cpus", "0-1\n");
+    host_limits_read(root, &limits);
+    assert_true(limits.cpus_quota == 3.0);
+    assert_true(limits.cpus_usable == 2.0);
+    assert_int_equal(limits.source, HOST_LIMIT_CPUSET);
+}
+
+static void test_hybrid(void **state)
+{
+    struct host_limits limits;
+    (void)state;
+    /* cpu in v1, an empty v2 beside it. */
+    put_machine("0-7", "0-7");
+    put("/proc/self/cgroup", "3:cpu:/job\n0::/job\n");
+    put("/proc/self/mountinfo",
+        "32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n"
+        "41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n");
+    put("/sys/fs/cgroup/cpu/job/cpu.cfs_quota_us", "200000\n");
+    put("/sys/fs/cgroup/cpu/job/cpu.cfs_period_us", "100000\n");
+    put("/sys/fs/cgroup/unified/job/cpu.max", "100000 100000\n"); /* not where cpu is */
+    host_limits_read(root, &limits);
+    assert_true(limits.cpus_quota == 2.0);
+    assert_int_equal(limits.quota_cgroup, HOST_CGROUP_V1);
+}
+
+static void test_a_group_that_cannot_be_seen(void **state)
+{
+    struct host_limits limits;
+    (void)state;
+    /* Outside of what is mounted: the mount's own limit holds all the same. */
+    put_machine("0-7", "0-7");
+    put("/proc/self/cgroup", "0::/../other\n");
+    put("/proc/self/mountinfo", v2_mount);
+    put("/sys/fs/cgroup/cpu.max", "100000 100000\n");
+    host_limits_read(root, &limits);
+    assert_true(limits.cpus_quota == 1.0);
+    put("/proc/self/cgroup", "4:cpu,cpuacct:/elsewhere\n");
+    put("/proc/self/mountinfo", v1_mounts);
+    put("/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "500000\n");
+    put("/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n");
+    host_limits_read(root, &limits);
+    assert_true(limits.cpus_quota == 5.0);
+}
+
+static void test_usage(void **state)
+{
+    struct host_process_io io;
+    struct host_pressure pressure;
+    (void)state;
+    put("/proc/self/io", "rchar: 5000\nwchar: 1\nsyscr: 2\nread_bytes: 4096\n");
+    put("/proc/self/stat", "77 (a) b (c)) R 1 2 3 4 5 6 700 8 901 11 12 13\n");
+    put("/proc/pressure/cpu", "some avg10=0.10 avg60=1.00 avg300=2.00 total=123456\n");
+    put("/proc/pressure/io", "some avg10=0.00 avg60=0.00 avg300=0.00 total=77\n"
+                             "full avg10=0.00 avg60=0.00 avg300=0.00 total=55\n");
+    host_process_io_read(root, &io);
+    assert_int_equal(io.asked_bytes, 5000);
+    assert_int_equal(io.storage_bytes, 4096);
+    assert_int_equal(io.major_faults, 901);
+    host_pressure_read(root, &pressure);
+    assert_int_equal(pressure.cpu_some_us, 123456);
+    assert_int_equal(pressure.io_some_us, 77);
+    assert_int_equal(pressure.io_full_us, 55);
+}
+
+static void test_this_machine(void **state)
+{
+    struct host_limits limits;
+    struct host_process_io io;
+    (void)state;
+    host_limits_read("", &limits);
+    assert_true(limits.cpus_affinity != HOST_UNKNOWN && limits.cpus_affinity > 0);
+    assert_true(limits.cpus_usable > 0.0);
+    assert_true(limits.cpus_usable <= (double)limits.cpus_affinity);
+    host_process_io_read("", &io);
+    assert_true(io.major_faults != HOST_UNKNOWN);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_quotas),
+        cmocka_unit_test_setup(test_nothing_is_known, make_root),
+        cmocka_unit_test_setup(test_without_cgroups_the_affinity_counts, make_root),
+        cmocka_unit_test_setup(test_v2_in_a_container, make_root),
+        cmocka_unit_test_setup(test_v2_nested_groups, make_root),
+        cmocka_unit_test_setup(test_v2_without_a_quota, make_root),
+        cmocka_unit_test_setup(test_v1_in_a_container, make_root),
+        cmocka_unit_test_setup(test_v1_nested_groups, make_root),
+        cmocka_unit_test_setup(test_hybrid, make_root),
+        cmocka_unit_test_setup(test_a_group_that_cannot_be_seen, make_root),
+        cmocka_unit_test_setup(test_usage, make_root),
+        cmocka_unit_test(test_this_machine),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
