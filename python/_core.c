@@ -886,7 +886,26 @@ static PyObject *core_gpu_driver_is_loaded(PyObject *module, PyObject *unused)
     return PyBool_FromLong(dl_iterate_phdr(is_gpu_driver, NULL));
 }
 
+/* For `datastall doctor`: "ok", or why no stall events can be had in this thread's CUDA context. */
+static PyObject *core_try_stall_events(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    struct stall_mark mark;
+    struct rf_stall stall;
+    if (!stall_enable())
+        return PyUnicode_FromString("the CUDA driver library lacks a function");
+    if (stall_current_device() < 0)
+        return PyUnicode_FromString("this thread has no CUDA context");
+    stall_probe_begin(0, &mark);
+    stall_probe_end(&mark, 1, &stall);
+    return PyUnicode_FromString(stall.upper_ns == RF_UNKNOWN ? "a call of the driver failed"
+                                                             : "ok");
+}
+
 static PyMethodDef core_functions[] = {
+    {"try_stall_events", core_try_stall_events, METH_NOARGS,
+     "'ok', or why the GPU cannot be asked what a wait cost it."},
     {"set_gpu_questions", core_set_gpu_questions, METH_VARARGS,
      "set_gpu_questions(stream_getter, probe): the current CUDA stream of a device; is a GPU "
      "used?"},

@@ -27,6 +27,7 @@ struct cli_command {
 };
 
 extern const struct cli_command cli_run_command, cli_show_command, cli_ls_command;
+extern const struct cli_command cli_doctor_command;
 extern const struct cli_command *const cli_commands[]; /* NULL ends it */
 
 /* Calls take(context, option, value) for each option. Returns the index of the first positional

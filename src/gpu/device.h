@@ -23,6 +23,9 @@ struct gpu_vendor {
      * caller gives the span of an activity of source NVML. May be called for several devices at
      * once, for one from one thread at a time; likewise identify(). */
     void (*sample)(struct gpu_library *library, uint32_t index, struct rf_gpu_sample *sample);
+    /* Whether the device counts its activity itself; asked after a sample. *error: the code of what
+     * keeps it from that, 0: the device has no such counters. */
+    bool (*has_counters)(struct gpu_library *library, uint32_t index, uint32_t *error);
 };
 
 extern const struct gpu_vendor gpu_nvml;

@@ -232,6 +232,12 @@ static void nvml_sample(struct gpu_library *nvml, uint32_t index, struct rf_gpu_
     sample_held(nvml, device, sample);
 }
 
+static bool nvml_has_counters(struct gpu_library *nvml, uint32_t index, uint32_t *error)
+{
+    *error = nvml->entries[index].gpm.error;
+    return nvml->entries[index].gpm.usable;
+}
+
 const struct gpu_vendor gpu_nvml = {
-    "nvml", nvml_open, nvml_close, nvml_count, nvml_identify, nvml_sample,
+    "nvml", nvml_open, nvml_close, nvml_count, nvml_identify, nvml_sample, nvml_has_counters,
 };

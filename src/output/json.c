@@ -94,12 +94,23 @@ static void string(void *context, const char *key, const char *value)
     put(context, key, text);
 }
 
+static void shape_of_summary(const void *summary, const struct emitter *emitter)
+{
+    output_shape(summary, emitter);
+}
+
 int output_json(const struct summary *summary, FILE *file)
+{
+    return output_json_document(shape_of_summary, summary, file);
+}
+
+int output_json_document(void (*shape)(const void *context, const struct emitter *emitter),
+                         const void *context, FILE *file)
 {
     struct builder builder = {.depth = 0};
     const struct emitter emitter = {&builder, open_object, open_array, close_container,
                                     integer,  real,        boolean,    string};
-    output_shape(summary, &emitter);
+    shape(context, &emitter);
     if (builder.failed || builder.root == NULL) {
         json_decref(builder.root);
         return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");

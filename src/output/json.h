@@ -4,9 +4,14 @@
 
 #include <stdio.h>
 
+#include "base/emitter.h"
 #include "diagnose/summary.h"
 
 /* Writes the document and a newline. 0, or DATASTALL_ERR_IO / _MEMORY. */
 int output_json(const struct summary *summary, FILE *file);
+
+/* The same for any document: what shape(context) tells the emitter. */
+int output_json_document(void (*shape)(const void *context, const struct emitter *emitter),
+                         const void *context, FILE *file);
 
 #endif
