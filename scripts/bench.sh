@@ -17,6 +17,9 @@ echo
 echo "== the drop-in monitor, against a hand-made one"
 python bench/gpu_monitor_cost.py
 echo
+echo "== sampling the GPUs"
+python bench/sampler_cost.py 10
+echo
 echo "== quantiles against sorting"
 build-bench/bench/bench_quantiles
 rm -rf "$DATASTALL_DIR"
