@@ -1,10 +1,10 @@
 #include "diagnose/gpus.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/uuid.h"
 #include "runfile/rollup.h"
 
 #define SILENT_AFTER_NS (2 * DS_NS_PER_S)
@@ -110,22 +110,12 @@ static void set_busy(const struct summary *summary, struct summary_gpu *gpu)
 
 /* ---- what it waited for ---- */
 
-/* NVML's text of a UUID. */
-static void uuid_text(const unsigned char uuid[16], char text[48])
-{
-    snprintf(text, 48, "GPU-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
-             uuid[0], uuid[1], uuid[2], uuid[3], uuid[4], uuid[5], uuid[6], uuid[7], uuid[8],
-             uuid[9], uuid[10], uuid[11], uuid[12], uuid[13], uuid[14], uuid[15]);
-}
-
 /* Adds the stalls of the loaders that a device consumed. */
 static void add_stalls(const struct summary *summary, struct summary_gpu *gpu)
 {
-    char text[48];
     for (uint32_t i = 0; i < summary->loader_count; i++) {
         const struct summary_loader *loader = &summary->loaders[i];
-        uuid_text(loader->data->gpu_uuid, text);
-        if (loader->in_verdict && strcmp(text, gpu->data->fixed.uuid) == 0)
+        if (loader->in_verdict && ds_uuid_is(loader->data->gpu_uuid, gpu->data->fixed.uuid))
             summary_add_stall(&gpu->stall, &loader->stall);
     }
     gpu->stall_share = NAN;
@@ -251,14 +241,12 @@ void summary_stall_bounds(uint64_t window_ns, uint64_t wait_ns, uint64_t idle_ns
 static struct summary_gpu *device_of(struct summary *summary, uint32_t process)
 {
     struct summary_gpu *found = NULL;
-    char text[48];
     for (uint32_t i = 0; i < summary->loader_count; i++) {
         const struct summary_loader *loader = &summary->loaders[i];
         if (loader->process != process || !loader->in_verdict)
             continue;
-        uuid_text(loader->data->gpu_uuid, text);
         for (uint32_t g = 0; g < summary->gpu_count; g++) {
-            if (strcmp(text, summary->gpus[g].data->fixed.uuid) != 0)
+            if (!ds_uuid_is(loader->data->gpu_uuid, summary->gpus[g].data->fixed.uuid))
                 continue;
             if (found != NULL && found != &summary->gpus[g])
                 return NULL;

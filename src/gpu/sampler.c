@@ -8,6 +8,8 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/uuid.h"
+#include "gpu/cuda_devices.h"
 #include "gpu/nvml_library.h"
 #include "gpu/visible.h"
 
@@ -181,6 +183,23 @@ static bool all_identified(const struct gpu_sampler *sampler)
     return true;
 }
 
+/* Which device each ordinal means: the CUDA driver knows, where the program has initialised it; else
+ * the environment tells. */
+static uint32_t map_ordinals(const struct gpu_sampler *sampler, const struct rf_gpu_static *devices,
+                             uint32_t *map)
+{
+    unsigned char uuids[MAX_SAMPLED][16];
+    const uint32_t count = cuda_device_uuids(uuids, MAX_SAMPLED);
+    for (uint32_t i = 0; i < count; i++) {
+        map[i] = 0;
+        while (map[i] < sampler->device_count && !ds_uuid_is(uuids[i], devices[map[i]].uuid))
+            map[i]++;
+    }
+    return count > 0 ? count
+                     : gpu_ordinal_map(sampler->visible, sampler->order, devices,
+                                       sampler->device_count, map, MAX_SAMPLED);
+}
+
 /* Gives the devices of the ordinals their entries. */
 static uint32_t assign_ordinals(struct gpu_sampler *sampler, uint32_t room)
 {
@@ -196,11 +215,10 @@ static uint32_t assign_ordinals(struct gpu_sampler *sampler, uint32_t room)
         if (sampler->devices[i].identified)
             devices[i] = sampler->devices[i].identity;
     }
-    const uint32_t visible = gpu_ordinal_map(sampler->visible, sampler->order, devices,
-                                             sampler->device_count, map, MAX_SAMPLED);
+    const uint32_t visible = map_ordinals(sampler, devices, map);
     for (uint32_t i = 0; i < sampler->options.ordinal_count && i < room; i++) {
         const uint32_t ordinal = (uint32_t)sampler->ordinals[i];
-        if (ordinal < visible) {
+        if (ordinal < visible && map[ordinal] < sampler->device_count) {
             sampler->devices[map[ordinal]].entry = i;
             assigned++;
         }

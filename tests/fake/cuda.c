@@ -1,5 +1,5 @@
 /* A stand-in for libcuda.so.1 with a GPU that is a clock: work keeps a stream busy for so many
- * nanoseconds of real time. Only what src/gpu/stall.c uses, and knobs for its test:
+ * nanoseconds of real time, and two devices. Only what src/gpu uses, and knobs for its tests:
  *
  *   fake_cuda_work(stream, ns)        queues work
  *   fake_cuda_context(n)              the thread's context from now on, 0: none
@@ -90,6 +90,8 @@ int fake_cuda_mode(void)
     return mode;
 }
 
+int cuDeviceGetCount(int *count);
+int cuDeviceGet(int *device, int ordinal);
 int cuCtxGetCurrent(void **current);
 int cuCtxGetDevice(int *device);
 int cuDeviceGetUuid_v2(unsigned char *uuid, int device);
@@ -101,6 +103,18 @@ int cuEventDestroy_v2(void *event);
 int cuEventRecord(void *event, void *stream);
 int cuEventQuery(void *event);
 int cuEventElapsedTime(float *ms, void *first, void *second);
+
+int cuDeviceGetCount(int *count)
+{
+    *count = 2;
+    return enter("cuDeviceGetCount");
+}
+
+int cuDeviceGet(int *device, int ordinal)
+{
+    *device = ordinal;
+    return enter("cuDeviceGet");
+}
 
 int cuCtxGetCurrent(void **current)
 {

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-FAKE_SOURCE = Path(__file__).parents[1] / "fake" / "nvml.c"
+FAKE_FOLDER = Path(__file__).parents[1] / "fake"
 SONAME = "libnvidia-ml.so.1"
 
 # Under nohup, or in the background of a script, these are ignored, and ignored they would stay in
@@ -20,23 +20,29 @@ for number in (signal.SIGHUP, signal.SIGQUIT):
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def build_fake(folder: Path, *definitions: str) -> Path:
-    folder.mkdir()
-    options = ["-std=gnu11", "-D_GNU_SOURCE", "-shared", "-fPIC", f"-Wl,-soname,{SONAME}"]
-    built = str(folder / SONAME)
-    subprocess.run(["cc", *options, *definitions, str(FAKE_SOURCE), "-o", built], check=True)
+def build_fake(
+    folder: Path, *definitions: str, source: str = "nvml.c", soname: str = SONAME
+) -> Path:
+    folder.mkdir(exist_ok=True)
+    options = ["-std=gnu11", "-D_GNU_SOURCE", "-shared", "-fPIC", f"-Wl,-soname,{soname}"]
+    built = str(folder / soname)
+    subprocess.run(
+        ["cc", *options, *definitions, str(FAKE_FOLDER / source), "-o", built], check=True
+    )
     return folder
 
 
 @pytest.fixture(scope="session")
 def fakes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with nvml/ and nvml-old/, each with a libnvidia-ml.so.1."""
+    """A folder with nvml/, nvml-old/ and nvml-cuda/, each with a libnvidia-ml.so.1."""
     given = os.environ.get("DATASTALL_FAKES")
     if given:
         return Path(given).absolute()
     folder = tmp_path_factory.mktemp("fakes")
     build_fake(folder / "nvml")
     build_fake(folder / "nvml-old", "-DFAKE_NVML_OLD")
+    build_fake(folder / "nvml-cuda")
+    build_fake(folder / "nvml-cuda", source="cuda.c", soname="libcuda.so.1")
     return folder
 
 

@@ -717,6 +717,29 @@ def test_device_figures(tmp_path: Path, fake_nvml: Fake) -> None:
     assert table[1].split(",")[1:] == ["0", "10", "1073741824", "1.2500", ""]
 
 
+def test_ordinals_by_the_cuda_driver(tmp_path: Path, fake_nvml: Fake) -> None:
+    """Where the program has CUDA up, its driver says which device an ordinal is."""
+    zero, one = ("-".join(byte * n for n in (4, 2, 2, 2, 6)) for byte in ("a0", "a1"))
+    source = """
+    import ctypes, json, sys, time
+    from datastall.gpu_monitor import NvitopMonitor
+    if sys.argv[1] == "cuda":
+        ctypes.CDLL("libcuda.so.1")
+    monitor = NvitopMonitor([0], log_interval=0.1)
+    monitor.start_monitoring()
+    time.sleep(0.5)
+    print(monitor.stop_monitoring()[0]["gpu_util_avg"])
+    """
+    write(tmp_path, "prog.py", source)
+    script = ("devices 2", f"uuid 0 GPU-{one}", f"uuid 1 GPU-{zero}")
+    script += ("utilization 0 10", "utilization 1 90")
+    extra = fake_nvml(*script, library="nvml-cuda")
+    for word, busy in (("cuda", 90.0), ("no", 10.0)):
+        ended = command([PYTHON, "prog.py", word], tmp_path, extra)
+        assert ended.code == 0, ended.err
+        assert float(ended.out) == pytest.approx(busy)
+
+
 def test_comma_locale(tmp_path: Path, fake_nvml: Fake) -> None:
     """A program that speaks German gets the same files."""
     localedef = shutil.which("localedef")
