@@ -245,6 +245,9 @@ bool rf_reader_gpu(struct rf_reader *reader, uint64_t index, struct rf_gpu_view 
     if (at == UINT64_MAX || !reader->has_gpus)
         return false;
     memset(view, 0, sizeof *view);
+    uint64_t version;
+    if (rf_source_read(&reader->source, at + RF_BLOCK_VERSION, 1, &version) && version == 0)
+        return false; /* most entries of a launcher's file */
     view->layout = reader->gpu_layout;
     view->block = malloc(view->layout.words * 8);
     if (view->block == NULL)

@@ -61,12 +61,12 @@ static void add_slot(struct run_loader *loader, const struct rf_slot_view *view)
 }
 
 /* Adds every slot to its loader's entry of by_index, making the entry when it is the first. */
-static int read_slots(struct rf_reader *reader, struct run_loader **by_index)
+static int read_slots(struct rf_reader *reader, unsigned parts, struct run_loader **by_index)
 {
     const uint64_t slots = rf_reader_count(reader, RF_SECTION_SLOTS);
     for (uint64_t i = 0; i < slots; i++) {
         struct rf_slot_view view;
-        enum rf_view_status status = rf_reader_slot(reader, i, RF_PART_ALL, &view);
+        enum rf_view_status status = rf_reader_slot(reader, i, parts, &view);
         if (status == RF_VIEW_NO_MEMORY)
             return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
         if (status == RF_VIEW_CUT)
@@ -84,10 +84,10 @@ static int read_slots(struct rf_reader *reader, struct run_loader **by_index)
     return DATASTALL_OK;
 }
 
-static int read_loaders(struct rf_reader *reader, struct run_process *process)
+static int read_loaders(struct rf_reader *reader, unsigned parts, struct run_process *process)
 {
     struct run_loader *by_index[RF_LOADER_CAPACITY] = {NULL};
-    int error = read_slots(reader, by_index);
+    int error = read_slots(reader, parts, by_index);
     process->loaders = calloc(RF_LOADER_CAPACITY, sizeof *process->loaders);
     if (process->loaders == NULL && error == DATASTALL_OK)
         error = ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
@@ -130,7 +130,7 @@ static void read_gpus(struct rf_reader *reader, const struct run_process *proces
     }
 }
 
-static int read_file(struct run_data *data, const char *place, const char *name)
+static int read_file(struct run_data *data, const char *place, const char *name, unsigned parts)
 {
     char path[PATH_MAX];
     struct rf_reader *reader;
@@ -152,7 +152,7 @@ static int read_file(struct run_data *data, const char *place, const char *name)
                         rf_process_is_alive(&reader->header, &process.view.fixed);
         read_stage_names(reader, &process);
         read_gpus(reader, &process, data);
-        error = read_loaders(reader, &process);
+        error = read_loaders(reader, parts, &process);
     } else {
         data->unreadable_files++;
     }
@@ -184,7 +184,7 @@ static int compare_processes(const void *a, const void *b)
     return one->pid < other->pid ? -1 : one->pid > other->pid;
 }
 
-int run_data_read(const char *folder, struct run_data **result)
+static int read_run(const char *folder, unsigned parts, struct run_data **result)
 {
     *result = NULL;
     char place[PATH_MAX], **names;
@@ -210,7 +210,7 @@ int run_data_read(const char *folder, struct run_data **result)
         for (uint32_t i = 0; i < count && error == DATASTALL_OK; i++) {
             bool is_launcher = strcmp(names[i], RF_LAUNCHER_FILE) == 0;
             if (is_launcher == (pass == 0))
-                error = read_file(data, place, names[i]);
+                error = read_file(data, place, names[i], parts);
         }
     }
     rf_run_files_free(names, count);
@@ -221,6 +221,16 @@ int run_data_read(const char *folder, struct run_data **result)
     qsort(data->processes, data->process_count, sizeof *data->processes, compare_processes);
     *result = data;
     return DATASTALL_OK;
+}
+
+int run_data_read(const char *folder, struct run_data **data)
+{
+    return read_run(folder, RF_PART_ALL, data);
+}
+
+int run_data_read_live(const char *folder, struct run_data **data)
+{
+    return read_run(folder, RF_PART_TABLES, data);
 }
 
 void run_data_free(struct run_data *data)

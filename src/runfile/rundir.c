@@ -361,13 +361,14 @@ int rf_run_finish(const struct rf_run *run, bool *stays)
 void rf_run_reading_place(const char *folder, char *place)
 {
     char target[PATH_MAX];
-    struct stat status;
+    struct stat status, home;
     snprintf(place, PATH_MAX, "%s", folder);
-    /* Only a folder of our own kind and owner: the note may come from anywhere. */
+    /* Only a folder of our own kind and of the same owner: the note may come from anywhere, and
+     * root reads everybody's runs. */
     if (read_note(folder, RF_STAGING_NOTE, target) &&
         strncmp(target, RF_STAGING_PREFIX, strlen(RF_STAGING_PREFIX)) == 0 &&
         strstr(target, "..") == NULL && lstat(target, &status) == 0 && S_ISDIR(status.st_mode) &&
-        status.st_uid == geteuid())
+        stat(folder, &home) == 0 && status.st_uid == home.st_uid)
         snprintf(place, PATH_MAX, "%s", target);
 }
 

@@ -84,6 +84,11 @@ void rf_totals_add(struct rf_totals *totals, const struct rf_slot_view *view)
         if (totals->seconds[place].number < number)
             memset(&totals->seconds[place], 0, sizeof totals->seconds[place]);
         totals->seconds[place].number = number;
+        totals->seconds[place].batches += bucket[RF_ROLLUP_BATCHES];
+        totals->seconds[place].waiting_ns +=
+            bucket[RF_ROLLUP_STEADY_NS] + bucket[RF_ROLLUP_STARTUP_NS];
+        totals->seconds[place].stall_known_ns += bucket[RF_ROLLUP_STALL_KNOWN_NS];
+        totals->seconds[place].stall_upper_ns += bucket[RF_ROLLUP_STALL_UPPER_NS];
         totals->seconds[place].samples += bucket[RF_ROLLUP_SAMPLES];
         totals->seconds[place].tokens += bucket[RF_ROLLUP_TOKENS];
     }
