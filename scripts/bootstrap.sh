@@ -10,7 +10,7 @@ need=${1:-build}
 # command or file that shows that a package is there : package
 packages="gcc:gcc ninja:ninja-build pkg-config:pkg-config"
 if [ "$need" = test ]; then
-    packages="$packages clang:clang cppcheck:cppcheck"
+    packages="$packages clang:clang cppcheck:cppcheck tmux:tmux curl:curl openssl:openssl"
 fi
 missing=""
 for pair in $packages; do
@@ -19,6 +19,8 @@ done
 # gcc only recommends the C library's headers.
 [ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
 command -v pkg-config >/dev/null 2>&1 && pkg-config --exists jansson || missing="$missing libjansson-dev"
+pkg-config --exists libmicrohttpd 2>/dev/null || missing="$missing libmicrohttpd-dev"
+pkg-config --exists ncursesw 2>/dev/null || missing="$missing libncurses-dev"
 if [ "$need" = test ]; then
     pkg-config --exists cmocka 2>/dev/null || missing="$missing libcmocka-dev"
     [ -e /usr/share/i18n/locales/de_DE ] || missing="$missing locales" # a comma locale is tried
@@ -46,6 +48,19 @@ if [ -n "$missing" ]; then
 fi
 
 [ -x .venv/bin/python ] || "$python" -m venv .venv
+# Prometheus and promtool: the files of Debian's package only, since installing it starts a service.
+prometheus=.venv/prometheus
+if [ "$need" = test ] && [ ! -x $prometheus/usr/bin/promtool ]; then
+    echo "bootstrap: unpacking prometheus into $prometheus"
+    mkdir -p $prometheus
+    (
+        cd $prometheus
+        apt-get download -qq prometheus >/dev/null 2>&1 ||
+            { apt-get update -qq && apt-get download -qq prometheus >/dev/null; }
+        dpkg-deb -x prometheus_*.deb .
+        rm -f prometheus_*.deb
+    )
+fi
 lists="build"
 [ "$need" = build ] || lists="build demo"
 [ "$need" != test ] || lists="build demo test"

@@ -22,7 +22,12 @@ ARROWS: dict[str, set[str]] = {
     "cli": {"base", "stats", "runfile", "record", "gpu", "host", "diagnose", "output"},
 }
 #: Libraries that only the program may use, never what runs in the user's process.
-PROGRAM_ONLY = {"jansson.h": {"output/json.c"}}
+PROGRAM_ONLY = {
+    "jansson.h": {"output/json.c"},
+    "microhttpd.h": {"cli/http.c"},
+    "curses.h": {"cli/terminal.c"},
+    "ncurses.h": set(),
+}
 MAX_LINES = 600
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.MULTILINE)
 

@@ -28,6 +28,7 @@ struct cli_command {
 
 extern const struct cli_command cli_run_command, cli_show_command, cli_ls_command;
 extern const struct cli_command cli_doctor_command;
+extern const struct cli_command cli_top_command, cli_serve_command, cli_export_command;
 extern const struct cli_command *const cli_commands[]; /* NULL ends it */
 
 /* Calls take(context, option, value) for each option. Returns the index of the first positional
@@ -43,6 +44,10 @@ void cli_print_help(const struct cli_command *command);
  * folder; NULL: the newest. Says what is wrong and returns a code other than CLI_OK. folder:
  * PATH_MAX bytes. */
 int cli_find_run(const char *directory, const char *name, char *folder);
+
+/* The same for several names: copies of their folders; free() the first *found of them. */
+int cli_find_runs(const char *directory, char *const *names, int count, char **folders,
+                  uint32_t room, uint32_t *found);
 
 /* ds_say() for a sentence that may hold text of a run file or a folder's name. */
 void cli_say_clean(const char *sentence);

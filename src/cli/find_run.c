@@ -64,6 +64,35 @@ int cli_find_run(const char *directory, const char *name, char *folder)
     return ok ? CLI_OK : CLI_FAILED;
 }
 
+int cli_find_runs(const char *directory, char *const *names, int count, char **folders,
+                  uint32_t room, uint32_t *found)
+{
+    char folder[PATH_MAX];
+    *found = 0;
+    if (count > (int)room) {
+        ds_say("at most %u runs at a time", room);
+        return CLI_USAGE;
+    }
+    for (int i = 0; i < count; i++) {
+        const int code = cli_find_run(directory, names[i], folder);
+        if (code != CLI_OK)
+            return code;
+        folders[*found] = realpath(folder, NULL);
+        if (folders[*found] == NULL) {
+            ds_say("there is no run '%s'", names[i]);
+            return CLI_FAILED;
+        }
+        bool twice = false;
+        for (uint32_t k = 0; k < *found; k++)
+            twice |= strcmp(folders[k], folders[*found]) == 0;
+        if (twice)
+            free(folders[*found]);
+        else
+            ++*found;
+    }
+    return CLI_OK;
+}
+
 void cli_say_clean(const char *sentence)
 {
     char clean[1024];

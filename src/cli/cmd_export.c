@@ -1,0 +1,166 @@
+/* `datastall export`: runs in other programs' formats. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "cli/cli.h"
+#include "cli/live.h"
+#include "output/openmetrics.h"
+
+#define MAX_BASES 32u
+#define MAX_FOLDERS 256u
+
+struct export_options {
+    const char *format, *output;
+    bool force;
+    const char *bases[MAX_BASES];
+    uint32_t base_count;
+};
+
+static int take(void *context, const struct cli_option *option, const char *value)
+{
+    struct export_options *options = context;
+    if (strcmp(option->name, "format") == 0) {
+        options->format = value;
+    } else if (strcmp(option->name, "output") == 0) {
+        options->output = value;
+    } else if (strcmp(option->name, "force") == 0) {
+        options->force = true;
+    } else if (options->base_count < MAX_BASES) {
+        options->bases[options->base_count++] = value;
+    } else {
+        ds_say("export: at most %u folders", MAX_BASES);
+        return -1;
+    }
+    return 0;
+}
+
+static bool write_all(int fd, const char *text, size_t length)
+{
+    while (length > 0) {
+        const ssize_t put = write(fd, text, length);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            return false;
+        text += put;
+        length -= (size_t)put;
+    }
+    return true;
+}
+
+/* Whole or not at all: who reads the file every few seconds never finds half of one. */
+static int write_file(const char *path, const char *text, size_t length, bool force)
+{
+    char beside[PATH_MAX];
+    struct stat status;
+    if (!force && lstat(path, &status) == 0)
+        return ds_fail(DATASTALL_ERR_EXISTS, "%s exists already; --force replaces it", path);
+    if (snprintf(beside, sizeof beside, "%s.XXXXXX", path) >= PATH_MAX)
+        return ds_fail(DATASTALL_ERR_ARGUMENT, "the file's path is too long");
+    const int fd = mkstemp(beside);
+    if (fd < 0)
+        return ds_fail_errno(errno, "cannot make a file beside %s", path);
+    /* Another user's collector reads it: as open() would make it. */
+    const mode_t mask = umask(0);
+    umask(mask);
+    bool ok = fchmod(fd, 0666 & ~mask) == 0 && write_all(fd, text, length) && fsync(fd) == 0;
+    ok = close(fd) == 0 && ok;
+    ok = ok && rename(beside, path) == 0;
+    if (ok)
+        return DATASTALL_OK;
+    const int error = errno;
+    unlink(beside);
+    return ds_fail_errno(error, "cannot write %s", path);
+}
+
+static int export_text(struct live *live, const struct export_options *options,
+                       enum openmetrics_format format, uint32_t wanted)
+{
+    uint32_t count;
+    const uint64_t now_ns = ds_now_ns();
+    char *text;
+    size_t length;
+    live_refresh(live, now_ns);
+    const struct summary *const *runs = live_runs(live, &count);
+    if (count < wanted) {
+        ds_say("export: %u of %u runs cannot be read", wanted - count, wanted);
+        return CLI_FAILED;
+    }
+    int error = openmetrics_write(runs, count, now_ns, NULL, format, &text, &length);
+    if (error == DATASTALL_OK) {
+        if (options->output != NULL && strcmp(options->output, "-") != 0)
+            error = write_file(options->output, text, length, options->force);
+        else if (!write_all(STDOUT_FILENO, text, length))
+            error = ds_fail_errno(errno, "cannot write to standard output");
+        free(text);
+    }
+    if (error != DATASTALL_OK) {
+        cli_say_clean(datastall_last_error());
+        return CLI_FAILED;
+    }
+    if (live_problems(live) > 0) {
+        ds_say("export: some run files are damaged; see datastall_run_problems");
+        return CLI_DAMAGED;
+    }
+    return CLI_OK;
+}
+
+static int run_export(const struct cli_command *command, int argc, char **argv)
+{
+    struct export_options options = {.format = "openmetrics"};
+    int first = cli_parse(command, argc, argv, take, &options);
+    if (first < 0)
+        return first == -2 ? CLI_OK : CLI_USAGE;
+    enum openmetrics_format format = OPENMETRICS_1_0;
+    if (strcmp(options.format, "prometheus") == 0) {
+        format = OPENMETRICS_PROMETHEUS;
+    } else if (strcmp(options.format, "openmetrics") != 0) {
+        ds_say("export: there is no format '%s'; there are openmetrics and prometheus",
+               options.format);
+        return CLI_USAGE;
+    }
+    char *folders[MAX_FOLDERS];
+    struct live_options wanted = {.bases = options.bases,
+                                  .base_count = options.base_count,
+                                  .folders = (const char *const *)folders};
+    int code = cli_find_runs(options.base_count > 0 ? options.bases[0] : NULL, argv + first,
+                             argc - first, folders, MAX_FOLDERS, &wanted.folder_count);
+    if (wanted.folder_count > 0)
+        wanted.base_count = 0;
+    struct live *live = code == CLI_OK ? live_open(&wanted) : NULL;
+    if (live != NULL)
+        code = export_text(live, &options, format, wanted.folder_count);
+    else if (code == CLI_OK)
+        code = CLI_FAILED;
+    live_close(live);
+    for (uint32_t i = 0; i < wanted.folder_count; i++)
+        free(folders[i]);
+    return code;
+}
+
+static const struct cli_option export_options[] = {
+    {"format", 'f', "FORMAT", "openmetrics (1.0) or prometheus (text format 0.0.4)"},
+    {"output", 'o', "FILE", "write to FILE, whole or not at all (default: standard output)"},
+    {"force", '\0', NULL, "replace FILE"},
+    {"dir", '\0', "DIR", "a folder of runs instead of all that are found; may be repeated"},
+    {NULL, 0, NULL, NULL},
+};
+const struct cli_command cli_export_command = {
+    "export",
+    "[RUN...]",
+    "runs as text for other programs",
+    "Writes the RUNs, or every run on this machine that goes on or ended within the last\n"
+    "ten minutes, as what 'datastall serve' says: for the textfile collector of the\n"
+    "Prometheus node exporter, datastall export --force -o FOLDER/datastall.prom from a\n"
+    "timer. docs/metrics.md explains each metric.",
+    export_options,
+    false,
+    run_export,
+};

@@ -1,0 +1,87 @@
+/* Inside of openmetrics.h: runs as rows of numbers, one row per set of labels. */
+#ifndef DATASTALL_OUTPUT_OPENMETRICS_ROWS_H
+#define DATASTALL_OUTPUT_OPENMETRICS_ROWS_H
+
+#include <stdbool.h>
+
+#include "output/openmetrics.h"
+
+enum row_kind { ROW_RUN, ROW_PROCESS, ROW_LOADER, ROW_STAGE, ROW_GPU, ROW_KINDS };
+
+/* Values of each kind; those before the mark never go back. DATASTALL_UNKNOWN: no such series. */
+enum run_value {
+    RUN_MONOTONE_VALUES = 0,
+    RUN_RUNNING = RUN_MONOTONE_VALUES,
+    RUN_STARTED_REAL_NS,
+    RUN_ENDED_REAL_NS,
+    RUN_EXIT_STATUS,
+    RUN_PROCESSES, /* [3] by enum summary_state */
+    RUN_PROBLEMS = RUN_PROCESSES + 3
+};
+enum process_value { PROCESS_WINDOW_NS, PROCESS_LOST, PROCESS_MERGED, PROCESS_MONOTONE_VALUES };
+enum loader_value {
+    LOADER_BATCHES,
+    LOADER_SAMPLES,
+    LOADER_TOKENS,
+    LOADER_ITERATORS,
+    LOADER_ERRORS,
+    LOADER_WAITING_NS,
+    LOADER_KNOWN_NS,
+    LOADER_STALL_NS, /* by the row's method; another method is another series */
+    LOADER_STEADY,   /* counts by bound, count, sum */
+    LOADER_STARTUP = LOADER_STEADY + OPENMETRICS_WAIT_BOUNDS + 2,
+    LOADER_MONOTONE_VALUES = LOADER_STARTUP + OPENMETRICS_STARTUP_BOUNDS + 2,
+    LOADER_UNFINISHED_NS = LOADER_MONOTONE_VALUES,
+    LOADER_VALUES
+};
+enum stage_value {
+    STAGE_NS,
+    STAGE_WAITING_NS,
+    STAGE_STALL_NS,
+    STAGE_BATCHES,
+    STAGE_SAMPLES,
+    STAGE_TOKENS,
+    STAGE_MONOTONE_VALUES
+};
+enum gpu_value {
+    GPU_STALL_NS,
+    GPU_BUSY_NS, /* by the row's source, as is the next */
+    GPU_IDLE_NS,
+    GPU_UNKNOWN_NS,
+    GPU_ENERGY_UJ,
+    GPU_SAMPLES,
+    GPU_ERRORS,
+    GPU_MONOTONE_VALUES,
+    GPU_UP = GPU_MONOTONE_VALUES,
+    GPU_LOST,
+    GPU_MEMORY_USED,
+    GPU_MEMORY_TOTAL,
+    GPU_POWER_MW,
+    GPU_TEMPERATURE,
+    GPU_SM_CLOCK_HZ
+};
+#define ROW_VALUES LOADER_VALUES
+
+struct row {
+    char *labels;      /* escaped, without braces */
+    char *info;        /* more of them, for the row's _info metric; NULL: none */
+    const char *extra; /* one more, for the values that depend on it; NULL: none */
+    uint64_t key;      /* of the labels and the run's folder */
+    uint64_t values[ROW_VALUES];
+};
+struct rows {
+    struct row *rows[ROW_KINDS];
+    uint32_t count[ROW_KINDS], room[ROW_KINDS];
+    bool failed; /* out of memory */
+};
+
+extern const uint64_t openmetrics_wait_bounds[OPENMETRICS_WAIT_BOUNDS];
+extern const uint64_t openmetrics_startup_bounds[OPENMETRICS_STARTUP_BOUNDS];
+
+void rows_collect(struct rows *rows, const struct summary *const *runs, uint32_t count,
+                  uint64_t now_ns);
+/* Raises what went back to what was said before, and remembers. */
+void rows_hold(struct rows *rows, struct openmetrics_memory *memory, uint64_t now_ns);
+void rows_free(struct rows *rows);
+
+#endif
