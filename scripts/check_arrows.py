@@ -27,6 +27,7 @@ PROGRAM_ONLY = {
     "microhttpd.h": {"cli/http.c"},
     "curses.h": {"cli/terminal.c"},
     "ncurses.h": set(),
+    "term.h": {"cli/terminal.c"},
 }
 MAX_LINES = 600
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.MULTILINE)

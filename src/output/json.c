@@ -121,3 +121,25 @@ int output_json_document(void (*shape)(const void *context, const struct emitter
         return ds_fail_errno(errno, "cannot write the JSON");
     return DATASTALL_OK;
 }
+
+struct several {
+    const struct summary *const *runs;
+    uint32_t count;
+};
+
+static void shape_of_runs(const void *context, const struct emitter *emitter)
+{
+    const struct several *several = context;
+    emitter->open_object(emitter->context, NULL);
+    emitter->open_array(emitter->context, "runs");
+    for (uint32_t i = 0; i < several->count; i++)
+        output_shape(several->runs[i], emitter);
+    emitter->close(emitter->context);
+    emitter->close(emitter->context);
+}
+
+int output_json_runs(const struct summary *const *runs, uint32_t count, FILE *file)
+{
+    const struct several several = {runs, count};
+    return output_json_document(shape_of_runs, &several, file);
+}

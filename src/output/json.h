@@ -14,4 +14,7 @@ int output_json(const struct summary *summary, FILE *file);
 int output_json_document(void (*shape)(const void *context, const struct emitter *emitter),
                          const void *context, FILE *file);
 
+/* {"runs": [...]}, each run as output_json() writes it. */
+int output_json_runs(const struct summary *const *runs, uint32_t count, FILE *file);
+
 #endif

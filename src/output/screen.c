@@ -1,0 +1,439 @@
+#include "output/screen.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "output/canvas.h"
+#include "output/names.h"
+#include "output/recent.h"
+#include "output/screen_ranks.h"
+#include "output/text.h"
+
+#define GIB (1024.0 * 1024 * 1024)
+#define MOST_LOADERS 64u
+
+/* What is left of the screen for lines that may come or not. */
+struct page {
+    struct canvas canvas;
+    const struct screen_view *view;
+    unsigned end; /* first row that is not for tables */
+};
+
+static unsigned rows_left(const struct page *page)
+{
+    return page->canvas.row < page->end ? page->end - page->canvas.row : 0;
+}
+
+static void rate_text(double rate, char text[16])
+{
+    text[0] = '\0';
+    if (!isnan(rate))
+        output_rate_text(rate, text, 16);
+}
+
+static void ms_text(uint64_t ns, char text[16])
+{
+    const double ms = (double)ns * 1e-6;
+    text[0] = '\0';
+    if (ns != DATASTALL_UNKNOWN)
+        snprintf(text, 16, ms < 9.995 ? "%.2f" : ms < 99.95 ? "%.1f" : "%.0f", ms);
+}
+
+static void name_text(const char *from, unsigned width, char text[128])
+{
+    const size_t length = strlen(from);
+    /* The end of a long name tells more than its beginning: site.py:120, a run's name. */
+    if (length > width && width > 1)
+        snprintf(text, 128, "~%s", from + length - width + 1);
+    else
+        snprintf(text, 128, "%s", from);
+}
+
+static void next_row(struct page *page)
+{
+    page->canvas.row++;
+}
+
+/* ---- runs ---- */
+
+static void put_title(struct page *page, const struct summary *const *runs, uint32_t count)
+{
+    uint32_t going = 0, ranks = 0, gpus = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        going += runs[i]->state == SUMMARY_RUNNING;
+        for (uint32_t k = 0; k < runs[i]->process_count; k++)
+            ranks += runs[i]->processes[k].state == SUMMARY_RUNNING;
+        gpus = runs[i]->gpu_count > gpus ? runs[i]->gpu_count : gpus;
+    }
+    const unsigned columns = page->view->columns;
+    canvas_put(&page->canvas, 0, (int)columns, STYLE_TITLE,
+               "datastall top - %u run%s, %u going on; %u GPU%s, %u recording process%s", count,
+               count == 1 ? "" : "s", going, gpus, gpus == 1 ? "" : "s", ranks,
+               ranks == 1 ? "" : "es");
+    if (columns > 20)
+        canvas_put(&page->canvas, columns - 18, -18, STYLE_TITLE, "%s%s",
+                   page->view->paused ? "paused  " : "", page->view->clock);
+    next_row(page);
+}
+
+static void put_run(struct page *page, const struct summary *run, bool selected)
+{
+    struct canvas *c = &page->canvas;
+    const unsigned name_width = page->view->columns - 54;
+    char name[128], duration[32], samples[16], tokens[16];
+    struct recent_waits recent;
+    recent_of_run(run, page->view->now_ns, &recent);
+    name_text(run->data->id, name_width, name);
+    summary_duration_text((double)run->duration_ns * 1e-9, duration, sizeof duration);
+    rate_text(recent.samples_per_s, samples);
+    rate_text(recent.tokens_per_s, tokens);
+    canvas_put(c, 0, (int)name_width, STYLE_PLAIN, "%s", name);
+    canvas_put(c, name_width + 1, 7, run->state == SUMMARY_DIED ? STYLE_BAD : STYLE_PLAIN, "%s",
+               summary_state_name(run->state));
+    canvas_put(c, name_width + 9, -8, STYLE_PLAIN, "%s", duration);
+    canvas_put(c, name_width + 17, -6, STYLE_PLAIN, "%u", run->process_count);
+    canvas_share(c, name_width + 23, -8, run->stall_share, true);
+    canvas_share(c, name_width + 31, -7, recent.stall_share, true);
+    canvas_put(c, name_width + 38, -8, STYLE_PLAIN, "%s", samples);
+    canvas_put(c, name_width + 46, -8, STYLE_PLAIN, "%s", tokens);
+    if (selected)
+        canvas_style_row(c, STYLE_SELECTED);
+    next_row(page);
+}
+
+static void put_runs(struct page *page, const struct summary *const *runs, uint32_t count)
+{
+    struct canvas *c = &page->canvas;
+    const unsigned name_width = page->view->columns - 54;
+    const uint32_t selected = c->screen->selected;
+    uint32_t most = page->view->rows == 0 ? count : page->view->rows / 8;
+    canvas_put(c, 0, (int)name_width, STYLE_HEADER, "RUN");
+    canvas_put(c, name_width + 1, 7, STYLE_HEADER, "STATE");
+    canvas_put(c, name_width + 9, -8, STYLE_HEADER, "TIME");
+    canvas_put(c, name_width + 17, -6, STYLE_HEADER, "PROCS");
+    canvas_put(c, name_width + 23, -8, STYLE_HEADER, "STALL");
+    canvas_put(c, name_width + 31, -7, STYLE_HEADER, "NOW");
+    canvas_put(c, name_width + 38, -8, STYLE_HEADER, "SMPL/S");
+    canvas_put(c, name_width + 46, -8, STYLE_HEADER, "TOK/S");
+    canvas_style_row(c, STYLE_HEADER);
+    next_row(page);
+    if (count == 0)
+        canvas_put(c, 0, 80, STYLE_PLAIN,
+                   "no run goes on; start one with: datastall run python train.py");
+    uint32_t first = selected >= most ? selected + 1 - most : 0;
+    for (uint32_t i = first; i < count && i < first + most; i++)
+        put_run(page, runs[i], i == selected && page->view->rows > 0);
+}
+
+/* The verdict of the selected run, and the stage it is in. */
+static void put_verdict(struct page *page, const struct summary *run)
+{
+    char text[512];
+    summary_verdict_text(run, text, sizeof text);
+    const enum screen_style style = run->severity == SUMMARY_SEVERITY_CRITICAL ? STYLE_BAD
+                                    : run->severity == SUMMARY_SEVERITY_MILD   ? STYLE_WARNING
+                                    : run->severity == SUMMARY_SEVERITY_NONE   ? STYLE_GOOD
+                                                                               : STYLE_PLAIN;
+    canvas_put(&page->canvas, 0, (int)page->view->columns, style, "%s", text);
+    next_row(page);
+}
+
+/* ---- GPUs ---- */
+
+static void put_gpu(struct page *page, const struct summary *run, uint32_t index, unsigned width)
+{
+    struct canvas *c = &page->canvas;
+    const struct summary_gpu *gpu = &run->gpus[index];
+    const uint64_t state = gpu->data->words[RF_GPU_STATE];
+    struct recent_gpu recent;
+    recent_of_gpu(run, index, page->view->now_ns, &recent);
+    canvas_put(c, 0, 4, STYLE_PLAIN, "%llu", (unsigned long long)gpu->data->fixed.index);
+    const bool going = run->state == SUMMARY_RUNNING;
+    canvas_share(c, 4, -7, going ? recent.busy_share : gpu->busy_share, false);
+    canvas_share(c, 11, -7, going ? recent.stall_share : gpu->stall_share, true);
+    canvas_share(c, 18, -7, going ? recent.other_share : gpu->other_idle_share, false);
+    if (going && (gpu->silent || state == RF_GPU_LOST || state == RF_GPU_FAILED)) {
+        canvas_put(c, 26, 24, STYLE_BAD, "%s",
+                   gpu->silent ? "no answer" : output_gpu_state_name(state));
+    } else {
+        if (recent.memory_used_bytes != DATASTALL_UNKNOWN &&
+            gpu->memory_total_bytes != DATASTALL_UNKNOWN)
+            canvas_put(c, 26, -12, STYLE_PLAIN, "%.1f/%.1f", (double)recent.memory_used_bytes / GIB,
+                       (double)gpu->memory_total_bytes / GIB);
+        if (!isnan(recent.power_w))
+            canvas_put(c, 38, -7, STYLE_PLAIN, "%.0f W", recent.power_w);
+    }
+    if (going) {
+        canvas_history(c, 47, width, recent.busy, HISTORY_S);
+        canvas_history(c, 48 + width, width, recent.stall, HISTORY_S);
+    }
+    next_row(page);
+}
+
+static void put_gpus(struct page *page, const struct summary *run, unsigned most)
+{
+    struct canvas *c = &page->canvas;
+    unsigned width = (page->view->columns - 48) / 2;
+    width = width > HISTORY_S ? HISTORY_S : width;
+    if (run->gpu_count == 0 || most < 2)
+        return;
+    canvas_put(c, 0, 4, STYLE_HEADER, "GPU");
+    canvas_put(c, 4, -7, STYLE_HEADER, "BUSY");
+    canvas_put(c, 11, -7, STYLE_HEADER, "STALL");
+    canvas_put(c, 18, -7, STYLE_HEADER, "OTHER");
+    canvas_put(c, 26, -12, STYLE_HEADER, "MEMORY GiB");
+    canvas_put(c, 38, -7, STYLE_HEADER, "POWER");
+    canvas_put(c, 47, (int)width, STYLE_HEADER, "BUSY, LAST %u s", width);
+    canvas_put(c, 48 + width, (int)width, STYLE_HEADER, "STALL, LAST %u s", width);
+    canvas_style_row(c, STYLE_HEADER);
+    next_row(page);
+    const uint32_t shown = run->gpu_count < most ? run->gpu_count : most - 2;
+    for (uint32_t i = 0; i < shown; i++)
+        put_gpu(page, run, i, width);
+    if (shown < run->gpu_count) {
+        canvas_put(c, 0, 80, STYLE_PLAIN, "and %u more", run->gpu_count - shown);
+        next_row(page);
+    }
+}
+
+/* ---- loaders ---- */
+
+/* A loader over all ranks of a run: those of one name. */
+struct joined {
+    const char *name;
+    uint32_t ranks;
+    struct rf_totals *totals;
+    double samples_per_s, tokens_per_s;
+    bool running;
+};
+
+static void add_totals(struct rf_totals *to, const struct rf_totals *from)
+{
+    static const uint16_t sums[] = {RF_COUNT_STEADY,    RF_COUNT_STEADY_NS, RF_COUNT_BATCHES,
+                                    RF_COUNT_QUEUE,     RF_COUNT_QUEUE + 1, RF_COUNT_QUEUE + 2,
+                                    RF_COUNT_QUEUE + 3, RF_COUNT_SEQUENCE};
+    if (from->counters[RF_COUNT_STEADY] > 0) {
+        const uint64_t least = from->counters[RF_COUNT_STEADY_MIN];
+        if (to->counters[RF_COUNT_STEADY] == 0 || least < to->counters[RF_COUNT_STEADY_MIN])
+            to->counters[RF_COUNT_STEADY_MIN] = least;
+        if (from->counters[RF_COUNT_STEADY_MAX] > to->counters[RF_COUNT_STEADY_MAX])
+            to->counters[RF_COUNT_STEADY_MAX] = from->counters[RF_COUNT_STEADY_MAX];
+    }
+    for (size_t i = 0; i < sizeof sums / sizeof *sums; i++)
+        to->counters[sums[i]] += from->counters[sums[i]];
+    for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++)
+        to->steady[i] += from->steady[i];
+}
+
+static uint32_t join_loaders(const struct summary *run, uint64_t now_ns, struct joined *joined)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < run->loader_count; i++) {
+        const struct summary_loader *loader = &run->loaders[i];
+        struct recent_waits recent;
+        uint32_t k = 0;
+        while (k < count && strcmp(joined[k].name, loader->data->entry.name) != 0)
+            k++;
+        if (k == count) {
+            if (count == MOST_LOADERS)
+                continue;
+            joined[count] = (struct joined){.name = loader->data->entry.name,
+                                            .totals = calloc(1, sizeof *joined->totals),
+                                            .samples_per_s = NAN,
+                                            .tokens_per_s = NAN};
+            if (joined[count].totals == NULL)
+                continue;
+            count++;
+        }
+        joined[k].ranks++;
+        add_totals(joined[k].totals, &loader->data->totals);
+        if (run->processes[loader->process].state != SUMMARY_RUNNING)
+            continue;
+        recent_of_loader(run, loader, now_ns, &recent);
+        joined[k].running = true;
+        if (!isnan(recent.samples_per_s))
+            joined[k].samples_per_s =
+                (isnan(joined[k].samples_per_s) ? 0 : joined[k].samples_per_s) +
+                recent.samples_per_s;
+        if (!isnan(recent.tokens_per_s))
+            joined[k].tokens_per_s =
+                (isnan(joined[k].tokens_per_s) ? 0 : joined[k].tokens_per_s) + recent.tokens_per_s;
+    }
+    return count;
+}
+
+static void put_loader(struct page *page, const struct joined *loader)
+{
+    struct canvas *c = &page->canvas;
+    const unsigned w = page->view->columns - 65;
+    const uint64_t *queue = &loader->totals->counters[RF_COUNT_QUEUE];
+    char name[128], batches[24], text[3][16], samples[16], tokens[16];
+    datastall_distribution waits;
+    rf_totals_distribution(loader->totals, false, &waits);
+    ms_text(waits.p50_ns, text[0]);
+    ms_text(waits.p95_ns, text[1]);
+    ms_text(waits.p99_ns, text[2]);
+    name_text(loader->name, w, name);
+    output_count_text(loader->totals->counters[RF_COUNT_BATCHES], batches, sizeof batches);
+    rate_text(loader->samples_per_s, samples);
+    rate_text(loader->tokens_per_s, tokens);
+    canvas_put(c, 0, (int)w, STYLE_PLAIN, "%s", name);
+    canvas_put(c, w, -9, STYLE_PLAIN, "%s", batches);
+    for (unsigned i = 0; i < 3; i++)
+        canvas_put(c, w + 9 + 7 * i, -7, STYLE_PLAIN, "%s", text[i]);
+    const double known = (double)(queue[DATASTALL_QUEUE_FULL] + queue[DATASTALL_QUEUE_NORMAL] +
+                                  queue[DATASTALL_QUEUE_STARVED]);
+    static const unsigned states[] = {DATASTALL_QUEUE_FULL, DATASTALL_QUEUE_NORMAL,
+                                      DATASTALL_QUEUE_STARVED};
+    for (unsigned i = 0; i < 3 && known > 0; i++) {
+        const double share = (double)queue[states[i]] / known;
+        canvas_put(c, w + 30 + 6 * i, -6, i == 2 && share >= 0.5 ? STYLE_BAD : STYLE_PLAIN,
+                   "%.0f%%", share * 100);
+    }
+    canvas_put(c, w + 48, -8, STYLE_PLAIN, "%s", samples);
+    canvas_put(c, w + 56, -8, STYLE_PLAIN, "%s", tokens);
+    next_row(page);
+}
+
+static void put_loaders(struct page *page, const struct summary *run, unsigned most)
+{
+    struct canvas *c = &page->canvas;
+    const unsigned w = page->view->columns - 65;
+    struct joined joined[MOST_LOADERS];
+    static const char *const heads[] = {"p50 ms", "p95 ms", "p99 ms"};
+    static const char *const states[] = {"FULL", "NORM", "STARV"};
+    const uint32_t count = join_loaders(run, page->view->now_ns, joined);
+    if (count > 0 && most >= 2) {
+        canvas_put(c, 0, (int)w, STYLE_HEADER, "LOADER");
+        canvas_put(c, w, -9, STYLE_HEADER, "BATCHES");
+        for (unsigned i = 0; i < 3; i++) {
+            canvas_put(c, w + 9 + 7 * i, -7, STYLE_HEADER, "%s", heads[i]);
+            canvas_put(c, w + 30 + 6 * i, -6, STYLE_HEADER, "%s", states[i]);
+        }
+        canvas_put(c, w + 48, -8, STYLE_HEADER, "SMPL/S");
+        canvas_put(c, w + 56, -8, STYLE_HEADER, "TOK/S");
+        canvas_style_row(c, STYLE_HEADER);
+        next_row(page);
+        const uint32_t shown = count < most ? count : most - 2;
+        for (uint32_t i = 0; i < shown; i++)
+            put_loader(page, &joined[i]);
+        if (shown < count) {
+            canvas_put(c, 0, 80, STYLE_PLAIN, "and %u more", count - shown);
+            next_row(page);
+        }
+    }
+    for (uint32_t i = 0; i < count; i++)
+        free(joined[i].totals);
+}
+
+/* ---- help and keys ---- */
+
+static void put_help(struct page *page)
+{
+    static const char *const lines[] = {
+        "STALL   share of the time that the GPU (without one: the program) waited for data",
+        "NOW     the same over the last 10 seconds; so are BUSY and STALL of a GPU",
+        "OTHER   idle for another reason; blank where the sources are not exact enough",
+        "FULL, NORM, STARV   waits below 1 ms, up to 50 ms, above",
+        "STRAGGLER   the rank that the others wait for: 5 points above the median, or more",
+        "A blank cell is a figure that is not known.",
+        "",
+        "Up Down      select a run            PgUp PgDn Home End   scroll the ranks",
+        "F6 > <       sort the ranks by the next, the previous column",
+        "I            turn the order round    Z                    hold the picture",
+        "F1 h ?       this help               F10 q                quit",
+    };
+    next_row(page);
+    for (size_t i = 0; i < sizeof lines / sizeof *lines && rows_left(page) > 0; i++) {
+        canvas_put(&page->canvas, 2, (int)page->view->columns, STYLE_PLAIN, "%s", lines[i]);
+        next_row(page);
+    }
+}
+
+static void put_keys(struct page *page)
+{
+    page->canvas.row = page->view->rows - 1;
+    canvas_put(&page->canvas, 0, (int)page->view->columns, STYLE_KEYS,
+               "F1 Help  F6 Sort  I Invert  Z Hold  Up/Down Run  PgUp/PgDn Ranks  F10 Quit");
+    canvas_style_row(&page->canvas, STYLE_KEYS);
+}
+
+/* ---- all of it ---- */
+
+static unsigned natural_rows(const struct summary *const *runs, uint32_t count)
+{
+    unsigned rows = 3 + count;
+    for (uint32_t i = 0; i < count; i++)
+        rows += 8 + runs[i]->gpu_count + runs[i]->loader_count + screen_rank_rows(runs[i]);
+    return rows < SCREEN_MOST_ROWS ? rows : SCREEN_MOST_ROWS;
+}
+
+static struct screen *blank(unsigned columns, unsigned rows)
+{
+    struct screen *screen = calloc(1, sizeof *screen);
+    if (screen != NULL)
+        screen->cells = calloc((size_t)columns * rows, sizeof *screen->cells);
+    if (screen == NULL || screen->cells == NULL) {
+        free(screen);
+        return NULL;
+    }
+    screen->columns = columns;
+    screen->rows = rows;
+    for (size_t i = 0; i < (size_t)columns * rows; i++)
+        screen->cells[i].character = ' ';
+    return screen;
+}
+
+/* Every table gets what it needs while the ranks keep three rows. */
+static void put_run_tables(struct page *page, const struct summary *run)
+{
+    const unsigned ranks = run->process_count > 1 ? 4 : screen_rank_rows(run);
+    put_verdict(page, run);
+    put_gpus(page, run, rows_left(page) > ranks + 3 ? rows_left(page) - ranks - 3 : 0);
+    put_loaders(page, run, rows_left(page) > ranks ? rows_left(page) - ranks : 0);
+    screen_put_ranks(&page->canvas, run, page->view, page->end);
+}
+
+struct screen *screen_layout(const struct summary *const *runs, uint32_t count,
+                             const struct screen_view *wish)
+{
+    struct screen_view view = *wish;
+    if (view.columns < SCREEN_LEAST_COLUMNS)
+        view.columns = SCREEN_LEAST_COLUMNS;
+    const bool endless = view.rows == 0;
+    const unsigned rows = endless ? natural_rows(runs, count) : view.rows;
+    const unsigned columns = wish->columns > SCREEN_MOST_COLUMNS ? SCREEN_MOST_COLUMNS
+                             : wish->columns == 0                ? SCREEN_LEAST_COLUMNS
+                                                                 : wish->columns;
+    view.columns = view.columns > SCREEN_MOST_COLUMNS ? SCREEN_MOST_COLUMNS : view.columns;
+    struct screen *screen = blank(columns, rows > SCREEN_MOST_ROWS ? SCREEN_MOST_ROWS : rows);
+    if (screen == NULL)
+        return NULL;
+    struct page page = {{screen, view.unicode, 0}, &view, endless ? rows : rows - 1};
+    screen->selected = view.selected < count ? view.selected : count > 0 ? count - 1 : 0;
+    put_title(&page, runs, count);
+    if (view.help) {
+        put_help(&page);
+    } else {
+        put_runs(&page, runs, count);
+        for (uint32_t i = endless ? 0 : screen->selected; i < count; i++) {
+            if (endless)
+                next_row(&page);
+            put_run_tables(&page, runs[i]);
+            if (!endless)
+                break;
+        }
+    }
+    if (!endless)
+        put_keys(&page);
+    return screen;
+}
+
+void screen_free(struct screen *screen)
+{
+    if (screen != NULL)
+        free(screen->cells);
+    free(screen);
+}
