@@ -77,15 +77,16 @@ void terminal_close(void)
 
 void terminal_size(unsigned *columns, unsigned *rows)
 {
-    struct winsize size;
-    *columns = *rows = 0;
-    if (terminal != NULL) {
-        *columns = (unsigned)COLS;
-        *rows = (unsigned)LINES;
-    } else if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) {
-        *columns = size.ws_col;
-        *rows = size.ws_row;
+    struct winsize size = {0, 0, 0, 0};
+    const bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0;
+    /* Asked each time, since ncurses misses a change that follows another closely. */
+    if (terminal != NULL && known && size.ws_row > 0 && size.ws_col > 0 &&
+        (LINES != size.ws_row || COLS != size.ws_col)) {
+        resizeterm(size.ws_row, size.ws_col);
+        clearok(curscr, TRUE);
     }
+    *columns = terminal != NULL ? (unsigned)COLS : size.ws_col;
+    *rows = terminal != NULL ? (unsigned)LINES : size.ws_row;
 }
 
 static attr_t attribute_of(uint32_t style)
