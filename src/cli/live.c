@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #define SEARCH_EVERY_NS (5 * DS_NS_PER_S)  /* for folders of runs, among processes */
 #define YOUNG_FOLDER_NS (60 * DS_NS_PER_S) /* an empty one may still get its files */
 #define MAX_CANDIDATES 128u
+#define KEPT_MEMORY_BYTES (64 << 20)
 #define SHRINK_PATIENCE_NS (2 * DS_NS_PER_S) /* while a staged run is brought home */
 
 enum standing {
@@ -148,6 +150,10 @@ static struct live_run *add_run(struct live *live, const char *path)
 
 struct live *live_open(const struct live_options *options)
 {
+    /* A refresh takes and gives back as much memory as the one before: kept, it costs no page
+     * faults, which were half of the time. */
+    mallopt(M_MMAP_THRESHOLD, KEPT_MEMORY_BYTES);
+    mallopt(M_TRIM_THRESHOLD, KEPT_MEMORY_BYTES);
     struct live *live = calloc(1, sizeof *live);
     if (live == NULL)
         return NULL;

@@ -48,7 +48,7 @@ static void name_text(const char *from, unsigned width, char text[128])
     if (length > width && width > 1)
         snprintf(text, 128, "~%s", from + length - width + 1);
     else
-        snprintf(text, 128, "%s", from);
+        snprintf(text, 128, "%.127s", from);
 }
 
 static void next_row(struct page *page)

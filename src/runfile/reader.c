@@ -224,6 +224,40 @@ bool rf_reader_stage(struct rf_reader *reader, uint64_t index, struct rf_stage_e
     return true;
 }
 
+uint32_t rf_reader_stages(struct rf_reader *reader,
+                          struct rf_stage_entry entries[RF_STAGE_CAPACITY])
+{
+    const uint32_t room = RF_STAGE_CAPACITY;
+    const struct rf_section *section = find_section(reader, RF_SECTION_STAGES);
+    if (section == NULL)
+        return 0;
+    uint32_t count = section->entry_count < room ? (uint32_t)section->entry_count : room;
+    if (section->entry_bytes != sizeof *entries) { /* of a later version */
+        for (uint32_t i = 0; i < count; i++) {
+            if (!rf_reader_stage(reader, i, &entries[i]))
+                entries[i].state = 0;
+        }
+        return count;
+    }
+    /* Twice: a name is whole if its state was set before the name was read. */
+    uint64_t states[RF_STAGE_CAPACITY] = {0};
+    for (int pass = 0; pass < 2; pass++) {
+        if (!rf_source_read(&reader->source, section->offset / 8, count * sizeof *entries / 8,
+                            (uint64_t *)(void *)entries)) {
+            note_problem(reader, "the file ends within section %u", RF_SECTION_STAGES);
+            return 0;
+        }
+        ds_fence_acquire();
+        for (uint32_t i = 0; i < count && pass == 0; i++)
+            states[i] = entries[i].state;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        END_STRING(entries[i].name);
+        entries[i].state = states[i];
+    }
+    return count;
+}
+
 enum rf_view_status rf_reader_slot(struct rf_reader *reader, uint64_t index, unsigned parts,
                                    struct rf_slot_view *view)
 {
@@ -291,18 +325,30 @@ uint64_t rf_start_ticks_of(uint64_t pid)
     return cursor == NULL ? 0 : strtoull(cursor + 1, NULL, 10);
 }
 
+/* This machine's, "" where it cannot be read. It cannot change while we run. */
+static const char *own_boot_id(void)
+{
+    static char boot_id[sizeof((struct rf_header *)0)->boot_id];
+    static uint32_t known; /* 0: not read yet; threads that race read the same */
+    if (__atomic_load_n(&known, __ATOMIC_ACQUIRE) != 0)
+        return boot_id;
+    char text[sizeof boot_id] = "";
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        ssize_t length = read(fd, text, sizeof text - 1);
+        text[length > 0 ? length : 0] = '\0';
+        text[strcspn(text, "\n")] = '\0';
+        close(fd);
+    }
+    memcpy(boot_id, text, sizeof boot_id);
+    __atomic_store_n(&known, 1, __ATOMIC_RELEASE);
+    return boot_id;
+}
+
 bool rf_process_is_alive(const struct rf_header *header, const struct rf_process_static *process)
 {
-    char boot_id[sizeof header->boot_id] = "";
-    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    ssize_t length = read(fd, boot_id, sizeof boot_id - 1);
-    close(fd);
-    if (length <= 0)
-        return false;
-    boot_id[strcspn(boot_id, "\n")] = '\0';
-    if (strncmp(boot_id, header->boot_id, sizeof boot_id) != 0)
+    const char *boot_id = own_boot_id();
+    if (boot_id[0] == '\0' || strncmp(boot_id, header->boot_id, sizeof header->boot_id) != 0)
         return false;
     return process->start_ticks != 0 && rf_start_ticks_of(process->pid) == process->start_ticks;
 }

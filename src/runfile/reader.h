@@ -31,6 +31,9 @@ bool rf_reader_process(struct rf_reader *reader, struct rf_process_view *view);
 /* True and a copy (strings end with NUL) when entry `index` is there. */
 bool rf_reader_loader(struct rf_reader *reader, uint64_t index, struct rf_loader_entry *entry);
 bool rf_reader_stage(struct rf_reader *reader, uint64_t index, struct rf_stage_entry *entry);
+/* All stages at one go; state 0: not there. Returns how many were read. */
+uint32_t rf_reader_stages(struct rf_reader *reader,
+                          struct rf_stage_entry entries[RF_STAGE_CAPACITY]);
 
 uint64_t rf_reader_count(const struct rf_reader *reader, uint32_t section_type);
 

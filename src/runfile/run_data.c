@@ -88,7 +88,11 @@ static int read_loaders(struct rf_reader *reader, unsigned parts, struct run_pro
 {
     struct run_loader *by_index[RF_LOADER_CAPACITY] = {NULL};
     int error = read_slots(reader, parts, by_index);
-    process->loaders = calloc(RF_LOADER_CAPACITY, sizeof *process->loaders);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < RF_LOADER_CAPACITY; i++)
+        count += by_index[i] != NULL;
+    /* As many as there are: one is 50 KiB, and who reads live reads often. */
+    process->loaders = calloc(count + 1, sizeof *process->loaders);
     if (process->loaders == NULL && error == DATASTALL_OK)
         error = ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
     for (uint32_t i = 0; i < RF_LOADER_CAPACITY; i++) {
@@ -105,10 +109,11 @@ static int read_loaders(struct rf_reader *reader, unsigned parts, struct run_pro
 
 static void read_stage_names(struct rf_reader *reader, struct run_process *process)
 {
-    struct rf_stage_entry entry;
-    for (uint32_t i = 1; i < RF_STAGE_CAPACITY; i++) {
-        if (rf_reader_stage(reader, i, &entry))
-            memcpy(process->stage_names[i], entry.name, sizeof entry.name);
+    struct rf_stage_entry entries[RF_STAGE_CAPACITY];
+    const uint32_t count = rf_reader_stages(reader, entries);
+    for (uint32_t i = 1; i < count; i++) {
+        if (entries[i].state == 1)
+            memcpy(process->stage_names[i], entries[i].name, sizeof entries[i].name);
     }
 }
 

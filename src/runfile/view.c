@@ -207,7 +207,7 @@ enum rf_view_status rf_slot_view_read(const struct rf_source *source,
     if (used == 0)
         return RF_VIEW_UNUSED;
     view->borrowed = scratch != NULL;
-    view->block = scratch != NULL ? scratch : calloc(layout->words, 8);
+    view->block = scratch != NULL ? scratch : malloc(layout->words * 8);
     if (view->block == NULL)
         return RF_VIEW_NO_MEMORY;
     const int attempts = source->memory != NULL ? ATTEMPTS_MEMORY : ATTEMPTS_FILE;

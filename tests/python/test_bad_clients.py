@@ -1,0 +1,192 @@
+"""`datastall serve` keeps answering, in bounded memory, whatever its clients do."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import shutil
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from live import Serving, serving
+from support import recorded, run_folders, write
+
+REQUEST = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n"
+#: The server's limit, connections with their buffers included (src/cli/http.h), and the texts that
+#: slow readers may hold; a few MiB are there from the start.
+MOST_MIB = 64
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Serving]:
+    """Many runs to tell of: a text that does not fit a socket's buffers."""
+    source = """
+    import datastall
+    for i in range(8):
+        for _ in datastall.watch([[1]] * 5, name=f"loader number {i}"): pass
+    """
+    write(tmp_path, "many.py", source)
+    recorded(tmp_path, "many.py")
+    run = run_folders(tmp_path)[0]
+    for i in range(60):
+        shutil.copytree(run, run.with_name(f"20261124-0000{i:02}-copy"))
+    with serving(tmp_path) as server:
+        text = server.get()[2]
+        assert len(text) > 1_000_000
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def many_files() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
+
+
+def connect(served: Serving) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", served.port), timeout=10)
+
+
+def answers(served: Serving, within_s: float = 2.0) -> None:
+    """A whole text, in time, and memory within its bound."""
+    begin = time.monotonic()
+    code, _, text = served.get()
+    assert code == 200 and "datastall_build_info" in text
+    assert time.monotonic() - begin < within_s
+    assert served.memory_kib() < MOST_MIB * 1024
+
+
+def raw(served: Serving, sent: bytes) -> bytes:
+    """What comes back, to the end of the connection or two seconds of silence."""
+    received = b""
+    with connect(served) as client:
+        client.settimeout(2)
+        with contextlib.suppress(OSError):
+            client.sendall(sent)
+            while len(received) < 10_000 and (got := client.recv(65536)):
+                received += got
+    return received
+
+
+def test_clients_that_say_nothing_or_little(served: Serving) -> None:
+    slow = [connect(served) for _ in range(400)]
+    for i, client in enumerate(slow):
+        with contextlib.suppress(OSError):
+            client.sendall(REQUEST[: i % len(REQUEST)])
+    for step in range(10):
+        answers(served)
+        for client in slow:
+            with contextlib.suppress(OSError):
+                client.sendall(b"x" if step % 2 else b"\r")
+        time.sleep(0.1)
+    for client in slow:
+        client.close()
+    answers(served)
+
+
+def test_ten_thousand_connections(served: Serving) -> None:
+    held: list[socket.socket] = []
+    for i in range(10_000):
+        held.append(connect(served))
+        if len(held) > 2000:
+            held.pop(0).close()
+        if i % 500 == 0:
+            answers(served)
+    answers(served)
+    for client in held:
+        client.close()
+    answers(served)
+
+
+def test_clients_that_do_not_read(served: Serving) -> None:
+    """Each asks for a text of its own time, and takes a little of it now and then."""
+    slow = []
+    for i in range(240):
+        client = connect(served)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.sendall(REQUEST + b"\r\n")
+        slow.append(client)
+        if i % 20 == 0:
+            time.sleep(0.25)
+            answers(served)
+    for _ in range(5):
+        for client in slow:
+            with contextlib.suppress(OSError):
+                client.recv(100)
+        answers(served)
+        time.sleep(0.2)
+    # Ten seconds are enough for any reader: then they are cut off.
+    time.sleep(11)
+    cut = 0
+    for client in slow:
+        client.settimeout(5)
+        received = 0
+        try:
+            while got := client.recv(1 << 20):
+                received += len(got)
+        except OSError:
+            pass
+        cut += received < 1_000_000
+        client.close()
+    assert cut == len(slow)
+    answers(served)
+
+
+def test_requests_that_are_too_large(served: Serving) -> None:
+    header = b"X-Filler: " + b"x" * 1_000_000 + b"\r\n\r\n"
+    many = b"".join(b"X-%d: y\r\n" % i for i in range(50_000)) + b"\r\n"
+    path = b"GET /" + b"a" * 1_000_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+    for sent in (REQUEST + header, REQUEST + many, path, b"A" * 1_000_000):
+        status = raw(served, sent)[9:12]
+        assert status in (b"400", b"413", b"414", b"431", b""), status
+        answers(served)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "GETS"])
+def test_other_methods(served: Serving, method: str) -> None:
+    answer = raw(served, method.encode() + REQUEST[3:] + b"Connection: close\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 405 ")
+    assert b"Allow: GET, HEAD\r\n" in answer
+
+
+def test_what_is_no_request(served: Serving) -> None:
+    cases = [
+        b"\r\n" * 5000,
+        b"\x00" * 5000,
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x55" * 500,  # a TLS client
+        b"GET\r\n\r\n",
+        b"GET /metrics\r\n\r\n",
+        b"GET /metrics HTTP/9.9\r\nHost: x\r\n\r\n",
+        b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n" + b"y" * 9999,
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nabc",
+        b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    ]
+    for sent in cases:
+        answer = raw(served, sent)
+        assert not answer.startswith(b"HTTP/1.1 5"), (sent[:40], answer[:100])
+    answers(served)
+
+
+def test_clients_that_die(served: Serving) -> None:
+    for i in range(300):
+        client = connect(served)
+        client.sendall((REQUEST + b"\r\n")[: 10 + i % 60] if i % 3 else REQUEST + b"\r\n")
+        if i % 2:
+            client.recv(10)
+        # A reset instead of an orderly end, as when the client is killed.
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+    answers(served)
+
+
+def test_a_thousand_scrapes_take_no_memory(served: Serving) -> None:
+    for _ in range(50):
+        served.get()
+    before = served.memory_kib()
+    for i in range(1000):
+        served.get("/metrics" if i % 2 else f"/{i}")
+    assert served.memory_kib() < before + 4096
