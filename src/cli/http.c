@@ -25,21 +25,21 @@
 
 /* ---- the library ---- */
 
-#define FUNCTIONS(X)                        \
-    X(MHD_start_daemon)                     \
-    X(MHD_stop_daemon)                      \
-    X(MHD_add_connection)                   \
-    X(MHD_run)                              \
-    X(MHD_get_timeout)                      \
-    X(MHD_get_daemon_info)                  \
-    X(MHD_get_connection_info)              \
-    X(MHD_lookup_connection_value)          \
-    X(MHD_create_response_from_buffer)      \
-    X(MHD_add_response_header)              \
-    X(MHD_queue_response)                   \
-    X(MHD_destroy_response)                 \
-    X(MHD_is_feature_supported)             \
-    X(MHD_basic_auth_get_username_password) \
+#define FUNCTIONS(X)                                      \
+    X(MHD_start_daemon)                                   \
+    X(MHD_stop_daemon)                                    \
+    X(MHD_add_connection)                                 \
+    X(MHD_run)                                            \
+    X(MHD_get_timeout)                                    \
+    X(MHD_get_daemon_info)                                \
+    X(MHD_get_connection_info)                            \
+    X(MHD_lookup_connection_value)                        \
+    X(MHD_create_response_from_buffer_with_free_callback) \
+    X(MHD_add_response_header)                            \
+    X(MHD_queue_response)                                 \
+    X(MHD_destroy_response)                               \
+    X(MHD_is_feature_supported)                           \
+    X(MHD_basic_auth_get_username_password)               \
     X(MHD_queue_basic_auth_fail_response)
 
 struct library {
@@ -240,6 +240,27 @@ static size_t keep_escapes(void *context, struct MHD_Connection *connection, cha
     return strlen(text);
 }
 
+/* Texts that somebody still reads or may ask for; there is one server in a process. */
+static unsigned texts_alive;
+
+static void free_text(void *text)
+{
+    free(text);
+    texts_alive--;
+}
+
+/* Readers who are slow on purpose, each at a text of its own time, must not hold many of them. */
+static void bound_texts(struct http_server *server)
+{
+    const uint64_t now_ns = ds_now_ns();
+    for (uint32_t i = 0; i < HTTP_MAX_CONNECTIONS && texts_alive > HTTP_MOST_TEXTS; i++) {
+        struct client *client = &server->clients[i];
+        if (client->state == CLIENT_ANSWERED_TO && !client->told_to_go &&
+            now_ns - client->since_ns > DS_NS_PER_S)
+            tell_to_go(client);
+    }
+}
+
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection,
                                   const char *path, const char *method, const char *version,
                                   const char *upload, size_t *upload_bytes, void **request)
@@ -267,6 +288,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     const struct http_request asked = {
         path,
         mhd->MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT)};
+    bound_texts(server);
     struct http_response *response = server->options.answer(server->options.context, &asked);
     if (response == NULL)
         return mhd->MHD_queue_response(connection, MHD_HTTP_NOT_FOUND, server->not_found);
@@ -277,11 +299,12 @@ struct http_response *http_response_new(const struct http_server *server, char *
                                         const char *content_type)
 {
     struct MHD_Response *response =
-        server->mhd.MHD_create_response_from_buffer(length, text, MHD_RESPMEM_MUST_FREE);
+        server->mhd.MHD_create_response_from_buffer_with_free_callback(length, text, free_text);
     if (response == NULL) {
         free(text);
         return NULL;
     }
+    texts_alive++;
     server->mhd.MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
     server->mhd.MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     server->mhd.MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
@@ -386,8 +409,13 @@ static int listen_at(struct http_server *server)
     const int on = 1;
     server->socket = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     bool ok = server->socket >= 0;
-    if (ok)
+    if (ok) {
+        /* Accepted sockets inherit the buffer: the kernel would hold megabytes for each client that
+         * does not read. */
+        const int bytes = HTTP_SEND_BUFFER_BYTES;
         setsockopt(server->socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        setsockopt(server->socket, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+    }
     ok = ok && bind(server->socket, found->ai_addr, found->ai_addrlen) == 0 &&
          listen(server->socket, BACKLOG) == 0;
     server->is_public = !is_loopback(found->ai_addr);

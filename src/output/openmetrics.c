@@ -333,7 +333,8 @@ int openmetrics_write(const struct summary *const *runs, uint32_t count, uint64_
         free(buffer.text);
         return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
     }
-    *text = buffer.text;
+    char *fitting = realloc(buffer.text, buffer.length + 1);
+    *text = fitting != NULL ? fitting : buffer.text;
     *length = buffer.length;
     return DATASTALL_OK;
 }

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from live import Serving, serving
+from live import Serving, serving, until
 from support import recorded, run_folders, write
 
 REQUEST = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n"
 #: The server's limit, connections with their buffers included (src/cli/http.h), and the texts that
 #: slow readers may hold; a few MiB are there from the start.
-MOST_MIB = 64
+MOST_MIB = 96
 
 
 @pytest.fixture
@@ -60,10 +60,10 @@ def answers(served: Serving, within_s: float = 2.0) -> None:
 
 
 def raw(served: Serving, sent: bytes) -> bytes:
-    """What comes back, to the end of the connection or two seconds of silence."""
+    """What comes back, to the end of the connection or a second of silence."""
     received = b""
     with connect(served) as client:
-        client.settimeout(2)
+        client.settimeout(1)
         with contextlib.suppress(OSError):
             client.sendall(sent)
             while len(received) < 10_000 and (got := client.recv(65536)):
@@ -119,20 +119,14 @@ def test_clients_that_do_not_read(served: Serving) -> None:
         answers(served)
         time.sleep(0.2)
     # Ten seconds are enough for any reader: then they are cut off.
-    time.sleep(11)
-    cut = 0
-    for client in slow:
-        client.settimeout(5)
-        received = 0
-        try:
-            while got := client.recv(1 << 20):
-                received += len(got)
-        except OSError:
-            pass
-        cut += received < 1_000_000
-        client.close()
-    assert cut == len(slow)
+    until("they are cut off", lambda: open_files(served) < 20, 20)
     answers(served)
+    for client in slow:
+        client.close()
+
+
+def open_files(served: Serving) -> int:
+    return len(list(Path(f"/proc/{served.process.pid}/fd").iterdir()))
 
 
 def test_requests_that_are_too_large(served: Serving) -> None:
@@ -167,15 +161,15 @@ def test_what_is_no_request(served: Serving) -> None:
     ]
     for sent in cases:
         answer = raw(served, sent)
-        assert not answer.startswith(b"HTTP/1.1 5"), (sent[:40], answer[:100])
+        assert not answer.startswith(b"HTTP/1.1 500"), (sent[:40], answer[:100])
     answers(served)
 
 
 def test_clients_that_die(served: Serving) -> None:
     for i in range(300):
         client = connect(served)
-        client.sendall((REQUEST + b"\r\n")[: 10 + i % 60] if i % 3 else REQUEST + b"\r\n")
-        if i % 2:
+        client.sendall(REQUEST + b"\r\n" if i % 3 else REQUEST[: 10 + i % 30])
+        if i % 3 == 1:
             client.recv(10)
         # A reset instead of an orderly end, as when the client is killed.
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
