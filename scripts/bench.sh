@@ -7,7 +7,8 @@ DATASTALL_DIR=$(mktemp -d)
 export DATASTALL_DIR
 [ -e build-bench/build.ninja ] ||
     meson setup build-bench -Dtests=true -Dpython=false -Dbuildtype=release >/dev/null
-ninja -C build-bench bench/bench_record bench/bench_quantiles >/dev/null
+ninja -C build-bench bench/bench_record bench/bench_quantiles bench/bench_live_ranks src/datastall \
+    >/dev/null
 echo "== one wait in C, and the usual hand-made recorder"
 python bench/plain_recorder.py build-bench/bench/bench_record
 echo
@@ -22,4 +23,7 @@ python bench/sampler_cost.py 10
 echo
 echo "== quantiles against sorting"
 build-bench/bench/bench_quantiles
+echo
+echo "== 64 ranks writing, alone and beside four scrapers and two tops (three minutes)"
+python bench/live_load.py build-bench/bench/bench_live_ranks build-bench/src/datastall
 rm -rf "$DATASTALL_DIR"

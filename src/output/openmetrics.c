@@ -333,8 +333,9 @@ int openmetrics_write(const struct summary *const *runs, uint32_t count, uint64_
         free(buffer.text);
         return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
     }
-    char *fitting = realloc(buffer.text, buffer.length + 1);
-    *text = fitting != NULL ? fitting : buffer.text;
+    *text = realloc(buffer.text, buffer.length + 1);
+    if (*text == NULL)
+        *text = buffer.text;
     *length = buffer.length;
     return DATASTALL_OK;
 }
