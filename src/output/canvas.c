@@ -74,7 +74,9 @@ void canvas_history(struct canvas *canvas, unsigned column, unsigned width, cons
         const double share = shares[i + count - width];
         if (isnan(share))
             continue;
-        const unsigned level = share <= 0 ? 0 : share >= 1 ? 7 : (unsigned)(share * 8);
+        /* A share that was summed up may lack the last bit of a whole eighth. */
+        const double eighths = share * 8 + 1e-6;
+        const unsigned level = eighths <= 0 ? 0 : eighths >= 7 ? 7 : (unsigned)eighths;
         screen->cells[canvas->row * screen->columns + column + i] = (struct screen_cell){
             canvas->unicode ? 0x2581 + level : (uint32_t)ascii[level], STYLE_HISTORY};
     }

@@ -267,7 +267,7 @@ static uint32_t join_loaders(const struct summary *run, uint64_t now_ns, struct 
 static void put_loader(struct page *page, const struct joined *loader)
 {
     struct canvas *c = &page->canvas;
-    const unsigned w = page->view->columns - 65;
+    const unsigned w = page->view->columns - 64;
     const uint64_t *queue = &loader->totals->counters[RF_COUNT_QUEUE];
     char name[128], batches[24], text[3][16], samples[16], tokens[16];
     datastall_distribution waits;
@@ -300,7 +300,7 @@ static void put_loader(struct page *page, const struct joined *loader)
 static void put_loaders(struct page *page, const struct summary *run, unsigned most)
 {
     struct canvas *c = &page->canvas;
-    const unsigned w = page->view->columns - 65;
+    const unsigned w = page->view->columns - 64;
     struct joined joined[MOST_LOADERS];
     static const char *const heads[] = {"p50 ms", "p95 ms", "p99 ms"};
     static const char *const states[] = {"FULL", "NORM", "STARV"};
