@@ -1,5 +1,5 @@
 /* `datastall top`: the machine's runs on a screen that follows them. */
-#include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,6 +74,32 @@ static const char *clock_text(char text[16])
     if (localtime_r(&now, &local) != NULL)
         strftime(text, 16, "%H:%M:%S", &local);
     return text;
+}
+
+/* The run that is selected stays so while others come and go above it. */
+struct choice {
+    char path[PATH_MAX];
+};
+
+static void find_again(const struct live *live, const struct choice *choice,
+                       struct screen_view *view)
+{
+    uint32_t count;
+    const struct summary *const *runs = live_runs(live, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        if (strcmp(runs[i]->data->path, choice->path) == 0)
+            view->selected = i;
+    }
+}
+
+static void remember(const struct live *live, const struct screen_view *view, struct choice *choice)
+{
+    uint32_t count;
+    const struct summary *const *runs = live_runs(live, &count);
+    choice->path[0] = '\0';
+    /* The newest is what one looks at unless told otherwise. */
+    if (view->selected > 0 && view->selected < count)
+        snprintf(choice->path, sizeof choice->path, "%s", runs[view->selected]->data->path);
 }
 
 static struct screen *layout(struct live *live, struct screen_view *view)
@@ -224,10 +250,12 @@ static int follow(struct live *live, struct screen_view *view, uint64_t interval
 {
     uint64_t due_ns = 0;
     bool on = true;
+    struct choice choice = {""};
     while (on && last_signal == 0) {
         const uint64_t now_ns = ds_now_ns();
         if (now_ns >= due_ns && !view->paused) {
             live_refresh(live, now_ns);
+            find_again(live, &choice, view);
             view->now_ns = now_ns;
             due_ns = now_ns + interval_ns;
         }
@@ -235,6 +263,7 @@ static int follow(struct live *live, struct screen_view *view, uint64_t interval
         struct screen *screen = layout(live, view);
         if (screen == NULL)
             return CLI_FAILED;
+        remember(live, view, &choice);
         terminal_draw(screen);
         enum terminal_key key;
         do {

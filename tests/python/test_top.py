@@ -180,6 +180,28 @@ def test_keys_and_sizes(running: Path) -> None:
         t.is_as_before()
 
 
+def test_the_selected_run_stays_selected(tmp_path: Path) -> None:
+    def run(name: str) -> None:
+        source = f"import datastall\nfor _ in datastall.watch([[1]] * 5, name='{name}'): pass\n"
+        write(tmp_path, f"{name}.py", source)
+        recorded(tmp_path, f"{name}.py")
+
+    run("alpha")
+    run("beta")
+    with terminal(tmp_path) as t:
+        t.shell(TOP)
+        t.shows("2 runs", "beta  ")
+        t.keys("Down")
+        t.shows("alpha  ")
+        run("gamma")
+        t.shows("3 runs", "alpha  ")
+        assert "gamma  " not in t.text()
+        t.keys("Up", "Up")
+        t.shows("gamma  ")
+        t.keys("q")
+        t.shows("PROMPT")
+
+
 @pytest.mark.parametrize("name", ["INT", "TERM", "HUP", "QUIT"])
 def test_ended_by_a_signal(running: Path, name: str) -> None:
     with terminal(running) as t:
