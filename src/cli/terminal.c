@@ -41,15 +41,23 @@ static void choose_colours(void)
     init_pair(STYLE_KEYS, COLOR_BLACK, COLOR_CYAN);
 }
 
-bool terminal_open(void)
+/* newterm() ends the program for some terminals that cannot place text: this asks first. */
+static bool can_place_text(void)
 {
     const char *name = getenv("TERM");
     int found;
-    /* newterm() ends the program for some terminals that cannot place text: ask first. */
     if (name == NULL || name[0] == '\0' || setupterm(name, STDOUT_FILENO, &found) != OK)
         return false;
-    if (tigetflag("hc") > 0 || tigetflag("gn") > 0 || tigetstr("cup") == NULL ||
-        tigetstr("cup") == (char *)-1)
+    const char *move = tigetstr("cup");
+    const bool can =
+        move != NULL && move != (const char *)-1 && tigetflag("hc") <= 0 && tigetflag("gn") <= 0;
+    del_curterm(cur_term);
+    return can;
+}
+
+bool terminal_open(void)
+{
+    if (!can_place_text())
         return false;
     set_escdelay(25);
     terminal = newterm(NULL, stdout, stdin);
