@@ -44,7 +44,11 @@ class Terminal:
             "-f", "/dev/null", "new-session", "-d", *size, f"{shell} bash --norc --noprofile",
             folder=folder, variables=variables,
         )  # fmt: skip
-        until("the shell is there", lambda: "PROMPT" in self.text())
+        try:
+            until("the shell is there", lambda: "PROMPT" in self.text())
+        except AssertionError:
+            self.close()
+            raise
 
     def tmux(
         self, *arguments: str, folder: Path | None = None, variables: dict[str, str] | None = None
