@@ -17,17 +17,22 @@
 #include "datastall.h"
 #include "document.h"
 #include "errors.h"
+#include "feeding.h"
 #include "gpu/stall.h"
 #include "gpu_monitor_type.h"
+#include "record/feed.h"
 #include "record/monitor.h"
+#include "standin.h"
 
 /* Only the outermost timed call of a thread counts: a loader inside a loader is part of its wait.
  */
 static _Thread_local int timed_depth;
 
+/* What stands around the loaders is looked at so often. */
+#define HOST_NOTES_NS (2 * DS_NS_PER_S)
+
 static PyTypeObject *monitor_type, *loader_type, *consumer_type, *watch_type, *next_type,
     *around_type;
-static PyObject *method_type;    /* types.MethodType */
 static PyObject *attribute_name; /* "_datastall" */
 
 static PyObject *raise_datastall(int error)
@@ -73,6 +78,7 @@ static PyObject *monitor_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
         return NULL;
     }
     self->monitor = monitor;
+    monitor_note_host(monitor, ds_now_ns());
     if (probe != NULL && probe != Py_None) {
         Py_INCREF(probe);
         self->probe = probe;
@@ -80,19 +86,11 @@ static PyObject *monitor_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     return (PyObject *)self;
 }
 
-static void free_object(PyObject *self)
-{
-    PyTypeObject *type = Py_TYPE(self);
-    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
-    release(self);
-    Py_DECREF(type);
-}
-
 static void monitor_dealloc(Monitor *self)
 {
     datastall_close(self->monitor);
     Py_CLEAR(self->probe);
-    free_object((PyObject *)self);
+    standin_free((PyObject *)self);
 }
 
 /* The C monitor stays until the object goes: consumers in other threads may still hold loaders. */
@@ -100,6 +98,8 @@ static PyObject *monitor_finish(Monitor *self, PyObject *unused)
 {
     (void)unused;
     stall_finish(self->monitor);
+    if (self->monitor != NULL)
+        monitor_note_host(self->monitor, ds_now_ns() + HOST_NOTES_NS);
     Py_BEGIN_ALLOW_THREADS
     monitor_end(self->monitor);
     Py_END_ALLOW_THREADS
@@ -249,12 +249,13 @@ static PyObject *monitor_loader(Monitor *self, PyObject *args, PyObject *kwargs)
 static void loader_dealloc(Loader *self)
 {
     Py_CLEAR(self->owner);
-    free_object((PyObject *)self);
+    standin_free((PyObject *)self);
 }
 
 /* The exposed stall of the iter() that this thread timed last, for the Loader.record() that follows
  * it. */
 static _Thread_local struct rf_stall iter_stall = {RF_UNKNOWN, RF_UNKNOWN};
+static _Thread_local uint64_t iter_sampler_ns;
 static const struct rf_stall unknown_stall = {RF_UNKNOWN, RF_UNKNOWN};
 
 static PyObject *loader_record(Loader *self, PyObject *args)
@@ -263,8 +264,11 @@ static PyObject *loader_record(Loader *self, PyObject *args)
     int kind;
     if (!PyArg_ParseTuple(args, "KKi:record", &begin_ns, &end_ns, &kind))
         return NULL;
+    struct rf_cause cause;
+    feed_iter_cause(begin_ns, end_ns > begin_ns ? end_ns : begin_ns, iter_sampler_ns, &cause);
+    iter_sampler_ns = 0;
     monitor_wait_record(self->loader, end_ns, end_ns > begin_ns ? end_ns - begin_ns : 0,
-                        (enum datastall_wait_kind)kind, NULL, &iter_stall);
+                        (enum datastall_wait_kind)kind, NULL, &iter_stall, &cause);
     iter_stall = unknown_stall;
     Py_RETURN_NONE;
 }
@@ -296,7 +300,10 @@ typedef struct {
     PyObject *measure; /* callable(batch), or NULL: look at the shapes */
     struct composition composition;
     bool first;
+    bool fed;          /* it was tried to learn what feeds it */
+    struct feed *feed; /* NULL: not known */
     uint64_t batches;
+    uint64_t host_noted_ns;
 } Consumer;
 
 static PyObject *consumer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -329,6 +336,8 @@ static int consumer_traverse(Consumer *self, visitproc visit, void *arg)
 
 static int consumer_clear(Consumer *self)
 {
+    feed_close(self->feed);
+    self->feed = NULL;
     Py_CLEAR(self->loader);
     Py_CLEAR(self->measure);
     return 0;
@@ -338,7 +347,7 @@ static void consumer_dealloc(Consumer *self)
 {
     PyObject_GC_UnTrack(self);
     consumer_clear(self);
-    free_object((PyObject *)self);
+    standin_free((PyObject *)self);
 }
 
 static PyObject *consumer_restart(Consumer *self, PyObject *unused)
@@ -348,7 +357,68 @@ static PyObject *consumer_restart(Consumer *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+/* Workers start before they are known, and an iterator that torch's own __iter__ did not make is
+ * complete at its first next() only: called as maker(consumer, iterator) then. */
+static PyObject *feed_maker;
+
+static PyObject *consumer_feed(Consumer *self, PyObject *args)
+{
+    struct feed_options options = {0};
+    unsigned long long prefetch, epoch, begin_ns, pin_thread;
+    uint64_t pids[FEED_WORKERS] = {0};
+    PyObject *pid_tuple;
+    int in_order;
+    if (!PyArg_ParseTuple(args, "IKO!KKKp:feed", &options.workers, &prefetch, &PyTuple_Type,
+                          &pid_tuple, &epoch, &begin_ns, &pin_thread, &in_order))
+        return NULL;
+    for (Py_ssize_t i = 0; i < PyTuple_Size(pid_tuple) && i < (Py_ssize_t)FEED_WORKERS; i++)
+        pids[i] = PyLong_AsUnsignedLongLong(PyTuple_GetItem(pid_tuple, i));
+    if (PyErr_Occurred())
+        return NULL;
+    options.prefetch_factor = prefetch;
+    options.pids = pids;
+    options.epoch = epoch;
+    options.iter_begin_ns = begin_ns;
+    options.pin_thread = pin_thread;
+    options.in_order = in_order != 0;
+    self->fed = true;
+    if (self->feed == NULL && self->loader != NULL && options.workers <= FEED_WORKERS)
+        self->feed = feed_open(self->loader->loader, &options);
+    return PyBool_FromLong(self->feed != NULL);
+}
+
+static PyObject *consumer_epoch(Consumer *self, PyObject *unused)
+{
+    (void)unused;
+    return PyLong_FromUnsignedLongLong(self->feed == NULL ? 0 : self->feed->epoch);
+}
+
+struct feed *core_feed_of(PyObject *consumer)
+{
+    return Py_TYPE(consumer) == consumer_type ? ((Consumer *)consumer)->feed : NULL;
+}
+
+datastall_monitor *core_monitor_of(PyObject *monitor)
+{
+    return Py_TYPE(monitor) == monitor_type ? ((Monitor *)monitor)->monitor : NULL;
+}
+
+static void learn_feed(Consumer *self, PyObject *iterator)
+{
+    self->fed = true;
+    if (feed_maker == NULL || iterator == NULL)
+        return;
+    PyObject *answer = PyObject_CallFunctionObjArgs(feed_maker, (PyObject *)self, iterator, NULL);
+    Py_XDECREF(answer);
+    errors_forget();
+}
+
 static PyMethodDef consumer_methods[] = {
+    {"feed", (PyCFunction)consumer_feed, METH_VARARGS,
+     "feed(workers, prefetch_factor, pids, epoch, iter_begin_ns, pin_thread, in_order) -> bool: "
+     "say what feeds the iterator."},
+    {"epoch", (PyCFunction)consumer_epoch, METH_NOARGS,
+     "The epoch of its workers, from 1; 0: nothing is known of what feeds it."},
     {"restart", (PyCFunction)consumer_restart, METH_NOARGS, "The next batch is an epoch's first."},
     {NULL, NULL, 0, NULL}};
 static PyType_Slot consumer_slots[] = {{Py_tp_new, consumer_new},
@@ -411,7 +481,7 @@ static void ask_probe(Monitor *monitor)
 
 /* A batch came: looks at it and records. No error is set before or after. */
 static void end_with_batch(Consumer *self, datastall_wait *wait, uint64_t end_ns, PyObject *batch,
-                           const struct rf_stall *stall)
+                           const struct rf_stall *stall, bool under_way)
 {
     datastall_batch out = DATASTALL_BATCH_INIT;
     timed_depth++; /* whatever measure() iterates is not the program's waiting */
@@ -421,10 +491,17 @@ static void end_with_batch(Consumer *self, datastall_wait *wait, uint64_t end_ns
         composition_measure(&self->composition, batch, &out);
     enum datastall_wait_kind kind = self->first ? DATASTALL_WAIT_FIRST : DATASTALL_WAIT_STEADY;
     self->first = false;
-    monitor_wait_end(wait, end_ns, kind, &out, stall);
+    struct rf_cause cause;
+    feed_wait_end(self->feed, end_ns, kind, &cause);
+    cause.stall_is_under_way = under_way;
+    monitor_wait_end(wait, end_ns, kind, &out, stall, &cause);
     /* At batches 1, 2, 4, 8 ...: a program may start to use the GPU after its first batch. */
     self->batches++;
     Monitor *monitor = self->loader->owner;
+    if (end_ns - self->host_noted_ns > HOST_NOTES_NS) {
+        self->host_noted_ns = end_ns;
+        monitor_note_host(monitor->monitor, end_ns);
+    }
     if ((self->batches & (self->batches - 1)) == 0 && monitor->probe != NULL)
         ask_probe(monitor);
     timed_depth--;
@@ -497,39 +574,45 @@ static void stall_watch_begin(Consumer *self, struct stall_watch *watch)
     stall_begin(slot, watch->stream, &watch->mark);
 }
 
-static void stall_watch_end(struct stall_watch *watch, const datastall_wait *wait, uint64_t end_ns,
+/* True: the stall becomes known later. */
+static bool stall_watch_end(struct stall_watch *watch, const datastall_wait *wait, uint64_t end_ns,
                             struct rf_stall *stall)
 {
     stall->lower_ns = stall->upper_ns = RF_UNKNOWN;
     if (watch->slot == NULL || wait->loader == NULL)
-        return;
+        return false;
     const datastall_monitor *monitor = wait->loader->monitor;
     if (!monitor_is_recording(monitor)) /* forked while it waited */
-        return;
-    stall_end(watch->slot, watch->stream, &watch->mark,
-              end_ns > wait->begin_ns ? end_ns - wait->begin_ns : 0,
-              watch->slot->writer.counters[RF_COUNT_SEQUENCE],
-              (uint32_t)ds_load(&monitor->current_stage), stall);
+        return false;
+    return stall_end(watch->slot, watch->stream, &watch->mark,
+                     end_ns > wait->begin_ns ? end_ns - wait->begin_ns : 0,
+                     watch->slot->writer.counters[RF_COUNT_SEQUENCE],
+                     (uint32_t)ds_load(&monitor->current_stage), stall);
 }
 
 /* next() of an iterator, timed. call(context) returns a new reference, or NULL with or without an
- * error (tp_iternext may say "no more" with neither). */
-static PyObject *timed_next(Consumer *self, PyObject *(*call)(void *context), void *context)
+ * error (tp_iternext may say "no more" with neither). iterator: torch's, NULL for any other. */
+static PyObject *timed_next(Consumer *self, PyObject *(*call)(void *context), void *context,
+                            PyObject *iterator)
 {
     if (timed_depth > 0 || self->loader == NULL)
         return call(context);
     Py_INCREF(self); /* the program may drop the iterator while it waits */
+    if (!self->fed)
+        learn_feed(self, iterator);
     struct stall_watch watch;
     datastall_wait wait = datastall_wait_begin(self->loader->loader);
     stall_watch_begin(self, &watch); /* inside the wait: the program waits for this as well */
+    struct feeding_wait before = feeding_begin(self->feed, iterator, wait.begin_ns);
     timed_depth++;
     PyObject *batch = call(context);
     timed_depth--;
     uint64_t end_ns = ds_now_ns();
+    feeding_end(before);
     struct rf_stall stall;
-    stall_watch_end(&watch, &wait, end_ns, &stall);
+    const bool under_way = stall_watch_end(&watch, &wait, end_ns, &stall);
     if (batch != NULL) {
-        end_with_batch(self, &wait, end_ns, batch, &stall);
+        end_with_batch(self, &wait, end_ns, batch, &stall, under_way);
         if (errors_raise_kept()) { /* a signal handler raised while we looked at the batch */
             Py_DECREF(batch);
             batch = NULL;
@@ -538,8 +621,11 @@ static PyObject *timed_next(Consumer *self, PyObject *(*call)(void *context), vo
         PyObject *type, *value, *traceback;
         PyErr_Fetch(&type, &value, &traceback);
         bool no_more = type == NULL || PyErr_GivenExceptionMatches(type, PyExc_StopIteration);
-        monitor_wait_end(&wait, end_ns, no_more ? DATASTALL_WAIT_END : DATASTALL_WAIT_FAILED, NULL,
-                         &stall);
+        const enum datastall_wait_kind kind = no_more ? DATASTALL_WAIT_END : DATASTALL_WAIT_FAILED;
+        struct rf_cause cause;
+        feed_wait_end(self->feed, end_ns, kind, &cause);
+        cause.stall_is_under_way = under_way;
+        monitor_wait_end(&wait, end_ns, kind, NULL, &stall, &cause);
         PyErr_Restore(type, value, traceback);
     }
     Py_DECREF(self);
@@ -594,7 +680,7 @@ static void watch_dealloc(Watch *self)
 {
     PyObject_GC_UnTrack(self);
     watch_clear(self);
-    free_object((PyObject *)self);
+    standin_free((PyObject *)self);
 }
 
 static PyObject *call_iterator(void *context)
@@ -609,7 +695,7 @@ static PyObject *watch_next(Watch *self)
 {
     if (self->iterator == NULL) /* being collected */
         return NULL;
-    return timed_next(self->consumer, call_iterator, self);
+    return timed_next(self->consumer, call_iterator, self, NULL);
 }
 
 static PyObject *watch_iter(PyObject *self)
@@ -642,77 +728,6 @@ static PyType_Spec watch_spec = {"datastall._core.Watch", sizeof(Watch), 0,
 
 /* ---- stand-ins for methods of torch's classes ---- */
 
-/* Both stand in for a Python function in a class: they bind like one, show its attributes
- * (__name__, __doc__, __code__ ...), and inspect.signature() finds it as __wrapped__. */
-typedef struct {
-    PyObject_HEAD PyObject *original;
-    PyObject *helper; /* TimedNext: adopt(iterator) -> Consumer or None; Around: after(...) */
-} Standin;
-
-static PyObject *standin_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
-{
-    static char *names[] = {"original", "helper", NULL};
-    PyObject *original, *helper;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO", names, &original, &helper))
-        return NULL;
-    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-    Standin *self = (Standin *)allocate(type, 0);
-    if (self == NULL)
-        return NULL;
-    Py_INCREF(original);
-    Py_INCREF(helper);
-    self->original = original;
-    self->helper = helper;
-    return (PyObject *)self;
-}
-
-static int standin_traverse(Standin *self, visitproc visit, void *arg)
-{
-    Py_VISIT(Py_TYPE(self));
-    Py_VISIT(self->original);
-    Py_VISIT(self->helper);
-    return 0;
-}
-
-static int standin_clear(Standin *self)
-{
-    Py_CLEAR(self->original);
-    Py_CLEAR(self->helper);
-    return 0;
-}
-
-static void standin_dealloc(Standin *self)
-{
-    PyObject_GC_UnTrack(self);
-    standin_clear(self);
-    free_object((PyObject *)self);
-}
-
-static PyObject *standin_bind(PyObject *self, PyObject *instance, PyObject *type)
-{
-    (void)type;
-    if (instance == NULL || instance == Py_None) {
-        Py_INCREF(self);
-        return self;
-    }
-    return PyObject_CallFunctionObjArgs(method_type, self, instance, NULL);
-}
-
-static PyObject *standin_getattr(Standin *self, PyObject *name)
-{
-    const char *text = PyUnicode_AsUTF8AndSize(name, NULL);
-    if (text == NULL)
-        return NULL;
-    if (strcmp(text, "__wrapped__") == 0) {
-        Py_INCREF(self->original);
-        return self->original;
-    }
-    if (strcmp(text, "__class__") == 0 || strcmp(text, "__call__") == 0 ||
-        strcmp(text, "__get__") == 0)
-        return PyObject_GenericGetAttr((PyObject *)self, name);
-    return PyObject_GetAttr(self->original, name);
-}
-
 struct next_call {
     PyObject *original, *args;
 };
@@ -744,7 +759,7 @@ static PyObject *next_call(Standin *self, PyObject *args, PyObject *kwargs)
         return PyObject_Call(self->original, args, NULL);
     }
     struct next_call call = {self->original, args};
-    PyObject *batch = timed_next((Consumer *)consumer, call_original, &call);
+    PyObject *batch = timed_next((Consumer *)consumer, call_original, &call, iterator);
     Py_DECREF(consumer);
     return batch;
 }
@@ -757,12 +772,14 @@ static PyObject *around_call(Standin *self, PyObject *args, PyObject *kwargs)
     struct stall_mark mark;
     bool watched = probe_begin(&mark);
     unsigned long long begin_ns = ds_now_ns();
+    feeding_sampler_ns();
     timed_depth++;
     PyObject *result = PyObject_Call(self->original, args, kwargs);
     timed_depth--;
     unsigned long long end_ns = ds_now_ns();
     if (result == NULL)
         return NULL;
+    iter_sampler_ns = feeding_sampler_ns();
     iter_stall = unknown_stall;
     if (watched)
         stall_probe_end(&mark, end_ns - begin_ns, &iter_stall);
@@ -778,26 +795,11 @@ static PyObject *around_call(Standin *self, PyObject *args, PyObject *kwargs)
     return result;
 }
 
-#define STANDIN_SLOTS(call, doc)                                                                  \
-    {                                                                                             \
-        {Py_tp_new, standin_new}, {Py_tp_dealloc, standin_dealloc},                               \
-            {Py_tp_traverse, standin_traverse}, {Py_tp_clear, standin_clear}, {Py_tp_call, call}, \
-            {Py_tp_descr_get, standin_bind}, {Py_tp_getattro, standin_getattr}, {Py_tp_doc, doc}, \
-        {                                                                                         \
-            0, NULL                                                                               \
-        }                                                                                         \
-    }
 static PyType_Slot next_slots[] = STANDIN_SLOTS(next_call, "Stands in for an iterator's __next__.");
 static PyType_Slot around_slots[] =
     STANDIN_SLOTS(around_call, "Stands in for a method; calls helper after it.");
-/* With METHOD_DESCRIPTOR the interpreter calls it with the instance first and makes no bound
- * method. */
-static PyType_Spec next_spec = {
-    "datastall._core.TimedNext", sizeof(Standin), 0,
-    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_METHOD_DESCRIPTOR, next_slots};
-static PyType_Spec around_spec = {
-    "datastall._core.Around", sizeof(Standin), 0,
-    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_METHOD_DESCRIPTOR, around_slots};
+static PyType_Spec next_spec = STANDIN_SPEC("TimedNext", next_slots);
+static PyType_Spec around_spec = STANDIN_SPEC("Around", around_slots);
 
 /* ---- module ---- */
 
@@ -823,10 +825,12 @@ static PyObject *core_timed_iter(PyObject *module, PyObject *iterable)
     struct stall_mark mark;
     bool watched = probe_begin(&mark);
     unsigned long long begin_ns = ds_now_ns();
+    feeding_sampler_ns();
     timed_depth++;
     PyObject *iterator = PyObject_GetIter(iterable);
     timed_depth--;
     unsigned long long end_ns = ds_now_ns();
+    iter_sampler_ns = feeding_sampler_ns();
     iter_stall = unknown_stall;
     if (watched)
         stall_probe_end(&mark, end_ns - begin_ns, &iter_stall);
@@ -852,6 +856,15 @@ static PyObject *core_set_gpu_questions(PyObject *module, PyObject *args)
     Py_XDECREF(gpu_probe);
     stream_getter = getter;
     gpu_probe = probe;
+    Py_RETURN_NONE;
+}
+
+static PyObject *core_set_feed_maker(PyObject *module, PyObject *maker)
+{
+    (void)module;
+    Py_INCREF(maker);
+    Py_XDECREF(feed_maker);
+    feed_maker = maker;
     Py_RETURN_NONE;
 }
 
@@ -909,6 +922,8 @@ static PyMethodDef core_functions[] = {
     {"set_gpu_questions", core_set_gpu_questions, METH_VARARGS,
      "set_gpu_questions(stream_getter, probe): the current CUDA stream of a device; is a GPU "
      "used?"},
+    {"set_feed_maker", core_set_feed_maker, METH_O,
+     "set_feed_maker(maker): maker(consumer, iterator) tells what feeds an iterator."},
     {"note_side_stream", core_note_side_stream, METH_NOARGS,
      "The program has GPU work on streams of its own: stalls are upper bounds from now on."},
     {"gpu_driver_is_loaded", core_gpu_driver_is_loaded, METH_NOARGS,
@@ -942,19 +957,17 @@ PyMODINIT_FUNC PyInit__core(void); /* no header declares it */
 PyMODINIT_FUNC PyInit__core(void)
 {
     PyObject *module = PyModule_Create(&core_module);
-    PyObject *types = PyImport_ImportModule("types");
-    if (module == NULL || types == NULL)
+    if (module == NULL)
         return NULL;
-    method_type = PyObject_GetAttrString(types, "MethodType");
-    Py_DECREF(types);
+    bool ready = standin_prepare() && feeding_prepare();
     attribute_name = PyUnicode_InternFromString("_datastall");
-    if (method_type == NULL || attribute_name == NULL || !composition_prepare() ||
+    if (!ready || attribute_name == NULL || !composition_prepare() ||
         add_type(module, &monitor_type, &monitor_spec, "Monitor") < 0 ||
         add_type(module, &loader_type, &loader_spec, "Loader") < 0 ||
         add_type(module, &consumer_type, &consumer_spec, "Consumer") < 0 ||
         add_type(module, &watch_type, &watch_spec, "Watch") < 0 ||
         add_type(module, &next_type, &next_spec, "TimedNext") < 0 ||
-        add_type(module, &around_type, &around_spec, "Around") < 0 ||
+        add_type(module, &around_type, &around_spec, "Around") < 0 || feeding_add(module) < 0 ||
         gpu_monitor_type_add(module) < 0 ||
         PyModule_AddStringConstant(module, "__version__", datastall_version()) < 0) {
         Py_DECREF(module);

@@ -14,7 +14,7 @@ ARROWS: dict[str, set[str]] = {
     "base": set(),
     "stats": {"base"},
     "runfile": {"base", "stats"},
-    "record": {"base", "stats", "runfile"},
+    "record": {"base", "stats", "runfile", "host"},
     "gpu": {"base", "runfile", "record"},
     "host": {"base"},
     "diagnose": {"base", "stats", "runfile"},

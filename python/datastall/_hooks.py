@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import FrameType, ModuleType
 from typing import Any
 
-from . import _core
+from . import _core, _feeding
 
 WAIT_ITER = 2  # enum datastall_wait_kind
 SOURCE_WATCH, SOURCE_TORCH = 2, 3  # enum datastall_source
@@ -238,6 +238,7 @@ def _register(loader: Any) -> _core.Loader | None:
 
 def _consumer_for(iterator: Any, loader: Any) -> _core.Loader | None:
     """Gives the iterator a consumer, or None where nothing is recorded. Returns the core loader."""
+    # What feeds it is learnt at its first next(), when it is complete; after iter() it is.
     core_loader = None
     try:
         core_loader = _register(loader)
@@ -255,11 +256,14 @@ def _consumer_for(iterator: Any, loader: Any) -> _core.Loader | None:
 
 def _after_loader_iter(args: tuple, kwargs: Any, iterator: Any, begin: int, end: int) -> None:
     loader = args[0]
+    previous = iterator.__dict__.get("_datastall")
+    epoch = 1 if previous is None else previous.epoch() + 1
     # Persistent workers hand out the same iterator again: one consumer per epoch all the same,
     # since watch() may have given the loader another name.
     core_loader = _consumer_for(iterator, loader)
     if core_loader is not None:
         core_loader.record(begin, end, WAIT_ITER)
+        _feeding.feed(iterator._datastall, iterator, epoch, begin)
 
 
 def _after_iterator_init(args: tuple, kwargs: Any, result: Any, begin: int, end: int) -> None:
@@ -338,6 +342,11 @@ def patch(dataloader: ModuleType) -> None:
         for owner, name, stand_in in stand_ins:
             setattr(owner, name, stand_in)
         _patched = dataloader
+        # By itself: waits are recorded also where this torch is made otherwise.
+        try:
+            _feeding.patch(dataloader, lambda: _monitor)
+        except Exception as error:
+            say_once(f"why a loader is slow cannot be told with this PyTorch: {error!r}")
 
 
 def is_hooked(iterable: object) -> bool:

@@ -89,6 +89,7 @@ static void make_loader(struct summary *summary, uint32_t process_index,
     rf_totals_statistics(&data->totals, &loader->figures);
     loader->waiting_ns = rf_totals_waiting_ns(&data->totals);
     loader->stall = stall_of(&data->totals);
+    why_make(process->data, data, &loader->why);
     loader->waiting_share = NAN;
     const uint64_t begin = loader->figures.window_begin_ns, end = loader->figures.window_end_ns;
     if (begin != DATASTALL_UNKNOWN && end > begin)

@@ -5,6 +5,7 @@
 #define DATASTALL_DIAGNOSE_SUMMARY_H
 
 #include "datastall.h"
+#include "diagnose/why.h"
 #include "runfile/run_data.h"
 
 enum summary_method {
@@ -39,6 +40,7 @@ struct summary_loader {
     uint64_t waiting_ns; /* all kinds */
     struct summary_stall stall;
     double waiting_share; /* of the loader's own window */
+    struct why why;
     uint64_t
         unfinished_wait_ns; /* a wait that had not ended when the process did, or now; 0 none */
 };

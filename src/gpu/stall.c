@@ -294,22 +294,23 @@ static void settle(const struct stall_mark *mark, uint64_t stall_ns, struct rf_s
     stall->lower_ns = mark->bound ? 0 : stall_ns;
 }
 
-void stall_end(struct monitor_slot *slot, uint64_t stream, struct stall_mark *mark,
+bool stall_end(struct monitor_slot *slot, uint64_t stream, struct stall_mark *mark,
                uint64_t wait_ns, uint64_t record, uint32_t stage, struct rf_stall *stall)
 {
     stall->lower_ns = stall->upper_ns = RF_UNKNOWN;
     if (mark->state == MARK_IDLE)
         settle(mark, wait_ns, stall);
     if (mark->state != MARK_QUEUED)
-        return;
+        return false;
     struct stall_queue *queue = enter(slot);
     if (queue == NULL || queue->context != mark->context ||
         is_capturing(queue, (cu_stream)(uintptr_t)stream))
-        return; /* the event went with its context */
+        return false; /* the event went with its context */
+    bool under_way = false;
     int mode = CU_CAPTURE_MODE_THREAD_LOCAL;
     if (cuda.exchange_mode(&mode) != CU_SUCCESS) {
         give_up(queue, STALL_FAILED);
-        return;
+        return false;
     }
     cu_result result = cuda.query_event(queue->first[mark->event]);
     if (result == CU_NOT_READY) {
@@ -321,11 +322,13 @@ void stall_end(struct monitor_slot *slot, uint64_t stream, struct stall_mark *ma
         queue->in_use[mark->event] = true;
         queue->pending[queue->count++] =
             (struct pending_stall){mark->event, mark->bound, stage, record, wait_ns};
+        under_way = true;
     } else {
         queue->failed = true;
         give_up(queue, STALL_FAILED);
     }
     cuda.exchange_mode(&mode);
+    return under_way;
 }
 
 /* ---- without a slot ---- */

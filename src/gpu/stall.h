@@ -43,10 +43,10 @@ int stall_current_device(void);
 
 /* Around a wait: begin before its clock starts, end after its clock stopped. stream is the
  * consumer's current one, 0 the default stream. On return from stall_end() *stall is known, or the
- * events are under way and will be handed to the slot by a later stall_collect(). record is the
- * index that the wait's record will have. */
+ * events are under way (true) and will be handed to the slot by a later stall_collect(). record is
+ * the index that the wait's record will have. */
 void stall_begin(struct monitor_slot *slot, uint64_t stream, struct stall_mark *mark);
-void stall_end(struct monitor_slot *slot, uint64_t stream, struct stall_mark *mark,
+bool stall_end(struct monitor_slot *slot, uint64_t stream, struct stall_mark *mark,
                uint64_t wait_ns, uint64_t record, uint32_t stage, struct rf_stall *stall);
 
 /* The same for a wait without a slot (making an iterator): nothing is read later, so a wait during

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "output/names.h"
+#include "output/shape_why.h"
 
 typedef const struct emitter *out;
 
@@ -216,6 +217,7 @@ static void put_loader(out e, const struct summary *s, const struct summary_load
                 loader->unfinished_wait_ns == 0 ? DATASTALL_UNKNOWN : loader->unfinished_wait_ns);
     put_integer(e, "records_ahead", loader->data->skew);
     put_slowest(e, s, loader);
+    output_why_shape(s, loader, e);
     e->close(e->context);
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "output/names.h"
+#include "output/text_why.h"
 
 #define MAX_LOADERS 8
 #define MAX_STAGES 6
@@ -277,6 +278,7 @@ static void put_loader(const struct summary *s, const struct summary_loader *loa
     if (f->failed > 0)
         line(file, "", "%llu call%s raised an error", (unsigned long long)f->failed,
              f->failed == 1 ? "" : "s");
+    output_why_text(loader, file);
     if (!loader->in_verdict)
         line(file, "", "reported by hand; not in the verdict, which the hooks saw");
     if (loader->unfinished_wait_ns > 1000000000) {

@@ -18,7 +18,6 @@
 #define DEFAULT_RECENT_WAITS 512u
 #define MAX_RECENT_WAITS 65536u
 #define GPU_ENTRIES 32u
-#define WORKER_ENTRIES 64u
 
 static pthread_mutex_t list_mutex = PTHREAD_MUTEX_INITIALIZER;
 static datastall_monitor *open_monitors;
@@ -201,7 +200,7 @@ static int make_writer(const datastall_options *options, datastall_monitor *moni
         .gpus = launched && !memory_only ? 0 : GPU_ENTRIES,
         .gpu_samples = round_up_to_power_of_two(
             options->recent_gpu_samples != 0 ? options->recent_gpu_samples : RF_GPU_RECENT),
-        .workers = memory_only ? 0 : WORKER_ENTRIES,
+        .workers = memory_only ? 0 : MONITOR_WORKER_ENTRIES,
     };
     struct rf_process_static process;
     process_describe(options, &process);
@@ -232,6 +231,7 @@ static void free_monitor(datastall_monitor *monitor)
     for (uint32_t i = 0; i < RF_LOADER_CAPACITY; i++)
         free(monitor->loaders[i].identity);
     rf_writer_destroy(monitor->writer);
+    free(monitor->host);
     for (uint32_t i = 0; monitor->slots != NULL && i < monitor->slot_count; i++)
         free(monitor->slots[i].stalls);
     free(monitor->slots);

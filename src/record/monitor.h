@@ -12,6 +12,7 @@
 #include "runfile/writer.h"
 
 #define MONITOR_NAME_BYTES 64
+#define MONITOR_WORKER_ENTRIES 64u
 
 struct monitor_slot {
     uint64_t owner; /* thread number (never reused), 0: free to take over */
@@ -46,7 +47,9 @@ struct datastall_monitor {
     uint32_t loader_count;
     char stage_names[RF_STAGE_CAPACITY][MONITOR_NAME_BYTES];
     uint32_t stage_count;
-    uint64_t *scratch; /* one slot's copy, for statistics */
+    struct monitor_host *host;               /* record/host_notes.c */
+    bool entry_busy[MONITOR_WORKER_ENTRIES]; /* worker entries that loops of this process fill */
+    uint64_t *scratch;                       /* one slot's copy, for statistics */
     struct rf_totals *totals;
 
     void (*on_close)(void *context); /* src/gpu stops its thread */
@@ -63,14 +66,16 @@ static inline bool monitor_is_recording(const datastall_monitor *monitor)
 /* What slots of the calling thread have as owner. */
 uint64_t monitor_thread_number(void);
 
-/* datastall_wait_end_at() with what is known of the exposed stall already. */
+/* datastall_wait_end_at() with what is known of the exposed stall already, and of the cause (NULL:
+ * nothing). */
 void monitor_wait_end(datastall_wait *wait, uint64_t end_ns, enum datastall_wait_kind kind,
-                      const datastall_batch *batch, const struct rf_stall *stall);
+                      const datastall_batch *batch, const struct rf_stall *stall,
+                      const struct rf_cause *cause);
 
 /* datastall_wait_record() with the exposed stall. */
 void monitor_wait_record(datastall_loader *loader, uint64_t end_ns, uint64_t wait_ns,
                          enum datastall_wait_kind kind, const datastall_batch *batch,
-                         const struct rf_stall *stall);
+                         const struct rf_stall *stall, const struct rf_cause *cause);
 
 /* The slot in which this thread's waits on the loader go; NULL: not recording. */
 struct monitor_slot *monitor_slot_of(datastall_loader *loader);
@@ -78,6 +83,10 @@ struct monitor_slot *monitor_slot_of(datastall_loader *loader);
 /* What datastall_close() does, but for freeing: the file is complete and marked as ended, and
  * recording threads that go on do nothing. For hosts whose threads cannot be stopped first. */
 void monitor_end(datastall_monitor *monitor);
+
+/* Reads what the machine gives and how hard it is pressed, when the last reading is some seconds
+ * old. */
+void monitor_note_host(datastall_monitor *monitor, uint64_t now_ns);
 
 /* Notes whether the process uses a GPU (enum rf_accelerator); once used stays used. */
 void monitor_note_accelerator(datastall_monitor *monitor, uint64_t accelerator);

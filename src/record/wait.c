@@ -90,7 +90,7 @@ static bool append_to_overflow(datastall_monitor *monitor, struct rf_wait *wait)
 
 static void record(datastall_monitor *monitor, struct monitor_slot *slot, uint64_t begin_ns,
                    uint64_t wait_ns, enum datastall_wait_kind kind, const datastall_batch *batch,
-                   const struct rf_stall *stall)
+                   const struct rf_stall *stall, const struct rf_cause *cause)
 {
     struct rf_wait wait = {
         .begin_ns = begin_ns,
@@ -106,6 +106,7 @@ static void record(datastall_monitor *monitor, struct monitor_slot *slot, uint64
         .mean_length = NAN,
         .efficiency = NAN,
         .stall = *stall,
+        .cause = cause,
     };
     if (batch != NULL)
         take_batch(batch, &wait);
@@ -125,11 +126,12 @@ static const struct rf_stall unknown_stall = {RF_UNKNOWN, RF_UNKNOWN};
 void datastall_wait_end_at(datastall_wait *wait, uint64_t end_ns, enum datastall_wait_kind kind,
                            const datastall_batch *batch)
 {
-    monitor_wait_end(wait, end_ns, kind, batch, &unknown_stall);
+    monitor_wait_end(wait, end_ns, kind, batch, &unknown_stall, NULL);
 }
 
 void monitor_wait_end(datastall_wait *wait, uint64_t end_ns, enum datastall_wait_kind kind,
-                      const datastall_batch *batch, const struct rf_stall *stall)
+                      const datastall_batch *batch, const struct rf_stall *stall,
+                      const struct rf_cause *cause)
 {
     if (wait == NULL || wait->loader == NULL)
         return;
@@ -139,7 +141,7 @@ void monitor_wait_end(datastall_wait *wait, uint64_t end_ns, enum datastall_wait
     if (!monitor_is_recording(monitor)) /* forked, or switched off, while it waited */
         return;
     uint64_t wait_ns = end_ns > wait->begin_ns ? end_ns - wait->begin_ns : 0;
-    record(monitor, slot, wait->begin_ns, wait_ns, kind, batch, stall);
+    record(monitor, slot, wait->begin_ns, wait_ns, kind, batch, stall, cause);
     if (slot != &monitor->overflow)
         rf_slot_waiting(&slot->writer, 0);
 }
@@ -153,12 +155,12 @@ void datastall_wait_end(datastall_wait *wait, enum datastall_wait_kind kind,
 void datastall_wait_record(datastall_loader *loader, uint64_t end_ns, uint64_t wait_ns,
                            enum datastall_wait_kind kind, const datastall_batch *batch)
 {
-    monitor_wait_record(loader, end_ns, wait_ns, kind, batch, &unknown_stall);
+    monitor_wait_record(loader, end_ns, wait_ns, kind, batch, &unknown_stall, NULL);
 }
 
 void monitor_wait_record(datastall_loader *loader, uint64_t end_ns, uint64_t wait_ns,
                          enum datastall_wait_kind kind, const datastall_batch *batch,
-                         const struct rf_stall *stall)
+                         const struct rf_stall *stall, const struct rf_cause *cause)
 {
     if (loader == NULL)
         return;
@@ -169,5 +171,5 @@ void monitor_wait_record(datastall_loader *loader, uint64_t end_ns, uint64_t wai
     if (wait_ns > end_ns)
         wait_ns = DATASTALL_UNKNOWN;
     const uint64_t begin_ns = wait_ns == DATASTALL_UNKNOWN ? end_ns : end_ns - wait_ns;
-    record(loader->monitor, slot, begin_ns, wait_ns, kind, batch, stall);
+    record(loader->monitor, slot, begin_ns, wait_ns, kind, batch, stall, cause);
 }

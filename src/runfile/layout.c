@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-#define WORKER_SLOT_BYTES 4096u
+#include "runfile/worker_slot.h"
+
 #define SECTION_ALIGN 64u
 
 uint64_t rf_checksum(const struct rf_header *header)
@@ -51,7 +52,7 @@ bool rf_slot_layout_of(const uint64_t geometry[RF_GEOMETRY_WORDS], struct rf_slo
     /* Rows of format 1.0 have these lengths. A version that makes one longer keeps the 1.0 length
      * as the minimum here, and its readers take a word beyond a file's row as 0. */
     if (!is_power_of_two(l->recent) || !is_power_of_two(l->versions) || l->versions < 4 ||
-        l->record_words < RF_RECORD_WORDS || l->counter_words < RF_COUNT_USED_WORDS ||
+        l->record_words < RF_RECORD_WORDS || l->counter_words < RF_COUNT_LEAST_WORDS ||
         l->histogram != HISTOGRAM_BUCKETS || l->stages != RF_STAGE_CAPACITY ||
         l->stage_words < RF_STAGE_WORDS || l->rollup_levels == 0 || l->rollup_levels > 16 ||
         l->rollup_buckets < 2 || l->rollup_buckets > RF_MAX_FILE_BYTES / 8 ||
@@ -157,6 +158,13 @@ void rf_layout_file(const struct rf_spec *spec, struct rf_header *header)
             add_section(header, RF_SECTION_GPUS, layout.words * 8, spec->gpus);
         memcpy(gpus->geometry, geometry, sizeof geometry);
     }
-    if (spec->workers > 0)
-        add_section(header, RF_SECTION_WORKERS, WORKER_SLOT_BYTES, spec->workers);
+    if (spec->workers > 0) {
+        uint64_t geometry[RF_GEOMETRY_WORDS];
+        struct rf_worker_layout layout;
+        rf_worker_geometry(geometry);
+        rf_worker_layout_of(geometry, &layout);
+        struct rf_section *workers =
+            add_section(header, RF_SECTION_WORKERS, layout.words * 8, spec->workers);
+        memcpy(workers->geometry, geometry, sizeof geometry);
+    }
 }

@@ -36,7 +36,7 @@ enum rf_section_type {
     RF_SECTION_STAGES = 3,  /* struct rf_stage_entry; 0: no stage, the last: "other" */
     RF_SECTION_SLOTS = 4,   /* one block per (thread, loader); the last is the overflow slot */
     RF_SECTION_GPUS = 5,    /* one block per device */
-    RF_SECTION_WORKERS = 6  /* reserved: one area per DataLoader worker */
+    RF_SECTION_WORKERS = 6  /* one entry per DataLoader worker, see worker_slot.h */
 };
 
 #define RF_GEOMETRY_WORDS 12
@@ -108,6 +108,18 @@ enum rf_process_word {
     RF_PROCESS_RESERVED_1,
     RF_PROCESS_LOST_CONTENTION, /* this and the next: plain atomic adds, outside the journal */
     RF_PROCESS_MERGED_OTHER,
+    /* Around the loaders (src/host); plain stores, RF_UNKNOWN where not told. */
+    RF_PROCESS_HOST_NS = 18,    /* when the words below were read last; 0: never */
+    RF_PROCESS_HOST_FIRST_NS,   /* and first: sums below are since then */
+    RF_PROCESS_CPUS_MILLI,      /* CPUs that the process may use, in thousandths */
+    RF_PROCESS_CPUS_SOURCE,     /* enum host_limit_source */
+    RF_PROCESS_CPUS_ONLINE,     /* of the machine */
+    RF_PROCESS_CPU_NS,          /* that the process itself ran */
+    RF_PROCESS_THROTTLED_NS,    /* its cgroup's quota held it back */
+    RF_PROCESS_CPU_PRESSURE_NS, /* some task of the machine waited for a CPU */
+    RF_PROCESS_IO_PRESSURE_NS,  /* or for storage */
+    RF_PROCESS_SHM_BYTES,       /* size of /dev/shm */
+    RF_PROCESS_SHM_USED_BYTES,  /* the most that was seen in use */
     RF_PROCESS_DYNAMIC_WORDS = 32,
     RF_PROCESS_STAGE_NS = RF_PROCESS_DYNAMIC_WORDS, /* [RF_STAGE_CAPACITY] time spent in each */
     RF_PROCESS_STAGE_ENTRIES = RF_PROCESS_STAGE_NS + RF_STAGE_CAPACITY,
@@ -197,9 +209,9 @@ enum rf_record_word {
     RF_RECORD_EFFICIENCY,  /* bits of a double; NaN: not stated */
     RF_RECORD_STALL_LOWER, /* exposed stall, at least and at most; RF_UNKNOWN until it is known */
     RF_RECORD_STALL_UPPER,
-    RF_RECORD_DEPTH, /* reserved for prefetch depth; RF_UNKNOWN */
-    RF_RECORD_RESERVED_0,
-    RF_RECORD_RESERVED_1,
+    RF_RECORD_DEPTH,      /* when the wait began, see rf_pack_depth(); RF_UNKNOWN */
+    RF_RECORD_BLOCKER,    /* 1 + number of the worker whose batch ended the wait; 0: not known */
+    RF_RECORD_SERVICE_NS, /* what that batch took in its worker; 0: not known */
     RF_RECORD_WORDS
 };
 
@@ -244,9 +256,34 @@ enum rf_counter_word {
     RF_COUNT_STALL_LOWER_NS, /* at least so much of it was exposed */
     RF_COUNT_STALL_UPPER_NS, /* at most */
     RF_COUNT_STALL_BOUNDS,   /* those of which only an upper bound is known */
+    /* Format 1.0 ended here. What follows: docs/causes.md. */
+    RF_COUNT_LEAST_WORDS,
+    /* [CAUSE_STATES] of stats/cause.h: how the stalls are split. Of a wait whose exposed stall is
+     * known its upper bound, of any other one the wait; while the stall is under way, nothing. */
+    RF_COUNT_CAUSE_NS = RF_COUNT_LEAST_WORDS,
+    RF_COUNT_CAUSE_LAST = RF_COUNT_CAUSE_NS + 8,
+    RF_COUNT_LATER_READY_NS,   /* part of the stalls during which a later batch was there already */
+    RF_COUNT_OTHERS_IDLE_NS,   /* of that: other workers had no index, as a mean over them */
+    RF_COUNT_WINDOW_FULL_NS,   /* of that: because the prefetch window was full */
+    RF_COUNT_REPLAYED,         /* batches in the next three */
+    RF_COUNT_REPLAYED_NS,      /* their waits as they were */
+    RF_COUNT_REPLAY_NS,        /* replayed with the window as it is */
+    RF_COUNT_REPLAY_LARGER_NS, /* and with RF_REPLAY_FACTOR times the window */
+    RF_COUNT_DEPTH_WAITS,      /* waits whose depth is known; sums over them: */
+    RF_COUNT_DEPTH_READY,
+    RF_COUNT_DEPTH_EARLY,
+    RF_COUNT_DEPTH_IN_FLIGHT,
+    RF_COUNT_DEPTH_POSSIBLE,
+    RF_COUNT_DEPTH_EMPTY,     /* waits that began with nothing ready */
+    RF_COUNT_SAMPLER_NS,      /* time inside the sampler, in waits and in iter() */
+    RF_COUNT_PIN_NS,          /* time in the pin thread */
+    RF_COUNT_GET_CPU_NS,      /* CPU time of taking batches off the queue: unpickling */
+    RF_COUNT_GET_CPU_BATCHES, /* over so many */
     RF_COUNT_USED_WORDS,
-    RF_COUNT_WORDS = 48
+    RF_COUNT_WORDS = 68
 };
+_Static_assert((int)RF_COUNT_USED_WORDS <= (int)RF_COUNT_WORDS, "the counters fit their copy");
+#define RF_REPLAY_FACTOR 4u
 
 /* Totals of a slot's waits in one stage. Entry 0 (no stage) stays empty: it is the rest. */
 enum rf_stage_word {
@@ -487,6 +524,16 @@ static inline uint64_t rf_activity_span_ns(uint64_t word)
 static inline uint64_t rf_pack_kind(uint32_t kind, uint32_t queue, uint32_t stage, uint32_t flags)
 {
     return kind | (uint64_t)queue << 8 | (uint64_t)stage << 16 | (uint64_t)flags << 32;
+}
+/* Packs RF_RECORD_DEPTH: 16 bits each, cut at 65534. */
+static inline uint64_t rf_pack_depth(uint64_t ready, uint64_t early, uint64_t in_flight,
+                                     uint64_t possible)
+{
+    const uint64_t values[4] = {ready, early, in_flight, possible};
+    uint64_t word = 0;
+    for (int i = 0; i < 4; i++)
+        word |= (values[i] < 65534 ? values[i] : 65534) << (16 * i);
+    return word;
 }
 static inline uint32_t rf_kind_of(uint64_t word)
 {

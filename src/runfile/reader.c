@@ -80,6 +80,12 @@ static uint64_t least_entry_bytes(struct rf_reader *reader, const struct rf_sect
     case RF_SECTION_GPUS:
         reader->has_gpus = rf_gpu_layout_of(section->geometry, &reader->gpu_layout);
         return reader->has_gpus ? reader->gpu_layout.words * 8 : UINT64_MAX;
+    case RF_SECTION_WORKERS:
+        /* Format 1.0 reserved the space and wrote nothing: its geometry is zero. */
+        reader->has_workers = rf_worker_layout_of(section->geometry, &reader->worker_layout);
+        return reader->has_workers                            ? reader->worker_layout.words * 8
+               : section->geometry[RF_WORKER_GEO_RECENT] == 0 ? 0
+                                                              : UINT64_MAX;
     default:
         return 0; /* a section of a later version: skipped */
     }
@@ -300,6 +306,82 @@ bool rf_reader_gpu(struct rf_reader *reader, uint64_t index, struct rf_gpu_view 
     END_STRING(view->fixed.uuid);
     END_STRING(view->fixed.name);
     return true;
+}
+
+/* ---- workers ---- */
+
+static int compare_items(const void *a, const void *b)
+{
+    const struct rf_worker_item *one = a, *other = b;
+    return one->ns < other->ns ? 1 : one->ns > other->ns ? -1 : 0;
+}
+
+/* Rows that were being written when they were read have no time, or another one than before. */
+static void take_slowest(const struct rf_worker_layout *layout, const uint64_t *entry,
+                         const uint64_t *again, struct rf_worker_view *view)
+{
+    for (uint64_t i = 0; i < layout->slowest && view->slowest_count < RF_WORKER_SLOWEST; i++) {
+        const uint64_t *row = entry + layout->slow_at + i * RF_ITEM_WORDS;
+        if (row[RF_ITEM_NS] == 0 || row[RF_ITEM_NS] >> 60 != 0 ||
+            memcmp(row, again + i * RF_ITEM_WORDS, RF_ITEM_WORDS * 8) != 0)
+            continue;
+        view->slowest[view->slowest_count++] =
+            (struct rf_worker_item){row[RF_ITEM_NS], row[RF_ITEM_INDEX], row[RF_ITEM_BEGIN_NS]};
+    }
+    qsort(view->slowest, view->slowest_count, sizeof *view->slowest, compare_items);
+}
+
+static bool worker_is_possible(const struct rf_worker_view *view)
+{
+    const uint64_t *t = view->totals;
+    for (uint32_t i = RF_TOTAL_COUNT; i < RF_TOTAL_ASKED_BYTES; i++) {
+        if (t[i] >> 60 != 0) /* 36 years; and their sums do not overflow */
+            return false;
+    }
+    return view->loader < RF_LOADER_CAPACITY && t[RF_TOTAL_BEGIN_NS] <= t[RF_TOTAL_END_NS] &&
+           t[RF_TOTAL_BATCHES] <= t[RF_TOTAL_COUNT] && t[RF_TOTAL_FAILED] <= t[RF_TOTAL_COUNT];
+}
+
+bool rf_reader_worker(struct rf_reader *reader, uint64_t index, struct rf_worker_view *view)
+{
+    const struct rf_worker_layout *layout = &reader->worker_layout;
+    const uint64_t at = entry_at(reader, RF_SECTION_WORKERS, index);
+    memset(view, 0, sizeof *view);
+    if (at == UINT64_MAX || !reader->has_workers)
+        return false;
+    uint64_t head[RF_WORKER_WORDS];
+    if (!rf_source_read(&reader->source, at, RF_WORKER_WORDS, head)) {
+        note_problem(reader, "the file ends within worker entry %llu", (unsigned long long)index);
+        return false;
+    }
+    if (head[RF_WORKER_GENERATION] == 0 || head[RF_WORKER_COUNT] == 0)
+        return false;
+    uint64_t *entry = malloc((layout->words + layout->slowest * RF_ITEM_WORDS) * 8);
+    uint64_t *again = entry == NULL ? NULL : entry + layout->words;
+    bool whole = false, there = entry != NULL;
+    /* A copy of the totals lasts for some batches of its worker; a read takes less than one. */
+    for (int attempt = 0; attempt < 16 && there && !whole; attempt++) {
+        there = rf_source_read(&reader->source, at, layout->words, entry) &&
+                rf_source_read(&reader->source, at + layout->slow_at,
+                               layout->slowest * RF_ITEM_WORDS, again);
+        whole = there && rf_worker_totals(entry, layout, view->totals);
+    }
+    if (entry != NULL && !there)
+        note_problem(reader, "the file ends within worker entry %llu", (unsigned long long)index);
+    if (whole) {
+        view->generation = entry[RF_WORKER_GENERATION];
+        view->loader = entry[RF_WORKER_LOADER];
+        view->number = entry[RF_WORKER_NUMBER];
+        view->pid = entry[RF_WORKER_PID];
+        memcpy(view->items, entry + layout->items_at, sizeof view->items);
+        take_slowest(layout, entry, again, view);
+    }
+    free(entry);
+    if (there && (!whole || !worker_is_possible(view))) {
+        note_problem(reader, "worker entry %llu contradicts itself", (unsigned long long)index);
+        return false;
+    }
+    return whole;
 }
 
 /* ---- is the writer alive? ---- */

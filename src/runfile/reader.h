@@ -3,15 +3,17 @@
 #define DATASTALL_RUNFILE_READER_H
 
 #include "runfile/view.h"
+#include "runfile/worker_slot.h"
 
 struct rf_reader {
     struct rf_header header;
     struct rf_source source;
-    uint32_t problems;        /* things found damaged so far */
-    char first_problem[256];  /* one sentence about the first */
-    bool has_slots, has_gpus; /* their geometry was checked */
+    uint32_t problems;                     /* things found damaged so far */
+    char first_problem[256];               /* one sentence about the first */
+    bool has_slots, has_gpus, has_workers; /* their geometry was checked */
     struct rf_slot_layout slot_layout;
     struct rf_gpu_layout gpu_layout;
+    struct rf_worker_layout worker_layout;
 };
 
 /* Opens a file for reading while its writer may go on. Links are not followed; anything but a
@@ -49,6 +51,19 @@ struct rf_gpu_view {
 };
 /* True when the entry was ever attached. */
 bool rf_reader_gpu(struct rf_reader *reader, uint64_t index, struct rf_gpu_view *view);
+
+/* What one worker did. */
+struct rf_worker_view {
+    uint64_t generation, loader, number, pid;
+    uint64_t totals[RF_TOTAL_WORDS];
+    uint64_t items[RF_WORKER_ITEM_BUCKETS]; /* may be ahead of the totals by a batch */
+    uint32_t slowest_count;
+    struct rf_worker_item {
+        uint64_t ns, index, begin_ns;
+    } slowest[RF_WORKER_SLOWEST]; /* longest first */
+};
+/* True when the entry was ever given to a worker that has recorded something. */
+bool rf_reader_worker(struct rf_reader *reader, uint64_t index, struct rf_worker_view *view);
 
 /* Whether the process that wrote the file still runs (same machine, boot, pid and start time).
  * False also when that cannot be known. */

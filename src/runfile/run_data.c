@@ -99,12 +99,37 @@ static int read_loaders(struct rf_reader *reader, unsigned parts, struct run_pro
         if (by_index[i] != NULL && error == DATASTALL_OK) {
             struct run_loader *loader = &process->loaders[process->loader_count++];
             *loader = *by_index[i];
+            loader->index = i;
             if (!rf_reader_loader(reader, i, &loader->entry))
                 snprintf(loader->entry.name, sizeof loader->entry.name, "loader %u", i);
         }
         free(by_index[i]);
     }
     return error;
+}
+
+static int compare_workers(const void *a, const void *b)
+{
+    const struct rf_worker_view *one = a, *other = b;
+    if (one->loader != other->loader)
+        return one->loader < other->loader ? -1 : 1;
+    return one->number < other->number ? -1 : one->number > other->number;
+}
+
+static int read_workers(struct rf_reader *reader, struct run_process *process)
+{
+    const uint64_t entries = rf_reader_count(reader, RF_SECTION_WORKERS);
+    if (!reader->has_workers || entries == 0 || entries > 4096)
+        return DATASTALL_OK;
+    process->workers = calloc(entries, sizeof *process->workers);
+    if (process->workers == NULL)
+        return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
+    for (uint64_t i = 0; i < entries; i++) {
+        if (rf_reader_worker(reader, i, &process->workers[process->worker_count]))
+            process->worker_count++;
+    }
+    qsort(process->workers, process->worker_count, sizeof *process->workers, compare_workers);
+    return DATASTALL_OK;
 }
 
 static void read_stage_names(struct rf_reader *reader, struct run_process *process)
@@ -158,6 +183,9 @@ static int read_file(struct run_data *data, const char *place, const char *name,
         read_stage_names(reader, &process);
         read_gpus(reader, &process, data);
         error = read_loaders(reader, parts, &process);
+        /* Who only looks at what changes does not need them: the causes are in the loaders. */
+        if (error == DATASTALL_OK && parts == RF_PART_ALL)
+            error = read_workers(reader, &process);
     } else {
         data->unreadable_files++;
     }
@@ -169,6 +197,7 @@ static int read_file(struct run_data *data, const char *place, const char *name,
     rf_reader_close(reader);
     if (!readable || error != DATASTALL_OK) {
         free(process.loaders);
+        free(process.workers);
     } else if (process.view.fixed.kind == RF_PROCESS_LAUNCHER && !data->has_launcher) {
         data->has_launcher = true;
         data->launcher = process;
@@ -242,11 +271,14 @@ void run_data_free(struct run_data *data)
 {
     if (data == NULL)
         return;
-    for (uint32_t i = 0; i < data->process_count; i++)
+    for (uint32_t i = 0; i < data->process_count; i++) {
         free(data->processes[i].loaders);
+        free(data->processes[i].workers);
+    }
     for (uint32_t i = 0; i < data->gpu_count; i++)
         free(data->gpus[i].block);
     free(data->launcher.loaders);
+    free(data->launcher.workers);
     free(data->processes);
     free(data->gpus);
     free(data);

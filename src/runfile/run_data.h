@@ -16,6 +16,7 @@ struct run_slow_wait {
 
 struct run_loader {
     struct rf_loader_entry entry;
+    uint32_t index;                   /* in the file's loader table */
     uint32_t threads;                 /* slots with records, at most RUN_THREADS */
     uint64_t thread_ids[RUN_THREADS]; /* the last owner of each: kernel thread ids */
     uint64_t
@@ -34,7 +35,9 @@ struct run_process {
     struct rf_process_view view;
     bool alive;
     uint32_t loader_count;
-    struct run_loader *loaders;              /* those with records */
+    struct run_loader *loaders; /* those with records */
+    uint32_t worker_count;
+    struct rf_worker_view *workers; /* those that recorded something, by loader and number */
     char stage_names[RF_STAGE_CAPACITY][64]; /* "" where unused */
 };
 
@@ -56,7 +59,8 @@ struct run_data {
 /* Reads a run folder. Returns 0 (damage is in `problems`), or DATASTALL_ERR_NOT_FOUND when there is
  * no such folder, or another error. *data is to be freed with run_data_free(). */
 int run_data_read(const char *folder, struct run_data **data);
-/* The same for who reads again and again: the rings, of which no figure is made, are not read. */
+/* The same for who reads again and again, without the rings, of which no figure is made, and without
+ * the workers, which explain a cause but do not make it. */
 int run_data_read_live(const char *folder, struct run_data **data);
 void run_data_free(struct run_data *data);
 

@@ -61,7 +61,96 @@ static void write_record(struct rf_slot_writer *slot, const struct rf_wait *wait
     ds_store(&record[RF_RECORD_EFFICIENCY], bits_of(wait->efficiency));
     ds_store(&record[RF_RECORD_STALL_LOWER], wait->stall.lower_ns);
     ds_store(&record[RF_RECORD_STALL_UPPER], wait->stall.upper_ns);
-    ds_store(&record[RF_RECORD_DEPTH], RF_UNKNOWN);
+    const struct rf_cause *cause = wait->cause;
+    ds_store(&record[RF_RECORD_DEPTH], cause == NULL ? RF_UNKNOWN : cause->depth);
+    ds_store(&record[RF_RECORD_BLOCKER], cause == NULL ? 0 : cause->blocker);
+    ds_store(&record[RF_RECORD_SERVICE_NS], cause == NULL ? 0 : cause->service_ns);
+}
+
+/* ---- causes ---- */
+
+/* The part of the wait [begin, end) that stalled the program is its last stall_ns: the GPU ran dry
+ * then, and stayed so. */
+static void count_cause(uint64_t *c, const struct rf_cause *cause, uint64_t begin_ns,
+                        uint64_t end_ns, uint64_t stall_ns)
+{
+    const uint64_t from = stall_ns < end_ns - begin_ns ? end_ns - stall_ns : begin_ns;
+    cause_split(&cause->timeline, from, end_ns, &c[RF_COUNT_CAUSE_NS]);
+    if (cause->later_ready_ns == 0)
+        return;
+    const uint64_t whole_ns =
+        cause_overlap(cause->later_ready_ns, cause->blocker_ns, begin_ns, end_ns);
+    const uint64_t part_ns = cause_overlap(cause->later_ready_ns, cause->blocker_ns, from, end_ns);
+    c[RF_COUNT_LATER_READY_NS] += part_ns;
+    if (whole_ns == 0)
+        return;
+    uint64_t idle_ns =
+        (uint64_t)((double)cause->others_idle_ns * ((double)part_ns / (double)whole_ns));
+    if (idle_ns > part_ns)
+        idle_ns = part_ns;
+    c[RF_COUNT_OTHERS_IDLE_NS] += idle_ns;
+    if (cause->window_full)
+        c[RF_COUNT_WINDOW_FULL_NS] += idle_ns;
+}
+
+static void count_depth(uint64_t *c, uint64_t depth)
+{
+    if (depth == RF_UNKNOWN)
+        return;
+    c[RF_COUNT_DEPTH_WAITS]++;
+    for (int i = 0; i < 4; i++)
+        c[RF_COUNT_DEPTH_READY + i] += depth >> (16 * i) & 0xffff;
+    c[RF_COUNT_DEPTH_EMPTY] += (depth & 0xffff) == 0;
+}
+
+static void take_cause(struct rf_slot_writer *slot, const struct rf_wait *wait, uint64_t index)
+{
+    const struct rf_cause *cause = wait->cause;
+    uint64_t *c = slot->counters;
+    if (wait->wait_ns == RF_UNKNOWN || wait->kind == RF_KIND_NOTE)
+        return;
+    const uint64_t end_ns = wait->begin_ns + wait->wait_ns;
+    if (cause == NULL) {
+        c[RF_COUNT_CAUSE_NS + CAUSE_UNKNOWN] +=
+            wait->stall.upper_ns == RF_UNKNOWN ? wait->wait_ns : wait->stall.upper_ns;
+        return;
+    }
+    count_depth(c, cause->depth);
+    c[RF_COUNT_SAMPLER_NS] += cause->sampler_ns;
+    c[RF_COUNT_PIN_NS] += cause->pin_ns;
+    c[RF_COUNT_GET_CPU_NS] += cause->get_cpu_ns;
+    c[RF_COUNT_GET_CPU_BATCHES] += cause->get_cpu_batches;
+    if (cause->replayed) {
+        c[RF_COUNT_REPLAYED]++;
+        c[RF_COUNT_REPLAYED_NS] += wait->wait_ns;
+        c[RF_COUNT_REPLAY_NS] += cause->replay_ns;
+        c[RF_COUNT_REPLAY_LARGER_NS] += cause->replay_larger_ns;
+    }
+    if (wait->stall.upper_ns != RF_UNKNOWN) {
+        count_cause(c, cause, wait->begin_ns, end_ns, wait->stall.upper_ns);
+    } else if (!cause->stall_is_under_way) {
+        count_cause(c, cause, wait->begin_ns, end_ns, wait->wait_ns);
+    } else {
+        struct rf_pending_cause *pending = &slot->pending[index % RF_PENDING_CAUSES];
+        pending->record = index + 1;
+        pending->begin_ns = wait->begin_ns;
+        pending->end_ns = end_ns;
+        pending->cause = *cause;
+    }
+}
+
+/* What a late stall was spent on; without its cause it stays unknown. */
+static void take_late_cause(struct rf_slot_writer *slot, const struct rf_late_stall *late)
+{
+    struct rf_pending_cause *pending = &slot->pending[late->record % RF_PENDING_CAUSES];
+    if (late->stall.upper_ns == RF_UNKNOWN)
+        return;
+    if (pending->record == late->record + 1)
+        count_cause(slot->counters, &pending->cause, pending->begin_ns, pending->end_ns,
+                    late->stall.upper_ns);
+    else
+        slot->counters[RF_COUNT_CAUSE_NS + CAUSE_UNKNOWN] += late->stall.upper_ns;
+    pending->record = 0;
 }
 
 static void count_min_max(uint64_t *count, uint64_t wait_ns)
@@ -231,6 +320,7 @@ static void take_late(struct rf_slot_writer *slot, struct late_batch *batch)
         const struct rf_late_stall *late = &slot->late[i];
         const struct stall_sums sums = sums_of(late->wait_ns, &late->stall);
         count_stall(slot->counters, late->wait_ns, &late->stall);
+        take_late_cause(slot, late);
         add_sums(&batch->all, &sums);
         if (late->stage != 0)
             add_stage_sums(batch, late->stage, &sums);
@@ -337,6 +427,7 @@ void rf_slot_append(struct rf_slot_writer *slot, const struct rf_wait *wait)
     if (slot->late_count > 0)
         take_late(slot, &stalls);
     write_record(slot, wait, counters[RF_COUNT_SEQUENCE]);
+    take_cause(slot, wait, counters[RF_COUNT_SEQUENCE]);
     update_counters(counters, wait);
     uint64_t *copy = slot->commit.block + layout->counters_at +
                      (counters[RF_COUNT_SEQUENCE] & (layout->versions - 1)) * layout->counter_words;

@@ -53,6 +53,8 @@ static void add_counters(uint64_t *to, const uint64_t *from)
     add_min_max(&to[RF_COUNT_STARTUP], &from[RF_COUNT_STARTUP]);
     for (size_t i = 0; i < sizeof sums / sizeof *sums; i++)
         to[sums[i]] += from[sums[i]];
+    for (uint32_t i = RF_COUNT_LEAST_WORDS; i < RF_COUNT_USED_WORDS; i++)
+        to[i] += from[i]; /* causes and depths: all of them sums */
     if (from[RF_COUNT_LONGEST_MAX] > to[RF_COUNT_LONGEST_MAX])
         to[RF_COUNT_LONGEST_MAX] = from[RF_COUNT_LONGEST_MAX];
     add_double(&to[RF_COUNT_MEAN_LENGTH_SUM], from[RF_COUNT_MEAN_LENGTH_SUM]);

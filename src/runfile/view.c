@@ -133,8 +133,11 @@ static bool try_copy(const struct rf_source *source, uint64_t at, unsigned parts
     const uint64_t copy =
         layout->counters_at + (head & (layout->versions - 1)) * layout->counter_words;
     /* The counters by themselves: their copies last for some 30 records only. */
-    if (!rf_source_read(source, at + copy, RF_COUNT_USED_WORDS, view->counters))
+    const uint64_t known =
+        layout->counter_words < RF_COUNT_USED_WORDS ? layout->counter_words : RF_COUNT_USED_WORDS;
+    if (!rf_source_read(source, at + copy, known, view->counters))
         return false;
+    memset(view->counters + known, 0, (RF_COUNT_WORDS - known) * sizeof *view->counters);
     ds_fence_acquire();
     if (!rf_source_read(source, at, 1, &between) ||
         !rf_source_read(source, at, layout->counters_at, block))

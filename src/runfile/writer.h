@@ -5,6 +5,7 @@
 #include "runfile/commit.h"
 #include "runfile/layout.h"
 #include "runfile/rollup.h"
+#include "stats/cause.h"
 
 struct rf_writer {
     uint64_t *map;
@@ -52,6 +53,22 @@ struct rf_stall {
     uint64_t lower_ns, upper_ns;
 };
 
+/* What a wait was spent on, for record and totals; all zero where nothing is known. */
+struct rf_cause {
+    struct cause_timeline timeline;
+    bool stall_is_under_way; /* becomes known later: the timeline is kept until then */
+    uint64_t later_ready_ns; /* from then to blocker_ns a later batch was there; 0: none was */
+    uint64_t blocker_ns;     /* when the batch that ended the wait came */
+    uint64_t others_idle_ns; /* between the two, as a mean over the other workers */
+    bool window_full;        /* they had no index since the window was full */
+    uint64_t depth;          /* rf_pack_depth(); RF_UNKNOWN */
+    uint64_t blocker;        /* 1 + worker; 0 not known */
+    uint64_t service_ns;     /* of the blocking batch; 0 not known */
+    bool replayed;
+    uint64_t replay_ns, replay_larger_ns;
+    uint64_t sampler_ns, pin_ns, get_cpu_ns, get_cpu_batches;
+};
+
 /* One that became known after its record was written. */
 struct rf_late_stall {
     uint64_t record; /* index */
@@ -60,6 +77,7 @@ struct rf_late_stall {
     struct rf_stall stall;
 };
 #define RF_LATE_STALLS 64u
+#define RF_PENDING_CAUSES 32u /* more than stalls can be under way */
 
 struct rf_slot_writer {
     struct rf_commit commit;
@@ -69,6 +87,12 @@ struct rf_slot_writer {
     uint64_t counters[RF_COUNT_WORDS];
     uint32_t late_count;
     struct rf_late_stall late[RF_LATE_STALLS]; /* wait for the next record to go with */
+    /* Causes of waits whose stall is under way, each at its record's index. */
+    struct rf_pending_cause {
+        uint64_t record; /* 1 + index; 0: empty */
+        uint64_t begin_ns, end_ns;
+        struct rf_cause cause;
+    } pending[RF_PENDING_CAUSES];
 };
 
 struct rf_wait {
@@ -81,6 +105,7 @@ struct rf_wait {
     uint64_t batch_index, samples, tokens, longest, padded;
     double mean_length, efficiency;
     struct rf_stall stall;
+    const struct rf_cause *cause; /* NULL: nothing is known */
 };
 
 /* Attaches to slot `index`, which nobody used before. */

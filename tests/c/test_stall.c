@@ -46,7 +46,7 @@ static struct rf_stall wait_for(uint64_t ns, uint64_t stream)
     uint64_t end_ns = datastall_clock_ns();
     stall_end(slot, stream, &mark, end_ns - wait.begin_ns, slot->writer.counters[RF_COUNT_SEQUENCE],
               0, &stall);
-    monitor_wait_end(&wait, end_ns, DATASTALL_WAIT_STEADY, NULL, &stall);
+    monitor_wait_end(&wait, end_ns, DATASTALL_WAIT_STEADY, NULL, &stall, NULL);
     return stall;
 }
 

@@ -1,0 +1,33 @@
+#include "host/thread_times.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "host/host_file.h"
+
+int host_schedstat_open(void)
+{
+    return open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+}
+
+uint64_t host_parse_schedstat(const char *text)
+{
+    const char *space = strchr(text, ' ');
+    const uint64_t delay_ns = space == NULL ? HOST_UNKNOWN : host_number_of(space, "");
+    return delay_ns == HOST_UNKNOWN ? 0 : delay_ns;
+}
+
+void host_thread_times_read(int schedstat, struct host_thread_times *times)
+{
+    char text[96];
+    times->cpu_ns = ds_clock_ns_of(CLOCK_THREAD_CPUTIME_ID);
+    times->delay_ns = 0;
+    /* Its first number is the CPU time as of the last switch only; hence the clock above. */
+    const ssize_t length = schedstat < 0 ? -1 : pread(schedstat, text, sizeof text - 1, 0);
+    if (length > 0) {
+        text[length] = '\0';
+        times->delay_ns = host_parse_schedstat(text);
+    }
+}

@@ -1,0 +1,23 @@
+/* What the calling thread did so far, by the kernel's books: ran on a CPU, waited for one. The rest
+ * of the time it was blocked: storage, sockets, sleep, locks. */
+#ifndef DATASTALL_HOST_THREAD_TIMES_H
+#define DATASTALL_HOST_THREAD_TIMES_H
+
+#include <stdint.h>
+
+struct host_thread_times {
+    uint64_t cpu_ns;   /* CLOCK_THREAD_CPUTIME_ID */
+    uint64_t delay_ns; /* runnable and waiting for a CPU; 0 where the kernel does not tell */
+};
+
+/* Opens /proc/thread-self/schedstat for the calling thread, -1 where there is none. The descriptor
+ * tells of this thread, whichever reads it: open it anew after a fork. */
+int host_schedstat_open(void);
+
+/* Two system calls, some 0.4 us together; neither blocks. */
+void host_thread_times_read(int schedstat, struct host_thread_times *times);
+
+/* The second number of "cpu_ns delay_ns slices"; 0 when there is none. */
+uint64_t host_parse_schedstat(const char *text);
+
+#endif

@@ -1,0 +1,153 @@
+#include "output/shape_why.h"
+
+#include <math.h>
+
+typedef const struct emitter *out;
+
+static void put_integer(out e, const char *key, uint64_t value)
+{
+    e->integer(e->context, key, value);
+}
+
+static void put_real(out e, const char *key, double value)
+{
+    e->real(e->context, key, value);
+}
+
+static void put_seconds(out e, const char *key, uint64_t ns)
+{
+    e->real(e->context, key, (double)ns * 1e-9);
+}
+
+static double share(uint64_t part, uint64_t whole)
+{
+    return whole == 0 ? NAN : (double)part / (double)whole;
+}
+
+static void put_host(out e, const struct why_host *host)
+{
+    e->open_object(e->context, "host");
+    put_real(e, "cpus_usable", host->cpus_usable);
+    e->string(e->context, "cpus_limited_by", host->limit);
+    put_real(e, "loop_cpus", host->loop_cpus);
+    put_real(e, "throttled_s", host->throttled_s);
+    put_real(e, "cpu_pressure", host->cpu_pressure);
+    put_real(e, "io_pressure", host->io_pressure);
+    put_real(e, "shm_size_bytes", host->shm_size_bytes);
+    put_real(e, "shm_used_bytes", host->shm_used_bytes);
+    e->close(e->context);
+}
+
+static void put_why(out e, const struct summary_loader *loader)
+{
+    const struct why *why = &loader->why;
+    const uint64_t *c = loader->data->totals.counters;
+    e->open_object(e->context, "why");
+    e->string(e->context, "primary", why_name(why->primary));
+    e->open_object(e->context, "shares");
+    for (uint32_t i = 0; i < CAUSE_STATES; i++)
+        put_real(e, why_name(i), why->shares[i]);
+    e->close(e->context);
+    put_real(e, "head_of_line", why->head_of_line);
+    put_real(e, "window", why->window);
+    put_seconds(e, "stall_s", why->stall_ns);
+    put_real(e, "stall_share", why->stall_share);
+    e->open_array(e->context, "evidence");
+    for (uint32_t i = 0; i < why->evidence_count; i++)
+        e->string(e->context, NULL, why->evidence[i]);
+    e->close(e->context);
+    e->string(e->context, "suggestion", why->suggestion[0] == '\0' ? NULL : why->suggestion);
+    put_real(e, "others_idle", share(why->others_idle_ns, why->stall_ns));
+    e->open_object(e->context, "replay");
+    put_integer(e, "batches", c[RF_COUNT_REPLAYED]);
+    put_seconds(e, "waited_s", c[RF_COUNT_REPLAYED_NS]);
+    put_seconds(e, "replayed_s", c[RF_COUNT_REPLAY_NS]);
+    put_seconds(e, "replayed_larger_s", c[RF_COUNT_REPLAY_LARGER_NS]);
+    put_integer(e, "larger_factor", RF_REPLAY_FACTOR);
+    e->close(e->context);
+    put_seconds(e, "sampler_s", c[RF_COUNT_SAMPLER_NS]);
+    put_seconds(e, "pin_s", c[RF_COUNT_PIN_NS]);
+    put_real(e, "unpickle_cpu_ms_per_batch",
+             c[RF_COUNT_GET_CPU_BATCHES] == 0
+                 ? NAN
+                 : (double)c[RF_COUNT_GET_CPU_NS] * 1e-6 / (double)c[RF_COUNT_GET_CPU_BATCHES]);
+    put_host(e, &why->host);
+    e->close(e->context);
+}
+
+static void put_depth(out e, const struct why_depth *depth)
+{
+    e->open_object(e->context, "depth");
+    put_integer(e, "waits", depth->waits);
+    put_real(e, "ready_mean", depth->ready);
+    put_real(e, "early_mean", depth->early);
+    put_real(e, "in_flight_mean", depth->in_flight);
+    put_real(e, "possible_mean", depth->possible);
+    put_real(e, "empty_share", depth->empty_share);
+    e->close(e->context);
+}
+
+static void put_items(out e, const struct rf_worker_view *worker)
+{
+    e->open_array(e->context, "slowest_items");
+    for (uint32_t i = 0; i < worker->slowest_count; i++) {
+        e->open_object(e->context, NULL);
+        put_real(e, "ms", (double)worker->slowest[i].ns * 1e-6);
+        put_integer(e, "index", worker->slowest[i].index);
+        put_integer(e, "begin_ns", worker->slowest[i].begin_ns);
+        e->close(e->context);
+    }
+    e->close(e->context);
+}
+
+static void put_worker(out e, const struct rf_worker_view *worker)
+{
+    const uint64_t *t = worker->totals;
+    const uint64_t running_ns = t[RF_TOTAL_ITEMS_CPU_NS] + t[RF_TOTAL_ITEMS_DELAY_NS];
+    const uint64_t idle_ns = t[RF_TOTAL_GAP_NS] > t[RF_TOTAL_GAP_CPU_NS]
+                                 ? t[RF_TOTAL_GAP_NS] - t[RF_TOTAL_GAP_CPU_NS]
+                                 : 0;
+    const uint64_t whole_ns = t[RF_TOTAL_ITEMS_NS] + t[RF_TOTAL_COLLATE_NS] + t[RF_TOTAL_GAP_NS];
+    e->open_object(e->context, NULL);
+    /* The loop's own process has no worker number. */
+    put_integer(e, "worker", worker->number == RF_WORKER_MAIN ? DATASTALL_UNKNOWN : worker->number);
+    put_integer(e, "pid", worker->pid);
+    put_integer(e, "generations", worker->generation);
+    put_integer(e, "batches", t[RF_TOTAL_BATCHES]);
+    put_integer(e, "failed", t[RF_TOTAL_FAILED]);
+    put_integer(e, "items", t[RF_TOTAL_ITEMS]);
+    put_real(e, "busy_share", whole_ns == 0 ? NAN : 1.0 - share(idle_ns, whole_ns));
+    put_seconds(e, "idle_s", idle_ns);
+    put_seconds(e, "handover_cpu_s", t[RF_TOTAL_GAP_CPU_NS]);
+    put_seconds(e, "items_s", t[RF_TOTAL_ITEMS_NS]);
+    put_seconds(e, "items_running_s", t[RF_TOTAL_ITEMS_CPU_NS]);
+    put_seconds(e, "items_cpu_wait_s", t[RF_TOTAL_ITEMS_DELAY_NS]);
+    put_seconds(e, "items_blocked_s",
+                t[RF_TOTAL_ITEMS_NS] > running_ns ? t[RF_TOTAL_ITEMS_NS] - running_ns : 0);
+    put_seconds(e, "collate_s", t[RF_TOTAL_COLLATE_NS]);
+    put_seconds(e, "pickle_s", t[RF_TOTAL_PICKLE_NS]);
+    put_seconds(e, "pickle_running_s", t[RF_TOTAL_PICKLE_CPU_NS]);
+    put_seconds(e, "startup_s", t[RF_TOTAL_STARTUP_NS]);
+    put_real(e, "item_ms_mean",
+             t[RF_TOTAL_ITEMS_TIMED] == 0
+                 ? NAN
+                 : (double)t[RF_TOTAL_ITEM_NS] * 1e-6 / (double)t[RF_TOTAL_ITEMS_TIMED]);
+    put_integer(e, "asked_bytes", t[RF_TOTAL_ASKED_BYTES]);
+    put_integer(e, "storage_bytes", t[RF_TOTAL_STORAGE_BYTES]);
+    put_integer(e, "major_faults", t[RF_TOTAL_MAJOR_FAULTS]);
+    put_items(e, worker);
+    e->close(e->context);
+}
+
+void output_why_shape(const struct summary *s, const struct summary_loader *loader, out e)
+{
+    const struct run_process *process = s->processes[loader->process].data;
+    put_why(e, loader);
+    put_depth(e, &loader->why.depth);
+    e->open_array(e->context, "workers");
+    for (uint32_t i = 0; i < process->worker_count; i++) {
+        if (process->workers[i].loader == loader->data->index)
+            put_worker(e, &process->workers[i]);
+    }
+    e->close(e->context);
+}

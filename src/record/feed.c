@@ -1,0 +1,555 @@
+#include "record/feed.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "runfile/reader.h"
+
+/* ---- the pin thread ---- */
+
+#define PIN_THREADS 16u
+#define PIN_SPANS 8u
+
+/* Written by one pin thread each, read by the consumer of its loader. */
+static struct pin_thread {
+    uint64_t thread; /* kernel thread id; 0: free */
+    uint64_t count;
+    uint64_t total_ns;
+    struct {
+        uint64_t begin_ns, end_ns;
+    } spans[PIN_SPANS];
+} pin_threads[PIN_THREADS];
+static pthread_mutex_t pin_mutex = PTHREAD_MUTEX_INITIALIZER;
+static _Thread_local struct pin_thread *own_pin_thread;
+
+/* A thread's place: taken once. Of more threads than places the one that pinned least lately
+ * goes. */
+static struct pin_thread *claim_pin_thread(void)
+{
+    if (pthread_mutex_trylock(&pin_mutex) != 0)
+        return NULL; /* the next batch will do */
+    struct pin_thread *place = &pin_threads[0];
+    for (uint32_t i = 0; i < PIN_THREADS; i++) {
+        struct pin_thread *other = &pin_threads[i];
+        const uint64_t last = ds_load(&place->spans[ds_load(&place->count) % PIN_SPANS].end_ns);
+        if (ds_load(&other->thread) == 0 ||
+            (ds_load(&place->thread) != 0 &&
+             ds_load(&other->spans[ds_load(&other->count) % PIN_SPANS].end_ns) < last))
+            place = other;
+        if (ds_load(&place->thread) == 0)
+            break;
+    }
+    ds_store(&place->thread, 0);
+    ds_fence_release();
+    ds_store(&place->total_ns, 0);
+    ds_store(&place->count, 0);
+    for (uint32_t i = 0; i < PIN_SPANS; i++) {
+        ds_store(&place->spans[i].begin_ns, 0);
+        ds_store(&place->spans[i].end_ns, 0);
+    }
+    ds_store_release(&place->thread, (uint64_t)syscall(SYS_gettid));
+    pthread_mutex_unlock(&pin_mutex);
+    return place;
+}
+
+void feed_pinned(uint64_t begin_ns, uint64_t end_ns)
+{
+    if (own_pin_thread == NULL)
+        own_pin_thread = claim_pin_thread();
+    struct pin_thread *own = own_pin_thread;
+    if (own == NULL)
+        return;
+    const uint64_t count = ds_load(&own->count);
+    ds_store(&own->spans[count % PIN_SPANS].end_ns, 0);
+    ds_fence_release();
+    ds_store(&own->spans[count % PIN_SPANS].begin_ns, begin_ns);
+    ds_store_release(&own->spans[count % PIN_SPANS].end_ns, end_ns);
+    ds_store(&own->total_ns, ds_load(&own->total_ns) + (end_ns - begin_ns));
+    ds_store_release(&own->count, count + 1);
+}
+
+/* Gives what the pin thread did between two moments to the pin state. */
+static void overlay_pins(struct feed *feed, uint64_t from, uint64_t to, struct rf_cause *cause)
+{
+    for (uint32_t i = 0; feed->pin_thread != 0 && i < PIN_THREADS; i++) {
+        const struct pin_thread *pins = &pin_threads[i];
+        if (ds_load_acquire(&pins->thread) != feed->pin_thread)
+            continue;
+        const uint64_t total_ns = ds_load(&pins->total_ns);
+        cause->pin_ns = total_ns > feed->pin_total_ns ? total_ns - feed->pin_total_ns : 0;
+        feed->pin_total_ns = total_ns;
+        for (uint32_t k = 0; k < PIN_SPANS; k++) {
+            const uint64_t end_ns = ds_load_acquire(&pins->spans[k].end_ns);
+            const uint64_t begin_ns = ds_load(&pins->spans[k].begin_ns);
+            if (end_ns == 0 || end_ns <= from || begin_ns >= to || begin_ns > end_ns)
+                continue;
+            cause_overlay(&cause->timeline, begin_ns > from ? begin_ns : from,
+                          end_ns < to ? end_ns : to, CAUSE_PIN);
+        }
+        return;
+    }
+}
+
+/* ---- entries ---- */
+
+/* Batches that a worker makes while one is on its way: further ones do not come into question. */
+#define HANDOVER_BATCHES 8u
+
+static uint64_t *entry_of(const struct feed *feed, uint32_t index)
+{
+    return feed->entries + index * feed->entry_words;
+}
+
+/* Whether nobody writes to an entry any more. A loop's own process writes as long as its feed is
+ * open: `busy` says so. */
+static bool is_free(const datastall_monitor *monitor, const uint64_t *entry, uint32_t index)
+{
+    if (ds_load(&entry[RF_WORKER_NUMBER]) == RF_WORKER_MAIN)
+        return !monitor->entry_busy[index];
+    return rf_start_ticks_of(ds_load(&entry[RF_WORKER_PID])) == 0;
+}
+
+/* An unused entry, or that of the ended worker with the same number of the same loader. The
+ * caller holds the monitor's mutex. */
+static uint32_t find_entry(const struct feed *feed, uint32_t loader, uint64_t number)
+{
+    const uint64_t count = rf_entry_count(feed->monitor->writer, RF_SECTION_WORKERS);
+    uint32_t unused = FEED_NO_ENTRY;
+    for (uint32_t i = 0; i < count && i < MONITOR_WORKER_ENTRIES; i++) {
+        const uint64_t *entry = entry_of(feed, i);
+        if (ds_load(&entry[RF_WORKER_GENERATION]) == 0)
+            unused = unused == FEED_NO_ENTRY ? i : unused;
+        else if (ds_load(&entry[RF_WORKER_LOADER]) == loader &&
+                 ds_load(&entry[RF_WORKER_NUMBER]) == number && is_free(feed->monitor, entry, i))
+            return i;
+    }
+    return unused;
+}
+
+static uint32_t give_entry(struct feed *feed, uint32_t loader, uint64_t number, uint64_t pid,
+                           uint64_t begin_ns, uint64_t *generation)
+{
+    const uint32_t index = find_entry(feed, loader, number);
+    if (index == FEED_NO_ENTRY)
+        return index;
+    uint64_t *entry = entry_of(feed, index);
+    *generation = ds_load(&entry[RF_WORKER_GENERATION]) + 1;
+    ds_store(&entry[RF_WORKER_LOADER], loader);
+    ds_store(&entry[RF_WORKER_NUMBER], number);
+    ds_store(&entry[RF_WORKER_PID], pid);
+    ds_store(&entry[RF_WORKER_ASSIGNED_NS], begin_ns);
+    ds_store_release(&entry[RF_WORKER_GENERATION], *generation);
+    if (number == RF_WORKER_MAIN)
+        feed->monitor->entry_busy[index] = true;
+    return index;
+}
+
+/* The same entries as in the epoch before, of persistent workers; FEED_NO_ENTRY: there are none. */
+static uint32_t entry_of_pid(const struct feed *feed, uint32_t loader, uint64_t number,
+                             uint64_t pid, uint64_t *generation)
+{
+    const uint64_t count = rf_entry_count(feed->monitor->writer, RF_SECTION_WORKERS);
+    for (uint32_t i = 0; i < count; i++) {
+        const uint64_t *entry = entry_of(feed, i);
+        *generation = ds_load(&entry[RF_WORKER_GENERATION]);
+        if (*generation != 0 && ds_load(&entry[RF_WORKER_PID]) == pid &&
+            ds_load(&entry[RF_WORKER_NUMBER]) == number &&
+            ds_load(&entry[RF_WORKER_LOADER]) == loader)
+            return i;
+    }
+    return FEED_NO_ENTRY;
+}
+
+static bool find_section(struct feed *feed)
+{
+    const struct rf_header *header = &feed->monitor->writer->header;
+    feed->entries = rf_entry(feed->monitor->writer, RF_SECTION_WORKERS, 0);
+    for (uint32_t i = 0; i < header->section_count; i++) {
+        if (header->sections[i].type == RF_SECTION_WORKERS) {
+            feed->entry_words = header->sections[i].entry_bytes / 8;
+            return feed->entries != NULL &&
+                   rf_worker_layout_of(header->sections[i].geometry, &feed->layout);
+        }
+    }
+    return false;
+}
+
+static void give_entries(struct feed *feed, uint32_t loader, const struct feed_options *options)
+{
+    datastall_monitor *monitor = feed->monitor;
+    pthread_mutex_lock(&monitor->mutex);
+    if (options->workers == 0) {
+        uint64_t generation;
+        feed->own_entry = give_entry(feed, loader, RF_WORKER_MAIN, (uint64_t)getpid(),
+                                     options->iter_begin_ns, &generation);
+    }
+    for (uint32_t i = 0; i < FEED_WORKERS; i++) {
+        struct feed_worker *worker = &feed->by_worker[i];
+        worker->entry = FEED_NO_ENTRY;
+        if (i >= options->workers)
+            continue;
+        if (options->epoch > 1)
+            worker->entry = entry_of_pid(feed, loader, i, options->pids[i], &worker->generation);
+        else
+            worker->entry = give_entry(feed, loader, i, options->pids[i], options->iter_begin_ns,
+                                       &worker->generation);
+    }
+    pthread_mutex_unlock(&monitor->mutex);
+}
+
+struct feed *feed_open(datastall_loader *loader, const struct feed_options *options)
+{
+    datastall_monitor *monitor = loader->monitor;
+    if (!monitor_is_recording(monitor))
+        return NULL;
+    struct feed *feed = calloc(1, sizeof *feed);
+    if (feed == NULL)
+        return NULL;
+    feed->monitor = monitor;
+    feed->fork_generation = monitor->generation;
+    feed->own_entry = FEED_NO_ENTRY;
+    if (!find_section(feed)) { /* recording in memory only */
+        free(feed);
+        return NULL;
+    }
+    feed->workers = options->workers;
+    feed->possible = options->prefetch_factor * options->workers;
+    feed->epoch = options->epoch;
+    feed->in_order = options->in_order;
+    feed->pin_thread = options->pin_thread;
+    for (uint32_t i = 0; i < FEED_INDICES; i++)
+        feed->indices[i].worker = FEED_NO_ENTRY;
+    give_entries(feed, loader->index, options);
+    if (feed->own_entry != FEED_NO_ENTRY) {
+        feed->own = worker_open_own(monitor->writer, feed->own_entry);
+        if (feed->own != NULL)
+            worker_epoch(feed->own);
+    }
+    return feed;
+}
+
+void feed_close(struct feed *feed)
+{
+    if (feed == NULL)
+        return;
+    if (feed->own_entry != FEED_NO_ENTRY && ds_fork_same_process(feed->fork_generation))
+        feed->monitor->entry_busy[feed->own_entry] = false;
+    worker_close(feed->own);
+    free(feed);
+}
+
+void feed_next_epoch(struct feed *feed)
+{
+    feed->epoch++;
+    feed->sent_until = feed->held = 0;
+    feed->replaying = false;
+    for (uint32_t i = 0; i < FEED_WORKERS; i++)
+        feed->by_worker[i].sent = feed->by_worker[i].arrived = 0;
+}
+
+/* ---- what workers have done ---- */
+
+/* How many records the worker has of this epoch, and the index of the first. False: its entry is
+ * another's, or it has not come that far. */
+static bool progress(const struct feed *feed, uint32_t number, uint64_t *base, uint64_t *done)
+{
+    const struct feed_worker *worker = &feed->by_worker[number];
+    if (worker->entry == FEED_NO_ENTRY)
+        return false;
+    const uint64_t *entry = entry_of(feed, worker->entry);
+    if (ds_load_acquire(&entry[RF_WORKER_ATTACHED]) != worker->generation)
+        return false;
+    const uint64_t epoch = ds_load_acquire(&entry[RF_WORKER_EPOCH]);
+    const uint64_t count = ds_load_acquire(&entry[RF_WORKER_COUNT]);
+    *base = epoch & ((UINT64_C(1) << 48) - 1);
+    *done = count > *base ? count - *base : 0;
+    return epoch >> 48 == (feed->epoch & 0xffff);
+}
+
+static bool read_batch(const struct feed *feed, uint32_t number, uint64_t ordinal,
+                       uint64_t record[RF_WORK_WORDS])
+{
+    uint64_t base, done;
+    return number < FEED_WORKERS && progress(feed, number, &base, &done) && ordinal < done &&
+           rf_worker_record(entry_of(feed, feed->by_worker[number].entry), &feed->layout,
+                            base + ordinal, record);
+}
+
+static struct cause_batch batch_of(const uint64_t record[RF_WORK_WORDS])
+{
+    return (struct cause_batch){record[RF_WORK_BEGIN_NS], record[RF_WORK_ITEMS_END_NS],
+                                record[RF_WORK_END_NS], record[RF_WORK_CPU_NS],
+                                record[RF_WORK_DELAY_NS]};
+}
+
+/* ---- before a wait ---- */
+
+void feed_sent(struct feed *feed, uint64_t index, uint32_t worker)
+{
+    feed->sent_until = index + 1;
+    const uint32_t place = (uint32_t)(index % FEED_INDICES);
+    feed->indices[place].worker = worker < FEED_WORKERS ? worker : FEED_NO_ENTRY;
+    feed->indices[place].service_ns = 0;
+    if (worker < FEED_WORKERS)
+        feed->indices[place].ordinal = feed->by_worker[worker].sent++;
+}
+
+/* What could be taken at once, what came too early, what is still being made. */
+static uint64_t depth_now(const struct feed *feed, uint64_t next_index, uint64_t sent_until)
+{
+    uint64_t done[FEED_WORKERS], base, ready = 0, all = 0;
+    if (feed->workers == 0 || feed->workers > FEED_WORKERS || sent_until < next_index ||
+        sent_until - next_index > FEED_INDICES)
+        return RF_UNKNOWN;
+    for (uint32_t i = 0; i < feed->workers; i++) {
+        /* A worker that has not begun yet has made nothing; one without an entry is not known. */
+        if (feed->by_worker[i].entry == FEED_NO_ENTRY)
+            return RF_UNKNOWN;
+        if (!progress(feed, i, &base, &done[i]))
+            done[i] = 0;
+    }
+    bool in_row = true;
+    for (uint64_t index = next_index; index < sent_until; index++) {
+        const uint32_t place = (uint32_t)(index % FEED_INDICES);
+        const uint32_t worker = feed->indices[place].worker;
+        const bool made = worker < feed->workers && feed->indices[place].ordinal < done[worker];
+        in_row = in_row && made;
+        ready += in_row;
+        all += made;
+    }
+    return rf_pack_depth(ready, all - ready, sent_until - next_index - all, feed->possible);
+}
+
+void feed_wait_begin(struct feed *feed, uint64_t now_ns, uint64_t next_index, uint64_t sent_until)
+{
+    feed->waiting = true;
+    feed->has_blocker = false;
+    feed->begin_ns = now_ns;
+    feed->next_index = next_index;
+    feed->later_ready_ns = feed->held > 0 && feed->in_order ? now_ns : 0;
+    feed->window_full = sent_until - next_index >= feed->possible;
+    feed->laid_count = 0;
+    feed->sampler_ns = feed->pin_ns = feed->get_cpu_ns = feed->get_cpu_batches = 0;
+    feed->depth = depth_now(feed, next_index, sent_until);
+    if (feed->own != NULL)
+        feed->own_count = ds_load(&feed->own->entry[RF_WORKER_COUNT]);
+}
+
+/* ---- during it ---- */
+
+void feed_arrived(struct feed *feed, uint64_t index, uint32_t worker, bool in_turn, uint64_t now_ns)
+{
+    uint64_t record[RF_WORK_WORDS];
+    if (worker >= FEED_WORKERS)
+        return;
+    const uint64_t ordinal = feed->by_worker[worker].arrived++;
+    const uint32_t place = (uint32_t)(index % FEED_INDICES);
+    feed->indices[place].service_ns = read_batch(feed, worker, ordinal, record)
+                                          ? record[RF_WORK_END_NS] - record[RF_WORK_BEGIN_NS] + 1
+                                          : 0; /* 1 more: 0 is "not known" */
+    if (in_turn || !feed->in_order) {
+        feed->has_blocker = true;
+        feed->blocker = worker;
+        feed->blocker_index = index;
+        feed->blocker_ordinal = ordinal;
+        feed->blocker_ns = now_ns;
+        return;
+    }
+    feed->held++;
+    if (feed->later_ready_ns == 0)
+        feed->later_ready_ns = now_ns;
+}
+
+void feed_laid_over(struct feed *feed, uint64_t begin_ns, uint64_t end_ns, enum cause_state state)
+{
+    if (state == CAUSE_SAMPLER)
+        feed->sampler_ns += end_ns - begin_ns;
+    else
+        feed->pin_ns += end_ns - begin_ns;
+    if (feed->laid_count == FEED_LAID_SPANS)
+        return; /* it stays what it was without them */
+    const uint32_t i = feed->laid_count++;
+    feed->laid[i].begin_ns = begin_ns;
+    feed->laid[i].end_ns = end_ns;
+    feed->laid[i].state = state;
+}
+
+/* ---- after it ---- */
+
+static void clear(struct rf_cause *cause)
+{
+    /* All but the spans, which the count covers. */
+    cause->timeline.count = 0;
+    memset((char *)cause + offsetof(struct rf_cause, stall_is_under_way), 0,
+           sizeof *cause - offsetof(struct rf_cause, stall_is_under_way));
+    cause->depth = RF_UNKNOWN;
+}
+
+/* How long the other workers sat without an index while a later batch was ready, as a mean. */
+static uint64_t others_idle(const struct feed *feed, uint64_t from, uint64_t to)
+{
+    uint64_t sum_ns = 0;
+    for (uint32_t i = 0; i < feed->workers && i < FEED_WORKERS; i++) {
+        uint64_t base, done;
+        if (i == feed->blocker || !progress(feed, i, &base, &done))
+            continue;
+        const uint64_t phase = ds_load(&entry_of(feed, feed->by_worker[i].entry)[RF_WORKER_PHASE]);
+        if ((phase & 3) == RF_PHASE_IDLE)
+            sum_ns += cause_overlap(phase >> 2, to, from, to);
+    }
+    return feed->workers > 1 ? sum_ns / (feed->workers - 1) : 0;
+}
+
+/* The way of a batch to the loop. Meanwhile its worker may make the next ones, and Python code of
+ * theirs keeps the thread that pickles from running: so much of the way is theirs. */
+static void add_handover(struct feed *feed, const uint64_t record[RF_WORK_WORDS],
+                         struct rf_cause *cause)
+{
+    const uint64_t begin_ns = record[RF_WORK_END_NS], came_ns = feed->blocker_ns;
+    uint64_t cpu_ns = 0, delay_ns = 0, next[RF_WORK_WORDS], ended_ns = begin_ns;
+    double cpu = 0, delay = 0; /* of the wall time of the items that were read last */
+    uint64_t ordinal = feed->blocker_ordinal;
+    do {
+        memcpy(next, record, sizeof next);
+        record = next;
+        const uint64_t wall_ns = next[RF_WORK_ITEMS_END_NS] - next[RF_WORK_BEGIN_NS];
+        const uint64_t part_ns =
+            cause_overlap(next[RF_WORK_BEGIN_NS], next[RF_WORK_ITEMS_END_NS], begin_ns, came_ns);
+        cpu = wall_ns == 0 ? 0 : (double)next[RF_WORK_CPU_NS] / (double)wall_ns;
+        delay = wall_ns == 0 ? 0 : (double)next[RF_WORK_DELAY_NS] / (double)wall_ns;
+        cpu_ns += (uint64_t)(cpu * (double)part_ns);
+        delay_ns += (uint64_t)(delay * (double)part_ns);
+        ended_ns = next[RF_WORK_END_NS];
+    } while (++ordinal < feed->blocker_ordinal + HANDOVER_BATCHES && ended_ns < came_ns &&
+             read_batch(feed, feed->blocker, ordinal, next));
+    /* One that is still being made will be like the one before. */
+    const uint64_t phase =
+        ds_load(&entry_of(feed, feed->by_worker[feed->blocker].entry)[RF_WORKER_PHASE]);
+    if ((phase & 3) == RF_PHASE_FETCH && phase >> 2 >= ended_ns) {
+        const uint64_t part_ns = cause_overlap(phase >> 2, came_ns, begin_ns, came_ns);
+        cpu_ns += (uint64_t)(cpu * (double)part_ns);
+        delay_ns += (uint64_t)(delay * (double)part_ns);
+    }
+    /* What pickling itself ran is its own. */
+    const uint64_t pickle_ns = feed->pickle_cpu_ns;
+    cpu_ns = cpu_ns > pickle_ns ? cpu_ns - pickle_ns : 0;
+    cause_add_handover(&cause->timeline, feed->begin_ns, came_ns, begin_ns, came_ns, cpu_ns,
+                       delay_ns);
+}
+
+static void cause_of_worker(struct feed *feed, uint64_t end_ns, struct rf_cause *cause)
+{
+    uint64_t record[RF_WORK_WORDS];
+    const uint64_t from = feed->begin_ns, came_ns = feed->blocker_ns;
+    cause->blocker = feed->blocker + 1;
+    cause->blocker_ns = came_ns;
+    if (read_batch(feed, feed->blocker, feed->blocker_ordinal, record)) {
+        const struct cause_batch batch = batch_of(record);
+        /* Before the worker's first batch of the epoch it was starting; before any other it had
+         * handed over the one before, which was taken already, and the index was on its way. */
+        cause_add(&cause->timeline, from, came_ns, from, batch.begin_ns,
+                  feed->blocker_ordinal == 0 ? CAUSE_STARTUP : CAUSE_TRANSFER);
+        cause_add_batch(&cause->timeline, from, came_ns, &batch);
+        feed->pickle_cpu_ns = record[RF_WORK_PICKLE_CPU_NS];
+        add_handover(feed, record, cause);
+        overlay_pins(feed, batch.end_ns > from ? batch.end_ns : from, came_ns, cause);
+        cause->service_ns = batch.end_ns - batch.begin_ns;
+    }
+    /* What follows is the next index being handed out; the sampler's part is laid over it. */
+    cause_add(&cause->timeline, from, end_ns, came_ns, end_ns, CAUSE_TRANSFER);
+    if (end_ns - from >= FEED_SHORT_NS && feed->later_ready_ns != 0) {
+        cause->later_ready_ns = feed->later_ready_ns;
+        cause->others_idle_ns = others_idle(feed, feed->later_ready_ns, came_ns);
+        cause->window_full = feed->window_full;
+    }
+}
+
+static void cause_of_own_loading(struct feed *feed, uint64_t end_ns, struct rf_cause *cause)
+{
+    uint64_t record[RF_WORK_WORDS];
+    const uint64_t from = feed->begin_ns;
+    const uint64_t count = ds_load(&feed->own->entry[RF_WORKER_COUNT]);
+    if (count == feed->own_count ||
+        !rf_worker_record(feed->own->entry, &feed->layout, count - 1, record))
+        return;
+    const struct cause_batch batch = batch_of(record);
+    cause_add(&cause->timeline, from, end_ns, from, batch.begin_ns, CAUSE_TRANSFER);
+    cause_add_batch(&cause->timeline, from, end_ns, &batch);
+    cause_add(&cause->timeline, from, end_ns, batch.end_ns, end_ns, CAUSE_TRANSFER);
+    cause->service_ns = batch.end_ns - batch.begin_ns;
+}
+
+/* Both replays take every batch in turn, or begin anew. */
+static void replay(struct feed *feed, enum datastall_wait_kind kind, struct rf_cause *cause)
+{
+    const uint64_t index = feed->has_blocker ? feed->blocker_index : feed->next_index;
+    const uint32_t place = (uint32_t)(index % FEED_INDICES);
+    const uint64_t service_ns = feed->indices[place].service_ns;
+    const uint64_t window = feed->possible;
+    if (feed->workers < 2 || feed->workers > FEED_WORKERS || !feed->in_order || window == 0 ||
+        window * RF_REPLAY_FACTOR > REPLAY_WINDOW)
+        return;
+    if (service_ns == 0 || feed->indices[place].worker >= feed->workers) {
+        feed->replaying = false;
+        return;
+    }
+    const bool first = !feed->replaying;
+    if (first) {
+        replay_start(&feed->as_is, (uint32_t)window);
+        replay_start(&feed->larger, (uint32_t)(window * RF_REPLAY_FACTOR));
+        feed->replaying = true;
+    }
+    const uint64_t consumer_ns = first ? 0 : feed->begin_ns - feed->last_end_ns;
+    const uint32_t worker = feed->indices[place].worker;
+    cause->replay_ns = replay_batch(&feed->as_is, worker, service_ns - 1, consumer_ns);
+    cause->replay_larger_ns = replay_batch(&feed->larger, worker, service_ns - 1, consumer_ns);
+    cause->replayed = !first && kind == DATASTALL_WAIT_STEADY;
+}
+
+void feed_wait_end(struct feed *feed, uint64_t end_ns, enum datastall_wait_kind kind,
+                   struct rf_cause *cause)
+{
+    clear(cause);
+    if (feed == NULL || !feed->waiting)
+        return;
+    feed->waiting = false;
+    const bool batch = kind == DATASTALL_WAIT_STEADY || kind == DATASTALL_WAIT_FIRST;
+    cause->depth = batch ? feed->depth : RF_UNKNOWN;
+    cause->sampler_ns = feed->sampler_ns;
+    cause->pin_ns = feed->pin_ns;
+    cause->get_cpu_ns = feed->get_cpu_ns;
+    cause->get_cpu_batches = feed->get_cpu_batches;
+    if (feed->own != NULL)
+        cause_of_own_loading(feed, end_ns, cause);
+    else if (feed->has_blocker)
+        cause_of_worker(feed, end_ns, cause);
+    else if (batch && feed->held > 0) /* it had come before */
+        cause_add(&cause->timeline, feed->begin_ns, end_ns, feed->begin_ns, end_ns, CAUSE_TRANSFER);
+    if (batch && feed->workers > 0 && feed->in_order && !feed->has_blocker && feed->held > 0)
+        feed->held--;
+    if (kind == DATASTALL_WAIT_END) { /* the workers are told to end, and waited for */
+        const uint64_t from = feed->has_blocker ? feed->blocker_ns : feed->begin_ns;
+        cause_overlay(&cause->timeline, from, end_ns, CAUSE_STARTUP);
+    }
+    for (uint32_t i = 0; i < feed->laid_count; i++)
+        cause_overlay(&cause->timeline, feed->laid[i].begin_ns, feed->laid[i].end_ns,
+                      feed->laid[i].state);
+    if (batch)
+        replay(feed, kind, cause);
+    feed->last_end_ns = end_ns;
+}
+
+void feed_iter_cause(uint64_t begin_ns, uint64_t end_ns, uint64_t sampler_ns,
+                     struct rf_cause *cause)
+{
+    clear(cause);
+    if (sampler_ns > end_ns - begin_ns)
+        sampler_ns = end_ns - begin_ns;
+    cause->sampler_ns = sampler_ns;
+    /* The first indices are drawn at its end. */
+    cause_add(&cause->timeline, begin_ns, end_ns, begin_ns, end_ns - sampler_ns, CAUSE_STARTUP);
+    cause_add(&cause->timeline, begin_ns, end_ns, end_ns - sampler_ns, end_ns, CAUSE_SAMPLER);
+}

@@ -1,0 +1,95 @@
+/* What stands around the loaders, noted in the process block now and then. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "host/limits.h"
+#include "host/usage.h"
+#include "record/monitor.h"
+
+#define HOST_EVERY_NS (2 * DS_NS_PER_S)
+
+struct monitor_host {
+    struct host_limits limits;
+    uint64_t first_cpu_ns, first_throttled_ns;
+    struct host_pressure first_pressure;
+    uint64_t shm_used_bytes;
+    uint64_t busy; /* 1: a thread is reading */
+};
+
+static uint64_t *word(datastall_monitor *monitor, uint32_t process_word)
+{
+    return &monitor->writer->process.block[RF_BLOCK_PAYLOAD + process_word];
+}
+
+static uint64_t difference(uint64_t now, uint64_t first, uint64_t unit)
+{
+    if (now == HOST_UNKNOWN || first == HOST_UNKNOWN)
+        return RF_UNKNOWN;
+    return now > first ? (now - first) * unit : 0;
+}
+
+static void begin(datastall_monitor *monitor, struct monitor_host *host, uint64_t now_ns)
+{
+    struct host_throttling throttling;
+    host_limits_read("", &host->limits);
+    host_throttling_read(&host->limits, &throttling);
+    host_pressure_read("", &host->first_pressure);
+    host->first_throttled_ns = throttling.throttled_ns;
+    host->first_cpu_ns = ds_clock_ns_of(CLOCK_PROCESS_CPUTIME_ID);
+    const double cpus = host->limits.cpus_usable;
+    ds_store(word(monitor, RF_PROCESS_CPUS_MILLI),
+             isnan(cpus) ? RF_UNKNOWN : (uint64_t)(cpus * 1000 + 0.5));
+    ds_store(word(monitor, RF_PROCESS_CPUS_SOURCE), host->limits.source);
+    ds_store(word(monitor, RF_PROCESS_CPUS_ONLINE), host->limits.cpus_online);
+    ds_store(word(monitor, RF_PROCESS_HOST_FIRST_NS), now_ns);
+}
+
+static void note(datastall_monitor *monitor, struct monitor_host *host, uint64_t now_ns)
+{
+    struct host_throttling throttling;
+    struct host_pressure pressure;
+    struct host_shared_memory memory;
+    host_throttling_read(&host->limits, &throttling);
+    host_pressure_read("", &pressure);
+    host_shared_memory_read("", &memory);
+    if (memory.used_bytes != HOST_UNKNOWN && memory.used_bytes > host->shm_used_bytes)
+        host->shm_used_bytes = memory.used_bytes;
+    ds_store(word(monitor, RF_PROCESS_CPU_NS),
+             ds_clock_ns_of(CLOCK_PROCESS_CPUTIME_ID) - host->first_cpu_ns);
+    ds_store(word(monitor, RF_PROCESS_THROTTLED_NS),
+             difference(throttling.throttled_ns, host->first_throttled_ns, 1));
+    ds_store(word(monitor, RF_PROCESS_CPU_PRESSURE_NS),
+             difference(pressure.cpu_some_us, host->first_pressure.cpu_some_us, 1000));
+    ds_store(word(monitor, RF_PROCESS_IO_PRESSURE_NS),
+             difference(pressure.io_some_us, host->first_pressure.io_some_us, 1000));
+    ds_store(word(monitor, RF_PROCESS_SHM_BYTES), memory.size_bytes);
+    ds_store(word(monitor, RF_PROCESS_SHM_USED_BYTES),
+             memory.used_bytes == HOST_UNKNOWN ? RF_UNKNOWN : host->shm_used_bytes);
+    ds_store_release(word(monitor, RF_PROCESS_HOST_NS), now_ns);
+}
+
+void monitor_note_host(datastall_monitor *monitor, uint64_t now_ns)
+{
+    if (!monitor_is_recording(monitor) || monitor->writer->path == NULL)
+        return;
+    const uint64_t last_ns = ds_load(word(monitor, RF_PROCESS_HOST_NS));
+    if (last_ns != 0 && now_ns - last_ns < HOST_EVERY_NS && now_ns >= last_ns)
+        return;
+    struct monitor_host *host = __atomic_load_n(&monitor->host, __ATOMIC_ACQUIRE);
+    if (host == NULL) {
+        struct monitor_host *fresh = calloc(1, sizeof *fresh);
+        if (fresh == NULL)
+            return;
+        begin(monitor, fresh, now_ns);
+        if (!__atomic_compare_exchange_n(&monitor->host, &host, fresh, false, __ATOMIC_ACQ_REL,
+                                         __ATOMIC_ACQUIRE))
+            free(fresh); /* another thread was quicker */
+        else
+            host = fresh;
+    }
+    if (__atomic_exchange_n(&host->busy, 1, __ATOMIC_ACQUIRE) != 0)
+        return;
+    note(monitor, host, now_ns);
+    __atomic_store_n(&host->busy, 0, __ATOMIC_RELEASE);
+}

@@ -1,0 +1,464 @@
+#include "record/worker.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fault_guard.h"
+#include "base/fork_guard.h"
+#include "host/usage.h"
+#include "runfile/rundir.h"
+
+/* Looking through 64 entries for the own pid takes a microsecond; a worker that nobody registers
+ * (its file is full) looks less and less often. */
+#define FIRST_TRY_NS UINT64_C(200000)
+#define LONGEST_TRY_NS (DS_NS_PER_S * 4)
+#define IO_EVERY_NS (DS_NS_PER_S / 2)
+
+/* ---- where to write ---- */
+
+static uint64_t add_known(uint64_t a, uint64_t b)
+{
+    return a == RF_UNKNOWN ? b : b == RF_UNKNOWN ? a : a + b;
+}
+
+static void read_io(struct worker *worker, uint64_t now_ns)
+{
+    struct host_process_io io;
+    if (worker->io_read_ns != 0 && now_ns - worker->io_read_ns < IO_EVERY_NS)
+        return;
+    host_process_io_read("", &io);
+    const uint64_t now[3] = {io.asked_bytes, io.storage_bytes, io.major_faults};
+    for (uint32_t i = 0; i < 3; i++) {
+        uint64_t *total = &worker->totals[RF_TOTAL_ASKED_BYTES + i];
+        if (now[i] == HOST_UNKNOWN)
+            continue;
+        /* The first reading is where the worker stood when it began. */
+        const bool first = worker->io_read_ns == 0;
+        *total = add_known(*total, first || now[i] < worker->io[i] ? 0 : now[i] - worker->io[i]);
+        worker->io[i] = now[i];
+    }
+    worker->io_read_ns = now_ns;
+}
+
+static struct worker *make(uint64_t *entries, uint64_t entry_words, uint64_t entry_count,
+                           const struct rf_worker_layout *layout)
+{
+    struct worker *worker = calloc(1, sizeof *worker);
+    if (worker == NULL)
+        return NULL;
+    worker->memory = calloc(layout->words, 8);
+    worker->fork_generation = ds_fork_generation();
+    if (worker->memory == NULL || worker->fork_generation == 0) {
+        free(worker->memory);
+        free(worker);
+        return NULL;
+    }
+    worker->entries = entries;
+    worker->entry_words = entry_words;
+    worker->entry_count = entry_count;
+    worker->layout = *layout;
+    worker->guard = -1;
+    worker->entry = worker->memory;
+    worker->pid = (uint64_t)getpid();
+    worker->schedstat = host_schedstat_open();
+    worker->opened_ns = ds_now_ns();
+    worker->totals[RF_TOTAL_ASKED_BYTES] = worker->totals[RF_TOTAL_STORAGE_BYTES] =
+        worker->totals[RF_TOTAL_MAJOR_FAULTS] = RF_UNKNOWN;
+    read_io(worker, worker->opened_ns);
+    return worker;
+}
+
+static const struct rf_section *worker_section(const struct rf_header *header,
+                                               struct rf_worker_layout *layout)
+{
+    for (uint32_t i = 0; i < header->section_count && i < RF_MAX_SECTIONS; i++) {
+        const struct rf_section *section = &header->sections[i];
+        if (section->type == RF_SECTION_WORKERS && rf_worker_layout_of(section->geometry, layout) &&
+            section->entry_bytes % 8 == 0 && section->entry_bytes >= layout->words * 8)
+            return section;
+    }
+    return NULL;
+}
+
+struct worker *worker_open_inherited(const struct rf_writer *writer)
+{
+    struct rf_worker_layout layout;
+    const struct rf_section *section = worker_section(&writer->header, &layout);
+    if (section == NULL)
+        return NULL;
+    return make(writer->map + section->offset / 8, section->entry_bytes / 8, section->entry_count,
+                &layout);
+}
+
+struct worker *worker_open_own(const struct rf_writer *writer, uint64_t index)
+{
+    struct worker *worker = worker_open_inherited(writer);
+    if (worker == NULL)
+        return NULL;
+    if (index < worker->entry_count) {
+        worker->entries += index * worker->entry_words;
+        worker->entry_count = 1;
+    }
+    return worker;
+}
+
+/* Maps one run file and makes the worker; NULL when it is no file of this version. */
+static struct worker *open_file(const char *path)
+{
+    struct rf_header header;
+    struct rf_worker_layout layout;
+    struct stat status;
+    int fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return NULL;
+    struct worker *worker = NULL;
+    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
+        pread(fd, &header, sizeof header, 0) == (ssize_t)sizeof header &&
+        memcmp(header.magic, RF_MAGIC, sizeof header.magic) == 0 &&
+        header.format_major == RF_FORMAT_MAJOR && header.checksum == rf_checksum(&header) &&
+        (uint64_t)status.st_size >= header.file_bytes) {
+        const struct rf_section *section = worker_section(&header, &layout);
+        if (section != NULL && section->entry_count <= RF_MAX_FILE_BYTES / section->entry_bytes &&
+            section->offset <= header.file_bytes &&
+            section->entry_bytes * section->entry_count <= header.file_bytes - section->offset) {
+            void *map = mmap(NULL, header.file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+            if (map != MAP_FAILED) {
+                worker = make((uint64_t *)map + section->offset / 8, section->entry_bytes / 8,
+                              section->entry_count, &layout);
+                if (worker == NULL) {
+                    munmap(map, header.file_bytes);
+                } else {
+                    worker->own_map = map;
+                    worker->own_map_bytes = header.file_bytes;
+                    worker->guard = ds_fault_guard(map, header.file_bytes, &worker->lost);
+                }
+            }
+        }
+    }
+    close(fd);
+    return worker;
+}
+
+struct worker *worker_open_in_folder(const char *folder, uint64_t parent_pid)
+{
+    char place[PATH_MAX], path[PATH_MAX], prefix[32], **names;
+    uint32_t count;
+    struct worker *worker = NULL;
+    rf_run_reading_place(folder, place);
+    if (rf_run_files(place, &names, &count) != 0)
+        return NULL;
+    snprintf(prefix, sizeof prefix, "%llu-", (unsigned long long)parent_pid);
+    /* A pid may have been used before in a long run: the newest file is the parent's. */
+    struct timespec newest = {0, 0};
+    char best[PATH_MAX] = "";
+    for (uint32_t i = 0; i < count; i++) {
+        struct stat status;
+        if (strncmp(names[i], prefix, strlen(prefix)) != 0 ||
+            snprintf(path, sizeof path, "%s/%s", place, names[i]) >= (int)sizeof path ||
+            lstat(path, &status) != 0)
+            continue;
+        if (best[0] == '\0' || status.st_ctim.tv_sec > newest.tv_sec ||
+            (status.st_ctim.tv_sec == newest.tv_sec && status.st_ctim.tv_nsec > newest.tv_nsec)) {
+            newest = status.st_ctim;
+            strcpy(best, path);
+        }
+    }
+    rf_run_files_free(names, count);
+    if (best[0] != '\0')
+        worker = open_file(best);
+    return worker;
+}
+
+bool worker_is_ours(const struct worker *worker)
+{
+    return ds_fork_same_process(worker->fork_generation);
+}
+
+void worker_close(struct worker *worker)
+{
+    if (worker == NULL)
+        return;
+    ds_fault_unguard(worker->guard);
+    if (worker->own_map != NULL)
+        munmap(worker->own_map, worker->own_map_bytes);
+    if (worker->schedstat >= 0 && worker_is_ours(worker))
+        close(worker->schedstat);
+    free(worker->memory);
+    free(worker);
+}
+
+/* ---- from memory into the entry ---- */
+
+static uint64_t since(uint64_t now, uint64_t before)
+{
+    return now > before ? now - before : 0;
+}
+
+static void write_totals(struct worker *worker, uint64_t count)
+{
+    uint64_t *copy = worker->entry + worker->layout.totals_at +
+                     (count & (worker->layout.versions - 1)) * worker->layout.total_words;
+    worker->totals[RF_TOTAL_COUNT] = count;
+    for (uint32_t i = 0; i < RF_TOTAL_USED_WORDS; i++)
+        ds_store(&copy[i], worker->totals[i]);
+}
+
+static void put_slow(struct worker *worker, uint64_t ns, uint64_t index, uint64_t begin_ns)
+{
+    uint32_t least = 0;
+    for (uint32_t i = 1; i < RF_WORKER_SLOWEST; i++) {
+        if (worker->slow_ns[i] < worker->slow_ns[least])
+            least = i;
+    }
+    if (ns <= worker->slow_ns[least] || worker->layout.slowest < RF_WORKER_SLOWEST)
+        return;
+    worker->slow_ns[least] = ns;
+    uint64_t *row = worker->entry + worker->layout.slow_at + least * RF_ITEM_WORDS;
+    ds_store(&row[RF_ITEM_NS], 0);
+    ds_fence_release();
+    ds_store(&row[RF_ITEM_INDEX], index);
+    ds_store(&row[RF_ITEM_BEGIN_NS], begin_ns);
+    ds_store_release(&row[RF_ITEM_NS], ns);
+}
+
+/* Adds what the ended workers of this entry counted to what this one counted so far. */
+static void take_over_totals(struct worker *worker, const uint64_t *before)
+{
+    uint64_t *t = worker->totals;
+    if (before[RF_TOTAL_COUNT] == 0)
+        return;
+    if (t[RF_TOTAL_BEGIN_NS] == 0 || before[RF_TOTAL_BEGIN_NS] < t[RF_TOTAL_BEGIN_NS])
+        t[RF_TOTAL_BEGIN_NS] = before[RF_TOTAL_BEGIN_NS];
+    if (t[RF_TOTAL_END_NS] == 0)
+        t[RF_TOTAL_END_NS] = before[RF_TOTAL_END_NS];
+    for (uint32_t i = RF_TOTAL_BATCHES; i < RF_TOTAL_BEGIN_NS; i++)
+        t[i] += before[i];
+    for (uint32_t i = RF_TOTAL_ASKED_BYTES; i <= RF_TOTAL_MAJOR_FAULTS; i++)
+        t[i] = add_known(t[i], before[i]);
+}
+
+static void move_into(struct worker *worker, uint64_t *entry)
+{
+    const struct rf_worker_layout *layout = &worker->layout;
+    uint64_t *memory = worker->memory;
+    uint64_t before[RF_TOTAL_WORDS];
+    if (!rf_worker_totals(entry, layout, before))
+        memset(before, 0, sizeof before); /* its writer was killed in its first batches */
+    const uint64_t base = ds_load(&entry[RF_WORKER_COUNT]);
+    const uint64_t count = ds_load(&memory[RF_WORKER_COUNT]);
+    worker->entry = entry;
+    ds_store(&worker->first_sent, base);
+    take_over_totals(worker, before);
+    const uint64_t kept = count < layout->recent ? count : layout->recent;
+    for (uint64_t i = count - kept; i < count; i++) {
+        const uint64_t *from =
+            memory + layout->ring_at + (i & (layout->recent - 1)) * layout->record_words;
+        uint64_t *to =
+            entry + layout->ring_at + ((base + i) & (layout->recent - 1)) * layout->record_words;
+        ds_store(&to[RF_WORK_SEQUENCE], 0);
+        ds_fence_release();
+        for (uint32_t w = 1; w < RF_WORK_WORDS; w++)
+            ds_store(&to[w], from[w]);
+        ds_store_release(&to[RF_WORK_SEQUENCE], base + i + 1);
+    }
+    for (uint32_t i = 0; i < RF_WORKER_ITEM_BUCKETS; i++)
+        ds_store(&entry[layout->items_at + i],
+                 ds_load(&entry[layout->items_at + i]) + memory[layout->items_at + i]);
+    for (uint32_t i = 0; i < RF_WORKER_SLOWEST; i++)
+        worker->slow_ns[i] = ds_load(&entry[layout->slow_at + i * RF_ITEM_WORDS + RF_ITEM_NS]);
+    for (uint32_t i = 0; i < RF_WORKER_SLOWEST; i++) {
+        const uint64_t *row = memory + layout->slow_at + i * RF_ITEM_WORDS;
+        if (row[RF_ITEM_NS] != 0)
+            put_slow(worker, row[RF_ITEM_NS], row[RF_ITEM_INDEX], row[RF_ITEM_BEGIN_NS]);
+    }
+    write_totals(worker, base + count);
+    const uint64_t epoch = ds_load(&memory[RF_WORKER_EPOCH]);
+    ds_store(&entry[RF_WORKER_EPOCH],
+             rf_pack_epoch(epoch >> 48, base + (epoch & ((UINT64_C(1) << 48) - 1))));
+    ds_store(&entry[RF_WORKER_PHASE], ds_load(&memory[RF_WORKER_PHASE]));
+    ds_store_release(&entry[RF_WORKER_COUNT], base + count);
+    ds_store_release(&entry[RF_WORKER_ATTACHED], ds_load(&entry[RF_WORKER_GENERATION]));
+    worker->attached = true;
+}
+
+/* From the making of the iterator to the worker's first index. */
+static void count_startup(struct worker *worker)
+{
+    worker->totals[RF_TOTAL_STARTUP_NS] +=
+        since(worker->first_begin_ns, ds_load(&worker->entry[RF_WORKER_ASSIGNED_NS]));
+}
+
+static void try_to_attach(struct worker *worker, uint64_t now_ns)
+{
+    if (worker->entries == NULL || now_ns < worker->next_try_ns)
+        return;
+    for (uint64_t i = 0; i < worker->entry_count; i++) {
+        uint64_t *entry = worker->entries + i * worker->entry_words;
+        const uint64_t generation = ds_load_acquire(&entry[RF_WORKER_GENERATION]);
+        /* One that an earlier process with this pid took is not ours. */
+        if (generation == 0 || ds_load(&entry[RF_WORKER_PID]) != worker->pid ||
+            ds_load(&entry[RF_WORKER_ATTACHED]) == generation)
+            continue;
+        move_into(worker, entry);
+        if (worker->first_begin_ns != 0)
+            count_startup(worker);
+        return;
+    }
+    uint64_t wait_ns = FIRST_TRY_NS << (worker->tries < 20 ? worker->tries : 20);
+    worker->tries++;
+    worker->next_try_ns = now_ns + (wait_ns < LONGEST_TRY_NS ? wait_ns : LONGEST_TRY_NS);
+}
+
+/* ---- recording ---- */
+
+void worker_epoch(struct worker *worker)
+{
+    const uint64_t now_ns = ds_now_ns();
+    if (!worker->attached)
+        try_to_attach(worker, now_ns);
+    const uint64_t count = ds_load(&worker->entry[RF_WORKER_COUNT]);
+    const uint64_t epoch = ds_load(&worker->entry[RF_WORKER_EPOCH]) >> 48;
+    /* Another generation's epochs are over. */
+    const bool first = ds_load(&worker->memory[RF_WORKER_EPOCH]) == 0;
+    const uint64_t next = first ? 1 : (epoch + 1) & 0xffff;
+    ds_store(&worker->memory[RF_WORKER_EPOCH], rf_pack_epoch(next, count));
+    ds_store_release(&worker->entry[RF_WORKER_EPOCH], rf_pack_epoch(next, count));
+    worker->gap_begin_ns = 0; /* what was between two epochs is not the worker's idling */
+}
+
+void worker_begin(struct worker *worker)
+{
+    const uint64_t now_ns = ds_now_ns();
+    if (!worker->attached)
+        try_to_attach(worker, now_ns);
+    if (worker->first_begin_ns == 0) {
+        worker->first_begin_ns = now_ns;
+        if (worker->attached)
+            count_startup(worker);
+    }
+    ds_store(&worker->entry[RF_WORKER_PHASE], rf_pack_phase(now_ns, RF_PHASE_FETCH));
+    host_thread_times_read(worker->schedstat, &worker->begin_times);
+    worker->begin_ns = worker->item_begin_ns = now_ns;
+    worker->items = 0;
+    worker->slowest_ns = 0;
+    worker->slowest_index = RF_UNKNOWN;
+    worker->items_ended = false;
+    worker->fetching = true;
+}
+
+void worker_item(struct worker *worker, uint64_t now_ns, uint64_t index)
+{
+    const uint64_t item_ns = now_ns - worker->item_begin_ns;
+    uint64_t *bucket = worker->entry + worker->layout.items_at + rf_item_bucket(item_ns);
+    ds_store(bucket, ds_load(bucket) + 1);
+    worker->items++;
+    worker->totals[RF_TOTAL_ITEM_NS] += item_ns;
+    worker->totals[RF_TOTAL_ITEMS_TIMED]++;
+    if (item_ns > worker->slowest_ns) {
+        worker->slowest_ns = item_ns;
+        worker->slowest_index = index;
+    }
+    worker->item_begin_ns = now_ns;
+}
+
+void worker_items_end(struct worker *worker)
+{
+    if (!worker->fetching || worker->items_ended)
+        return;
+    worker->items_end_ns = ds_now_ns();
+    host_thread_times_read(worker->schedstat, &worker->items_times);
+    worker->items_ended = true;
+}
+
+void worker_end(struct worker *worker, enum rf_worker_outcome outcome)
+{
+    struct host_thread_times end_times;
+    if (!worker->fetching)
+        return;
+    worker->fetching = false;
+    const uint64_t end_ns = ds_now_ns();
+    host_thread_times_read(worker->schedstat, &end_times);
+    if (!worker->items_ended) {
+        worker->items_end_ns = end_ns;
+        worker->items_times = end_times;
+    }
+    if (!worker->attached)
+        try_to_attach(worker, end_ns);
+    const struct host_thread_times *a = &worker->begin_times, *b = &worker->items_times;
+    const uint64_t cpu_ns = since(b->cpu_ns, a->cpu_ns);
+    const uint64_t delay_ns = since(b->delay_ns, a->delay_ns);
+    const uint64_t gap_ns =
+        worker->gap_begin_ns == 0 ? RF_UNKNOWN : since(worker->begin_ns, worker->gap_begin_ns);
+
+    uint64_t *t = worker->totals;
+    t[RF_TOTAL_BATCHES] += outcome == RF_BATCH_MADE;
+    t[RF_TOTAL_FAILED] += outcome == RF_BATCH_FAILED;
+    t[RF_TOTAL_ITEMS] += worker->items;
+    t[RF_TOTAL_ITEMS_NS] += worker->items_end_ns - worker->begin_ns;
+    t[RF_TOTAL_ITEMS_CPU_NS] += cpu_ns;
+    t[RF_TOTAL_ITEMS_DELAY_NS] += delay_ns;
+    t[RF_TOTAL_COLLATE_NS] += end_ns - worker->items_end_ns;
+    t[RF_TOTAL_COLLATE_CPU_NS] += since(end_times.cpu_ns, b->cpu_ns);
+    t[RF_TOTAL_COLLATE_DELAY_NS] += since(end_times.delay_ns, b->delay_ns);
+    if (gap_ns != RF_UNKNOWN) {
+        t[RF_TOTAL_GAP_NS] += gap_ns;
+        t[RF_TOTAL_GAP_CPU_NS] += since(a->cpu_ns, worker->gap_times.cpu_ns);
+        t[RF_TOTAL_GAP_DELAY_NS] += since(a->delay_ns, worker->gap_times.delay_ns);
+    }
+    if (t[RF_TOTAL_BEGIN_NS] == 0)
+        t[RF_TOTAL_BEGIN_NS] = worker->begin_ns;
+    t[RF_TOTAL_END_NS] = end_ns;
+    t[RF_TOTAL_PICKLE_NS] += __atomic_exchange_n(&worker->pickle_ns, 0, __ATOMIC_RELAXED);
+    t[RF_TOTAL_PICKLE_CPU_NS] += __atomic_exchange_n(&worker->pickle_cpu_ns, 0, __ATOMIC_RELAXED);
+    read_io(worker, end_ns);
+
+    const uint64_t count = ds_load(&worker->entry[RF_WORKER_COUNT]);
+    uint64_t *record = worker->entry + worker->layout.ring_at +
+                       (count & (worker->layout.recent - 1)) * worker->layout.record_words;
+    const uint64_t words[RF_WORK_WORDS] = {
+        [RF_WORK_BEGIN_NS] = worker->begin_ns,
+        [RF_WORK_ITEMS_END_NS] = worker->items_end_ns,
+        [RF_WORK_END_NS] = end_ns,
+        [RF_WORK_GAP_NS] = gap_ns,
+        [RF_WORK_CPU_NS] = cpu_ns,
+        [RF_WORK_DELAY_NS] = delay_ns,
+        [RF_WORK_COLLATE_CPU_NS] = since(end_times.cpu_ns, b->cpu_ns),
+        [RF_WORK_ITEMS] = worker->items,
+        [RF_WORK_SLOWEST_NS] = worker->slowest_ns,
+        [RF_WORK_SLOWEST_INDEX] = worker->slowest_index,
+        [RF_WORK_OUTCOME] = outcome,
+    };
+    ds_store(&record[RF_WORK_SEQUENCE], 0);
+    ds_fence_release();
+    for (uint32_t i = 1; i < RF_WORK_WORDS; i++)
+        ds_store(&record[i], words[i]);
+    ds_store_release(&record[RF_WORK_SEQUENCE], count + 1);
+    if (worker->slowest_ns != 0)
+        put_slow(worker, worker->slowest_ns, worker->slowest_index, worker->begin_ns);
+    write_totals(worker, count + 1);
+    ds_store_release(&worker->entry[RF_WORKER_COUNT], count + 1);
+    ds_store_release(&worker->entry[RF_WORKER_PHASE], rf_pack_phase(end_ns, RF_PHASE_IDLE));
+    worker->gap_begin_ns = end_ns;
+    worker->gap_times = end_times;
+}
+
+void worker_pickled(struct worker *worker, uint64_t wall_ns, uint64_t cpu_ns)
+{
+    const uint64_t index = ds_load(&worker->first_sent) + worker->sent;
+    /* More messages than batches: somebody else sends as well. */
+    if (index >= ds_load_acquire(&worker->entry[RF_WORKER_COUNT]))
+        return;
+    worker->sent++;
+    __atomic_fetch_add(&worker->pickle_ns, wall_ns, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&worker->pickle_cpu_ns, cpu_ns, __ATOMIC_RELAXED);
+    uint64_t *record = worker->entry + worker->layout.ring_at +
+                       (index & (worker->layout.recent - 1)) * worker->layout.record_words;
+    if (ds_load(&record[RF_WORK_SEQUENCE]) == index + 1)
+        ds_store_release(&record[RF_WORK_PICKLE_CPU_NS], cpu_ns);
+}

@@ -1,0 +1,86 @@
+/* The worker's side: one per process that loads (a DataLoader worker, or the loop's own process
+ * with num_workers = 0). Writes one entry of the recording process's run file (worker_slot.h).
+ *
+ * A worker does not know its entry when it starts: the recording process gives entries to processes
+ * by pid, once they run. Until the entry is found the figures go into memory of the same shape, and
+ * move then. After worker_open() nothing allocates, locks or logs.
+ */
+#ifndef DATASTALL_RECORD_WORKER_H
+#define DATASTALL_RECORD_WORKER_H
+
+#include <stdbool.h>
+
+#include "host/thread_times.h"
+#include "runfile/worker_slot.h"
+#include "runfile/writer.h"
+
+struct worker {
+    /* the section as it is mapped; entries NULL: only memory */
+    uint64_t *entries;
+    uint64_t entry_words, entry_count;
+    struct rf_worker_layout layout;
+    void *own_map; /* mapped by this process itself; NULL: inherited */
+    uint64_t own_map_bytes;
+    uint64_t lost; /* set by the fault guard */
+    int guard;
+
+    uint64_t *entry;  /* where it writes now */
+    uint64_t *memory; /* until it has an entry */
+    bool attached;
+    uint64_t pid, next_try_ns, tries;
+    int schedstat;
+    uint64_t fork_generation;
+
+    uint64_t opened_ns, first_begin_ns, io_read_ns;
+    uint64_t io[3]; /* asked, storage, faults: as read last */
+    uint64_t totals[RF_TOTAL_WORDS];
+    uint64_t slow_ns[RF_WORKER_SLOWEST]; /* what the entry holds */
+
+    /* of the thread that sends; written there */
+    uint64_t sent;       /* messages of this process */
+    uint64_t first_sent; /* which record in `entry` the first of them is */
+    uint64_t pickle_ns, pickle_cpu_ns;
+
+    /* the batch under way */
+    bool fetching, items_ended;
+    uint64_t gap_begin_ns, begin_ns, items_end_ns;
+    struct host_thread_times gap_times, begin_times, items_times;
+    uint64_t items, item_begin_ns, slowest_ns, slowest_index;
+};
+
+/* Makes a worker that writes into the run file of a recording process whose mapping this process
+ * inherited (fork). NULL: out of memory, or the file has no worker section. */
+struct worker *worker_open_inherited(const struct rf_writer *writer);
+
+/* The same for a process that shares no memory with the recording one (spawn, forkserver): its run
+ * file is one of `folder` with parent_pid in its name. NULL: there is none. */
+struct worker *worker_open_in_folder(const char *folder, uint64_t parent_pid);
+
+/* One that writes to an entry of its own process's file from the start (num_workers = 0). */
+struct worker *worker_open_own(const struct rf_writer *writer, uint64_t entry);
+
+void worker_close(struct worker *worker);
+
+/* A fetcher was made: an epoch begins. */
+void worker_epoch(struct worker *worker);
+
+/* Around one fetch(). Items: a call for each as it is there; index RF_UNKNOWN where there is none.
+ * worker_items_end() may be left out (items and collation are then one: items). */
+void worker_begin(struct worker *worker);
+void worker_item(struct worker *worker, uint64_t now_ns, uint64_t index);
+void worker_items_end(struct worker *worker);
+void worker_end(struct worker *worker, enum rf_worker_outcome outcome);
+
+/* In the thread that sends: the next message (one for each fetch) was pickled. */
+void worker_pickled(struct worker *worker, uint64_t wall_ns, uint64_t cpu_ns);
+
+/* True when an item that took so long is worth its index. */
+static inline bool worker_is_slow(const struct worker *worker, uint64_t item_ns)
+{
+    return item_ns > worker->slowest_ns;
+}
+
+/* The process that opened it is this one. */
+bool worker_is_ours(const struct worker *worker);
+
+#endif

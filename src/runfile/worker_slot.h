@@ -1,0 +1,159 @@
+/* RF_SECTION_WORKERS: one entry per DataLoader worker (loader, worker number), or per loop that
+ * loads in its own process. docs/run-file.md is this page for people.
+ *
+ * Two writers, each with words of its own. The recording process says whose entry it is (the words
+ * up to RF_WORKER_OWN); that worker writes the rest, from its own process, through a shared
+ * mapping, so that what it wrote survives its end however it comes. A worker that takes over the
+ * entry of an ended one goes on counting where that stopped.
+ *
+ * Totals rotate through copies: a reader takes the one that RF_WORKER_COUNT names and is right when
+ * that has not moved by a whole round meanwhile. A record of the ring is valid when its sequence is
+ * the one expected before and after it was read.
+ */
+#ifndef DATASTALL_RUNFILE_WORKER_SLOT_H
+#define DATASTALL_RUNFILE_WORKER_SLOT_H
+
+#include "base/atomics.h"
+#include "runfile/layout.h"
+
+enum rf_worker_geometry {
+    RF_WORKER_GEO_RECENT, /* records in the ring, a power of two; 0: format 1.0, nothing is here */
+    RF_WORKER_GEO_RECORD_WORDS,
+    RF_WORKER_GEO_VERSIONS, /* copies of the totals, a power of two */
+    RF_WORKER_GEO_TOTAL_WORDS,
+    RF_WORKER_GEO_ITEM_BUCKETS,
+    RF_WORKER_GEO_SLOWEST
+};
+
+#define RF_WORKER_RECENT 32u /* more than a worker makes ahead: prefetch_factor */
+#define RF_WORKER_VERSIONS 4u
+#define RF_WORKER_SLOWEST 8u
+#define RF_WORKER_ITEM_BUCKETS 192u
+
+/* The number of a "worker" that is the loop's own process (num_workers = 0). */
+#define RF_WORKER_MAIN UINT64_C(0xffffffff)
+
+enum rf_worker_word {
+    /* written by the recording process */
+    RF_WORKER_GENERATION, /* 1 with the first worker of this entry, stored last; 0: unused */
+    RF_WORKER_LOADER,     /* index in the loader table */
+    RF_WORKER_NUMBER,     /* the worker's id, or RF_WORKER_MAIN */
+    RF_WORKER_PID,
+    RF_WORKER_ASSIGNED_NS,
+    /* written by the worker */
+    RF_WORKER_OWN = 8,
+    RF_WORKER_ATTACHED = RF_WORKER_OWN, /* the generation of the worker that writes here */
+    RF_WORKER_COUNT,                    /* records so far, of all generations */
+    RF_WORKER_EPOCH, /* number of the epoch in this generation << 48 | count at its begin */
+    RF_WORKER_PHASE, /* since when (ns) << 2 | enum rf_worker_phase */
+    RF_WORKER_WORDS = 16
+};
+
+enum rf_worker_phase { RF_PHASE_NONE, RF_PHASE_IDLE, RF_PHASE_FETCH };
+
+enum rf_worker_outcome { RF_BATCH_MADE, RF_BATCH_END, RF_BATCH_FAILED };
+
+/* One call of fetch(). */
+enum rf_worker_record_word {
+    RF_WORK_SEQUENCE,     /* 1 + index; 0: being written */
+    RF_WORK_BEGIN_NS,     /* an index came */
+    RF_WORK_ITEMS_END_NS, /* the items are there */
+    RF_WORK_END_NS,       /* collated */
+    RF_WORK_GAP_NS,       /* between the end of the batch before and BEGIN; RF_UNKNOWN: the first */
+    RF_WORK_CPU_NS,       /* of the items: running on a CPU */
+    RF_WORK_DELAY_NS,     /* of the items: runnable, waiting for one */
+    RF_WORK_COLLATE_CPU_NS,
+    RF_WORK_ITEMS,
+    RF_WORK_SLOWEST_NS,    /* the slowest item, 0: items were not timed */
+    RF_WORK_SLOWEST_INDEX, /* its index in the data set; RF_UNKNOWN: no whole number */
+    RF_WORK_OUTCOME,       /* enum rf_worker_outcome */
+    RF_WORK_PICKLE_CPU_NS, /* of the thread that sends it; written later than the rest */
+    RF_WORK_WORDS
+};
+
+enum rf_worker_total_word {
+    RF_TOTAL_COUNT, /* records; the same as RF_WORKER_COUNT when the copy is the right one */
+    RF_TOTAL_BATCHES,
+    RF_TOTAL_FAILED,
+    RF_TOTAL_ITEMS,
+    RF_TOTAL_ITEMS_TIMED,
+    RF_TOTAL_ITEM_NS,  /* of the timed ones */
+    RF_TOTAL_ITEMS_NS, /* wall time of the items, and how it is split */
+    RF_TOTAL_ITEMS_CPU_NS,
+    RF_TOTAL_ITEMS_DELAY_NS,
+    RF_TOTAL_COLLATE_NS,
+    RF_TOTAL_COLLATE_CPU_NS,
+    RF_TOTAL_COLLATE_DELAY_NS,
+    RF_TOTAL_GAP_NS, /* from the end of a batch to the next index: handing over, and idle */
+    RF_TOTAL_GAP_CPU_NS,
+    RF_TOTAL_GAP_DELAY_NS,
+    RF_TOTAL_PICKLE_NS, /* in the thread that sends batches, beside the others */
+    RF_TOTAL_PICKLE_CPU_NS,
+    RF_TOTAL_STARTUP_NS,  /* from the making of the iterator to the first index, all generations */
+    RF_TOTAL_BEGIN_NS,    /* of the first batch */
+    RF_TOTAL_END_NS,      /* of the last one */
+    RF_TOTAL_ASKED_BYTES, /* given to read() and the like; RF_UNKNOWN: not told. So the next two */
+    RF_TOTAL_STORAGE_BYTES, /* of them fetched from storage */
+    RF_TOTAL_MAJOR_FAULTS,
+    RF_TOTAL_USED_WORDS,
+    RF_TOTAL_WORDS = 32
+};
+
+enum rf_worker_slow_word {
+    RF_ITEM_NS, /* 0: empty */
+    RF_ITEM_INDEX,
+    RF_ITEM_BEGIN_NS,
+    RF_ITEM_RESERVED,
+    RF_ITEM_WORDS
+};
+
+struct rf_worker_layout {
+    uint64_t recent, record_words, versions, total_words, item_buckets, slowest;
+    uint64_t totals_at, ring_at, items_at, slow_at;
+    uint64_t words;
+};
+
+/* False when the geometry is impossible, or of format 1.0 (all zero). */
+bool rf_worker_layout_of(const uint64_t geometry[RF_GEOMETRY_WORDS],
+                         struct rf_worker_layout *layout);
+/* What a writer of this version lays out. */
+void rf_worker_geometry(uint64_t geometry[RF_GEOMETRY_WORDS]);
+
+/* Item times: a quarter of a power of two each, from 16 ns on. */
+static inline uint32_t rf_item_bucket(uint64_t ns)
+{
+    if (ns < 16)
+        return 0;
+    const uint32_t exponent = 63u - (uint32_t)__builtin_clzll(ns);
+    const uint32_t bucket = 1 + (exponent - 4) * 4 + (uint32_t)(ns >> (exponent - 2) & 3);
+    return bucket < RF_WORKER_ITEM_BUCKETS ? bucket : RF_WORKER_ITEM_BUCKETS - 1;
+}
+/* The middle of a bucket. */
+static inline uint64_t rf_item_bucket_ns(uint32_t bucket)
+{
+    if (bucket == 0)
+        return 8;
+    const uint32_t exponent = (bucket - 1) / 4 + 4;
+    const uint64_t quarter = UINT64_C(1) << (exponent - 2);
+    return (UINT64_C(1) << exponent) + (bucket - 1) % 4 * quarter + quarter / 2;
+}
+
+/* ---- words that two processes look at ---- */
+static inline uint64_t rf_pack_phase(uint64_t since_ns, enum rf_worker_phase phase)
+{
+    return since_ns << 2 | (uint64_t)phase;
+}
+static inline uint64_t rf_pack_epoch(uint64_t epoch, uint64_t base)
+{
+    return epoch << 48 | (base & ((UINT64_C(1) << 48) - 1));
+}
+
+/* Record `index` of an entry, in memory that its writer may be changing. False: it is not there, or
+ * no longer. */
+bool rf_worker_record(const uint64_t *entry, const struct rf_worker_layout *layout, uint64_t index,
+                      uint64_t record[RF_WORK_WORDS]);
+/* The totals of an entry in the same way; zeros of an unused one. False: the writer is too fast. */
+bool rf_worker_totals(const uint64_t *entry, const struct rf_worker_layout *layout,
+                      uint64_t totals[RF_TOTAL_WORDS]);
+
+#endif

@@ -1,0 +1,148 @@
+#include "stats/cause.h"
+
+#include <string.h>
+
+static struct cause_span *append(struct cause_timeline *timeline, uint64_t begin_ns,
+                                 uint64_t end_ns, uint32_t state)
+{
+    if (timeline->count == CAUSE_SPANS)
+        return NULL;
+    struct cause_span *span = &timeline->spans[timeline->count++];
+    *span = (struct cause_span){.begin_ns = begin_ns, .end_ns = end_ns, .state = state};
+    return span;
+}
+
+/* Cuts a span to [from, to) and to what is behind the timeline's end; false: nothing is left. */
+static bool cut(const struct cause_timeline *timeline, uint64_t from, uint64_t to,
+                uint64_t *begin_ns, uint64_t *end_ns)
+{
+    if (timeline->count > 0 && timeline->spans[timeline->count - 1].end_ns > from)
+        from = timeline->spans[timeline->count - 1].end_ns;
+    if (*begin_ns < from)
+        *begin_ns = from;
+    if (*end_ns > to)
+        *end_ns = to;
+    return *begin_ns < *end_ns;
+}
+
+void cause_add(struct cause_timeline *timeline, uint64_t from, uint64_t to, uint64_t begin_ns,
+               uint64_t end_ns, uint32_t state)
+{
+    if (cut(timeline, from, to, &begin_ns, &end_ns))
+        append(timeline, begin_ns, end_ns, state);
+}
+
+void cause_add_batch(struct cause_timeline *timeline, uint64_t from, uint64_t to,
+                     const struct cause_batch *batch)
+{
+    uint64_t begin_ns = batch->begin_ns, end_ns = batch->items_end_ns;
+    if (cut(timeline, from, to, &begin_ns, &end_ns)) {
+        struct cause_span *span = append(timeline, begin_ns, end_ns, CAUSE_ITEMS);
+        if (span != NULL) {
+            span->wall_ns = batch->items_end_ns - batch->begin_ns;
+            span->cpu_ns = batch->cpu_ns;
+            span->delay_ns = batch->delay_ns;
+        }
+    }
+    cause_add(timeline, from, to, batch->items_end_ns, batch->end_ns, CAUSE_COLLATE);
+}
+
+void cause_add_handover(struct cause_timeline *timeline, uint64_t from, uint64_t to,
+                        uint64_t begin_ns, uint64_t end_ns, uint64_t cpu_ns, uint64_t delay_ns)
+{
+    const uint64_t wall_ns = end_ns > begin_ns ? end_ns - begin_ns : 0;
+    if (!cut(timeline, from, to, &begin_ns, &end_ns))
+        return;
+    struct cause_span *span = append(timeline, begin_ns, end_ns, CAUSE_HANDOVER);
+    if (span == NULL)
+        return;
+    span->wall_ns = wall_ns;
+    span->cpu_ns = cpu_ns;
+    span->delay_ns = delay_ns;
+}
+
+static void insert(struct cause_timeline *timeline, uint32_t at, const struct cause_span *span)
+{
+    memmove(&timeline->spans[at + 1], &timeline->spans[at],
+            (timeline->count - at) * sizeof *timeline->spans);
+    timeline->spans[at] = *span;
+    timeline->count++;
+}
+
+void cause_overlay(struct cause_timeline *timeline, uint64_t begin_ns, uint64_t end_ns,
+                   uint32_t state)
+{
+    if (begin_ns >= end_ns)
+        return;
+    uint32_t i = 0;
+    while (i < timeline->count) {
+        struct cause_span *span = &timeline->spans[i];
+        if (span->end_ns <= begin_ns || span->begin_ns >= end_ns) {
+            i++;
+        } else if (span->begin_ns >= begin_ns && span->end_ns <= end_ns) { /* covered */
+            memmove(span, span + 1, (timeline->count - i - 1) * sizeof *span);
+            timeline->count--;
+        } else if (span->begin_ns < begin_ns && span->end_ns > end_ns) { /* cut in two */
+            if (timeline->count + 2 > CAUSE_SPANS)
+                return;
+            struct cause_span rest = *span;
+            rest.begin_ns = end_ns;
+            span->end_ns = begin_ns;
+            insert(timeline, i + 1, &rest);
+            break;
+        } else {
+            if (span->begin_ns < begin_ns)
+                span->end_ns = begin_ns;
+            else
+                span->begin_ns = end_ns;
+            i++;
+        }
+    }
+    if (timeline->count == CAUSE_SPANS)
+        return;
+    const struct cause_span own = {.begin_ns = begin_ns, .end_ns = end_ns, .state = state};
+    uint32_t at = 0;
+    while (at < timeline->count && timeline->spans[at].begin_ns < begin_ns)
+        at++;
+    insert(timeline, at, &own);
+}
+
+/* In the proportion of what the thread did. What was measured may pass the wall time by
+ * the distance of two clock reads, so each part is limited by what is left. */
+static void split_items(const struct cause_span *span, uint64_t part_ns,
+                        uint64_t sums[CAUSE_STATES])
+{
+    if (span->wall_ns == 0) {
+        sums[CAUSE_UNKNOWN] += part_ns;
+        return;
+    }
+    const double share = (double)part_ns / (double)span->wall_ns;
+    uint64_t cpu_ns = (uint64_t)((double)span->cpu_ns * share);
+    if (cpu_ns > part_ns)
+        cpu_ns = part_ns;
+    uint64_t delay_ns = (uint64_t)((double)span->delay_ns * share);
+    if (delay_ns > part_ns - cpu_ns)
+        delay_ns = part_ns - cpu_ns;
+    sums[CAUSE_COMPUTE] += cpu_ns;
+    sums[CAUSE_CPU_CONTENTION] += delay_ns;
+    sums[span->state == CAUSE_ITEMS ? CAUSE_BLOCKED_IO : CAUSE_TRANSFER] +=
+        part_ns - cpu_ns - delay_ns;
+}
+
+void cause_split(const struct cause_timeline *timeline, uint64_t from, uint64_t to,
+                 uint64_t sums[CAUSE_STATES])
+{
+    if (to <= from)
+        return;
+    uint64_t covered_ns = 0;
+    for (uint32_t i = 0; i < timeline->count; i++) {
+        const struct cause_span *span = &timeline->spans[i];
+        const uint64_t part_ns = cause_overlap(span->begin_ns, span->end_ns, from, to);
+        covered_ns += part_ns;
+        if (span->state >= CAUSE_STATES)
+            split_items(span, part_ns, sums);
+        else
+            sums[span->state] += part_ns;
+    }
+    sums[CAUSE_UNKNOWN] += to - from - covered_ns;
+}

@@ -1,0 +1,79 @@
+/* What a batch was in while the program waited for it: a timeline of spans, and how much of an
+ * interval each state takes. Pure arithmetic; the words are those of docs/causes.md.
+ */
+#ifndef DATASTALL_STATS_CAUSE_H
+#define DATASTALL_STATS_CAUSE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Disjoint states; together they are the whole of what is split. */
+enum cause_state {
+    CAUSE_COMPUTE,        /* items: running on a CPU */
+    CAUSE_CPU_CONTENTION, /* items: runnable, no CPU free */
+    CAUSE_BLOCKED_IO,     /* items: storage, sockets, sleep, locks */
+    CAUSE_COLLATE,
+    CAUSE_TRANSFER, /* pickling, pipe, unpickling; handing over indices */
+    CAUSE_PIN,
+    CAUSE_SAMPLER,
+    CAUSE_STARTUP, /* of iterator and workers, and their end */
+    CAUSE_UNKNOWN,
+    CAUSE_STATES,
+    /* Of a span only: split by what a thread did. */
+    CAUSE_ITEMS = CAUSE_STATES, /* the rest was blocked */
+    CAUSE_HANDOVER              /* the rest was transfer */
+};
+
+struct cause_span {
+    uint64_t begin_ns, end_ns;
+    uint32_t state; /* CAUSE_ITEMS and CAUSE_HANDOVER allowed */
+    /* For those two: of the whole phase, of which the span may be a part. */
+    uint64_t wall_ns, cpu_ns, delay_ns;
+};
+
+/* Spans in order of time, not overlapping. What a wait has beyond them is unknown. */
+#define CAUSE_SPANS 16
+struct cause_timeline {
+    uint32_t count;
+    struct cause_span spans[CAUSE_SPANS];
+};
+
+/* The phases of one batch as its worker recorded them. */
+struct cause_batch {
+    uint64_t begin_ns, items_end_ns, end_ns; /* fetch begins; items are there; collated */
+    uint64_t cpu_ns, delay_ns;               /* of the items: running, waiting for a CPU */
+};
+
+/* Appends [begin, end) cut to [from, to); nothing where that is empty or no place is left. A span
+ * that begins before the last one's end is cut there. */
+void cause_add(struct cause_timeline *timeline, uint64_t from, uint64_t to, uint64_t begin_ns,
+               uint64_t end_ns, uint32_t state);
+
+/* Appends a batch's items and its collation. */
+void cause_add_batch(struct cause_timeline *timeline, uint64_t from, uint64_t to,
+                     const struct cause_batch *batch);
+
+/* Appends the way of a batch from its worker to the loop, [begin, end): transfer, but for what the
+ * worker's next items took of the interpreter meanwhile (they and the thread that pickles cannot
+ * both run Python code): cpu_ns of the time they ran, delay_ns they waited for a CPU. */
+void cause_add_handover(struct cause_timeline *timeline, uint64_t from, uint64_t to,
+                        uint64_t begin_ns, uint64_t end_ns, uint64_t cpu_ns, uint64_t delay_ns);
+
+/* Gives [begin, end) to a state, whatever was there. Where no place is left the spans that would
+ * have to be cut in two stay as they are. */
+void cause_overlay(struct cause_timeline *timeline, uint64_t begin_ns, uint64_t end_ns,
+                   uint32_t state);
+
+/* Adds to sums how [from, to) is split over the states; what no span covers is unknown. The sum of
+ * what is added is exactly to - from. */
+void cause_split(const struct cause_timeline *timeline, uint64_t from, uint64_t to,
+                 uint64_t sums[CAUSE_STATES]);
+
+/* Length of the common part of [a, b) and [c, d). */
+static inline uint64_t cause_overlap(uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    const uint64_t begin = a > c ? a : c, end = b < d ? b : d;
+    return end > begin ? end - begin : 0;
+}
+
+#endif
