@@ -2,6 +2,8 @@
  * nanoseconds of real time, and two devices. Only what src/gpu uses, and knobs for its tests:
  *
  *   fake_cuda_work(stream, ns)        queues work
+ *   fake_cuda_advance(ns)             the GPU's clock stands but for this, from the first call on:
+ *                                     tests that are right however busy the machine is
  *   fake_cuda_context(n)              the thread's context from now on, 0: none
  *   fake_cuda_capture(1)              streams capture a graph
  *   fake_cuda_fail("cuEventRecord")   that function fails from now on, NULL: none
@@ -33,8 +35,12 @@ static int capturing, mode;
 static const char *failing;
 static int calls;
 
+static uint64_t stands_at_ns; /* 0: real time */
+
 static uint64_t now_ns(void)
 {
+    if (stands_at_ns != 0)
+        return stands_at_ns;
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
@@ -52,6 +58,7 @@ static uint64_t *queue_of(void *stream)
 }
 
 void fake_cuda_work(void *stream, uint64_t ns);
+void fake_cuda_advance(uint64_t ns);
 void fake_cuda_context(uintptr_t number);
 void fake_cuda_capture(int on);
 void fake_cuda_fail(const char *function);
@@ -63,6 +70,11 @@ void fake_cuda_work(void *stream, uint64_t ns)
 {
     uint64_t *until = queue_of(stream), now = now_ns();
     *until = (*until > now ? *until : now) + ns;
+}
+
+void fake_cuda_advance(uint64_t ns)
+{
+    stands_at_ns = now_ns() + ns;
 }
 
 void fake_cuda_context(uintptr_t number)
