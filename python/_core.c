@@ -769,6 +769,13 @@ static PyObject *around_call(Standin *self, PyObject *args, PyObject *kwargs)
 {
     if (timed_depth > 0)
         return PyObject_Call(self->original, args, kwargs);
+    if (self->before != Py_None) {
+        PyObject *done = PyObject_CallFunctionObjArgs(self->before, NULL);
+        Py_XDECREF(done);
+        errors_forget();
+        if (errors_raise_kept())
+            return NULL;
+    }
     struct stall_mark mark;
     bool watched = probe_begin(&mark);
     unsigned long long begin_ns = ds_now_ns();

@@ -24,9 +24,9 @@ void standin_free(PyObject *self)
 
 PyObject *standin_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"original", "helper", NULL};
-    PyObject *original, *helper = Py_None;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O", names, &original, &helper))
+    static char *names[] = {"original", "helper", "before", NULL};
+    PyObject *original, *helper = Py_None, *before = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|OO", names, &original, &helper, &before))
         return NULL;
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     Standin *self = (Standin *)allocate(type, 0);
@@ -34,8 +34,10 @@ PyObject *standin_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         return NULL;
     Py_INCREF(original);
     Py_INCREF(helper);
+    Py_INCREF(before);
     self->original = original;
     self->helper = helper;
+    self->before = before;
     return (PyObject *)self;
 }
 
@@ -44,6 +46,7 @@ int standin_traverse(Standin *self, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->original);
     Py_VISIT(self->helper);
+    Py_VISIT(self->before);
     return 0;
 }
 
@@ -51,6 +54,7 @@ int standin_clear(Standin *self)
 {
     Py_CLEAR(self->original);
     Py_CLEAR(self->helper);
+    Py_CLEAR(self->before);
     return 0;
 }
 

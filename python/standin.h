@@ -10,6 +10,7 @@
 typedef struct {
     PyObject_HEAD PyObject *original;
     PyObject *helper; /* what it is for differs by type; None where it has none */
+    PyObject *before; /* None, or called without arguments before the original */
 } Standin;
 
 /* Once, before the first type is made. */

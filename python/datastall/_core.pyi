@@ -58,7 +58,12 @@ class TimedNext:
     def __new__(cls, original: Callable[..., Any], helper: Callable[..., Any]) -> TimedNext: ...
 
 class Around:
-    def __new__(cls, original: Callable[..., Any], helper: Callable[..., Any]) -> Around: ...
+    def __new__(
+        cls,
+        original: Callable[..., Any],
+        helper: Callable[..., Any],
+        before: Callable[[], Any] | None = None,
+    ) -> Around: ...
 
 class _Standin:
     def __new__(cls, original: Callable[..., Any], helper: Any = None) -> Self: ...

@@ -335,7 +335,12 @@ def patch(dataloader: ModuleType) -> None:
         # All or nothing: every original must be there before the first is replaced.
         stand_ins = [
             (loader, "__init__", _core.Around(loader.__dict__["__init__"], _after_loader_init)),
-            (loader, "__iter__", _core.Around(loader.__dict__["__iter__"], _after_loader_iter)),
+            # The recording is there before workers are forked, which inherit it.
+            (
+                loader,
+                "__iter__",
+                _core.Around(loader.__dict__["__iter__"], _after_loader_iter, monitor),
+            ),
             (base, "__init__", _core.Around(base.__dict__["__init__"], _after_iterator_init)),
             (base, "__next__", _core.TimedNext(base.__dict__["__next__"], _adopt)),
         ]

@@ -162,8 +162,10 @@ static double room_for_workers(const struct why *why)
 
 static void suggest_workers(const struct run_loader *loader, struct why *why, const char *otherwise)
 {
-    const uint64_t workers = loader->entry.num_workers;
-    const double room = room_for_workers(why);
+    /* More than any machine has: of a damaged file. */
+    const uint64_t workers =
+        loader->entry.num_workers < 100000 ? loader->entry.num_workers : DATASTALL_UNKNOWN;
+    const double room = fmin(100000, room_for_workers(why));
     if (workers == 0 && room >= 1)
         suggest(why, "num_workers=%d: the loop waits while it loads itself; %s", (int)fmin(room, 4),
                 otherwise);
@@ -224,7 +226,7 @@ static void suggest_for(const struct run_loader *loader, struct why *why)
     case WHY_WINDOW:
         suggest(why,
                 "prefetch_factor=%d instead of %d: a replay of this run with it loses far less",
-                (int)(prefetch * RF_REPLAY_FACTOR), (int)prefetch);
+                (int)(prefetch * RF_REPLAY_FACTOR % 1000000), (int)(prefetch % 1000000));
         break;
     case WHY_HEAD_OF_LINE:
         suggest(why, "single slow items hold back batches that are ready: make those faster or "

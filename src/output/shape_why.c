@@ -119,6 +119,12 @@ static void put_worker(out e, const struct rf_worker_view *worker)
     put_real(e, "busy_share", whole_ns == 0 ? NAN : 1.0 - share(idle_ns, whole_ns));
     put_seconds(e, "idle_s", idle_ns);
     put_seconds(e, "handover_cpu_s", t[RF_TOTAL_GAP_CPU_NS]);
+    put_seconds(e, "gap_s", t[RF_TOTAL_GAP_NS]);
+    put_seconds(e, "running_s",
+                t[RF_TOTAL_ITEMS_CPU_NS] + t[RF_TOTAL_COLLATE_CPU_NS] + t[RF_TOTAL_GAP_CPU_NS]);
+    put_seconds(e, "cpu_wait_s",
+                t[RF_TOTAL_ITEMS_DELAY_NS] + t[RF_TOTAL_COLLATE_DELAY_NS] +
+                    t[RF_TOTAL_GAP_DELAY_NS]);
     put_seconds(e, "items_s", t[RF_TOTAL_ITEMS_NS]);
     put_seconds(e, "items_running_s", t[RF_TOTAL_ITEMS_CPU_NS]);
     put_seconds(e, "items_cpu_wait_s", t[RF_TOTAL_ITEMS_DELAY_NS]);

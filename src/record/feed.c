@@ -281,8 +281,8 @@ static bool read_batch(const struct feed *feed, uint32_t number, uint64_t ordina
 static struct cause_batch batch_of(const uint64_t record[RF_WORK_WORDS])
 {
     return (struct cause_batch){record[RF_WORK_BEGIN_NS], record[RF_WORK_ITEMS_END_NS],
-                                record[RF_WORK_END_NS], record[RF_WORK_CPU_NS],
-                                record[RF_WORK_DELAY_NS]};
+                                record[RF_WORK_END_NS],   record[RF_WORK_CPU_NS],
+                                record[RF_WORK_DELAY_NS], record[RF_WORK_COLLATE_DELAY_NS]};
 }
 
 /* ---- before a wait ---- */
@@ -425,11 +425,18 @@ static void add_handover(struct feed *feed, const uint64_t record[RF_WORK_WORDS]
         ended_ns = next[RF_WORK_END_NS];
     } while (++ordinal < feed->blocker_ordinal + HANDOVER_BATCHES && ended_ns < came_ns &&
              read_batch(feed, feed->blocker, ordinal, next));
-    /* One that is still being made will be like the one before. */
+    /* One that is still being made will be like the worker's others. */
     const uint64_t phase =
         ds_load(&entry_of(feed, feed->by_worker[feed->blocker].entry)[RF_WORKER_PHASE]);
     if ((phase & 3) == RF_PHASE_FETCH && phase >> 2 >= ended_ns) {
         const uint64_t part_ns = cause_overlap(phase >> 2, came_ns, begin_ns, came_ns);
+        uint64_t totals[RF_TOTAL_WORDS];
+        if (rf_worker_totals(entry_of(feed, feed->by_worker[feed->blocker].entry), &feed->layout,
+                             totals) &&
+            totals[RF_TOTAL_ITEMS_NS] > 0) {
+            cpu = (double)totals[RF_TOTAL_ITEMS_CPU_NS] / (double)totals[RF_TOTAL_ITEMS_NS];
+            delay = (double)totals[RF_TOTAL_ITEMS_DELAY_NS] / (double)totals[RF_TOTAL_ITEMS_NS];
+        }
         cpu_ns += (uint64_t)(cpu * (double)part_ns);
         delay_ns += (uint64_t)(delay * (double)part_ns);
     }

@@ -20,7 +20,7 @@
 
 #define RF_MAGIC "DSTALLRF"
 #define RF_FORMAT_MAJOR 1 /* a reader refuses a larger one */
-#define RF_FORMAT_MINOR 0 /* a reader reads any: it skips what it does not know */
+#define RF_FORMAT_MINOR 1 /* a reader reads any: it skips what it does not know */
 #define RF_BYTE_ORDER 0x01020304u
 #define RF_HEADER_BYTES 4096u
 #define RF_MAX_SECTIONS 24u

@@ -44,7 +44,15 @@ void cause_add_batch(struct cause_timeline *timeline, uint64_t from, uint64_t to
             span->delay_ns = batch->delay_ns;
         }
     }
-    cause_add(timeline, from, to, batch->items_end_ns, batch->end_ns, CAUSE_COLLATE);
+    begin_ns = batch->items_end_ns;
+    end_ns = batch->end_ns;
+    if (cut(timeline, from, to, &begin_ns, &end_ns)) {
+        struct cause_span *span = append(timeline, begin_ns, end_ns, CAUSE_COLLATION);
+        if (span != NULL) {
+            span->wall_ns = batch->end_ns - batch->items_end_ns;
+            span->delay_ns = batch->collate_delay_ns;
+        }
+    }
 }
 
 void cause_add_handover(struct cause_timeline *timeline, uint64_t from, uint64_t to,
@@ -125,8 +133,9 @@ static void split_items(const struct cause_span *span, uint64_t part_ns,
         delay_ns = part_ns - cpu_ns;
     sums[CAUSE_COMPUTE] += cpu_ns;
     sums[CAUSE_CPU_CONTENTION] += delay_ns;
-    sums[span->state == CAUSE_ITEMS ? CAUSE_BLOCKED_IO : CAUSE_TRANSFER] +=
-        part_ns - cpu_ns - delay_ns;
+    sums[span->state == CAUSE_ITEMS      ? CAUSE_BLOCKED_IO
+         : span->state == CAUSE_HANDOVER ? CAUSE_TRANSFER
+                                         : CAUSE_COLLATE] += part_ns - cpu_ns - delay_ns;
 }
 
 void cause_split(const struct cause_timeline *timeline, uint64_t from, uint64_t to,

@@ -21,13 +21,14 @@ enum cause_state {
     CAUSE_STATES,
     /* Of a span only: split by what a thread did. */
     CAUSE_ITEMS = CAUSE_STATES, /* the rest was blocked */
-    CAUSE_HANDOVER              /* the rest was transfer */
+    CAUSE_HANDOVER,             /* the rest was transfer */
+    CAUSE_COLLATION             /* all but the waiting for a CPU was collate */
 };
 
 struct cause_span {
     uint64_t begin_ns, end_ns;
-    uint32_t state; /* CAUSE_ITEMS and CAUSE_HANDOVER allowed */
-    /* For those two: of the whole phase, of which the span may be a part. */
+    uint32_t state; /* the last three of the states are allowed */
+    /* For those: of the whole phase, of which the span may be a part. */
     uint64_t wall_ns, cpu_ns, delay_ns;
 };
 
@@ -42,6 +43,7 @@ struct cause_timeline {
 struct cause_batch {
     uint64_t begin_ns, items_end_ns, end_ns; /* fetch begins; items are there; collated */
     uint64_t cpu_ns, delay_ns;               /* of the items: running, waiting for a CPU */
+    uint64_t collate_delay_ns;
 };
 
 /* Appends [begin, end) cut to [from, to); nothing where that is empty or no place is left. A span

@@ -50,6 +50,20 @@ static void read_gpus(struct rf_reader *reader)
     }
 }
 
+static void read_workers(struct rf_reader *reader)
+{
+    const uint64_t workers = rf_reader_count(reader, RF_SECTION_WORKERS);
+    for (uint64_t i = 0; i < workers && i < 64; i++) {
+        struct rf_worker_view view;
+        if (!rf_reader_worker(reader, i, &view))
+            continue;
+        CHECK(view.loader < RF_LOADER_CAPACITY, "a loader that cannot be");
+        sink += view.totals[RF_TOTAL_USED_WORDS - 1] + view.items[RF_WORKER_ITEM_BUCKETS - 1];
+        for (uint32_t k = 0; k < view.slowest_count; k++)
+            sink += view.slowest[k].ns;
+    }
+}
+
 int read_all_of_file(const char *path, uint32_t *problems)
 {
     struct rf_reader *reader;
@@ -79,6 +93,7 @@ int read_all_of_file(const char *path, uint32_t *problems)
     }
     read_slots(reader);
     read_gpus(reader);
+    read_workers(reader);
     CHECK(reader->problems == 0 || strlen(reader->first_problem) > 0, "no sentence");
     if (problems != NULL)
         *problems = reader->problems;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "runfile/worker_slot.h"
 #include "runfile/writer.h"
 #include "support.h"
 
@@ -46,9 +47,49 @@ static void write_waits(struct rf_slot_writer *slot)
             .mean_length = 10,
             .efficiency = i == 19 ? 0.5 : NAN,
         };
+        struct rf_cause cause = {.depth = rf_pack_depth(1, 1, 2, 8), .blocker = 1};
+        const struct cause_batch batch = {
+            wait.begin_ns, wait.begin_ns + 3 * MS, wait.begin_ns + 4 * MS, 2 * MS, MS / 2, 0};
+        cause_add_batch(&cause.timeline, wait.begin_ns, wait.begin_ns + wait.wait_ns, &batch);
+        cause.later_ready_ns = wait.begin_ns + MS;
+        cause.blocker_ns = wait.begin_ns + 3 * MS;
+        cause.others_idle_ns = MS;
+        if (i >= 2)
+            wait.cause = &cause;
         wait.queue = datastall_infer_queue_state(wait.wait_ns);
         rf_slot_append(slot, &wait);
     }
+}
+
+/* One worker's entry, word by word: 5 batches of 2 items. */
+static void write_worker(struct rf_writer *writer)
+{
+    uint64_t *entry = rf_entry(writer, RF_SECTION_WORKERS, 0);
+    uint64_t geometry[RF_GEOMETRY_WORDS];
+    struct rf_worker_layout layout;
+    rf_worker_geometry(geometry);
+    CHECK(rf_worker_layout_of(geometry, &layout), "the geometry is impossible");
+    entry[RF_WORKER_LOADER] = 1;
+    entry[RF_WORKER_NUMBER] = 2;
+    entry[RF_WORKER_PID] = 4250;
+    entry[RF_WORKER_ASSIGNED_NS] = 101 * SECOND;
+    entry[RF_WORKER_GENERATION] = entry[RF_WORKER_ATTACHED] = 1;
+    entry[RF_WORKER_EPOCH] = rf_pack_epoch(1, 0);
+    entry[RF_WORKER_COUNT] = 5;
+    uint64_t *totals = entry + layout.totals_at + 5 % layout.versions * layout.total_words;
+    totals[RF_TOTAL_COUNT] = totals[RF_TOTAL_BATCHES] = 5;
+    totals[RF_TOTAL_ITEMS] = totals[RF_TOTAL_ITEMS_TIMED] = 10;
+    totals[RF_TOTAL_ITEM_NS] = totals[RF_TOTAL_ITEMS_NS] = 30 * MS;
+    totals[RF_TOTAL_ITEMS_CPU_NS] = 20 * MS;
+    totals[RF_TOTAL_COLLATE_NS] = 5 * MS;
+    totals[RF_TOTAL_GAP_NS] = 10 * MS;
+    totals[RF_TOTAL_BEGIN_NS] = 102 * SECOND;
+    totals[RF_TOTAL_END_NS] = 103 * SECOND;
+    entry[layout.items_at + rf_item_bucket(3 * MS)] = 10;
+    entry[layout.slow_at + RF_ITEM_NS] = 4 * MS;
+    entry[layout.slow_at + RF_ITEM_INDEX] = 77;
+    for (uint64_t i = 0; i < 5; i++)
+        entry[layout.ring_at + i * layout.record_words + RF_WORK_SEQUENCE] = i + 1;
 }
 
 static void write_gpu(struct rf_writer *writer)
@@ -95,7 +136,8 @@ static void write_constant_header(struct rf_writer *writer)
 
 void small_file_make(const char *path, bool with_gpu)
 {
-    const struct rf_spec spec = {.slots = 1, .recent_waits = 8, .gpus = with_gpu ? 1 : 0};
+    const struct rf_spec spec = {
+        .slots = 1, .recent_waits = 8, .gpus = with_gpu ? 1 : 0, .workers = with_gpu ? 1 : 0};
     const struct rf_loader_entry loader = {.source = DATASTALL_SOURCE_TORCH,
                                            .num_workers = 4,
                                            .prefetch_factor = 2,
@@ -113,8 +155,10 @@ void small_file_make(const char *path, bool with_gpu)
     rf_slot_attach(writer, 0, &slot);
     rf_slot_assign(&slot, 1, 4242);
     write_waits(&slot);
-    if (with_gpu)
+    if (with_gpu) {
         write_gpu(writer);
+        write_worker(writer);
+    }
     write_constant_header(writer);
     rf_writer_destroy(writer);
 }

@@ -259,6 +259,35 @@ static void largest_numbers(void)
     }
 }
 
+/* The same in a worker's entry and in the sizes of its tables. */
+static void impossible_workers(void)
+{
+    const uint64_t values[] = {UINT64_MAX, UINT64_C(1) << 63, UINT64_C(1) << 60, 0, 3};
+    struct rf_worker_layout l;
+    const struct rf_section *section = section_of(sound, RF_SECTION_WORKERS);
+    CHECK(rf_worker_layout_of(section->geometry, &l), "a sound geometry");
+    for (uint64_t word = 0; word < l.words; word++) {
+        if (word >= l.ring_at && word < l.items_at)
+            continue;
+        for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
+            unsigned char *bytes = copy_of_sound();
+            memcpy(bytes + section->offset + word * 8, &values[v], 8);
+            CHECK(try_bytes(bytes, sound_size) >= 0, "word %llu of a worker's entry",
+                  (unsigned long long)word);
+        }
+    }
+    for (uint32_t word = 0; word <= RF_WORKER_GEO_SLOWEST; word++) {
+        for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
+            unsigned char *bytes = copy_of_sound();
+            uint64_t at = (uint64_t)((const unsigned char *)section - sound) +
+                          offsetof(struct rf_section, geometry) + word * 8;
+            memcpy(bytes + at, &values[v], 8);
+            seal(bytes);
+            try_bytes(bytes, sound_size);
+        }
+    }
+}
+
 /* ---- things that are no files ---- */
 
 static void things_that_are_no_files(void)
@@ -295,6 +324,8 @@ static void all_of_it(bool with_gpu, bool every_byte)
     cut_anywhere();
     foreign_bytes();
     largest_numbers();
+    if (with_gpu) /* that file has a worker too */
+        impossible_workers();
     sizes_that_overflow();
     impossible_sections();
     test_write_file(path, sound, sound_size);

@@ -1,0 +1,374 @@
+/* Workers as processes, and the loop that learns from their entries what its waits were spent on. */
+#include "cmocka_all.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "record/feed.h"
+#include "runfile/reader.h"
+#include "support.h"
+
+#define MS UINT64_C(1000000)
+
+static datastall_monitor *monitor;
+static datastall_loader *loader;
+
+static int open_monitor(void **state)
+{
+    (void)state;
+    setenv("DATASTALL_RUN_DIR", test_run_folder(), 1);
+    assert_int_equal(datastall_open(NULL, &monitor), DATASTALL_OK);
+    loader = test_loader(monitor, "train");
+    return 0;
+}
+
+static int close_monitor(void **state)
+{
+    (void)state;
+    datastall_close(monitor);
+    unsetenv("DATASTALL_RUN_DIR");
+    return 0;
+}
+
+static void wait_ms(uint64_t ms)
+{
+    const struct timespec pause = {(time_t)(ms / 1000), (long)(ms % 1000 * 1000000)};
+    nanosleep(&pause, NULL);
+}
+
+/* One batch of two items: the first sleeps, the second too. */
+static void make_batch(struct worker *worker, uint64_t item_ms, uint64_t collate_ms)
+{
+    worker_begin(worker);
+    for (uint64_t i = 0; i < 2; i++) {
+        wait_ms(item_ms);
+        worker_item(worker, ds_now_ns(), 40 + i);
+    }
+    worker_items_end(worker);
+    wait_ms(collate_ms);
+    worker_end(worker, RF_BATCH_MADE);
+}
+
+struct plan {
+    int ready[2], go[2], batches;
+    bool by_folder;
+    uint64_t epochs;
+};
+
+/* A worker process: starts, makes a batch for each byte it is sent, and dies without a word. */
+static pid_t start_worker(struct plan *plan)
+{
+    assert_int_equal(pipe(plan->ready), 0);
+    assert_int_equal(pipe(plan->go), 0);
+    const pid_t parent = getpid();
+    const pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid != 0)
+        return pid;
+    struct worker *worker =
+        plan->by_folder ? worker_open_in_folder(getenv("DATASTALL_RUN_DIR"), (uint64_t)parent)
+                        : worker_open_inherited(monitor->writer);
+    CHECK(worker != NULL, "the file was not found");
+    for (uint64_t i = 0; i < (plan->epochs > 0 ? plan->epochs : 1); i++)
+        worker_epoch(worker);
+    char byte;
+    while (read(plan->go[0], &byte, 1) == 1) {
+        make_batch(worker, 4, 6);
+        CHECK(write(plan->ready[1], "x", 1) == 1, "the pipe broke");
+    }
+    _exit(0);
+}
+
+static void let_make(struct plan *plan, int batches)
+{
+    char byte;
+    for (int i = 0; i < batches; i++) {
+        assert_int_equal(write(plan->go[1], "g", 1), 1);
+        assert_int_equal(read(plan->ready[0], &byte, 1), 1);
+    }
+}
+
+static struct feed *feed_for(const pid_t *pids, uint32_t workers, uint64_t epoch)
+{
+    uint64_t numbers[8];
+    for (uint32_t i = 0; i < workers; i++)
+        numbers[i] = (uint64_t)pids[i];
+    const struct feed_options options = {.workers = workers,
+                                         .prefetch_factor = 2,
+                                         .pids = numbers,
+                                         .epoch = epoch,
+                                         .iter_begin_ns = ds_now_ns(),
+                                         .in_order = true};
+    return feed_open(loader, &options);
+}
+
+static uint64_t split(const struct rf_cause *cause, uint64_t from, uint64_t to, uint32_t state)
+{
+    uint64_t sums[CAUSE_STATES] = {0};
+    cause_split(&cause->timeline, from, to, sums);
+    return sums[state];
+}
+
+static void kill_worker(struct plan *plan, pid_t pid)
+{
+    int status;
+    kill(pid, SIGKILL);
+    close(plan->go[1]);
+    waitpid(pid, &status, 0);
+    close(plan->go[0]);
+    close(plan->ready[0]);
+    close(plan->ready[1]);
+}
+
+static bool view_of(uint64_t number, struct rf_worker_view *view)
+{
+    struct rf_reader *reader;
+    bool found = false;
+    assert_int_equal(rf_reader_open(datastall_run_file(monitor), &reader), 0);
+    for (uint64_t i = 0; i < rf_reader_count(reader, RF_SECTION_WORKERS) && !found; i++)
+        found = rf_reader_worker(reader, i, view) && view->number == number;
+    assert_int_equal(reader->problems, 0);
+    rf_reader_close(reader);
+    return found;
+}
+
+static void a_wait_is_split_by_its_batch(bool spawned)
+{
+    struct plan plan = {.by_folder = spawned};
+    struct rf_worker_view view;
+    struct rf_cause cause;
+    const pid_t pid = start_worker(&plan);
+    struct feed *feed = feed_for(&pid, 1, 1);
+    assert_non_null(feed);
+    feed_sent(feed, 0, 0);
+    feed_sent(feed, 1, 0);
+    const uint64_t begin_ns = ds_now_ns();
+    feed_wait_begin(feed, begin_ns, 0, 2);
+    assert_int_equal(feed->depth, rf_pack_depth(0, 0, 2, 2));
+    let_make(&plan, 1);
+    const uint64_t came_ns = ds_now_ns();
+    feed_arrived(feed, 0, 0, true, came_ns);
+    const uint64_t end_ns = ds_now_ns();
+    feed_wait_end(feed, end_ns, DATASTALL_WAIT_FIRST, &cause);
+    const uint64_t blocked_ns = split(&cause, begin_ns, end_ns, CAUSE_BLOCKED_IO);
+    const uint64_t collate_ns = split(&cause, begin_ns, end_ns, CAUSE_COLLATE);
+    assert_true(blocked_ns >= 7 * MS && blocked_ns <= end_ns - begin_ns - collate_ns);
+    assert_true(collate_ns >= 6 * MS);
+    assert_int_equal(split(&cause, begin_ns, end_ns, CAUSE_UNKNOWN), 0);
+    assert_int_equal(cause.blocker, 1);
+    assert_true(cause.service_ns >= 14 * MS);
+
+    /* The next one is there when it is asked for. */
+    let_make(&plan, 1);
+    feed_wait_begin(feed, ds_now_ns(), 1, 2);
+    assert_int_equal(feed->depth, rf_pack_depth(1, 0, 0, 2));
+    feed_arrived(feed, 1, 0, true, ds_now_ns());
+    feed_wait_end(feed, ds_now_ns(), DATASTALL_WAIT_STEADY, &cause);
+    assert_int_equal(cause.later_ready_ns, 0);
+
+    /* What it did stays when it is killed. */
+    kill_worker(&plan, pid);
+    assert_true(view_of(0, &view));
+    assert_int_equal(view.pid, pid);
+    assert_int_equal(view.totals[RF_TOTAL_BATCHES], 2);
+    assert_int_equal(view.totals[RF_TOTAL_ITEMS], 4);
+    assert_int_equal(view.totals[RF_TOTAL_ITEMS_TIMED], 4);
+    assert_true(view.totals[RF_TOTAL_ITEMS_NS] >= 16 * MS);
+    assert_true(view.totals[RF_TOTAL_COLLATE_NS] >= 12 * MS);
+    assert_true(view.totals[RF_TOTAL_ITEMS_CPU_NS] < view.totals[RF_TOTAL_ITEMS_NS] / 2);
+    assert_int_equal(view.slowest_count, 2);
+    assert_true(view.slowest[0].ns >= view.slowest[1].ns && view.slowest[1].ns >= 4 * MS);
+    assert_true(view.slowest[0].index == 40 || view.slowest[0].index == 41);
+    feed_close(feed);
+}
+
+static void test_a_wait_of_a_forked_worker(void **state)
+{
+    (void)state;
+    a_wait_is_split_by_its_batch(false);
+}
+
+/* It finds the file by its parent's pid, as spawned workers must. */
+static void test_a_wait_of_a_spawned_worker(void **state)
+{
+    (void)state;
+    a_wait_is_split_by_its_batch(true);
+}
+
+static void test_the_entry_goes_on_with_the_next_worker(void **state)
+{
+    struct rf_worker_view view;
+    (void)state;
+    for (uint64_t generation = 1; generation <= 3; generation++) {
+        struct plan plan = {0};
+        const pid_t pid = start_worker(&plan);
+        let_make(&plan, 1); /* before it has an entry: kept in its memory */
+        struct feed *feed = feed_for(&pid, 1, 1);
+        let_make(&plan, 1);
+        kill_worker(&plan, pid);
+        feed_close(feed);
+        assert_true(view_of(0, &view));
+        assert_int_equal(view.generation, generation);
+        assert_int_equal(view.totals[RF_TOTAL_BATCHES], 2 * generation);
+        uint64_t items = 0;
+        for (int i = 0; i < (int)RF_WORKER_ITEM_BUCKETS; i++)
+            items += view.items[i];
+        assert_int_equal(items, 4 * generation);
+    }
+}
+
+static void test_a_later_batch_was_ready(void **state)
+{
+    struct plan plans[2] = {{.batches = 0}};
+    struct rf_cause cause;
+    (void)state;
+    const pid_t pids[2] = {start_worker(&plans[0]), start_worker(&plans[1])};
+    struct feed *feed = feed_for(pids, 2, 1);
+    for (uint64_t i = 0; i < 4; i++)
+        feed_sent(feed, i, (uint32_t)(i % 2));
+    const uint64_t begin_ns = ds_now_ns();
+    feed_wait_begin(feed, begin_ns, 0, 4);
+    let_make(&plans[1], 2); /* batches 1 and 3; worker 1 has no more to do */
+    const uint64_t early_ns = ds_now_ns();
+    feed_arrived(feed, 1, 1, false, early_ns);
+    feed_arrived(feed, 3, 1, false, ds_now_ns());
+    wait_ms(20);
+    let_make(&plans[0], 1);
+    const uint64_t end_ns = ds_now_ns();
+    feed_arrived(feed, 0, 0, true, end_ns);
+    feed_wait_end(feed, end_ns, DATASTALL_WAIT_FIRST, &cause);
+    assert_int_equal(cause.later_ready_ns, early_ns);
+    assert_true(cause.window_full);
+    assert_true(cause.others_idle_ns >= 30 * MS && cause.others_idle_ns <= end_ns - early_ns);
+    assert_int_equal(feed->held, 2);
+    /* Batch 1 is there, 2 is being made, and 3 is early. */
+    feed_wait_begin(feed, ds_now_ns(), 1, 4);
+    assert_int_equal(feed->depth, rf_pack_depth(1, 1, 1, 4));
+    feed_wait_end(feed, ds_now_ns(), DATASTALL_WAIT_STEADY, &cause);
+    assert_int_equal(feed->held, 1);
+    kill_worker(&plans[0], pids[0]);
+    kill_worker(&plans[1], pids[1]);
+    feed_close(feed);
+}
+
+static void test_another_epoch_is_not_mistaken(void **state)
+{
+    struct plan plan = {.epochs = 2};
+    struct rf_cause cause;
+    (void)state;
+    const pid_t pid = start_worker(&plan);
+    struct feed *feed = feed_for(&pid, 1, 1); /* the worker is in its second epoch already */
+    feed_sent(feed, 0, 0);
+    const uint64_t begin_ns = ds_now_ns();
+    feed_wait_begin(feed, begin_ns, 0, 1);
+    let_make(&plan, 1);
+    const uint64_t end_ns = ds_now_ns();
+    feed_arrived(feed, 0, 0, true, end_ns);
+    feed_wait_end(feed, end_ns, DATASTALL_WAIT_FIRST, &cause);
+    assert_int_equal(split(&cause, begin_ns, end_ns, CAUSE_UNKNOWN), end_ns - begin_ns);
+    feed_next_epoch(feed);
+    feed_sent(feed, 0, 0);
+    feed_wait_begin(feed, begin_ns, 0, 1);
+    feed_arrived(feed, 0, 0, true, end_ns);
+    feed_wait_end(feed, end_ns, DATASTALL_WAIT_FIRST, &cause);
+    assert_int_equal(split(&cause, begin_ns, end_ns, CAUSE_UNKNOWN), 0);
+    kill_worker(&plan, pid);
+    feed_close(feed);
+}
+
+static void test_loading_in_the_loop(void **state)
+{
+    struct rf_cause cause;
+    (void)state;
+    struct feed *feed = feed_for(NULL, 0, 1);
+    assert_non_null(feed);
+    assert_non_null(feed->own);
+    const uint64_t begin_ns = ds_now_ns();
+    feed_wait_begin(feed, begin_ns, 0, 0);
+    wait_ms(5);
+    feed_laid_over(feed, begin_ns, ds_now_ns(), CAUSE_SAMPLER);
+    make_batch(feed->own, 3, 3);
+    const uint64_t pin_ns = ds_now_ns();
+    wait_ms(4);
+    const uint64_t end_ns = ds_now_ns();
+    feed_laid_over(feed, pin_ns, end_ns, CAUSE_PIN);
+    feed_wait_end(feed, end_ns, DATASTALL_WAIT_STEADY, &cause);
+    assert_true(split(&cause, begin_ns, end_ns, CAUSE_SAMPLER) >= 5 * MS);
+    assert_true(split(&cause, begin_ns, end_ns, CAUSE_BLOCKED_IO) >= 5 * MS);
+    assert_true(split(&cause, begin_ns, end_ns, CAUSE_COLLATE) >= 3 * MS);
+    assert_true(split(&cause, begin_ns, end_ns, CAUSE_PIN) >= 4 * MS);
+    /* A second iterator of the loader, while the first is there, has an entry of its own. */
+    struct feed *other = feed_for(NULL, 0, 1);
+    assert_int_not_equal(other->own_entry, feed->own_entry);
+    const uint32_t entry = other->own_entry;
+    feed_close(other);
+    other = feed_for(NULL, 0, 1);
+    assert_int_equal(other->own_entry, entry);
+    feed_close(other);
+    feed_close(feed);
+}
+
+/* More workers than entries: the rest is not recorded, and nothing breaks. */
+static void test_the_entries_are_bounded(void **state)
+{
+    struct feed *feeds[70];
+    uint32_t without = 0;
+    (void)state;
+    for (int i = 0; i < 70; i++) {
+        feeds[i] = feed_for(NULL, 0, 1);
+        assert_non_null(feeds[i]);
+        without += feeds[i]->own == NULL;
+    }
+    assert_int_equal(without, 70 - MONITOR_WORKER_ENTRIES);
+    for (int i = 0; i < 70; i++)
+        feed_close(feeds[i]);
+}
+
+/* A stall that becomes known later is split with the wait's own timeline, its tail only. */
+static void test_a_late_stall(void **state)
+{
+    struct rf_cause cause;
+    struct rf_stall unknown = {RF_UNKNOWN, RF_UNKNOWN};
+    datastall_wait wait = datastall_wait_begin(loader);
+    (void)state;
+    memset(&cause, 0, sizeof cause);
+    cause.depth = RF_UNKNOWN;
+    const uint64_t begin_ns = wait.begin_ns, end_ns = begin_ns + 100 * MS;
+    const struct cause_batch batch = {begin_ns, begin_ns + 70 * MS, end_ns, 70 * MS, 0, 0};
+    cause_add_batch(&cause.timeline, begin_ns, end_ns, &batch);
+    cause.stall_is_under_way = true;
+    struct monitor_slot *slot = wait.slot;
+    monitor_wait_end(&wait, end_ns, DATASTALL_WAIT_STEADY, NULL, &unknown, &cause);
+    uint64_t *c = slot->writer.counters;
+    assert_int_equal(c[RF_COUNT_CAUSE_NS + CAUSE_COMPUTE], 0);
+    assert_int_equal(c[RF_COUNT_CAUSE_NS + CAUSE_UNKNOWN], 0);
+    const struct rf_late_stall late = {0, 100 * MS, 0, {40 * MS, 40 * MS}};
+    assert_true(rf_slot_late_stall(&slot->writer, &late));
+    rf_slot_flush(&slot->writer, end_ns);
+    assert_int_equal(c[RF_COUNT_CAUSE_NS + CAUSE_COMPUTE], 10 * MS);
+    assert_int_equal(c[RF_COUNT_CAUSE_NS + CAUSE_COLLATE], 30 * MS);
+    assert_int_equal(c[RF_COUNT_STALL_UPPER_NS], 40 * MS);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_a_wait_of_a_forked_worker, open_monitor,
+                                        close_monitor),
+        cmocka_unit_test_setup_teardown(test_a_wait_of_a_spawned_worker, open_monitor,
+                                        close_monitor),
+        cmocka_unit_test_setup_teardown(test_the_entry_goes_on_with_the_next_worker, open_monitor,
+                                        close_monitor),
+        cmocka_unit_test_setup_teardown(test_a_later_batch_was_ready, open_monitor, close_monitor),
+        cmocka_unit_test_setup_teardown(test_another_epoch_is_not_mistaken, open_monitor,
+                                        close_monitor),
+        cmocka_unit_test_setup_teardown(test_loading_in_the_loop, open_monitor, close_monitor),
+        cmocka_unit_test_setup_teardown(test_the_entries_are_bounded, open_monitor, close_monitor),
+        cmocka_unit_test_setup_teardown(test_a_late_stall, open_monitor, close_monitor),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

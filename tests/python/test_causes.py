@@ -1,0 +1,363 @@
+"""Why a loader is slow, by planted programs; and that looking for it changes nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import (
+    PYTHON,
+    command,
+    datastall,
+    environment,
+    only,
+    recorded,
+    shown,
+    shown_text,
+    write,
+)
+
+CAUSES = Path(__file__).parents[1] / "causes"
+sys.path.insert(0, str(CAUSES))
+
+from run_plants import run_plant  # noqa: E402
+
+#: Far from any limit, so that a busy machine does not change the answer. The whole table is
+#: `python tests/causes/run_plants.py`.
+ROBUST = [
+    *("compute_in_the_loop", "blocked_sleep", "collate_that_sorts_and_sleeps"),
+    *("transfer_python_objects", "pin_that_waits", "line_retries", "sampler_that_computes"),
+    *("startup_opening_an_archive", "healthy_in_the_loop"),
+]
+STATES = {
+    *("compute", "cpu_contention", "blocked_io", "collate", "transfer", "pin", "sampler"),
+    *("startup", "unknown"),
+}
+
+
+def assert_adds_up(loader: dict[str, Any]) -> None:
+    why = loader["why"]
+    assert set(why["shares"]) == STATES
+    assert sum(why["shares"].values()) == pytest.approx(1.0, abs=1e-6)
+    assert all(share >= 0 for share in why["shares"].values())
+    assert why["stall_s"] == pytest.approx(loader["waiting_s"], abs=1e-6)  # no GPU here
+    assert 0 <= why["window"] <= why["head_of_line"] <= 1
+
+
+@pytest.mark.parametrize("name", ROBUST)
+def test_a_planted_cause_is_named(tmp_path: Path, name: str) -> None:
+    loader = run_plant(name, tmp_path, environment())
+    why = loader["why"]
+    expected = loader["planted"]
+    if expected == "compute":  # on a busy machine others are on the CPUs, and that is told
+        assert why["primary"] in ("compute", "cpu_contention"), why
+        assert why["shares"]["compute"] + why["shares"]["cpu_contention"] > 0.9
+    else:
+        assert why["primary"] == expected, why
+    assert_adds_up(loader)
+    if expected == "none":
+        assert why["suggestion"] is None
+        assert why["evidence"] == []
+    else:
+        assert why["suggestion"]
+        assert any(any(c.isdigit() for c in line) for line in why["evidence"])
+
+
+FEED = """
+    import json, os, sys, time
+    import torch
+    from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+    class Map(Dataset):
+        def __len__(self):
+            return 40
+        def __getitem__(self, i):
+            time.sleep(0.03 if i == 17 else 0.002)
+            return torch.full((2,), float(i))
+
+    class Many(Map):
+        def __getitems__(self, indices):
+            assert type(indices) is list
+            return [self[i] for i in indices]
+
+    class Stream(IterableDataset):
+        def __iter__(self):
+            info = torch.utils.data.get_worker_info()
+            for i in range(info.id if info else 0, 40, info.num_workers if info else 1):
+                time.sleep(0.002)
+                yield torch.full((2,), float(i))
+
+    def main(kind, workers, how, batch):
+        data = {"map": Map, "many": Many, "stream": Stream}[kind]()
+        options = {"multiprocessing_context": how} if workers else {}
+        loader = DataLoader(
+            data, batch_size=batch or None, num_workers=workers,
+            persistent_workers=workers > 0, **options,
+        )
+        seen = [b[..., 0].reshape(-1).tolist() for _ in range(2) for b in loader]
+        print(json.dumps([value for values in seen for value in values]))
+
+    if __name__ == "__main__":
+        main(sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "workers", "how", "batch"),
+    [
+        ("map", 0, "fork", 4),
+        ("map", 2, "fork", 4),
+        ("map", 2, "spawn", 4),
+        ("map", 1, "forkserver", 4),
+        ("map", 2, "fork", 0),
+        ("many", 2, "fork", 4),
+        ("stream", 2, "fork", 4),
+        ("stream", 0, "fork", 0),
+    ],
+)
+def test_every_way_of_feeding(
+    tmp_path: Path, kind: str, workers: int, how: str, batch: int
+) -> None:
+    write(tmp_path, "feed.py", FEED)
+    arguments = ["feed.py", kind, str(workers), how, str(batch)]
+    values = recorded(tmp_path, *arguments).printed()
+    assert values == command([PYTHON, *arguments], tmp_path).printed()
+    loader = only(shown(tmp_path)["loaders"])
+    assert_adds_up(loader)
+    assert len(loader["workers"]) == max(1, workers)
+    assert sum(worker["items"] for worker in loader["workers"]) == 80
+    for worker in loader["workers"]:
+        assert worker["worker"] is None if workers == 0 else worker["worker"] < workers
+        assert worker["items_s"] >= worker["items_blocked_s"] > 0.5 * worker["items_s"]
+        assert worker["generations"] == (2 if workers == 0 else 1)  # workers are persistent
+    assert loader["why"]["shares"]["unknown"] < 0.1
+    if how == "fork":  # starting the others takes longer than the whole run
+        assert loader["why"]["shares"]["blocked_io"] > 0.2
+    if kind == "map" and batch:
+        slowest = max(
+            (item for worker in loader["workers"] for item in worker["slowest_items"]),
+            key=lambda item: item["ms"],
+        )
+        assert slowest["index"] == 17
+        assert slowest["ms"] >= 30
+    if workers:
+        assert loader["depth"]["waits"] == loader["batches"]
+        assert 0 <= loader["depth"]["ready_mean"] <= loader["depth"]["possible_mean"]
+
+
+def test_workers_without_persistence_share_entries(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "epochs.py",
+        """
+        import torch
+        from torch.utils.data import DataLoader, TensorDataset
+
+        loader = DataLoader(TensorDataset(torch.arange(16)), batch_size=4, num_workers=2)
+        for _ in range(5):
+            for _ in loader:
+                pass
+        """,
+    )
+    recorded(tmp_path, "epochs.py")
+    workers = only(shown(tmp_path)["loaders"])["workers"]
+    assert [worker["worker"] for worker in workers] == [0, 1]
+    assert [worker["generations"] for worker in workers] == [5, 5]
+    assert [worker["batches"] for worker in workers] == [10, 10]
+
+
+def test_what_workers_did_survives_a_kill(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "killed.py",
+        """
+        import os, signal, time
+        import torch
+        from torch.utils.data import DataLoader, Dataset
+
+        class Slow(Dataset):
+            def __len__(self):
+                return 1000
+            def __getitem__(self, i):
+                time.sleep(0.002)
+                return torch.zeros(2)
+
+        for k, batch in enumerate(DataLoader(Slow(), batch_size=4, num_workers=2)):
+            if k == 30:
+                os.kill(os.getpid(), signal.SIGKILL)
+        """,
+    )
+    assert datastall("run", PYTHON, "killed.py", folder=tmp_path).code == 128 + 9
+    loader = only(shown(tmp_path)["loaders"])
+    assert_adds_up(loader)
+    assert loader["why"]["shares"]["blocked_io"] > 0.4
+    assert sum(worker["batches"] for worker in loader["workers"]) >= 31
+
+
+TRACEBACK = """
+    import sys, traceback
+    import torch
+    from torch.utils.data import DataLoader, Dataset
+
+    class Broken(Dataset):
+        def __len__(self):
+            return 8
+        def __getitem__(self, i):
+            if i == 5:
+                raise ValueError(f"item {i} is broken")
+            return torch.zeros(2)
+
+    class BrokenMany(Broken):
+        def __getitems__(self, indices):
+            return [self[i] for i in indices]
+
+    def collate(rows):
+        raise KeyError("no such field")
+
+    for data, options in (
+        (Broken(), {}), (BrokenMany(), {}), (Broken(), {"batch_size": None}),
+        (Broken(), {"collate_fn": collate}), (BrokenMany(), {"collate_fn": collate}),
+    ):
+        for workers in (0, 1):
+            try:
+                for batch in DataLoader(data, **{"batch_size": 4, **options}, num_workers=workers):
+                    pass
+            except Exception:
+                print(traceback.format_exc().replace("pid", ""))
+"""
+
+
+def test_tracebacks_are_the_same(tmp_path: Path) -> None:
+    write(tmp_path, "broken.py", TRACEBACK)
+    bare = command([PYTHON, "broken.py"], tmp_path)
+    assert bare.code == 0, bare.err
+    assert bare.out.count("item 5 is broken") >= 6
+    assert recorded(tmp_path, "broken.py").out == bare.out
+
+
+def test_random_state_and_pickles_are_the_same(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "state.py",
+        """
+        import hashlib, multiprocessing.reduction as reduction, random, zlib
+        import torch
+        from torch.utils.data import DataLoader, Dataset
+
+        class Noisy(Dataset):
+            def __len__(self):
+                return 24
+            def __getitem__(self, i):
+                sent = reduction.ForkingPickler.dumps((i, [i] * 3))
+                return torch.tensor([i, random.random(), torch.rand(1).item(), zlib.crc32(sent)])
+
+        torch.manual_seed(5)
+        loader = DataLoader(Noisy(), batch_size=4, num_workers=2, shuffle=True)
+        digest = hashlib.sha256()
+        for _ in range(2):
+            for batch in loader:
+                digest.update(batch.numpy().tobytes())
+        print(digest.hexdigest(), torch.rand(1).item())
+        """,
+    )
+    assert (
+        recorded(tmp_path, "state.py").out.splitlines()[-1]
+        == (command([PYTHON, "state.py"], tmp_path).out.splitlines()[-1])
+    )
+
+
+def test_the_dataset_goes_with_its_last_reference(tmp_path: Path) -> None:
+    """No cycle of ours keeps it until the garbage collector runs."""
+    write(
+        tmp_path,
+        "freed.py",
+        """
+        import gc, weakref
+        import torch
+        from torch.utils.data import DataLoader, Dataset
+
+        gc.disable()
+
+        class Small(Dataset):
+            def __len__(self):
+                return 8
+            def __getitem__(self, i):
+                return torch.zeros(2)
+
+        for kind in (4, None):
+            data = Small()
+            ref = weakref.ref(data)
+            for _ in DataLoader(data, batch_size=kind):
+                pass
+            del data
+            print(ref() is None)
+        """,
+    )
+    assert recorded(tmp_path, "freed.py").out.splitlines()[:2] == ["True", "True"]
+
+
+def test_in_words(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "slow.py",
+        """
+        import time
+        from torch.utils.data import DataLoader
+
+        class Slow:
+            def __len__(self):
+                return 40
+            def __getitem__(self, i):
+                time.sleep(0.004)
+                return i
+
+        for _ in DataLoader(Slow(), batch_size=4):
+            pass
+        """,
+    )
+    recorded(tmp_path, "slow.py")
+    text = shown_text(tmp_path)
+    lines = [line for line in text.splitlines() if line.startswith(("WHY", "TRY"))]
+    assert lines[0].startswith("WHY      blocked_io: of the stall:")
+    assert lines[1].startswith("TRY      ")
+    assert max(map(len, text.splitlines())) <= 110
+
+
+def test_without_workers_nothing_is_claimed(tmp_path: Path) -> None:
+    """Waits that somebody reports by hand have no cause."""
+    write(
+        tmp_path,
+        "by_hand.py",
+        """
+        import time
+        import datastall
+
+        def slow():
+            for i in range(20):
+                time.sleep(0.01)
+                yield i
+
+        for _ in datastall.watch(slow(), name="stream"):
+            pass
+        """,
+    )
+    recorded(tmp_path, "by_hand.py")
+    loader = only(shown(tmp_path)["loaders"])
+    assert loader["why"]["primary"] == "unknown"
+    assert loader["why"]["shares"]["unknown"] > 0.99
+    assert loader["workers"] == []
+    assert loader["depth"]["ready_mean"] is None
+    assert "WHY" not in shown_text(tmp_path)
+
+
+def test_the_suggestion_respects_the_cpus(tmp_path: Path) -> None:
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("one CPU only")
+    loader = run_plant("contention_four_on_one", tmp_path, environment())
+    host = loader["why"]["host"]
+    assert host["cpus_usable"] == 1.0
+    assert "num_workers=" not in (loader["why"]["suggestion"] or "")
+    assert loader["why"]["shares"]["cpu_contention"] > 0.3
