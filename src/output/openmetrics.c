@@ -11,7 +11,7 @@
 
 /* ---- what there is to say ---- */
 
-enum type { COUNTER, GAUGE, INFO, HISTOGRAM };
+enum type { COUNTER, GAUGE, INFO, HISTOGRAM, SUMMARY };
 enum form { NUMBER, SECONDS, MILLI, MICRO };
 
 struct family {
@@ -66,6 +66,11 @@ static const struct family families[] = {
      "still; host-bound: at most."},
     {ROW_LOADER, COUNTER, LOADER_KNOWN_NS, SECONDS, false, "datastall_input_known_wait_seconds",
      "seconds", "The waiting whose stall the GPU's clock told."},
+    {ROW_LOADER, SUMMARY, LOADER_READY, NUMBER, false, "datastall_prefetch_ready_batches", NULL,
+     "Batches that were ready when the program asked for one: sum over the waits, and their "
+     "number."},
+    {ROW_LOADER, GAUGE, LOADER_POSSIBLE, NUMBER, false, "datastall_prefetch_possible_batches", NULL,
+     "Batches that may be under way: prefetch_factor times workers."},
     {ROW_LOADER, GAUGE, LOADER_UNFINISHED_NS, SECONDS, false,
      "datastall_input_unfinished_wait_seconds", "seconds",
      "Age of the wait under way, 0 without one; in no other metric yet."},
@@ -190,7 +195,7 @@ static void put_value(struct buffer *b, enum form form, uint64_t value)
 
 static void put_head(struct buffer *b, const struct family *f, enum openmetrics_format format)
 {
-    static const char *const types[] = {"counter", "gauge", "gauge", "histogram"};
+    static const char *const types[] = {"counter", "gauge", "gauge", "histogram", "summary"};
     const char *total = f->type == COUNTER && format == OPENMETRICS_PROMETHEUS ? "_total" : "";
     const char *const lines[3][3] = {
         {"# HELP ", " ", f->help}, {"# TYPE ", " ", types[f->type]}, {"# UNIT ", " ", f->unit}};
@@ -269,12 +274,42 @@ static void put_family(struct buffer *b, const struct family *f, const struct ro
         begun = true;
         if (f->type == HISTOGRAM) {
             put_histogram(b, f, row);
+        } else if (f->type == SUMMARY) { /* the sum, and behind it the count */
+            put_series(b, f, row, "_sum", NULL);
+            put_value(b, f->form, row->values[f->value]);
+            put_series(b, f, row, "_count", NULL);
+            put_value(b, NUMBER, row->values[f->value + 1]);
         } else if (f->type == INFO) {
             put_series(b, f, row, "", row->info);
             put(b, "1\n");
         } else {
             put_series(b, f, row, f->type == COUNTER ? "_total" : "", f->extra ? row->extra : NULL);
             put_value(b, f->form, row->values[f->value]);
+        }
+    }
+}
+
+/* Series of a loader with a label of their own. */
+static void put_causes(struct buffer *b, const struct rows *rows, enum openmetrics_format format)
+{
+    static const struct family family = {
+        ROW_LOADER,      COUNTER,
+        LOADER_CAUSE_NS, SECONDS,
+        false,           "datastall_input_stall_cause_seconds",
+        "seconds",       "Input stall by what the batch was in meanwhile."};
+    bool begun = false;
+    for (uint32_t i = 0; i < rows->count[ROW_LOADER]; i++) {
+        const struct row *row = &rows->rows[ROW_LOADER][i];
+        for (uint32_t state = 0; state < CAUSE_STATES; state++) {
+            char label[48];
+            if (row->values[LOADER_CAUSE_NS + state] == DATASTALL_UNKNOWN)
+                continue;
+            if (!begun)
+                put_head(b, &family, format);
+            begun = true;
+            snprintf(label, sizeof label, "cause=\"%s\"", why_name(state));
+            put_series(b, &family, row, "_total", label);
+            put_value(b, SECONDS, row->values[LOADER_CAUSE_NS + state]);
         }
     }
 }
@@ -313,6 +348,7 @@ static void put_text(struct buffer *b, const struct rows *rows, enum openmetrics
     put(b, "\"} 1\n");
     for (size_t i = 0; i < FAMILY_COUNT; i++)
         put_family(b, &families[i], rows, format);
+    put_causes(b, rows, format);
     put_process_states(b, rows, format);
     if (format == OPENMETRICS_1_0)
         put(b, "# EOF\n");

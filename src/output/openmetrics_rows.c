@@ -257,6 +257,25 @@ static void collect_stall(struct row *row, const struct summary *run,
         add(row, LOADER_KNOWN_NS, loader->stall.known_ns);
 }
 
+/* How full the queue was found, and what the stalls came from. A state without any time is left
+ * out: nine series for each loader would be mostly zeros. */
+static void collect_feeding(struct row *row, const uint64_t *c)
+{
+    const uint64_t waits = c[RF_COUNT_DEPTH_WAITS];
+    if (waits > 0) {
+        add(row, LOADER_READY, c[RF_COUNT_DEPTH_READY]);
+        add(row, LOADER_READY_WAITS, waits);
+        add(row, LOADER_POSSIBLE, (c[RF_COUNT_DEPTH_POSSIBLE] + waits / 2) / waits);
+    }
+    uint64_t told_ns = 0;
+    for (uint32_t i = 0; i < CAUSE_STATES; i++)
+        told_ns += i == CAUSE_UNKNOWN ? 0 : c[RF_COUNT_CAUSE_NS + i];
+    for (uint32_t i = 0; i < CAUSE_STATES && told_ns > 0; i++) {
+        if (c[RF_COUNT_CAUSE_NS + i] > 0)
+            add(row, LOADER_CAUSE_NS + i, c[RF_COUNT_CAUSE_NS + i]);
+    }
+}
+
 static void collect_loader(struct rows *rows, const struct summary *run,
                            const struct summary_loader *loader, const char *label)
 {
@@ -284,6 +303,7 @@ static void collect_loader(struct rows *rows, const struct summary *run,
     add(row, LOADER_ITERATORS, c[RF_COUNT_ITERATORS]);
     add(row, LOADER_ERRORS, c[RF_COUNT_FAILED]);
     add(row, LOADER_WAITING_NS, loader->waiting_ns);
+    collect_feeding(row, c);
     openmetrics_cumulate(totals->steady, c[RF_COUNT_STEADY], &c[RF_COUNT_QUEUE],
                          openmetrics_wait_bounds, OPENMETRICS_WAIT_BOUNDS, counts);
     add_waits(row, LOADER_STEADY, counts, OPENMETRICS_WAIT_BOUNDS, &c[RF_COUNT_STEADY]);

@@ -28,10 +28,14 @@ enum loader_value {
     LOADER_WAITING_NS,
     LOADER_KNOWN_NS,
     LOADER_STALL_NS, /* by the row's method; another method is another series */
-    LOADER_STEADY,   /* counts by bound, count, sum */
+    LOADER_READY,    /* sum over the waits, and how many they are */
+    LOADER_READY_WAITS,
+    LOADER_CAUSE_NS,                                /* [CAUSE_STATES] */
+    LOADER_STEADY = LOADER_CAUSE_NS + CAUSE_STATES, /* counts by bound, count, sum */
     LOADER_STARTUP = LOADER_STEADY + OPENMETRICS_WAIT_BOUNDS + 2,
     LOADER_MONOTONE_VALUES = LOADER_STARTUP + OPENMETRICS_STARTUP_BOUNDS + 2,
     LOADER_UNFINISHED_NS = LOADER_MONOTONE_VALUES,
+    LOADER_POSSIBLE, /* batches that may be under way */
     LOADER_VALUES
 };
 enum stage_value {

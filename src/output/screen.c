@@ -207,13 +207,15 @@ struct joined {
     struct rf_totals *totals;
     double samples_per_s, tokens_per_s;
     bool running;
+    const struct why *why; /* of the rank whose loader stalled longest */
 };
 
 static void add_totals(struct rf_totals *to, const struct rf_totals *from)
 {
-    static const uint16_t sums[] = {RF_COUNT_STEADY,    RF_COUNT_STEADY_NS, RF_COUNT_BATCHES,
-                                    RF_COUNT_QUEUE,     RF_COUNT_QUEUE + 1, RF_COUNT_QUEUE + 2,
-                                    RF_COUNT_QUEUE + 3, RF_COUNT_SEQUENCE};
+    static const uint16_t sums[] = {RF_COUNT_STEADY,     RF_COUNT_STEADY_NS, RF_COUNT_BATCHES,
+                                    RF_COUNT_QUEUE,      RF_COUNT_QUEUE + 1, RF_COUNT_QUEUE + 2,
+                                    RF_COUNT_QUEUE + 3,  RF_COUNT_SEQUENCE,  RF_COUNT_DEPTH_WAITS,
+                                    RF_COUNT_DEPTH_READY};
     if (from->counters[RF_COUNT_STEADY] > 0) {
         const uint64_t least = from->counters[RF_COUNT_STEADY_MIN];
         if (to->counters[RF_COUNT_STEADY] == 0 || least < to->counters[RF_COUNT_STEADY_MIN])
@@ -248,6 +250,8 @@ static uint32_t join_loaders(const struct summary *run, uint64_t now_ns, struct 
             count++;
         }
         joined[k].ranks++;
+        if (joined[k].why == NULL || loader->why.stall_ns > joined[k].why->stall_ns)
+            joined[k].why = &loader->why;
         add_totals(joined[k].totals, &loader->data->totals);
         if (run->processes[loader->process].state != SUMMARY_RUNNING)
             continue;
@@ -264,56 +268,122 @@ static uint32_t join_loaders(const struct summary *run, uint64_t now_ns, struct 
     return count;
 }
 
+/* Columns of a loader behind its name. A narrow screen leaves out the first ones to go. */
+enum loader_column { BATCHES, P50, P95, P99, READY, WHY, FULL, NORM, STARV, SAMPLES, TOKENS };
+static const struct {
+    const char *head;
+    unsigned width;
+    bool wide; /* on wide screens only */
+} loader_columns[] = {
+    [BATCHES] = {"BATCHES", 9, false}, [P50] = {"p50 ms", 7, true},
+    [P95] = {"p95 ms", 7, false},      [P99] = {"p99 ms", 7, true},
+    [READY] = {"READY", 6, false},     [WHY] = {"WHY", 15, false},
+    [FULL] = {"FULL", 5, false},       [NORM] = {"NORM", 5, true},
+    [STARV] = {"STARV", 6, false},     [SAMPLES] = {"SMPL/S", 8, false},
+    [TOKENS] = {"TOK/S", 8, false},
+};
+#define LOADER_COLUMNS (sizeof loader_columns / sizeof *loader_columns)
+#define WIDE_COLUMNS 110u
+
+static bool has_column(const struct page *page, size_t column)
+{
+    return page->view->columns >= WIDE_COLUMNS || !loader_columns[column].wide;
+}
+
+/* What is left of a row for the name. */
+static unsigned loader_name_width(const struct page *page)
+{
+    unsigned width = page->view->columns;
+    for (size_t i = 0; i < LOADER_COLUMNS; i++)
+        width -= has_column(page, i) ? loader_columns[i].width : 0;
+    return width;
+}
+
+static void loader_cell(const struct joined *loader, enum loader_column column, char cell[32],
+                        bool *bad)
+{
+    const uint64_t *c = loader->totals->counters;
+    const uint64_t *queue = &c[RF_COUNT_QUEUE];
+    const double known = (double)(queue[DATASTALL_QUEUE_FULL] + queue[DATASTALL_QUEUE_NORMAL] +
+                                  queue[DATASTALL_QUEUE_STARVED]);
+    static const unsigned states[] = {[FULL] = DATASTALL_QUEUE_FULL,
+                                      [NORM] = DATASTALL_QUEUE_NORMAL,
+                                      [STARV] = DATASTALL_QUEUE_STARVED};
+    datastall_distribution waits;
+    char text[16] = "";
+    cell[0] = '\0';
+    *bad = false;
+    switch (column) {
+    case BATCHES:
+        output_count_text(c[RF_COUNT_BATCHES], cell, 24);
+        return;
+    case P50:
+    case P95:
+    case P99:
+        rf_totals_distribution(loader->totals, false, &waits);
+        ms_text(column == P50 ? waits.p50_ns : column == P95 ? waits.p95_ns : waits.p99_ns, text);
+        break;
+    case READY:
+        if (c[RF_COUNT_DEPTH_WAITS] > 0)
+            snprintf(text, sizeof text, "%.1f",
+                     (double)c[RF_COUNT_DEPTH_READY] / (double)c[RF_COUNT_DEPTH_WAITS]);
+        break;
+    case WHY:
+        if (loader->why->primary != CAUSE_UNKNOWN)
+            snprintf(text, sizeof text, "%s", why_name(loader->why->primary));
+        break;
+    case FULL:
+    case NORM:
+    case STARV:
+        if (known > 0) {
+            const double share = (double)queue[states[column]] / known;
+            snprintf(text, sizeof text, "%.0f%%", share * 100);
+            *bad = column == STARV && share >= 0.5;
+        }
+        break;
+    case SAMPLES:
+        rate_text(loader->samples_per_s, text);
+        break;
+    case TOKENS:
+        rate_text(loader->tokens_per_s, text);
+        break;
+    }
+    strcpy(cell, text);
+}
+
 static void put_loader(struct page *page, const struct joined *loader)
 {
     struct canvas *c = &page->canvas;
-    const unsigned w = page->view->columns - 64;
-    const uint64_t *queue = &loader->totals->counters[RF_COUNT_QUEUE];
-    char name[128], batches[24], text[3][16], samples[16], tokens[16];
-    datastall_distribution waits;
-    rf_totals_distribution(loader->totals, false, &waits);
-    ms_text(waits.p50_ns, text[0]);
-    ms_text(waits.p95_ns, text[1]);
-    ms_text(waits.p99_ns, text[2]);
-    name_text(loader->name, w, name);
-    output_count_text(loader->totals->counters[RF_COUNT_BATCHES], batches, sizeof batches);
-    rate_text(loader->samples_per_s, samples);
-    rate_text(loader->tokens_per_s, tokens);
-    canvas_put(c, 0, (int)w, STYLE_PLAIN, "%s", name);
-    canvas_put(c, w, -9, STYLE_PLAIN, "%s", batches);
-    for (unsigned i = 0; i < 3; i++)
-        canvas_put(c, w + 9 + 7 * i, -7, STYLE_PLAIN, "%s", text[i]);
-    const double known = (double)(queue[DATASTALL_QUEUE_FULL] + queue[DATASTALL_QUEUE_NORMAL] +
-                                  queue[DATASTALL_QUEUE_STARVED]);
-    static const unsigned states[] = {DATASTALL_QUEUE_FULL, DATASTALL_QUEUE_NORMAL,
-                                      DATASTALL_QUEUE_STARVED};
-    for (unsigned i = 0; i < 3 && known > 0; i++) {
-        const double share = (double)queue[states[i]] / known;
-        canvas_put(c, w + 30 + 6 * i, -6, i == 2 && share >= 0.5 ? STYLE_BAD : STYLE_PLAIN,
-                   "%.0f%%", share * 100);
+    unsigned at = loader_name_width(page);
+    char name[128], cell[32];
+    name_text(loader->name, at, name);
+    canvas_put(c, 0, (int)at, STYLE_PLAIN, "%s", name);
+    for (size_t i = 0; i < LOADER_COLUMNS; i++) {
+        bool bad;
+        if (!has_column(page, i))
+            continue;
+        loader_cell(loader, (enum loader_column)i, cell, &bad);
+        canvas_put(c, at, -(int)loader_columns[i].width, bad ? STYLE_BAD : STYLE_PLAIN, "%s", cell);
+        at += loader_columns[i].width;
     }
-    canvas_put(c, w + 48, -8, STYLE_PLAIN, "%s", samples);
-    canvas_put(c, w + 56, -8, STYLE_PLAIN, "%s", tokens);
     next_row(page);
 }
 
 static void put_loaders(struct page *page, const struct summary *run, unsigned most)
 {
     struct canvas *c = &page->canvas;
-    const unsigned w = page->view->columns - 64;
     struct joined joined[MOST_LOADERS];
-    static const char *const heads[] = {"p50 ms", "p95 ms", "p99 ms"};
-    static const char *const states[] = {"FULL", "NORM", "STARV"};
     const uint32_t count = join_loaders(run, page->view->now_ns, joined);
     if (count > 0 && most >= 2) {
-        canvas_put(c, 0, (int)w, STYLE_HEADER, "LOADER");
-        canvas_put(c, w, -9, STYLE_HEADER, "BATCHES");
-        for (unsigned i = 0; i < 3; i++) {
-            canvas_put(c, w + 9 + 7 * i, -7, STYLE_HEADER, "%s", heads[i]);
-            canvas_put(c, w + 30 + 6 * i, -6, STYLE_HEADER, "%s", states[i]);
+        unsigned at = loader_name_width(page);
+        canvas_put(c, 0, (int)at, STYLE_HEADER, "LOADER");
+        for (size_t i = 0; i < LOADER_COLUMNS; i++) {
+            if (!has_column(page, i))
+                continue;
+            canvas_put(c, at, -(int)loader_columns[i].width, STYLE_HEADER, "%s",
+                       loader_columns[i].head);
+            at += loader_columns[i].width;
         }
-        canvas_put(c, w + 48, -8, STYLE_HEADER, "SMPL/S");
-        canvas_put(c, w + 56, -8, STYLE_HEADER, "TOK/S");
         canvas_style_row(c, STYLE_HEADER);
         next_row(page);
         const uint32_t shown = count < most ? count : most - 2;
@@ -336,7 +406,9 @@ static void put_help(struct page *page)
         "STALL   share of the time that the GPU (without one: the program) waited for data",
         "NOW     the same over the last 10 seconds; so are BUSY and STALL of a GPU",
         "OTHER   idle for another reason; blank where the sources are not exact enough",
-        "FULL, NORM, STARV   waits below 1 ms, up to 50 ms, above",
+        "FULL, NORM, STARV   waits below 1 ms, up to 50 ms, above (NORM: on wide screens)",
+        "READY   batches that were ready when the program asked for one, on average",
+        "WHY     what its stalls come from (docs/causes.md), of the rank that stalled longest",
         "STRAGGLER   the rank that the others wait for: 5 points above the median, or more",
         "A blank cell is a figure that is not known.",
         "",

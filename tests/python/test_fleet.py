@@ -16,12 +16,18 @@ NAME = re.compile(r"\bdatastall_[a-z_]+")
 def said() -> set[str]:
     """Every name that /metrics can hold."""
     source = (ROOT / "src" / "output" / "openmetrics.c").read_text()
-    names = {"datastall_run_processes", "datastall_build_info"}
+    names = {
+        "datastall_run_processes",
+        "datastall_build_info",
+        "datastall_input_stall_cause_seconds_total",
+    }
     table = source[source.index("families[] = {") : source.index("FAMILY_COUNT")]
     for kind, name in re.findall(r'\{ROW_\w+, (\w+),[^"]*"(datastall_\w+)"', table):
         names |= {name} if kind != "COUNTER" else {f"{name}_total"}
         if kind == "HISTOGRAM":
             names |= {f"{name}_{suffix}" for suffix in ("bucket", "count", "sum")}
+        if kind == "SUMMARY":
+            names |= {f"{name}_{suffix}" for suffix in ("count", "sum")}
     return names
 
 

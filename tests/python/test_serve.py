@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import re
 import shutil
 import socket
 import ssl
@@ -202,6 +203,46 @@ def test_promtool_accepts_both_texts(tmp_path: Path, fake_nvml: Fake) -> None:
         exported = datastall("export", "--format", form, "--dir", "datastall-runs", folder=tmp_path)
         assert exported.code == 0
         assert exported.out == expected
+
+
+def test_why_and_depth(tmp_path: Path) -> None:
+    """What the stalls of a DataLoader came from, and how full its queue was: as `show` says."""
+    source = """
+    import time, torch
+    from torch.utils.data import DataLoader, Dataset
+
+    class Slow(Dataset):
+        def __len__(self):
+            return 30
+        def __getitem__(self, index):
+            time.sleep(0.02)
+            return torch.zeros(4)
+
+    for _ in DataLoader(Slow(), batch_size=2, num_workers=1):
+        pass
+    """
+    write(tmp_path, "train.py", source)
+    recorded(tmp_path, "train.py")
+    loader = shown(tmp_path)["loaders"][0]
+    exported = datastall(
+        "export", "--format", "prometheus", "--dir", "datastall-runs", folder=tmp_path
+    )
+    causes = dict(
+        re.findall(r'input_stall_cause_seconds_total\{.*cause="(\w+)"\} (\S+)', exported.out)
+    )
+    shares = loader["why"]["shares"]
+    total = sum(map(float, causes.values()))
+    assert total == pytest.approx(loader["why"]["stall_s"], rel=1e-6)
+    for cause, seconds in causes.items():
+        assert float(seconds) == pytest.approx(shares[cause] * total, rel=1e-6, abs=1e-9)
+    assert {cause for cause, share in shares.items() if share > 0} == set(causes)
+    assert float(causes["blocked_io"]) > 0.5 * total
+    ready = dict(re.findall(r"prefetch_ready_batches_(sum|count)\{.*\} (\S+)", exported.out))
+    assert int(ready["count"]) == loader["depth"]["waits"]
+    assert float(ready["sum"]) / int(ready["count"]) == pytest.approx(loader["depth"]["ready_mean"])
+    assert re.search(r"prefetch_possible_batches\{.*\} 2$", exported.out, re.MULTILINE)
+    top = datastall("top", "--once", folder=tmp_path)
+    assert "blocked_io" in top.out
 
 
 def check_openmetrics(text: str) -> None:
