@@ -403,54 +403,77 @@ static uint64_t others_idle(const struct feed *feed, uint64_t from, uint64_t to)
     return feed->workers > 1 ? sum_ns / (feed->workers - 1) : 0;
 }
 
+static double ratio(uint64_t part, uint64_t whole)
+{
+    return whole == 0 ? 0 : (double)part / (double)whole;
+}
+
+/* Of a batch that is still being made nothing is known but its begin: it will be like the worker's
+ * others. */
+static void add_unfinished(const struct feed *feed, const uint64_t *entry, uint64_t part_ns,
+                           struct cause_work *work)
+{
+    uint64_t t[RF_TOTAL_WORDS];
+    if (!rf_worker_totals(entry, &feed->layout, t))
+        return;
+    const uint64_t whole_ns = t[RF_TOTAL_ITEMS_NS] + t[RF_TOTAL_COLLATE_NS];
+    const uint64_t delay_ns = t[RF_TOTAL_ITEMS_DELAY_NS] + t[RF_TOTAL_COLLATE_DELAY_NS];
+    work->cpu_ns += (uint64_t)(ratio(t[RF_TOTAL_ITEMS_CPU_NS], whole_ns) * (double)part_ns);
+    work->delay_ns += (uint64_t)(ratio(delay_ns, whole_ns) * (double)part_ns);
+    work->collate_ns += (uint64_t)(ratio(t[RF_TOTAL_COLLATE_CPU_NS], whole_ns) * (double)part_ns);
+}
+
+/* What of a batch's making fell between two moments. */
+static void add_finished(const uint64_t record[RF_WORK_WORDS], uint64_t from, uint64_t to,
+                         struct cause_work *work)
+{
+    const uint64_t begin_ns = record[RF_WORK_BEGIN_NS], items_ns = record[RF_WORK_ITEMS_END_NS];
+    const uint64_t end_ns = record[RF_WORK_END_NS];
+    const double items = (double)cause_overlap(begin_ns, items_ns, from, to);
+    const double collation = (double)cause_overlap(items_ns, end_ns, from, to);
+    work->cpu_ns += (uint64_t)(ratio(record[RF_WORK_CPU_NS], items_ns - begin_ns) * items);
+    work->delay_ns +=
+        (uint64_t)(ratio(record[RF_WORK_DELAY_NS], items_ns - begin_ns) * items +
+                   ratio(record[RF_WORK_COLLATE_DELAY_NS], end_ns - items_ns) * collation);
+    work->collate_ns +=
+        (uint64_t)(ratio(record[RF_WORK_COLLATE_CPU_NS], end_ns - items_ns) * collation);
+}
+
 /* The way of a batch to the loop. Meanwhile its worker may make the next ones, and Python code of
- * theirs keeps the thread that pickles from running: so much of the way is theirs. */
-static void add_handover(struct feed *feed, const uint64_t record[RF_WORK_WORDS],
-                         struct rf_cause *cause)
+ * theirs keeps the thread that pickles from running: so much of the way is theirs, and returned. */
+static uint64_t add_handover(struct feed *feed, const uint64_t record[RF_WORK_WORDS],
+                             struct rf_cause *cause)
 {
     const uint64_t begin_ns = record[RF_WORK_END_NS], came_ns = feed->blocker_ns;
-    uint64_t cpu_ns = 0, delay_ns = 0, next[RF_WORK_WORDS], ended_ns = begin_ns;
-    double cpu = 0, delay = 0; /* of the wall time of the items that were read last */
-    uint64_t ordinal = feed->blocker_ordinal;
-    do {
-        memcpy(next, record, sizeof next);
-        record = next;
-        const uint64_t wall_ns = next[RF_WORK_ITEMS_END_NS] - next[RF_WORK_BEGIN_NS];
-        const uint64_t part_ns =
-            cause_overlap(next[RF_WORK_BEGIN_NS], next[RF_WORK_ITEMS_END_NS], begin_ns, came_ns);
-        cpu = wall_ns == 0 ? 0 : (double)next[RF_WORK_CPU_NS] / (double)wall_ns;
-        delay = wall_ns == 0 ? 0 : (double)next[RF_WORK_DELAY_NS] / (double)wall_ns;
-        cpu_ns += (uint64_t)(cpu * (double)part_ns);
-        delay_ns += (uint64_t)(delay * (double)part_ns);
+    const uint64_t *entry = entry_of(feed, feed->by_worker[feed->blocker].entry);
+    uint64_t next[RF_WORK_WORDS], ended_ns = begin_ns;
+    struct cause_work work = {0, 0, 0};
+    for (uint64_t i = 1; i <= HANDOVER_BATCHES && ended_ns < came_ns &&
+                         read_batch(feed, feed->blocker, feed->blocker_ordinal + i, next);
+         i++) {
+        add_finished(next, begin_ns, came_ns, &work);
         ended_ns = next[RF_WORK_END_NS];
-    } while (++ordinal < feed->blocker_ordinal + HANDOVER_BATCHES && ended_ns < came_ns &&
-             read_batch(feed, feed->blocker, ordinal, next));
-    /* One that is still being made will be like the worker's others. */
-    const uint64_t phase =
-        ds_load(&entry_of(feed, feed->by_worker[feed->blocker].entry)[RF_WORKER_PHASE]);
-    if ((phase & 3) == RF_PHASE_FETCH && phase >> 2 >= ended_ns) {
-        const uint64_t part_ns = cause_overlap(phase >> 2, came_ns, begin_ns, came_ns);
-        uint64_t totals[RF_TOTAL_WORDS];
-        if (rf_worker_totals(entry_of(feed, feed->by_worker[feed->blocker].entry), &feed->layout,
-                             totals) &&
-            totals[RF_TOTAL_ITEMS_NS] > 0) {
-            cpu = (double)totals[RF_TOTAL_ITEMS_CPU_NS] / (double)totals[RF_TOTAL_ITEMS_NS];
-            delay = (double)totals[RF_TOTAL_ITEMS_DELAY_NS] / (double)totals[RF_TOTAL_ITEMS_NS];
-        }
-        cpu_ns += (uint64_t)(cpu * (double)part_ns);
-        delay_ns += (uint64_t)(delay * (double)part_ns);
     }
+    const uint64_t phase = ds_load(&entry[RF_WORKER_PHASE]);
+    if ((phase & 3) == RF_PHASE_FETCH && phase >> 2 >= ended_ns)
+        add_unfinished(feed, entry, cause_overlap(phase >> 2, came_ns, begin_ns, came_ns), &work);
     /* What pickling itself ran is its own. */
-    const uint64_t pickle_ns = feed->pickle_cpu_ns;
-    cpu_ns = cpu_ns > pickle_ns ? cpu_ns - pickle_ns : 0;
-    cause_add_handover(&cause->timeline, feed->begin_ns, came_ns, begin_ns, came_ns, cpu_ns,
-                       delay_ns);
+    uint64_t *const running[2] = {&work.cpu_ns, &work.collate_ns};
+    uint64_t own_ns = record[RF_WORK_PICKLE_CPU_NS];
+    for (int i = 0; i < 2; i++) {
+        const uint64_t taken_ns = own_ns < *running[i] ? own_ns : *running[i];
+        *running[i] -= taken_ns;
+        own_ns -= taken_ns;
+    }
+    cause_add_handover(&cause->timeline, feed->begin_ns, came_ns, begin_ns, came_ns, &work);
+    return work.cpu_ns + work.delay_ns + work.collate_ns;
 }
 
 static void cause_of_worker(struct feed *feed, uint64_t end_ns, struct rf_cause *cause)
 {
     uint64_t record[RF_WORK_WORDS];
     const uint64_t from = feed->begin_ns, came_ns = feed->blocker_ns;
+    uint64_t made_ns = came_ns;
     cause->blocker = feed->blocker + 1;
     cause->blocker_ns = came_ns;
     if (read_batch(feed, feed->blocker, feed->blocker_ordinal, record)) {
@@ -460,16 +483,18 @@ static void cause_of_worker(struct feed *feed, uint64_t end_ns, struct rf_cause 
         cause_add(&cause->timeline, from, came_ns, from, batch.begin_ns,
                   feed->blocker_ordinal == 0 ? CAUSE_STARTUP : CAUSE_TRANSFER);
         cause_add_batch(&cause->timeline, from, came_ns, &batch);
-        feed->pickle_cpu_ns = record[RF_WORK_PICKLE_CPU_NS];
-        add_handover(feed, record, cause);
+        const uint64_t held_up_ns = add_handover(feed, record, cause);
         overlay_pins(feed, batch.end_ns > from ? batch.end_ns : from, came_ns, cause);
         cause->service_ns = batch.end_ns - batch.begin_ns;
+        if (batch.end_ns + held_up_ns < came_ns)
+            made_ns = batch.end_ns + held_up_ns;
     }
     /* What follows is the next index being handed out; the sampler's part is laid over it. */
     cause_add(&cause->timeline, from, end_ns, came_ns, end_ns, CAUSE_TRANSFER);
     if (end_ns - from >= FEED_SHORT_NS && feed->later_ready_ns != 0) {
         cause->later_ready_ns = feed->later_ready_ns;
-        cause->others_idle_ns = others_idle(feed, feed->later_ready_ns, came_ns);
+        /* While its worker worked. Where sending is what takes the time, others send too. */
+        cause->others_idle_ns = others_idle(feed, feed->later_ready_ns, made_ns);
         cause->window_full = feed->window_full;
     }
 }

@@ -56,7 +56,7 @@ struct feed {
     uint64_t begin_ns, next_index, later_ready_ns, depth, own_count;
     bool window_full;
     uint32_t blocker; /* worker */
-    uint64_t blocker_index, blocker_ordinal, blocker_ns, pickle_cpu_ns;
+    uint64_t blocker_index, blocker_ordinal, blocker_ns;
     uint32_t laid_count; /* what the loop's own thread did meanwhile */
     struct {
         uint64_t begin_ns, end_ns;

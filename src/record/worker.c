@@ -428,6 +428,7 @@ void worker_end(struct worker *worker, enum rf_worker_outcome outcome)
         [RF_WORK_GAP_NS] = gap_ns,
         [RF_WORK_CPU_NS] = cpu_ns,
         [RF_WORK_DELAY_NS] = delay_ns,
+        [RF_WORK_COLLATE_CPU_NS] = since(end_times.cpu_ns, b->cpu_ns),
         [RF_WORK_COLLATE_DELAY_NS] = since(end_times.delay_ns, b->delay_ns),
         [RF_WORK_ITEMS] = worker->items,
         [RF_WORK_SLOWEST_NS] = worker->slowest_ns,

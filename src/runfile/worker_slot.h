@@ -62,6 +62,7 @@ enum rf_worker_record_word {
     RF_WORK_GAP_NS,       /* between the end of the batch before and BEGIN; RF_UNKNOWN: the first */
     RF_WORK_CPU_NS,       /* of the items: running on a CPU */
     RF_WORK_DELAY_NS,     /* of the items: runnable, waiting for one */
+    RF_WORK_COLLATE_CPU_NS,
     RF_WORK_COLLATE_DELAY_NS, /* of the collation: waiting for a CPU */
     RF_WORK_ITEMS,
     RF_WORK_SLOWEST_NS,    /* the slowest item, 0: items were not timed */

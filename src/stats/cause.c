@@ -56,7 +56,7 @@ void cause_add_batch(struct cause_timeline *timeline, uint64_t from, uint64_t to
 }
 
 void cause_add_handover(struct cause_timeline *timeline, uint64_t from, uint64_t to,
-                        uint64_t begin_ns, uint64_t end_ns, uint64_t cpu_ns, uint64_t delay_ns)
+                        uint64_t begin_ns, uint64_t end_ns, const struct cause_work *work)
 {
     const uint64_t wall_ns = end_ns > begin_ns ? end_ns - begin_ns : 0;
     if (!cut(timeline, from, to, &begin_ns, &end_ns))
@@ -65,8 +65,9 @@ void cause_add_handover(struct cause_timeline *timeline, uint64_t from, uint64_t
     if (span == NULL)
         return;
     span->wall_ns = wall_ns;
-    span->cpu_ns = cpu_ns;
-    span->delay_ns = delay_ns;
+    span->cpu_ns = work->cpu_ns;
+    span->delay_ns = work->delay_ns;
+    span->collate_ns = work->collate_ns;
 }
 
 static void insert(struct cause_timeline *timeline, uint32_t at, const struct cause_span *span)
@@ -125,17 +126,19 @@ static void split_items(const struct cause_span *span, uint64_t part_ns,
         return;
     }
     const double share = (double)part_ns / (double)span->wall_ns;
-    uint64_t cpu_ns = (uint64_t)((double)span->cpu_ns * share);
-    if (cpu_ns > part_ns)
-        cpu_ns = part_ns;
-    uint64_t delay_ns = (uint64_t)((double)span->delay_ns * share);
-    if (delay_ns > part_ns - cpu_ns)
-        delay_ns = part_ns - cpu_ns;
-    sums[CAUSE_COMPUTE] += cpu_ns;
-    sums[CAUSE_CPU_CONTENTION] += delay_ns;
+    const uint64_t parts_ns[3] = {span->cpu_ns, span->delay_ns, span->collate_ns};
+    static const enum cause_state states[3] = {CAUSE_COMPUTE, CAUSE_CPU_CONTENTION, CAUSE_COLLATE};
+    uint64_t left_ns = part_ns;
+    for (int i = 0; i < 3; i++) {
+        uint64_t ns = (uint64_t)((double)parts_ns[i] * share);
+        if (ns > left_ns)
+            ns = left_ns;
+        sums[states[i]] += ns;
+        left_ns -= ns;
+    }
     sums[span->state == CAUSE_ITEMS      ? CAUSE_BLOCKED_IO
          : span->state == CAUSE_HANDOVER ? CAUSE_TRANSFER
-                                         : CAUSE_COLLATE] += part_ns - cpu_ns - delay_ns;
+                                         : CAUSE_COLLATE] += left_ns;
 }
 
 void cause_split(const struct cause_timeline *timeline, uint64_t from, uint64_t to,

@@ -29,7 +29,7 @@ struct cause_span {
     uint64_t begin_ns, end_ns;
     uint32_t state; /* the last three of the states are allowed */
     /* For those: of the whole phase, of which the span may be a part. */
-    uint64_t wall_ns, cpu_ns, delay_ns;
+    uint64_t wall_ns, cpu_ns, delay_ns, collate_ns;
 };
 
 /* Spans in order of time, not overlapping. What a wait has beyond them is unknown. */
@@ -55,11 +55,17 @@ void cause_add(struct cause_timeline *timeline, uint64_t from, uint64_t to, uint
 void cause_add_batch(struct cause_timeline *timeline, uint64_t from, uint64_t to,
                      const struct cause_batch *batch);
 
+/* What the thread that makes batches did meanwhile: ran for items, waited for a CPU, ran for
+ * collation. */
+struct cause_work {
+    uint64_t cpu_ns, delay_ns, collate_ns;
+};
+
 /* Appends the way of a batch from its worker to the loop, [begin, end): transfer, but for what the
- * worker's next items took of the interpreter meanwhile (they and the thread that pickles cannot
- * both run Python code): cpu_ns of the time they ran, delay_ns they waited for a CPU. */
+ * worker's next batches took of the interpreter meanwhile. (They and the thread that pickles cannot
+ * both run Python code.) */
 void cause_add_handover(struct cause_timeline *timeline, uint64_t from, uint64_t to,
-                        uint64_t begin_ns, uint64_t end_ns, uint64_t cpu_ns, uint64_t delay_ns);
+                        uint64_t begin_ns, uint64_t end_ns, const struct cause_work *work);
 
 /* Gives [begin, end) to a state, whatever was there. Where no place is left the spans that would
  * have to be cut in two stay as they are. */

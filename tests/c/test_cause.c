@@ -72,11 +72,13 @@ static void test_what_was_measured_may_pass_the_wall_time(void **state)
 static void test_the_way_to_the_loop(void **state)
 {
     (void)state;
-    cause_add_handover(&line, 10 * MS, 50 * MS, 10 * MS, 50 * MS, 20 * MS, 10 * MS);
+    const struct cause_work work = {20 * MS, 8 * MS, 4 * MS};
+    cause_add_handover(&line, 10 * MS, 50 * MS, 10 * MS, 50 * MS, &work);
     cause_split(&line, 30 * MS, 50 * MS, sums);
     assert_int_equal(sums[CAUSE_COMPUTE], 10 * MS);
-    assert_int_equal(sums[CAUSE_CPU_CONTENTION], 5 * MS);
-    assert_int_equal(sums[CAUSE_TRANSFER], 5 * MS);
+    assert_int_equal(sums[CAUSE_CPU_CONTENTION], 4 * MS);
+    assert_int_equal(sums[CAUSE_COLLATE], 2 * MS);
+    assert_int_equal(sums[CAUSE_TRANSFER], 4 * MS);
     assert_int_equal(sums[CAUSE_BLOCKED_IO], 0);
 }
 
@@ -124,7 +126,8 @@ static void test_the_sum_is_the_interval(void **state)
                 cause_add(&line, from, to, a, b, CAUSE_TRANSFER);
                 break;
             case 2:
-                cause_add_handover(&line, from, to, a, b, c, a);
+                cause_add_handover(&line, from, to, a, b,
+                                   &(struct cause_work){c, a, test_random(&seed) % 300});
                 break;
             default:
                 if (b > from && a < to)
