@@ -89,7 +89,7 @@ static void record(unsigned rank, unsigned rate, unsigned seconds, unsigned gpus
         due += interval_ns;
         sleep_until(due);
         const uint64_t before = ds_now_ns();
-        monitor_wait_record(loader, before, WAIT_NS, DATASTALL_WAIT_STEADY, &batch, &stall);
+        monitor_wait_record(loader, before, WAIT_NS, DATASTALL_WAIT_STEADY, &batch, &stall, NULL);
         outcome->costs_ns[i % KEPT] = (uint32_t)(ds_now_ns() - before);
     }
     outcome->batches = total;

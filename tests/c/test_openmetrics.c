@@ -137,7 +137,7 @@ static void record(datastall_loader *loader, uint32_t batches, const struct rf_s
     batch.samples = 4;
     for (uint32_t i = 0; i < batches; i++)
         monitor_wait_record(loader, datastall_clock_ns(), 2 * MS, DATASTALL_WAIT_STEADY, &batch,
-                            stall);
+                            stall, NULL);
 }
 
 static char *text_of(const char *folder, struct openmetrics_memory *memory,
