@@ -128,7 +128,8 @@ static void tell_items(struct why *why)
 static void tell_storage(struct why *why)
 {
     const struct why_work *work = &why->work;
-    if (work->asked_bytes == DATASTALL_UNKNOWN || work->storage_bytes == DATASTALL_UNKNOWN)
+    if (work->asked_bytes == DATASTALL_UNKNOWN || work->storage_bytes == DATASTALL_UNKNOWN ||
+        (double)work->asked_bytes < MIB) /* it is not files that they wait for */
         return;
     add(why,
         "the workers asked for %.1f MiB of files; %.1f MiB came from storage, the rest from memory",
