@@ -96,11 +96,17 @@ static void tell_workers(const struct run_loader *loader, struct why *why)
             percent(blocked), ms(per_batch(work, work->collate_ns), collate));
 }
 
-static void tell_cpus(struct why *why)
+static void tell_cpus(const struct run_loader *loader, struct why *why)
 {
     const struct why_host *host = &why->host;
     if (isnan(host->cpus_usable) || isnan(why->work.running_cpus))
         return;
+    if (loader->entry.num_workers == 0) {
+        add(why, "%.3g CPU%s may be used (%s); loading kept %.2f busy", host->cpus_usable,
+            host->cpus_usable == 1.0 ? "" : "s", host->limit != NULL ? host->limit : "unknown",
+            why->work.running_cpus);
+        return;
+    }
     add(why, "%.3g CPU%s may be used (%s); the workers kept %.2f busy, the loop's process %.2f",
         host->cpus_usable, host->cpus_usable == 1.0 ? "" : "s",
         host->limit != NULL ? host->limit : "unknown", why->work.running_cpus,
@@ -122,7 +128,8 @@ static void tell_items(struct why *why)
 static void tell_storage(struct why *why)
 {
     const struct why_work *work = &why->work;
-    if (work->asked_bytes == DATASTALL_UNKNOWN || work->storage_bytes == DATASTALL_UNKNOWN)
+    if (work->asked_bytes == DATASTALL_UNKNOWN || work->storage_bytes == DATASTALL_UNKNOWN ||
+        (double)work->asked_bytes < MIB) /* it is not files that they wait for */
         return;
     add(why,
         "the workers asked for %.1f MiB of files; %.1f MiB came from storage, the rest from memory",
@@ -148,14 +155,17 @@ static void tell_depth(struct why *why)
 /* ---- what to try ---- */
 
 /* How many more workers the CPUs have room for, at what one uses now; negative: not known. */
-static double room_for_workers(const struct why *why)
+static double room_for_workers(const struct run_loader *loader, const struct why *why)
 {
     const struct why_work *work = &why->work;
     const struct why_host *host = &why->host;
     if (isnan(host->cpus_usable) || isnan(work->running_cpus) || work->workers == 0)
         return -1;
     const double loop = isnan(host->loop_cpus) ? 1.0 : host->loop_cpus;
-    const double free = host->cpus_usable - work->running_cpus - loop;
+    /* Loading in the loop's own process, the two are one. */
+    const double used =
+        loader->entry.num_workers == 0 ? fmax(loop, work->running_cpus) : loop + work->running_cpus;
+    const double free = host->cpus_usable - used;
     const double each = fmax(0.05, work->running_cpus / work->workers);
     return free <= 0 ? 0 : floor(free / each + 0.25);
 }
@@ -165,7 +175,7 @@ static void suggest_workers(const struct run_loader *loader, struct why *why, co
     /* More than any machine has: of a damaged file. */
     const uint64_t workers =
         loader->entry.num_workers < 100000 ? loader->entry.num_workers : DATASTALL_UNKNOWN;
-    const double room = fmin(100000, room_for_workers(why));
+    const double room = fmin(100000, room_for_workers(loader, why));
     if (workers == 0 && room >= 1)
         suggest(why, "num_workers=%d: the loop waits while it loads itself; %s", (int)fmin(room, 4),
                 otherwise);
@@ -251,11 +261,11 @@ void why_tell(const struct run_loader *loader, struct why *why)
         break;
     case CAUSE_BLOCKED_IO:
         tell_storage(why);
-        tell_cpus(why);
+        tell_cpus(loader, why);
         break;
     case CAUSE_COMPUTE:
     case CAUSE_CPU_CONTENTION:
-        tell_cpus(why);
+        tell_cpus(loader, why);
         tell_items(why);
         break;
     case CAUSE_STARTUP:
