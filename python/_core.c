@@ -350,15 +350,6 @@ static void consumer_dealloc(Consumer *self)
     standin_free((PyObject *)self);
 }
 
-static PyObject *consumer_restart(Consumer *self, PyObject *unused)
-{
-    (void)unused;
-    self->first = true;
-    Py_RETURN_NONE;
-}
-
-/* Workers start before they are known, and an iterator that torch's own __iter__ did not make is
- * complete at its first next() only: called as maker(consumer, iterator) then. */
 static PyObject *feed_maker;
 
 static PyObject *consumer_feed(Consumer *self, PyObject *args)
@@ -419,7 +410,6 @@ static PyMethodDef consumer_methods[] = {
      "say what feeds the iterator."},
     {"epoch", (PyCFunction)consumer_epoch, METH_NOARGS,
      "The epoch of its workers, from 1; 0: nothing is known of what feeds it."},
-    {"restart", (PyCFunction)consumer_restart, METH_NOARGS, "The next batch is an epoch's first."},
     {NULL, NULL, 0, NULL}};
 static PyType_Slot consumer_slots[] = {{Py_tp_new, consumer_new},
                                        {Py_tp_dealloc, consumer_dealloc},

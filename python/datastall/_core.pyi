@@ -37,7 +37,6 @@ class Loader:
 
 class Consumer:
     def __new__(cls, loader: Loader, measure: Callable[[Any], Any] | None = None) -> Consumer: ...
-    def restart(self) -> None: ...
     def feed(
         self,
         workers: int,

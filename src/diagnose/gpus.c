@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/unknown.h"
 #include "base/uuid.h"
 #include "runfile/rollup.h"
 
@@ -11,11 +12,6 @@
 #define MAX_ROLLUP_WORDS 64
 #define SUM_TOLERANCE 0.02 /* stall and busy may add up to so much more than all */
 #define LEAST_COVERAGE 0.5 /* of the waiting, for other idle time to mean anything */
-
-static double mean_or_nan(uint64_t sum, uint64_t count, double unit)
-{
-    return count == 0 ? NAN : (double)sum / (double)count * unit;
-}
 
 /* ---- how busy ---- */
 
@@ -99,11 +95,11 @@ static void set_busy(const struct summary *summary, struct summary_gpu *gpu)
         gpu->busy_share = busy.busy_ns / busy.known_ns;
         gpu->busy_source = activity_is_exact(w) ? "gpm" : "nvml";
     } else if (busy.samples > 0) { /* a run too short for the time between two samples */
-        gpu->busy_share = mean_or_nan(busy.percent, busy.samples, 0.01);
+        gpu->busy_share = ds_mean_or_nan(busy.percent, busy.samples, 0.01);
         gpu->busy_source = "nvml";
     } else if (w[RF_GPU_BUSY_COUNT] > 0) { /* no sample in the window: the whole run */
         gpu->busy_samples = w[RF_GPU_BUSY_COUNT];
-        gpu->busy_share = mean_or_nan(w[RF_GPU_BUSY_PERCENT_SUM], w[RF_GPU_BUSY_COUNT], 0.01);
+        gpu->busy_share = ds_mean_or_nan(w[RF_GPU_BUSY_PERCENT_SUM], w[RF_GPU_BUSY_COUNT], 0.01);
         gpu->busy_source = "nvml";
     }
 }
@@ -155,7 +151,7 @@ static void set_energy(struct summary_gpu *gpu)
 
 static double gpm_mean(const uint64_t *words, enum rf_gpm_field field, double unit)
 {
-    return mean_or_nan(words[RF_GPU_GPM + 2 * field + 1], words[RF_GPU_GPM + 2 * field], unit);
+    return ds_mean_or_nan(words[RF_GPU_GPM + 2 * field + 1], words[RF_GPU_GPM + 2 * field], unit);
 }
 
 static struct summary_gpm gpm_of(const uint64_t *words)
@@ -205,17 +201,18 @@ void summary_add_gpu(struct summary *summary, const struct rf_gpu_view *data, ui
         .silent = driver_is_silent(summary, w, now_ns),
         .busy_ns = w[RF_GPU_BUSY_NS],
         .idle_ns = w[RF_GPU_IDLE_NS],
-        .held_power_share = mean_or_nan(w[RF_GPU_HELD_POWER_NS], held_ns, 1.0),
-        .held_thermal_share = mean_or_nan(w[RF_GPU_HELD_THERMAL_NS], held_ns, 1.0),
-        .held_hardware_share = mean_or_nan(w[RF_GPU_HELD_HARDWARE_NS], held_ns, 1.0),
+        .held_power_share = ds_mean_or_nan(w[RF_GPU_HELD_POWER_NS], held_ns, 1.0),
+        .held_thermal_share = ds_mean_or_nan(w[RF_GPU_HELD_THERMAL_NS], held_ns, 1.0),
+        .held_hardware_share = ds_mean_or_nan(w[RF_GPU_HELD_HARDWARE_NS], held_ns, 1.0),
         .gpm = gpm_of(w),
         .memory_used_peak_bytes = memory ? w[RF_GPU_MEMORY_USED_PEAK] : DATASTALL_UNKNOWN,
         .memory_total_bytes = memory ? w[RF_GPU_MEMORY_TOTAL] : DATASTALL_UNKNOWN,
-        .power_mean_w = mean_or_nan(w[RF_GPU_POWER_MW_SUM], w[RF_GPU_POWER_COUNT], 1e-3),
+        .power_mean_w = ds_mean_or_nan(w[RF_GPU_POWER_MW_SUM], w[RF_GPU_POWER_COUNT], 1e-3),
         .power_max_w = w[RF_GPU_POWER_COUNT] > 0 ? (double)w[RF_GPU_POWER_MW_MAX] * 1e-3 : NAN,
         .temperature_max_c =
             w[RF_GPU_TEMPERATURE_COUNT] > 0 ? (double)w[RF_GPU_TEMPERATURE_MAX] : NAN,
-        .sm_clock_mean_mhz = mean_or_nan(w[RF_GPU_SM_CLOCK_MHZ_SUM], w[RF_GPU_SM_CLOCK_COUNT], 1.0),
+        .sm_clock_mean_mhz =
+            ds_mean_or_nan(w[RF_GPU_SM_CLOCK_MHZ_SUM], w[RF_GPU_SM_CLOCK_COUNT], 1.0),
     };
     gpu->unknown_ns = w[RF_GPU_UNKNOWN_NS] + silence_ns(summary, gpu, now_ns);
     set_busy(summary, gpu);

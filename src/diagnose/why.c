@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/unknown.h"
 #include "diagnose/why_words.h"
 
 /* A loader whose stalls are less of its window is not slow: as the severity "none". */
@@ -21,11 +22,6 @@ static double share(uint64_t part, uint64_t whole)
 }
 
 /* ---- what was recorded ---- */
-
-static uint64_t add_known(uint64_t a, uint64_t b)
-{
-    return a == DATASTALL_UNKNOWN ? b : b == DATASTALL_UNKNOWN ? a : a + b;
-}
 
 /* The value of rank n * p of the sampled items. */
 static double item_quantile(const uint64_t *items, uint64_t count, double p)
@@ -72,9 +68,9 @@ static void add_work(const struct run_process *process, const struct run_loader 
         work->gap_cpu_ns += t[RF_TOTAL_GAP_CPU_NS];
         work->startup_ns += t[RF_TOTAL_STARTUP_NS];
         work->generations += worker->generation;
-        work->asked_bytes = add_known(work->asked_bytes, t[RF_TOTAL_ASKED_BYTES]);
-        work->storage_bytes = add_known(work->storage_bytes, t[RF_TOTAL_STORAGE_BYTES]);
-        work->major_faults = add_known(work->major_faults, t[RF_TOTAL_MAJOR_FAULTS]);
+        work->asked_bytes = ds_add_known(work->asked_bytes, t[RF_TOTAL_ASKED_BYTES]);
+        work->storage_bytes = ds_add_known(work->storage_bytes, t[RF_TOTAL_STORAGE_BYTES]);
+        work->major_faults = ds_add_known(work->major_faults, t[RF_TOTAL_MAJOR_FAULTS]);
         busy_ns += t[RF_TOTAL_ITEMS_NS] + t[RF_TOTAL_COLLATE_NS] + t[RF_TOTAL_GAP_CPU_NS];
         lived_ns += t[RF_TOTAL_ITEMS_NS] + t[RF_TOTAL_COLLATE_NS] + t[RF_TOTAL_GAP_NS];
         if (t[RF_TOTAL_BEGIN_NS] < begin_ns)

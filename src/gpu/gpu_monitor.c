@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/unknown.h"
 
 #define CRITICAL_BELOW_PERCENT 50.0
 #define MILD_BELOW_PERCENT 80.0
@@ -240,11 +241,6 @@ int datastall_gpu_monitor_dataloader_statistics(const datastall_gpu_monitor *mon
 
 /* ---- throughput ---- */
 
-static uint64_t known_or_zero(uint64_t count)
-{
-    return count == DATASTALL_UNKNOWN ? 0 : count;
-}
-
 void datastall_gpu_monitor_start_inference_timer(datastall_gpu_monitor *monitor)
 {
     datastall_statistics statistics = DATASTALL_STATISTICS_INIT;
@@ -253,8 +249,8 @@ void datastall_gpu_monitor_start_inference_timer(datastall_gpu_monitor *monitor)
     pthread_mutex_lock(&monitor->mutex);
     datastall_gpu_monitor_dataloader_statistics(monitor, &statistics);
     monitor->timer_start_ns = ds_now_ns();
-    monitor->timer_sequences = known_or_zero(statistics.samples);
-    monitor->timer_tokens = known_or_zero(statistics.tokens);
+    monitor->timer_sequences = ds_known_or_zero(statistics.samples);
+    monitor->timer_tokens = ds_known_or_zero(statistics.tokens);
     pthread_mutex_unlock(&monitor->mutex);
 }
 
@@ -271,8 +267,8 @@ int datastall_gpu_monitor_throughput(const datastall_gpu_monitor *monitor,
     /* Inside: a timer that starts meanwhile would take away more than was counted. */
     datastall_gpu_monitor_dataloader_statistics(monitor, &statistics);
     const uint64_t start = m->timer_start_ns;
-    const uint64_t sequences = known_or_zero(statistics.samples) - m->timer_sequences;
-    const uint64_t tokens = known_or_zero(statistics.tokens) - m->timer_tokens;
+    const uint64_t sequences = ds_known_or_zero(statistics.samples) - m->timer_sequences;
+    const uint64_t tokens = ds_known_or_zero(statistics.tokens) - m->timer_tokens;
     pthread_mutex_unlock(&m->mutex);
     const double elapsed_s = start == 0 ? NAN : (double)(ds_now_ns() - start) * 1e-9;
     const bool timed = elapsed_s > 0;
@@ -423,11 +419,6 @@ int datastall_gpu_monitor_current(const datastall_gpu_monitor *monitor, int devi
 
 /* ---- statistics ---- */
 
-static double mean_or_nan(uint64_t sum, uint64_t count, double unit)
-{
-    return count == 0 ? NAN : (double)sum / (double)count * unit;
-}
-
 /* Copies the counters of a GPU block, whole. */
 static bool read_counters(const struct datastall_gpu_monitor *monitor, int entry,
                           uint64_t words[RF_GPU_WORDS])
@@ -453,16 +444,17 @@ int datastall_gpu_monitor_device_statistics(const datastall_gpu_monitor *monitor
         return ds_fail(DATASTALL_ERR_DAMAGED, "the samples of device %d are damaged", device_id);
     const bool busy = w[RF_GPU_BUSY_COUNT] > 0, memory = w[RF_GPU_MEMORY_COUNT] > 0;
     datastall_device_statistics whole = {.sample_count = w[RF_GPU_SAMPLES]};
-    whole.gpu_util_avg = mean_or_nan(w[RF_GPU_BUSY_PERCENT_SUM], w[RF_GPU_BUSY_COUNT], 1.0);
+    whole.gpu_util_avg = ds_mean_or_nan(w[RF_GPU_BUSY_PERCENT_SUM], w[RF_GPU_BUSY_COUNT], 1.0);
     whole.gpu_util_min = busy ? (double)w[RF_GPU_BUSY_PERCENT_MIN] : NAN;
     whole.gpu_util_max = busy ? (double)w[RF_GPU_BUSY_PERCENT_MAX] : NAN;
-    whole.mem_used_avg = mean_or_nan(w[RF_GPU_MEMORY_USED_SUM_KIB], w[RF_GPU_MEMORY_COUNT], 1024.0);
+    whole.mem_used_avg =
+        ds_mean_or_nan(w[RF_GPU_MEMORY_USED_SUM_KIB], w[RF_GPU_MEMORY_COUNT], 1024.0);
     whole.mem_used_peak = memory ? w[RF_GPU_MEMORY_USED_PEAK] : DATASTALL_UNKNOWN;
     whole.mem_total = memory ? w[RF_GPU_MEMORY_TOTAL] : DATASTALL_UNKNOWN;
     whole.mem_percent_avg = memory && w[RF_GPU_MEMORY_TOTAL] > 0
                                 ? 100.0 * whole.mem_used_avg / (double)w[RF_GPU_MEMORY_TOTAL]
                                 : NAN;
-    whole.power_draw_avg = mean_or_nan(w[RF_GPU_POWER_MW_SUM], w[RF_GPU_POWER_COUNT], 1e-3);
+    whole.power_draw_avg = ds_mean_or_nan(w[RF_GPU_POWER_MW_SUM], w[RF_GPU_POWER_COUNT], 1e-3);
     whole.temperature_max =
         w[RF_GPU_TEMPERATURE_COUNT] > 0 ? (double)w[RF_GPU_TEMPERATURE_MAX] : NAN;
     return hand_over(statistics, &whole, sizeof whole);
@@ -526,7 +518,7 @@ int datastall_gpu_monitor_stage_statistics(const datastall_gpu_monitor *monitor,
         const uint64_t peak = w[RF_GPU_STAGE_MEMORY_USED_PEAK];
         whole.sample_count = w[RF_GPU_STAGE_SAMPLES];
         whole.gpu_util_avg =
-            mean_or_nan(w[RF_GPU_STAGE_BUSY_PERCENT_SUM], w[RF_GPU_STAGE_BUSY_COUNT], 1.0);
+            ds_mean_or_nan(w[RF_GPU_STAGE_BUSY_PERCENT_SUM], w[RF_GPU_STAGE_BUSY_COUNT], 1.0);
         whole.mem_used_peak = peak > 0 ? peak : DATASTALL_UNKNOWN;
         whole.duration_seconds = (double)clock.duration_ns * 1e-9;
     }
@@ -547,7 +539,7 @@ double datastall_gpu_monitor_average_utilization(const datastall_gpu_monitor *mo
         count += w[RF_GPU_BUSY_COUNT];
         sum += w[RF_GPU_BUSY_PERCENT_SUM];
     }
-    return mean_or_nan(sum, count, 1.0);
+    return ds_mean_or_nan(sum, count, 1.0);
 }
 
 uint64_t datastall_gpu_monitor_peak_memory_usage(const datastall_gpu_monitor *monitor,

@@ -165,16 +165,13 @@ static uint32_t entry_of_pid(const struct feed *feed, uint32_t loader, uint64_t 
 
 static bool find_section(struct feed *feed)
 {
-    const struct rf_header *header = &feed->monitor->writer->header;
+    const struct rf_section *section =
+        rf_section_of(&feed->monitor->writer->header, RF_SECTION_WORKERS);
     feed->entries = rf_entry(feed->monitor->writer, RF_SECTION_WORKERS, 0);
-    for (uint32_t i = 0; i < header->section_count; i++) {
-        if (header->sections[i].type == RF_SECTION_WORKERS) {
-            feed->entry_words = header->sections[i].entry_bytes / 8;
-            return feed->entries != NULL &&
-                   rf_worker_layout_of(header->sections[i].geometry, &feed->layout);
-        }
-    }
-    return false;
+    if (section == NULL || feed->entries == NULL)
+        return false;
+    feed->entry_words = section->entry_bytes / 8;
+    return rf_worker_layout_of(section->geometry, &feed->layout);
 }
 
 static void give_entries(struct feed *feed, uint32_t loader, const struct feed_options *options)

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/fault_guard.h"
 #include "base/fork_guard.h"
+#include "base/unknown.h"
 #include "host/usage.h"
 #include "runfile/rundir.h"
 
@@ -21,11 +22,6 @@
 #define IO_EVERY_NS (DS_NS_PER_S / 2)
 
 /* ---- where to write ---- */
-
-static uint64_t add_known(uint64_t a, uint64_t b)
-{
-    return a == RF_UNKNOWN ? b : b == RF_UNKNOWN ? a : a + b;
-}
 
 static void read_io(struct worker *worker, uint64_t now_ns)
 {
@@ -40,7 +36,7 @@ static void read_io(struct worker *worker, uint64_t now_ns)
             continue;
         /* The first reading is where the worker stood when it began. */
         const bool first = worker->io_read_ns == 0;
-        *total = add_known(*total, first || now[i] < worker->io[i] ? 0 : now[i] - worker->io[i]);
+        *total = ds_add_known(*total, first || now[i] < worker->io[i] ? 0 : now[i] - worker->io[i]);
         worker->io[i] = now[i];
     }
     worker->io_read_ns = now_ns;
@@ -77,13 +73,11 @@ static struct worker *make(uint64_t *entries, uint64_t entry_words, uint64_t ent
 static const struct rf_section *worker_section(const struct rf_header *header,
                                                struct rf_worker_layout *layout)
 {
-    for (uint32_t i = 0; i < header->section_count && i < RF_MAX_SECTIONS; i++) {
-        const struct rf_section *section = &header->sections[i];
-        if (section->type == RF_SECTION_WORKERS && rf_worker_layout_of(section->geometry, layout) &&
-            section->entry_bytes % 8 == 0 && section->entry_bytes >= layout->words * 8)
-            return section;
-    }
-    return NULL;
+    const struct rf_section *section = rf_section_of(header, RF_SECTION_WORKERS);
+    return section != NULL && rf_worker_layout_of(section->geometry, layout) &&
+                   section->entry_bytes % 8 == 0 && section->entry_bytes >= layout->words * 8
+               ? section
+               : NULL;
 }
 
 struct worker *worker_open_inherited(const struct rf_writer *writer)
@@ -240,7 +234,7 @@ static void take_over_totals(struct worker *worker, const uint64_t *before)
     for (uint32_t i = RF_TOTAL_BATCHES; i < RF_TOTAL_BEGIN_NS; i++)
         t[i] += before[i];
     for (uint32_t i = RF_TOTAL_ASKED_BYTES; i <= RF_TOTAL_MAJOR_FAULTS; i++)
-        t[i] = add_known(t[i], before[i]);
+        t[i] = ds_add_known(t[i], before[i]);
 }
 
 static void move_into(struct worker *worker, uint64_t *entry)

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/unknown.h"
 #include "runfile/writer.h"
 
 /* Power is taken as linear between two readings; over a longer gap nobody knows. */
@@ -27,11 +28,6 @@ struct rf_gpu_sample rf_gpu_nothing_read(void)
     for (uint32_t i = 0; i < RF_GPM_FIELDS; i++)
         sample.gpm[i] = NAN;
     return sample;
-}
-
-static uint64_t known_or_zero(uint64_t value)
-{
-    return value == RF_UNKNOWN ? 0 : value;
 }
 
 void rf_gpu_attach(struct rf_writer *writer, uint32_t index, const struct rf_gpu_static *device,
@@ -196,7 +192,7 @@ static void stage_rollups(struct rf_gpu_writer *gpu, const struct rf_gpu_sample 
         [RF_GPU_ROLLUP_SAMPLES] = 1,
         [RF_GPU_ROLLUP_BUSY_COUNT] = busy_known,
         [RF_GPU_ROLLUP_BUSY_PERCENT_SUM] = busy_known ? sample->busy_percent : 0,
-        [RF_GPU_ROLLUP_MEMORY_USED_MAX] = known_or_zero(sample->memory_used),
+        [RF_GPU_ROLLUP_MEMORY_USED_MAX] = ds_known_or_zero(sample->memory_used),
         [RF_GPU_ROLLUP_POWER_COUNT] = power_known,
         [RF_GPU_ROLLUP_POWER_MW_SUM] = power_known ? sample->power_mw : 0,
         [RF_GPU_ROLLUP_BUSY_NS] = spans->busy_ns,

@@ -501,6 +501,16 @@ struct rf_spec {
     uint32_t workers;
 };
 
+/* The section of a type in a header whose count is possible; NULL: there is none. */
+static inline const struct rf_section *rf_section_of(const struct rf_header *header, uint32_t type)
+{
+    for (uint32_t i = 0; i < header->section_count && i < RF_MAX_SECTIONS; i++) {
+        if (header->sections[i].type == type)
+            return &header->sections[i];
+    }
+    return NULL;
+}
+
 /* Fills the section table and file size; everything else of the header is zero. */
 void rf_layout_file(const struct rf_spec *spec, struct rf_header *header);
 

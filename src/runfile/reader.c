@@ -24,15 +24,6 @@ static void __attribute__((format(printf, 2, 3))) note_problem(struct rf_reader 
 
 /* ---- opening ---- */
 
-static const struct rf_section *find_section(const struct rf_reader *reader, uint32_t type)
-{
-    for (uint32_t i = 0; i < reader->header.section_count; i++) {
-        if (reader->header.sections[i].type == type)
-            return &reader->header.sections[i];
-    }
-    return NULL;
-}
-
 static int check_identity(const struct rf_header *header, const char *path)
 {
     static const char nothing[8];
@@ -98,7 +89,7 @@ static int check_sections(struct rf_reader *reader, const char *path)
         return ds_fail(DATASTALL_ERR_DAMAGED, "%s is damaged: its header is impossible", path);
     for (uint32_t i = 0; i < header->section_count; i++) {
         const struct rf_section *section = &header->sections[i];
-        if (section != find_section(reader, section->type))
+        if (section != rf_section_of(&reader->header, section->type))
             return ds_fail(DATASTALL_ERR_DAMAGED, "%s is damaged: section %u stands twice", path,
                            section->type);
         if (!section_is_possible(header, section) ||
@@ -164,14 +155,14 @@ void rf_reader_close(struct rf_reader *reader)
 
 uint64_t rf_reader_count(const struct rf_reader *reader, uint32_t section_type)
 {
-    const struct rf_section *section = find_section(reader, section_type);
+    const struct rf_section *section = rf_section_of(&reader->header, section_type);
     return section == NULL ? 0 : section->entry_count;
 }
 
 /* First word of an entry, UINT64_MAX if there is none. */
 static uint64_t entry_at(const struct rf_reader *reader, uint32_t type, uint64_t index)
 {
-    const struct rf_section *section = find_section(reader, type);
+    const struct rf_section *section = rf_section_of(&reader->header, type);
     if (section == NULL || index >= section->entry_count)
         return UINT64_MAX;
     return (section->offset + index * section->entry_bytes) / 8;
@@ -234,7 +225,7 @@ uint32_t rf_reader_stages(struct rf_reader *reader,
                           struct rf_stage_entry entries[RF_STAGE_CAPACITY])
 {
     const uint32_t room = RF_STAGE_CAPACITY;
-    const struct rf_section *section = find_section(reader, RF_SECTION_STAGES);
+    const struct rf_section *section = rf_section_of(&reader->header, RF_SECTION_STAGES);
     if (section == NULL)
         return 0;
     uint32_t count = section->entry_count < room ? (uint32_t)section->entry_count : room;

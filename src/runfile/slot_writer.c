@@ -2,6 +2,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/unknown.h"
 #include "datastall.h"
 #include "runfile/writer.h"
 
@@ -33,13 +34,6 @@ static uint64_t bits_of(double value)
     uint64_t bits;
     memcpy(&bits, &value, 8);
     return bits;
-}
-
-static double double_of(uint64_t bits)
-{
-    double value;
-    memcpy(&value, &bits, 8);
-    return value;
 }
 
 static void write_record(struct rf_slot_writer *slot, const struct rf_wait *wait, uint64_t index)
@@ -188,15 +182,15 @@ static void count_composition(uint64_t *c, const struct rf_wait *wait)
     }
     if (wait->mean_length == wait->mean_length) {
         c[RF_COUNT_MEAN_LENGTH_SUM] =
-            bits_of(double_of(c[RF_COUNT_MEAN_LENGTH_SUM]) + wait->mean_length);
+            bits_of(ds_double_of(c[RF_COUNT_MEAN_LENGTH_SUM]) + wait->mean_length);
         c[RF_COUNT_MEAN_LENGTH_BATCHES]++;
     }
     if (wait->efficiency == wait->efficiency) {
         if (c[RF_COUNT_EFFICIENCY_BATCHES] == 0 ||
-            wait->efficiency < double_of(c[RF_COUNT_EFFICIENCY_MIN]))
+            wait->efficiency < ds_double_of(c[RF_COUNT_EFFICIENCY_MIN]))
             c[RF_COUNT_EFFICIENCY_MIN] = bits_of(wait->efficiency);
         c[RF_COUNT_EFFICIENCY_SUM] =
-            bits_of(double_of(c[RF_COUNT_EFFICIENCY_SUM]) + wait->efficiency);
+            bits_of(ds_double_of(c[RF_COUNT_EFFICIENCY_SUM]) + wait->efficiency);
         c[RF_COUNT_EFFICIENCY_BATCHES]++;
         c[RF_COUNT_EFFICIENCY_LOW] += wait->efficiency < 0.80 ? 1 : 0;
     }
@@ -259,11 +253,6 @@ static void stage_histogram(struct rf_slot_writer *slot, const struct rf_wait *w
     uint64_t table =
         wait->kind == DATASTALL_WAIT_STEADY ? slot->layout->steady_at : slot->layout->startup_at;
     rf_stage_add(&slot->commit, table + histogram_bucket(wait->wait_ns), 1);
-}
-
-static uint64_t known_or_zero(uint64_t value)
-{
-    return value == RF_UNKNOWN ? 0 : value;
 }
 
 /* Waiting time whose stall is known, and what of it was exposed. */
@@ -355,14 +344,14 @@ static void stage_stage_totals(struct rf_slot_writer *slot, const struct rf_wait
     uint64_t at = slot->layout->stages_at + wait->stage * slot->layout->stage_words;
     if (is_batch(wait->kind)) {
         rf_stage_add(commit, at + RF_STAGE_BATCHES, 1);
-        rf_stage_add(commit, at + RF_STAGE_SAMPLES, known_or_zero(wait->samples));
-        rf_stage_add(commit, at + RF_STAGE_TOKENS, known_or_zero(wait->tokens));
+        rf_stage_add(commit, at + RF_STAGE_SAMPLES, ds_known_or_zero(wait->samples));
+        rf_stage_add(commit, at + RF_STAGE_TOKENS, ds_known_or_zero(wait->tokens));
         rf_stage_add(commit, at + RF_STAGE_SAMPLES_BATCHES, wait->samples != RF_UNKNOWN);
         rf_stage_add(commit, at + RF_STAGE_TOKENS_BATCHES, wait->tokens != RF_UNKNOWN);
     }
     uint64_t time_word =
         wait->kind == DATASTALL_WAIT_STEADY ? RF_STAGE_STEADY_NS : RF_STAGE_STARTUP_NS;
-    rf_stage_add(commit, at + time_word, known_or_zero(wait->wait_ns));
+    rf_stage_add(commit, at + time_word, ds_known_or_zero(wait->wait_ns));
 }
 
 static void stage_rollup(struct rf_slot_writer *slot, const struct rf_wait *wait,
@@ -374,11 +363,11 @@ static void stage_rollup(struct rf_slot_writer *slot, const struct rf_wait *wait
                                           1u << RF_ROLLUP_MAX_NS};
     const bool batch = is_batch(wait->kind);
     const bool steady = wait->kind == DATASTALL_WAIT_STEADY;
-    const uint64_t wait_ns = known_or_zero(wait->wait_ns);
+    const uint64_t wait_ns = ds_known_or_zero(wait->wait_ns);
     const uint64_t values[RF_ROLLUP_WORDS] = {
         [RF_ROLLUP_BATCHES] = batch,
-        [RF_ROLLUP_SAMPLES] = batch ? known_or_zero(wait->samples) : 0,
-        [RF_ROLLUP_TOKENS] = batch ? known_or_zero(wait->tokens) : 0,
+        [RF_ROLLUP_SAMPLES] = batch ? ds_known_or_zero(wait->samples) : 0,
+        [RF_ROLLUP_TOKENS] = batch ? ds_known_or_zero(wait->tokens) : 0,
         [RF_ROLLUP_STEADY_NS] = steady ? wait_ns : 0,
         [RF_ROLLUP_STARTUP_NS] = steady ? 0 : wait_ns,
         [RF_ROLLUP_STARVED] = steady && wait->queue == DATASTALL_QUEUE_STARVED,
@@ -458,8 +447,8 @@ void rf_slot_flush(struct rf_slot_writer *slot, uint64_t now_ns)
                                  .tokens = RF_UNKNOWN,
                                  .longest = RF_UNKNOWN,
                                  .padded = RF_UNKNOWN,
-                                 .mean_length = double_of(RF_UNKNOWN),
-                                 .efficiency = double_of(RF_UNKNOWN),
+                                 .mean_length = ds_double_of(RF_UNKNOWN),
+                                 .efficiency = ds_double_of(RF_UNKNOWN),
                                  .stall = {RF_UNKNOWN, RF_UNKNOWN}};
     while (slot->late_count > 0)
         rf_slot_append(slot, &note);

@@ -4,17 +4,11 @@
 #include <string.h>
 
 #include "base/clock.h"
-
-static double double_of(uint64_t bits)
-{
-    double value;
-    memcpy(&value, &bits, 8);
-    return value;
-}
+#include "base/unknown.h"
 
 static void add_double(uint64_t *sum_bits, uint64_t bits)
 {
-    double sum = double_of(*sum_bits) + double_of(bits);
+    double sum = ds_double_of(*sum_bits) + ds_double_of(bits);
     memcpy(sum_bits, &sum, 8);
 }
 
@@ -61,7 +55,7 @@ static void add_counters(uint64_t *to, const uint64_t *from)
     add_double(&to[RF_COUNT_EFFICIENCY_SUM], from[RF_COUNT_EFFICIENCY_SUM]);
     if (from[RF_COUNT_EFFICIENCY_BATCHES] > 0 &&
         (to[RF_COUNT_EFFICIENCY_BATCHES] == 0 ||
-         double_of(from[RF_COUNT_EFFICIENCY_MIN]) < double_of(to[RF_COUNT_EFFICIENCY_MIN])))
+         ds_double_of(from[RF_COUNT_EFFICIENCY_MIN]) < ds_double_of(to[RF_COUNT_EFFICIENCY_MIN])))
         to[RF_COUNT_EFFICIENCY_MIN] = from[RF_COUNT_EFFICIENCY_MIN];
     to[RF_COUNT_EFFICIENCY_BATCHES] += from[RF_COUNT_EFFICIENCY_BATCHES];
 }
@@ -184,12 +178,12 @@ void rf_totals_statistics(const struct rf_totals *totals, datastall_statistics *
         .longest_sequence =
             c[RF_COUNT_LONGEST_BATCHES] > 0 ? c[RF_COUNT_LONGEST_MAX] : DATASTALL_UNKNOWN,
         .mean_longest = ratio_or_nan((double)c[RF_COUNT_LONGEST_SUM], c[RF_COUNT_LONGEST_BATCHES]),
-        .mean_sequence_length =
-            ratio_or_nan(double_of(c[RF_COUNT_MEAN_LENGTH_SUM]), c[RF_COUNT_MEAN_LENGTH_BATCHES]),
+        .mean_sequence_length = ratio_or_nan(ds_double_of(c[RF_COUNT_MEAN_LENGTH_SUM]),
+                                             c[RF_COUNT_MEAN_LENGTH_BATCHES]),
         .stated_efficiency_mean =
-            ratio_or_nan(double_of(c[RF_COUNT_EFFICIENCY_SUM]), c[RF_COUNT_EFFICIENCY_BATCHES]),
+            ratio_or_nan(ds_double_of(c[RF_COUNT_EFFICIENCY_SUM]), c[RF_COUNT_EFFICIENCY_BATCHES]),
         .stated_efficiency_min =
-            c[RF_COUNT_EFFICIENCY_BATCHES] > 0 ? double_of(c[RF_COUNT_EFFICIENCY_MIN]) : NAN,
+            c[RF_COUNT_EFFICIENCY_BATCHES] > 0 ? ds_double_of(c[RF_COUNT_EFFICIENCY_MIN]) : NAN,
         .stated_efficiency_batches = c[RF_COUNT_EFFICIENCY_BATCHES],
         .stated_efficiency_low = c[RF_COUNT_EFFICIENCY_LOW],
         .window_begin_ns = seen ? c[RF_COUNT_BEGIN_NS] : DATASTALL_UNKNOWN,

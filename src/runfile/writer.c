@@ -152,18 +152,9 @@ void rf_count_loss(struct rf_writer *writer, uint32_t process_word)
                        __ATOMIC_RELAXED);
 }
 
-static const struct rf_section *find_section(const struct rf_writer *writer, uint32_t type)
-{
-    for (uint32_t i = 0; i < writer->header.section_count; i++) {
-        if (writer->header.sections[i].type == type)
-            return &writer->header.sections[i];
-    }
-    return NULL;
-}
-
 uint64_t *rf_entry(const struct rf_writer *writer, uint32_t section_type, uint64_t index)
 {
-    const struct rf_section *section = find_section(writer, section_type);
+    const struct rf_section *section = rf_section_of(&writer->header, section_type);
     if (section == NULL || index >= section->entry_count)
         return NULL;
     return writer->map + (section->offset + index * section->entry_bytes) / 8;
@@ -171,7 +162,7 @@ uint64_t *rf_entry(const struct rf_writer *writer, uint32_t section_type, uint64
 
 uint64_t rf_entry_count(const struct rf_writer *writer, uint32_t section_type)
 {
-    const struct rf_section *section = find_section(writer, section_type);
+    const struct rf_section *section = rf_section_of(&writer->header, section_type);
     return section == NULL ? 0 : section->entry_count;
 }
 
