@@ -105,10 +105,12 @@ static void take_cause(struct rf_slot_writer *slot, const struct rf_wait *wait, 
         return;
     const uint64_t end_ns = wait->begin_ns + wait->wait_ns;
     if (cause == NULL) {
-        c[RF_COUNT_CAUSE_NS + CAUSE_UNKNOWN] +=
-            wait->stall.upper_ns == RF_UNKNOWN ? wait->wait_ns : wait->stall.upper_ns;
+        if (slot->has_causes)
+            c[RF_COUNT_CAUSE_NS + CAUSE_UNKNOWN] +=
+                wait->stall.upper_ns == RF_UNKNOWN ? wait->wait_ns : wait->stall.upper_ns;
         return;
     }
+    slot->has_causes = true;
     count_depth(c, cause->depth);
     c[RF_COUNT_SAMPLER_NS] += cause->sampler_ns;
     c[RF_COUNT_PIN_NS] += cause->pin_ns;
@@ -142,7 +144,7 @@ static void take_late_cause(struct rf_slot_writer *slot, const struct rf_late_st
     if (pending->record == late->record + 1)
         count_cause(slot->counters, &pending->cause, pending->begin_ns, pending->end_ns,
                     late->stall.upper_ns);
-    else
+    else if (slot->has_causes)
         slot->counters[RF_COUNT_CAUSE_NS + CAUSE_UNKNOWN] += late->stall.upper_ns;
     pending->record = 0;
 }
@@ -420,7 +422,9 @@ void rf_slot_append(struct rf_slot_writer *slot, const struct rf_wait *wait)
     update_counters(counters, wait);
     uint64_t *copy = slot->commit.block + layout->counters_at +
                      (counters[RF_COUNT_SEQUENCE] & (layout->versions - 1)) * layout->counter_words;
-    for (uint32_t i = 0; i < RF_COUNT_USED_WORDS; i++)
+    /* What nobody ever counted is zero in every copy. */
+    const uint32_t used = slot->has_causes ? RF_COUNT_USED_WORDS : RF_COUNT_LEAST_WORDS;
+    for (uint32_t i = 0; i < used; i++)
         ds_store(&copy[i], counters[i]);
     stage_histogram(slot, wait);
     stage_stage_totals(slot, wait);

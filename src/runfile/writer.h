@@ -85,6 +85,8 @@ struct rf_slot_writer {
     uint64_t open_second;
     uint64_t slow_waits[2][RF_SLOWEST]; /* what the file holds, so that the minimum is at hand */
     uint64_t counters[RF_COUNT_WORDS];
+    bool has_causes; /* a wait came with its cause: until then those counters stay zero, and what
+                        they lack of the stall is unknown */
     uint32_t late_count;
     struct rf_late_stall late[RF_LATE_STALLS]; /* wait for the next record to go with */
     /* Causes of waits whose stall is under way, each at its record's index. */
