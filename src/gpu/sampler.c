@@ -239,8 +239,10 @@ static void start_devices(struct gpu_sampler *sampler)
     for (uint32_t i = 0; i < sampler->device_count && !sampler->stopping; i++) {
         struct sampled_device *device = &sampler->devices[i];
         pthread_t thread;
-        *device = (struct sampled_device){
-            .sampler = sampler, .index = i, .entry = all && i < room ? i : NO_ENTRY};
+        *device = (struct sampled_device){.sampler = sampler,
+                                          .index = i,
+                                          .entry = all && i < room ? i : NO_ENTRY,
+                                          .identity = {.index = i}};
         if (all && i >= room)
             continue; /* nobody would read it */
         if (start_thread(&thread, run_device, device)) {

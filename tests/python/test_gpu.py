@@ -257,14 +257,16 @@ def test_mig_instances(tmp_path: Path, fake_nvml: Fake) -> None:
     assert "MIG 0" in shown_text(tmp_path)
 
 
-@pytest.mark.parametrize("fault", ["hang utilization 0 2", "hang identity 0"])
+@pytest.mark.parametrize("fault", ["hang utilization 1 2", "hang identity 1"])
 def test_a_gpu_that_hangs_holds_up_no_other(tmp_path: Path, fake_nvml: Fake, fault: str) -> None:
     script = ("devices 3", "utilization 0 10", "utilization 1 20", "utilization 2 30", fault)
     run_sleep(tmp_path, 3.2, fake_nvml(*script))
-    hung, *others = shown(tmp_path)["gpus"]
+    gpus = shown(tmp_path)["gpus"]
+    hung = gpus[1]
+    assert [gpu["index"] for gpu in gpus] == [0, 1, 2]
     assert hung["state"] == "silent"
     assert hung["samples"] == (1 if "2" in fault else 0)
-    for gpu, percent in zip(others, (20, 30), strict=True):
+    for gpu, percent in zip((gpus[0], gpus[2]), (10, 30), strict=True):
         assert gpu["state"] == "ok"
         assert gpu["samples"] >= 4
         assert gpu["busy_share"] == pytest.approx(percent / 100)
