@@ -45,9 +45,11 @@ void cli_print_help(const struct cli_command *command);
  * PATH_MAX bytes. */
 int cli_find_run(const char *directory, const char *name, char *folder);
 
-/* The same for several names: copies of their folders; free() the first *found of them. */
-int cli_find_runs(const char *directory, char *const *names, int count, char **folders,
-                  uint32_t room, uint32_t *found);
+/* The runs of several names (*named of them), or without a name every run in the bases, or that is
+ * found: *live, for live_close(), NULL after a code other than CLI_OK. */
+struct live;
+int cli_open_live(const char *const *bases, uint32_t base_count, char *const *names, int count,
+                  struct live **live, uint32_t *named);
 
 /* ds_say() for a sentence that may hold text of a run file or a folder's name. */
 void cli_say_clean(const char *sentence);

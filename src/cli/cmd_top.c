@@ -16,7 +16,6 @@
 #include "output/screen.h"
 
 #define MAX_BASES 32u
-#define MAX_FOLDERS 256u
 
 struct top_options {
     bool once, json;
@@ -323,22 +322,13 @@ static int top(const struct cli_command *command, int argc, char **argv)
     int first = cli_parse(command, argc, argv, take, &options);
     if (first < 0)
         return first == -2 ? CLI_OK : CLI_USAGE;
-    char *folders[MAX_FOLDERS];
-    struct live_options wanted = {.bases = options.bases,
-                                  .base_count = options.base_count,
-                                  .folders = (const char *const *)folders};
-    int code = cli_find_runs(options.base_count > 0 ? options.bases[0] : NULL, argv + first,
-                             argc - first, folders, MAX_FOLDERS, &wanted.folder_count);
-    if (wanted.folder_count > 0)
-        wanted.base_count = 0;
-    struct live *live = code == CLI_OK ? live_open(&wanted) : NULL;
-    if (live != NULL)
+    struct live *live;
+    uint32_t named;
+    int code =
+        cli_open_live(options.bases, options.base_count, argv + first, argc - first, &live, &named);
+    if (code == CLI_OK)
         code = show_live(live, &options);
-    else if (code == CLI_OK)
-        code = CLI_FAILED;
     live_close(live);
-    for (uint32_t i = 0; i < wanted.folder_count; i++)
-        free(folders[i]);
     return code;
 }
 

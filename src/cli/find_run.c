@@ -7,8 +7,11 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "cli/cli.h"
+#include "cli/live.h"
 #include "output/text.h"
 #include "runfile/rundir.h"
+
+#define MAX_FOLDERS 256u
 
 static bool is_folder(const char *path)
 {
@@ -64,8 +67,9 @@ int cli_find_run(const char *directory, const char *name, char *folder)
     return ok ? CLI_OK : CLI_FAILED;
 }
 
-int cli_find_runs(const char *directory, char *const *names, int count, char **folders,
-                  uint32_t room, uint32_t *found)
+/* Copies of the folders of several names; free() the first *found of them. */
+static int find_runs(const char *directory, char *const *names, int count, char **folders,
+                     uint32_t room, uint32_t *found)
 {
     char folder[PATH_MAX];
     *found = 0;
@@ -91,6 +95,27 @@ int cli_find_runs(const char *directory, char *const *names, int count, char **f
             ++*found;
     }
     return CLI_OK;
+}
+
+int cli_open_live(const char *const *bases, uint32_t base_count, char *const *names, int count,
+                  struct live **live, uint32_t *named)
+{
+    char *folders[MAX_FOLDERS];
+    struct live_options wanted = {
+        .bases = bases, .base_count = base_count, .folders = (const char *const *)folders};
+    *live = NULL;
+    int code = find_runs(base_count > 0 ? bases[0] : NULL, names, count, folders, MAX_FOLDERS,
+                         &wanted.folder_count);
+    if (wanted.folder_count > 0)
+        wanted.base_count = 0;
+    if (code == CLI_OK)
+        *live = live_open(&wanted);
+    if (code == CLI_OK && *live == NULL)
+        code = CLI_FAILED;
+    *named = wanted.folder_count;
+    for (uint32_t i = 0; i < wanted.folder_count; i++)
+        free(folders[i]);
+    return code;
 }
 
 void cli_say_clean(const char *sentence)

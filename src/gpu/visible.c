@@ -103,7 +103,8 @@ static bool next_entry(const char **cursor, char *entry, size_t size)
     return true;
 }
 
-bool gpu_order_is_known(const char *order, const struct rf_gpu_static *devices, uint32_t count)
+/* Whether indices mean something. */
+static bool order_is_known(const char *order, const struct rf_gpu_static *devices, uint32_t count)
 {
     if (order != NULL && strcmp(order, "PCI_BUS_ID") == 0)
         return true;
@@ -138,7 +139,7 @@ uint32_t gpu_ordinal_map(const char *visible, const char *order,
                          const struct rf_gpu_static *devices, uint32_t count, uint32_t *map,
                          uint32_t capacity)
 {
-    const struct machine machine = {devices, count, gpu_order_is_known(order, devices, count)};
+    const struct machine machine = {devices, count, order_is_known(order, devices, count)};
     uint32_t found = 0;
     if (visible == NULL)
         return map_all(&machine, map, capacity);

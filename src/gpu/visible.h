@@ -22,7 +22,4 @@ uint32_t gpu_ordinal_map(const char *visible, const char *order,
                          const struct rf_gpu_static *devices, uint32_t count, uint32_t *map,
                          uint32_t capacity);
 
-/* Whether indices mean something, see above. */
-bool gpu_order_is_known(const char *order, const struct rf_gpu_static *devices, uint32_t count);
-
 #endif

@@ -7,34 +7,8 @@
 
 #include "base/clock.h"
 #include "output/names.h"
+#include "output/put.h"
 #include "output/shape_why.h"
-
-typedef const struct emitter *out;
-
-static void put_integer(out e, const char *key, uint64_t value)
-{
-    e->integer(e->context, key, value);
-}
-
-static void put_real(out e, const char *key, double value)
-{
-    e->real(e->context, key, value);
-}
-
-static void put_seconds(out e, const char *key, uint64_t ns)
-{
-    put_real(e, key, ns == DATASTALL_UNKNOWN ? NAN : (double)ns * 1e-9);
-}
-
-static void put_ms(out e, const char *key, uint64_t ns)
-{
-    put_real(e, key, ns == DATASTALL_UNKNOWN ? NAN : (double)ns * 1e-6);
-}
-
-static void put_string(out e, const char *key, const char *text)
-{
-    e->string(e->context, key, text == NULL || text[0] == '\0' ? NULL : text);
-}
 
 static void put_time(out e, const char *key, uint64_t real_ns)
 {

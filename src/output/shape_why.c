@@ -2,22 +2,7 @@
 
 #include <math.h>
 
-typedef const struct emitter *out;
-
-static void put_integer(out e, const char *key, uint64_t value)
-{
-    e->integer(e->context, key, value);
-}
-
-static void put_real(out e, const char *key, double value)
-{
-    e->real(e->context, key, value);
-}
-
-static void put_seconds(out e, const char *key, uint64_t ns)
-{
-    e->real(e->context, key, (double)ns * 1e-9);
-}
+#include "output/put.h"
 
 static double share(uint64_t part, uint64_t whole)
 {
