@@ -576,8 +576,7 @@ static bool stall_watch_end(struct stall_watch *watch, const datastall_wait *wai
         return false;
     return stall_end(watch->slot, watch->stream, &watch->mark,
                      end_ns > wait->begin_ns ? end_ns - wait->begin_ns : 0,
-                     watch->slot->writer.counters[RF_COUNT_SEQUENCE],
-                     (uint32_t)ds_load(&monitor->current_stage), stall);
+                     watch->slot->writer.head, (uint32_t)ds_load(&monitor->current_stage), stall);
 }
 
 /* next() of an iterator, timed. call(context) returns a new reference, or NULL with or without an

@@ -27,4 +27,5 @@ check cppcheck cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr \
     --suppress=normalCheckLevelMaxBranches --suppress=unknownMacro \
     -D_GNU_SOURCE -I include -I src $(git ls-files 'src/*.c')
 check arrows $bin/python scripts/check_arrows.py
+check counters $bin/python scripts/counters_table.py --check
 exit $failed

@@ -216,15 +216,15 @@ static void make_stages(struct summary *summary, uint32_t process_index, uint64_
             if (loader->process != process_index || !loader->in_verdict)
                 continue;
             const uint64_t *words = loader->data->stages[s];
-            stage->batches += words[RF_STAGE_BATCHES];
-            add_if_stated(&stage->samples, words[RF_STAGE_SAMPLES],
-                          words[RF_STAGE_SAMPLES_BATCHES]);
-            add_if_stated(&stage->tokens, words[RF_STAGE_TOKENS], words[RF_STAGE_TOKENS_BATCHES]);
-            stage->waiting_ns += words[RF_STAGE_STEADY_NS] + words[RF_STAGE_STARTUP_NS];
+            stage->batches += words[RF_COUNT_BATCHES];
+            add_if_stated(&stage->samples, words[RF_COUNT_SAMPLES],
+                          words[RF_COUNT_SAMPLES_BATCHES]);
+            add_if_stated(&stage->tokens, words[RF_COUNT_TOKENS], words[RF_COUNT_TOKENS_BATCHES]);
+            stage->waiting_ns += words[RF_COUNT_STEADY_NS] + words[RF_COUNT_OTHER_NS];
             const struct summary_stall stall = {
-                words[RF_STAGE_STEADY_NS] + words[RF_STAGE_STARTUP_NS],
-                words[RF_STAGE_STALL_KNOWN_NS], words[RF_STAGE_STALL_LOWER_NS],
-                words[RF_STAGE_STALL_UPPER_NS]};
+                words[RF_COUNT_STEADY_NS] + words[RF_COUNT_OTHER_NS],
+                words[RF_COUNT_STALL_KNOWN_NS], words[RF_COUNT_STALL_LOWER_NS],
+                words[RF_COUNT_STALL_UPPER_NS]};
             summary_add_stall(&stage->stall, &stall);
         }
         if (stage->duration_ns > 0)

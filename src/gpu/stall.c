@@ -243,10 +243,11 @@ static void collect(struct monitor_slot *slot, struct stall_queue *queue)
         const bool bound = oldest->bound || stall_ns > oldest->wait_ns + TOLERANCE_NS;
         if (stall_ns > oldest->wait_ns)
             stall_ns = oldest->wait_ns;
-        const struct rf_late_stall late = {
-            oldest->record, oldest->wait_ns, oldest->stage, {bound ? 0 : stall_ns, stall_ns}};
-        if (!rf_slot_late_stall(&slot->writer, &late))
-            return; /* the slot has no room: later */
+        const struct rf_late_stall late = {.wait_ns = oldest->wait_ns,
+                                           .stage = oldest->stage,
+                                           .lower_ns = bound ? 0 : stall_ns,
+                                           .upper_ns = stall_ns};
+        rf_slot_late_stall(&slot->writer, oldest->record, &late);
         drop(queue, 0);
     }
 }
@@ -428,7 +429,7 @@ void stall_finish(datastall_monitor *monitor)
         if (!slot->used || slot->stalls == NULL || (owner != 0 && owner != monitor_thread_number()))
             continue; /* another thread may be recording there */
         stall_collect(slot);
-        rf_slot_flush(&slot->writer, ds_now_ns());
+        rf_slot_flush(&slot->writer);
         destroy_events(slot->stalls);
     }
 }

@@ -220,12 +220,12 @@ static void collect_processes(struct rows *rows, const struct summary *run, cons
 /* ---- loaders ---- */
 
 static void add_waits(struct row *row, uint32_t at, const uint64_t *counts, uint32_t bound_count,
-                      const uint64_t *counter)
+                      uint64_t number, uint64_t sum_ns)
 {
     for (uint32_t i = 0; i < bound_count; i++)
         add(row, at + i, counts[i]);
-    add(row, at + bound_count, counter[0]);
-    add(row, at + bound_count + 1, counter[1]);
+    add(row, at + bound_count, number);
+    add(row, at + bound_count + 1, sum_ns);
 }
 
 /* The stall of a loader, and by which method it is known. That changes in one direction only
@@ -306,10 +306,12 @@ static void collect_loader(struct rows *rows, const struct summary *run,
     collect_feeding(row, c);
     openmetrics_cumulate(totals->steady, c[RF_COUNT_STEADY], &c[RF_COUNT_QUEUE],
                          openmetrics_wait_bounds, OPENMETRICS_WAIT_BOUNDS, counts);
-    add_waits(row, LOADER_STEADY, counts, OPENMETRICS_WAIT_BOUNDS, &c[RF_COUNT_STEADY]);
+    add_waits(row, LOADER_STEADY, counts, OPENMETRICS_WAIT_BOUNDS, c[RF_COUNT_STEADY],
+              c[RF_COUNT_STEADY_NS]);
     openmetrics_cumulate(totals->startup, c[RF_COUNT_STARTUP], NULL, openmetrics_startup_bounds,
                          OPENMETRICS_STARTUP_BOUNDS, counts);
-    add_waits(row, LOADER_STARTUP, counts, OPENMETRICS_STARTUP_BOUNDS, &c[RF_COUNT_STARTUP]);
+    add_waits(row, LOADER_STARTUP, counts, OPENMETRICS_STARTUP_BOUNDS, c[RF_COUNT_STARTUP],
+              c[RF_COUNT_STARTUP_NS]);
     if (run->processes[loader->process].state == SUMMARY_RUNNING)
         add(row, LOADER_UNFINISHED_NS, loader->unfinished_wait_ns);
     collect_stall(row, run, loader);

@@ -52,17 +52,19 @@ static void add_loader(const struct summary *summary, const struct summary_loade
     const bool told = loader->stall.known_ns > 0;
     double stall[HISTORY_S] = {0};
     for (uint32_t i = 0; i < RF_TOTALS_SECONDS; i++) {
-        const uint64_t number = totals->seconds[i].number;
+        const uint64_t *totals_of_it = totals->seconds[i];
+        const uint64_t number = totals_of_it[RF_ROLLUP_NUMBER];
         if (number == 0 || number - 1 < span->begin || number - 1 >= span->end)
             continue;
         const uint64_t second = number - 1 + HISTORY_S - span->end;
-        const uint64_t ns =
-            told ? totals->seconds[i].stall_upper_ns : totals->seconds[i].waiting_ns;
+        const uint64_t ns = told ? totals_of_it[RF_ROLLUP_OF(STALL_UPPER_NS)]
+                                 : counter_sum(totals_of_it[RF_ROLLUP_OF(STEADY_NS)],
+                                               totals_of_it[RF_ROLLUP_OF(OTHER_NS)]);
         stall[second] += (double)ns * 1e-9;
         if (number - 1 + RECENT_S >= span->end) {
-            recent->batches_per_s += (double)totals->seconds[i].batches;
-            recent->samples_per_s += (double)totals->seconds[i].samples;
-            recent->tokens_per_s += (double)totals->seconds[i].tokens;
+            recent->batches_per_s += (double)totals_of_it[RF_ROLLUP_OF(BATCHES)];
+            recent->samples_per_s += (double)totals_of_it[RF_ROLLUP_OF(SAMPLES)];
+            recent->tokens_per_s += (double)totals_of_it[RF_ROLLUP_OF(TOKENS)];
         }
     }
     spread(stall);

@@ -212,21 +212,9 @@ struct joined {
 
 static void add_totals(struct rf_totals *to, const struct rf_totals *from)
 {
-    static const uint16_t sums[] = {RF_COUNT_STEADY,     RF_COUNT_STEADY_NS, RF_COUNT_BATCHES,
-                                    RF_COUNT_QUEUE,      RF_COUNT_QUEUE + 1, RF_COUNT_QUEUE + 2,
-                                    RF_COUNT_QUEUE + 3,  RF_COUNT_SEQUENCE,  RF_COUNT_DEPTH_WAITS,
-                                    RF_COUNT_DEPTH_READY};
-    if (from->counters[RF_COUNT_STEADY] > 0) {
-        const uint64_t least = from->counters[RF_COUNT_STEADY_MIN];
-        if (to->counters[RF_COUNT_STEADY] == 0 || least < to->counters[RF_COUNT_STEADY_MIN])
-            to->counters[RF_COUNT_STEADY_MIN] = least;
-        if (from->counters[RF_COUNT_STEADY_MAX] > to->counters[RF_COUNT_STEADY_MAX])
-            to->counters[RF_COUNT_STEADY_MAX] = from->counters[RF_COUNT_STEADY_MAX];
-    }
-    for (size_t i = 0; i < sizeof sums / sizeof *sums; i++)
-        to->counters[sums[i]] += from->counters[sums[i]];
+    rf_counters_add(to->counters, from->counters, RF_COUNT_WORDS);
     for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++)
-        to->steady[i] += from->steady[i];
+        to->steady[i] = counter_sum(to->steady[i], from->steady[i]);
 }
 
 static uint32_t join_loaders(const struct summary *run, uint64_t now_ns, struct joined *joined)

@@ -67,7 +67,7 @@ static void take_batch(const datastall_batch *batch, struct rf_wait *wait)
 static void append(struct monitor_slot *slot, struct rf_wait *wait)
 {
     if (wait->batch_index == DATASTALL_UNKNOWN)
-        wait->batch_index = slot->writer.counters[RF_COUNT_BATCHES];
+        wait->batch_index = slot->writer.batches;
     rf_slot_append(&slot->writer, wait);
 }
 
@@ -142,8 +142,6 @@ void monitor_wait_end(datastall_wait *wait, uint64_t end_ns, enum datastall_wait
         return;
     uint64_t wait_ns = end_ns > wait->begin_ns ? end_ns - wait->begin_ns : 0;
     record(monitor, slot, wait->begin_ns, wait_ns, kind, batch, stall, cause);
-    if (slot != &monitor->overflow)
-        rf_slot_waiting(&slot->writer, 0);
 }
 
 void datastall_wait_end(datastall_wait *wait, enum datastall_wait_kind kind,

@@ -33,35 +33,45 @@ static bool take(uint64_t *cursor, uint64_t rows, uint64_t columns, uint64_t *at
     return *cursor <= limit;
 }
 
+/* To a cache line: what one wait writes is as few of them as can be. */
+static bool align(uint64_t *cursor)
+{
+    *cursor = (*cursor + 7) / 8 * 8;
+    return true;
+}
+
 bool rf_slot_layout_of(const uint64_t geometry[RF_GEOMETRY_WORDS], struct rf_slot_layout *layout)
 {
     *layout = (struct rf_slot_layout){
         .recent = geometry[RF_GEO_RECENT],
         .record_words = geometry[RF_GEO_RECORD_WORDS],
-        .versions = geometry[RF_GEO_VERSIONS],
+        .causes = geometry[RF_GEO_CAUSES],
+        .cause_words = geometry[RF_GEO_CAUSE_WORDS],
         .counter_words = geometry[RF_GEO_COUNTER_WORDS],
         .histogram = geometry[RF_GEO_HISTOGRAM],
         .stages = geometry[RF_GEO_STAGES],
         .stage_words = geometry[RF_GEO_STAGE_WORDS],
-        .rollup_levels = geometry[RF_GEO_ROLLUP_LEVELS],
-        .rollup_buckets = geometry[RF_GEO_ROLLUP_BUCKETS],
-        .rollup_words = geometry[RF_GEO_ROLLUP_WORDS],
+        .rollup_levels = geometry[RF_GEO_ROLLUP_SHAPE] & 0xffff,
+        .rollup_buckets = geometry[RF_GEO_ROLLUP_SHAPE] >> 16 & 0xffff,
+        .rollup_words = geometry[RF_GEO_ROLLUP_SHAPE] >> 32,
         .slowest = geometry[RF_GEO_SLOWEST],
     };
     struct rf_slot_layout *l = layout;
-    /* Rows of format 1.0 have these lengths. A version that makes one longer keeps the 1.0 length
-     * as the minimum here, and its readers take a word beyond a file's row as 0. */
-    if (!is_power_of_two(l->recent) || !is_power_of_two(l->versions) || l->versions < 4 ||
-        l->record_words < RF_RECORD_WORDS || l->counter_words < RF_COUNT_LEAST_WORDS ||
-        l->histogram != HISTOGRAM_BUCKETS || l->stages != RF_STAGE_CAPACITY ||
-        l->stage_words < RF_STAGE_WORDS || l->rollup_levels == 0 || l->rollup_levels > 16 ||
-        l->rollup_buckets < 2 || l->rollup_buckets > RF_MAX_FILE_BYTES / 8 ||
-        l->rollup_words < RF_ROLLUP_WORDS || geometry[RF_GEO_JOURNAL] != RF_JOURNAL_CAPACITY)
+    /* Rows have at least this format's lengths. A version that makes one longer keeps these as the
+     * minimum here, and its readers take a word beyond a file's row as 0. */
+    if (!is_power_of_two(l->recent) || !is_power_of_two(l->causes) ||
+        l->record_words < RF_RECORD_WORDS || l->cause_words < RF_CAUSE_WORDS ||
+        l->counter_words < RF_COUNT_WORDS || l->histogram != HISTOGRAM_BUCKETS ||
+        l->stages != RF_STAGE_CAPACITY || l->stage_words < RF_STAGE_WORDS ||
+        l->rollup_levels == 0 || l->rollup_levels > 16 || l->rollup_buckets < 2 ||
+        l->rollup_buckets > RF_MAX_FILE_BYTES / 8 || l->rollup_words < RF_ROLLUP_WORDS ||
+        geometry[RF_GEO_JOURNAL] != RF_JOURNAL_CAPACITY)
         return false;
     uint64_t cursor = RF_BLOCK_PAYLOAD + RF_SLOT_WORDS;
     bool fits =
-        take(&cursor, l->versions, l->counter_words, &l->counters_at) &&
+        take(&cursor, 1, l->counter_words, &l->counters_at) && align(&cursor) &&
         take(&cursor, l->recent, l->record_words, &l->ring_at) &&
+        take(&cursor, l->causes, l->cause_words, &l->causes_at) &&
         take(&cursor, 1, l->histogram, &l->steady_at) &&
         take(&cursor, 1, l->histogram, &l->startup_at) &&
         take(&cursor, l->stages, l->stage_words, &l->stages_at) &&
@@ -124,14 +134,14 @@ void rf_layout_file(const struct rf_spec *spec, struct rf_header *header)
         const uint64_t geometry[RF_GEOMETRY_WORDS] = {
             [RF_GEO_RECENT] = spec->recent_waits,
             [RF_GEO_RECORD_WORDS] = RF_RECORD_WORDS,
-            [RF_GEO_VERSIONS] = RF_COUNTER_VERSIONS,
+            [RF_GEO_CAUSES] = RF_CAUSE_ROWS,
+            [RF_GEO_CAUSE_WORDS] = RF_CAUSE_WORDS,
             [RF_GEO_COUNTER_WORDS] = RF_COUNT_WORDS,
             [RF_GEO_HISTOGRAM] = HISTOGRAM_BUCKETS,
             [RF_GEO_STAGES] = RF_STAGE_CAPACITY,
             [RF_GEO_STAGE_WORDS] = RF_STAGE_WORDS,
-            [RF_GEO_ROLLUP_LEVELS] = RF_ROLLUP_LEVELS,
-            [RF_GEO_ROLLUP_BUCKETS] = RF_ROLLUP_BUCKETS,
-            [RF_GEO_ROLLUP_WORDS] = RF_ROLLUP_WORDS,
+            [RF_GEO_ROLLUP_SHAPE] = RF_ROLLUP_LEVELS | (uint64_t)RF_ROLLUP_BUCKETS << 16 |
+                                    (uint64_t)RF_ROLLUP_WORDS << 32,
             [RF_GEO_SLOWEST] = RF_SLOWEST,
             [RF_GEO_JOURNAL] = RF_JOURNAL_CAPACITY,
         };

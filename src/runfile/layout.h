@@ -16,11 +16,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "runfile/counters.h"
 #include "stats/histogram.h"
 
 #define RF_MAGIC "DSTALLRF"
 #define RF_FORMAT_MAJOR 1 /* a reader refuses a larger one */
-#define RF_FORMAT_MINOR 1 /* a reader reads any: it skips what it does not know */
+#define RF_FORMAT_MINOR 0 /* a reader reads any: it skips what it does not know */
 #define RF_BYTE_ORDER 0x01020304u
 #define RF_HEADER_BYTES 4096u
 #define RF_MAX_SECTIONS 24u
@@ -73,7 +74,7 @@ uint64_t rf_checksum(const struct rf_header *header);
 #define RF_BLOCK_VERSION 0       /* even: whole; odd: journal committed, not yet copied */
 #define RF_BLOCK_JOURNAL_COUNT 1 /* pairs in the journal */
 #define RF_BLOCK_JOURNAL 2       /* pairs of (word index in the block, value) */
-#define RF_JOURNAL_CAPACITY 128u
+#define RF_JOURNAL_CAPACITY 384u
 #define RF_BLOCK_PAYLOAD \
     (RF_BLOCK_JOURNAL + 2 * RF_JOURNAL_CAPACITY) /* first word of the payload */
 
@@ -167,157 +168,90 @@ struct rf_stage_entry {
 };
 
 /* ---- slots ---- */
+/* A wait is a row of the ring, and there once the row's sequence number is. Everything that is
+ * counted (totals, histograms, stages, rollups, the slowest waits) follows from the rows in their
+ * order: the writer adds them to the tables now and then, many at once and in one change of the
+ * block, and a reader adds the rest to its copy. Until its row is counted nothing overwrites it. */
 enum rf_slot_geometry {
-    RF_GEO_RECENT,        /* records in the ring, a power of two */
-    RF_GEO_RECORD_WORDS,  /* words of a record */
-    RF_GEO_VERSIONS,      /* copies of the counters, a power of two */
-    RF_GEO_COUNTER_WORDS, /* words of a copy */
+    RF_GEO_RECENT,        /* rows of the ring, a power of two */
+    RF_GEO_RECORD_WORDS,  /* words of a row */
+    RF_GEO_CAUSES,        /* rows of the causes' ring, a power of two */
+    RF_GEO_CAUSE_WORDS,   /* words of a row */
+    RF_GEO_COUNTER_WORDS, /* totals */
     RF_GEO_HISTOGRAM,     /* buckets */
-    RF_GEO_STAGES,        /* stage aggregates */
+    RF_GEO_STAGES,        /* rows of totals per stage */
     RF_GEO_STAGE_WORDS,
-    RF_GEO_ROLLUP_LEVELS,
-    RF_GEO_ROLLUP_BUCKETS, /* per level */
-    RF_GEO_ROLLUP_WORDS,
-    RF_GEO_SLOWEST, /* entries kept of each of the two kinds */
+    RF_GEO_ROLLUP_SHAPE, /* levels | buckets of each << 16 | words of a bucket << 32 */
+    RF_GEO_SLOWEST,      /* entries kept of each of the two kinds */
     RF_GEO_JOURNAL
 };
 
-/* Words of a slot's payload before its tables. The version counts: 2 n after n records. */
+/* Words of a slot's payload before its tables. */
 enum rf_slot_word {
     RF_SLOT_USED, /* 1 once claimed */
     RF_SLOT_LOADER,
     RF_SLOT_THREAD,     /* kernel thread id of the last owner */
-    RF_SLOT_WAITING_NS, /* begin of the wait under way, 0: none (plain store, no journal) */
     RF_SLOT_GPU_UUID_0, /* the device whose stalls these are: its UUID's bytes, zero: none */
     RF_SLOT_GPU_UUID_1,
     RF_SLOT_BACKGROUND, /* 1 once a thread other than the main one owned it */
     RF_SLOT_WORDS = 16
 };
 
-/* One wait. */
+/* One wait. The first cache line is all that most batches need. */
 enum rf_record_word {
-    RF_RECORD_SEQUENCE, /* 1 + index; 0: being written */
+    RF_RECORD_SEQUENCE, /* 1 + index, stored last; with RF_RECORD_WAITING: under way since BEGIN */
     RF_RECORD_BEGIN_NS,
     RF_RECORD_WAIT_NS,
-    RF_RECORD_KIND,  /* kind | queue state << 8 | stage << 16 | batch flags << 32 */
+    RF_RECORD_KIND,  /* kind | queue state << 8 | stage << 16 | flags << 32 */
     RF_RECORD_BATCH, /* batch index */
     RF_RECORD_SAMPLES,
+    RF_RECORD_STALL_LOWER, /* exposed stall, at least; with the next, which is stored last */
+    RF_RECORD_STALL_UPPER, /* at most; RF_UNKNOWN until it is known */
+    /* with RF_RECORD_COMPOSED only */
     RF_RECORD_TOKENS,
     RF_RECORD_LONGEST,
     RF_RECORD_PADDED,
     RF_RECORD_MEAN_LENGTH, /* bits of a double; NaN: unknown */
     RF_RECORD_EFFICIENCY,  /* bits of a double; NaN: not stated */
-    RF_RECORD_STALL_LOWER, /* exposed stall, at least and at most; RF_UNKNOWN until it is known */
-    RF_RECORD_STALL_UPPER,
-    RF_RECORD_DEPTH,      /* when the wait began, see rf_pack_depth(); RF_UNKNOWN */
-    RF_RECORD_BLOCKER,    /* 1 + number of the worker whose batch ended the wait; 0: not known */
-    RF_RECORD_SERVICE_NS, /* what that batch took in its worker; 0: not known */
-    RF_RECORD_WORDS
+    RF_RECORD_WORDS = 16
 };
+#define RF_RECORD_WAITING (UINT64_C(1) << 63) /* in the sequence number */
+#define RF_RECORD_COMPOSED 0x80000000u        /* beside the batch flags: the second half is there */
 
-/* Totals of a slot after SEQUENCE records. RF_GEO_VERSIONS copies, used in turn: readers find a
- * whole one however fast the writer is. */
-enum rf_counter_word {
-    RF_COUNT_SEQUENCE,
-    RF_COUNT_STEADY, /* waits known, kind steady */
-    RF_COUNT_STEADY_NS,
-    RF_COUNT_STEADY_MIN,
-    RF_COUNT_STEADY_MAX,
-    RF_COUNT_STARTUP, /* waits known, kinds first, iter, end */
-    RF_COUNT_STARTUP_NS,
-    RF_COUNT_STARTUP_MIN,
-    RF_COUNT_STARTUP_MAX,
-    RF_COUNT_FAILED,
-    RF_COUNT_FAILED_NS,
-    RF_COUNT_BATCHES,
-    RF_COUNT_ITERATORS,
-    RF_COUNT_QUEUE, /* [4] by enum datastall_queue_state, kind steady */
-    RF_COUNT_QUEUE_LAST = RF_COUNT_QUEUE + 3,
-    RF_COUNT_SAMPLES,
-    RF_COUNT_SAMPLES_BATCHES,
-    RF_COUNT_TOKENS,
-    RF_COUNT_TOKENS_BATCHES,
-    RF_COUNT_TOKENS_SAMPLED,
-    RF_COUNT_PACKED_TOKENS, /* over the batches that state tokens and padded size */
-    RF_COUNT_PACKED_PADDED,
-    RF_COUNT_BEGIN_NS, /* window: begin of the first wait */
-    RF_COUNT_END_NS,   /* end of the last one */
-    RF_COUNT_LONGEST_MAX,
-    RF_COUNT_LONGEST_SUM,
-    RF_COUNT_LONGEST_BATCHES,
-    RF_COUNT_MEAN_LENGTH_SUM, /* bits of a double */
-    RF_COUNT_MEAN_LENGTH_BATCHES,
-    RF_COUNT_EFFICIENCY_SUM, /* bits of a double */
-    RF_COUNT_EFFICIENCY_MIN, /* bits of a double */
-    RF_COUNT_EFFICIENCY_BATCHES,
-    RF_COUNT_EFFICIENCY_LOW,
-    RF_COUNT_STALL_WAITS,    /* waits, of every kind, whose exposed stall is known */
-    RF_COUNT_STALL_KNOWN_NS, /* their waiting time */
-    RF_COUNT_STALL_LOWER_NS, /* at least so much of it was exposed */
-    RF_COUNT_STALL_UPPER_NS, /* at most */
-    RF_COUNT_STALL_BOUNDS,   /* those of which only an upper bound is known */
-    /* Format 1.0 ended here. What follows: docs/causes.md. */
-    RF_COUNT_LEAST_WORDS,
-    /* [CAUSE_STATES] of stats/cause.h: how the stalls are split. Of a wait whose exposed stall is
-     * known its upper bound, of any other one the wait; while the stall is under way, nothing. */
-    RF_COUNT_CAUSE_NS = RF_COUNT_LEAST_WORDS,
-    RF_COUNT_CAUSE_LAST = RF_COUNT_CAUSE_NS + 8,
-    RF_COUNT_LATER_READY_NS,   /* part of the stalls during which a later batch was there already */
-    RF_COUNT_OTHERS_IDLE_NS,   /* of that: other workers had no index, as a mean over them */
-    RF_COUNT_WINDOW_FULL_NS,   /* of that: because the prefetch window was full */
-    RF_COUNT_REPLAYED,         /* batches in the next three */
-    RF_COUNT_REPLAYED_NS,      /* their waits as they were */
-    RF_COUNT_REPLAY_NS,        /* replayed with the window as it is */
-    RF_COUNT_REPLAY_LARGER_NS, /* and with RF_REPLAY_FACTOR times the window */
-    RF_COUNT_DEPTH_WAITS,      /* waits whose depth is known; sums over them: */
-    RF_COUNT_DEPTH_READY,
-    RF_COUNT_DEPTH_EARLY,
-    RF_COUNT_DEPTH_IN_FLIGHT,
-    RF_COUNT_DEPTH_POSSIBLE,
-    RF_COUNT_DEPTH_EMPTY,     /* waits that began with nothing ready */
-    RF_COUNT_SAMPLER_NS,      /* time inside the sampler, in waits and in iter() */
-    RF_COUNT_PIN_NS,          /* time in the pin thread */
-    RF_COUNT_GET_CPU_NS,      /* CPU time of taking batches off the queue: unpickling */
-    RF_COUNT_GET_CPU_BATCHES, /* over so many */
-    RF_COUNT_USED_WORDS,
-    RF_COUNT_WORDS = 68
+/* Why a wait took what it took; a ring of its own, in the order of the waits that have one. */
+enum rf_cause_word {
+    RF_CAUSE_RECORD,   /* 1 + index of the wait */
+    RF_CAUSE_FLAGS,    /* RF_CAUSE_IS_PENDING, RF_CAUSE_IS_REPLAYED */
+    RF_CAUSE_SPLIT_NS, /* [CAUSE_STATES]: as RF_COUNT_CAUSE_NS, likewise the next three */
+    RF_CAUSE_SPLIT_LAST = RF_CAUSE_SPLIT_NS + CAUSE_STATES - 1,
+    RF_CAUSE_LATER_READY_NS,
+    RF_CAUSE_OTHERS_IDLE_NS,
+    RF_CAUSE_WINDOW_FULL_NS,
+    RF_CAUSE_REPLAY_NS,
+    RF_CAUSE_REPLAY_LARGER_NS,
+    RF_CAUSE_SAMPLER_NS,
+    RF_CAUSE_PIN_NS,
+    RF_CAUSE_GET_CPU_NS,
+    RF_CAUSE_GET_CPU_BATCHES,
+    RF_CAUSE_DEPTH,      /* when the wait began, see rf_pack_depth(); RF_UNKNOWN */
+    RF_CAUSE_BLOCKER,    /* 1 + number of the worker whose batch ended the wait; 0: not known */
+    RF_CAUSE_SERVICE_NS, /* what that batch took in its worker; 0: not known */
+    RF_CAUSE_WORDS = 24
 };
-_Static_assert((int)RF_COUNT_USED_WORDS <= (int)RF_COUNT_WORDS, "the counters fit their copy");
-#define RF_REPLAY_FACTOR 4u
+_Static_assert((int)RF_CAUSE_SERVICE_NS < (int)RF_CAUSE_WORDS, "a cause fits its row");
+#define RF_CAUSE_IS_PENDING 1u  /* the split is there once the wait's stall is known */
+#define RF_CAUSE_IS_REPLAYED 2u /* the replays are of this wait */
 
-/* Totals of a slot's waits in one stage. Entry 0 (no stage) stays empty: it is the rest. */
-enum rf_stage_word {
-    RF_STAGE_BATCHES,
-    RF_STAGE_SAMPLES,
-    RF_STAGE_TOKENS,
-    RF_STAGE_STEADY_NS,
-    RF_STAGE_STARTUP_NS, /* and failed */
-    RF_STAGE_STALL_KNOWN_NS,
-    RF_STAGE_STALL_LOWER_NS,
-    RF_STAGE_STALL_UPPER_NS,
-    RF_STAGE_SAMPLES_BATCHES, /* batches that stated samples */
-    RF_STAGE_TOKENS_BATCHES,
-    RF_STAGE_RESERVED_0,
-    RF_STAGE_RESERVED_1,
-    RF_STAGE_WORDS
-};
+/* A stage's row: the totals of its waits, as far as RF_STAGE_COUNTERS goes. Row 0 (no stage) stays
+ * empty: it is the rest. */
+#define RF_STAGE_WORDS RF_COUNT_STAGE_WORDS
 
 /* One span of time. Level l has buckets of RF_ROLLUP_RATIO^l seconds of CLOCK_MONOTONIC, each in
- * the place (number % buckets). Level 0 takes every wait when it ends; a second that is over is
- * added to all coarser levels, so those lack the second under way. */
-enum rf_rollup_word {
-    RF_ROLLUP_NUMBER, /* 1 + time / width; 0: empty */
-    RF_ROLLUP_BATCHES,
-    RF_ROLLUP_SAMPLES,
-    RF_ROLLUP_TOKENS,
-    RF_ROLLUP_STEADY_NS,
-    RF_ROLLUP_STARTUP_NS, /* and failed */
-    RF_ROLLUP_STARVED,
-    RF_ROLLUP_MAX_NS,
-    RF_ROLLUP_STALL_KNOWN_NS, /* of stalls that became known in this span */
-    RF_ROLLUP_STALL_UPPER_NS,
-    RF_ROLLUP_WORDS
-};
+ * the place (number % buckets). Level 0 takes every wait in the second of its end; a second that is
+ * over is added to all coarser levels, so those lack the second under way. */
+#define RF_ROLLUP_NUMBER 0u /* 1 + time / width; 0: empty. Behind it the totals of the span: */
+#define RF_ROLLUP_OF(counter) (1u + RF_COUNT_##counter)
+#define RF_ROLLUP_WORDS (1u + RF_COUNT_SECOND_WORDS)
 #define RF_ROLLUP_RATIO 4u
 #define RF_ROLLUP_LEVELS 8u
 #define RF_ROLLUP_BUCKETS 64u
@@ -335,11 +269,8 @@ enum rf_slow_word {
 };
 #define RF_SLOWEST 16u /* steady ones, and as many start-up ones */
 
-#define RF_COUNTER_VERSIONS 32u
+#define RF_CAUSE_ROWS 64u
 #define RF_SLOT_SPARE_WORDS 64u /* reserved at the end of a slot */
-
-/* A record that carries late stalls only: beside enum datastall_wait_kind, counted nowhere. */
-#define RF_KIND_NOTE 5u
 
 /* ---- GPUs ---- */
 enum rf_gpu_geometry {
@@ -474,9 +405,10 @@ enum rf_gpu_rollup_word {
 /* ---- where the tables of a block are ---- */
 /* Word offsets from the start of a block, computed from the geometry by writer and reader alike. */
 struct rf_slot_layout {
-    uint64_t recent, record_words, versions, counter_words, histogram, stages, stage_words;
-    uint64_t rollup_levels, rollup_buckets, rollup_words, slowest;
-    uint64_t counters_at, ring_at, steady_at, startup_at, stages_at, rollup_at, slow_at, spare_at;
+    uint64_t recent, record_words, causes, cause_words, counter_words, histogram;
+    uint64_t stages, stage_words, rollup_levels, rollup_buckets, rollup_words, slowest;
+    uint64_t counters_at, ring_at, causes_at, steady_at, startup_at, stages_at, rollup_at, slow_at;
+    uint64_t spare_at;
     uint64_t words; /* of the whole block */
 };
 
@@ -535,7 +467,7 @@ static inline uint64_t rf_pack_kind(uint32_t kind, uint32_t queue, uint32_t stag
 {
     return kind | (uint64_t)queue << 8 | (uint64_t)stage << 16 | (uint64_t)flags << 32;
 }
-/* Packs RF_RECORD_DEPTH: 16 bits each, cut at 65534. */
+/* Packs RF_CAUSE_DEPTH: 16 bits each, cut at 65534. */
 static inline uint64_t rf_pack_depth(uint64_t ready, uint64_t early, uint64_t in_flight,
                                      uint64_t possible)
 {
@@ -556,6 +488,10 @@ static inline uint32_t rf_queue_of(uint64_t word)
 static inline uint32_t rf_stage_of(uint64_t word)
 {
     return (uint32_t)(word >> 16 & 0xffff);
+}
+static inline uint32_t rf_flags_of(uint64_t word)
+{
+    return (uint32_t)(word >> 32);
 }
 
 #endif

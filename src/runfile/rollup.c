@@ -5,8 +5,6 @@
 #define ROLLUP_MAX_WORDS 16
 _Static_assert((int)RF_ROLLUP_WORDS <= ROLLUP_MAX_WORDS, "a bucket fits");
 _Static_assert((int)RF_GPU_ROLLUP_WORDS <= ROLLUP_MAX_WORDS, "a bucket fits");
-_Static_assert((int)RF_ROLLUP_WORDS *(int)RF_ROLLUP_LEVELS + 32 <= (int)RF_JOURNAL_CAPACITY,
-               "a second's end fits the journal beside the rest of a record");
 _Static_assert((int)RF_GPU_ROLLUP_WORDS *(int)RF_ROLLUP_LEVELS <= (int)RF_JOURNAL_CAPACITY,
                "a second's end fits the journal");
 

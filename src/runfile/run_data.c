@@ -53,10 +53,8 @@ static void add_slot(struct run_loader *loader, const struct rf_slot_view *view)
     if (view->skew > loader->skew)
         loader->skew = view->skew;
     merge_slowest(loader, view);
-    for (uint32_t stage = 1; stage < RF_STAGE_CAPACITY; stage++) {
-        for (uint32_t w = 0; w < RF_STAGE_WORDS; w++)
-            loader->stages[stage][w] += rf_view_stage(view, stage)[w];
-    }
+    for (uint32_t stage = 1; stage < RF_STAGE_CAPACITY; stage++)
+        rf_counters_add(loader->stages[stage], rf_view_stage(view, stage), RF_STAGE_WORDS);
     rf_totals_add(&loader->totals, view);
 }
 

@@ -6,120 +6,66 @@
 #include "base/clock.h"
 #include "base/unknown.h"
 
-static void add_double(uint64_t *sum_bits, uint64_t bits)
+/* What the last seconds' totals are over all slots. */
+static void add_second(struct rf_totals *totals, const uint64_t *bucket)
 {
-    double sum = ds_double_of(*sum_bits) + ds_double_of(bits);
-    memcpy(sum_bits, &sum, 8);
-}
-
-/* count, sum, minimum, maximum follow each other in enum rf_counter_word */
-static void add_min_max(uint64_t *to, const uint64_t *from)
-{
-    if (from[0] == 0)
+    const uint64_t number = bucket[RF_ROLLUP_NUMBER];
+    uint64_t *second = totals->seconds[number % RF_TOTALS_SECONDS];
+    if (number == 0 || second[RF_ROLLUP_NUMBER] > number)
         return;
-    if (to[0] == 0 || from[2] < to[2])
-        to[2] = from[2];
-    if (from[3] > to[3])
-        to[3] = from[3];
-    to[0] += from[0];
-    to[1] += from[1];
-}
-
-static void add_counters(uint64_t *to, const uint64_t *from)
-{
-    static const uint16_t sums[] = {
-        RF_COUNT_FAILED,          RF_COUNT_FAILED_NS,       RF_COUNT_BATCHES,
-        RF_COUNT_ITERATORS,       RF_COUNT_QUEUE,           RF_COUNT_QUEUE + 1,
-        RF_COUNT_QUEUE + 2,       RF_COUNT_QUEUE + 3,       RF_COUNT_SAMPLES,
-        RF_COUNT_SAMPLES_BATCHES, RF_COUNT_TOKENS,          RF_COUNT_TOKENS_BATCHES,
-        RF_COUNT_TOKENS_SAMPLED,  RF_COUNT_PACKED_TOKENS,   RF_COUNT_PACKED_PADDED,
-        RF_COUNT_LONGEST_SUM,     RF_COUNT_LONGEST_BATCHES, RF_COUNT_MEAN_LENGTH_BATCHES,
-        RF_COUNT_STALL_WAITS,     RF_COUNT_STALL_KNOWN_NS,  RF_COUNT_STALL_LOWER_NS,
-        RF_COUNT_STALL_UPPER_NS,  RF_COUNT_STALL_BOUNDS,    RF_COUNT_EFFICIENCY_LOW};
-    if (from[RF_COUNT_SEQUENCE] == 0)
-        return;
-    if (to[RF_COUNT_SEQUENCE] == 0 || from[RF_COUNT_BEGIN_NS] < to[RF_COUNT_BEGIN_NS])
-        to[RF_COUNT_BEGIN_NS] = from[RF_COUNT_BEGIN_NS];
-    if (from[RF_COUNT_END_NS] > to[RF_COUNT_END_NS])
-        to[RF_COUNT_END_NS] = from[RF_COUNT_END_NS];
-    to[RF_COUNT_SEQUENCE] += from[RF_COUNT_SEQUENCE];
-    add_min_max(&to[RF_COUNT_STEADY], &from[RF_COUNT_STEADY]);
-    add_min_max(&to[RF_COUNT_STARTUP], &from[RF_COUNT_STARTUP]);
-    for (size_t i = 0; i < sizeof sums / sizeof *sums; i++)
-        to[sums[i]] += from[sums[i]];
-    for (uint32_t i = RF_COUNT_LEAST_WORDS; i < RF_COUNT_USED_WORDS; i++)
-        to[i] += from[i]; /* causes and depths: all of them sums */
-    if (from[RF_COUNT_LONGEST_MAX] > to[RF_COUNT_LONGEST_MAX])
-        to[RF_COUNT_LONGEST_MAX] = from[RF_COUNT_LONGEST_MAX];
-    add_double(&to[RF_COUNT_MEAN_LENGTH_SUM], from[RF_COUNT_MEAN_LENGTH_SUM]);
-    add_double(&to[RF_COUNT_EFFICIENCY_SUM], from[RF_COUNT_EFFICIENCY_SUM]);
-    if (from[RF_COUNT_EFFICIENCY_BATCHES] > 0 &&
-        (to[RF_COUNT_EFFICIENCY_BATCHES] == 0 ||
-         ds_double_of(from[RF_COUNT_EFFICIENCY_MIN]) < ds_double_of(to[RF_COUNT_EFFICIENCY_MIN])))
-        to[RF_COUNT_EFFICIENCY_MIN] = from[RF_COUNT_EFFICIENCY_MIN];
-    to[RF_COUNT_EFFICIENCY_BATCHES] += from[RF_COUNT_EFFICIENCY_BATCHES];
+    if (second[RF_ROLLUP_NUMBER] < number)
+        memset(second, 0, sizeof totals->seconds[0]);
+    second[RF_ROLLUP_NUMBER] = number;
+    rf_counters_add(second + 1, bucket + 1, RF_COUNT_SECOND_WORDS);
 }
 
 void rf_totals_add(struct rf_totals *totals, const struct rf_slot_view *view)
 {
     totals->slots++;
-    add_counters(totals->counters, view->counters);
+    rf_counters_add(totals->counters, view->counters, RF_COUNT_WORDS);
     const uint64_t *steady = rf_view_steady(view), *startup = rf_view_startup(view);
     for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
-        totals->steady[i] += steady[i];
-        totals->startup[i] += startup[i];
+        totals->steady[i] = counter_sum(totals->steady[i], steady[i]);
+        totals->startup[i] = counter_sum(totals->startup[i], startup[i]);
     }
-    for (uint64_t i = 0; i < view->layout.rollup_buckets; i++) {
-        const uint64_t *bucket = rf_view_rollup(view, 0, i);
-        uint64_t number = bucket[RF_ROLLUP_NUMBER];
-        if (number == 0)
-            continue;
-        uint32_t place = (uint32_t)(number % RF_TOTALS_SECONDS);
-        if (totals->seconds[place].number > number)
-            continue;
-        if (totals->seconds[place].number < number)
-            memset(&totals->seconds[place], 0, sizeof totals->seconds[place]);
-        totals->seconds[place].number = number;
-        totals->seconds[place].batches += bucket[RF_ROLLUP_BATCHES];
-        totals->seconds[place].waiting_ns +=
-            bucket[RF_ROLLUP_STEADY_NS] + bucket[RF_ROLLUP_STARTUP_NS];
-        totals->seconds[place].stall_known_ns += bucket[RF_ROLLUP_STALL_KNOWN_NS];
-        totals->seconds[place].stall_upper_ns += bucket[RF_ROLLUP_STALL_UPPER_NS];
-        totals->seconds[place].samples += bucket[RF_ROLLUP_SAMPLES];
-        totals->seconds[place].tokens += bucket[RF_ROLLUP_TOKENS];
-    }
+    for (uint64_t i = 0; i < view->layout.rollup_buckets; i++)
+        add_second(totals, rf_view_rollup(view, 0, i));
 }
 
 uint64_t rf_totals_waiting_ns(const struct rf_totals *totals)
 {
     const uint64_t *c = totals->counters;
-    return c[RF_COUNT_STEADY_NS] + c[RF_COUNT_STARTUP_NS] + c[RF_COUNT_FAILED_NS];
+    return counter_sum(c[RF_COUNT_STEADY_NS], c[RF_COUNT_OTHER_NS]);
 }
 
 void rf_totals_distribution(const struct rf_totals *totals, bool startup,
                             datastall_distribution *distribution)
 {
-    const uint64_t *c = totals->counters + (startup ? RF_COUNT_STARTUP : RF_COUNT_STEADY);
+    const uint64_t *c = totals->counters;
     const uint64_t *histogram = startup ? totals->startup : totals->steady;
-    *distribution = (datastall_distribution){c[0],
-                                             c[1],
+    const uint64_t count = c[startup ? RF_COUNT_STARTUP : RF_COUNT_STEADY];
+    const uint64_t sum_ns = c[startup ? RF_COUNT_STARTUP_NS : RF_COUNT_STEADY_NS];
+    const uint64_t min_ns = c[startup ? RF_COUNT_STARTUP_MIN : RF_COUNT_STEADY_MIN];
+    const uint64_t max_ns = c[startup ? RF_COUNT_STARTUP_MAX : RF_COUNT_STEADY_MAX];
+    *distribution = (datastall_distribution){count,
+                                             sum_ns,
                                              DATASTALL_UNKNOWN,
                                              DATASTALL_UNKNOWN,
                                              DATASTALL_UNKNOWN,
                                              DATASTALL_UNKNOWN,
                                              DATASTALL_UNKNOWN,
                                              NAN};
-    if (c[0] == 0)
+    if (count == 0)
         return;
     static const double p[3] = {0.50, 0.95, 0.99};
     uint64_t values[3];
-    histogram_quantiles(histogram, p, values, 3, c[2], c[3]);
-    distribution->min_ns = c[2];
-    distribution->max_ns = c[3];
+    histogram_quantiles(histogram, p, values, 3, min_ns, max_ns);
+    distribution->min_ns = min_ns;
+    distribution->max_ns = max_ns;
     distribution->p50_ns = values[0];
     distribution->p95_ns = values[1];
     distribution->p99_ns = values[2];
-    distribution->mean_ns = (double)c[1] / (double)c[0];
+    distribution->mean_ns = (double)sum_ns / (double)count;
 }
 
 static double rate(uint64_t amount, uint64_t batches_stating_it, uint64_t span_ns)
@@ -136,10 +82,11 @@ static void recent_rates(const struct rf_totals *totals, datastall_statistics *s
     const uint64_t first = last > 10 ? last - 9 : 1;
     uint64_t samples = 0, tokens = 0;
     for (uint32_t i = 0; i < RF_TOTALS_SECONDS; i++) {
-        if (totals->seconds[i].number < first || totals->seconds[i].number > last)
+        const uint64_t *second = totals->seconds[i];
+        if (second[RF_ROLLUP_NUMBER] < first || second[RF_ROLLUP_NUMBER] > last)
             continue;
-        samples += totals->seconds[i].samples;
-        tokens += totals->seconds[i].tokens;
+        samples = counter_sum(samples, second[RF_ROLLUP_OF(SAMPLES)]);
+        tokens = counter_sum(tokens, second[RF_ROLLUP_OF(TOKENS)]);
     }
     uint64_t from = (first - 1) * DS_NS_PER_S;
     if (from < c[RF_COUNT_BEGIN_NS])

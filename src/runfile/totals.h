@@ -12,9 +12,8 @@ struct rf_totals {
     uint64_t counters[RF_COUNT_WORDS];
     uint64_t steady[HISTOGRAM_BUCKETS];
     uint64_t startup[HISTOGRAM_BUCKETS];
-    struct {
-        uint64_t number, batches, samples, tokens, waiting_ns, stall_known_ns, stall_upper_ns;
-    } seconds[RF_TOTALS_SECONDS]; /* the last ones, by number % RF_TOTALS_SECONDS */
+    /* the last ones, each in the place (number % RF_TOTALS_SECONDS), as buckets of a rollup */
+    uint64_t seconds[RF_TOTALS_SECONDS][RF_ROLLUP_WORDS];
 };
 
 /* Start from a zeroed struct; the view must hold its tables. */

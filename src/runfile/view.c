@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "datastall.h"
+#include "runfile/fold.h"
 
 /* A live writer is outrun by a read that falls between two of its records; the first tries are
  * free, later ones wait a little for a pause. */
@@ -86,28 +87,130 @@ bool rf_block_read(const struct rf_source *source, uint64_t at, uint64_t words,
     return false;
 }
 
-static bool read_tables(const struct rf_source *source, const struct rf_slot_layout *layout,
-                        uint64_t at, uint64_t *block)
+/* ---- slots ---- */
+
+/* One try at a slot. */
+struct attempt {
+    const struct rf_source *source;
+    uint64_t at; /* first word of the slot */
+    struct rf_slot_view *view;
+    uint64_t version; /* at its begin */
+    uint64_t counted; /* rows in the copy's totals */
+    bool cut;         /* the source ends within the slot */
+};
+
+static bool read_part(struct attempt *copy, uint64_t from, uint64_t count)
 {
-    return rf_source_read(source, at + layout->steady_at, layout->words - layout->steady_at,
-                          block + layout->steady_at);
+    if (rf_source_read(copy->source, copy->at + from, count, copy->view->block + from))
+        return true;
+    copy->cut = true;
+    return false;
+}
+
+/* Whether nothing was counted since the try began. */
+static bool is_unchanged(struct attempt *copy)
+{
+    uint64_t version;
+    ds_fence_acquire();
+    if (!rf_source_read(copy->source, copy->at + RF_BLOCK_VERSION, 1, &version)) {
+        copy->cut = true;
+        return false;
+    }
+    return version == copy->version;
+}
+
+static uint64_t *row_of(const struct rf_slot_view *view, uint64_t index)
+{
+    return view->block + view->layout.ring_at +
+           (index & (view->layout.recent - 1)) * view->layout.record_words;
+}
+
+/* Journal, head and totals. */
+static bool read_head(struct attempt *copy)
+{
+    const struct rf_slot_layout *layout = &copy->view->layout;
+    uint64_t *block = copy->view->block;
+    if (!rf_source_read(copy->source, copy->at + RF_BLOCK_VERSION, 1, &copy->version)) {
+        copy->cut = true;
+        return false;
+    }
+    ds_fence_acquire();
+    if (!read_part(copy, 0, layout->counters_at + layout->counter_words))
+        return false;
+    block[RF_BLOCK_VERSION] = copy->version;
+    return true;
+}
+
+/* The row before the uncounted ones, and those, as far as they are there; or all rows. */
+static bool read_rows(struct attempt *copy, bool all)
+{
+    struct rf_slot_view *view = copy->view;
+    const struct rf_slot_layout *layout = &view->layout;
+    if (all)
+        return read_part(copy, layout->ring_at, layout->recent * layout->record_words);
+    const uint64_t first = copy->counted > 0 ? copy->counted - 1 : 0;
+    for (uint64_t index = first; index - first < layout->recent;) {
+        /* Some at a time, and not beyond the ring's end. */
+        const uint64_t place = index & (layout->recent - 1);
+        const uint64_t count = layout->recent - place < 32 ? layout->recent - place : 32;
+        if (!read_part(copy, layout->ring_at + place * layout->record_words,
+                       count * layout->record_words))
+            return false;
+        index += count;
+        if (row_of(view, index - 1)[RF_RECORD_SEQUENCE] != index)
+            break;
+    }
+    return true;
+}
+
+/* How many rows there are in the copy. */
+static uint64_t head_of(const struct attempt *copy)
+{
+    const struct rf_slot_view *view = copy->view;
+    uint64_t head = copy->counted;
+    while (head - copy->counted < view->layout.recent &&
+           row_of(view, head)[RF_RECORD_SEQUENCE] == head + 1)
+        head++;
+    return head;
+}
+
+/* How many there are by now: rows that were written meanwhile took the places of others. */
+static uint64_t newest_head(struct attempt *copy, uint64_t head)
+{
+    const struct rf_slot_layout *layout = &copy->view->layout;
+    for (uint64_t i = 0; i < layout->recent; i++, head++) {
+        uint64_t sequence;
+        const uint64_t place = head & (layout->recent - 1);
+        if (!rf_source_read(copy->source, copy->at + layout->ring_at + place * layout->record_words,
+                            1, &sequence) ||
+            sequence != head + 1)
+            break;
+    }
+    return head;
+}
+
+static bool read_tables(struct attempt *copy)
+{
+    const struct rf_slot_layout *layout = &copy->view->layout;
+    return read_part(copy, layout->steady_at, layout->words - layout->steady_at);
 }
 
 /* Table entries of several words that changed between two reads may be a mixture: they are emptied.
  */
-static bool drop_unsteady_entries(const struct rf_source *source,
-                                  const struct rf_slot_layout *layout, uint64_t at, uint64_t *block)
+static bool drop_unsteady_entries(const struct attempt *copy)
 {
+    const struct rf_slot_layout *layout = &copy->view->layout;
+    uint64_t *block = copy->view->block;
     const uint64_t from = layout->rollup_at;
     const uint64_t count = layout->words - from;
     uint64_t *again = malloc(count * 8);
-    if (again == NULL || !rf_source_read(source, at + from, count, again)) {
+    if (again == NULL || !rf_source_read(copy->source, copy->at + from, count, again)) {
         free(again);
         return false;
     }
     for (uint64_t i = 0; i < layout->rollup_levels * layout->rollup_buckets; i++) {
         uint64_t word = layout->rollup_at + i * layout->rollup_words;
-        if (block[word] != again[word - from])
+        if (memcmp(block + word, again + (word - from), layout->rollup_words * 8) != 0)
             memset(block + word, 0, layout->rollup_words * 8);
     }
     for (uint64_t i = 0; i < 2 * layout->slowest; i++) {
@@ -119,52 +222,93 @@ static bool drop_unsteady_entries(const struct rf_source *source,
     return true;
 }
 
-/* One try. Returns false when the source ends; *settled says whether the copy is worth keeping. */
-static bool try_copy(const struct rf_source *source, uint64_t at, unsigned parts,
-                     struct rf_slot_view *view, bool *settled)
+/* Redoes a change that was committed but not copied yet, as far as the parts are there. */
+static bool redo(struct rf_slot_view *view, uint64_t words)
 {
+    return view->block[RF_BLOCK_VERSION] % 2 == 0 ||
+           redo_journal(view->block, words, view->layout.words);
+}
+
+static bool is_possible(const uint64_t *row)
+{
+    const uint64_t kind = row[RF_RECORD_KIND];
+    return rf_kind_of(kind) <= DATASTALL_WAIT_FAILED &&
+           rf_queue_of(kind) <= DATASTALL_QUEUE_STARVED && rf_stage_of(kind) < RF_STAGE_CAPACITY;
+}
+
+/* Adds the rows that are not counted yet to the copy. False: one of them is no row. */
+static bool count_rows(const struct attempt *copy, uint64_t head, bool has_tables)
+{
+    struct rf_slot_view *view = copy->view;
     const struct rf_slot_layout *layout = &view->layout;
-    uint64_t *block = view->block;
-    uint64_t before, between, after;
-    if (!rf_source_read(source, at, 1, &before))
-        return false;
-    ds_fence_acquire();
-    const uint64_t head = before / 2 + before % 2;
-    const uint64_t copy =
-        layout->counters_at + (head & (layout->versions - 1)) * layout->counter_words;
-    /* The counters by themselves: their copies last for some 30 records only. */
-    const uint64_t known =
-        layout->counter_words < RF_COUNT_USED_WORDS ? layout->counter_words : RF_COUNT_USED_WORDS;
-    if (!rf_source_read(source, at + copy, known, view->counters))
-        return false;
-    memset(view->counters + known, 0, (RF_COUNT_WORDS - known) * sizeof *view->counters);
-    ds_fence_acquire();
-    if (!rf_source_read(source, at, 1, &between) ||
-        !rf_source_read(source, at, layout->counters_at, block))
-        return false;
-    const uint64_t head_between = between / 2 + between % 2;
-    *settled =
-        before == between || (between > before && head_between - head < layout->versions - 1);
-    if (parts & RF_PART_TABLES && !read_tables(source, layout, at, block))
-        return false;
-    if (parts & RF_PART_RING &&
-        !rf_source_read(source, at + layout->ring_at, layout->recent * layout->record_words,
-                        block + layout->ring_at))
-        return false;
-    ds_fence_acquire();
-    if (!rf_source_read(source, at, 1, &after))
-        return false;
-    const uint64_t head_after = after / 2 + after % 2;
-    block[RF_BLOCK_VERSION] = before;
+    struct rf_commit commit = {.block = view->block, .direct = true};
+    struct rf_fold fold;
+    rf_fold_start(&fold, &commit, layout, view->counters, has_tables);
+    for (uint64_t index = copy->counted; index < head; index++) {
+        uint64_t *row = row_of(view, index);
+        const uint64_t *cause =
+            view->block + layout->causes_at +
+            (view->counters[RF_COUNT_CAUSES] & (layout->causes - 1)) * layout->cause_words;
+        if (!is_possible(row))
+            return false;
+        /* The two are stored one after the other. */
+        if (row[RF_RECORD_STALL_LOWER] > row[RF_RECORD_STALL_UPPER] ||
+            (row[RF_RECORD_STALL_UPPER] != RF_UNKNOWN &&
+             row[RF_RECORD_STALL_UPPER] > row[RF_RECORD_WAIT_NS]))
+            row[RF_RECORD_STALL_LOWER] = row[RF_RECORD_STALL_UPPER] = RF_UNKNOWN;
+        rf_fold_row(&fold, row, cause[RF_CAUSE_RECORD] == index + 1 ? cause : NULL);
+    }
+    rf_fold_settle(&fold);
+    return true;
+}
+
+/* One try. *settled: totals and rows are of one moment; the tables are unless skew says. */
+static const char *copy_slot(struct attempt *copy, unsigned parts, bool *settled)
+{
+    struct rf_slot_view *view = copy->view;
+    const struct rf_slot_layout *layout = &view->layout;
+    const bool ring = parts & RF_PART_RING, tables = parts & RF_PART_TABLES;
+    *settled = false;
+    if (!read_head(copy))
+        return NULL;
+    if (!redo(view, layout->counters_at + layout->counter_words))
+        return is_unchanged(copy) ? "its journal points outside it" : NULL;
+    copy->counted = view->block[layout->counters_at + RF_COUNT_SEQUENCE];
+    if (!read_rows(copy, ring) ||
+        !read_part(copy, layout->causes_at, layout->causes * layout->cause_words))
+        return NULL;
+    const uint64_t head = head_of(copy);
+    *settled = is_unchanged(copy);
+    if (!*settled)
+        return NULL;
     view->records = head;
-    view->skew = before == after ? 0 : head_after - head + 1;
-    *settled = *settled && after >= before;
-    if (parts & RF_PART_RING && *settled) {
-        const uint64_t first = head_after >= layout->recent ? head_after - layout->recent + 1 : 0;
+    view->waiting_ns = 0;
+    const uint64_t *next = row_of(view, head);
+    if (next[RF_RECORD_SEQUENCE] == ((head + 1) | RF_RECORD_WAITING))
+        view->waiting_ns = next[RF_RECORD_BEGIN_NS];
+    view->skew = 0;
+    if (tables && !read_tables(copy))
+        return NULL;
+    if (tables && !is_unchanged(copy)) {
+        uint64_t counted = copy->counted;
+        if (copy->cut || !drop_unsteady_entries(copy) ||
+            !rf_source_read(copy->source, copy->at + layout->counters_at + RF_COUNT_SEQUENCE, 1,
+                            &counted))
+            return "it could not be read twice";
+        view->skew = (counted > head ? counted : head) - copy->counted + layout->recent;
+    }
+    const bool exact = tables && view->skew == 0;
+    if (exact && !redo(view, layout->words))
+        return "its journal points outside it";
+    if (ring) {
+        const uint64_t newest = newest_head(copy, head);
+        const uint64_t first = newest >= layout->recent ? newest - layout->recent + 1 : 0;
         view->ring_first = first < head ? first : head;
         view->ring_count = head - view->ring_first;
     }
-    return true;
+    if (copy->counted > 0 && row_of(view, copy->counted - 1)[RF_RECORD_SEQUENCE] != copy->counted)
+        return "its totals are not of its last record";
+    return count_rows(copy, head, exact) ? NULL : "a record in its ring is not one";
 }
 
 static const char *contradiction(const struct rf_slot_view *view, unsigned parts)
@@ -172,14 +316,12 @@ static const char *contradiction(const struct rf_slot_view *view, unsigned parts
     const uint64_t *c = view->counters;
     if (view->records == 0)
         return NULL;
-    if (c[RF_COUNT_SEQUENCE] != view->records)
-        return "its totals are not of its last record";
     uint64_t queue = 0;
     for (int i = 0; i < 4; i++)
-        queue += c[RF_COUNT_QUEUE + i];
-    if (c[RF_COUNT_BEGIN_NS] > c[RF_COUNT_END_NS] || c[RF_COUNT_BATCHES] > view->records ||
-        queue > c[RF_COUNT_BATCHES] || c[RF_COUNT_STEADY] > queue ||
-        c[RF_COUNT_STALL_LOWER_NS] > c[RF_COUNT_STALL_UPPER_NS] ||
+        queue = counter_sum(queue, c[RF_COUNT_QUEUE + i]);
+    if (c[RF_COUNT_SEQUENCE] != view->records || c[RF_COUNT_BEGIN_NS] > c[RF_COUNT_END_NS] ||
+        c[RF_COUNT_BATCHES] > view->records || queue > c[RF_COUNT_BATCHES] ||
+        c[RF_COUNT_STEADY] > queue || c[RF_COUNT_STALL_LOWER_NS] > c[RF_COUNT_STALL_UPPER_NS] ||
         c[RF_COUNT_STALL_UPPER_NS] > c[RF_COUNT_STALL_KNOWN_NS])
         return "its totals contradict each other";
     if (parts & RF_PART_TABLES && view->skew == 0) {
@@ -189,13 +331,22 @@ static const char *contradiction(const struct rf_slot_view *view, unsigned parts
     }
     for (uint64_t i = 0; i < view->ring_count; i++) {
         const uint64_t *record = rf_view_record(view, view->ring_first + i);
-        if (record[RF_RECORD_SEQUENCE] != view->ring_first + i + 1 ||
-            rf_kind_of(record[RF_RECORD_KIND]) > RF_KIND_NOTE ||
-            rf_queue_of(record[RF_RECORD_KIND]) > DATASTALL_QUEUE_STARVED ||
-            rf_stage_of(record[RF_RECORD_KIND]) >= RF_STAGE_CAPACITY)
+        if (record[RF_RECORD_SEQUENCE] != view->ring_first + i + 1 || !is_possible(record))
             return "a record in its ring is not one";
     }
     return NULL;
+}
+
+/* Rows whose second half was not needed say what it would. */
+static void complete_rows(struct rf_slot_view *view)
+{
+    for (uint64_t i = 0; i < view->ring_count; i++) {
+        uint64_t *row = row_of(view, view->ring_first + i);
+        if (rf_flags_of(row[RF_RECORD_KIND]) & RF_RECORD_COMPOSED)
+            continue;
+        for (uint32_t w = RF_RECORD_TOKENS; w <= RF_RECORD_EFFICIENCY; w++)
+            row[w] = RF_UNKNOWN; /* as a double: NaN */
+    }
 }
 
 enum rf_view_status rf_slot_view_read(const struct rf_source *source,
@@ -215,32 +366,28 @@ enum rf_view_status rf_slot_view_read(const struct rf_source *source,
         return RF_VIEW_NO_MEMORY;
     const int attempts = source->memory != NULL ? ATTEMPTS_MEMORY : ATTEMPTS_FILE;
     bool settled = false;
-    /* After `attempts` tries any whole counters will do; more tries are made only for those. */
-    for (int attempt = 0; attempt < 4 * attempts; attempt++) {
+    /* After `attempts` tries exact totals will do; more tries are made only for those. */
+    for (int attempt = 0; attempt < 8 * attempts; attempt++) {
+        struct attempt copy = {.source = source, .at = at, .view = view};
         pause_before(source, attempt);
-        if (!try_copy(source, at, parts, view, &settled)) {
+        view->damage = copy_slot(&copy, parts, &settled);
+        if (copy.cut) {
             rf_slot_view_free(view);
             return RF_VIEW_CUT;
         }
-        if (settled && (view->skew == 0 || attempt + 1 >= attempts))
+        if (view->damage != NULL || (settled && (view->skew == 0 || attempt + 1 >= attempts)))
             break;
     }
-    if (!settled)
+    if (!settled && view->damage == NULL)
         view->damage = "it changes faster than it can be read";
-    else if (view->skew == 0 && view->block[RF_BLOCK_VERSION] % 2 == 1 &&
-             !redo_journal(view->block, layout->words, layout->words))
-        view->damage = "its journal points outside it";
-    else if (view->skew != 0 && parts & RF_PART_TABLES &&
-             !drop_unsteady_entries(source, layout, at, view->block))
-        view->damage = "it could not be read twice";
     view->loader = view->block[RF_BLOCK_PAYLOAD + RF_SLOT_LOADER];
     view->thread = view->block[RF_BLOCK_PAYLOAD + RF_SLOT_THREAD];
-    view->waiting_ns = view->block[RF_BLOCK_PAYLOAD + RF_SLOT_WAITING_NS];
     view->background = view->block[RF_BLOCK_PAYLOAD + RF_SLOT_BACKGROUND] != 0;
     view->gpu_uuid[0] = view->block[RF_BLOCK_PAYLOAD + RF_SLOT_GPU_UUID_0];
     view->gpu_uuid[1] = view->block[RF_BLOCK_PAYLOAD + RF_SLOT_GPU_UUID_1];
     if (view->damage == NULL)
         view->damage = contradiction(view, parts);
+    complete_rows(view);
     return view->damage == NULL ? RF_VIEW_OK : RF_VIEW_DAMAGED;
 }
 

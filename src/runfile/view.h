@@ -1,12 +1,13 @@
 /* Whole copies of blocks, taken from a file or from memory while their writer goes on.
  *
- * How a slot is copied: read the version, the data, the version again. Unchanged: the copy is the
- * slot at one moment (after redoing the journal if the version is odd). Changed: the counters are
- * still whole, because their copies rotate, and of the ring exactly the records that cannot have
- * been overwritten are kept; the tables (histograms, stages, rollups, slowest) may be ahead of the
- * counters by at most `skew` records. That happens only while a thread records faster than it can
- * be read.
- */
+ * How a slot is copied: read the version, the data, the version again. Unchanged: the tables are
+ * those after so many rows (after redoing the journal if the version is odd), and the rows behind
+ * are there: they are added to the copy, so that it is the slot at one moment, with every wait that
+ * had ended. Changed: it is tried again. A thread that records without a pause may change it in
+ * every try; then totals and ring are still exact, and the tables (histograms, stages, rollups,
+ * slowest) may be off by at most `skew` records.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef DATASTALL_RUNFILE_VIEW_H
 #define DATASTALL_RUNFILE_VIEW_H
 
@@ -34,7 +35,7 @@ enum rf_view_status {
 
 struct rf_slot_view {
     struct rf_slot_layout layout;
-    uint64_t records; /* committed */
+    uint64_t records; /* waits that had ended */
     uint64_t skew;    /* 0: counters, tables and ring are of one moment */
     uint64_t loader, thread, waiting_ns;
     uint64_t gpu_uuid[2];

@@ -3,6 +3,7 @@
 #define DATASTALL_RUNFILE_WRITER_H
 
 #include "runfile/commit.h"
+#include "runfile/fold.h"
 #include "runfile/layout.h"
 #include "runfile/rollup.h"
 #include "stats/cause.h"
@@ -53,48 +54,34 @@ struct rf_stall {
     uint64_t lower_ns, upper_ns;
 };
 
-/* What a wait was spent on, for record and totals; all zero where nothing is known. */
-struct rf_cause {
-    struct cause_timeline timeline;
-    bool stall_is_under_way; /* becomes known later: the timeline is kept until then */
-    uint64_t later_ready_ns; /* from then to blocker_ns a later batch was there; 0: none was */
-    uint64_t blocker_ns;     /* when the batch that ended the wait came */
-    uint64_t others_idle_ns; /* between the two, as a mean over the other workers */
-    bool window_full;        /* they had no index since the window was full */
-    uint64_t depth;          /* rf_pack_depth(); RF_UNKNOWN */
-    uint64_t blocker;        /* 1 + worker; 0 not known */
-    uint64_t service_ns;     /* of the blocking batch; 0 not known */
-    bool replayed;
-    uint64_t replay_ns, replay_larger_ns;
-    uint64_t sampler_ns, pin_ns, get_cpu_ns, get_cpu_batches;
-};
-
-/* One that became known after its record was written. */
-struct rf_late_stall {
-    uint64_t record; /* index */
-    uint64_t wait_ns;
-    uint32_t stage;
-    struct rf_stall stall;
-};
-#define RF_LATE_STALLS 64u
+#define RF_LATE_STALLS 32u    /* known after their row was counted: wait for the next counting */
 #define RF_PENDING_CAUSES 32u /* more than stalls can be under way */
 
 struct rf_slot_writer {
-    struct rf_commit commit;
+    /* what every wait touches */
+    uint64_t *ring, *causes;
+    uint64_t ring_mask, cause_mask;
+    uint64_t head;      /* rows written */
+    uint64_t counted;   /* of them in the tables */
+    uint64_t batches;   /* of the rows */
+    uint64_t most_rows; /* so many uncounted ones are counted at once ... */
+    uint64_t
+        counted_at_ns;   /* ... or a fair number after a while: the end of the last row counted */
+    uint64_t cause_head; /* rows of causes written */
+    /* now and then */
     const struct rf_slot_layout *layout;
-    uint64_t open_second;
-    uint64_t slow_waits[2][RF_SLOWEST]; /* what the file holds, so that the minimum is at hand */
-    uint64_t counters[RF_COUNT_WORDS];
-    bool has_causes; /* a wait came with its cause: until then those counters stay zero, and what
-                        they lack of the stall is unknown */
+    struct rf_fold fold;
+    uint64_t counters[RF_COUNT_WORDS]; /* the fold's */
     uint32_t late_count;
-    struct rf_late_stall late[RF_LATE_STALLS]; /* wait for the next record to go with */
+    struct rf_late_stall late[RF_LATE_STALLS];
     /* Causes of waits whose stall is under way, each at its record's index. */
     struct rf_pending_cause {
         uint64_t record; /* 1 + index; 0: empty */
         uint64_t begin_ns, end_ns;
+        uint64_t cause_row; /* index */
         struct rf_cause cause;
     } pending[RF_PENDING_CAUSES];
+    struct rf_commit commit;
 };
 
 struct rf_wait {
@@ -114,19 +101,25 @@ struct rf_wait {
 void rf_slot_attach(struct rf_writer *writer, uint32_t index, struct rf_slot_writer *slot);
 /* Says whose slot it is (before the first record, or when a new thread takes it over). */
 void rf_slot_assign(struct rf_slot_writer *slot, uint32_t loader, uint64_t thread_id);
-/* One record, with everything that follows from it. */
+/* One record: there as a whole when it returns. Now and then counts the rows up to here. */
 void rf_slot_append(struct rf_slot_writer *slot, const struct rf_wait *wait);
 
-/* Hands in a late stall; it is written with one of the next records. False: 64 wait already. */
-bool rf_slot_late_stall(struct rf_slot_writer *slot, const struct rf_late_stall *late);
-/* Writes what waits, in records of their own. */
-void rf_slot_flush(struct rf_slot_writer *slot, uint64_t now_ns);
+/* The stall of record `index`, which took wait_ns and ended at end_ns in a stage, became known. */
+void rf_slot_late_stall(struct rf_slot_writer *slot, uint64_t index,
+                        const struct rf_late_stall *late);
+/* Counts every row and late stall. */
+void rf_slot_flush(struct rf_slot_writer *slot);
 /* Notes the device whose stalls the slot holds (16 bytes). */
 void rf_slot_set_gpu(struct rf_slot_writer *slot, const unsigned char uuid[16]);
 
-static inline void rf_slot_waiting(struct rf_slot_writer *slot, uint64_t since_ns)
+/* A wait begins, in the row that it will be recorded in; begin_ns 0: it is given up. */
+static inline void rf_slot_waiting(struct rf_slot_writer *slot, uint64_t begin_ns)
 {
-    ds_store(&slot->commit.block[RF_BLOCK_PAYLOAD + RF_SLOT_WAITING_NS], since_ns);
+    uint64_t *row = slot->ring + (slot->head & slot->ring_mask) * RF_RECORD_WORDS;
+    ds_store(&row[RF_RECORD_SEQUENCE], 0);
+    ds_store_release(&row[RF_RECORD_BEGIN_NS], begin_ns);
+    if (begin_ns != 0)
+        ds_store_release(&row[RF_RECORD_SEQUENCE], (slot->head + 1) | RF_RECORD_WAITING);
 }
 
 /* ---- GPUs ---- */

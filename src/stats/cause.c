@@ -158,3 +158,25 @@ void cause_split(const struct cause_timeline *timeline, uint64_t from, uint64_t 
     }
     sums[CAUSE_UNKNOWN] += to - from - covered_ns;
 }
+
+void cause_of_stall(const struct rf_cause *cause, uint64_t begin_ns, uint64_t end_ns,
+                    uint64_t stall_ns, struct cause_share *share)
+{
+    const uint64_t from = stall_ns < end_ns - begin_ns ? end_ns - stall_ns : begin_ns;
+    memset(share, 0, sizeof *share);
+    cause_split(&cause->timeline, from, end_ns, share->states_ns);
+    if (cause->later_ready_ns == 0)
+        return;
+    const uint64_t whole_ns =
+        cause_overlap(cause->later_ready_ns, cause->blocker_ns, begin_ns, end_ns);
+    const uint64_t part_ns = cause_overlap(cause->later_ready_ns, cause->blocker_ns, from, end_ns);
+    share->later_ready_ns = part_ns;
+    if (whole_ns == 0)
+        return;
+    uint64_t idle_ns =
+        (uint64_t)((double)cause->others_idle_ns * ((double)part_ns / (double)whole_ns));
+    if (idle_ns > part_ns)
+        idle_ns = part_ns;
+    share->others_idle_ns = idle_ns;
+    share->window_full_ns = cause->window_full ? idle_ns : 0;
+}

@@ -77,6 +77,35 @@ void cause_overlay(struct cause_timeline *timeline, uint64_t begin_ns, uint64_t 
 void cause_split(const struct cause_timeline *timeline, uint64_t from, uint64_t to,
                  uint64_t sums[CAUSE_STATES]);
 
+/* What a wait was spent on, as its consumer found it; all zero where nothing is known. */
+struct rf_cause {
+    struct cause_timeline timeline;
+    bool stall_is_under_way; /* becomes known later: the timeline is kept until then */
+    uint64_t later_ready_ns; /* from then to blocker_ns a later batch was there; 0: none was */
+    uint64_t blocker_ns;     /* when the batch that ended the wait came */
+    uint64_t others_idle_ns; /* between the two, as a mean over the other workers */
+    bool window_full;        /* they had no index since the window was full */
+    uint64_t depth;          /* rf_pack_depth(); UINT64_MAX: not known */
+    uint64_t blocker;        /* 1 + worker; 0 not known */
+    uint64_t service_ns;     /* of the blocking batch; 0 not known */
+    bool replayed;
+    uint64_t replay_ns, replay_larger_ns;
+    uint64_t sampler_ns, pin_ns, get_cpu_ns, get_cpu_batches;
+};
+
+/* How a stall is split. */
+struct cause_share {
+    uint64_t states_ns[CAUSE_STATES];
+    uint64_t later_ready_ns; /* a later batch was there already */
+    uint64_t others_idle_ns; /* of that: the other workers had no index, as a mean over them */
+    uint64_t window_full_ns; /* of that: because the prefetch window was full */
+};
+
+/* Of the wait [begin, end) the last stall_ns stalled the program: the GPU ran dry then, and stayed
+ * so. */
+void cause_of_stall(const struct rf_cause *cause, uint64_t begin_ns, uint64_t end_ns,
+                    uint64_t stall_ns, struct cause_share *share);
+
 /* Length of the common part of [a, b) and [c, d). */
 static inline uint64_t cause_overlap(uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 {

@@ -31,7 +31,7 @@ static void read_slots(struct rf_reader *reader)
         for (uint64_t k = 0; k < view.ring_count; k++)
             sink += rf_view_record(&view, view.ring_first + k)[RF_RECORD_WORDS - 1];
         for (uint32_t s = 0; s < RF_STAGE_CAPACITY; s++)
-            sink += rf_view_stage(&view, s)[RF_STAGE_BATCHES];
+            sink += rf_view_stage(&view, s)[RF_COUNT_BATCHES];
         rf_slot_view_free(&view);
     }
 }

@@ -344,11 +344,13 @@ static void test_a_late_stall(void **state)
     struct monitor_slot *slot = wait.slot;
     monitor_wait_end(&wait, end_ns, DATASTALL_WAIT_STEADY, NULL, &unknown, &cause);
     uint64_t *c = slot->writer.counters;
+    rf_slot_flush(&slot->writer);
     assert_int_equal(c[RF_COUNT_CAUSE_NS + CAUSE_COMPUTE], 0);
     assert_int_equal(c[RF_COUNT_CAUSE_NS + CAUSE_UNKNOWN], 0);
-    const struct rf_late_stall late = {0, 100 * MS, 0, {40 * MS, 40 * MS}};
-    assert_true(rf_slot_late_stall(&slot->writer, &late));
-    rf_slot_flush(&slot->writer, end_ns);
+    const struct rf_late_stall late = {
+        .wait_ns = 100 * MS, .lower_ns = 40 * MS, .upper_ns = 40 * MS};
+    rf_slot_late_stall(&slot->writer, 0, &late);
+    rf_slot_flush(&slot->writer);
     assert_int_equal(c[RF_COUNT_CAUSE_NS + CAUSE_COMPUTE], 10 * MS);
     assert_int_equal(c[RF_COUNT_CAUSE_NS + CAUSE_COLLATE], 30 * MS);
     assert_int_equal(c[RF_COUNT_STALL_UPPER_NS], 40 * MS);

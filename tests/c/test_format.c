@@ -85,8 +85,8 @@ static void what_the_loader_did(void **state)
     assert_int_equal(s.stated_efficiency_batches, 1);
     assert_int_equal(s.window_begin_ns, 101 * SECOND);
     assert_int_equal(s.window_end_ns, 110 * SECOND + 600 * MS);
-    assert_int_equal(loader->stages[1][RF_STAGE_BATCHES], 9);
-    assert_int_equal(loader->stages[2][RF_STAGE_BATCHES], 10);
+    assert_int_equal(loader->stages[1][RF_COUNT_BATCHES], 9);
+    assert_int_equal(loader->stages[2][RF_COUNT_BATCHES], 10);
     assert_int_equal(loader->slowest[0].wait_ns, 100 * MS);
     assert_int_equal(loader->slowest[0].batch_index, 19);
     run_data_free(run);

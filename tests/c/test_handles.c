@@ -371,7 +371,7 @@ static uint64_t stage_batches(const datastall_monitor *monitor, const char *want
     assert_int_equal(rf_reader_slot(reader, 0, RF_PART_ALL, &view), RF_VIEW_OK);
     for (uint32_t i = 1; i < RF_STAGE_CAPACITY; i++) {
         if (rf_reader_stage(reader, i, &entry) && strcmp(entry.name, wanted) == 0)
-            batches += rf_view_stage(&view, i)[RF_STAGE_BATCHES];
+            batches += rf_view_stage(&view, i)[RF_COUNT_BATCHES];
     }
     rf_slot_view_free(&view);
     rf_reader_close(reader);

@@ -174,13 +174,12 @@ static void impossible_counts(void)
     CHECK(try_bytes(bytes, sound_size) == DATASTALL_ERR_DAMAGED, "endless slots");
 }
 
-/* 16 levels of 2^60 buckets are 0 words in 64 bits. */
+/* 16 levels of 2^60 buckets are 0 words in 64 bits; of a slot's shape nothing is that large. */
 static void sizes_that_overflow(void)
 {
     unsigned char *bytes = copy_of_sound();
     struct rf_section *slots = section_of(bytes, RF_SECTION_SLOTS);
-    slots->geometry[RF_GEO_ROLLUP_LEVELS] = 16;
-    slots->geometry[RF_GEO_ROLLUP_BUCKETS] = UINT64_C(1) << 60;
+    slots->geometry[RF_GEO_ROLLUP_SHAPE] = UINT64_MAX;
     seal(bytes);
     CHECK(try_bytes(bytes, sound_size) == DATASTALL_ERR_DAMAGED, "buckets that overflow");
     struct rf_section *gpus = section_of(sound, RF_SECTION_GPUS);
@@ -248,11 +247,11 @@ static void largest_numbers(void)
     unsigned char *bytes = copy_of_sound();
     memset(bytes + base + from, 0xff, size);
     CHECK(try_bytes(bytes, sound_size) == 0, "tables of the largest numbers");
-    for (uint64_t word = 0; word < RF_COUNT_USED_WORDS; word++) {
+    for (uint64_t word = 0; word < RF_COUNT_WORDS; word++) {
         const uint64_t values[] = {UINT64_MAX, UINT64_C(1) << 63, 0x7ff0000000000000, 0};
         for (int v = 0; v < 4; v++) {
             bytes = copy_of_sound();
-            uint64_t at = base + (l.counters_at + 20 * l.counter_words + word) * 8;
+            uint64_t at = base + (l.counters_at + word) * 8;
             memcpy(bytes + at, &values[v], 8);
             try_bytes(bytes, sound_size);
         }

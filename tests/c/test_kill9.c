@@ -106,7 +106,7 @@ static void check_slot(const struct rf_slot_view *view, const struct message las
     CHECK(histogram_total(rf_view_steady(view)) + histogram_total(rf_view_startup(view)) == n,
           "the histograms");
     for (uint32_t s = 1; s < RF_STAGE_CAPACITY; s++)
-        staged += rf_view_stage(view, s)[RF_STAGE_BATCHES];
+        staged += rf_view_stage(view, s)[RF_COUNT_BATCHES];
     CHECK(staged == n, "stages hold %llu of %llu batches", (unsigned long long)staged,
           (unsigned long long)n);
     found[thread] += n;

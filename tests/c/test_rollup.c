@@ -48,22 +48,23 @@ static void put(uint64_t end_ns, uint64_t wait_ns, uint32_t kind, uint64_t sampl
                            .stall = {wait_ns / 3, wait_ns / 2}};
     rf_slot_append(&slot, &wait);
     const bool batch = steady || kind == DATASTALL_WAIT_FIRST;
-    sums[RF_ROLLUP_BATCHES] += batch;
-    sums[RF_ROLLUP_SAMPLES] += batch ? samples : 0;
-    sums[RF_ROLLUP_TOKENS] += batch ? 3 * samples : 0;
-    sums[steady ? RF_ROLLUP_STEADY_NS : RF_ROLLUP_STARTUP_NS] += wait_ns;
-    sums[RF_ROLLUP_STALL_KNOWN_NS] += wait_ns;
-    sums[RF_ROLLUP_STALL_UPPER_NS] += wait_ns / 2;
-    sums[RF_ROLLUP_STARVED] += steady && wait.queue == DATASTALL_QUEUE_STARVED;
-    if (wait_ns > sums[RF_ROLLUP_MAX_NS])
-        sums[RF_ROLLUP_MAX_NS] = wait_ns;
+    sums[RF_ROLLUP_OF(BATCHES)] += batch;
+    sums[RF_ROLLUP_OF(SAMPLES)] += batch ? samples : 0;
+    sums[RF_ROLLUP_OF(TOKENS)] += batch ? 3 * samples : 0;
+    sums[steady ? RF_ROLLUP_OF(STEADY_NS) : RF_ROLLUP_OF(OTHER_NS)] += wait_ns;
+    sums[RF_ROLLUP_OF(STALL_KNOWN_NS)] += wait_ns;
+    sums[RF_ROLLUP_OF(STALL_UPPER_NS)] += wait_ns / 2;
+    sums[RF_ROLLUP_OF(STARVED)] += steady && wait.queue == DATASTALL_QUEUE_STARVED;
+    if (wait_ns > sums[RF_ROLLUP_OF(MAX_NS)])
+        sums[RF_ROLLUP_OF(MAX_NS)] = wait_ns;
 }
 
 static void sum_window(uint64_t from_s, uint64_t to_s, uint64_t values[RF_ROLLUP_WORDS])
 {
     const struct rf_slot_layout *l = &writer->slot_layout;
     const struct rf_rollup_shape shape = {l->rollup_at, l->rollup_levels, l->rollup_buckets,
-                                          l->rollup_words, 1u << RF_ROLLUP_MAX_NS};
+                                          l->rollup_words, 1u << RF_ROLLUP_OF(MAX_NS)};
+    rf_slot_flush(&slot);
     rf_rollup_sum(slot.commit.block, &shape, from_s, to_s, values);
 }
 
@@ -71,7 +72,7 @@ static void assert_whole_sum(void)
 {
     uint64_t values[RF_ROLLUP_WORDS];
     sum_window(0, UINT64_MAX, values);
-    for (int w = 1; w < RF_ROLLUP_WORDS; w++)
+    for (uint32_t w = 1; w < RF_ROLLUP_WORDS; w++)
         assert_int_equal(values[w], sums[w]);
 }
 
@@ -120,12 +121,12 @@ static void windows_add_up(void **state)
             uint64_t to = from == 0 ? START_S + test_random(&random) % length
                                     : from + test_random(&random) % length;
             sum_window(from, to, values);
-            for (int w = 1; w < RF_ROLLUP_WORDS; w++)
-                total[w] = w == RF_ROLLUP_MAX_NS ? (values[w] > total[w] ? values[w] : total[w])
-                                                 : total[w] + values[w];
+            for (uint32_t w = 1; w < RF_ROLLUP_WORDS; w++)
+                total[w] = w == RF_ROLLUP_OF(MAX_NS) ? (values[w] > total[w] ? values[w] : total[w])
+                                                     : total[w] + values[w];
             from = to + 1;
         }
-        for (int w = 1; w < RF_ROLLUP_WORDS; w++)
+        for (uint32_t w = 1; w < RF_ROLLUP_WORDS; w++)
             assert_int_equal(total[w], sums[w]);
     }
 }
@@ -142,20 +143,20 @@ static void recent_time_is_fine_and_old_time_coarse(void **state)
     const uint64_t last_s = START_S + count - 1;
     for (uint64_t back = 0; back < 60; back++) {
         sum_window(last_s - back, last_s, values);
-        assert_int_equal(values[RF_ROLLUP_SAMPLES], back + 1);
+        assert_int_equal(values[RF_ROLLUP_OF(SAMPLES)], back + 1);
         sum_window(last_s - back, last_s - back, values);
-        assert_int_equal(values[RF_ROLLUP_SAMPLES], 1);
+        assert_int_equal(values[RF_ROLLUP_OF(SAMPLES)], 1);
     }
     uint64_t width = 4;
     for (uint64_t age = 100; age < count / 2; age *= 2) {
         while (width * 60 < 2 * age + 200)
             width *= RF_ROLLUP_RATIO;
         sum_window(last_s - 2 * age, last_s - age, values);
-        assert_in_range(values[RF_ROLLUP_SAMPLES], age + 1 > 2 * width ? age + 1 - 2 * width : 0,
-                        age + 1 + 2 * width);
+        assert_in_range(values[RF_ROLLUP_OF(SAMPLES)],
+                        age + 1 > 2 * width ? age + 1 - 2 * width : 0, age + 1 + 2 * width);
     }
     sum_window(0, START_S - RF_ROLLUP_RATIO * 16384, values);
-    assert_int_equal(values[RF_ROLLUP_SAMPLES], 0);
+    assert_int_equal(values[RF_ROLLUP_OF(SAMPLES)], 0);
 }
 
 static void idle_times_lose_nothing(void **state)
@@ -186,7 +187,7 @@ static void an_earlier_end_is_counted_once(void **state)
     assert_whole_sum();
     uint64_t values[RF_ROLLUP_WORDS];
     sum_window(START_S, START_S, values);
-    assert_int_equal(values[RF_ROLLUP_SAMPLES], 12);
+    assert_int_equal(values[RF_ROLLUP_OF(SAMPLES)], 12);
 }
 
 /* After the coarsest level is full (12 days), what is left is recent and exact. */
@@ -199,10 +200,10 @@ static void very_long_runs_keep_the_last_days(void **state)
         put((START_S + 60 * i) * SECOND, 1000, DATASTALL_WAIT_STEADY, 1);
     const uint64_t last_s = START_S + 60 * (count - 1);
     sum_window(last_s - 10 * DAY_S, last_s, values);
-    assert_in_range(values[RF_ROLLUP_SAMPLES], 10 * DAY_S / 60 - 16384 / 60 - 2,
+    assert_in_range(values[RF_ROLLUP_OF(SAMPLES)], 10 * DAY_S / 60 - 16384 / 60 - 2,
                     10 * DAY_S / 60 + 16384 / 60 + 2);
     sum_window(0, UINT64_MAX, values);
-    assert_in_range(values[RF_ROLLUP_SAMPLES], 11 * DAY_S / 60, 13 * DAY_S / 60);
+    assert_in_range(values[RF_ROLLUP_OF(SAMPLES)], 11 * DAY_S / 60, 13 * DAY_S / 60);
 }
 
 /* A later version may have longer buckets: what this one does not know is a sum, not a maximum. */
@@ -211,7 +212,7 @@ static void longer_buckets_are_summed(void **state)
     (void)state;
     enum { WORDS = 60, BUCKETS = 4 };
     uint64_t block[BUCKETS * WORDS], values[WORDS];
-    const struct rf_rollup_shape shape = {0, 1, BUCKETS, WORDS, 1u << RF_ROLLUP_MAX_NS};
+    const struct rf_rollup_shape shape = {0, 1, BUCKETS, WORDS, 1u << RF_ROLLUP_OF(MAX_NS)};
     for (uint64_t b = 0; b < BUCKETS; b++) {
         block[b * WORDS] = b == 0 ? 4 : b;
         for (uint64_t w = 1; w < WORDS; w++)
@@ -219,7 +220,7 @@ static void longer_buckets_are_summed(void **state)
     }
     rf_rollup_sum(block, &shape, 0, 100, values);
     for (uint64_t w = 1; w < WORDS; w++)
-        assert_int_equal(values[w], w == RF_ROLLUP_MAX_NS ? w : BUCKETS * w);
+        assert_int_equal(values[w], w == RF_ROLLUP_OF(MAX_NS) ? w : BUCKETS * w);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_slot, close_slot)

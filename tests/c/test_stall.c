@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "cmocka_all.h"
 #include "gpu/stall.h"
+#include "runfile/view.h"
 
 #define MS UINT64_C(1000000)
 #define SLACK_NS 1000 /* CUDA tells distances as float milliseconds */
@@ -38,15 +39,23 @@ static struct rf_stall wait_for(uint64_t ns, uint64_t stream)
     stall_begin(slot, stream, &mark);
     pass(ns);
     const uint64_t end_ns = wait.begin_ns + ns;
-    stall_end(slot, stream, &mark, end_ns - wait.begin_ns, slot->writer.counters[RF_COUNT_SEQUENCE],
-              0, &stall);
+    stall_end(slot, stream, &mark, end_ns - wait.begin_ns, slot->writer.head, 0, &stall);
     monitor_wait_end(&wait, end_ns, DATASTALL_WAIT_STEADY, NULL, &stall, NULL);
     return stall;
 }
 
+/* As a reader sees them: nothing of the slot is changed by looking. */
 static const uint64_t *counters(void)
 {
-    return slot->writer.counters;
+    static uint64_t seen[RF_COUNT_WORDS];
+    const struct rf_slot_layout *layout = slot->writer.layout;
+    const struct rf_source source = {
+        .memory = slot->writer.commit.block, .fd = -1, .bytes = layout->words * 8};
+    struct rf_slot_view view;
+    assert_int_equal(rf_slot_view_read(&source, layout, 0, RF_PART_ALL, NULL, &view), RF_VIEW_OK);
+    memcpy(seen, view.counters, sizeof seen);
+    rf_slot_view_free(&view);
+    return seen;
 }
 
 static void assert_about(uint64_t value_ns, uint64_t wanted_ns)
@@ -115,6 +124,24 @@ static void the_rest_is_exposed_and_comes_late(void **state)
     assert_about(counters()[RF_COUNT_STALL_UPPER_NS], 26 * MS);
     assert_int_equal(counters()[RF_COUNT_STALL_UPPER_NS], counters()[RF_COUNT_STALL_LOWER_NS]);
     /* It also stands in the record of the wait itself. */
+    const uint64_t *record = slot->writer.commit.block + slot->writer.layout->ring_at;
+    assert_about(record[RF_RECORD_STALL_UPPER], 25 * MS);
+}
+
+/* The same where the wait's row is in the totals by then. */
+static void a_late_stall_of_a_counted_wait(void **state)
+{
+    (void)state;
+    work(NULL, 15 * MS);
+    wait_for(40 * MS, 0);
+    rf_slot_flush(&slot->writer);
+    assert_int_equal(counters()[RF_COUNT_STALL_WAITS], 0);
+    pass(MS);
+    wait_for(MS, 0);
+    rf_slot_flush(&slot->writer);
+    assert_int_equal(counters()[RF_COUNT_STALL_WAITS], 2);
+    assert_about(counters()[RF_COUNT_STALL_UPPER_NS], 26 * MS);
+    assert_int_equal(counters()[RF_COUNT_STALL_KNOWN_NS], counters()[RF_COUNT_STEADY_NS]);
     const uint64_t *record = slot->writer.commit.block + slot->writer.layout->ring_at;
     assert_about(record[RF_RECORD_STALL_UPPER], 25 * MS);
 }
@@ -339,13 +366,21 @@ int main(int argc, char **argv)
         return 4;
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(an_idle_gpu_feels_the_whole_wait),   TEST(a_busy_gpu_hides_the_wait),
-        TEST(the_rest_is_exposed_and_comes_late), TEST(what_is_under_way_at_the_end_is_not_lost),
-        TEST(another_stream_gives_a_bound),       TEST(another_thread_gives_a_bound),
-        TEST(a_capture_is_not_touched),           TEST(a_capture_that_begins_while_it_waits),
-        TEST(the_capture_mode_is_restored),       TEST(no_context_no_calls),
-        TEST(a_failing_driver_is_left_alone),     TEST(a_context_that_goes_away),
-        TEST(a_forked_child_makes_no_call),       TEST(making_an_iterator),
+        TEST(an_idle_gpu_feels_the_whole_wait),
+        TEST(a_busy_gpu_hides_the_wait),
+        TEST(the_rest_is_exposed_and_comes_late),
+        TEST(a_late_stall_of_a_counted_wait),
+        TEST(what_is_under_way_at_the_end_is_not_lost),
+        TEST(another_stream_gives_a_bound),
+        TEST(another_thread_gives_a_bound),
+        TEST(a_capture_is_not_touched),
+        TEST(a_capture_that_begins_while_it_waits),
+        TEST(the_capture_mode_is_restored),
+        TEST(no_context_no_calls),
+        TEST(a_failing_driver_is_left_alone),
+        TEST(a_context_that_goes_away),
+        TEST(a_forked_child_makes_no_call),
+        TEST(making_an_iterator),
         TEST(side_streams_make_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,15 +44,17 @@ static void check_tables(const struct rf_slot_view *view)
     const uint64_t n = view->counters[RF_COUNT_BATCHES];
     const uint64_t counted =
         histogram_total(rf_view_steady(view)) + histogram_total(rf_view_startup(view));
-    CHECK(counted >= n && counted <= n + view->skew, "histograms hold %llu of %llu, skew %llu",
-          (unsigned long long)counted, (unsigned long long)n, (unsigned long long)view->skew);
+    CHECK(counted + view->skew >= n && counted <= n + view->skew,
+          "histograms hold %llu of %llu, skew %llu", (unsigned long long)counted,
+          (unsigned long long)n, (unsigned long long)view->skew);
     for (uint64_t level = 0; level < view->layout.rollup_levels; level++) {
         for (uint64_t b = 0; b < view->layout.rollup_buckets; b++) {
             const uint64_t *bucket = rf_view_rollup(view, level, b);
-            CHECK(bucket[RF_ROLLUP_SAMPLES] <= 13 * (bucket[RF_ROLLUP_BATCHES] + view->skew),
+            CHECK(bucket[RF_ROLLUP_OF(SAMPLES)] <=
+                      13 * (bucket[RF_ROLLUP_OF(BATCHES)] + view->skew),
                   "a span of %llu batches with %llu samples",
-                  (unsigned long long)bucket[RF_ROLLUP_BATCHES],
-                  (unsigned long long)bucket[RF_ROLLUP_SAMPLES]);
+                  (unsigned long long)bucket[RF_ROLLUP_OF(BATCHES)],
+                  (unsigned long long)bucket[RF_ROLLUP_OF(SAMPLES)]);
         }
     }
 }

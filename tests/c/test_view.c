@@ -16,6 +16,9 @@
 static struct rf_writer *writer;
 static struct rf_slot_writer slot;
 static uint64_t words; /* of the slot's block */
+/* What a slot is after so many records, all counted: by a writer that nobody disturbs. */
+static struct rf_writer *calm_writer;
+static struct rf_slot_writer calm;
 
 static int open_slot(void **state)
 {
@@ -26,6 +29,9 @@ static int open_slot(void **state)
     rf_slot_attach(writer, 0, &slot);
     rf_slot_assign(&slot, 1, 77);
     words = writer->slot_layout.words;
+    assert_int_equal(rf_writer_create(NULL, &spec, &process, &calm_writer), 0);
+    rf_slot_attach(calm_writer, 0, &calm);
+    rf_slot_assign(&calm, 1, 77);
     return 0;
 }
 
@@ -33,10 +39,11 @@ static int close_slot(void **state)
 {
     (void)state;
     rf_writer_destroy(writer);
+    rf_writer_destroy(calm_writer);
     return 0;
 }
 
-static void put(uint64_t i)
+static void put_into(struct rf_slot_writer *place, uint64_t i)
 {
     struct rf_wait wait = {.stall = {RF_UNKNOWN, RF_UNKNOWN},
                            .begin_ns = (1000 + i / 3) * SECOND,
@@ -51,7 +58,12 @@ static void put(uint64_t i)
                            .mean_length = 2.5,
                            .efficiency = 0.5};
     wait.queue = datastall_infer_queue_state(wait.wait_ns);
-    rf_slot_append(&slot, &wait);
+    rf_slot_append(place, &wait);
+}
+
+static void put(uint64_t i)
+{
+    put_into(&slot, i);
 }
 
 static uint64_t *copy_of(const uint64_t *block)
@@ -68,16 +80,27 @@ static enum rf_view_status read_block(const uint64_t *block, struct rf_slot_view
     return rf_slot_view_read(&source, &writer->slot_layout, 0, RF_PART_ALL, NULL, view);
 }
 
-/* The block reads as `whole` does: same totals, same tables; and the ring's records are right. */
-static void assert_reads_as(const uint64_t *block, const uint64_t *whole, uint64_t records)
+static const uint64_t *calm_block(uint64_t records)
+{
+    while (calm.head < records) {
+        put_into(&calm, calm.head);
+        rf_slot_flush(&calm);
+    }
+    return calm.commit.block;
+}
+
+/* The block reads as `records` waits: same totals, same tables; and the ring's records are right.
+ */
+static void assert_reads_as(const uint64_t *block, uint64_t records)
 {
     const struct rf_slot_layout *l = &writer->slot_layout;
+    const uint64_t *whole = calm_block(records);
     struct rf_slot_view view;
+    assert_int_equal(calm.head, records);
     assert_int_equal(read_block(block, &view), RF_VIEW_OK);
     assert_int_equal(view.records, records);
     assert_int_equal(view.skew, 0);
-    const uint64_t copy = l->counters_at + (records & (l->versions - 1)) * l->counter_words;
-    assert_memory_equal(view.counters, whole + copy, RF_COUNT_USED_WORDS * 8);
+    assert_memory_equal(view.counters, whole + l->counters_at, RF_COUNT_WORDS * 8);
     assert_memory_equal(view.block + l->steady_at, whole + l->steady_at,
                         (l->words - l->steady_at) * 8);
     assert_int_equal(view.ring_first + view.ring_count, records);
@@ -90,57 +113,61 @@ static void assert_reads_as(const uint64_t *block, const uint64_t *whole, uint64
     rf_slot_view_free(&view);
 }
 
-static bool is_in(uint64_t word, uint64_t from, uint64_t count)
-{
-    return word >= from && word < from + count;
-}
-
-/* Applies, word by word, what a writer stores before it commits: ring record, counters, journal. */
-static void stop_before_the_commit(uint64_t *block, const uint64_t *before, const uint64_t *after,
-                                   uint64_t n)
+/* Applies, word by word, what a writer stores of record n: it is there with its sequence number. */
+static void stop_in_the_row(uint64_t *block, const uint64_t *after, uint64_t n)
 {
     const struct rf_slot_layout *l = &writer->slot_layout;
-    const uint64_t record = l->ring_at + (n & (l->recent - 1)) * l->record_words;
-    const uint64_t copy = l->counters_at + ((n + 1) & (l->versions - 1)) * l->counter_words;
-    for (uint64_t word = 1; word < words; word++) {
-        if (block[word] == after[word] ||
-            !(is_in(word, record, l->record_words) || is_in(word, copy, l->counter_words) ||
-              is_in(word, RF_BLOCK_JOURNAL_COUNT, RF_BLOCK_PAYLOAD - 1)))
-            continue;
+    const uint64_t row = l->ring_at + (n & (l->recent - 1)) * l->record_words;
+    for (uint64_t word = row + 1; word < row + l->record_words; word++) {
         block[word] = after[word];
-        assert_reads_as(block, before, n);
+        assert_reads_as(block, n);
     }
+    block[row] = after[row];
+    assert_reads_as(block, n + 1);
 }
 
-static void stop_after_the_commit(uint64_t *block, const uint64_t *after, uint64_t n)
+/* The same of what makes the counting durable: journal, version, places, version. */
+static void stop_in_the_counting(uint64_t *block, const uint64_t *after, uint64_t n)
 {
-    block[RF_BLOCK_VERSION]++;
-    assert_reads_as(block, after, n + 1);
     const uint64_t count = after[RF_BLOCK_JOURNAL_COUNT];
     assert_in_range(count, 1, RF_JOURNAL_CAPACITY);
-    for (uint64_t i = 0; i < count; i++) {
-        block[after[RF_BLOCK_JOURNAL + 2 * i]] = after[RF_BLOCK_JOURNAL + 2 * i + 1];
-        assert_reads_as(block, after, n + 1);
+    for (uint64_t word = RF_BLOCK_JOURNAL_COUNT; word < RF_BLOCK_PAYLOAD; word++) {
+        if (block[word] == after[word])
+            continue;
+        block[word] = after[word];
+        assert_reads_as(block, n + 1);
     }
     block[RF_BLOCK_VERSION]++;
-    /* Nothing was written that is in none of these steps. */
-    assert_memory_equal(block, after, words * 8);
-    assert_reads_as(block, after, n + 1);
+    assert_reads_as(block, n + 1);
+    for (uint64_t i = 0; i < count; i++) {
+        block[after[RF_BLOCK_JOURNAL + 2 * i]] = after[RF_BLOCK_JOURNAL + 2 * i + 1];
+        assert_reads_as(block, n + 1);
+    }
+    block[RF_BLOCK_VERSION]++;
 }
 
 static void a_writer_may_stop_anywhere(void **state)
 {
     (void)state;
+    uint64_t countings = 0;
     for (uint64_t n = 0; n < 120; n++) {
         uint64_t *before = copy_of(slot.commit.block), *block = copy_of(before);
         put(n);
         uint64_t *after = copy_of(slot.commit.block);
-        stop_before_the_commit(block, before, after, n);
-        stop_after_the_commit(block, after, n);
+        stop_in_the_row(block, after, n);
+        if (after[RF_BLOCK_VERSION] != before[RF_BLOCK_VERSION]) {
+            assert_int_equal(after[RF_BLOCK_VERSION], before[RF_BLOCK_VERSION] + 2);
+            stop_in_the_counting(block, after, n);
+            countings++;
+        }
+        /* Nothing was written that is in none of these steps. */
+        assert_memory_equal(block, after, words * 8);
+        assert_reads_as(block, n + 1);
         free(before);
         free(block);
         free(after);
     }
+    assert_int_equal(countings, 120 / (RECENT / 2));
 }
 
 static void a_whole_block_ignores_its_journal(void **state)
@@ -148,12 +175,34 @@ static void a_whole_block_ignores_its_journal(void **state)
     (void)state;
     for (uint64_t i = 0; i < 20; i++)
         put(i);
-    uint64_t *whole = copy_of(slot.commit.block), *block = copy_of(whole);
+    uint64_t *block = copy_of(slot.commit.block);
     block[RF_BLOCK_JOURNAL_COUNT] = UINT64_MAX;
     memset(block + RF_BLOCK_JOURNAL, 0xA5, 2 * RF_JOURNAL_CAPACITY * 8);
-    assert_reads_as(block, whole, 20);
-    free(whole);
+    assert_reads_as(block, 20);
     free(block);
+}
+
+/* A wait under way is in the row that will be its own. */
+static void a_wait_under_way_is_seen(void **state)
+{
+    (void)state;
+    struct rf_slot_view view;
+    for (uint64_t i = 0; i < 30; i++) {
+        rf_slot_waiting(&slot, 5 + i);
+        assert_int_equal(read_block(slot.commit.block, &view), RF_VIEW_OK);
+        assert_int_equal(view.waiting_ns, 5 + i);
+        rf_slot_view_free(&view);
+        assert_reads_as(slot.commit.block, i);
+        rf_slot_waiting(&slot, 0);
+        assert_int_equal(read_block(slot.commit.block, &view), RF_VIEW_OK);
+        assert_int_equal(view.waiting_ns, 0);
+        rf_slot_view_free(&view);
+        rf_slot_waiting(&slot, 6 + i);
+        put(i);
+        assert_int_equal(read_block(slot.commit.block, &view), RF_VIEW_OK);
+        assert_int_equal(view.waiting_ns, 0);
+        rf_slot_view_free(&view);
+    }
 }
 
 static void assert_damaged(const uint64_t *block)
@@ -169,8 +218,6 @@ static void an_impossible_journal_is_damage(void **state)
     (void)state;
     for (uint64_t i = 0; i < 20; i++)
         put(i);
-    uint64_t *before = copy_of(slot.commit.block);
-    put(20);
     uint64_t *after = copy_of(slot.commit.block);
     after[RF_BLOCK_VERSION]--;
     const uint64_t targets[] = {0, RF_BLOCK_PAYLOAD - 1, words, UINT64_MAX};
@@ -185,7 +232,6 @@ static void an_impossible_journal_is_damage(void **state)
     assert_damaged(block);
     free(block);
     free(after);
-    free(before);
 }
 
 /* Words that contradict each other are found, whichever they are. */
@@ -195,22 +241,31 @@ static void contradictions_are_damage(void **state)
     const struct rf_slot_layout *l = &writer->slot_layout;
     for (uint64_t i = 0; i < 20; i++)
         put(i);
-    const uint64_t copy = l->counters_at + (20 & (l->versions - 1)) * l->counter_words;
-    const uint64_t record = l->ring_at + (15 & (l->recent - 1)) * l->record_words;
+    const uint64_t at = l->counters_at;
+    const uint64_t counted = l->ring_at + (19 & (l->recent - 1)) * l->record_words;
+    const uint64_t behind = l->ring_at + (21 & (l->recent - 1)) * l->record_words;
     const uint64_t wrong[] = {
-        copy + RF_COUNT_SEQUENCE, copy + RF_COUNT_STEADY,   copy + RF_COUNT_STARTUP,
-        copy + RF_COUNT_BATCHES,  copy + RF_COUNT_BEGIN_NS, copy + RF_COUNT_QUEUE,
-        l->steady_at + 100,       l->startup_at + 100,      record + RF_RECORD_SEQUENCE};
+        at + RF_COUNT_SEQUENCE, at + RF_COUNT_STEADY,   at + RF_COUNT_STARTUP,
+        at + RF_COUNT_BATCHES,  at + RF_COUNT_BEGIN_NS, at + RF_COUNT_QUEUE,
+        l->steady_at + 100,     l->startup_at + 100,    counted + RF_RECORD_SEQUENCE};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         uint64_t *block = copy_of(slot.commit.block);
         block[wrong[i]] += UINT64_C(1) << 62;
         assert_damaged(block);
         free(block);
     }
-    uint64_t *block = copy_of(slot.commit.block);
-    block[record + RF_RECORD_KIND] = 0xff;
-    assert_damaged(block);
-    free(block);
+    put(20); /* two that are not counted yet */
+    put(21);
+    const uint64_t rows[] = {counted, behind};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const uint64_t kinds[] = {0xff, 0xff00, 0xffff0000};
+        for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+            uint64_t *block = copy_of(slot.commit.block);
+            block[rows[i] + RF_RECORD_KIND] |= kinds[k];
+            assert_damaged(block);
+            free(block);
+        }
+    }
 }
 
 static void a_source_that_ends_is_cut(void **state)
@@ -258,9 +313,10 @@ static void a_process_block_is_whole(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_writer_may_stop_anywhere),      TEST(a_whole_block_ignores_its_journal),
-        TEST(an_impossible_journal_is_damage), TEST(contradictions_are_damage),
-        TEST(a_source_that_ends_is_cut),       TEST(a_process_block_is_whole),
+        TEST(a_writer_may_stop_anywhere), TEST(a_whole_block_ignores_its_journal),
+        TEST(a_wait_under_way_is_seen),   TEST(an_impossible_journal_is_damage),
+        TEST(contradictions_are_damage),  TEST(a_source_that_ends_is_cut),
+        TEST(a_process_block_is_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

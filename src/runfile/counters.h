@@ -1,0 +1,99 @@
+/* What is counted of waits and of workers: the one place where a counter is defined. The enums, how
+ * two slots are added up and the tables of docs/run-file.md come from here.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef DATASTALL_RUNFILE_COUNTERS_H
+#define DATASTALL_RUNFILE_COUNTERS_H
+
+#include "stats/cause.h"
+#include "stats/counters.h"
+
+/* X(NAME, words, op, counter of its values, unit, meaning). The order is that of the words in the
+ * file. What is counted for each second and each stage too stands first, so that a bucket of a
+ * rollup, a stage's row and a slot's totals are one kind of row, of three lengths. */
+#define RF_SECOND_COUNTERS(X)                                                              \
+    X(BATCHES, 1, SUM, 0, "batches", "every batch: steady and first of an epoch")          \
+    X(SAMPLES, 1, SUM, 0, "samples", "of the batches that stated them")                    \
+    X(TOKENS, 1, SUM, 0, "tokens", "of the batches that stated them")                      \
+    X(STEADY_NS, 1, SUM, 0, "ns", "waits for all but the first batch of each epoch")       \
+    X(OTHER_NS, 1, SUM, 0, "ns", "start-up and failed waits")                              \
+    X(STARVED, 1, SUM, 0, "waits", "steady ones of more than 50 ms")                       \
+    X(MAX_NS, 1, MAX, 0, "ns", "the longest wait of any kind")                             \
+    X(STALL_KNOWN_NS, 1, SUM, 0, "ns", "waits, of any kind, whose exposed stall is known") \
+    X(STALL_UPPER_NS, 1, SUM, 0, "ns", "at most so much of them was exposed")
+#define RF_STAGE_COUNTERS(X)                                                   \
+    X(STALL_LOWER_NS, 1, SUM, 0, "ns", "at least so much of them was exposed") \
+    X(SAMPLES_BATCHES, 1, SUM, 0, "batches", "that stated samples")            \
+    X(TOKENS_BATCHES, 1, SUM, 0, "batches", "that stated tokens")
+#define RF_RUN_COUNTERS(X)                                                                         \
+    X(SEQUENCE, 1, SUM, 0, "waits", "of every kind: the rows of the ring that are counted")        \
+    X(BEGIN_NS, 1, MIN, RF_COUNT_SEQUENCE, "ns", "window: begin of the first wait")                \
+    X(END_NS, 1, MAX, 0, "ns", "window: end of the last wait")                                     \
+    X(STEADY, 1, SUM, 0, "waits", "steady ones whose length is known")                             \
+    X(STEADY_MIN, 1, MIN, RF_COUNT_STEADY, "ns", "the shortest of them")                           \
+    X(STEADY_MAX, 1, MAX, 0, "ns", "the longest of them")                                          \
+    X(STARTUP, 1, SUM, 0, "waits", "iter(), first batches, ends, of known length")                 \
+    X(STARTUP_NS, 1, SUM, 0, "ns", "their sum")                                                    \
+    X(STARTUP_MIN, 1, MIN, RF_COUNT_STARTUP, "ns", "the shortest of them")                         \
+    X(STARTUP_MAX, 1, MAX, 0, "ns", "the longest of them")                                         \
+    X(FAILED, 1, SUM, 0, "waits", "that raised an error")                                          \
+    X(FAILED_NS, 1, SUM, 0, "ns", "time in them")                                                  \
+    X(ITERATORS, 1, SUM, 0, "iterators", "made: epochs")                                           \
+    X(QUEUE, 4, SUM, 0, "waits", "steady ones by enum datastall_queue_state")                      \
+    X(TOKENS_SAMPLED, 1, SUM, 0, "batches", "whose tokens were estimated")                         \
+    X(PACKED_TOKENS, 1, SUM, 0, "tokens", "of batches that state tokens and padded size")          \
+    X(PACKED_PADDED, 1, SUM, 0, "tokens", "their padded size")                                     \
+    X(LONGEST_MAX, 1, MAX, 0, "tokens", "the longest sequence")                                    \
+    X(LONGEST_SUM, 1, SUM, 0, "tokens", "of each batch's longest sequence")                        \
+    X(LONGEST_BATCHES, 1, SUM, 0, "batches", "that stated one")                                    \
+    X(MEAN_LENGTH_SUM, 1, REAL_SUM, 0, "tokens", "of the batches' mean lengths (a double)")        \
+    X(MEAN_LENGTH_BATCHES, 1, SUM, 0, "batches", "that stated one")                                \
+    X(EFFICIENCY_SUM, 1, REAL_SUM, 0, "1", "of the stated packing efficiencies (a double)")        \
+    X(EFFICIENCY_MIN, 1, REAL_MIN, RF_COUNT_EFFICIENCY_BATCHES, "1", "the lowest (a double)")      \
+    X(EFFICIENCY_BATCHES, 1, SUM, 0, "batches", "that stated one")                                 \
+    X(EFFICIENCY_LOW, 1, SUM, 0, "batches", "that stated one below 0.80")                          \
+    X(STALL_WAITS, 1, SUM, 0, "waits", "of any kind, whose exposed stall is known")                \
+    X(STALL_BOUNDS, 1, SUM, 0, "waits", "those of which only an upper bound is known")             \
+    X(CAUSES, 1, SUM, 0, "waits", "that came with their cause: the rows of causes counted")        \
+    X(CAUSE_NS, CAUSE_STATES, SUM, 0, "ns",                                                        \
+      "how the stalls are split, by enum cause_state: of a wait whose exposed stall is known its " \
+      "upper bound, of any other the wait; nothing while the stall is under way")                  \
+    X(LATER_READY_NS, 1, SUM, 0, "ns", "of the stalls: a later batch was there already")           \
+    X(OTHERS_IDLE_NS, 1, SUM, 0, "ns", "of that: the other workers had no index (their mean)")     \
+    X(WINDOW_FULL_NS, 1, SUM, 0, "ns", "of that: because the prefetch window was full")            \
+    X(REPLAYED, 1, SUM, 0, "batches", "in the next three")                                         \
+    X(REPLAYED_NS, 1, SUM, 0, "ns", "their waits as they were")                                    \
+    X(REPLAY_NS, 1, SUM, 0, "ns", "replayed with the window as it is")                             \
+    X(REPLAY_LARGER_NS, 1, SUM, 0, "ns", "and with RF_REPLAY_FACTOR times the window")             \
+    X(DEPTH_WAITS, 1, SUM, 0, "waits", "whose prefetch depth is known; the next four are sums")    \
+    X(DEPTH_READY, 1, SUM, 0, "batches", "deliverable when the wait began")                        \
+    X(DEPTH_EARLY, 1, SUM, 0, "batches", "there, but out of turn")                                 \
+    X(DEPTH_IN_FLIGHT, 1, SUM, 0, "batches", "being made")                                         \
+    X(DEPTH_POSSIBLE, 1, SUM, 0, "batches", "prefetch_factor * num_workers")                       \
+    X(DEPTH_EMPTY, 1, SUM, 0, "waits", "that began with nothing ready")                            \
+    X(SAMPLER_NS, 1, SUM, 0, "ns", "inside the sampler, in waits and in iter()")                   \
+    X(PIN_NS, 1, SUM, 0, "ns", "in the pin thread")                                                \
+    X(GET_CPU_NS, 1, SUM, 0, "ns", "CPU time of taking batches off the queue: unpickling")         \
+    X(GET_CPU_BATCHES, 1, SUM, 0, "batches", "over so many")
+
+#define RF_COUNTER_ENUM(name, words, op, of, unit, meaning) \
+    RF_COUNT_##name, RF_COUNT_##name##_LAST = RF_COUNT_##name + (words) - 1,
+enum rf_counter_word {
+    RF_SECOND_COUNTERS(RF_COUNTER_ENUM) RF_COUNT_SECOND_WORDS,
+    RF_COUNT_BEFORE_STAGE_ = RF_COUNT_SECOND_WORDS - 1, /* the next one goes on from here */
+    RF_STAGE_COUNTERS(RF_COUNTER_ENUM) RF_COUNT_STAGE_WORDS,
+    RF_COUNT_BEFORE_RUN_ = RF_COUNT_STAGE_WORDS - 1,
+    RF_RUN_COUNTERS(RF_COUNTER_ENUM) RF_COUNT_WORDS
+};
+#undef RF_COUNTER_ENUM
+/* With so much more of a window the second replay is made. */
+#define RF_REPLAY_FACTOR 4u
+
+extern const struct counter rf_wait_counters[];
+extern const uint32_t rf_wait_counter_count;
+
+/* Adds a slot's totals to others (words RF_COUNT_WORDS), or a stage's to a stage's, or a second's
+ * to a second's. */
+void rf_counters_add(uint64_t *to, const uint64_t *from, uint32_t words);
+
+#endif

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runfile/fold.h"
+
+#include "base/unknown.h"
+#include "datastall.h"
+#include "runfile/rollup.h"
+
+#define ROLLUP_MAXIMA (1u << RF_ROLLUP_OF(MAX_NS))
+
+static struct rf_rollup_shape shape_of(const struct rf_slot_layout *layout)
+{
+    return (struct rf_rollup_shape){layout->rollup_at, layout->rollup_levels,
+                                    layout->rollup_buckets, layout->rollup_words, ROLLUP_MAXIMA};
+}
+
+static uint32_t least_of(const uint64_t ns[RF_SLOWEST])
+{
+    uint32_t least = 0;
+    for (uint32_t i = 1; i < RF_SLOWEST; i++) {
+        if (ns[i] < ns[least])
+            least = i;
+    }
+    return least;
+}
+
+/* The newest second of level 0. */
+static uint64_t open_second_of(const struct rf_commit *commit, const struct rf_slot_layout *layout)
+{
+    uint64_t newest = 0;
+    for (uint64_t b = 0; b < layout->rollup_buckets; b++) {
+        const uint64_t number = rf_current(commit, layout->rollup_at + b * layout->rollup_words);
+        newest = number > newest ? number : newest;
+    }
+    return newest;
+}
+
+void rf_fold_start(struct rf_fold *fold, struct rf_commit *commit,
+                   const struct rf_slot_layout *layout, uint64_t *counters, bool has_tables)
+{
+    *fold = (struct rf_fold){
+        .commit = commit, .layout = layout, .counters = counters, .has_tables = has_tables};
+    for (uint32_t i = 0; i < RF_COUNT_WORDS; i++)
+        counters[i] = rf_current(commit, layout->counters_at + i);
+    if (!has_tables)
+        return;
+    fold->open_second = open_second_of(commit, layout);
+    for (uint32_t set = 0; set < 2; set++) {
+        for (uint32_t i = 0; i < RF_SLOWEST && i < layout->slowest; i++)
+            fold->slow_ns[set][i] =
+                rf_current(commit, layout->slow_at + (set * layout->slowest + i) * RF_SLOW_WORDS);
+        fold->slow_least[set] = least_of(fold->slow_ns[set]);
+    }
+}
+
+/* ---- what is counted per second and per stage as well ---- */
+
+static void add_span(uint64_t *to, const uint64_t *from)
+{
+    const uint64_t max_ns =
+        from[RF_COUNT_MAX_NS] > to[RF_COUNT_MAX_NS] ? from[RF_COUNT_MAX_NS] : to[RF_COUNT_MAX_NS];
+    for (uint32_t i = 0; i < RF_STAGE_WORDS; i++)
+        to[i] = counter_sum(to[i], from[i]);
+    to[RF_COUNT_MAX_NS] = max_ns;
+}
+
+static void add_to_second(struct rf_fold *fold)
+{
+    const struct rf_rollup_shape shape = shape_of(fold->layout);
+    uint64_t values[RF_ROLLUP_WORDS];
+    memcpy(values + 1, fold->span, RF_COUNT_SECOND_WORDS * sizeof *values);
+    rf_rollup_add(fold->commit, &shape, &fold->open_second, fold->second, values);
+}
+
+static void add_to_stage(struct rf_fold *fold)
+{
+    const uint64_t at = fold->layout->stages_at + fold->stage * fold->layout->stage_words;
+    uint64_t totals[RF_STAGE_WORDS];
+    for (uint32_t i = 0; i < RF_STAGE_WORDS; i++)
+        totals[i] = rf_current(fold->commit, at + i);
+    add_span(totals, fold->span);
+    for (uint32_t i = 0; i < RF_STAGE_WORDS; i++) {
+        if (fold->span[i] != 0)
+            rf_stage(fold->commit, at + i, totals[i]);
+    }
+}
+
+/* Adds what was collected where it belongs: the run, its second, its stage. */
+static void settle_span(struct rf_fold *fold)
+{
+    if (!fold->has_span)
+        return;
+    fold->has_span = false;
+    add_span(fold->counters, fold->span);
+    if (fold->has_tables)
+        add_to_second(fold);
+    if (fold->has_tables && fold->stage != 0)
+        add_to_stage(fold);
+}
+
+/* The totals to which a row of a stage adds that ended then. */
+static uint64_t *span_of(struct rf_fold *fold, uint64_t stage, uint64_t end_ns)
+{
+    const uint64_t second = end_ns / UINT64_C(1000000000) + 1;
+    if (fold->has_span && second == fold->second && stage == fold->stage)
+        return fold->span;
+    settle_span(fold);
+    fold->has_span = true;
+    fold->second = second;
+    fold->stage = stage;
+    memset(fold->span, 0, sizeof fold->span);
+    return fold->span;
+}
+
+/* ---- totals of the run only ---- */
+
+static void count(uint64_t *word, uint64_t value)
+{
+    *word = counter_sum(*word, value);
+}
+
+/* count: RF_COUNT_STEADY or _STARTUP; its minimum and maximum are given. */
+static void count_extremes(uint64_t *c, uint32_t number, uint32_t min, uint32_t max, uint64_t ns)
+{
+    if (c[number] == 0 || ns < c[min])
+        c[min] = ns;
+    if (ns > c[max])
+        c[max] = ns;
+    c[number]++;
+}
+
+static uint64_t bits_of(double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, 8);
+    return bits;
+}
+
+static void count_efficiency(uint64_t *c, double efficiency)
+{
+    if (efficiency != efficiency)
+        return;
+    if (c[RF_COUNT_EFFICIENCY_BATCHES] == 0 ||
+        efficiency < ds_double_of(c[RF_COUNT_EFFICIENCY_MIN]))
+        c[RF_COUNT_EFFICIENCY_MIN] = bits_of(efficiency);
+    c[RF_COUNT_EFFICIENCY_SUM] = bits_of(ds_double_of(c[RF_COUNT_EFFICIENCY_SUM]) + efficiency);
+    c[RF_COUNT_EFFICIENCY_BATCHES]++;
+    c[RF_COUNT_EFFICIENCY_LOW] += efficiency < 0.80;
+}
+
+static void count_composition(uint64_t *c, const uint64_t *row, uint32_t flags)
+{
+    const uint64_t tokens = row[RF_RECORD_TOKENS], longest = row[RF_RECORD_LONGEST];
+    const double mean_length = ds_double_of(row[RF_RECORD_MEAN_LENGTH]);
+    if (tokens != RF_UNKNOWN) {
+        c[RF_COUNT_TOKENS_SAMPLED] += (flags & DATASTALL_BATCH_TOKENS_SAMPLED) != 0;
+        if (row[RF_RECORD_PADDED] != RF_UNKNOWN) {
+            count(&c[RF_COUNT_PACKED_TOKENS], tokens);
+            count(&c[RF_COUNT_PACKED_PADDED], row[RF_RECORD_PADDED]);
+        }
+    }
+    if (longest != RF_UNKNOWN) {
+        count(&c[RF_COUNT_LONGEST_SUM], longest);
+        c[RF_COUNT_LONGEST_BATCHES]++;
+        if (longest > c[RF_COUNT_LONGEST_MAX])
+            c[RF_COUNT_LONGEST_MAX] = longest;
+    }
+    if (mean_length == mean_length) {
+        c[RF_COUNT_MEAN_LENGTH_SUM] =
+            bits_of(ds_double_of(c[RF_COUNT_MEAN_LENGTH_SUM]) + mean_length);
+        c[RF_COUNT_MEAN_LENGTH_BATCHES]++;
+    }
+    count_efficiency(c, ds_double_of(row[RF_RECORD_EFFICIENCY]));
+}
+
+static void count_kind(uint64_t *c, uint32_t kind, uint32_t queue, uint64_t wait_ns)
+{
+    const bool known = wait_ns != RF_UNKNOWN;
+    switch (kind) {
+    case DATASTALL_WAIT_STEADY:
+        if (known)
+            count_extremes(c, RF_COUNT_STEADY, RF_COUNT_STEADY_MIN, RF_COUNT_STEADY_MAX, wait_ns);
+        c[RF_COUNT_QUEUE + queue]++;
+        break;
+    case DATASTALL_WAIT_FAILED:
+        c[RF_COUNT_FAILED]++;
+        count(&c[RF_COUNT_FAILED_NS], known ? wait_ns : 0);
+        break;
+    default:
+        if (known) {
+            count_extremes(c, RF_COUNT_STARTUP, RF_COUNT_STARTUP_MIN, RF_COUNT_STARTUP_MAX,
+                           wait_ns);
+            count(&c[RF_COUNT_STARTUP_NS], wait_ns);
+        }
+        c[RF_COUNT_ITERATORS] += kind == DATASTALL_WAIT_ITER;
+        break;
+    }
+}
+
+static void count_window(uint64_t *c, uint64_t begin_ns, uint64_t end_ns)
+{
+    if (c[RF_COUNT_SEQUENCE] == 0 || begin_ns < c[RF_COUNT_BEGIN_NS])
+        c[RF_COUNT_BEGIN_NS] = begin_ns;
+    if (end_ns > c[RF_COUNT_END_NS])
+        c[RF_COUNT_END_NS] = end_ns;
+    c[RF_COUNT_SEQUENCE]++;
+}
+
+/* ---- causes ---- */
+
+static void count_split(uint64_t *c, const uint64_t *split)
+{
+    for (uint32_t i = 0; i < CAUSE_STATES; i++)
+        count(&c[RF_COUNT_CAUSE_NS + i], split[i]);
+    count(&c[RF_COUNT_LATER_READY_NS], split[CAUSE_STATES]);
+    count(&c[RF_COUNT_OTHERS_IDLE_NS], split[CAUSE_STATES + 1]);
+    count(&c[RF_COUNT_WINDOW_FULL_NS], split[CAUSE_STATES + 2]);
+}
+
+static void count_depth(uint64_t *c, uint64_t depth)
+{
+    if (depth == RF_UNKNOWN)
+        return;
+    c[RF_COUNT_DEPTH_WAITS]++;
+    for (int i = 0; i < 4; i++)
+        count(&c[RF_COUNT_DEPTH_READY + i], depth >> (16 * i) & 0xffff);
+    c[RF_COUNT_DEPTH_EMPTY] += (depth & 0xffff) == 0;
+}
+
+static void count_cause(uint64_t *c, const uint64_t *row, const uint64_t *cause)
+{
+    if (!(cause[RF_CAUSE_FLAGS] & RF_CAUSE_IS_PENDING) || row[RF_RECORD_STALL_UPPER] != RF_UNKNOWN)
+        count_split(c, &cause[RF_CAUSE_SPLIT_NS]);
+    count_depth(c, cause[RF_CAUSE_DEPTH]);
+    count(&c[RF_COUNT_SAMPLER_NS], cause[RF_CAUSE_SAMPLER_NS]);
+    count(&c[RF_COUNT_PIN_NS], cause[RF_CAUSE_PIN_NS]);
+    count(&c[RF_COUNT_GET_CPU_NS], cause[RF_CAUSE_GET_CPU_NS]);
+    count(&c[RF_COUNT_GET_CPU_BATCHES], cause[RF_CAUSE_GET_CPU_BATCHES]);
+    c[RF_COUNT_CAUSES]++;
+    if (cause[RF_CAUSE_FLAGS] & RF_CAUSE_IS_REPLAYED) {
+        c[RF_COUNT_REPLAYED]++;
+        count(&c[RF_COUNT_REPLAYED_NS], row[RF_RECORD_WAIT_NS]);
+        count(&c[RF_COUNT_REPLAY_NS], cause[RF_CAUSE_REPLAY_NS]);
+        count(&c[RF_COUNT_REPLAY_LARGER_NS], cause[RF_CAUSE_REPLAY_LARGER_NS]);
+    }
+}
+
+/* ---- tables ---- */
+
+static void count_in_histogram(struct rf_fold *fold, uint32_t kind, uint64_t wait_ns)
+{
+    if (wait_ns == RF_UNKNOWN || kind >= DATASTALL_WAIT_FAILED)
+        return;
+    const uint64_t table =
+        kind == DATASTALL_WAIT_STEADY ? fold->layout->steady_at : fold->layout->startup_at;
+    rf_stage_add(fold->commit, table + histogram_bucket(wait_ns), 1);
+}
+
+static void keep_slowest(struct rf_fold *fold, const uint64_t *row, uint32_t set)
+{
+    const uint32_t place = fold->slow_least[set];
+    if (row[RF_RECORD_WAIT_NS] == RF_UNKNOWN ||
+        row[RF_RECORD_WAIT_NS] <= fold->slow_ns[set][place] || place >= fold->layout->slowest)
+        return;
+    fold->slow_ns[set][place] = row[RF_RECORD_WAIT_NS];
+    fold->slow_least[set] = least_of(fold->slow_ns[set]);
+    const uint64_t at =
+        fold->layout->slow_at + (set * fold->layout->slowest + place) * RF_SLOW_WORDS;
+    const bool composed = rf_flags_of(row[RF_RECORD_KIND]) & RF_RECORD_COMPOSED;
+    struct rf_commit *commit = fold->commit;
+    rf_stage(commit, at + RF_SLOW_WAIT_NS, row[RF_RECORD_WAIT_NS]);
+    rf_stage(commit, at + RF_SLOW_BEGIN_NS, row[RF_RECORD_BEGIN_NS]);
+    rf_stage(commit, at + RF_SLOW_KIND, row[RF_RECORD_KIND]);
+    rf_stage(commit, at + RF_SLOW_BATCH, row[RF_RECORD_BATCH]);
+    rf_stage(commit, at + RF_SLOW_SAMPLES, row[RF_RECORD_SAMPLES]);
+    rf_stage(commit, at + RF_SLOW_TOKENS, composed ? row[RF_RECORD_TOKENS] : RF_UNKNOWN);
+    rf_stage(commit, at + RF_SLOW_RECORD, row[RF_RECORD_SEQUENCE]);
+}
+
+/* ---- a row ---- */
+
+static void count_batch(struct rf_fold *fold, const uint64_t *row, uint64_t *span)
+{
+    const uint64_t samples = row[RF_RECORD_SAMPLES];
+    const uint32_t flags = rf_flags_of(row[RF_RECORD_KIND]);
+    span[RF_COUNT_BATCHES]++;
+    if (samples != RF_UNKNOWN) {
+        count(&span[RF_COUNT_SAMPLES], samples);
+        span[RF_COUNT_SAMPLES_BATCHES]++;
+    }
+    if (!(flags & RF_RECORD_COMPOSED))
+        return;
+    if (row[RF_RECORD_TOKENS] != RF_UNKNOWN) {
+        count(&span[RF_COUNT_TOKENS], row[RF_RECORD_TOKENS]);
+        span[RF_COUNT_TOKENS_BATCHES]++;
+    }
+    count_composition(fold->counters, row, flags);
+}
+
+static void count_stall(struct rf_fold *fold, uint64_t *span, uint64_t wait_ns, uint64_t lower_ns,
+                        uint64_t upper_ns)
+{
+    count(&span[RF_COUNT_STALL_KNOWN_NS], wait_ns);
+    count(&span[RF_COUNT_STALL_LOWER_NS], lower_ns);
+    count(&span[RF_COUNT_STALL_UPPER_NS], upper_ns);
+    fold->counters[RF_COUNT_STALL_WAITS]++;
+    fold->counters[RF_COUNT_STALL_BOUNDS] += lower_ns != upper_ns;
+}
+
+void rf_fold_row(struct rf_fold *fold, const uint64_t *row, const uint64_t *cause)
+{
+    uint64_t *c = fold->counters;
+    const uint64_t kind_word = row[RF_RECORD_KIND], wait_ns = row[RF_RECORD_WAIT_NS];
+    const uint32_t kind = rf_kind_of(kind_word), queue = rf_queue_of(kind_word);
+    const uint64_t known_ns = ds_known_or_zero(wait_ns), upper_ns = row[RF_RECORD_STALL_UPPER];
+    const bool steady = kind == DATASTALL_WAIT_STEADY;
+    const bool stalled = upper_ns != RF_UNKNOWN && wait_ns != RF_UNKNOWN;
+    const uint64_t end_ns = counter_sum(row[RF_RECORD_BEGIN_NS], known_ns);
+    uint64_t *span = span_of(fold, rf_stage_of(kind_word), end_ns);
+    if (steady || kind == DATASTALL_WAIT_FIRST)
+        count_batch(fold, row, span);
+    count(&span[steady ? RF_COUNT_STEADY_NS : RF_COUNT_OTHER_NS], known_ns);
+    span[RF_COUNT_STARVED] += steady && queue == DATASTALL_QUEUE_STARVED;
+    if (known_ns > span[RF_COUNT_MAX_NS])
+        span[RF_COUNT_MAX_NS] = known_ns;
+    if (stalled)
+        count_stall(fold, span, wait_ns, row[RF_RECORD_STALL_LOWER], upper_ns);
+    count_window(c, row[RF_RECORD_BEGIN_NS], end_ns);
+    count_kind(c, kind, queue, wait_ns);
+    if (cause != NULL)
+        count_cause(c, row, cause);
+    else if (c[RF_COUNT_CAUSES] > 0) /* nothing is told of it, where much is of others */
+        count(&c[RF_COUNT_CAUSE_NS + CAUSE_UNKNOWN], stalled ? upper_ns : known_ns);
+    if (fold->has_tables) {
+        count_in_histogram(fold, kind, wait_ns);
+        keep_slowest(fold, row, steady ? 0 : 1);
+    }
+}
+
+void rf_fold_late(struct rf_fold *fold, const struct rf_late_stall *late)
+{
+    uint64_t *span = span_of(fold, late->stage, 0);
+    count_stall(fold, span, late->wait_ns, late->lower_ns, late->upper_ns);
+    if (late->has_split)
+        count_split(fold->counters, late->split);
+    else if (fold->counters[RF_COUNT_CAUSES] > 0)
+        count(&fold->counters[RF_COUNT_CAUSE_NS + CAUSE_UNKNOWN], late->upper_ns);
+}
+
+void rf_fold_settle(struct rf_fold *fold)
+{
+    const uint64_t at = fold->layout->counters_at;
+    settle_span(fold);
+    for (uint32_t i = 0; i < RF_COUNT_WORDS; i++) {
+        if (ds_load(&fold->commit->block[at + i]) != fold->counters[i])
+            rf_stage(fold->commit, at + i, fold->counters[i]);
+    }
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "stats/counters.h"
+
+#include <string.h>
+
+static double real_of(uint64_t bits)
+{
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static uint64_t bits_of(double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+static uint64_t known_sum(uint64_t a, uint64_t b)
+{
+    if (a == UINT64_MAX || b == UINT64_MAX)
+        return a == UINT64_MAX ? b : a;
+    return counter_sum(a, b);
+}
+
+/* A minimum needs the numbers of values as they were, so these come first. */
+static void take_minima(const struct counter *table, uint32_t count, uint32_t words, uint64_t *to,
+                        const uint64_t *from)
+{
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < count && at < words; at += table[i++].words) {
+        const uint32_t of = table[i].of;
+        const bool real = table[i].op == COUNTER_REAL_MIN;
+        if ((!real && table[i].op != COUNTER_MIN) || from[of] == 0)
+            continue;
+        const bool less = real ? real_of(from[at]) < real_of(to[at]) : from[at] < to[at];
+        if (to[of] == 0 || less)
+            to[at] = from[at];
+    }
+}
+
+static uint64_t combine(enum counter_op op, uint64_t to, uint64_t from)
+{
+    switch (op) {
+    case COUNTER_SUM:
+        return counter_sum(to, from);
+    case COUNTER_KNOWN_SUM:
+        return known_sum(to, from);
+    case COUNTER_MAX:
+        return from > to ? from : to;
+    case COUNTER_REAL_SUM:
+        return bits_of(real_of(to) + real_of(from));
+    default: /* a minimum, taken already */
+        return to;
+    }
+}
+
+void counters_add(const struct counter *table, uint32_t count, uint32_t words, uint64_t *to,
+                  const uint64_t *from)
+{
+    take_minima(table, count, words, to, from);
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t k = 0; k < table[i].words && at < words; k++, at++)
+            to[at] = combine((enum counter_op)table[i].op, to[at], from[at]);
+    }
+}
