@@ -8,7 +8,6 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "datastall.h"
 
@@ -27,16 +26,23 @@ static int compare(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+/* Read and written, so that it displaces what the caches held. */
+static void step(uint64_t *other, size_t bytes)
+{
+    for (size_t i = 0; i < bytes / sizeof *other; i++)
+        other[i] = other[i] * 3 + 1;
+}
+
 /* Median of the two calls around a wait, with other memory written in between. */
 static uint64_t cold_ns(datastall_loader *loader, uint64_t waits, size_t bytes)
 {
-    unsigned char *other = malloc(bytes);
+    uint64_t *other = calloc(1, bytes);
     uint64_t *took_ns = calloc(waits, sizeof *took_ns);
     if (other == NULL || took_ns == NULL)
         exit(1);
     for (uint64_t i = 0; i < waits; i++) {
         datastall_batch batch;
-        memset(other, (int)i, bytes);
+        step(other, bytes);
         const uint64_t begin_ns = datastall_clock_ns();
         datastall_wait wait = datastall_wait_begin(loader);
         batch_of(i, &batch);
