@@ -32,10 +32,12 @@ struct datastall_loader {
 struct datastall_monitor {
     uint64_t generation; /* of the process that opened it, see base/fork_guard.h */
     struct rf_writer *writer;
-    uint64_t off;            /* 1: switched off */
-    uint64_t current_stage;  /* read by every wait */
-    uint64_t calls_in_child; /* ignored because this is a forked child */
-    uint32_t slot_count;     /* without the overflow slot */
+    uint64_t off;             /* 1: switched off */
+    uint64_t current_stage;   /* read by every wait */
+    uint64_t calls_in_child;  /* ignored because this is a forked child */
+    uint64_t earliest_end_ns; /* no wait ended before the process began */
+    uint64_t latest_end_ns;   /* nor in the future, as the clock was read last */
+    uint32_t slot_count;      /* without the overflow slot */
     struct monitor_slot *slots;
     struct monitor_slot overflow;
     uint64_t overflow_busy;
@@ -62,6 +64,14 @@ static inline bool monitor_is_recording(const datastall_monitor *monitor)
 {
     return ds_fork_same_process(monitor->generation) && ds_load(&monitor->off) == 0;
 }
+
+/* The errors of a call on no monitor, on a parent's, and with flags of a newer version. */
+int monitor_fail_off(void);
+int monitor_fail_forked(void);
+int monitor_refuse_flags(uint32_t unknown);
+
+/* For struct datastall_loader. */
+uint64_t monitor_new_loader_number(void);
 
 /* What slots of the calling thread have as owner. */
 uint64_t monitor_thread_number(void);

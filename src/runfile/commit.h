@@ -9,6 +9,7 @@
 #include <assert.h>
 
 #include "base/atomics.h"
+#include "base/unknown.h"
 #include "runfile/layout.h"
 
 struct rf_commit {
@@ -45,7 +46,7 @@ static inline void rf_stage(struct rf_commit *commit, uint64_t word, uint64_t va
 
 static inline void rf_stage_add(struct rf_commit *commit, uint64_t word, uint64_t delta)
 {
-    rf_stage(commit, word, rf_current(commit, word) + delta);
+    rf_stage(commit, word, ds_add_saturated(rf_current(commit, word), delta));
 }
 
 /* Commits what was staged. From the first store of the version on, it survives the writer. */

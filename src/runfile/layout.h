@@ -106,8 +106,11 @@ enum rf_process_word {
     RF_PROCESS_ACCELERATOR, /* enum rf_accelerator: does this process use a GPU? */
     RF_PROCESS_RESERVED_0,
     RF_PROCESS_RESERVED_1,
-    RF_PROCESS_LOST_CONTENTION, /* this and the next: plain atomic adds, outside the journal */
+    RF_PROCESS_LOST_CONTENTION, /* struct datastall_lost: plain atomic adds, outside the journal */
     RF_PROCESS_MERGED_OTHER,
+    RF_PROCESS_IMPOSSIBLE_TIMES,
+    RF_PROCESS_IMPOSSIBLE_COUNTS,
+    RF_PROCESS_UNKNOWN_ARGUMENTS,
     /* Around the loaders (src/host); plain stores, RF_UNKNOWN where not told. */
     RF_PROCESS_HOST_NS = 18,    /* when the words below were read last; 0: never */
     RF_PROCESS_HOST_FIRST_NS,   /* and first: sums below are since then */
@@ -142,6 +145,9 @@ struct rf_process_static {
     char directory[512];
     char command[2048]; /* arguments joined by spaces, cut */
 };
+_Static_assert((int)RF_PROCESS_UNKNOWN_ARGUMENTS < (int)RF_PROCESS_HOST_NS &&
+                   (int)RF_PROCESS_SHM_USED_BYTES < (int)RF_PROCESS_DYNAMIC_WORDS,
+               "no word of the process block stands for two things");
 #define RF_PROCESS_BLOCK_WORDS \
     (RF_BLOCK_PAYLOAD + RF_PROCESS_STATIC + sizeof(struct rf_process_static) / 8)
 

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/error.h"
+#include "base/unknown.h"
 #include "runfile/rundir.h"
 
 static void note_problem(struct run_data *data, const char *sentence)
@@ -55,7 +56,8 @@ static void add_slot(struct run_loader *loader, const struct rf_slot_view *view)
     merge_slowest(loader, view);
     for (uint32_t stage = 1; stage < RF_STAGE_CAPACITY; stage++) {
         for (uint32_t w = 0; w < RF_STAGE_WORDS; w++)
-            loader->stages[stage][w] += rf_view_stage(view, stage)[w];
+            loader->stages[stage][w] =
+                ds_add_saturated(loader->stages[stage][w], rf_view_stage(view, stage)[w]);
     }
     rf_totals_add(&loader->totals, view);
 }

@@ -61,6 +61,13 @@ static void write_record(struct rf_slot_writer *slot, const struct rf_wait *wait
     ds_store(&record[RF_RECORD_SERVICE_NS], cause == NULL ? 0 : cause->service_ns);
 }
 
+/* ---- counters ---- */
+
+static inline void add(uint64_t *sum, uint64_t value)
+{
+    *sum = ds_add_saturated(*sum, value);
+}
+
 /* ---- causes ---- */
 
 /* The part of the wait [begin, end) that stalled the program is its last stall_ns: the GPU ran dry
@@ -106,8 +113,8 @@ static void take_cause(struct rf_slot_writer *slot, const struct rf_wait *wait, 
     const uint64_t end_ns = wait->begin_ns + wait->wait_ns;
     if (cause == NULL) {
         if (slot->has_causes)
-            c[RF_COUNT_CAUSE_NS + CAUSE_UNKNOWN] +=
-                wait->stall.upper_ns == RF_UNKNOWN ? wait->wait_ns : wait->stall.upper_ns;
+            add(&c[RF_COUNT_CAUSE_NS + CAUSE_UNKNOWN],
+                wait->stall.upper_ns == RF_UNKNOWN ? wait->wait_ns : wait->stall.upper_ns);
         return;
     }
     slot->has_causes = true;
@@ -157,27 +164,27 @@ static void count_min_max(uint64_t *count, uint64_t wait_ns)
     if (wait_ns > count[3])
         count[3] = wait_ns;
     count[0] += 1;
-    count[1] += wait_ns;
+    add(&count[1], wait_ns);
 }
 
 static void count_composition(uint64_t *c, const struct rf_wait *wait)
 {
     c[RF_COUNT_BATCHES]++;
     if (wait->samples != RF_UNKNOWN) {
-        c[RF_COUNT_SAMPLES] += wait->samples;
+        add(&c[RF_COUNT_SAMPLES], wait->samples);
         c[RF_COUNT_SAMPLES_BATCHES]++;
     }
     if (wait->tokens != RF_UNKNOWN) {
-        c[RF_COUNT_TOKENS] += wait->tokens;
+        add(&c[RF_COUNT_TOKENS], wait->tokens);
         c[RF_COUNT_TOKENS_BATCHES]++;
         c[RF_COUNT_TOKENS_SAMPLED] += wait->flags & DATASTALL_BATCH_TOKENS_SAMPLED ? 1 : 0;
         if (wait->padded != RF_UNKNOWN) {
-            c[RF_COUNT_PACKED_TOKENS] += wait->tokens;
-            c[RF_COUNT_PACKED_PADDED] += wait->padded;
+            add(&c[RF_COUNT_PACKED_TOKENS], wait->tokens);
+            add(&c[RF_COUNT_PACKED_PADDED], wait->padded);
         }
     }
     if (wait->longest != RF_UNKNOWN) {
-        c[RF_COUNT_LONGEST_SUM] += wait->longest;
+        add(&c[RF_COUNT_LONGEST_SUM], wait->longest);
         c[RF_COUNT_LONGEST_BATCHES]++;
         if (wait->longest > c[RF_COUNT_LONGEST_MAX])
             c[RF_COUNT_LONGEST_MAX] = wait->longest;
@@ -208,9 +215,9 @@ static void count_stall(uint64_t *c, uint64_t wait_ns, const struct rf_stall *st
     if (stall->upper_ns == RF_UNKNOWN || wait_ns == RF_UNKNOWN)
         return;
     c[RF_COUNT_STALL_WAITS]++;
-    c[RF_COUNT_STALL_KNOWN_NS] += wait_ns;
-    c[RF_COUNT_STALL_LOWER_NS] += stall->lower_ns;
-    c[RF_COUNT_STALL_UPPER_NS] += stall->upper_ns;
+    add(&c[RF_COUNT_STALL_KNOWN_NS], wait_ns);
+    add(&c[RF_COUNT_STALL_LOWER_NS], stall->lower_ns);
+    add(&c[RF_COUNT_STALL_UPPER_NS], stall->upper_ns);
     c[RF_COUNT_STALL_BOUNDS] += stall->lower_ns != stall->upper_ns;
 }
 
@@ -235,7 +242,7 @@ static void update_counters(uint64_t *c, const struct rf_wait *wait)
         break;
     case DATASTALL_WAIT_FAILED:
         c[RF_COUNT_FAILED]++;
-        c[RF_COUNT_FAILED_NS] += known ? wait->wait_ns : 0;
+        add(&c[RF_COUNT_FAILED_NS], known ? wait->wait_ns : 0);
         break;
     default:
         if (known)
@@ -282,9 +289,9 @@ struct late_batch {
 
 static void add_sums(struct stall_sums *to, const struct stall_sums *from)
 {
-    to->known_ns += from->known_ns;
-    to->lower_ns += from->lower_ns;
-    to->upper_ns += from->upper_ns;
+    add(&to->known_ns, from->known_ns);
+    add(&to->lower_ns, from->lower_ns);
+    add(&to->upper_ns, from->upper_ns);
 }
 
 static void add_stage_sums(struct late_batch *batch, uint32_t stage, const struct stall_sums *sums)
@@ -385,15 +392,15 @@ static void stage_slowest(struct rf_slot_writer *slot, const struct rf_wait *wai
                           uint64_t sequence)
 {
     const uint32_t set = wait->kind == DATASTALL_WAIT_STEADY ? 0 : 1;
+    const uint32_t least = slot->slow_least[set];
     uint64_t *waits = slot->slow_waits[set];
-    uint32_t least = 0;
-    for (uint32_t i = 1; i < RF_SLOWEST; i++) {
-        if (waits[i] < waits[least])
-            least = i;
-    }
     if (wait->wait_ns == RF_UNKNOWN || wait->kind == RF_KIND_NOTE || wait->wait_ns <= waits[least])
         return;
     waits[least] = wait->wait_ns;
+    for (uint32_t i = 0; i < RF_SLOWEST; i++) {
+        if (waits[i] < waits[slot->slow_least[set]])
+            slot->slow_least[set] = i;
+    }
     uint64_t at = slot->layout->slow_at + (set * slot->layout->slowest + least) * RF_SLOW_WORDS;
     struct rf_commit *commit = &slot->commit;
     rf_stage(commit, at + RF_SLOW_WAIT_NS, wait->wait_ns);
@@ -404,6 +411,24 @@ static void stage_slowest(struct rf_slot_writer *slot, const struct rf_wait *wai
     rf_stage(commit, at + RF_SLOW_SAMPLES, wait->samples);
     rf_stage(commit, at + RF_SLOW_TOKENS, wait->tokens);
     rf_stage(commit, at + RF_SLOW_RECORD, sequence);
+}
+
+/* Some forty words with every record: eight a turn. */
+static void store_words(uint64_t *to, const uint64_t *from, uint32_t count)
+{
+    uint32_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+        ds_store(&to[i], from[i]);
+        ds_store(&to[i + 1], from[i + 1]);
+        ds_store(&to[i + 2], from[i + 2]);
+        ds_store(&to[i + 3], from[i + 3]);
+        ds_store(&to[i + 4], from[i + 4]);
+        ds_store(&to[i + 5], from[i + 5]);
+        ds_store(&to[i + 6], from[i + 6]);
+        ds_store(&to[i + 7], from[i + 7]);
+    }
+    for (; i < count; i++)
+        ds_store(&to[i], from[i]);
 }
 
 void rf_slot_append(struct rf_slot_writer *slot, const struct rf_wait *wait)
@@ -423,9 +448,7 @@ void rf_slot_append(struct rf_slot_writer *slot, const struct rf_wait *wait)
     uint64_t *copy = slot->commit.block + layout->counters_at +
                      (counters[RF_COUNT_SEQUENCE] & (layout->versions - 1)) * layout->counter_words;
     /* What nobody ever counted is zero in every copy. */
-    const uint32_t used = slot->has_causes ? RF_COUNT_USED_WORDS : RF_COUNT_LEAST_WORDS;
-    for (uint32_t i = 0; i < used; i++)
-        ds_store(&copy[i], counters[i]);
+    store_words(copy, counters, slot->has_causes ? RF_COUNT_USED_WORDS : RF_COUNT_LEAST_WORDS);
     stage_histogram(slot, wait);
     stage_stage_totals(slot, wait);
     stage_stage_stalls(slot, &stalls);

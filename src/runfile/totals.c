@@ -22,7 +22,7 @@ static void add_min_max(uint64_t *to, const uint64_t *from)
     if (from[3] > to[3])
         to[3] = from[3];
     to[0] += from[0];
-    to[1] += from[1];
+    to[1] = ds_add_saturated(to[1], from[1]);
 }
 
 static void add_counters(uint64_t *to, const uint64_t *from)
@@ -46,9 +46,9 @@ static void add_counters(uint64_t *to, const uint64_t *from)
     add_min_max(&to[RF_COUNT_STEADY], &from[RF_COUNT_STEADY]);
     add_min_max(&to[RF_COUNT_STARTUP], &from[RF_COUNT_STARTUP]);
     for (size_t i = 0; i < sizeof sums / sizeof *sums; i++)
-        to[sums[i]] += from[sums[i]];
+        to[sums[i]] = ds_add_saturated(to[sums[i]], from[sums[i]]);
     for (uint32_t i = RF_COUNT_LEAST_WORDS; i < RF_COUNT_USED_WORDS; i++)
-        to[i] += from[i]; /* causes and depths: all of them sums */
+        to[i] = ds_add_saturated(to[i], from[i]); /* causes and depths: all of them sums */
     if (from[RF_COUNT_LONGEST_MAX] > to[RF_COUNT_LONGEST_MAX])
         to[RF_COUNT_LONGEST_MAX] = from[RF_COUNT_LONGEST_MAX];
     add_double(&to[RF_COUNT_MEAN_LENGTH_SUM], from[RF_COUNT_MEAN_LENGTH_SUM]);
@@ -58,6 +58,22 @@ static void add_counters(uint64_t *to, const uint64_t *from)
          ds_double_of(from[RF_COUNT_EFFICIENCY_MIN]) < ds_double_of(to[RF_COUNT_EFFICIENCY_MIN])))
         to[RF_COUNT_EFFICIENCY_MIN] = from[RF_COUNT_EFFICIENCY_MIN];
     to[RF_COUNT_EFFICIENCY_BATCHES] += from[RF_COUNT_EFFICIENCY_BATCHES];
+}
+
+static void add_second(struct rf_second *second, const uint64_t *bucket)
+{
+    const struct {
+        uint64_t *sum;
+        uint32_t word;
+    } sums[] = {{&second->batches, RF_ROLLUP_BATCHES},
+                {&second->waiting_ns, RF_ROLLUP_STEADY_NS},
+                {&second->waiting_ns, RF_ROLLUP_STARTUP_NS},
+                {&second->stall_known_ns, RF_ROLLUP_STALL_KNOWN_NS},
+                {&second->stall_upper_ns, RF_ROLLUP_STALL_UPPER_NS},
+                {&second->samples, RF_ROLLUP_SAMPLES},
+                {&second->tokens, RF_ROLLUP_TOKENS}};
+    for (size_t i = 0; i < sizeof sums / sizeof *sums; i++)
+        *sums[i].sum = ds_add_saturated(*sums[i].sum, bucket[sums[i].word]);
 }
 
 void rf_totals_add(struct rf_totals *totals, const struct rf_slot_view *view)
@@ -80,20 +96,15 @@ void rf_totals_add(struct rf_totals *totals, const struct rf_slot_view *view)
         if (totals->seconds[place].number < number)
             memset(&totals->seconds[place], 0, sizeof totals->seconds[place]);
         totals->seconds[place].number = number;
-        totals->seconds[place].batches += bucket[RF_ROLLUP_BATCHES];
-        totals->seconds[place].waiting_ns +=
-            bucket[RF_ROLLUP_STEADY_NS] + bucket[RF_ROLLUP_STARTUP_NS];
-        totals->seconds[place].stall_known_ns += bucket[RF_ROLLUP_STALL_KNOWN_NS];
-        totals->seconds[place].stall_upper_ns += bucket[RF_ROLLUP_STALL_UPPER_NS];
-        totals->seconds[place].samples += bucket[RF_ROLLUP_SAMPLES];
-        totals->seconds[place].tokens += bucket[RF_ROLLUP_TOKENS];
+        add_second(&totals->seconds[place], bucket);
     }
 }
 
 uint64_t rf_totals_waiting_ns(const struct rf_totals *totals)
 {
     const uint64_t *c = totals->counters;
-    return c[RF_COUNT_STEADY_NS] + c[RF_COUNT_STARTUP_NS] + c[RF_COUNT_FAILED_NS];
+    return ds_add_saturated(ds_add_saturated(c[RF_COUNT_STEADY_NS], c[RF_COUNT_STARTUP_NS]),
+                            c[RF_COUNT_FAILED_NS]);
 }
 
 void rf_totals_distribution(const struct rf_totals *totals, bool startup,
@@ -101,14 +112,9 @@ void rf_totals_distribution(const struct rf_totals *totals, bool startup,
 {
     const uint64_t *c = totals->counters + (startup ? RF_COUNT_STARTUP : RF_COUNT_STEADY);
     const uint64_t *histogram = startup ? totals->startup : totals->steady;
-    *distribution = (datastall_distribution){c[0],
-                                             c[1],
-                                             DATASTALL_UNKNOWN,
-                                             DATASTALL_UNKNOWN,
-                                             DATASTALL_UNKNOWN,
-                                             DATASTALL_UNKNOWN,
-                                             DATASTALL_UNKNOWN,
-                                             NAN};
+    *distribution = (datastall_distribution)DATASTALL_DISTRIBUTION_INIT;
+    distribution->count = c[0];
+    distribution->sum_ns = c[1];
     if (c[0] == 0)
         return;
     static const double p[3] = {0.50, 0.95, 0.99};

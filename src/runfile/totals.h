@@ -12,7 +12,7 @@ struct rf_totals {
     uint64_t counters[RF_COUNT_WORDS];
     uint64_t steady[HISTOGRAM_BUCKETS];
     uint64_t startup[HISTOGRAM_BUCKETS];
-    struct {
+    struct rf_second {
         uint64_t number, batches, samples, tokens, waiting_ns, stall_known_ns, stall_upper_ns;
     } seconds[RF_TOTALS_SECONDS]; /* the last ones, by number % RF_TOTALS_SECONDS */
 };

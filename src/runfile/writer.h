@@ -32,7 +32,7 @@ void rf_writer_destroy(struct rf_writer *writer);
 /* Marks the file as ended, with a pair of monotonic and real time. */
 void rf_writer_mark_closed(struct rf_writer *writer);
 
-/* Counts a loss (RF_PROCESS_LOST_CONTENTION, RF_PROCESS_MERGED_OTHER); any thread. */
+/* Counts a loss (RF_PROCESS_LOST_CONTENTION and what follows it); any thread. */
 void rf_count_loss(struct rf_writer *writer, uint32_t process_word);
 
 /* The block or entry `index` of a section, NULL if there is none. */
@@ -83,7 +83,8 @@ struct rf_slot_writer {
     struct rf_commit commit;
     const struct rf_slot_layout *layout;
     uint64_t open_second;
-    uint64_t slow_waits[2][RF_SLOWEST]; /* what the file holds, so that the minimum is at hand */
+    uint64_t slow_waits[2][RF_SLOWEST]; /* what the file holds */
+    uint32_t slow_least[2];             /* which of them is the shortest */
     uint64_t counters[RF_COUNT_WORDS];
     bool has_causes; /* a wait came with its cause: until then those counters stay zero, and what
                         they lack of the stall is unknown */
@@ -127,6 +128,11 @@ void rf_slot_set_gpu(struct rf_slot_writer *slot, const unsigned char uuid[16]);
 static inline void rf_slot_waiting(struct rf_slot_writer *slot, uint64_t since_ns)
 {
     ds_store(&slot->commit.block[RF_BLOCK_PAYLOAD + RF_SLOT_WAITING_NS], since_ns);
+}
+
+static inline uint64_t rf_slot_waiting_since(const struct rf_slot_writer *slot)
+{
+    return ds_load(&slot->commit.block[RF_BLOCK_PAYLOAD + RF_SLOT_WAITING_NS]);
 }
 
 /* ---- GPUs ---- */
