@@ -25,9 +25,9 @@ static datastall_monitor *open_monitors;
 
 /* ---- threads ---- */
 
-/* A thread finds its slot here without a search. Keyed by the loader's number, which is never
- * reused, so an entry of a closed monitor can never match. */
-#define CACHE_ENTRIES 64u
+/* A thread finds its slots here without a lock: a table with linear probing, keyed by the loader's
+ * number, which is never reused, so an entry of a closed monitor can never match. */
+#define CACHE_ENTRIES 128u
 static _Thread_local struct {
     uint64_t loader_number;
     struct monitor_slot *slot;
@@ -113,6 +113,7 @@ static struct monitor_slot *claim_slot(datastall_loader *loader)
     datastall_monitor *monitor = loader->monitor;
     const uint64_t me = this_thread();
     pthread_mutex_lock(&monitor->mutex);
+    monitor->claims++;
     struct monitor_slot *slot = find_slot(monitor, loader->index, me);
     if (slot == NULL)
         slot = find_slot(monitor, loader->index, 0);
@@ -138,6 +139,25 @@ uint64_t monitor_thread_number(void)
     return this_thread();
 }
 
+/* The entry is not in its first place: in one of the next, or nowhere up to the first empty one. */
+static __attribute__((noinline)) struct monitor_slot *look_further(datastall_loader *loader,
+                                                                   uint32_t home)
+{
+    uint32_t place = home;
+    for (uint32_t i = 0; i < CACHE_ENTRIES && slot_cache[place].loader_number != 0; i++) {
+        if (slot_cache[place].loader_number == loader->number)
+            return slot_cache[place].slot;
+        place = (place + 1) % CACHE_ENTRIES;
+    }
+    struct monitor_slot *slot = claim_slot(loader);
+    /* Full, of closed monitors' loaders most of all: what is still used comes back by itself. */
+    if (slot_cache[place].loader_number != 0)
+        memset(slot_cache, 0, sizeof slot_cache);
+    slot_cache[place].loader_number = loader->number;
+    slot_cache[place].slot = slot;
+    return slot;
+}
+
 struct monitor_slot *monitor_slot_of(datastall_loader *loader)
 {
     datastall_monitor *monitor = loader->monitor;
@@ -146,13 +166,9 @@ struct monitor_slot *monitor_slot_of(datastall_loader *loader)
             __atomic_fetch_add(&monitor->calls_in_child, 1, __ATOMIC_RELAXED);
         return NULL;
     }
-    const uint32_t place = (uint32_t)(loader->number % CACHE_ENTRIES);
-    if (slot_cache[place].loader_number == loader->number)
-        return slot_cache[place].slot;
-    struct monitor_slot *slot = claim_slot(loader);
-    slot_cache[place].loader_number = loader->number;
-    slot_cache[place].slot = slot;
-    return slot;
+    const uint32_t home = (uint32_t)(loader->number % CACHE_ENTRIES);
+    return slot_cache[home].loader_number == loader->number ? slot_cache[home].slot
+                                                            : look_further(loader, home);
 }
 
 /* ---- opening and closing ---- */

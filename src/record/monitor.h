@@ -51,6 +51,7 @@ struct datastall_monitor {
     uint32_t stage_count;
     struct monitor_host *host;               /* record/host_notes.c */
     bool entry_busy[MONITOR_WORKER_ENTRIES]; /* worker entries that loops of this process fill */
+    uint64_t claims;                         /* threads that took this lock to find their slot */
     uint64_t *scratch;                       /* one slot's copy, for statistics */
     struct rf_totals *totals;
 

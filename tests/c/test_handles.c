@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "record/monitor.h"
 #include "runfile/reader.h"
 #include "support.h"
 
@@ -725,6 +726,52 @@ static void a_thread_per_epoch_uses_one_slot(void **state)
     datastall_close(m);
 }
 
+#define MONITORS 3
+#define LOADERS 32
+
+/* After its first wait on a loader a thread takes no lock, however the loaders' numbers fall. */
+static void warm_waits_take_no_lock(void **state)
+{
+    (void)state;
+    datastall_monitor *m[MONITORS];
+    datastall_loader *l[MONITORS][LOADERS];
+    char name[32];
+    for (int i = 0; i < MONITORS; i++) {
+        m[i] = open_monitor(DATASTALL_MEMORY_ONLY, LOADERS);
+        for (int k = 0; k < LOADERS; k++) {
+            snprintf(name, sizeof name, "loader %d", k);
+            l[i][k] = test_loader(m[i], name);
+        }
+    }
+    for (int round = 0; round < 1000; round++) {
+        for (int i = 0; i < MONITORS * LOADERS; i++)
+            put(l[i % MONITORS][i / MONITORS], MS, NULL);
+    }
+    for (int i = 0; i < MONITORS; i++) {
+        /* One for each loader; and as much again, for the table may have been full once. */
+        assert_in_range(m[i]->claims, LOADERS, 2 * LOADERS);
+        assert_int_equal(figures_of_all(m[i]).batches, 1000 * LOADERS);
+        assert_int_equal(lost_of(m[i]).merged_other, 0);
+        datastall_close(m[i]);
+    }
+}
+
+/* Also in a thread that has seen the loaders of many monitors that are closed. */
+static void closed_monitors_are_not_remembered(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 400; i++) {
+        datastall_monitor *m = open_monitor(DATASTALL_MEMORY_ONLY, 2);
+        datastall_loader *a = test_loader(m, "a"), *b = test_loader(m, "b");
+        for (int k = 0; k < 100; k++) {
+            put(a, MS, NULL);
+            put(b, MS, NULL);
+        }
+        assert_in_range(m->claims, 2, 4);
+        datastall_close(m);
+    }
+}
+
 #define CROWD 6
 #define CROWD_WAITS 20000
 
@@ -791,6 +838,8 @@ int main(void)
         cmocka_unit_test(a_forgotten_wait_does_not_show_for_ever),
         cmocka_unit_test(a_run_has_a_folder),
         cmocka_unit_test(a_thread_per_epoch_uses_one_slot),
+        cmocka_unit_test(warm_waits_take_no_lock),
+        cmocka_unit_test(closed_monitors_are_not_remembered),
         cmocka_unit_test(beyond_max_slots_nothing_is_lost_uncounted),
     };
     test_run_folder();
