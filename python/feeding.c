@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "errors.h"
+#include "record/pin_threads.h"
 #include "standin.h"
 
 /* The CPU time of taking a batch off the queue is asked for at each so manieth. */
@@ -159,7 +160,7 @@ static PyObject *pin_call(Standin *self, PyObject *args, PyObject *kwargs)
     const uint64_t end_ns = ds_now_ns();
     pin_depth--;
     if (current.feed == NULL)
-        feed_pinned(begin_ns, end_ns);
+        pin_threads_note(begin_ns, end_ns);
     else if (ds_fork_same_process(current.feed->fork_generation))
         feed_laid_over(current.feed, begin_ns, end_ns, CAUSE_PIN);
     return pinned;

@@ -2,96 +2,11 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "record/pin_threads.h"
 #include "runfile/reader.h"
-
-/* ---- the pin thread ---- */
-
-#define PIN_THREADS 16u
-#define PIN_SPANS 8u
-
-/* Written by one pin thread each, read by the consumer of its loader. */
-static struct pin_thread {
-    uint64_t thread; /* kernel thread id; 0: free */
-    uint64_t count;
-    uint64_t total_ns;
-    struct {
-        uint64_t begin_ns, end_ns;
-    } spans[PIN_SPANS];
-} pin_threads[PIN_THREADS];
-static pthread_mutex_t pin_mutex = PTHREAD_MUTEX_INITIALIZER;
-static _Thread_local struct pin_thread *own_pin_thread;
-
-/* A thread's place: taken once. Of more threads than places the one that pinned least lately
- * goes. */
-static struct pin_thread *claim_pin_thread(void)
-{
-    if (pthread_mutex_trylock(&pin_mutex) != 0)
-        return NULL; /* the next batch will do */
-    struct pin_thread *place = &pin_threads[0];
-    for (uint32_t i = 0; i < PIN_THREADS; i++) {
-        struct pin_thread *other = &pin_threads[i];
-        const uint64_t last = ds_load(&place->spans[ds_load(&place->count) % PIN_SPANS].end_ns);
-        if (ds_load(&other->thread) == 0 ||
-            (ds_load(&place->thread) != 0 &&
-             ds_load(&other->spans[ds_load(&other->count) % PIN_SPANS].end_ns) < last))
-            place = other;
-        if (ds_load(&place->thread) == 0)
-            break;
-    }
-    ds_store(&place->thread, 0);
-    ds_fence_release();
-    ds_store(&place->total_ns, 0);
-    ds_store(&place->count, 0);
-    for (uint32_t i = 0; i < PIN_SPANS; i++) {
-        ds_store(&place->spans[i].begin_ns, 0);
-        ds_store(&place->spans[i].end_ns, 0);
-    }
-    ds_store_release(&place->thread, (uint64_t)syscall(SYS_gettid));
-    pthread_mutex_unlock(&pin_mutex);
-    return place;
-}
-
-void feed_pinned(uint64_t begin_ns, uint64_t end_ns)
-{
-    if (own_pin_thread == NULL)
-        own_pin_thread = claim_pin_thread();
-    struct pin_thread *own = own_pin_thread;
-    if (own == NULL)
-        return;
-    const uint64_t count = ds_load(&own->count);
-    ds_store(&own->spans[count % PIN_SPANS].end_ns, 0);
-    ds_fence_release();
-    ds_store(&own->spans[count % PIN_SPANS].begin_ns, begin_ns);
-    ds_store_release(&own->spans[count % PIN_SPANS].end_ns, end_ns);
-    ds_store(&own->total_ns, ds_load(&own->total_ns) + (end_ns - begin_ns));
-    ds_store_release(&own->count, count + 1);
-}
-
-/* Gives what the pin thread did between two moments to the pin state. */
-static void overlay_pins(struct feed *feed, uint64_t from, uint64_t to, struct rf_cause *cause)
-{
-    for (uint32_t i = 0; feed->pin_thread != 0 && i < PIN_THREADS; i++) {
-        const struct pin_thread *pins = &pin_threads[i];
-        if (ds_load_acquire(&pins->thread) != feed->pin_thread)
-            continue;
-        const uint64_t total_ns = ds_load(&pins->total_ns);
-        cause->pin_ns = total_ns > feed->pin_total_ns ? total_ns - feed->pin_total_ns : 0;
-        feed->pin_total_ns = total_ns;
-        for (uint32_t k = 0; k < PIN_SPANS; k++) {
-            const uint64_t end_ns = ds_load_acquire(&pins->spans[k].end_ns);
-            const uint64_t begin_ns = ds_load(&pins->spans[k].begin_ns);
-            if (end_ns == 0 || end_ns <= from || begin_ns >= to || begin_ns > end_ns)
-                continue;
-            cause_overlay(&cause->timeline, begin_ns > from ? begin_ns : from,
-                          end_ns < to ? end_ns : to, CAUSE_PIN);
-        }
-        return;
-    }
-}
 
 /* ---- entries ---- */
 
@@ -108,7 +23,7 @@ static uint64_t *entry_of(const struct feed *feed, uint32_t index)
 static bool is_free(const datastall_monitor *monitor, const uint64_t *entry, uint32_t index)
 {
     if (ds_load(&entry[RF_WORKER_NUMBER]) == RF_WORKER_MAIN)
-        return !monitor->entry_busy[index];
+        return 0 == ds_load_acquire(&monitor->entry_busy[index]);
     return rf_start_ticks_of(ds_load(&entry[RF_WORKER_PID])) == 0;
 }
 
@@ -143,7 +58,7 @@ static uint32_t give_entry(struct feed *feed, uint32_t loader, uint64_t number, 
     ds_store(&entry[RF_WORKER_ASSIGNED_NS], begin_ns);
     ds_store_release(&entry[RF_WORKER_GENERATION], *generation);
     if (number == RF_WORKER_MAIN)
-        feed->monitor->entry_busy[index] = true;
+        ds_store(&feed->monitor->entry_busy[index], 1);
     return index;
 }
 
@@ -233,7 +148,7 @@ void feed_close(struct feed *feed)
     if (feed == NULL)
         return;
     if (feed->own_entry != FEED_NO_ENTRY && ds_fork_same_process(feed->fork_generation))
-        feed->monitor->entry_busy[feed->own_entry] = false;
+        ds_store_release(&feed->monitor->entry_busy[feed->own_entry], 0); /* after its last word */
     worker_close(feed->own);
     free(feed);
 }
@@ -481,7 +396,10 @@ static void cause_of_worker(struct feed *feed, uint64_t end_ns, struct rf_cause 
                   feed->blocker_ordinal == 0 ? CAUSE_STARTUP : CAUSE_TRANSFER);
         cause_add_batch(&cause->timeline, from, came_ns, &batch);
         const uint64_t held_up_ns = add_handover(feed, record, cause);
-        overlay_pins(feed, batch.end_ns > from ? batch.end_ns : from, came_ns, cause);
+        if (feed->pin_thread != 0)
+            cause->pin_ns =
+                pin_threads_overlay(feed->pin_thread, batch.end_ns > from ? batch.end_ns : from,
+                                    came_ns, &feed->pin_total_ns, &cause->timeline);
         cause->service_ns = batch.end_ns - batch.begin_ns;
         if (batch.end_ns + held_up_ns < came_ns)
             made_ns = batch.end_ns + held_up_ns;

@@ -101,7 +101,4 @@ void feed_wait_end(struct feed *feed, uint64_t end_ns, enum datastall_wait_kind 
 void feed_iter_cause(uint64_t begin_ns, uint64_t end_ns, uint64_t sampler_ns,
                      struct rf_cause *cause);
 
-/* In the pin thread, around pin_memory() of one batch. */
-void feed_pinned(uint64_t begin_ns, uint64_t end_ns);
-
 #endif

@@ -49,10 +49,11 @@ struct datastall_monitor {
     uint32_t loader_count;
     char stage_names[RF_STAGE_CAPACITY][MONITOR_NAME_BYTES];
     uint32_t stage_count;
-    struct monitor_host *host;               /* record/host_notes.c */
-    bool entry_busy[MONITOR_WORKER_ENTRIES]; /* worker entries that loops of this process fill */
-    uint64_t claims;                         /* threads that took this lock to find their slot */
-    uint64_t *scratch;                       /* one slot's copy, for statistics */
+    struct monitor_host *host; /* record/host_notes.c */
+    /* 1: a loop of this process fills that worker entry. Set under the mutex, cleared without. */
+    uint64_t entry_busy[MONITOR_WORKER_ENTRIES];
+    uint64_t claims;   /* threads that took this lock to find their slot */
+    uint64_t *scratch; /* one slot's copy, for statistics */
     struct rf_totals *totals;
 
     void (*on_close)(void *context); /* src/gpu stops its thread */

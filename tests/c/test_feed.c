@@ -1,14 +1,17 @@
 /* Workers as processes, and the loop that learns from their entries what its waits were spent on. */
 #include "cmocka_all.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "record/feed.h"
+#include "record/pin_threads.h"
 #include "runfile/reader.h"
 #include "support.h"
 
@@ -192,6 +195,110 @@ static void test_a_wait_of_a_forked_worker(void **state)
     a_wait_is_split_by_its_batch(false);
 }
 
+/* ---- pin threads ---- */
+
+#define PINNING ((int)PIN_THREADS + 4)
+
+struct pinning {
+    pthread_t thread;
+    pthread_barrier_t *turn;
+    int number, notes;
+    uint64_t id;
+};
+
+/* Thread n pins from n * 100 to n * 100 + 50 ms; then again, the later ones only. */
+static void *pin(void *context)
+{
+    struct pinning *own = context;
+    own->id = (uint64_t)syscall(SYS_gettid);
+    for (int i = 0; i < PINNING; i++) {
+        const uint64_t begin_ns = (uint64_t)(own->number + 1) * 100 * MS;
+        if (i == own->number) {
+            for (int k = 0; k < own->notes; k++)
+                pin_threads_note(begin_ns + (uint64_t)k * MS, begin_ns + (uint64_t)k * MS + MS / 2);
+        }
+        pthread_barrier_wait(own->turn);
+    }
+    pthread_barrier_wait(own->turn); /* nobody ends before all was looked at */
+    return NULL;
+}
+
+/* Of more threads than places those go that pinned least lately, and the last ones stay, whether
+ * they pinned once or a hundred times. */
+static void test_the_oldest_pin_thread_goes(void **state)
+{
+    (void)state;
+    struct pinning all[PINNING];
+    pthread_barrier_t turn;
+    pthread_barrier_init(&turn, NULL, PINNING + 1);
+    for (int i = 0; i < PINNING; i++) {
+        all[i] = (struct pinning){.turn = &turn, .number = i, .notes = i % 2 == 0 ? 1 : 20};
+        assert_int_equal(pthread_create(&all[i].thread, NULL, pin, &all[i]), 0);
+    }
+    for (int i = 0; i < PINNING; i++)
+        pthread_barrier_wait(&turn);
+    for (int i = 0; i < PINNING; i++) {
+        struct cause_timeline timeline = {.count = 0};
+        uint64_t total_ns = 0;
+        const uint64_t begin_ns = (uint64_t)(i + 1) * 100 * MS, end_ns = begin_ns + 100 * MS;
+        cause_add(&timeline, begin_ns, end_ns, begin_ns, end_ns, CAUSE_TRANSFER);
+        const uint64_t pinned_ns =
+            pin_threads_overlay(all[i].id, begin_ns, end_ns, &total_ns, &timeline);
+        const bool kept = i >= PINNING - (int)PIN_THREADS;
+        assert_int_equal(pinned_ns, kept ? (uint64_t)all[i].notes * MS / 2 : 0);
+        assert_int_equal(total_ns, pinned_ns);
+    }
+    pthread_barrier_wait(&turn);
+    for (int i = 0; i < PINNING; i++)
+        pthread_join(all[i].thread, NULL);
+    pthread_barrier_destroy(&turn);
+}
+
+/* ---- many loops at once ---- */
+
+/* Loops in several threads, each with an entry of its own while it runs (the thread sanitizer
+ * watches). */
+static void *open_and_close_feeds(void *context)
+{
+    (void)context;
+    for (int i = 0; i < 300; i++) {
+        const struct feed_options options = {.iter_begin_ns = ds_now_ns(), .in_order = true};
+        struct feed *feed = feed_open(loader, &options);
+        if (feed == NULL)
+            return (void *)1;
+        if (feed->own != NULL) {
+            worker_begin(feed->own);
+            worker_end(feed->own, RF_BATCH_MADE);
+        }
+        feed_close(feed);
+    }
+    return NULL;
+}
+
+static void test_loops_share_no_entry(void **state)
+{
+    (void)state;
+    pthread_t threads[4];
+    struct rf_reader *reader;
+    struct rf_worker_view view;
+    uint64_t batches = 0;
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, open_and_close_feeds, NULL), 0);
+    for (int i = 0; i < 4; i++) {
+        void *failed;
+        pthread_join(threads[i], &failed);
+        assert_null(failed);
+    }
+    assert_int_equal(rf_reader_open(datastall_run_file(monitor), &reader), 0);
+    for (uint64_t i = 0; i < rf_reader_count(reader, RF_SECTION_WORKERS); i++) {
+        if (rf_reader_worker(reader, i, &view))
+            batches += view.totals[RF_TOTAL_BATCHES];
+    }
+    assert_int_equal(reader->problems, 0);
+    rf_reader_close(reader);
+    assert_int_equal(batches, 4 * 300);
+}
+
 /* It finds the file by its parent's pid, as spawned workers must. */
 static void test_a_wait_of_a_spawned_worker(void **state)
 {
@@ -369,6 +476,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_loading_in_the_loop, open_monitor, close_monitor),
         cmocka_unit_test_setup_teardown(test_the_entries_are_bounded, open_monitor, close_monitor),
         cmocka_unit_test_setup_teardown(test_a_late_stall, open_monitor, close_monitor),
+        cmocka_unit_test(test_the_oldest_pin_thread_goes),
+        cmocka_unit_test_setup_teardown(test_loops_share_no_entry, open_monitor, close_monitor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
