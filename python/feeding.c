@@ -219,6 +219,16 @@ static PyObject *feeding_worker_epoch(PyObject *module, PyObject *args)
     Py_RETURN_TRUE;
 }
 
+/* worker_end(): a worker process ends. */
+static PyObject *feeding_worker_end(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    if (worker_is_usable(process_worker))
+        worker_finish(process_worker);
+    Py_RETURN_NONE;
+}
+
 /* Pickling of what a queue sends, in the thread that does it. A batch is (index, data). */
 static PyObject *dumps_call(Standin *self, PyObject *args, PyObject *kwargs)
 {
@@ -475,6 +485,7 @@ static PyType_Spec items_spec = {"datastall._core.Items", sizeof(Items), 0, Py_T
 static PyMethodDef functions[] = {
     {"worker_epoch", feeding_worker_epoch, METH_VARARGS,
      "worker_epoch(monitor, folder, parent_pid) -> bool: a worker process begins an epoch."},
+    {"worker_end", feeding_worker_end, METH_NOARGS, "worker_end(): a worker process ends."},
     {NULL, NULL, 0, NULL}};
 
 bool feeding_prepare(void)

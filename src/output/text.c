@@ -360,6 +360,14 @@ static void put_notes(const struct summary *s, FILE *file)
         line(file, "NOTE",
              "more loaders, threads or stages than there is room for: the rest is in "
              "\"other\"");
+    uint64_t unknown = 0;
+    for (uint32_t i = 0; i < s->loader_count; i++)
+        unknown = ds_add_saturated(unknown, s->loaders[i].data->entry.unknown_worker_batches);
+    if (unknown > 0)
+        line(file, "NOTE",
+             "%llu batches came from workers of which nothing is known: they are in no figure of "
+             "workers",
+             (unsigned long long)unknown);
     if ((refused[0] | refused[1] | refused[2]) != 0)
         line(file, "NOTE",
              "the program reported what cannot be, which is unknown here: %llu times, %llu figures "

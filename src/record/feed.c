@@ -1,5 +1,7 @@
 #include "record/feed.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,13 +20,25 @@ static uint64_t *entry_of(const struct feed *feed, uint32_t index)
     return feed->entries + index * feed->entry_words;
 }
 
+/* The process that an entry was given to is gone, whoever has its pid now. */
+static bool has_ended(const uint64_t *entry)
+{
+    const uint64_t pid = ds_load(&entry[RF_WORKER_PID]);
+    const uint64_t start_ticks = ds_load(&entry[RF_WORKER_START_TICKS]);
+    const uint64_t now = rf_start_ticks_of(pid);
+    if (start_ticks != 0)
+        return now != start_ticks;
+    /* Without /proc: */
+    return now == 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+}
+
 /* Whether nobody writes to an entry any more. A loop's own process writes as long as its feed is
  * open: `busy` says so. */
 static bool is_free(const datastall_monitor *monitor, const uint64_t *entry, uint32_t index)
 {
     if (ds_load(&entry[RF_WORKER_NUMBER]) == RF_WORKER_MAIN)
         return 0 == ds_load_acquire(&monitor->entry_busy[index]);
-    return rf_start_ticks_of(ds_load(&entry[RF_WORKER_PID])) == 0;
+    return has_ended(entry);
 }
 
 /* An unused entry, or that of the ended worker with the same number of the same loader. The
@@ -55,8 +69,10 @@ static uint32_t give_entry(struct feed *feed, uint32_t loader, uint64_t number, 
     ds_store(&entry[RF_WORKER_LOADER], loader);
     ds_store(&entry[RF_WORKER_NUMBER], number);
     ds_store(&entry[RF_WORKER_PID], pid);
+    ds_store(&entry[RF_WORKER_START_TICKS], rf_start_ticks_of(pid));
     ds_store(&entry[RF_WORKER_ASSIGNED_NS], begin_ns);
     ds_store_release(&entry[RF_WORKER_GENERATION], *generation);
+    __atomic_fetch_add(&entry_of(feed, 0)[RF_WORKER_GIVEN], 1, __ATOMIC_RELEASE);
     if (number == RF_WORKER_MAIN)
         ds_store(&feed->monitor->entry_busy[index], 1);
     return index;
@@ -72,7 +88,7 @@ static uint32_t entry_of_pid(const struct feed *feed, uint32_t loader, uint64_t 
         *generation = ds_load(&entry[RF_WORKER_GENERATION]);
         if (*generation != 0 && ds_load(&entry[RF_WORKER_PID]) == pid &&
             ds_load(&entry[RF_WORKER_NUMBER]) == number &&
-            ds_load(&entry[RF_WORKER_LOADER]) == loader)
+            ds_load(&entry[RF_WORKER_LOADER]) == loader && !has_ended(entry))
             return i;
     }
     return FEED_NO_ENTRY;
@@ -128,6 +144,7 @@ struct feed *feed_open(datastall_loader *loader, const struct feed_options *opti
         return NULL;
     }
     feed->workers = options->workers;
+    feed->loader = loader->index;
     feed->possible = options->prefetch_factor * options->workers;
     feed->epoch = options->epoch;
     feed->in_order = options->in_order;
@@ -143,10 +160,34 @@ struct feed *feed_open(datastall_loader *loader, const struct feed_options *opti
     return feed;
 }
 
+/* Batches of workers that ended and left nothing (killed before they had an entry, no entry was
+ * left), and of those beyond FEED_WORKERS. One that runs may still find its entry. */
+static uint64_t unknown_batches(const struct feed *feed)
+{
+    uint64_t sum = feed->unknown_batches;
+    for (uint32_t i = 0; i < FEED_WORKERS; i++) {
+        const struct feed_worker *worker = &feed->by_worker[i];
+        if (worker->came == 0)
+            continue;
+        const uint64_t *entry =
+            worker->entry == FEED_NO_ENTRY ? NULL : entry_of(feed, worker->entry);
+        if (entry == NULL ||
+            (ds_load(&entry[RF_WORKER_GENERATION]) == worker->generation &&
+             ds_load_acquire(&entry[RF_WORKER_ATTACHED]) != worker->generation && has_ended(entry)))
+            sum += worker->came;
+    }
+    return sum;
+}
+
 void feed_close(struct feed *feed)
 {
     if (feed == NULL)
         return;
+    if (monitor_is_recording(feed->monitor) && feed->workers > 0) {
+        const uint64_t batches = unknown_batches(feed);
+        if (batches > 0)
+            rf_count_unknown_worker(feed->monitor->writer, feed->loader, batches);
+    }
     if (feed->own_entry != FEED_NO_ENTRY && ds_fork_same_process(feed->fork_generation))
         ds_store_release(&feed->monitor->entry_busy[feed->own_entry], 0); /* after its last word */
     worker_close(feed->own);
@@ -255,8 +296,11 @@ void feed_wait_begin(struct feed *feed, uint64_t now_ns, uint64_t next_index, ui
 void feed_arrived(struct feed *feed, uint64_t index, uint32_t worker, bool in_turn, uint64_t now_ns)
 {
     uint64_t record[RF_WORK_WORDS];
-    if (worker >= FEED_WORKERS)
+    if (worker >= FEED_WORKERS) {
+        feed->unknown_batches++;
         return;
+    }
+    feed->by_worker[worker].came++;
     const uint64_t ordinal = feed->by_worker[worker].arrived++;
     const uint32_t place = (uint32_t)(index % FEED_INDICES);
     feed->indices[place].service_ns = read_batch(feed, worker, ordinal, record)

@@ -160,7 +160,7 @@ struct rf_loader_entry {
     uint64_t batch_size;
     uint64_t flags; /* DATASTALL_LOADER_* */
     uint64_t registered_ns;
-    uint64_t reserved;
+    uint64_t unknown_worker_batches; /* came from workers of which nothing is known; counted up */
     char name[64];
     char site[128];
     char dataset_type[64];

@@ -35,6 +35,9 @@ void rf_writer_mark_closed(struct rf_writer *writer);
 /* Counts a loss (RF_PROCESS_LOST_CONTENTION and what follows it); any thread. */
 void rf_count_loss(struct rf_writer *writer, uint32_t process_word);
 
+/* Counts batches of a loader that came from workers of which nothing is known; any thread. */
+void rf_count_unknown_worker(struct rf_writer *writer, uint32_t loader, uint64_t batches);
+
 /* The block or entry `index` of a section, NULL if there is none. */
 uint64_t *rf_entry(const struct rf_writer *writer, uint32_t section_type, uint64_t index);
 uint64_t rf_entry_count(const struct rf_writer *writer, uint32_t section_type);

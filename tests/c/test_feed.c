@@ -76,6 +76,7 @@ static pid_t start_worker(struct plan *plan)
         plan->by_folder ? worker_open_in_folder(getenv("DATASTALL_RUN_DIR"), (uint64_t)parent)
                         : worker_open_inherited(monitor->writer);
     CHECK(worker != NULL, "the file was not found");
+    close(plan->go[1]);
     for (uint64_t i = 0; i < (plan->epochs > 0 ? plan->epochs : 1); i++)
         worker_epoch(worker);
     char byte;
@@ -83,6 +84,7 @@ static pid_t start_worker(struct plan *plan)
         make_batch(worker, 4, 6);
         CHECK(write(plan->ready[1], "x", 1) == 1, "the pipe broke");
     }
+    worker_finish(worker);
     _exit(0);
 }
 
@@ -116,15 +118,31 @@ static uint64_t split(const struct rf_cause *cause, uint64_t from, uint64_t to, 
     return sums[state];
 }
 
-static void kill_worker(struct plan *plan, pid_t pid)
+static void end_worker(struct plan *plan, pid_t pid, int signal_number)
 {
     int status;
-    kill(pid, SIGKILL);
+    if (signal_number != 0)
+        kill(pid, signal_number);
     close(plan->go[1]);
     waitpid(pid, &status, 0);
     close(plan->go[0]);
     close(plan->ready[0]);
     close(plan->ready[1]);
+}
+
+static void kill_worker(struct plan *plan, pid_t pid)
+{
+    end_worker(plan, pid, SIGKILL);
+}
+
+static uint64_t unknown_worker_batches(void)
+{
+    struct rf_reader *reader;
+    struct rf_loader_entry entry = {0};
+    assert_int_equal(rf_reader_open(datastall_run_file(monitor), &reader), 0);
+    assert_true(rf_reader_loader(reader, 1, &entry));
+    rf_reader_close(reader);
+    return entry.unknown_worker_batches;
 }
 
 static bool view_of(uint64_t number, struct rf_worker_view *view)
@@ -328,6 +346,78 @@ static void test_the_entry_goes_on_with_the_next_worker(void **state)
     }
 }
 
+/* An epoch of a few batches: they are all made before the parent says whose entry it is, and the
+ * worker makes no other at which it would look. */
+static void test_a_worker_that_ends_leaves_its_batches(void **state)
+{
+    struct rf_worker_view view;
+    (void)state;
+    for (uint64_t generation = 1; generation <= 3; generation++) {
+        struct plan plan = {0};
+        const pid_t pid = start_worker(&plan);
+        let_make(&plan, 2);
+        struct feed *feed = feed_for(&pid, 1, 1);
+        feed_sent(feed, 0, 0);
+        feed_sent(feed, 1, 0);
+        feed_arrived(feed, 0, 0, true, ds_now_ns());
+        feed_arrived(feed, 1, 0, true, ds_now_ns());
+        end_worker(&plan, pid, 0);
+        feed_close(feed);
+        assert_true(view_of(0, &view));
+        assert_int_equal(view.totals[RF_TOTAL_BATCHES], 2 * generation);
+        assert_int_equal(unknown_worker_batches(), 0);
+    }
+}
+
+/* Killed before it looked: nothing is known of its batches but their number. */
+static void test_batches_of_a_killed_worker_are_said(void **state)
+{
+    struct rf_worker_view view;
+    struct plan plan = {0};
+    (void)state;
+    const pid_t pid = start_worker(&plan);
+    let_make(&plan, 2);
+    struct feed *feed = feed_for(&pid, 1, 1);
+    feed_sent(feed, 0, 0);
+    feed_sent(feed, 1, 0);
+    feed_arrived(feed, 0, 0, true, ds_now_ns());
+    feed_arrived(feed, 1, 0, true, ds_now_ns());
+    kill_worker(&plan, pid);
+    feed_close(feed);
+    assert_false(view_of(0, &view));
+    assert_int_equal(unknown_worker_batches(), 2);
+    /* Of a worker beyond those that can be told apart, too. */
+    feed = feed_for(&pid, 1, 1);
+    feed_arrived(feed, 0, FEED_WORKERS, true, ds_now_ns());
+    feed_close(feed);
+    assert_int_equal(unknown_worker_batches(), 3);
+}
+
+/* A pid comes again: an entry is its worker's only with the start of that process. */
+static void test_a_reused_pid_is_another_worker(void **state)
+{
+    struct rf_worker_view view;
+    struct plan plan = {0};
+    (void)state;
+    const pid_t pid = start_worker(&plan);
+    struct feed *feed = feed_for(&pid, 1, 1);
+    uint64_t *entry = feed->entries + feed->by_worker[0].entry * feed->entry_words;
+    const uint64_t start_ticks = ds_load(&entry[RF_WORKER_START_TICKS]);
+    assert_int_equal(start_ticks, rf_start_ticks_of((uint64_t)pid));
+    ds_store(&entry[RF_WORKER_START_TICKS], start_ticks - 1); /* an earlier process */
+    let_make(&plan, 1);
+    assert_false(view_of(0, &view));
+    feed_close(feed);
+    /* Its entry is free, though a process has its pid; the new one is found there. */
+    feed = feed_for(&pid, 1, 1);
+    assert_ptr_equal(entry, feed->entries + feed->by_worker[0].entry * feed->entry_words);
+    let_make(&plan, 1);
+    assert_true(view_of(0, &view));
+    assert_int_equal(view.totals[RF_TOTAL_BATCHES], 2);
+    kill_worker(&plan, pid);
+    feed_close(feed);
+}
+
 static void test_a_later_batch_was_ready(void **state)
 {
     struct plan plans[2] = {{.batches = 0}};
@@ -469,6 +559,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_wait_of_a_spawned_worker, open_monitor,
                                         close_monitor),
         cmocka_unit_test_setup_teardown(test_the_entry_goes_on_with_the_next_worker, open_monitor,
+                                        close_monitor),
+        cmocka_unit_test_setup_teardown(test_a_worker_that_ends_leaves_its_batches, open_monitor,
+                                        close_monitor),
+        cmocka_unit_test_setup_teardown(test_batches_of_a_killed_worker_are_said, open_monitor,
+                                        close_monitor),
+        cmocka_unit_test_setup_teardown(test_a_reused_pid_is_another_worker, open_monitor,
                                         close_monitor),
         cmocka_unit_test_setup_teardown(test_a_later_batch_was_ready, open_monitor, close_monitor),
         cmocka_unit_test_setup_teardown(test_another_epoch_is_not_mistaken, open_monitor,
