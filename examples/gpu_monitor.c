@@ -81,7 +81,7 @@ static void report_waits(const datastall_gpu_monitor *monitor)
     printf("packing %.3f, stated mean %.3f, least %.3f, %llu below 0.80\n", s.packing_efficiency,
            s.stated_efficiency_mean, s.stated_efficiency_min,
            (unsigned long long)s.stated_efficiency_low);
-    datastall_throughput t = {.struct_size = sizeof t};
+    datastall_throughput t = DATASTALL_THROUGHPUT_INIT;
     datastall_gpu_monitor_throughput(monitor, &t);
     printf("%.0f sequences/s, %.0f tokens/s over %.3f s\n", t.sequences_per_s, t.tokens_per_s,
            t.elapsed_s);
@@ -89,10 +89,10 @@ static void report_waits(const datastall_gpu_monitor *monitor)
 
 static void report_gpu(const datastall_gpu_monitor *monitor)
 {
-    datastall_device_statistics d = {.struct_size = sizeof d};
-    datastall_stage_statistics stage = {.struct_size = sizeof stage};
-    datastall_gpu_metrics now = {.struct_size = sizeof now};
-    datastall_bottleneck bottleneck = {.struct_size = sizeof bottleneck};
+    datastall_device_statistics d = DATASTALL_DEVICE_STATISTICS_INIT;
+    datastall_stage_statistics stage = DATASTALL_STAGE_STATISTICS_INIT;
+    datastall_gpu_metrics now = DATASTALL_GPU_METRICS_INIT;
+    datastall_bottleneck bottleneck = DATASTALL_BOTTLENECK_INIT;
     datastall_gpu_monitor_device_statistics(monitor, 0, &d);
     printf("GPU 0: %llu samples", (unsigned long long)d.sample_count);
     if (!isnan(d.gpu_util_avg))

@@ -25,15 +25,22 @@
  *   DATASTALL_UNKNOWN (integers) or NaN (doubles); it is never 0.
  * - Functions that can fail return 0 or a negative `enum datastall_error`;
  *   datastall_last_error() then holds one sentence for people, for the calling thread.
- * - A NULL monitor, loader or wait is accepted everywhere and does nothing, so that a program whose
- *   datastall_open() failed runs on unchanged without checking again.
+ * - A NULL monitor, loader or wait is accepted everywhere, so that a program whose datastall_open()
+ *   failed runs on unchanged without checking again. What records, names or ends something then does
+ *   nothing (and returns 0); what asks for something answers DATASTALL_ERR_OFF, "", NaN or
+ *   DATASTALL_UNKNOWN. NULL where a result should go is DATASTALL_ERR_ARGUMENT.
  * - Recording never fails, blocks, allocates, locks or logs after a thread's first wait on a
- *   loader. What could not be recorded is counted by reason (struct datastall_lost).
+ *   loader. What could not be recorded, or not as it was said, is counted by reason
+ *   (struct datastall_lost).
  * - Every function may be called from any thread. Several monitors may be open at once.
  * - After fork() the child's copies of all handles are detached: calls on them do nothing (queries
  *   return DATASTALL_ERR_FORKED), so a child never writes as its parent. Open a new monitor there.
- * - Option and result structs start with `struct_size`; the *_INIT macros set it. Newer versions
- *   append fields, so programs built against an older header keep working.
+ * - Structs come from their *_INIT macro, which sets `struct_size` where there is one and leaves
+ *   options at their defaults and figures unknown. Newer versions append fields (or use reserved
+ *   ones), so programs built against an older or a newer header keep working: a library fills the
+ *   fields that both know and leaves the rest, and a call that fails leaves all of a result. A
+ *   struct_size that is no struct's, flags that this version does not know, and options beyond its
+ *   own that are set (neither zero nor all ones) are refused with DATASTALL_ERR_ARGUMENT.
  */
 #ifndef DATASTALL_H
 #define DATASTALL_H
@@ -49,6 +56,9 @@ extern "C" {
 #define DATASTALL_VERSION_MINOR 1
 #define DATASTALL_VERSION_PATCH 0
 #define DATASTALL_VERSION "0.1.0"
+/** Grows with every release: compare with datastall_version_number(). */
+#define DATASTALL_VERSION_NUMBER \
+    (DATASTALL_VERSION_MAJOR * 10000 + DATASTALL_VERSION_MINOR * 100 + DATASTALL_VERSION_PATCH)
 
 #if defined(DATASTALL_STATIC)
 #define DATASTALL_API
@@ -58,6 +68,10 @@ extern "C" {
 
 /** An integer figure that is not known. */
 #define DATASTALL_UNKNOWN UINT64_MAX
+/** A real figure that is not known; it compares unequal to itself. */
+#define DATASTALL_NAN __builtin_nan("")
+/** No batch has more samples, tokens or positions than this (2^40), nor a longer sequence. */
+#define DATASTALL_MAX_COUNT (UINT64_C(1) << 40)
 
 /** Waits shorter than this many nanoseconds mean a full queue (exclusive limit). */
 #define DATASTALL_QUEUE_FULL_BELOW_NS UINT64_C(1000000)
@@ -98,6 +112,8 @@ DATASTALL_API const char *datastall_last_error(void);
 
 /** The version of the library that is linked, as "MAJOR.MINOR.PATCH". */
 DATASTALL_API const char *datastall_version(void);
+/** The same as a number, DATASTALL_VERSION_NUMBER of that library. */
+DATASTALL_API uint32_t datastall_version_number(void);
 
 /* ---- monitor: one per run file ----------------------------------------------------------------
  */
@@ -116,8 +132,9 @@ typedef struct datastall_options {
     const char *run_name;  /**< part of a new run folder's name; NULL: the program's name */
     const char *command;   /**< the command line to note in the file; NULL: /proc/self/cmdline */
     uint32_t recent_gpu_samples; /**< samples kept in full per GPU; 0: 128, at most 65536 */
+    uint32_t reserved;           /**< 0 */
 } datastall_options;
-#define DATASTALL_OPTIONS_INIT {sizeof(datastall_options), 0, 0, 0, NULL, NULL, NULL, 0}
+#define DATASTALL_OPTIONS_INIT {sizeof(datastall_options), 0, 0, 0, NULL, NULL, NULL, 0, 0}
 
 /** Opens a monitor and makes its run file: allocated, mapped and touched before the call returns
  * (a few milliseconds). options may be NULL. On failure *monitor is NULL and nothing is left
@@ -154,13 +171,23 @@ DATASTALL_API int datastall_gpu_sampling_start(datastall_monitor *monitor, doubl
 /** Ends the sampling; waits at most 100 ms for a driver call under way. Nothing if none runs. */
 DATASTALL_API void datastall_gpu_sampling_stop(datastall_monitor *monitor);
 
-/** Waits that were not recorded or not under their own name, by reason. */
+/** What was not recorded, or not as it was said, by reason. The run file holds the same counters;
+ * what cannot be is also said once, in one line on standard error, when the monitor ends. */
 typedef struct datastall_lost {
     size_t struct_size;
-    uint64_t contention;   /**< dropped: two threads met in the shared overflow slot */
-    uint64_t after_fork;   /**< always 0 in the parent; calls ignored in this forked child */
-    uint64_t merged_other; /**< kept, but under "other": no slot or loader entry was left */
+    uint64_t contention;        /**< dropped: two threads met in the shared overflow slot */
+    uint64_t after_fork;        /**< always 0 in the parent; calls ignored in this forked child */
+    uint64_t merged_other;      /**< kept, but under "other": no slot or loader entry was left */
+    uint64_t impossible_times;  /**< waits of which a time cannot be: see datastall_wait_end_at() */
+    uint64_t impossible_counts; /**< figures of batches and loaders that cannot be, each taken as
+                                     unknown: see struct datastall_batch */
+    uint64_t unknown_arguments; /**< kinds, flags and struct sizes that this version does not know:
+                                     a wait of such a kind is dropped, the rest is ignored */
 } datastall_lost;
+#define DATASTALL_LOST_INIT                                                           \
+    {sizeof(datastall_lost), DATASTALL_UNKNOWN, DATASTALL_UNKNOWN, DATASTALL_UNKNOWN, \
+     DATASTALL_UNKNOWN,      DATASTALL_UNKNOWN, DATASTALL_UNKNOWN}
+/** Works in a forked child as well. */
 DATASTALL_API int datastall_lost_get(const datastall_monitor *monitor, datastall_lost *lost);
 
 /* ---- loaders ----------------------------------------------------------------------------------
@@ -179,7 +206,8 @@ typedef struct datastall_loader_options {
     const char *site; /**< where it was made, "train.py:42"; NULL: unknown */
     const char *dataset_type; /**< NULL: unknown */
     const char *identity;     /**< equal strings are one loader; NULL: name + site + dataset_type */
-    uint64_t num_workers;     /**< DATASTALL_UNKNOWN: unknown; likewise below */
+    uint64_t num_workers;     /**< DATASTALL_UNKNOWN, or above DATASTALL_MAX_COUNT: unknown;
+                                   likewise below */
     uint64_t prefetch_factor;
     uint64_t batch_size;
     uint32_t source; /**< enum datastall_source; 0: manual */
@@ -215,7 +243,10 @@ enum datastall_wait_kind {
     DATASTALL_WAIT_FAILED = 4  /**< the call raised an error (no batch) */
 };
 
-/** What one batch was made of. Start from DATASTALL_BATCH_INIT: everything unknown. */
+/** What one batch was made of. Start from DATASTALL_BATCH_INIT: everything unknown. A figure that
+ * cannot be (a count above DATASTALL_MAX_COUNT, a mean length that is negative, not finite or above
+ * it, an efficiency outside 0..1 beyond rounding) is taken as unknown and counted in struct
+ * datastall_lost; the rest of the batch counts. */
 typedef struct datastall_batch {
     size_t struct_size;
     uint64_t batch_index; /**< unknown: the number of batches this thread had from the loader */
@@ -226,21 +257,33 @@ typedef struct datastall_batch {
     double mean_sequence_length; /**< tokens; NaN: unknown */
     double packing_efficiency;   /**< as the caller states it, 0..1; NaN: not stated */
     uint32_t flags;              /**< DATASTALL_BATCH_* */
+    uint32_t reserved;           /**< 0 */
 } datastall_batch;
 /** `tokens` was estimated from earlier batches, not counted. */
 #define DATASTALL_BATCH_TOKENS_SAMPLED 0x1u
-#define DATASTALL_BATCH_INIT                                        \
-    {sizeof(datastall_batch), DATASTALL_UNKNOWN, DATASTALL_UNKNOWN, \
-     DATASTALL_UNKNOWN,       DATASTALL_UNKNOWN, DATASTALL_UNKNOWN, \
-     __builtin_nan(""),       __builtin_nan(""), 0}
+#define DATASTALL_BATCH_INIT  \
+    {sizeof(datastall_batch), \
+     DATASTALL_UNKNOWN,       \
+     DATASTALL_UNKNOWN,       \
+     DATASTALL_UNKNOWN,       \
+     DATASTALL_UNKNOWN,       \
+     DATASTALL_UNKNOWN,       \
+     DATASTALL_NAN,           \
+     DATASTALL_NAN,           \
+     0,                       \
+     0}
 
-/** A wait under way. Lives on the stack of the thread that waits; hand it to datastall_wait_end()
- * in the same thread, or forget it (a wait that never ends is not counted). */
+/** A wait under way. Lives on the stack of the thread that waits; hand it to datastall_wait_end() or
+ * datastall_wait_cancel() in the same thread. One that is forgotten is not counted, and is shown as
+ * under way until the thread ends, begins another wait of this monitor or records one of this loader.
+ */
 typedef struct datastall_wait {
-    datastall_loader *loader;
+    datastall_loader *loader; /**< NULL: not recorded, ended or cancelled */
     uint64_t begin_ns;
-    void *slot;
+    void *slot;           /**< the library's */
+    uint64_t reserved[5]; /**< the library's */
 } datastall_wait;
+#define DATASTALL_WAIT_INIT {NULL, 0, NULL, {0, 0, 0, 0, 0}}
 
 /** The waiting begins. One clock read. */
 DATASTALL_API datastall_wait datastall_wait_begin(datastall_loader *loader);
@@ -253,14 +296,20 @@ DATASTALL_API uint64_t datastall_clock_ns(void);
 DATASTALL_API void datastall_wait_end(datastall_wait *wait, enum datastall_wait_kind kind,
                                       const datastall_batch *batch);
 
-/** The same with the end read earlier by datastall_clock_ns(). */
+/** The same with the end read earlier by datastall_clock_ns(). An end that cannot be (before the
+ * wait began or before the process did, or more than a second from now: another clock, another unit)
+ * is counted in datastall_lost.impossible_times: the batch counts with an unknown wait, as of now. */
 DATASTALL_API void datastall_wait_end_at(datastall_wait *wait, uint64_t end_ns,
                                          enum datastall_wait_kind kind,
                                          const datastall_batch *batch);
 
+/** The wait is over and was none: nothing is recorded, and nothing is shown as under way. */
+DATASTALL_API void datastall_wait_cancel(datastall_wait *wait);
+
 /** Records a wait that was measured elsewhere and ended at about end_ns. wait_ns may be
- * DATASTALL_UNKNOWN (as is one longer than the machine has run): the batch is counted, its queue
- * state is unknown and it is in no mean and no quantile. */
+ * DATASTALL_UNKNOWN: the batch is counted, its queue state is unknown and it is in no mean and no
+ * quantile. So it is with a wait longer than the machine has run; an end that cannot be, as above,
+ * is taken as now. Both are counted in datastall_lost.impossible_times. */
 DATASTALL_API void datastall_wait_record(datastall_loader *loader, uint64_t end_ns,
                                          uint64_t wait_ns, enum datastall_wait_kind kind,
                                          const datastall_batch *batch);
@@ -288,7 +337,15 @@ typedef struct datastall_distribution {
     uint64_t p95_ns;
     uint64_t p99_ns;
     double mean_ns;
+    uint64_t reserved[8]; /**< all ones: unknown, as a whole number and as a real one */
 } datastall_distribution;
+#define DATASTALL_RESERVED_INIT_8                                                \
+    {DATASTALL_UNKNOWN, DATASTALL_UNKNOWN, DATASTALL_UNKNOWN, DATASTALL_UNKNOWN, \
+     DATASTALL_UNKNOWN, DATASTALL_UNKNOWN, DATASTALL_UNKNOWN, DATASTALL_UNKNOWN}
+#define DATASTALL_DISTRIBUTION_INIT                           \
+    {DATASTALL_UNKNOWN, DATASTALL_UNKNOWN, DATASTALL_UNKNOWN, \
+     DATASTALL_UNKNOWN, DATASTALL_UNKNOWN, DATASTALL_UNKNOWN, \
+     DATASTALL_UNKNOWN, DATASTALL_NAN,     DATASTALL_RESERVED_INIT_8}
 
 typedef struct datastall_statistics {
     size_t struct_size;
@@ -323,7 +380,37 @@ typedef struct datastall_statistics {
     double recent_samples_per_s; /**< over the window's last 10 s (whole seconds) */
     double recent_tokens_per_s;
 } datastall_statistics;
-#define DATASTALL_STATISTICS_INIT {.struct_size = sizeof(datastall_statistics)}
+#define DATASTALL_STATISTICS_INIT  \
+    {sizeof(datastall_statistics), \
+     DATASTALL_UNKNOWN,            \
+     DATASTALL_UNKNOWN,            \
+     DATASTALL_UNKNOWN,            \
+     DATASTALL_UNKNOWN,            \
+     DATASTALL_DISTRIBUTION_INIT,  \
+     DATASTALL_DISTRIBUTION_INIT,  \
+     DATASTALL_UNKNOWN,            \
+     DATASTALL_UNKNOWN,            \
+     DATASTALL_UNKNOWN,            \
+     DATASTALL_UNKNOWN,            \
+     DATASTALL_UNKNOWN,            \
+     DATASTALL_UNKNOWN,            \
+     DATASTALL_UNKNOWN,            \
+     DATASTALL_UNKNOWN,            \
+     DATASTALL_UNKNOWN,            \
+     DATASTALL_NAN,                \
+     DATASTALL_UNKNOWN,            \
+     DATASTALL_NAN,                \
+     DATASTALL_NAN,                \
+     DATASTALL_NAN,                \
+     DATASTALL_NAN,                \
+     DATASTALL_UNKNOWN,            \
+     DATASTALL_UNKNOWN,            \
+     DATASTALL_UNKNOWN,            \
+     DATASTALL_UNKNOWN,            \
+     DATASTALL_NAN,                \
+     DATASTALL_NAN,                \
+     DATASTALL_NAN,                \
+     DATASTALL_NAN}
 
 /** Statistics of one loader, over all its threads. Some 8 us for each thread that consumed it,
  * whatever the length of the run; safe while other threads record. Fields beyond
@@ -425,6 +512,7 @@ typedef struct datastall_bottleneck {
     int device_id;              /**< the device with the lowest mean; -1: none had enough samples */
     double average_utilization; /**< its mean, percent; 0 with device_id -1 */
 } datastall_bottleneck;
+#define DATASTALL_BOTTLENECK_INIT {sizeof(datastall_bottleneck), DATASTALL_BOTTLENECK_NONE, -1, 0.0}
 /** Looks at each device's last recent_samples utilisation readings (1 to
  * DATASTALL_GPU_MONITOR_SAMPLES); devices with fewer are left out, and a device whose utilisation
  * cannot be read is never a bottleneck. */
@@ -448,6 +536,13 @@ typedef struct datastall_throughput {
                                    DATASTALL_UNKNOWN: no batch ever said its number */
     uint64_t total_tokens;    /**< likewise */
 } datastall_throughput;
+#define DATASTALL_THROUGHPUT_INIT  \
+    {sizeof(datastall_throughput), \
+     DATASTALL_NAN,                \
+     DATASTALL_NAN,                \
+     DATASTALL_NAN,                \
+     DATASTALL_UNKNOWN,            \
+     DATASTALL_UNKNOWN}
 DATASTALL_API int datastall_gpu_monitor_throughput(const datastall_gpu_monitor *monitor,
                                                    datastall_throughput *throughput);
 
@@ -463,6 +558,18 @@ typedef struct datastall_device_statistics {
     double power_draw_avg;  /**< watts */
     double temperature_max; /**< Celsius */
 } datastall_device_statistics;
+#define DATASTALL_DEVICE_STATISTICS_INIT  \
+    {sizeof(datastall_device_statistics), \
+     DATASTALL_UNKNOWN,                   \
+     DATASTALL_NAN,                       \
+     DATASTALL_NAN,                       \
+     DATASTALL_NAN,                       \
+     DATASTALL_NAN,                       \
+     DATASTALL_UNKNOWN,                   \
+     DATASTALL_UNKNOWN,                   \
+     DATASTALL_NAN,                       \
+     DATASTALL_NAN,                       \
+     DATASTALL_NAN}
 /** DATASTALL_ERR_NOT_FOUND for a device that is not one of the monitor's. */
 DATASTALL_API int datastall_gpu_monitor_device_statistics(const datastall_gpu_monitor *monitor,
                                                           int device_id,
@@ -476,6 +583,13 @@ typedef struct datastall_stage_statistics {
     uint64_t sample_count;
     double duration_seconds; /**< time spent in the stage so far */
 } datastall_stage_statistics;
+#define DATASTALL_STAGE_STATISTICS_INIT  \
+    {sizeof(datastall_stage_statistics), \
+     "",                                 \
+     DATASTALL_NAN,                      \
+     DATASTALL_UNKNOWN,                  \
+     DATASTALL_UNKNOWN,                  \
+     DATASTALL_NAN}
 /** Stages in the order of their first use, stage = 0, 1, ..., after 64 names "other" as the last;
  * DATASTALL_ERR_NOT_FOUND past it. */
 DATASTALL_API int datastall_gpu_monitor_stage_statistics(const datastall_gpu_monitor *monitor,
@@ -502,6 +616,17 @@ typedef struct datastall_gpu_metrics {
     double power_draw;  /**< watts */
     char stage[64];
 } datastall_gpu_metrics;
+#define DATASTALL_GPU_METRICS_INIT  \
+    {sizeof(datastall_gpu_metrics), \
+     DATASTALL_NAN,                 \
+     -1,                            \
+     DATASTALL_NAN,                 \
+     DATASTALL_UNKNOWN,             \
+     DATASTALL_UNKNOWN,             \
+     DATASTALL_NAN,                 \
+     DATASTALL_NAN,                 \
+     DATASTALL_NAN,                 \
+     ""}
 /** The newest sample of a device; DATASTALL_ERR_NOT_FOUND while there is none. */
 DATASTALL_API int datastall_gpu_monitor_current(const datastall_gpu_monitor *monitor, int device_id,
                                                 datastall_gpu_metrics *metrics);

@@ -373,7 +373,7 @@ static PyObject *consumer_feed(Consumer *self, PyObject *args)
     options.pin_thread = pin_thread;
     options.in_order = in_order != 0;
     self->fed = true;
-    if (self->feed == NULL && self->loader != NULL && options.workers <= FEED_WORKERS)
+    if (self->feed == NULL && self->loader != NULL)
         self->feed = feed_open(self->loader->loader, &options);
     return PyBool_FromLong(self->feed != NULL);
 }

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "errors.h"
+#include "record/pin_threads.h"
 #include "standin.h"
 
 /* The CPU time of taking a batch off the queue is asked for at each so manieth. */
@@ -159,7 +160,7 @@ static PyObject *pin_call(Standin *self, PyObject *args, PyObject *kwargs)
     const uint64_t end_ns = ds_now_ns();
     pin_depth--;
     if (current.feed == NULL)
-        feed_pinned(begin_ns, end_ns);
+        pin_threads_note(begin_ns, end_ns);
     else if (ds_fork_same_process(current.feed->fork_generation))
         feed_laid_over(current.feed, begin_ns, end_ns, CAUSE_PIN);
     return pinned;
@@ -216,6 +217,16 @@ static PyObject *feeding_worker_epoch(PyObject *module, PyObject *args)
         Py_RETURN_FALSE;
     worker_epoch(process_worker);
     Py_RETURN_TRUE;
+}
+
+/* worker_end(): a worker process ends. */
+static PyObject *feeding_worker_end(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    if (worker_is_usable(process_worker))
+        worker_finish(process_worker);
+    Py_RETURN_NONE;
 }
 
 /* Pickling of what a queue sends, in the thread that does it. A batch is (index, data). */
@@ -474,6 +485,7 @@ static PyType_Spec items_spec = {"datastall._core.Items", sizeof(Items), 0, Py_T
 static PyMethodDef functions[] = {
     {"worker_epoch", feeding_worker_epoch, METH_VARARGS,
      "worker_epoch(monitor, folder, parent_pid) -> bool: a worker process begins an epoch."},
+    {"worker_end", feeding_worker_end, METH_NOARGS, "worker_end(): a worker process ends."},
     {NULL, NULL, 0, NULL}};
 
 bool feeding_prepare(void)

@@ -416,7 +416,7 @@ static PyObject *monitor_set_stage(GpuMonitor *self, PyObject *arg)
 
 static PyObject *monitor_check_bottleneck(GpuMonitor *self, PyObject *arg)
 {
-    datastall_bottleneck bottleneck = {.struct_size = sizeof bottleneck};
+    datastall_bottleneck bottleneck = DATASTALL_BOTTLENECK_INIT;
     PyObject *index = PyNumber_Index(arg);
     long long recent = index == NULL ? -1 : PyLong_AsLongLong(index);
     Py_XDECREF(index);
@@ -457,7 +457,7 @@ static PyObject *monitor_device_statistics(GpuMonitor *self, PyObject *arg)
     long id = PyLong_AsLong(arg);
     if (id == -1 && PyErr_Occurred())
         return NULL;
-    datastall_device_statistics statistics = {.struct_size = sizeof statistics};
+    datastall_device_statistics statistics = DATASTALL_DEVICE_STATISTICS_INIT;
     if (!is_open(self))
         return NULL;
     int error = datastall_gpu_monitor_device_statistics(self->monitor, (int)id, &statistics);
@@ -479,7 +479,7 @@ static PyObject *monitor_start_timer(GpuMonitor *self, PyObject *unused)
 static PyObject *monitor_throughput(GpuMonitor *self, PyObject *unused)
 {
     (void)unused;
-    datastall_throughput throughput = {.struct_size = sizeof throughput};
+    datastall_throughput throughput = DATASTALL_THROUGHPUT_INIT;
     if (!is_open(self))
         return NULL;
     int error = datastall_gpu_monitor_throughput(self->monitor, &throughput);
@@ -528,7 +528,7 @@ static PyObject *count_or_none(uint64_t value)
 
 static PyObject *monitor_current(GpuMonitor *self, PyObject *arg)
 {
-    datastall_gpu_metrics m = {.struct_size = sizeof m};
+    datastall_gpu_metrics m = DATASTALL_GPU_METRICS_INIT;
     long id = PyLong_AsLong(arg);
     if (id == -1 && PyErr_Occurred())
         return NULL;

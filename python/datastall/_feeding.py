@@ -8,6 +8,7 @@ once per process, iterator or epoch. What is not there in some release of torch 
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.util
 import os
 import sys
 from collections.abc import Callable
@@ -57,6 +58,18 @@ def _watch_pickling() -> None:
         pickler.dumps = classmethod(stand_in)
 
 
+_ends: int | None = None  # the process that says its end
+
+
+def _say_end() -> None:
+    """In a worker: it may end before it looked for the entry that its parent gave it."""
+    global _ends
+    if _ends != os.getpid():
+        _ends = os.getpid()
+        # After the queue's thread was joined, which pickles to the last.
+        multiprocessing.util.Finalize(None, _core.worker_end, exitpriority=-100)
+
+
 def _after_create_fetcher(args: tuple, kwargs: Any, fetcher: Any) -> None:
     """A worker's fetcher: its process begins an epoch."""
     info = sys.modules["torch.utils.data"].get_worker_info()
@@ -69,6 +82,7 @@ def _after_create_fetcher(args: tuple, kwargs: Any, fetcher: Any) -> None:
     if _core.worker_epoch(_monitor() if _monitor is not None else None, folder, _parent_pid()):
         _mark(fetcher, None)
         _watch_pickling()
+        _say_end()
 
 
 def _watch_queue(iterator_type: type) -> None:

@@ -34,6 +34,11 @@ const char *datastall_version(void)
     return DATASTALL_VERSION;
 }
 
+uint32_t datastall_version_number(void)
+{
+    return DATASTALL_VERSION_NUMBER;
+}
+
 int ds_fail(int code, const char *format, ...)
 {
     va_list arguments;

@@ -117,14 +117,14 @@ static void put_string(void *context, const char *key, const char *value)
 static bool sample_from_oldest(const datastall_gpu_monitor *monitor, int device_id, uint32_t kept,
                                uint32_t index, datastall_gpu_metrics *metrics)
 {
-    *metrics = (datastall_gpu_metrics){.struct_size = sizeof *metrics};
+    *metrics = (datastall_gpu_metrics)DATASTALL_GPU_METRICS_INIT;
     return datastall_gpu_monitor_sample(monitor, device_id, kept - 1 - index, metrics) ==
            DATASTALL_OK;
 }
 
 static uint32_t kept_samples(const datastall_gpu_monitor *monitor, int device_id)
 {
-    datastall_device_statistics statistics = {.struct_size = sizeof statistics};
+    datastall_device_statistics statistics = DATASTALL_DEVICE_STATISTICS_INIT;
     if (datastall_gpu_monitor_device_statistics(monitor, device_id, &statistics) != DATASTALL_OK)
         return 0;
     return statistics.sample_count < DATASTALL_GPU_MONITOR_SAMPLES
@@ -303,8 +303,10 @@ static int write_export(const datastall_gpu_monitor *monitor, enum datastall_exp
 int datastall_gpu_monitor_export_metrics(const datastall_gpu_monitor *monitor, const char *path,
                                          enum datastall_export_format format)
 {
-    if (monitor == NULL || path == NULL)
-        return ds_fail(DATASTALL_ERR_ARGUMENT, "monitor or path is NULL");
+    if (monitor == NULL)
+        return monitor_fail_off();
+    if (path == NULL)
+        return ds_fail(DATASTALL_ERR_ARGUMENT, "path is NULL");
     if (format != DATASTALL_EXPORT_JSON && format != DATASTALL_EXPORT_CSV)
         return ds_fail(DATASTALL_ERR_ARGUMENT, "the format is neither JSON nor CSV");
     if (!ds_fork_same_process(monitor->monitor->generation))

@@ -9,29 +9,10 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/unknown.h"
+#include "base/versioned.h"
 
 #define CRITICAL_BELOW_PERCENT 50.0
 #define MILD_BELOW_PERCENT 80.0
-
-/* ---- structs of callers who may have an older or a newer header ---- */
-
-/* The size and one field; less means that struct_size was not set. */
-#define LEAST_STRUCT (2 * sizeof(size_t))
-
-/* Copies what the caller's struct has room for. Its struct_size stays, as do fields that only the
- * caller knows. `whole` is one of datastall.h's, which all begin with struct_size. */
-static int hand_over(void *result, const void *whole, size_t whole_size)
-{
-    size_t size = 0;
-    if (result != NULL)
-        memcpy(&size, result, sizeof size);
-    if (size < LEAST_STRUCT)
-        return ds_fail(DATASTALL_ERR_ARGUMENT, "the result is NULL, or struct_size is not set");
-    if (size > whole_size)
-        size = whole_size;
-    memcpy((char *)result + sizeof size, (const char *)whole + sizeof size, size - sizeof size);
-    return DATASTALL_OK;
-}
 
 /* ---- opening and closing ---- */
 
@@ -74,11 +55,14 @@ int datastall_gpu_monitor_open(const datastall_gpu_monitor_options *given,
     if (result == NULL)
         return ds_fail(DATASTALL_ERR_ARGUMENT, "monitor is NULL");
     *result = NULL;
-    if (given != NULL && given->struct_size < LEAST_STRUCT)
-        return ds_fail(DATASTALL_ERR_ARGUMENT, "options->struct_size is not set");
-    if (given != NULL)
-        memcpy(&options, given,
-               given->struct_size < sizeof options ? given->struct_size : sizeof options);
+    int error = ds_take_struct(&options, sizeof options, given, "options");
+    if (error != DATASTALL_OK)
+        return error;
+    if (options.flags != 0)
+        return ds_fail(DATASTALL_ERR_ARGUMENT,
+                       "options->flags has bits that datastall " DATASTALL_VERSION
+                       " does not know: 0x%x",
+                       options.flags);
     if (options.log_interval_s == 0.0)
         options.log_interval_s = 1.0;
     if (!(options.log_interval_s >= 0.05 && options.log_interval_s <= 86400.0))
@@ -89,7 +73,7 @@ int datastall_gpu_monitor_open(const datastall_gpu_monitor_options *given,
         return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
     monitor->interval_s = options.log_interval_s;
     monitor->real_minus_mono_s = ((double)ds_real_ns() - (double)ds_now_ns()) * 1e-9;
-    int error = take_devices(&options, monitor);
+    error = take_devices(&options, monitor);
     if (error == DATASTALL_OK && options.log_file != NULL) {
         monitor->log_path = strdup(options.log_file);
         if (monitor->log_path == NULL)
@@ -228,8 +212,10 @@ int datastall_gpu_monitor_record_dataloader_wait(datastall_gpu_monitor *monitor,
     if (is_forked(monitor))
         return fail_forked();
     const uint64_t now = ds_now_ns();
-    datastall_wait_record(monitor->loader, now, gpu_monitor_wait_ns(wait_time_ms, now),
-                          DATASTALL_WAIT_STEADY, batch);
+    uint64_t wait_ns = gpu_monitor_wait_ns(wait_time_ms, now);
+    if (wait_ns == DATASTALL_UNKNOWN && !isnan(wait_time_ms))
+        wait_ns = DATASTALL_UNKNOWN - 1; /* it was said and cannot be: counted as that */
+    datastall_wait_record(monitor->loader, now, wait_ns, DATASTALL_WAIT_STEADY, batch);
     return DATASTALL_OK;
 }
 
@@ -259,7 +245,7 @@ int datastall_gpu_monitor_throughput(const datastall_gpu_monitor *monitor,
 {
     datastall_statistics statistics = DATASTALL_STATISTICS_INIT;
     if (monitor == NULL)
-        return ds_fail(DATASTALL_ERR_ARGUMENT, "monitor is NULL");
+        return monitor_fail_off();
     if (is_forked(monitor))
         return fail_forked();
     struct datastall_gpu_monitor *m = (struct datastall_gpu_monitor *)monitor; /* the mutex */
@@ -281,7 +267,7 @@ int datastall_gpu_monitor_throughput(const datastall_gpu_monitor *monitor,
         .total_sequences = statistics.samples,
         .total_tokens = statistics.tokens,
     };
-    return hand_over(throughput, &whole, sizeof whole);
+    return ds_give_struct(throughput, &whole, sizeof whole, "throughput");
 }
 
 /* ---- samples ---- */
@@ -347,7 +333,7 @@ int datastall_gpu_monitor_check_bottleneck(const datastall_gpu_monitor *monitor,
 {
     datastall_bottleneck whole = {.device_id = -1};
     if (monitor == NULL)
-        return ds_fail(DATASTALL_ERR_ARGUMENT, "monitor is NULL");
+        return monitor_fail_off();
     if (recent_samples < 1)
         return ds_fail(DATASTALL_ERR_ARGUMENT, "recent_samples is %u; at least 1", recent_samples);
     if (is_forked(monitor))
@@ -364,13 +350,13 @@ int datastall_gpu_monitor_check_bottleneck(const datastall_gpu_monitor *monitor,
     whole.level = isnan(lowest) || lowest >= MILD_BELOW_PERCENT ? DATASTALL_BOTTLENECK_NONE
                   : lowest >= CRITICAL_BELOW_PERCENT            ? DATASTALL_BOTTLENECK_MILD
                                                                 : DATASTALL_BOTTLENECK_CRITICAL;
-    return hand_over(bottleneck, &whole, sizeof whole);
+    return ds_give_struct(bottleneck, &whole, sizeof whole, "bottleneck");
 }
 
 static int check_device(const datastall_gpu_monitor *monitor, int device_id, int *entry)
 {
     if (monitor == NULL)
-        return ds_fail(DATASTALL_ERR_ARGUMENT, "monitor is NULL");
+        return monitor_fail_off();
     if (is_forked(monitor))
         return fail_forked();
     *entry = gpu_monitor_entry_of(monitor, device_id);
@@ -408,7 +394,7 @@ int datastall_gpu_monitor_sample(const datastall_gpu_monitor *monitor, int devic
 #undef OR_NAN
     memcpy(whole.stage, monitor->monitor->stage_names[stage < RF_STAGE_CAPACITY ? stage : 0],
            sizeof whole.stage);
-    return hand_over(metrics, &whole, sizeof whole);
+    return ds_give_struct(metrics, &whole, sizeof whole, "metrics");
 }
 
 int datastall_gpu_monitor_current(const datastall_gpu_monitor *monitor, int device_id,
@@ -457,7 +443,7 @@ int datastall_gpu_monitor_device_statistics(const datastall_gpu_monitor *monitor
     whole.power_draw_avg = ds_mean_or_nan(w[RF_GPU_POWER_MW_SUM], w[RF_GPU_POWER_COUNT], 1e-3);
     whole.temperature_max =
         w[RF_GPU_TEMPERATURE_COUNT] > 0 ? (double)w[RF_GPU_TEMPERATURE_MAX] : NAN;
-    return hand_over(statistics, &whole, sizeof whole);
+    return ds_give_struct(statistics, &whole, sizeof whole, "statistics");
 }
 
 struct stage_clock {
@@ -523,7 +509,7 @@ int datastall_gpu_monitor_stage_statistics(const datastall_gpu_monitor *monitor,
         whole.duration_seconds = (double)clock.duration_ns * 1e-9;
     }
     free(block);
-    return read ? hand_over(statistics, &whole, sizeof whole)
+    return read ? ds_give_struct(statistics, &whole, sizeof whole, "statistics")
                 : ds_fail(DATASTALL_ERR_DAMAGED, "the samples of device %d are damaged", device_id);
 }
 
@@ -547,7 +533,7 @@ uint64_t datastall_gpu_monitor_peak_memory_usage(const datastall_gpu_monitor *mo
 {
     uint64_t peak = DATASTALL_UNKNOWN;
     for (uint32_t i = 0; monitor != NULL && i < monitor->device_count; i++) {
-        datastall_device_statistics statistics = {.struct_size = sizeof statistics};
+        datastall_device_statistics statistics = DATASTALL_DEVICE_STATISTICS_INIT;
         if ((device_id != DATASTALL_ALL_DEVICES && device_id != monitor->device_ids[i]) ||
             datastall_gpu_monitor_device_statistics(monitor, monitor->device_ids[i], &statistics) !=
                 DATASTALL_OK ||

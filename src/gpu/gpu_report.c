@@ -86,7 +86,7 @@ void gpu_report_dataloader(const void *subject, out e)
 
 static void put_stages(const struct gpu_report_device *device, out e)
 {
-    datastall_stage_statistics stage = {.struct_size = sizeof stage};
+    datastall_stage_statistics stage = DATASTALL_STAGE_STATISTICS_INIT;
     bool opened = false;
     for (uint32_t i = 0; datastall_gpu_monitor_stage_statistics(device->monitor, device->device_id,
                                                                 i, &stage) == DATASTALL_OK;
@@ -110,7 +110,7 @@ static void put_stages(const struct gpu_report_device *device, out e)
 void gpu_report_device(const void *subject, out e)
 {
     const struct gpu_report_device *device = subject;
-    datastall_device_statistics s = {.struct_size = sizeof s};
+    datastall_device_statistics s = DATASTALL_DEVICE_STATISTICS_INIT;
     e->open_object(e->context, NULL);
     if (datastall_gpu_monitor_device_statistics(device->monitor, device->device_id, &s) ==
         DATASTALL_OK) {
@@ -246,7 +246,7 @@ void gpu_log_sample(void *gpu_monitor, uint32_t entry, const struct rf_gpu_sampl
 
 static void log_device_summary(struct datastall_gpu_monitor *monitor, int device_id)
 {
-    datastall_device_statistics s = {.struct_size = sizeof s};
+    datastall_device_statistics s = DATASTALL_DEVICE_STATISTICS_INIT;
     if (datastall_gpu_monitor_device_statistics(monitor, device_id, &s) != DATASTALL_OK)
         return;
     fprintf(monitor->log, "# GPU %d: samples %llu", device_id, (unsigned long long)s.sample_count);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/unknown.h"
 #include "output/canvas.h"
 #include "output/names.h"
 #include "output/recent.h"
@@ -214,7 +215,7 @@ static void add_totals(struct rf_totals *to, const struct rf_totals *from)
 {
     rf_counters_add(to->counters, from->counters, RF_COUNT_WORDS);
     for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++)
-        to->steady[i] = counter_sum(to->steady[i], from->steady[i]);
+        to->steady[i] = ds_add_saturated(to->steady[i], from->steady[i]);
 }
 
 static uint32_t join_loaders(const struct summary *run, uint64_t now_ns, struct joined *joined)

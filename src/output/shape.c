@@ -289,6 +289,9 @@ static void put_process(out e, const struct summary_process *process)
     put_integer(e, "waiting_threads", process->threads);
     put_integer(e, "lost_records", process->data->view.words[RF_PROCESS_LOST_CONTENTION]);
     put_integer(e, "merged_other", process->data->view.words[RF_PROCESS_MERGED_OTHER]);
+    put_integer(e, "impossible_times", process->data->view.words[RF_PROCESS_IMPOSSIBLE_TIMES]);
+    put_integer(e, "impossible_counts", process->data->view.words[RF_PROCESS_IMPOSSIBLE_COUNTS]);
+    put_integer(e, "unknown_arguments", process->data->view.words[RF_PROCESS_UNKNOWN_ARGUMENTS]);
     put_string(e, "file", process->data->file);
     e->close(e->context);
 }

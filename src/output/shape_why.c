@@ -135,10 +135,15 @@ void output_why_shape(const struct summary *s, const struct summary_loader *load
     const struct run_process *process = s->processes[loader->process].data;
     put_why(e, loader);
     put_depth(e, &loader->why.depth);
+    const uint64_t unknown = loader->data->entry.unknown_worker_batches;
+    bool known = unknown > 0;
     e->open_array(e->context, "workers");
     for (uint32_t i = 0; i < process->worker_count; i++) {
-        if (process->workers[i].loader == loader->data->index)
-            put_worker(e, &process->workers[i]);
+        if (process->workers[i].loader != loader->data->index)
+            continue;
+        put_worker(e, &process->workers[i]);
+        known = true;
     }
     e->close(e->context);
+    put_integer(e, "unknown_worker_batches", known ? unknown : DATASTALL_UNKNOWN);
 }

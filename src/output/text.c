@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/unknown.h"
 #include "output/names.h"
 #include "output/text_why.h"
 
@@ -344,10 +345,13 @@ static void put_ranks(const struct summary *s, FILE *file)
 
 static void put_notes(const struct summary *s, FILE *file)
 {
-    uint64_t lost = 0, merged = 0;
+    uint64_t lost = 0, merged = 0, refused[3] = {0};
     for (uint32_t i = 0; i < s->process_count; i++) {
         lost += s->processes[i].data->view.words[RF_PROCESS_LOST_CONTENTION];
         merged += s->processes[i].data->view.words[RF_PROCESS_MERGED_OTHER];
+        for (uint32_t k = 0; k < 3; k++) /* three words in a row */
+            refused[k] = ds_add_saturated(
+                refused[k], s->processes[i].data->view.words[RF_PROCESS_IMPOSSIBLE_TIMES + k]);
     }
     if (lost > 0)
         line(file, "NOTE", "%llu waits were lost: too many threads recorded at once",
@@ -356,6 +360,20 @@ static void put_notes(const struct summary *s, FILE *file)
         line(file, "NOTE",
              "more loaders, threads or stages than there is room for: the rest is in "
              "\"other\"");
+    uint64_t unknown = 0;
+    for (uint32_t i = 0; i < s->loader_count; i++)
+        unknown = ds_add_saturated(unknown, s->loaders[i].data->entry.unknown_worker_batches);
+    if (unknown > 0)
+        line(file, "NOTE",
+             "%llu batches came from workers of which nothing is known: they are in no figure of "
+             "workers",
+             (unsigned long long)unknown);
+    if ((refused[0] | refused[1] | refused[2]) != 0)
+        line(file, "NOTE",
+             "the program reported what cannot be, which is unknown here: %llu times, %llu figures "
+             "of batches, %llu unknown kinds, flags or sizes",
+             (unsigned long long)refused[0], (unsigned long long)refused[1],
+             (unsigned long long)refused[2]);
     if (s->data->problems > 0)
         line(file, "DAMAGED", "%u problem%s; the first: %s", s->data->problems,
              s->data->problems == 1 ? "" : "s", s->data->first_problem);

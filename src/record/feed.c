@@ -1,97 +1,14 @@
 #include "record/feed.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "record/pin_threads.h"
 #include "runfile/reader.h"
-
-/* ---- the pin thread ---- */
-
-#define PIN_THREADS 16u
-#define PIN_SPANS 8u
-
-/* Written by one pin thread each, read by the consumer of its loader. */
-static struct pin_thread {
-    uint64_t thread; /* kernel thread id; 0: free */
-    uint64_t count;
-    uint64_t total_ns;
-    struct {
-        uint64_t begin_ns, end_ns;
-    } spans[PIN_SPANS];
-} pin_threads[PIN_THREADS];
-static pthread_mutex_t pin_mutex = PTHREAD_MUTEX_INITIALIZER;
-static _Thread_local struct pin_thread *own_pin_thread;
-
-/* A thread's place: taken once. Of more threads than places the one that pinned least lately
- * goes. */
-static struct pin_thread *claim_pin_thread(void)
-{
-    if (pthread_mutex_trylock(&pin_mutex) != 0)
-        return NULL; /* the next batch will do */
-    struct pin_thread *place = &pin_threads[0];
-    for (uint32_t i = 0; i < PIN_THREADS; i++) {
-        struct pin_thread *other = &pin_threads[i];
-        const uint64_t last = ds_load(&place->spans[ds_load(&place->count) % PIN_SPANS].end_ns);
-        if (ds_load(&other->thread) == 0 ||
-            (ds_load(&place->thread) != 0 &&
-             ds_load(&other->spans[ds_load(&other->count) % PIN_SPANS].end_ns) < last))
-            place = other;
-        if (ds_load(&place->thread) == 0)
-            break;
-    }
-    ds_store(&place->thread, 0);
-    ds_fence_release();
-    ds_store(&place->total_ns, 0);
-    ds_store(&place->count, 0);
-    for (uint32_t i = 0; i < PIN_SPANS; i++) {
-        ds_store(&place->spans[i].begin_ns, 0);
-        ds_store(&place->spans[i].end_ns, 0);
-    }
-    ds_store_release(&place->thread, (uint64_t)syscall(SYS_gettid));
-    pthread_mutex_unlock(&pin_mutex);
-    return place;
-}
-
-void feed_pinned(uint64_t begin_ns, uint64_t end_ns)
-{
-    if (own_pin_thread == NULL)
-        own_pin_thread = claim_pin_thread();
-    struct pin_thread *own = own_pin_thread;
-    if (own == NULL)
-        return;
-    const uint64_t count = ds_load(&own->count);
-    ds_store(&own->spans[count % PIN_SPANS].end_ns, 0);
-    ds_fence_release();
-    ds_store(&own->spans[count % PIN_SPANS].begin_ns, begin_ns);
-    ds_store_release(&own->spans[count % PIN_SPANS].end_ns, end_ns);
-    ds_store(&own->total_ns, ds_load(&own->total_ns) + (end_ns - begin_ns));
-    ds_store_release(&own->count, count + 1);
-}
-
-/* Gives what the pin thread did between two moments to the pin state. */
-static void overlay_pins(struct feed *feed, uint64_t from, uint64_t to, struct rf_cause *cause)
-{
-    for (uint32_t i = 0; feed->pin_thread != 0 && i < PIN_THREADS; i++) {
-        const struct pin_thread *pins = &pin_threads[i];
-        if (ds_load_acquire(&pins->thread) != feed->pin_thread)
-            continue;
-        const uint64_t total_ns = ds_load(&pins->total_ns);
-        cause->pin_ns = total_ns > feed->pin_total_ns ? total_ns - feed->pin_total_ns : 0;
-        feed->pin_total_ns = total_ns;
-        for (uint32_t k = 0; k < PIN_SPANS; k++) {
-            const uint64_t end_ns = ds_load_acquire(&pins->spans[k].end_ns);
-            const uint64_t begin_ns = ds_load(&pins->spans[k].begin_ns);
-            if (end_ns == 0 || end_ns <= from || begin_ns >= to || begin_ns > end_ns)
-                continue;
-            cause_overlay(&cause->timeline, begin_ns > from ? begin_ns : from,
-                          end_ns < to ? end_ns : to, CAUSE_PIN);
-        }
-        return;
-    }
-}
 
 /* ---- entries ---- */
 
@@ -103,13 +20,25 @@ static uint64_t *entry_of(const struct feed *feed, uint32_t index)
     return feed->entries + index * feed->entry_words;
 }
 
+/* The process that an entry was given to is gone, whoever has its pid now. */
+static bool has_ended(const uint64_t *entry)
+{
+    const uint64_t pid = ds_load(&entry[RF_WORKER_PID]);
+    const uint64_t start_ticks = ds_load(&entry[RF_WORKER_START_TICKS]);
+    const uint64_t now = rf_start_ticks_of(pid);
+    if (start_ticks != 0)
+        return now != start_ticks;
+    /* Without /proc: */
+    return now == 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+}
+
 /* Whether nobody writes to an entry any more. A loop's own process writes as long as its feed is
  * open: `busy` says so. */
 static bool is_free(const datastall_monitor *monitor, const uint64_t *entry, uint32_t index)
 {
     if (ds_load(&entry[RF_WORKER_NUMBER]) == RF_WORKER_MAIN)
-        return !monitor->entry_busy[index];
-    return rf_start_ticks_of(ds_load(&entry[RF_WORKER_PID])) == 0;
+        return 0 == ds_load_acquire(&monitor->entry_busy[index]);
+    return has_ended(entry);
 }
 
 /* An unused entry, or that of the ended worker with the same number of the same loader. The
@@ -140,10 +69,12 @@ static uint32_t give_entry(struct feed *feed, uint32_t loader, uint64_t number, 
     ds_store(&entry[RF_WORKER_LOADER], loader);
     ds_store(&entry[RF_WORKER_NUMBER], number);
     ds_store(&entry[RF_WORKER_PID], pid);
+    ds_store(&entry[RF_WORKER_START_TICKS], rf_start_ticks_of(pid));
     ds_store(&entry[RF_WORKER_ASSIGNED_NS], begin_ns);
     ds_store_release(&entry[RF_WORKER_GENERATION], *generation);
+    __atomic_fetch_add(&entry_of(feed, 0)[RF_WORKER_GIVEN], 1, __ATOMIC_RELEASE);
     if (number == RF_WORKER_MAIN)
-        feed->monitor->entry_busy[index] = true;
+        ds_store(&feed->monitor->entry_busy[index], 1);
     return index;
 }
 
@@ -157,7 +88,7 @@ static uint32_t entry_of_pid(const struct feed *feed, uint32_t loader, uint64_t 
         *generation = ds_load(&entry[RF_WORKER_GENERATION]);
         if (*generation != 0 && ds_load(&entry[RF_WORKER_PID]) == pid &&
             ds_load(&entry[RF_WORKER_NUMBER]) == number &&
-            ds_load(&entry[RF_WORKER_LOADER]) == loader)
+            ds_load(&entry[RF_WORKER_LOADER]) == loader && !has_ended(entry))
             return i;
     }
     return FEED_NO_ENTRY;
@@ -213,6 +144,7 @@ struct feed *feed_open(datastall_loader *loader, const struct feed_options *opti
         return NULL;
     }
     feed->workers = options->workers;
+    feed->loader = loader->index;
     feed->possible = options->prefetch_factor * options->workers;
     feed->epoch = options->epoch;
     feed->in_order = options->in_order;
@@ -228,12 +160,36 @@ struct feed *feed_open(datastall_loader *loader, const struct feed_options *opti
     return feed;
 }
 
+/* Batches of workers that ended and left nothing (killed before they had an entry, no entry was
+ * left), and of those beyond FEED_WORKERS. One that runs may still find its entry. */
+static uint64_t unknown_batches(const struct feed *feed)
+{
+    uint64_t sum = feed->unknown_batches;
+    for (uint32_t i = 0; i < FEED_WORKERS; i++) {
+        const struct feed_worker *worker = &feed->by_worker[i];
+        if (worker->came == 0)
+            continue;
+        const uint64_t *entry =
+            worker->entry == FEED_NO_ENTRY ? NULL : entry_of(feed, worker->entry);
+        if (entry == NULL ||
+            (ds_load(&entry[RF_WORKER_GENERATION]) == worker->generation &&
+             ds_load_acquire(&entry[RF_WORKER_ATTACHED]) != worker->generation && has_ended(entry)))
+            sum += worker->came;
+    }
+    return sum;
+}
+
 void feed_close(struct feed *feed)
 {
     if (feed == NULL)
         return;
+    if (monitor_is_recording(feed->monitor) && feed->workers > 0) {
+        const uint64_t batches = unknown_batches(feed);
+        if (batches > 0)
+            rf_count_unknown_worker(feed->monitor->writer, feed->loader, batches);
+    }
     if (feed->own_entry != FEED_NO_ENTRY && ds_fork_same_process(feed->fork_generation))
-        feed->monitor->entry_busy[feed->own_entry] = false;
+        ds_store_release(&feed->monitor->entry_busy[feed->own_entry], 0); /* after its last word */
     worker_close(feed->own);
     free(feed);
 }
@@ -340,8 +296,11 @@ void feed_wait_begin(struct feed *feed, uint64_t now_ns, uint64_t next_index, ui
 void feed_arrived(struct feed *feed, uint64_t index, uint32_t worker, bool in_turn, uint64_t now_ns)
 {
     uint64_t record[RF_WORK_WORDS];
-    if (worker >= FEED_WORKERS)
+    if (worker >= FEED_WORKERS) {
+        feed->unknown_batches++;
         return;
+    }
+    feed->by_worker[worker].came++;
     const uint64_t ordinal = feed->by_worker[worker].arrived++;
     const uint32_t place = (uint32_t)(index % FEED_INDICES);
     feed->indices[place].service_ns = read_batch(feed, worker, ordinal, record)
@@ -481,7 +440,10 @@ static void cause_of_worker(struct feed *feed, uint64_t end_ns, struct rf_cause 
                   feed->blocker_ordinal == 0 ? CAUSE_STARTUP : CAUSE_TRANSFER);
         cause_add_batch(&cause->timeline, from, came_ns, &batch);
         const uint64_t held_up_ns = add_handover(feed, record, cause);
-        overlay_pins(feed, batch.end_ns > from ? batch.end_ns : from, came_ns, cause);
+        if (feed->pin_thread != 0)
+            cause->pin_ns =
+                pin_threads_overlay(feed->pin_thread, batch.end_ns > from ? batch.end_ns : from,
+                                    came_ns, &feed->pin_total_ns, &cause->timeline);
         cause->service_ns = batch.end_ns - batch.begin_ns;
         if (batch.end_ns + held_up_ns < came_ns)
             made_ns = batch.end_ns + held_up_ns;

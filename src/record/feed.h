@@ -22,6 +22,7 @@ struct feed_worker {
     uint32_t entry; /* index in the worker section; FEED_NO_ENTRY: not recorded */
     uint64_t generation;
     uint64_t sent, arrived; /* batches of this epoch, given to it and come from it */
+    uint64_t came;          /* of all epochs of this feed */
 };
 
 struct feed {
@@ -38,6 +39,8 @@ struct feed {
     struct worker *own; /* workers 0: what this process records of itself */
     uint32_t own_entry;
     struct feed_worker by_worker[FEED_WORKERS];
+    uint32_t loader;          /* index */
+    uint64_t unknown_batches; /* came from workers that have no place in by_worker */
 
     /* indices under way, each at its number */
     uint64_t sent_until;
@@ -69,7 +72,7 @@ struct feed {
 struct feed_options {
     uint32_t workers; /* of the loader; 0: it loads in this process */
     uint64_t prefetch_factor;
-    const uint64_t *pids; /* of the workers, in the order of their numbers */
+    const uint64_t *pids; /* of the first FEED_WORKERS, in the order of their numbers */
     uint64_t epoch; /* 1 with a new iterator; one more with each epoch of persistent workers */
     uint64_t iter_begin_ns;
     uint64_t pin_thread; /* kernel thread id; 0: none */
@@ -100,8 +103,5 @@ void feed_wait_end(struct feed *feed, uint64_t end_ns, enum datastall_wait_kind 
 /* The same for iter(): sampler_ns of it went into the sampler. */
 void feed_iter_cause(uint64_t begin_ns, uint64_t end_ns, uint64_t sampler_ns,
                      struct rf_cause *cause);
-
-/* In the pin thread, around pin_memory() of one batch. */
-void feed_pinned(uint64_t begin_ns, uint64_t end_ns);
 
 #endif

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/fault_guard.h"
 #include "base/text.h"
+#include "base/versioned.h"
 
 #define DEFAULT_SLOTS 32u
 #define MAX_SLOTS 256u
@@ -21,13 +22,12 @@
 
 static pthread_mutex_t list_mutex = PTHREAD_MUTEX_INITIALIZER;
 static datastall_monitor *open_monitors;
-static uint64_t last_loader_number;
 
 /* ---- threads ---- */
 
-/* A thread finds its slot here without a search. Keyed by the loader's number, which is never
- * reused, so an entry of a closed monitor can never match. */
-#define CACHE_ENTRIES 64u
+/* A thread finds its slots here without a lock: a table with linear probing, keyed by the loader's
+ * number, which is never reused, so an entry of a closed monitor can never match. */
+#define CACHE_ENTRIES 128u
 static _Thread_local struct {
     uint64_t loader_number;
     struct monitor_slot *slot;
@@ -46,8 +46,10 @@ static void release_slots_of_thread(void *number)
     pthread_mutex_lock(&list_mutex);
     for (datastall_monitor *m = open_monitors; m != NULL; m = m->next) {
         for (uint32_t i = 0; i < m->slot_count; i++) {
-            if (ds_load(&m->slots[i].owner) == (uint64_t)(uintptr_t)number)
-                ds_store_release(&m->slots[i].owner, 0);
+            if (ds_load(&m->slots[i].owner) != (uint64_t)(uintptr_t)number)
+                continue;
+            rf_slot_waiting(&m->slots[i].writer, 0); /* begun and forgotten */
+            ds_store_release(&m->slots[i].owner, 0);
         }
     }
     pthread_mutex_unlock(&list_mutex);
@@ -111,6 +113,7 @@ static struct monitor_slot *claim_slot(datastall_loader *loader)
     datastall_monitor *monitor = loader->monitor;
     const uint64_t me = this_thread();
     pthread_mutex_lock(&monitor->mutex);
+    monitor->claims++;
     struct monitor_slot *slot = find_slot(monitor, loader->index, me);
     if (slot == NULL)
         slot = find_slot(monitor, loader->index, 0);
@@ -136,6 +139,25 @@ uint64_t monitor_thread_number(void)
     return this_thread();
 }
 
+/* The entry is not in its first place: in one of the next, or nowhere up to the first empty one. */
+static __attribute__((noinline)) struct monitor_slot *look_further(datastall_loader *loader,
+                                                                   uint32_t home)
+{
+    uint32_t place = home;
+    for (uint32_t i = 0; i < CACHE_ENTRIES && slot_cache[place].loader_number != 0; i++) {
+        if (slot_cache[place].loader_number == loader->number)
+            return slot_cache[place].slot;
+        place = (place + 1) % CACHE_ENTRIES;
+    }
+    struct monitor_slot *slot = claim_slot(loader);
+    /* Full, of closed monitors' loaders most of all: what is still used comes back by itself. */
+    if (slot_cache[place].loader_number != 0)
+        memset(slot_cache, 0, sizeof slot_cache);
+    slot_cache[place].loader_number = loader->number;
+    slot_cache[place].slot = slot;
+    return slot;
+}
+
 struct monitor_slot *monitor_slot_of(datastall_loader *loader)
 {
     datastall_monitor *monitor = loader->monitor;
@@ -144,13 +166,9 @@ struct monitor_slot *monitor_slot_of(datastall_loader *loader)
             __atomic_fetch_add(&monitor->calls_in_child, 1, __ATOMIC_RELAXED);
         return NULL;
     }
-    const uint32_t place = (uint32_t)(loader->number % CACHE_ENTRIES);
-    if (slot_cache[place].loader_number == loader->number)
-        return slot_cache[place].slot;
-    struct monitor_slot *slot = claim_slot(loader);
-    slot_cache[place].loader_number = loader->number;
-    slot_cache[place].slot = slot;
-    return slot;
+    const uint32_t home = (uint32_t)(loader->number % CACHE_ENTRIES);
+    return slot_cache[home].loader_number == loader->number ? slot_cache[home].slot
+                                                            : look_further(loader, home);
 }
 
 /* ---- opening and closing ---- */
@@ -163,15 +181,24 @@ static uint32_t round_up_to_power_of_two(uint32_t n)
     return power;
 }
 
+int monitor_refuse_flags(uint32_t unknown)
+{
+    return ds_fail(DATASTALL_ERR_ARGUMENT,
+                   "options->flags has bits that datastall " DATASTALL_VERSION
+                   " does not know: 0x%x",
+                   unknown);
+}
+
 static int normalise_options(const datastall_options *given, datastall_options *options)
 {
     *options = (datastall_options)DATASTALL_OPTIONS_INIT;
-    if (given != NULL) {
-        size_t size = given->struct_size < sizeof *options ? given->struct_size : sizeof *options;
-        if (size < offsetof(datastall_options, flags) + sizeof options->flags)
-            return ds_fail(DATASTALL_ERR_ARGUMENT, "options->struct_size is not set");
-        memcpy(options, given, size);
-    }
+    int error = ds_take_struct(options, sizeof *options, given, "options");
+    if (error != DATASTALL_OK)
+        return error;
+    if ((options->flags & ~DATASTALL_MEMORY_ONLY) != 0)
+        return monitor_refuse_flags(options->flags & ~DATASTALL_MEMORY_ONLY);
+    if (options->reserved != 0)
+        return ds_fail(DATASTALL_ERR_ARGUMENT, "options->reserved is not 0");
     if (options->max_slots > MAX_SLOTS)
         return ds_fail(DATASTALL_ERR_ARGUMENT, "max_slots is %u; at most %u", options->max_slots,
                        MAX_SLOTS);
@@ -189,6 +216,14 @@ static int normalise_options(const datastall_options *given, datastall_options *
     return DATASTALL_OK;
 }
 
+/* The process's start is known to the kernel's clock tick. */
+static uint64_t earliest_end_ns(uint64_t process_start_ns)
+{
+    return process_start_ns == RF_UNKNOWN || process_start_ns <= DS_NS_PER_S
+               ? 1
+               : process_start_ns - DS_NS_PER_S;
+}
+
 static int make_writer(const datastall_options *options, datastall_monitor *monitor)
 {
     const bool memory_only = (options->flags & DATASTALL_MEMORY_ONLY) != 0;
@@ -204,6 +239,7 @@ static int make_writer(const datastall_options *options, datastall_monitor *moni
     };
     struct rf_process_static process;
     process_describe(options, &process);
+    monitor->earliest_end_ns = earliest_end_ns(process.process_start_mono_ns);
     struct rf_header size;
     rf_layout_file(&spec, &size);
     if (size.file_bytes > RF_MAX_FILE_BYTES)
@@ -249,8 +285,8 @@ static void add_other_entries(datastall_monitor *monitor)
                                     .name = "other"};
     rf_write_loader(monitor->writer, 0, &other);
     strcpy(monitor->loader_names[0], "other");
-    monitor->loaders[0] = (datastall_loader){
-        .monitor = monitor, .number = __atomic_add_fetch(&last_loader_number, 1, __ATOMIC_RELAXED)};
+    monitor->loaders[0] =
+        (datastall_loader){.monitor = monitor, .number = monitor_new_loader_number()};
     monitor->loader_count = 1;
     strcpy(monitor->stage_names[RF_STAGE_OTHER], "other");
     monitor->stage_count = 1;
@@ -315,6 +351,19 @@ static void change_stage(datastall_monitor *monitor, uint32_t stage, uint32_t en
     ds_store_release(&monitor->current_stage, stage); /* after the name, for other threads */
 }
 
+/* Once and here: the recording path says nothing. */
+static void say_what_cannot_be(const datastall_monitor *monitor)
+{
+    datastall_lost lost = DATASTALL_LOST_INIT;
+    if (datastall_lost_get(monitor, &lost) != DATASTALL_OK ||
+        lost.impossible_times + lost.impossible_counts + lost.unknown_arguments == 0)
+        return;
+    ds_say("what cannot be was not counted as it was said: %llu times of waits, %llu figures of "
+           "batches, %llu unknown kinds, flags or sizes",
+           (unsigned long long)lost.impossible_times, (unsigned long long)lost.impossible_counts,
+           (unsigned long long)lost.unknown_arguments);
+}
+
 void monitor_end(datastall_monitor *monitor)
 {
     if (monitor == NULL || !ds_fork_same_process(monitor->generation) || monitor->ended)
@@ -340,6 +389,7 @@ void monitor_end(datastall_monitor *monitor)
     change_stage(monitor, (uint32_t)monitor->current_stage, 0); /* its time; no new entry */
     rf_writer_mark_closed(monitor->writer);
     pthread_mutex_unlock(&monitor->mutex);
+    say_what_cannot_be(monitor);
     if (ds_load(&monitor->writer->lost) != 0)
         ds_say("the run file %s was cut short by somebody else; recording stopped there",
                monitor->writer->path);
@@ -355,6 +405,11 @@ void datastall_close(datastall_monitor *monitor)
         free_monitor(monitor);
         return;
     }
+    /* No thread waits any more: what still shows was forgotten. */
+    for (uint32_t i = 0; !monitor->ended && i < monitor->slot_count; i++) {
+        if (monitor->slots[i].used)
+            rf_slot_waiting(&monitor->slots[i].writer, 0);
+    }
     monitor_end(monitor);
     free_monitor(monitor);
 }
@@ -364,12 +419,22 @@ const char *datastall_run_file(const datastall_monitor *monitor)
     return monitor == NULL || monitor->writer->path == NULL ? "" : monitor->writer->path;
 }
 
+int monitor_fail_off(void)
+{
+    return ds_fail(DATASTALL_ERR_OFF, "recording is off: no monitor is open");
+}
+
+int monitor_fail_forked(void)
+{
+    return ds_fail(DATASTALL_ERR_FORKED, "the monitor belongs to the parent process");
+}
+
 int datastall_monitor_state(const datastall_monitor *monitor)
 {
     if (monitor == NULL)
-        return ds_fail(DATASTALL_ERR_OFF, "recording is off: no monitor is open");
+        return monitor_fail_off();
     if (!ds_fork_same_process(monitor->generation))
-        return ds_fail(DATASTALL_ERR_FORKED, "the monitor belongs to the parent process");
+        return monitor_fail_forked();
     if (ds_load(&monitor->writer->lost) != 0)
         return ds_fail(DATASTALL_ERR_OFF, "recording is off: the run file %s was cut short",
                        monitor->writer->path);
@@ -378,14 +443,18 @@ int datastall_monitor_state(const datastall_monitor *monitor)
 
 int datastall_lost_get(const datastall_monitor *monitor, datastall_lost *lost)
 {
-    if (monitor == NULL || lost == NULL || lost->struct_size < sizeof *lost)
-        return ds_fail(DATASTALL_ERR_ARGUMENT,
-                       "monitor or lost is NULL, or struct_size is not set");
+    if (monitor == NULL)
+        return monitor_fail_off();
     const uint64_t *payload = monitor->writer->process.block + RF_BLOCK_PAYLOAD;
-    lost->contention = ds_load(&payload[RF_PROCESS_LOST_CONTENTION]);
-    lost->merged_other = ds_load(&payload[RF_PROCESS_MERGED_OTHER]);
-    lost->after_fork = ds_load(&monitor->calls_in_child);
-    return DATASTALL_OK;
+    const datastall_lost whole = {
+        .contention = ds_load(&payload[RF_PROCESS_LOST_CONTENTION]),
+        .after_fork = ds_load(&monitor->calls_in_child),
+        .merged_other = ds_load(&payload[RF_PROCESS_MERGED_OTHER]),
+        .impossible_times = ds_load(&payload[RF_PROCESS_IMPOSSIBLE_TIMES]),
+        .impossible_counts = ds_load(&payload[RF_PROCESS_IMPOSSIBLE_COUNTS]),
+        .unknown_arguments = ds_load(&payload[RF_PROCESS_UNKNOWN_ARGUMENTS]),
+    };
+    return ds_give_struct(lost, &whole, sizeof whole, "lost");
 }
 
 void monitor_note_accelerator(datastall_monitor *monitor, uint64_t accelerator)
@@ -425,7 +494,7 @@ int datastall_stage_set(datastall_monitor *monitor, const char *name, const char
     if (monitor == NULL)
         return DATASTALL_OK;
     if (!ds_fork_same_process(monitor->generation))
-        return ds_fail(DATASTALL_ERR_FORKED, "the monitor belongs to the parent process");
+        return monitor_fail_forked();
     pthread_mutex_lock(&monitor->mutex);
     if (previous != NULL)
         *previous = monitor->stage_names[monitor->current_stage];
@@ -435,111 +504,5 @@ int datastall_stage_set(datastall_monitor *monitor, const char *name, const char
     }
     change_stage(monitor, find_or_add_stage(monitor, name == NULL ? "" : name), 1);
     pthread_mutex_unlock(&monitor->mutex);
-    return DATASTALL_OK;
-}
-
-/* ---- loaders ---- */
-
-static const char *or_empty(const char *text)
-{
-    return text == NULL ? "" : text;
-}
-
-static char *identity_of(const datastall_loader_options *options)
-{
-    char *identity = NULL;
-    if (options->identity != NULL)
-        return strdup(options->identity);
-    if (asprintf(&identity, "%s\n%s\n%s", or_empty(options->name), or_empty(options->site),
-                 or_empty(options->dataset_type)) < 0)
-        return NULL;
-    return identity;
-}
-
-static bool name_is_taken(const datastall_monitor *monitor, const char *name)
-{
-    for (uint32_t i = 1; i < monitor->loader_count; i++) {
-        if (strcmp(monitor->loader_names[i], name) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* The given name, else the stage, else the site; " (2)" where another loader has it. */
-static void choose_name(const datastall_monitor *monitor, const datastall_loader_options *options,
-                        char name[MONITOR_NAME_BYTES])
-{
-    const char *wish = or_empty(options->name);
-    if (*wish == '\0')
-        wish = monitor->stage_names[monitor->current_stage];
-    if (*wish == '\0')
-        wish = or_empty(options->site);
-    if (*wish == '\0')
-        wish = "loader";
-    ds_copy_text(name, MONITOR_NAME_BYTES, wish);
-    char cut[MONITOR_NAME_BYTES - 8];
-    ds_copy_text(cut, sizeof cut, wish);
-    for (unsigned n = 2; name_is_taken(monitor, name); n++)
-        snprintf(name, MONITOR_NAME_BYTES, "%s (%u)", cut, n);
-}
-
-static void add_loader(datastall_monitor *monitor, const datastall_loader_options *options,
-                       char *identity)
-{
-    uint32_t index = monitor->loader_count;
-    struct rf_loader_entry entry = {
-        .state = 1,
-        .source = options->source == 0 ? DATASTALL_SOURCE_MANUAL : options->source,
-        .num_workers = options->num_workers,
-        .prefetch_factor = options->prefetch_factor,
-        .batch_size = options->batch_size,
-        .flags = options->flags,
-        .registered_ns = ds_now_ns(),
-    };
-    choose_name(monitor, options, monitor->loader_names[index]);
-    memcpy(entry.name, monitor->loader_names[index], sizeof entry.name);
-    ds_copy_text(entry.site, sizeof entry.site, options->site);
-    ds_copy_text(entry.dataset_type, sizeof entry.dataset_type, options->dataset_type);
-    rf_write_loader(monitor->writer, index, &entry);
-    monitor->loaders[index] =
-        (datastall_loader){.monitor = monitor,
-                           .number = __atomic_add_fetch(&last_loader_number, 1, __ATOMIC_RELAXED),
-                           .index = index,
-                           .identity = identity};
-    monitor->loader_count++;
-}
-
-int datastall_loader_register(datastall_monitor *monitor, const datastall_loader_options *given,
-                              datastall_loader **loader)
-{
-    if (loader == NULL)
-        return ds_fail(DATASTALL_ERR_ARGUMENT, "loader is NULL");
-    *loader = NULL;
-    if (monitor == NULL)
-        return DATASTALL_OK;
-    if (!ds_fork_same_process(monitor->generation))
-        return ds_fail(DATASTALL_ERR_FORKED, "the monitor belongs to the parent process");
-    datastall_loader_options options = DATASTALL_LOADER_OPTIONS_INIT;
-    if (given != NULL) {
-        size_t size = given->struct_size < sizeof options ? given->struct_size : sizeof options;
-        memcpy(&options, given, size);
-    }
-    char *identity = identity_of(&options);
-    if (identity == NULL)
-        return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
-    pthread_mutex_lock(&monitor->mutex);
-    for (uint32_t i = 1; *loader == NULL && i < monitor->loader_count; i++) {
-        if (strcmp(monitor->loaders[i].identity, identity) == 0)
-            *loader = &monitor->loaders[i];
-    }
-    if (*loader == NULL && monitor->loader_count < RF_LOADER_CAPACITY) {
-        *loader = &monitor->loaders[monitor->loader_count];
-        add_loader(monitor, &options, identity);
-        identity = NULL;
-    }
-    if (*loader == NULL)
-        *loader = &monitor->loaders[0];
-    pthread_mutex_unlock(&monitor->mutex);
-    free(identity);
     return DATASTALL_OK;
 }

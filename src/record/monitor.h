@@ -32,10 +32,12 @@ struct datastall_loader {
 struct datastall_monitor {
     uint64_t generation; /* of the process that opened it, see base/fork_guard.h */
     struct rf_writer *writer;
-    uint64_t off;            /* 1: switched off */
-    uint64_t current_stage;  /* read by every wait */
-    uint64_t calls_in_child; /* ignored because this is a forked child */
-    uint32_t slot_count;     /* without the overflow slot */
+    uint64_t off;             /* 1: switched off */
+    uint64_t current_stage;   /* read by every wait */
+    uint64_t calls_in_child;  /* ignored because this is a forked child */
+    uint64_t earliest_end_ns; /* no wait ended before the process began */
+    uint64_t latest_end_ns;   /* nor in the future, as the clock was read last */
+    uint32_t slot_count;      /* without the overflow slot */
     struct monitor_slot *slots;
     struct monitor_slot overflow;
     uint64_t overflow_busy;
@@ -47,9 +49,11 @@ struct datastall_monitor {
     uint32_t loader_count;
     char stage_names[RF_STAGE_CAPACITY][MONITOR_NAME_BYTES];
     uint32_t stage_count;
-    struct monitor_host *host;               /* record/host_notes.c */
-    bool entry_busy[MONITOR_WORKER_ENTRIES]; /* worker entries that loops of this process fill */
-    uint64_t *scratch;                       /* one slot's copy, for statistics */
+    struct monitor_host *host; /* record/host_notes.c */
+    /* 1: a loop of this process fills that worker entry. Set under the mutex, cleared without. */
+    uint64_t entry_busy[MONITOR_WORKER_ENTRIES];
+    uint64_t claims;   /* threads that took this lock to find their slot */
+    uint64_t *scratch; /* one slot's copy, for statistics */
     struct rf_totals *totals;
 
     void (*on_close)(void *context); /* src/gpu stops its thread */
@@ -62,6 +66,14 @@ static inline bool monitor_is_recording(const datastall_monitor *monitor)
 {
     return ds_fork_same_process(monitor->generation) && ds_load(&monitor->off) == 0;
 }
+
+/* The errors of a call on no monitor, on a parent's, and with flags of a newer version. */
+int monitor_fail_off(void);
+int monitor_fail_forked(void);
+int monitor_refuse_flags(uint32_t unknown);
+
+/* For struct datastall_loader. */
+uint64_t monitor_new_loader_number(void);
 
 /* What slots of the calling thread have as owner. */
 uint64_t monitor_thread_number(void);

@@ -1,7 +1,7 @@
 /* Reading the statistics back in the process that records, without stopping it. */
 #include <string.h>
 
-#include "base/error.h"
+#include "base/versioned.h"
 #include "record/monitor.h"
 
 #define ALL_LOADERS UINT32_MAX
@@ -23,7 +23,7 @@ static int statistics_of(const datastall_monitor *monitor, uint32_t loader,
                          datastall_statistics *statistics)
 {
     if (!ds_fork_same_process(monitor->generation))
-        return ds_fail(DATASTALL_ERR_FORKED, "the monitor belongs to the parent process");
+        return monitor_fail_forked();
     /* The mutex and the scratch space are no part of what a caller may see change. */
     datastall_monitor *m = (datastall_monitor *)monitor;
     pthread_mutex_lock(&m->mutex);
@@ -37,24 +37,19 @@ static int statistics_of(const datastall_monitor *monitor, uint32_t loader,
     datastall_statistics whole;
     rf_totals_statistics(m->totals, &whole);
     pthread_mutex_unlock(&m->mutex);
-    size_t size = statistics->struct_size < sizeof whole ? statistics->struct_size : sizeof whole;
-    whole.struct_size = statistics->struct_size;
-    memcpy(statistics, &whole, size);
-    return DATASTALL_OK;
+    return ds_give_struct(statistics, &whole, sizeof whole, "statistics");
 }
 
 int datastall_loader_statistics(const datastall_loader *loader, datastall_statistics *statistics)
 {
-    if (loader == NULL || statistics == NULL || statistics->struct_size == 0)
-        return ds_fail(DATASTALL_ERR_ARGUMENT,
-                       "loader or statistics is NULL, or struct_size is not set");
+    if (loader == NULL)
+        return monitor_fail_off();
     return statistics_of(loader->monitor, loader->index, statistics);
 }
 
 int datastall_monitor_statistics(const datastall_monitor *monitor, datastall_statistics *statistics)
 {
-    if (monitor == NULL || statistics == NULL || statistics->struct_size == 0)
-        return ds_fail(DATASTALL_ERR_ARGUMENT,
-                       "monitor or statistics is NULL, or struct_size is not set");
+    if (monitor == NULL)
+        return monitor_fail_off();
     return statistics_of(monitor, ALL_LOADERS, statistics);
 }

@@ -13,12 +13,9 @@
 #include "base/fork_guard.h"
 #include "base/unknown.h"
 #include "host/usage.h"
+#include "runfile/reader.h"
 #include "runfile/rundir.h"
 
-/* Looking through 64 entries for the own pid takes a microsecond; a worker that nobody registers
- * (its file is full) looks less and less often. */
-#define FIRST_TRY_NS UINT64_C(200000)
-#define LONGEST_TRY_NS (DS_NS_PER_S * 4)
 #define IO_EVERY_NS (DS_NS_PER_S / 2)
 
 /* ---- where to write ---- */
@@ -62,6 +59,9 @@ static struct worker *make(uint64_t *entries, uint64_t entry_words, uint64_t ent
     worker->guard = -1;
     worker->entry = worker->memory;
     worker->pid = (uint64_t)getpid();
+    worker->start_ticks = rf_start_ticks_of(worker->pid);
+    worker->given = &entries[RF_WORKER_GIVEN];
+    worker->given_seen = UINT64_MAX;
     worker->schedstat = host_schedstat_open();
     worker->opened_ns = ds_now_ns();
     worker->totals[RF_TOTAL_ASKED_BYTES] = worker->totals[RF_TOTAL_STORAGE_BYTES] =
@@ -288,34 +288,40 @@ static void count_startup(struct worker *worker)
         since(worker->first_begin_ns, ds_load(&worker->entry[RF_WORKER_ASSIGNED_NS]));
 }
 
-static void try_to_attach(struct worker *worker, uint64_t now_ns)
+/* One that an earlier process with this pid took is not ours. */
+static bool is_given_to(const struct worker *worker, const uint64_t *entry, uint64_t generation)
 {
-    if (worker->entries == NULL || now_ns < worker->next_try_ns)
+    const uint64_t start_ticks = ds_load(&entry[RF_WORKER_START_TICKS]);
+    return generation != 0 && ds_load(&entry[RF_WORKER_PID]) == worker->pid &&
+           (start_ticks == 0 || worker->start_ticks == 0 || start_ticks == worker->start_ticks) &&
+           ds_load(&entry[RF_WORKER_ATTACHED]) != generation;
+}
+
+static void try_to_attach(struct worker *worker)
+{
+    /* Nothing to look for until another entry was given. */
+    const uint64_t given = ds_load_acquire(worker->given);
+    if (given == worker->given_seen)
         return;
+    worker->given_seen = given;
     for (uint64_t i = 0; i < worker->entry_count; i++) {
         uint64_t *entry = worker->entries + i * worker->entry_words;
         const uint64_t generation = ds_load_acquire(&entry[RF_WORKER_GENERATION]);
-        /* One that an earlier process with this pid took is not ours. */
-        if (generation == 0 || ds_load(&entry[RF_WORKER_PID]) != worker->pid ||
-            ds_load(&entry[RF_WORKER_ATTACHED]) == generation)
+        if (!is_given_to(worker, entry, generation))
             continue;
         move_into(worker, entry);
         if (worker->first_begin_ns != 0)
             count_startup(worker);
         return;
     }
-    uint64_t wait_ns = FIRST_TRY_NS << (worker->tries < 20 ? worker->tries : 20);
-    worker->tries++;
-    worker->next_try_ns = now_ns + (wait_ns < LONGEST_TRY_NS ? wait_ns : LONGEST_TRY_NS);
 }
 
 /* ---- recording ---- */
 
 void worker_epoch(struct worker *worker)
 {
-    const uint64_t now_ns = ds_now_ns();
     if (!worker->attached)
-        try_to_attach(worker, now_ns);
+        try_to_attach(worker);
     const uint64_t count = ds_load(&worker->entry[RF_WORKER_COUNT]);
     const uint64_t epoch = ds_load(&worker->entry[RF_WORKER_EPOCH]) >> 48;
     /* Another generation's epochs are over. */
@@ -330,7 +336,7 @@ void worker_begin(struct worker *worker)
 {
     const uint64_t now_ns = ds_now_ns();
     if (!worker->attached)
-        try_to_attach(worker, now_ns);
+        try_to_attach(worker);
     if (worker->first_begin_ns == 0) {
         worker->first_begin_ns = now_ns;
         if (worker->attached)
@@ -383,7 +389,7 @@ void worker_end(struct worker *worker, enum rf_worker_outcome outcome)
         worker->items_times = end_times;
     }
     if (!worker->attached)
-        try_to_attach(worker, end_ns);
+        try_to_attach(worker);
     const struct host_thread_times *a = &worker->begin_times, *b = &worker->items_times;
     const uint64_t cpu_ns = since(b->cpu_ns, a->cpu_ns);
     const uint64_t delay_ns = since(b->delay_ns, a->delay_ns);
@@ -441,6 +447,12 @@ void worker_end(struct worker *worker, enum rf_worker_outcome outcome)
     ds_store_release(&worker->entry[RF_WORKER_PHASE], rf_pack_phase(end_ns, RF_PHASE_IDLE));
     worker->gap_begin_ns = end_ns;
     worker->gap_times = end_times;
+}
+
+void worker_finish(struct worker *worker)
+{
+    if (!worker->attached && !worker->fetching)
+        try_to_attach(worker);
 }
 
 void worker_pickled(struct worker *worker, uint64_t wall_ns, uint64_t cpu_ns)

@@ -2,7 +2,7 @@
  * with num_workers = 0). Writes one entry of the recording process's run file (worker_slot.h).
  *
  * A worker does not know its entry when it starts: the recording process gives entries to processes
- * by pid, once they run. Until the entry is found the figures go into memory of the same shape, and
+ * by pid and start, once they run. Until the entry is found the figures go into memory of the same shape, and
  * move then. After worker_open() nothing allocates, locks or logs.
  */
 #ifndef DATASTALL_RECORD_WORKER_H
@@ -27,7 +27,9 @@ struct worker {
     uint64_t *entry;  /* where it writes now */
     uint64_t *memory; /* until it has an entry */
     bool attached;
-    uint64_t pid, next_try_ns, tries;
+    uint64_t pid, start_ticks;
+    const uint64_t *given; /* RF_WORKER_GIVEN of the file */
+    uint64_t given_seen;   /* entries were looked through when it was this */
     int schedstat;
     uint64_t fork_generation;
 
@@ -79,6 +81,10 @@ static inline bool worker_is_slow(const struct worker *worker, uint64_t item_ns)
 {
     return item_ns > worker->slowest_ns;
 }
+
+/* The process ends: what is still in memory goes to the entry, which its parent has given it by
+ * now. */
+void worker_finish(struct worker *worker);
 
 /* The process that opened it is this one. */
 bool worker_is_ours(const struct worker *worker);

@@ -107,8 +107,11 @@ enum rf_process_word {
     RF_PROCESS_ACCELERATOR, /* enum rf_accelerator: does this process use a GPU? */
     RF_PROCESS_RESERVED_0,
     RF_PROCESS_RESERVED_1,
-    RF_PROCESS_LOST_CONTENTION, /* this and the next: plain atomic adds, outside the journal */
+    RF_PROCESS_LOST_CONTENTION, /* struct datastall_lost: plain atomic adds, outside the journal */
     RF_PROCESS_MERGED_OTHER,
+    RF_PROCESS_IMPOSSIBLE_TIMES,
+    RF_PROCESS_IMPOSSIBLE_COUNTS,
+    RF_PROCESS_UNKNOWN_ARGUMENTS,
     /* Around the loaders (src/host); plain stores, RF_UNKNOWN where not told. */
     RF_PROCESS_HOST_NS = 18,    /* when the words below were read last; 0: never */
     RF_PROCESS_HOST_FIRST_NS,   /* and first: sums below are since then */
@@ -143,6 +146,9 @@ struct rf_process_static {
     char directory[512];
     char command[2048]; /* arguments joined by spaces, cut */
 };
+_Static_assert((int)RF_PROCESS_UNKNOWN_ARGUMENTS < (int)RF_PROCESS_HOST_NS &&
+                   (int)RF_PROCESS_SHM_USED_BYTES < (int)RF_PROCESS_DYNAMIC_WORDS,
+               "no word of the process block stands for two things");
 #define RF_PROCESS_BLOCK_WORDS \
     (RF_BLOCK_PAYLOAD + RF_PROCESS_STATIC + sizeof(struct rf_process_static) / 8)
 
@@ -155,7 +161,7 @@ struct rf_loader_entry {
     uint64_t batch_size;
     uint64_t flags; /* DATASTALL_LOADER_* */
     uint64_t registered_ns;
-    uint64_t reserved;
+    uint64_t unknown_worker_batches; /* came from workers of which nothing is known; counted up */
     char name[64];
     char site[128];
     char dataset_type[64];

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/unknown.h"
+
 #define ROLLUP_MAX_WORDS 16
 _Static_assert((int)RF_ROLLUP_WORDS <= ROLLUP_MAX_WORDS, "a bucket fits");
 _Static_assert((int)RF_GPU_ROLLUP_WORDS <= ROLLUP_MAX_WORDS, "a bucket fits");
@@ -13,7 +15,7 @@ static uint64_t combine(const struct rf_rollup_shape *shape, uint64_t word, uint
 {
     if (word < 32 && shape->max_mask >> word & 1)
         return value > old ? value : old;
-    return old + value;
+    return ds_add_saturated(old, value);
 }
 
 /* Adds values to one bucket, which starts afresh when it still holds an older span. */
@@ -23,6 +25,8 @@ static void add_to_bucket(struct rf_commit *commit, const struct rf_rollup_shape
     uint64_t bucket = shape->at + (level * shape->buckets + number % shape->buckets) * shape->words;
     bool fresh = rf_current(commit, bucket) != number;
     for (uint64_t w = 1; w < shape->words; w++) {
+        if (values[w] == 0 && !fresh)
+            continue;
         uint64_t old = rf_current(commit, bucket + w);
         uint64_t sum = fresh ? values[w] : combine(shape, w, old, values[w]);
         if (sum != old)

@@ -25,8 +25,8 @@ void rf_totals_add(struct rf_totals *totals, const struct rf_slot_view *view)
     rf_counters_add(totals->counters, view->counters, RF_COUNT_WORDS);
     const uint64_t *steady = rf_view_steady(view), *startup = rf_view_startup(view);
     for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
-        totals->steady[i] = counter_sum(totals->steady[i], steady[i]);
-        totals->startup[i] = counter_sum(totals->startup[i], startup[i]);
+        totals->steady[i] = ds_add_saturated(totals->steady[i], steady[i]);
+        totals->startup[i] = ds_add_saturated(totals->startup[i], startup[i]);
     }
     for (uint64_t i = 0; i < view->layout.rollup_buckets; i++)
         add_second(totals, rf_view_rollup(view, 0, i));
@@ -35,7 +35,7 @@ void rf_totals_add(struct rf_totals *totals, const struct rf_slot_view *view)
 uint64_t rf_totals_waiting_ns(const struct rf_totals *totals)
 {
     const uint64_t *c = totals->counters;
-    return counter_sum(c[RF_COUNT_STEADY_NS], c[RF_COUNT_OTHER_NS]);
+    return ds_add_saturated(c[RF_COUNT_STEADY_NS], c[RF_COUNT_OTHER_NS]);
 }
 
 void rf_totals_distribution(const struct rf_totals *totals, bool startup,
@@ -47,14 +47,9 @@ void rf_totals_distribution(const struct rf_totals *totals, bool startup,
     const uint64_t sum_ns = c[startup ? RF_COUNT_STARTUP_NS : RF_COUNT_STEADY_NS];
     const uint64_t min_ns = c[startup ? RF_COUNT_STARTUP_MIN : RF_COUNT_STEADY_MIN];
     const uint64_t max_ns = c[startup ? RF_COUNT_STARTUP_MAX : RF_COUNT_STEADY_MAX];
-    *distribution = (datastall_distribution){count,
-                                             sum_ns,
-                                             DATASTALL_UNKNOWN,
-                                             DATASTALL_UNKNOWN,
-                                             DATASTALL_UNKNOWN,
-                                             DATASTALL_UNKNOWN,
-                                             DATASTALL_UNKNOWN,
-                                             NAN};
+    *distribution = (datastall_distribution)DATASTALL_DISTRIBUTION_INIT;
+    distribution->count = count;
+    distribution->sum_ns = sum_ns;
     if (count == 0)
         return;
     static const double p[3] = {0.50, 0.95, 0.99};
@@ -85,8 +80,8 @@ static void recent_rates(const struct rf_totals *totals, datastall_statistics *s
         const uint64_t *second = totals->seconds[i];
         if (second[RF_ROLLUP_NUMBER] < first || second[RF_ROLLUP_NUMBER] > last)
             continue;
-        samples = counter_sum(samples, second[RF_ROLLUP_OF(SAMPLES)]);
-        tokens = counter_sum(tokens, second[RF_ROLLUP_OF(TOKENS)]);
+        samples = ds_add_saturated(samples, second[RF_ROLLUP_OF(SAMPLES)]);
+        tokens = ds_add_saturated(tokens, second[RF_ROLLUP_OF(TOKENS)]);
     }
     uint64_t from = (first - 1) * DS_NS_PER_S;
     if (from < c[RF_COUNT_BEGIN_NS])

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/unknown.h"
 #include "datastall.h"
 #include "runfile/fold.h"
 
@@ -318,7 +319,7 @@ static const char *contradiction(const struct rf_slot_view *view, unsigned parts
         return NULL;
     uint64_t queue = 0;
     for (int i = 0; i < 4; i++)
-        queue = counter_sum(queue, c[RF_COUNT_QUEUE + i]);
+        queue = ds_add_saturated(queue, c[RF_COUNT_QUEUE + i]);
     if (c[RF_COUNT_SEQUENCE] != view->records || c[RF_COUNT_BEGIN_NS] > c[RF_COUNT_END_NS] ||
         c[RF_COUNT_BATCHES] > view->records || queue > c[RF_COUNT_BATCHES] ||
         c[RF_COUNT_STEADY] > queue || c[RF_COUNT_STALL_LOWER_NS] > c[RF_COUNT_STALL_UPPER_NS] ||

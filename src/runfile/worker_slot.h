@@ -40,6 +40,8 @@ enum rf_worker_word {
     RF_WORKER_NUMBER,     /* the worker's id, or RF_WORKER_MAIN */
     RF_WORKER_PID,
     RF_WORKER_ASSIGNED_NS,
+    RF_WORKER_START_TICKS, /* of that process, with the pid: a pid may come again; 0: not told */
+    RF_WORKER_GIVEN,       /* of entry 0 only: how often any entry was given, counted last */
     /* written by the worker */
     RF_WORKER_OWN = 8,
     RF_WORKER_ATTACHED = RF_WORKER_OWN, /* the generation of the worker that writes here */

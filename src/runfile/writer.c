@@ -152,6 +152,14 @@ void rf_count_loss(struct rf_writer *writer, uint32_t process_word)
                        __ATOMIC_RELAXED);
 }
 
+void rf_count_unknown_worker(struct rf_writer *writer, uint32_t loader, uint64_t batches)
+{
+    uint64_t *entry = rf_entry(writer, RF_SECTION_LOADERS, loader);
+    if (entry != NULL)
+        __atomic_fetch_add(&entry[offsetof(struct rf_loader_entry, unknown_worker_batches) / 8],
+                           batches, __ATOMIC_RELAXED);
+}
+
 uint64_t *rf_entry(const struct rf_writer *writer, uint32_t section_type, uint64_t index)
 {
     const struct rf_section *section = rf_section_of(&writer->header, section_type);

@@ -33,8 +33,11 @@ void rf_writer_destroy(struct rf_writer *writer);
 /* Marks the file as ended, with a pair of monotonic and real time. */
 void rf_writer_mark_closed(struct rf_writer *writer);
 
-/* Counts a loss (RF_PROCESS_LOST_CONTENTION, RF_PROCESS_MERGED_OTHER); any thread. */
+/* Counts a loss (RF_PROCESS_LOST_CONTENTION and what follows it); any thread. */
 void rf_count_loss(struct rf_writer *writer, uint32_t process_word);
+
+/* Counts batches of a loader that came from workers of which nothing is known; any thread. */
+void rf_count_unknown_worker(struct rf_writer *writer, uint32_t loader, uint64_t batches);
 
 /* The block or entry `index` of a section, NULL if there is none. */
 uint64_t *rf_entry(const struct rf_writer *writer, uint32_t section_type, uint64_t index);
@@ -120,6 +123,14 @@ static inline void rf_slot_waiting(struct rf_slot_writer *slot, uint64_t begin_n
     ds_store_release(&row[RF_RECORD_BEGIN_NS], begin_ns);
     if (begin_ns != 0)
         ds_store_release(&row[RF_RECORD_SEQUENCE], (slot->head + 1) | RF_RECORD_WAITING);
+}
+
+/* Begin of the wait that shows as under way; 0: none does. */
+static inline uint64_t rf_slot_waiting_since(const struct rf_slot_writer *slot)
+{
+    const uint64_t *row = slot->ring + (slot->head & slot->ring_mask) * RF_RECORD_WORDS;
+    const bool waits = ds_load(&row[RF_RECORD_SEQUENCE]) == ((slot->head + 1) | RF_RECORD_WAITING);
+    return waits ? ds_load(&row[RF_RECORD_BEGIN_NS]) : 0;
 }
 
 /* ---- GPUs ---- */

@@ -3,25 +3,13 @@
 
 #include <string.h>
 
-static double real_of(uint64_t bits)
-{
-    double value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
+#include "base/unknown.h"
 
 static uint64_t bits_of(double value)
 {
     uint64_t bits;
     memcpy(&bits, &value, sizeof bits);
     return bits;
-}
-
-static uint64_t known_sum(uint64_t a, uint64_t b)
-{
-    if (a == UINT64_MAX || b == UINT64_MAX)
-        return a == UINT64_MAX ? b : a;
-    return counter_sum(a, b);
 }
 
 /* A minimum needs the numbers of values as they were, so these come first. */
@@ -34,7 +22,7 @@ static void take_minima(const struct counter *table, uint32_t count, uint32_t wo
         const bool real = table[i].op == COUNTER_REAL_MIN;
         if ((!real && table[i].op != COUNTER_MIN) || from[of] == 0)
             continue;
-        const bool less = real ? real_of(from[at]) < real_of(to[at]) : from[at] < to[at];
+        const bool less = real ? ds_double_of(from[at]) < ds_double_of(to[at]) : from[at] < to[at];
         if (to[of] == 0 || less)
             to[at] = from[at];
     }
@@ -44,13 +32,13 @@ static uint64_t combine(enum counter_op op, uint64_t to, uint64_t from)
 {
     switch (op) {
     case COUNTER_SUM:
-        return counter_sum(to, from);
+        return ds_add_saturated(to, from);
     case COUNTER_KNOWN_SUM:
-        return known_sum(to, from);
+        return ds_add_known(to, from);
     case COUNTER_MAX:
         return from > to ? from : to;
     case COUNTER_REAL_SUM:
-        return bits_of(real_of(to) + real_of(from));
+        return bits_of(ds_double_of(to) + ds_double_of(from));
     default: /* a minimum, taken already */
         return to;
     }

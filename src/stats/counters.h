@@ -28,13 +28,6 @@ struct counter {
     const char *meaning;
 };
 
-/* Sums that cannot wrap: a figure that is wrong looks wrong. */
-static inline uint64_t counter_sum(uint64_t a, uint64_t b)
-{
-    uint64_t sum;
-    return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX - 1 : sum;
-}
-
 /* Adds `from` to `to`: the first `words` words of a table of `count` counters. Values of which
  * there are none (all zero) add nothing. */
 void counters_add(const struct counter *table, uint32_t count, uint32_t words, uint64_t *to,

@@ -8,6 +8,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "record/monitor.h"
+
 #define MAX_FOLDERS 64
 static char *folders[MAX_FOLDERS];
 static pid_t maker[MAX_FOLDERS];
@@ -105,6 +107,12 @@ int test_in_child(void (*function)(void *), void *context)
     }
     CHECK(waitpid(child, &status, 0) == child, "cannot wait");
     return status;
+}
+
+void test_any_time(datastall_monitor *monitor)
+{
+    monitor->earliest_end_ns = 0;
+    monitor->latest_end_ns = UINT64_MAX - 1;
 }
 
 datastall_loader *test_loader(datastall_monitor *monitor, const char *name)

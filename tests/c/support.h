@@ -46,6 +46,10 @@ double test_seconds(int argc, char **argv, double otherwise);
 /* Runs a function in a child process and returns its wait status; the child exits 0 at its end. */
 int test_in_child(void (*function)(void *), void *context);
 
+/* Lets waits end at any time of the clock, also before the process and far ahead: for tests whose
+ * time is their own. */
+void test_any_time(datastall_monitor *monitor);
+
 datastall_loader *test_loader(datastall_monitor *monitor, const char *name);
 
 /* xorshift: the same numbers on every machine. */

@@ -1,14 +1,17 @@
 /* Workers as processes, and the loop that learns from their entries what its waits were spent on. */
 #include "cmocka_all.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "record/feed.h"
+#include "record/pin_threads.h"
 #include "runfile/reader.h"
 #include "support.h"
 
@@ -73,6 +76,7 @@ static pid_t start_worker(struct plan *plan)
         plan->by_folder ? worker_open_in_folder(getenv("DATASTALL_RUN_DIR"), (uint64_t)parent)
                         : worker_open_inherited(monitor->writer);
     CHECK(worker != NULL, "the file was not found");
+    close(plan->go[1]);
     for (uint64_t i = 0; i < (plan->epochs > 0 ? plan->epochs : 1); i++)
         worker_epoch(worker);
     char byte;
@@ -80,6 +84,7 @@ static pid_t start_worker(struct plan *plan)
         make_batch(worker, 4, 6);
         CHECK(write(plan->ready[1], "x", 1) == 1, "the pipe broke");
     }
+    worker_finish(worker);
     _exit(0);
 }
 
@@ -113,15 +118,31 @@ static uint64_t split(const struct rf_cause *cause, uint64_t from, uint64_t to, 
     return sums[state];
 }
 
-static void kill_worker(struct plan *plan, pid_t pid)
+static void end_worker(struct plan *plan, pid_t pid, int signal_number)
 {
     int status;
-    kill(pid, SIGKILL);
+    if (signal_number != 0)
+        kill(pid, signal_number);
     close(plan->go[1]);
     waitpid(pid, &status, 0);
     close(plan->go[0]);
     close(plan->ready[0]);
     close(plan->ready[1]);
+}
+
+static void kill_worker(struct plan *plan, pid_t pid)
+{
+    end_worker(plan, pid, SIGKILL);
+}
+
+static uint64_t unknown_worker_batches(void)
+{
+    struct rf_reader *reader;
+    struct rf_loader_entry entry = {0};
+    assert_int_equal(rf_reader_open(datastall_run_file(monitor), &reader), 0);
+    assert_true(rf_reader_loader(reader, 1, &entry));
+    rf_reader_close(reader);
+    return entry.unknown_worker_batches;
 }
 
 static bool view_of(uint64_t number, struct rf_worker_view *view)
@@ -192,6 +213,110 @@ static void test_a_wait_of_a_forked_worker(void **state)
     a_wait_is_split_by_its_batch(false);
 }
 
+/* ---- pin threads ---- */
+
+#define PINNING ((int)PIN_THREADS + 4)
+
+struct pinning {
+    pthread_t thread;
+    pthread_barrier_t *turn;
+    int number, notes;
+    uint64_t id;
+};
+
+/* Thread n pins from n * 100 to n * 100 + 50 ms; then again, the later ones only. */
+static void *pin(void *context)
+{
+    struct pinning *own = context;
+    own->id = (uint64_t)syscall(SYS_gettid);
+    for (int i = 0; i < PINNING; i++) {
+        const uint64_t begin_ns = (uint64_t)(own->number + 1) * 100 * MS;
+        if (i == own->number) {
+            for (int k = 0; k < own->notes; k++)
+                pin_threads_note(begin_ns + (uint64_t)k * MS, begin_ns + (uint64_t)k * MS + MS / 2);
+        }
+        pthread_barrier_wait(own->turn);
+    }
+    pthread_barrier_wait(own->turn); /* nobody ends before all was looked at */
+    return NULL;
+}
+
+/* Of more threads than places those go that pinned least lately, and the last ones stay, whether
+ * they pinned once or a hundred times. */
+static void test_the_oldest_pin_thread_goes(void **state)
+{
+    (void)state;
+    struct pinning all[PINNING];
+    pthread_barrier_t turn;
+    pthread_barrier_init(&turn, NULL, PINNING + 1);
+    for (int i = 0; i < PINNING; i++) {
+        all[i] = (struct pinning){.turn = &turn, .number = i, .notes = i % 2 == 0 ? 1 : 20};
+        assert_int_equal(pthread_create(&all[i].thread, NULL, pin, &all[i]), 0);
+    }
+    for (int i = 0; i < PINNING; i++)
+        pthread_barrier_wait(&turn);
+    for (int i = 0; i < PINNING; i++) {
+        struct cause_timeline timeline = {.count = 0};
+        uint64_t total_ns = 0;
+        const uint64_t begin_ns = (uint64_t)(i + 1) * 100 * MS, end_ns = begin_ns + 100 * MS;
+        cause_add(&timeline, begin_ns, end_ns, begin_ns, end_ns, CAUSE_TRANSFER);
+        const uint64_t pinned_ns =
+            pin_threads_overlay(all[i].id, begin_ns, end_ns, &total_ns, &timeline);
+        const bool kept = i >= PINNING - (int)PIN_THREADS;
+        assert_int_equal(pinned_ns, kept ? (uint64_t)all[i].notes * MS / 2 : 0);
+        assert_int_equal(total_ns, pinned_ns);
+    }
+    pthread_barrier_wait(&turn);
+    for (int i = 0; i < PINNING; i++)
+        pthread_join(all[i].thread, NULL);
+    pthread_barrier_destroy(&turn);
+}
+
+/* ---- many loops at once ---- */
+
+/* Loops in several threads, each with an entry of its own while it runs (the thread sanitizer
+ * watches). */
+static void *open_and_close_feeds(void *context)
+{
+    (void)context;
+    for (int i = 0; i < 300; i++) {
+        const struct feed_options options = {.iter_begin_ns = ds_now_ns(), .in_order = true};
+        struct feed *feed = feed_open(loader, &options);
+        if (feed == NULL)
+            return (void *)1;
+        if (feed->own != NULL) {
+            worker_begin(feed->own);
+            worker_end(feed->own, RF_BATCH_MADE);
+        }
+        feed_close(feed);
+    }
+    return NULL;
+}
+
+static void test_loops_share_no_entry(void **state)
+{
+    (void)state;
+    pthread_t threads[4];
+    struct rf_reader *reader;
+    struct rf_worker_view view;
+    uint64_t batches = 0;
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, open_and_close_feeds, NULL), 0);
+    for (int i = 0; i < 4; i++) {
+        void *failed;
+        pthread_join(threads[i], &failed);
+        assert_null(failed);
+    }
+    assert_int_equal(rf_reader_open(datastall_run_file(monitor), &reader), 0);
+    for (uint64_t i = 0; i < rf_reader_count(reader, RF_SECTION_WORKERS); i++) {
+        if (rf_reader_worker(reader, i, &view))
+            batches += view.totals[RF_TOTAL_BATCHES];
+    }
+    assert_int_equal(reader->problems, 0);
+    rf_reader_close(reader);
+    assert_int_equal(batches, 4 * 300);
+}
+
 /* It finds the file by its parent's pid, as spawned workers must. */
 static void test_a_wait_of_a_spawned_worker(void **state)
 {
@@ -219,6 +344,78 @@ static void test_the_entry_goes_on_with_the_next_worker(void **state)
             items += view.items[i];
         assert_int_equal(items, 4 * generation);
     }
+}
+
+/* An epoch of a few batches: they are all made before the parent says whose entry it is, and the
+ * worker makes no other at which it would look. */
+static void test_a_worker_that_ends_leaves_its_batches(void **state)
+{
+    struct rf_worker_view view;
+    (void)state;
+    for (uint64_t generation = 1; generation <= 3; generation++) {
+        struct plan plan = {0};
+        const pid_t pid = start_worker(&plan);
+        let_make(&plan, 2);
+        struct feed *feed = feed_for(&pid, 1, 1);
+        feed_sent(feed, 0, 0);
+        feed_sent(feed, 1, 0);
+        feed_arrived(feed, 0, 0, true, ds_now_ns());
+        feed_arrived(feed, 1, 0, true, ds_now_ns());
+        end_worker(&plan, pid, 0);
+        feed_close(feed);
+        assert_true(view_of(0, &view));
+        assert_int_equal(view.totals[RF_TOTAL_BATCHES], 2 * generation);
+        assert_int_equal(unknown_worker_batches(), 0);
+    }
+}
+
+/* Killed before it looked: nothing is known of its batches but their number. */
+static void test_batches_of_a_killed_worker_are_said(void **state)
+{
+    struct rf_worker_view view;
+    struct plan plan = {0};
+    (void)state;
+    const pid_t pid = start_worker(&plan);
+    let_make(&plan, 2);
+    struct feed *feed = feed_for(&pid, 1, 1);
+    feed_sent(feed, 0, 0);
+    feed_sent(feed, 1, 0);
+    feed_arrived(feed, 0, 0, true, ds_now_ns());
+    feed_arrived(feed, 1, 0, true, ds_now_ns());
+    kill_worker(&plan, pid);
+    feed_close(feed);
+    assert_false(view_of(0, &view));
+    assert_int_equal(unknown_worker_batches(), 2);
+    /* Of a worker beyond those that can be told apart, too. */
+    feed = feed_for(&pid, 1, 1);
+    feed_arrived(feed, 0, FEED_WORKERS, true, ds_now_ns());
+    feed_close(feed);
+    assert_int_equal(unknown_worker_batches(), 3);
+}
+
+/* A pid comes again: an entry is its worker's only with the start of that process. */
+static void test_a_reused_pid_is_another_worker(void **state)
+{
+    struct rf_worker_view view;
+    struct plan plan = {0};
+    (void)state;
+    const pid_t pid = start_worker(&plan);
+    struct feed *feed = feed_for(&pid, 1, 1);
+    uint64_t *entry = feed->entries + feed->by_worker[0].entry * feed->entry_words;
+    const uint64_t start_ticks = ds_load(&entry[RF_WORKER_START_TICKS]);
+    assert_int_equal(start_ticks, rf_start_ticks_of((uint64_t)pid));
+    ds_store(&entry[RF_WORKER_START_TICKS], start_ticks - 1); /* an earlier process */
+    let_make(&plan, 1);
+    assert_false(view_of(0, &view));
+    feed_close(feed);
+    /* Its entry is free, though a process has its pid; the new one is found there. */
+    feed = feed_for(&pid, 1, 1);
+    assert_ptr_equal(entry, feed->entries + feed->by_worker[0].entry * feed->entry_words);
+    let_make(&plan, 1);
+    assert_true(view_of(0, &view));
+    assert_int_equal(view.totals[RF_TOTAL_BATCHES], 2);
+    kill_worker(&plan, pid);
+    feed_close(feed);
 }
 
 static void test_a_later_batch_was_ready(void **state)
@@ -365,12 +562,20 @@ int main(void)
                                         close_monitor),
         cmocka_unit_test_setup_teardown(test_the_entry_goes_on_with_the_next_worker, open_monitor,
                                         close_monitor),
+        cmocka_unit_test_setup_teardown(test_a_worker_that_ends_leaves_its_batches, open_monitor,
+                                        close_monitor),
+        cmocka_unit_test_setup_teardown(test_batches_of_a_killed_worker_are_said, open_monitor,
+                                        close_monitor),
+        cmocka_unit_test_setup_teardown(test_a_reused_pid_is_another_worker, open_monitor,
+                                        close_monitor),
         cmocka_unit_test_setup_teardown(test_a_later_batch_was_ready, open_monitor, close_monitor),
         cmocka_unit_test_setup_teardown(test_another_epoch_is_not_mistaken, open_monitor,
                                         close_monitor),
         cmocka_unit_test_setup_teardown(test_loading_in_the_loop, open_monitor, close_monitor),
         cmocka_unit_test_setup_teardown(test_the_entries_are_bounded, open_monitor, close_monitor),
         cmocka_unit_test_setup_teardown(test_a_late_stall, open_monitor, close_monitor),
+        cmocka_unit_test(test_the_oldest_pin_thread_goes),
+        cmocka_unit_test_setup_teardown(test_loops_share_no_entry, open_monitor, close_monitor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

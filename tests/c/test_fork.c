@@ -38,7 +38,7 @@ static void use_foreign_handles(void)
 {
     datastall_loader_options options = DATASTALL_LOADER_OPTIONS_INIT;
     datastall_statistics statistics = DATASTALL_STATISTICS_INIT;
-    datastall_lost lost = {.struct_size = sizeof lost};
+    datastall_lost lost = DATASTALL_LOST_INIT;
     datastall_loader *own = (void *)1;
     const int forked = DATASTALL_ERR_FORKED;
     CHECK(datastall_monitor_state(monitor) == forked, "state");

@@ -29,33 +29,6 @@ static datastall_gpu_monitor *open_on(const int *ids, uint32_t count)
     return monitor;
 }
 
-static void null_is_accepted_everywhere(void **state)
-{
-    (void)state;
-    datastall_gpu_metrics metrics = {.struct_size = sizeof metrics};
-    datastall_bottleneck bottleneck = {.struct_size = sizeof bottleneck};
-    datastall_throughput throughput = {.struct_size = sizeof throughput};
-    datastall_statistics statistics = DATASTALL_STATISTICS_INIT;
-    assert_int_equal(datastall_gpu_monitor_start_monitoring(NULL), DATASTALL_OK);
-    assert_int_equal(datastall_gpu_monitor_stop_monitoring(NULL), 0);
-    assert_int_equal(datastall_gpu_monitor_set_stage(NULL, "x"), DATASTALL_OK);
-    assert_int_equal(datastall_gpu_monitor_record_dataloader_wait(NULL, 1.0, NULL, NULL),
-                     DATASTALL_OK);
-    datastall_gpu_monitor_start_inference_timer(NULL);
-    assert_int_equal(datastall_gpu_monitor_save_logs(NULL), DATASTALL_OK);
-    assert_true(isnan(datastall_gpu_monitor_average_utilization(NULL, DATASTALL_ALL_DEVICES)));
-    assert_true(datastall_gpu_monitor_peak_memory_usage(NULL, 0) == DATASTALL_UNKNOWN);
-    assert_int_equal(datastall_gpu_monitor_current(NULL, 0, &metrics), DATASTALL_ERR_ARGUMENT);
-    assert_int_equal(datastall_gpu_monitor_check_bottleneck(NULL, 1, &bottleneck),
-                     DATASTALL_ERR_ARGUMENT);
-    assert_int_equal(datastall_gpu_monitor_throughput(NULL, &throughput), DATASTALL_ERR_ARGUMENT);
-    assert_int_equal(datastall_gpu_monitor_dataloader_statistics(NULL, &statistics),
-                     DATASTALL_ERR_ARGUMENT);
-    assert_int_equal(datastall_gpu_monitor_export_metrics(NULL, "x", DATASTALL_EXPORT_CSV),
-                     DATASTALL_ERR_ARGUMENT);
-    datastall_gpu_monitor_close(NULL);
-}
-
 static void limits_hold_in_the_recording_too(void **state)
 {
     (void)state;
@@ -179,7 +152,7 @@ static void stages_past_the_last_name(void **state)
     (void)state;
     const int device = 0;
     char name[32];
-    datastall_stage_statistics s = {.struct_size = sizeof s};
+    datastall_stage_statistics s = DATASTALL_STAGE_STATISTICS_INIT;
     datastall_gpu_monitor *monitor = open_on(&device, 1);
     for (int i = 0; i < 64; i++) {
         snprintf(name, sizeof name, "stage %d", i);
@@ -212,8 +185,8 @@ static void a_child_is_detached(void **state)
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
-        datastall_bottleneck b = {.struct_size = sizeof b};
-        datastall_device_statistics d = {.struct_size = sizeof d};
+        datastall_bottleneck b = DATASTALL_BOTTLENECK_INIT;
+        datastall_device_statistics d = DATASTALL_DEVICE_STATISTICS_INIT;
         int forked =
             datastall_gpu_monitor_record_dataloader_wait(monitor, 5.0, NULL, NULL) ==
                 DATASTALL_ERR_FORKED &&
@@ -321,7 +294,6 @@ static void mig_instances(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(null_is_accepted_everywhere),
         cmocka_unit_test(limits_hold_in_the_recording_too),
         cmocka_unit_test(options_that_make_no_sense),
         cmocka_unit_test(waits_longer_than_the_uptime),

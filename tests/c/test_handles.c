@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "record/monitor.h"
 #include "runfile/reader.h"
 #include "support.h"
 
@@ -40,7 +41,7 @@ static datastall_statistics figures_of_all(const datastall_monitor *monitor)
 
 static datastall_lost lost_of(const datastall_monitor *monitor)
 {
-    datastall_lost lost = {.struct_size = sizeof lost};
+    datastall_lost lost = DATASTALL_LOST_INIT;
     assert_int_equal(datastall_lost_get(monitor, &lost), 0);
     return lost;
 }
@@ -92,46 +93,17 @@ static void refused_options_say_why(void **state)
     options = (datastall_options)DATASTALL_OPTIONS_INIT;
     options.recent_gpu_samples = 65537;
     assert_int_equal(datastall_open(&options, &monitor), DATASTALL_ERR_ARGUMENT);
-    options = (datastall_options){.struct_size = 0};
+    options = (datastall_options)DATASTALL_OPTIONS_INIT;
+    options.flags = 0x12;
+    assert_int_equal(datastall_open(&options, &monitor), DATASTALL_ERR_ARGUMENT);
+    assert_non_null(strstr(datastall_last_error(), "0x12"));
+    options = (datastall_options)DATASTALL_OPTIONS_INIT;
+    options.reserved = 1;
     assert_int_equal(datastall_open(&options, &monitor), DATASTALL_ERR_ARGUMENT);
     monitor = open_monitor(DATASTALL_MEMORY_ONLY, 1);
     assert_int_equal(datastall_loader_register(monitor, NULL, NULL), DATASTALL_ERR_ARGUMENT);
     assert_int_equal(datastall_gpu_sampling_start(monitor, 0.01), DATASTALL_ERR_ARGUMENT);
     assert_int_equal(datastall_gpu_sampling_start(monitor, NAN), DATASTALL_ERR_ARGUMENT);
-    datastall_close(monitor);
-}
-
-static void null_is_accepted_everywhere(void **state)
-{
-    (void)state;
-    datastall_loader *loader = (void *)1;
-    datastall_loader_options options = DATASTALL_LOADER_OPTIONS_INIT;
-    datastall_statistics statistics = DATASTALL_STATISTICS_INIT;
-    datastall_lost lost = {.struct_size = sizeof lost};
-    const char *previous = NULL;
-    datastall_close(NULL);
-    assert_string_equal(datastall_run_file(NULL), "");
-    assert_int_equal(datastall_monitor_state(NULL), DATASTALL_ERR_OFF);
-    assert_int_equal(datastall_stage_set(NULL, "train", &previous), 0);
-    assert_string_equal(previous, "");
-    assert_int_equal(datastall_stage_set(NULL, NULL, NULL), 0);
-    assert_int_equal(datastall_loader_register(NULL, &options, &loader), 0);
-    assert_null(loader);
-    datastall_wait wait = datastall_wait_begin(NULL);
-    datastall_wait_end(&wait, DATASTALL_WAIT_STEADY, NULL);
-    datastall_wait_end(NULL, DATASTALL_WAIT_STEADY, NULL);
-    datastall_wait_end_at(NULL, 1, DATASTALL_WAIT_STEADY, NULL);
-    datastall_wait_record(NULL, 1, 1, DATASTALL_WAIT_STEADY, NULL);
-    assert_int_equal(datastall_gpu_sampling_start(NULL, 1), 0);
-    datastall_gpu_sampling_stop(NULL);
-    assert_true(datastall_lost_get(NULL, &lost) < 0);
-    assert_true(datastall_loader_statistics(NULL, &statistics) < 0);
-    assert_true(datastall_monitor_statistics(NULL, &statistics) < 0);
-    datastall_monitor *monitor = open_monitor(DATASTALL_MEMORY_ONLY, 1);
-    assert_true(datastall_lost_get(monitor, NULL) < 0);
-    assert_true(datastall_monitor_statistics(monitor, NULL) < 0);
-    assert_int_equal(datastall_loader_register(monitor, NULL, &loader), 0);
-    assert_non_null(loader);
     datastall_close(monitor);
 }
 
@@ -183,6 +155,14 @@ static void older_structs_work(void **state)
         assert_int_equal(memory[i], 0xAA);
     free(memory);
 
+    datastall_lost before = DATASTALL_LOST_INIT;
+    datastall_lost *some_lost = cut(&before, offsetof(datastall_lost, impossible_times));
+    uint64_t merged_other;
+    assert_int_equal(datastall_lost_get(monitor, some_lost), 0);
+    memcpy(&merged_other, (char *)some_lost + offsetof(datastall_lost, merged_other), 8);
+    assert_int_equal(merged_other, 0);
+    free(some_lost);
+
     datastall_statistics s = figures_of(loader);
     assert_int_equal(s.samples, 3);
     assert_true(s.tokens == DATASTALL_UNKNOWN);
@@ -207,7 +187,12 @@ static void newer_structs_work(void **state)
     datastall_monitor *monitor;
     options.known.struct_size = sizeof options;
     options.known.flags = DATASTALL_MEMORY_ONLY;
-    memset(options.more, 0x5A, sizeof options.more);
+    /* What only a newer version knows must not be asked for; zero and unknown ask for nothing. */
+    options.more[9] = 1;
+    assert_int_equal(datastall_open(&options.known, &monitor), DATASTALL_ERR_ARGUMENT);
+    assert_non_null(strstr(datastall_last_error(), "does not know"));
+    memset(options.more, 0xff, sizeof options.more / 2);
+    options.more[9] = options.more[63] = 0;
     assert_int_equal(datastall_open(&options.known, &monitor), 0);
     datastall_loader *loader = test_loader(monitor, "new");
     batch.known.struct_size = sizeof batch;
@@ -224,6 +209,70 @@ static void newer_structs_work(void **state)
     for (size_t i = 0; i < sizeof statistics.more; i++)
         assert_int_equal((unsigned char)statistics.more[i], 0xAA);
     datastall_close(monitor);
+}
+
+/* What cannot be a size: nobody set it, or it is what stood on the stack. */
+static const size_t no_sizes[] = {0, 1, sizeof(size_t), 4097, SIZE_MAX};
+
+static void sizes_that_cannot_be_are_refused(void **state)
+{
+    (void)state;
+    datastall_monitor *m = open_monitor(DATASTALL_MEMORY_ONLY, 1), *other = (void *)1;
+    datastall_loader *l = test_loader(m, "l");
+    for (size_t i = 0; i < sizeof no_sizes / sizeof *no_sizes; i++) {
+        datastall_options options = DATASTALL_OPTIONS_INIT;
+        datastall_loader_options loader_options = DATASTALL_LOADER_OPTIONS_INIT;
+        datastall_gpu_monitor_options gpu_options = DATASTALL_GPU_MONITOR_OPTIONS_INIT;
+        datastall_statistics s = DATASTALL_STATISTICS_INIT;
+        datastall_lost lost = DATASTALL_LOST_INIT;
+        datastall_loader *none = (void *)1;
+        datastall_gpu_monitor *gpus = (void *)1;
+        options.struct_size = loader_options.struct_size = gpu_options.struct_size = no_sizes[i];
+        s.struct_size = lost.struct_size = no_sizes[i];
+        assert_int_equal(datastall_open(&options, &other), DATASTALL_ERR_ARGUMENT);
+        assert_null(other);
+        assert_non_null(strstr(datastall_last_error(), "struct_size"));
+        assert_int_equal(datastall_loader_register(m, &loader_options, &none),
+                         DATASTALL_ERR_ARGUMENT);
+        assert_null(none);
+        assert_int_equal(datastall_gpu_monitor_open(&gpu_options, &gpus), DATASTALL_ERR_ARGUMENT);
+        assert_null(gpus);
+        assert_int_equal(datastall_loader_statistics(l, &s), DATASTALL_ERR_ARGUMENT);
+        assert_int_equal(datastall_lost_get(m, &lost), DATASTALL_ERR_ARGUMENT);
+        assert_true(s.batches == DATASTALL_UNKNOWN && lost.contention == DATASTALL_UNKNOWN);
+        /* A wait cannot fail: it counts without the batch that is none. */
+        datastall_batch batch = DATASTALL_BATCH_INIT;
+        batch.struct_size = no_sizes[i];
+        batch.samples = 3;
+        put(l, MS, &batch);
+    }
+    const uint64_t tried = sizeof no_sizes / sizeof *no_sizes;
+    assert_int_equal(figures_of(l).batches, tried);
+    assert_int_equal(figures_of(l).samples_batches, 0);
+    assert_int_equal(lost_of(m).unknown_arguments, tried);
+    datastall_close(m);
+}
+
+static void unknown_flags_and_sources_are_refused(void **state)
+{
+    (void)state;
+    datastall_monitor *m = open_monitor(DATASTALL_MEMORY_ONLY, 1);
+    datastall_loader *l = (void *)1;
+    datastall_gpu_monitor *gpus;
+    datastall_loader_options options = DATASTALL_LOADER_OPTIONS_INIT;
+    options.flags = DATASTALL_LOADER_PIN_MEMORY | DATASTALL_LOADER_PERSISTENT_WORKERS;
+    assert_int_equal(datastall_loader_register(m, &options, &l), 0);
+    options.flags |= 0x40;
+    assert_int_equal(datastall_loader_register(m, &options, &l), DATASTALL_ERR_ARGUMENT);
+    assert_null(l);
+    assert_non_null(strstr(datastall_last_error(), "0x40"));
+    options = (datastall_loader_options)DATASTALL_LOADER_OPTIONS_INIT;
+    options.source = 4;
+    assert_int_equal(datastall_loader_register(m, &options, &l), DATASTALL_ERR_ARGUMENT);
+    datastall_gpu_monitor_options gpu_options = DATASTALL_GPU_MONITOR_OPTIONS_INIT;
+    gpu_options.flags = 1;
+    assert_int_equal(datastall_gpu_monitor_open(&gpu_options, &gpus), DATASTALL_ERR_ARGUMENT);
+    datastall_close(m);
 }
 
 /* ---- loaders ---- */
@@ -519,6 +568,83 @@ static void the_wait_under_way_is_visible(void **state)
     datastall_close(m);
 }
 
+static uint64_t shown_wait(const datastall_monitor *monitor, uint64_t slot)
+{
+    struct rf_reader *reader;
+    struct rf_slot_view view;
+    assert_int_equal(rf_reader_open(datastall_run_file(monitor), &reader), 0);
+    assert_int_equal(rf_reader_slot(reader, slot, RF_PART_ALL, &view), RF_VIEW_OK);
+    const uint64_t waiting_ns = view.waiting_ns;
+    rf_slot_view_free(&view);
+    rf_reader_close(reader);
+    return waiting_ns;
+}
+
+static void a_cancelled_wait_was_none(void **state)
+{
+    (void)state;
+    datastall_monitor *m = open_monitor(0, 2);
+    datastall_loader *l = test_loader(m, "l");
+    datastall_wait wait = datastall_wait_begin(l);
+    assert_true(shown_wait(m, 0) != 0);
+    datastall_wait_cancel(&wait);
+    assert_int_equal(shown_wait(m, 0), 0);
+    datastall_wait_end(&wait, DATASTALL_WAIT_STEADY, NULL); /* over: nothing */
+    datastall_wait_cancel(&wait);
+    /* One inside another: the inner one shows, and stays when the outer one is cancelled. */
+    datastall_wait outer = datastall_wait_begin(l), inner = datastall_wait_begin(l);
+    datastall_wait_cancel(&outer);
+    assert_int_equal(shown_wait(m, 0), inner.begin_ns);
+    datastall_wait_end(&inner, DATASTALL_WAIT_STEADY, NULL);
+    assert_int_equal(shown_wait(m, 0), 0);
+    assert_int_equal(figures_of(l).batches, 1);
+    datastall_close(m);
+}
+
+static void *begin_and_forget(void *loader)
+{
+    datastall_wait_begin(loader);
+    return NULL;
+}
+
+/* It would be a stall that grows until the end of time. */
+static void a_forgotten_wait_does_not_show_for_ever(void **state)
+{
+    (void)state;
+    datastall_monitor *m = open_monitor(0, 4), *other = open_monitor(0, 1);
+    datastall_loader *a = test_loader(m, "a"), *b = test_loader(m, "b");
+    datastall_loader *elsewhere = test_loader(other, "c");
+    pthread_t thread;
+    begin_and_forget(a);
+    const uint64_t first = shown_wait(m, 0);
+    assert_true(first != 0);
+    begin_and_forget(a); /* the next one on the same loader */
+    assert_true(shown_wait(m, 0) > first);
+    begin_and_forget(elsewhere); /* another monitor knows nothing of this one */
+    begin_and_forget(a);
+    begin_and_forget(b); /* the next one on another */
+    assert_int_equal(shown_wait(m, 0), 0);
+    assert_true(shown_wait(m, 1) != 0);
+    put(b, MS, NULL); /* one that is recorded afterwards */
+    assert_int_equal(shown_wait(m, 1), 0);
+    assert_int_equal(pthread_create(&thread, NULL, begin_and_forget, a), 0);
+    pthread_join(thread, NULL); /* the end of its thread */
+    assert_int_equal(shown_wait(m, 2), 0);
+    assert_int_equal(figures_of_all(m).batches, 1);
+    char path[PATH_MAX];
+    struct rf_reader *reader;
+    struct rf_slot_view view;
+    begin_and_forget(a); /* the end of the monitor */
+    snprintf(path, sizeof path, "%s", datastall_run_file(m));
+    datastall_close(m);
+    assert_int_equal(rf_reader_open(path, &reader), 0);
+    assert_int_equal(rf_reader_slot(reader, 0, RF_PART_ALL, &view), RF_VIEW_OK);
+    assert_int_equal(view.waiting_ns, 0);
+    rf_slot_view_free(&view);
+    rf_reader_close(reader);
+    datastall_close(other);
+}
+
 /* Without a launcher: $DATASTALL_DIR, one folder per process, private. */
 static void in_a_folder_of_its_own(void *context)
 {
@@ -600,6 +726,52 @@ static void a_thread_per_epoch_uses_one_slot(void **state)
     datastall_close(m);
 }
 
+#define MONITORS 3
+#define LOADERS 32
+
+/* After its first wait on a loader a thread takes no lock, however the loaders' numbers fall. */
+static void warm_waits_take_no_lock(void **state)
+{
+    (void)state;
+    datastall_monitor *m[MONITORS];
+    datastall_loader *l[MONITORS][LOADERS];
+    char name[32];
+    for (int i = 0; i < MONITORS; i++) {
+        m[i] = open_monitor(DATASTALL_MEMORY_ONLY, LOADERS);
+        for (int k = 0; k < LOADERS; k++) {
+            snprintf(name, sizeof name, "loader %d", k);
+            l[i][k] = test_loader(m[i], name);
+        }
+    }
+    for (int round = 0; round < 1000; round++) {
+        for (int i = 0; i < MONITORS * LOADERS; i++)
+            put(l[i % MONITORS][i / MONITORS], MS, NULL);
+    }
+    for (int i = 0; i < MONITORS; i++) {
+        /* One for each loader; and as much again, for the table may have been full once. */
+        assert_in_range(m[i]->claims, LOADERS, 2 * LOADERS);
+        assert_int_equal(figures_of_all(m[i]).batches, 1000 * LOADERS);
+        assert_int_equal(lost_of(m[i]).merged_other, 0);
+        datastall_close(m[i]);
+    }
+}
+
+/* Also in a thread that has seen the loaders of many monitors that are closed. */
+static void closed_monitors_are_not_remembered(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 400; i++) {
+        datastall_monitor *m = open_monitor(DATASTALL_MEMORY_ONLY, 2);
+        datastall_loader *a = test_loader(m, "a"), *b = test_loader(m, "b");
+        for (int k = 0; k < 100; k++) {
+            put(a, MS, NULL);
+            put(b, MS, NULL);
+        }
+        assert_in_range(m->claims, 2, 4);
+        datastall_close(m);
+    }
+}
+
 #define CROWD 6
 #define CROWD_WAITS 20000
 
@@ -649,9 +821,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_error_has_its_sentence),
         cmocka_unit_test(refused_options_say_why),
-        cmocka_unit_test(null_is_accepted_everywhere),
         cmocka_unit_test(older_structs_work),
         cmocka_unit_test(newer_structs_work),
+        cmocka_unit_test(sizes_that_cannot_be_are_refused),
+        cmocka_unit_test(unknown_flags_and_sources_are_refused),
         cmocka_unit_test(equal_identity_is_one_loader),
         cmocka_unit_test(a_loader_without_a_name_gets_one),
         cmocka_unit_test(after_32_loaders_the_rest_share_other),
@@ -661,8 +834,12 @@ int main(void)
         cmocka_unit_test(stage_times_and_entries),
         cmocka_unit_test(the_file_says_who_wrote_it),
         cmocka_unit_test(the_wait_under_way_is_visible),
+        cmocka_unit_test(a_cancelled_wait_was_none),
+        cmocka_unit_test(a_forgotten_wait_does_not_show_for_ever),
         cmocka_unit_test(a_run_has_a_folder),
         cmocka_unit_test(a_thread_per_epoch_uses_one_slot),
+        cmocka_unit_test(warm_waits_take_no_lock),
+        cmocka_unit_test(closed_monitors_are_not_remembered),
         cmocka_unit_test(beyond_max_slots_nothing_is_lost_uncounted),
     };
     test_run_folder();

@@ -35,6 +35,7 @@ static int make_run(void **state)
         snprintf(text, sizeof text, "%u", rank);
         setenv("RANK", text, 1);
         assert_int_equal(datastall_open(NULL, &monitor), 0);
+        test_any_time(monitor);
         datastall_loader *loader = test_loader(monitor, rank == 5 ? "one\x1b[31m" : "train");
         assert_int_equal(datastall_stage_set(monitor, "esm2", NULL), 0);
         batch.samples = 8;

@@ -184,7 +184,7 @@ static void check_end(void)
     CHECK(datastall_monitor_statistics(monitor, &s) == 0, "statistics");
     CHECK(s.batches == all && s.samples == samples, "%llu of %llu batches",
           (unsigned long long)s.batches, (unsigned long long)all);
-    datastall_lost lost = {.struct_size = sizeof lost};
+    datastall_lost lost = DATASTALL_LOST_INIT;
     CHECK(datastall_lost_get(monitor, &lost) == 0, "lost");
     CHECK(lost.contention + lost.merged_other + lost.after_fork == 0, "something was lost");
 }

@@ -169,6 +169,86 @@ def test_workers_without_persistence_share_entries(tmp_path: Path) -> None:
     assert [worker["batches"] for worker in workers] == [10, 10]
 
 
+@pytest.mark.parametrize(("context", "epochs"), [("fork", 60), ("spawn", 2), ("forkserver", 3)])
+def test_workers_of_short_epochs_are_counted_to_the_last_batch(
+    tmp_path: Path, context: str, epochs: int
+) -> None:
+    """They have made everything before their parent's iter() returns, and make no more."""
+    write(
+        tmp_path,
+        "short.py",
+        f"""
+        import time
+        import torch
+        from torch.utils.data import DataLoader, TensorDataset
+
+        class Slow:
+            def __iter__(self):
+                for i in range(3):
+                    yield [i]
+                    time.sleep(0.01)
+
+            def __len__(self):
+                return 3
+
+        if __name__ == "__main__":
+            loader = DataLoader(
+                TensorDataset(torch.arange(3)), batch_sampler=Slow(), num_workers=2,
+                multiprocessing_context="{context}",
+            )
+            for _ in range({epochs}):
+                for _ in loader:
+                    pass
+        """,
+    )
+    recorded(tmp_path, "short.py")
+    loader = only(shown(tmp_path)["loaders"])
+    assert loader["batches"] == 3 * epochs
+    workers = [(w["worker"], w["generations"], w["batches"]) for w in loader["workers"]]
+    assert workers == [(0, epochs, 2 * epochs), (1, epochs, epochs)]
+    assert loader["unknown_worker_batches"] == 0
+
+
+def test_batches_of_workers_that_vanish_are_said(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "killed.py",
+        """
+        import multiprocessing.util, os
+        import torch
+        from torch.utils.data import DataLoader, TensorDataset
+
+        def leave(batch):
+            # The message goes out, and the process is gone before it could look for its entry.
+            multiprocessing.util.Finalize(None, os._exit, args=(0,), exitpriority=-50)
+            return batch
+
+        class Slow:
+            def __iter__(self):
+                import time
+                for i in range(2):
+                    yield [i]
+                    time.sleep(0.05)
+
+            def __len__(self):
+                return 2
+
+        loader = DataLoader(
+            TensorDataset(torch.arange(2)), batch_sampler=Slow(), num_workers=2, collate_fn=leave
+        )
+        for _ in range(3):
+            for _ in loader:
+                pass
+        """,
+    )
+    recorded(tmp_path, "killed.py")
+    loader = only(shown(tmp_path)["loaders"])
+    known = sum(worker["batches"] for worker in loader["workers"])
+    assert known + (loader["unknown_worker_batches"] or 0) == loader["batches"] == 6
+    assert loader["unknown_worker_batches"] > 0
+    assert "nothing is known" in shown_text(tmp_path)
+
+
 def test_what_workers_did_survives_a_kill(tmp_path: Path) -> None:
     write(
         tmp_path,
