@@ -4,10 +4,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clean_text.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "cli/cli.h"
-#include "output/text.h"
 #include "runfile/rundir.h"
 
 static int take(void *context, const struct cli_option *option, const char *value)
@@ -27,7 +27,7 @@ static bool list_run(const char *base, const char *id)
     if (snprintf(folder, sizeof folder, "%s/%s", base, id) >= PATH_MAX ||
         run_data_read(folder, &data) != DATASTALL_OK)
         return false;
-    output_clean_text(id, name, sizeof name);
+    ds_clean_text(id, name, sizeof name);
     bool readable = data->files > data->unreadable_files &&
                     summary_make(data, ds_now_ns(), &summary) == DATASTALL_OK;
     if (readable) {
@@ -37,10 +37,10 @@ static bool list_run(const char *base, const char *id)
                      summary->stall_share * 100);
         printf("%-40s %-8s %9s %10s  %-9s %s\n", name, summary_state_name(summary->state), duration,
                share, summary_severity_name(summary->severity),
-               output_clean_text(summary->command, command, sizeof command));
+               ds_clean_text(summary->command, command, sizeof command));
     } else {
         printf("%-40s %-8s %9s %10s  %-9s %s\n", name, data->files == 0 ? "empty" : "unread", "-",
-               "-", "unknown", output_clean_text(data->first_problem, problem, sizeof problem));
+               "-", "unknown", ds_clean_text(data->first_problem, problem, sizeof problem));
     }
     readable = readable || data->files == 0;
     summary_free(summary);

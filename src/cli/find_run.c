@@ -8,7 +8,6 @@
 #include "base/error.h"
 #include "cli/cli.h"
 #include "cli/live.h"
-#include "output/text.h"
 #include "runfile/rundir.h"
 
 #define MAX_FOLDERS 256u
@@ -120,8 +119,7 @@ int cli_open_live(const char *const *bases, uint32_t base_count, char *const *na
 
 void cli_say_clean(const char *sentence)
 {
-    char clean[1024];
-    ds_say("%s", output_clean_text(sentence, clean, sizeof clean));
+    ds_say("%s", sentence);
 }
 
 int cli_load(const char *folder, struct run_data **data, struct summary **summary, bool *damaged)

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clean_text.h"
 #include "base/clock.h"
 #include "output/names.h"
-#include "output/text.h"
 
 #define FRESH_NS (10 * DS_NS_PER_S) /* an older GPU sample says nothing about now */
 #define LABELS_BYTES 2048u
@@ -66,7 +66,7 @@ static void add_label(char labels[LABELS_BYTES], const char *name, const char *v
         return;
     length += (size_t)snprintf(labels + length, LABELS_BYTES - length, "%s%s=\"",
                                length > 0 ? "," : "", name);
-    output_clean_text(value, clean, sizeof clean);
+    ds_clean_text(value, clean, sizeof clean);
     for (const char *c = clean; *c != '\0' && length + 4 < LABELS_BYTES; c++) {
         if (*c == '"' || *c == '\\')
             labels[length++] = '\\';

@@ -1,10 +1,12 @@
 #include "output/screen.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clean_text.h"
 #include "output/canvas.h"
 #include "output/names.h"
 #include "output/recent.h"
@@ -43,12 +45,14 @@ static void ms_text(uint64_t ns, char text[16])
 
 static void name_text(const char *from, unsigned width, char text[128])
 {
-    const size_t length = strlen(from);
+    char clean[NAME_MAX + 1];
+    const size_t length = strlen(ds_clean_text(from, clean, sizeof clean));
+    const bool cut = length > width && width > 1;
+    const char *rest = clean + (cut ? length - width + 1 : 0);
+    while ((*rest & 0xc0) == 0x80) /* never from within a character */
+        rest++;
     /* The end of a long name tells more than its beginning: site.py:120, a run's name. */
-    if (length > width && width > 1)
-        snprintf(text, 128, "~%s", from + length - width + 1);
-    else
-        snprintf(text, 128, "%.127s", from);
+    snprintf(text, 128, "%s%.126s", cut ? "~" : "", rest);
 }
 
 static void next_row(struct page *page)

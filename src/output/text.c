@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clean_text.h"
 #include "output/names.h"
 #include "output/text_why.h"
 
@@ -62,47 +63,6 @@ static const char *ms(uint64_t ns, char text[16])
     return text;
 }
 
-/* ---- text from elsewhere ---- */
-
-/* Bytes of the UTF-8 character that begins here, 0: none does. */
-static size_t character_bytes(const unsigned char *c)
-{
-    if (c[0] < 0x80)
-        return 1;
-    const size_t bytes = c[0] >= 0xf0 ? 4 : c[0] >= 0xe0 ? 3 : 2;
-    if (c[0] < 0xc2 || c[0] > 0xf4)
-        return 0;
-    for (size_t i = 1; i < bytes; i++) {
-        if ((c[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    const bool overlong = (c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xf0 && c[1] < 0x90);
-    const bool surrogate = c[0] == 0xed && c[1] >= 0xa0;
-    const bool too_large = c[0] == 0xf4 && c[1] >= 0x90;
-    return overlong || surrogate || too_large ? 0 : bytes;
-}
-
-const char *output_clean_text(const char *from, char *to, size_t size)
-{
-    size_t length = 0;
-    while (*from != '\0') {
-        const unsigned char *c = (const unsigned char *)from;
-        const size_t bytes = character_bytes(c);
-        const bool control = c[0] < 0x20 || c[0] == 0x7f || (c[0] == 0xc2 && c[1] < 0xa0);
-        const bool kept = bytes > 0 && !control;
-        if (length + (kept ? bytes : 1) >= size)
-            break;
-        if (kept)
-            memcpy(to + length, from, bytes);
-        else
-            to[length] = '?';
-        length += kept ? bytes : 1;
-        from += bytes > 0 ? bytes : 1;
-    }
-    to[length] = '\0';
-    return to;
-}
-
 /* ---- lines: a label in the first nine columns, then text, whatever it holds ---- */
 
 static void __attribute__((format(printf, 3, 4))) line(FILE *file, const char *label,
@@ -113,7 +73,7 @@ static void __attribute__((format(printf, 3, 4))) line(FILE *file, const char *l
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    fprintf(file, "%-8s %s\n", label, output_clean_text(text, clean, sizeof clean));
+    fprintf(file, "%-8s %s\n", label, ds_clean_text(text, clean, sizeof clean));
 }
 
 static void put_verdict(const struct summary *s, FILE *file)
@@ -145,7 +105,7 @@ static void put_run(const struct summary *s, FILE *file)
 {
     char command[61], duration[32], setup[32], end[64] = "";
     const bool cut = strlen(s->command) >= sizeof command;
-    output_clean_text(s->command, command, cut ? sizeof command - 3 : sizeof command);
+    ds_clean_text(s->command, command, cut ? sizeof command - 3 : sizeof command);
     strcat(command, cut ? "..." : "");
     summary_duration_text((double)s->duration_ns * 1e-9, duration, sizeof duration);
     summary_duration_text(s->setup_ns == DATASTALL_UNKNOWN ? NAN : (double)s->setup_ns * 1e-9,
@@ -248,7 +208,7 @@ static void put_loader(const struct summary *s, const struct summary_loader *loa
     output_rate_text(f->samples_per_s, rate, sizeof rate);
     output_rate_text(f->tokens_per_s, token_rate, sizeof token_rate);
     fprintf(file, "%-8s %s%s: %s batches", "LOADER",
-            output_clean_text(loader->data->entry.name, name, sizeof name), who, batches);
+            ds_clean_text(loader->data->entry.name, name, sizeof name), who, batches);
     if (f->samples != DATASTALL_UNKNOWN)
         fprintf(file, ", %s samples (%s/s)", samples, rate);
     if (f->tokens != DATASTALL_UNKNOWN)
