@@ -166,8 +166,6 @@ static int doctor(const struct cli_command *command, int argc, char **argv)
         code = CLI_FAILED;
     }
     free(report);
-    if (fflush(stdout) != 0 || ferror(stdout))
-        code = CLI_FAILED;
     return code;
 }
 

@@ -69,7 +69,7 @@ static int write_file(const char *path, const char *text, size_t length, bool fo
 }
 
 static int export_text(struct live *live, const struct export_options *options,
-                       enum openmetrics_format format, uint32_t wanted)
+                       enum openmetrics_format format, uint32_t named)
 {
     uint32_t count;
     const uint64_t now_ns = ds_now_ns();
@@ -77,10 +77,9 @@ static int export_text(struct live *live, const struct export_options *options,
     size_t length;
     live_refresh(live, now_ns);
     const struct summary *const *runs = live_runs(live, &count);
-    if (count < wanted) {
-        ds_say("export: %u of %u runs cannot be read", wanted - count, wanted);
-        return CLI_FAILED;
-    }
+    const int code = cli_live_code(live, "export", named);
+    if (code == CLI_FAILED)
+        return code;
     int error = openmetrics_write(runs, count, now_ns, NULL, format, &text, &length);
     if (error == DATASTALL_OK) {
         if (options->output != NULL && strcmp(options->output, "-") != 0)
@@ -93,11 +92,7 @@ static int export_text(struct live *live, const struct export_options *options,
         cli_say_clean(datastall_last_error());
         return CLI_FAILED;
     }
-    if (live_problems(live) > 0) {
-        ds_say("export: some run files are damaged; see datastall_run_problems");
-        return CLI_DAMAGED;
-    }
-    return CLI_OK;
+    return code;
 }
 
 static int run_export(const struct cli_command *command, int argc, char **argv)

@@ -85,8 +85,6 @@ static int show(const struct cli_command *command, int argc, char **argv)
         ds_clean_text(elsewhere ? folder : data->id, run, sizeof run);
         printf("%-8s datastall show --json %s\n", "NEXT", run);
     }
-    if (fflush(stdout) != 0 || ferror(stdout))
-        code = CLI_FAILED;
     if (code == CLI_OK)
         code = check_all(summary, &options);
     if (code == CLI_OK && damaged)

@@ -1,6 +1,5 @@
 #include "output/json.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -126,11 +125,11 @@ int output_json_document(void (*shape)(const void *context, const struct emitter
         return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
     }
     const size_t form = JSON_INDENT(2) | JSON_REAL_PRECISION(15) | JSON_ENSURE_ASCII;
-    int error = json_dump_callback(builder.root, put_ascii, file, form);
+    const int error = json_dump_callback(builder.root, put_ascii, file, form);
     json_decref(builder.root);
-    if (error != 0 || fputc('\n', file) == EOF || fflush(file) != 0)
-        return ds_fail_errno(errno, "cannot write the JSON");
-    return DATASTALL_OK;
+    fputc('\n', file);
+    return error == 0 || ferror(file) ? DATASTALL_OK
+                                      : ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
 }
 
 struct several {

@@ -131,7 +131,7 @@ static void put_runs(struct page *page, const struct summary *const *runs, uint3
         put_run(page, runs[i], i == selected && page->view->rows > 0);
 }
 
-/* The verdict of the selected run, and the stage it is in. */
+/* The verdict of the selected run, and what of its files cannot be read. */
 static void put_verdict(struct page *page, const struct summary *run)
 {
     char text[512];
@@ -141,6 +141,12 @@ static void put_verdict(struct page *page, const struct summary *run)
                                     : run->severity == SUMMARY_SEVERITY_NONE   ? STYLE_GOOD
                                                                                : STYLE_PLAIN;
     canvas_put(&page->canvas, 0, (int)page->view->columns, style, "%s", text);
+    next_row(page);
+    if (run->data->problems == 0 || rows_left(page) == 0)
+        return;
+    canvas_put(&page->canvas, 0, (int)page->view->columns, STYLE_BAD,
+               "DAMAGED: %u problem%s; the first: %s", run->data->problems,
+               run->data->problems == 1 ? "" : "s", run->data->first_problem);
     next_row(page);
 }
 
@@ -442,7 +448,7 @@ static unsigned natural_rows(const struct summary *const *runs, uint32_t count)
 {
     unsigned rows = 3 + count;
     for (uint32_t i = 0; i < count; i++)
-        rows += 8 + runs[i]->gpu_count + runs[i]->loader_count + screen_rank_rows(runs[i]);
+        rows += 9 + runs[i]->gpu_count + runs[i]->loader_count + screen_rank_rows(runs[i]);
     return rows < SCREEN_MOST_ROWS ? rows : SCREEN_MOST_ROWS;
 }
 
