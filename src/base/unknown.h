@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/sums.h"
+
 #define DS_UNKNOWN UINT64_MAX
 
 /* For sums to which something unknown adds nothing. */
@@ -17,7 +19,7 @@ static inline uint64_t ds_known_or_zero(uint64_t value)
 /* The sum of what is known of two; unknown where neither is. */
 static inline uint64_t ds_add_known(uint64_t a, uint64_t b)
 {
-    return a == DS_UNKNOWN ? b : b == DS_UNKNOWN ? a : a + b;
+    return a == DS_UNKNOWN ? b : b == DS_UNKNOWN ? a : ds_add(a, b);
 }
 
 /* sum / count in units of `unit`; NaN without any. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clean_text.h"
+#include "base/sums.h"
 #include "output/canvas.h"
 #include "output/names.h"
 #include "output/recent.h"
@@ -234,9 +235,9 @@ static void add_totals(struct rf_totals *to, const struct rf_totals *from)
             to->counters[RF_COUNT_STEADY_MAX] = from->counters[RF_COUNT_STEADY_MAX];
     }
     for (size_t i = 0; i < sizeof sums / sizeof *sums; i++)
-        to->counters[sums[i]] += from->counters[sums[i]];
+        to->counters[sums[i]] = ds_add(to->counters[sums[i]], from->counters[sums[i]]);
     for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++)
-        to->steady[i] += from->steady[i];
+        to->steady[i] = ds_add(to->steady[i], from->steady[i]);
 }
 
 static uint32_t join_loaders(const struct summary *run, uint64_t now_ns, struct joined *joined)
@@ -314,8 +315,9 @@ static void loader_cell(const struct joined *loader, enum loader_column column, 
 {
     const uint64_t *c = loader->totals->counters;
     const uint64_t *queue = &c[RF_COUNT_QUEUE];
-    const double known = (double)(queue[DATASTALL_QUEUE_FULL] + queue[DATASTALL_QUEUE_NORMAL] +
-                                  queue[DATASTALL_QUEUE_STARVED]);
+    const double known = (double)queue[DATASTALL_QUEUE_FULL] +
+                         (double)queue[DATASTALL_QUEUE_NORMAL] +
+                         (double)queue[DATASTALL_QUEUE_STARVED];
     static const unsigned states[] = {[FULL] = DATASTALL_QUEUE_FULL,
                                       [NORM] = DATASTALL_QUEUE_NORMAL,
                                       [STARV] = DATASTALL_QUEUE_STARVED};

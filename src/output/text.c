@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clean_text.h"
+#include "base/sums.h"
 #include "output/names.h"
 #include "output/text_why.h"
 
@@ -216,7 +217,8 @@ static void put_loader(const struct summary *s, const struct summary_loader *loa
                 f->tokens_sampled > 0 ? ", sampled" : "");
     fputc('\n', file);
     if (w->count > 0) {
-        const double all = (double)(f->queue_full + f->queue_normal + f->queue_starved) / 100;
+        const double all =
+            ((double)f->queue_full + (double)f->queue_normal + (double)f->queue_starved) / 100;
         line(file, "",
              "wait p50 %s  p95 %s  p99 %s  max %s ms   queue full %.0f %%  normal %.0f %%"
              "  starved %.0f %%",
@@ -306,8 +308,8 @@ static void put_notes(const struct summary *s, FILE *file)
 {
     uint64_t lost = 0, merged = 0;
     for (uint32_t i = 0; i < s->process_count; i++) {
-        lost += s->processes[i].data->view.words[RF_PROCESS_LOST_CONTENTION];
-        merged += s->processes[i].data->view.words[RF_PROCESS_MERGED_OTHER];
+        lost = ds_add(lost, s->processes[i].data->view.words[RF_PROCESS_LOST_CONTENTION]);
+        merged = ds_add(merged, s->processes[i].data->view.words[RF_PROCESS_MERGED_OTHER]);
     }
     if (lost > 0)
         line(file, "NOTE", "%llu waits were lost: too many threads recorded at once",

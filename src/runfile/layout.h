@@ -29,6 +29,7 @@
 #define RF_MAX_FILE_BYTES (UINT64_C(256) << 20)
 
 #define RF_UNKNOWN UINT64_MAX
+#define RF_MOST_NS (UINT64_C(1) << 60) /* 36 years: a time or a sum of times beyond is damage */
 
 enum rf_section_type {
     RF_SECTION_PROCESS = 1, /* one block: who wrote, when, how it ended, stage times */

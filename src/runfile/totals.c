@@ -4,7 +4,13 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/sums.h"
 #include "base/unknown.h"
+
+static void add_to(uint64_t *sum, uint64_t value)
+{
+    *sum = ds_add(*sum, value);
+}
 
 static void add_double(uint64_t *sum_bits, uint64_t bits)
 {
@@ -21,8 +27,8 @@ static void add_min_max(uint64_t *to, const uint64_t *from)
         to[2] = from[2];
     if (from[3] > to[3])
         to[3] = from[3];
-    to[0] += from[0];
-    to[1] += from[1];
+    add_to(&to[0], from[0]);
+    add_to(&to[1], from[1]);
 }
 
 static void add_counters(uint64_t *to, const uint64_t *from)
@@ -42,13 +48,13 @@ static void add_counters(uint64_t *to, const uint64_t *from)
         to[RF_COUNT_BEGIN_NS] = from[RF_COUNT_BEGIN_NS];
     if (from[RF_COUNT_END_NS] > to[RF_COUNT_END_NS])
         to[RF_COUNT_END_NS] = from[RF_COUNT_END_NS];
-    to[RF_COUNT_SEQUENCE] += from[RF_COUNT_SEQUENCE];
+    add_to(&to[RF_COUNT_SEQUENCE], from[RF_COUNT_SEQUENCE]);
     add_min_max(&to[RF_COUNT_STEADY], &from[RF_COUNT_STEADY]);
     add_min_max(&to[RF_COUNT_STARTUP], &from[RF_COUNT_STARTUP]);
     for (size_t i = 0; i < sizeof sums / sizeof *sums; i++)
-        to[sums[i]] += from[sums[i]];
+        add_to(&to[sums[i]], from[sums[i]]);
     for (uint32_t i = RF_COUNT_LEAST_WORDS; i < RF_COUNT_USED_WORDS; i++)
-        to[i] += from[i]; /* causes and depths: all of them sums */
+        add_to(&to[i], from[i]); /* causes and depths: all of them sums */
     if (from[RF_COUNT_LONGEST_MAX] > to[RF_COUNT_LONGEST_MAX])
         to[RF_COUNT_LONGEST_MAX] = from[RF_COUNT_LONGEST_MAX];
     add_double(&to[RF_COUNT_MEAN_LENGTH_SUM], from[RF_COUNT_MEAN_LENGTH_SUM]);
@@ -57,7 +63,7 @@ static void add_counters(uint64_t *to, const uint64_t *from)
         (to[RF_COUNT_EFFICIENCY_BATCHES] == 0 ||
          ds_double_of(from[RF_COUNT_EFFICIENCY_MIN]) < ds_double_of(to[RF_COUNT_EFFICIENCY_MIN])))
         to[RF_COUNT_EFFICIENCY_MIN] = from[RF_COUNT_EFFICIENCY_MIN];
-    to[RF_COUNT_EFFICIENCY_BATCHES] += from[RF_COUNT_EFFICIENCY_BATCHES];
+    add_to(&to[RF_COUNT_EFFICIENCY_BATCHES], from[RF_COUNT_EFFICIENCY_BATCHES]);
 }
 
 void rf_totals_add(struct rf_totals *totals, const struct rf_slot_view *view)
@@ -66,8 +72,8 @@ void rf_totals_add(struct rf_totals *totals, const struct rf_slot_view *view)
     add_counters(totals->counters, view->counters);
     const uint64_t *steady = rf_view_steady(view), *startup = rf_view_startup(view);
     for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
-        totals->steady[i] += steady[i];
-        totals->startup[i] += startup[i];
+        add_to(&totals->steady[i], steady[i]);
+        add_to(&totals->startup[i], startup[i]);
     }
     for (uint64_t i = 0; i < view->layout.rollup_buckets; i++) {
         const uint64_t *bucket = rf_view_rollup(view, 0, i);
@@ -80,20 +86,31 @@ void rf_totals_add(struct rf_totals *totals, const struct rf_slot_view *view)
         if (totals->seconds[place].number < number)
             memset(&totals->seconds[place], 0, sizeof totals->seconds[place]);
         totals->seconds[place].number = number;
-        totals->seconds[place].batches += bucket[RF_ROLLUP_BATCHES];
-        totals->seconds[place].waiting_ns +=
-            bucket[RF_ROLLUP_STEADY_NS] + bucket[RF_ROLLUP_STARTUP_NS];
-        totals->seconds[place].stall_known_ns += bucket[RF_ROLLUP_STALL_KNOWN_NS];
-        totals->seconds[place].stall_upper_ns += bucket[RF_ROLLUP_STALL_UPPER_NS];
-        totals->seconds[place].samples += bucket[RF_ROLLUP_SAMPLES];
-        totals->seconds[place].tokens += bucket[RF_ROLLUP_TOKENS];
+        add_to(&totals->seconds[place].batches, bucket[RF_ROLLUP_BATCHES]);
+        add_to(&totals->seconds[place].waiting_ns, bucket[RF_ROLLUP_STEADY_NS]);
+        add_to(&totals->seconds[place].waiting_ns, bucket[RF_ROLLUP_STARTUP_NS]);
+        add_to(&totals->seconds[place].stall_known_ns, bucket[RF_ROLLUP_STALL_KNOWN_NS]);
+        add_to(&totals->seconds[place].stall_upper_ns, bucket[RF_ROLLUP_STALL_UPPER_NS]);
+        add_to(&totals->seconds[place].samples, bucket[RF_ROLLUP_SAMPLES]);
+        add_to(&totals->seconds[place].tokens, bucket[RF_ROLLUP_TOKENS]);
     }
+}
+
+bool rf_totals_fit(const struct rf_totals *totals)
+{
+    for (uint32_t i = 0; i < RF_COUNT_USED_WORDS; i++) {
+        const bool is_double = i == RF_COUNT_MEAN_LENGTH_SUM || i == RF_COUNT_EFFICIENCY_SUM ||
+                               i == RF_COUNT_EFFICIENCY_MIN;
+        if (!is_double && totals->counters[i] >= DS_MOST)
+            return false;
+    }
+    return true;
 }
 
 uint64_t rf_totals_waiting_ns(const struct rf_totals *totals)
 {
     const uint64_t *c = totals->counters;
-    return c[RF_COUNT_STEADY_NS] + c[RF_COUNT_STARTUP_NS] + c[RF_COUNT_FAILED_NS];
+    return ds_add(ds_add(c[RF_COUNT_STEADY_NS], c[RF_COUNT_STARTUP_NS]), c[RF_COUNT_FAILED_NS]);
 }
 
 void rf_totals_distribution(const struct rf_totals *totals, bool startup,
@@ -138,8 +155,8 @@ static void recent_rates(const struct rf_totals *totals, datastall_statistics *s
     for (uint32_t i = 0; i < RF_TOTALS_SECONDS; i++) {
         if (totals->seconds[i].number < first || totals->seconds[i].number > last)
             continue;
-        samples += totals->seconds[i].samples;
-        tokens += totals->seconds[i].tokens;
+        add_to(&samples, totals->seconds[i].samples);
+        add_to(&tokens, totals->seconds[i].tokens);
     }
     uint64_t from = (first - 1) * DS_NS_PER_S;
     if (from < c[RF_COUNT_BEGIN_NS])
@@ -189,7 +206,7 @@ void rf_totals_statistics(const struct rf_totals *totals, datastall_statistics *
         .window_begin_ns = seen ? c[RF_COUNT_BEGIN_NS] : DATASTALL_UNKNOWN,
         .window_end_ns = seen ? c[RF_COUNT_END_NS] : DATASTALL_UNKNOWN,
     };
-    const uint64_t span = c[RF_COUNT_END_NS] - c[RF_COUNT_BEGIN_NS];
+    const uint64_t span = ds_subtract(c[RF_COUNT_END_NS], c[RF_COUNT_BEGIN_NS]);
     s->samples_per_s = rate(c[RF_COUNT_SAMPLES], c[RF_COUNT_SAMPLES_BATCHES], span);
     s->tokens_per_s = rate(c[RF_COUNT_TOKENS], c[RF_COUNT_TOKENS_BATCHES], span);
     recent_rates(totals, s);

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/sums.h"
 #include "datastall.h"
 
 /* A live writer is outrun by a read that falls between two of its records; the first tries are
@@ -167,6 +168,43 @@ static bool try_copy(const struct rf_source *source, uint64_t at, unsigned parts
     return true;
 }
 
+static bool times_are_possible(const uint64_t *c)
+{
+    static const uint8_t times[] = {
+        RF_COUNT_STEADY_NS,      RF_COUNT_STARTUP_NS,       RF_COUNT_FAILED_NS,
+        RF_COUNT_END_NS,         RF_COUNT_STALL_KNOWN_NS,   RF_COUNT_LATER_READY_NS,
+        RF_COUNT_OTHERS_IDLE_NS, RF_COUNT_WINDOW_FULL_NS,   RF_COUNT_REPLAYED_NS,
+        RF_COUNT_REPLAY_NS,      RF_COUNT_REPLAY_LARGER_NS, RF_COUNT_SAMPLER_NS,
+        RF_COUNT_PIN_NS,         RF_COUNT_GET_CPU_NS};
+    for (size_t i = 0; i < sizeof times; i++) {
+        if (c[times[i]] > RF_MOST_NS)
+            return false;
+    }
+    for (uint32_t i = RF_COUNT_CAUSE_NS; i <= RF_COUNT_CAUSE_LAST; i++) {
+        if (c[i] > RF_MOST_NS)
+            return false;
+    }
+    return true;
+}
+
+/* A stall is part of the waiting whose stall is known, which is part of the waiting. */
+static bool stalls_fit(uint64_t waiting_ns, uint64_t known_ns, uint64_t lower_ns, uint64_t upper_ns)
+{
+    return lower_ns <= upper_ns && upper_ns <= known_ns && known_ns <= waiting_ns;
+}
+
+static bool stages_fit(const struct rf_slot_view *view)
+{
+    for (uint32_t stage = 1; stage < RF_STAGE_CAPACITY; stage++) {
+        const uint64_t *w = rf_view_stage(view, stage);
+        if (w[RF_STAGE_STEADY_NS] > RF_MOST_NS || w[RF_STAGE_STARTUP_NS] > RF_MOST_NS ||
+            !stalls_fit(w[RF_STAGE_STEADY_NS] + w[RF_STAGE_STARTUP_NS], w[RF_STAGE_STALL_KNOWN_NS],
+                        w[RF_STAGE_STALL_LOWER_NS], w[RF_STAGE_STALL_UPPER_NS]))
+            return false;
+    }
+    return true;
+}
+
 static const char *contradiction(const struct rf_slot_view *view, unsigned parts)
 {
     const uint64_t *c = view->counters;
@@ -174,18 +212,23 @@ static const char *contradiction(const struct rf_slot_view *view, unsigned parts
         return NULL;
     if (c[RF_COUNT_SEQUENCE] != view->records)
         return "its totals are not of its last record";
+    if (!times_are_possible(c))
+        return "its times are more than can be";
     uint64_t queue = 0;
     for (int i = 0; i < 4; i++)
-        queue += c[RF_COUNT_QUEUE + i];
+        queue = ds_add(queue, c[RF_COUNT_QUEUE + i]);
     if (c[RF_COUNT_BEGIN_NS] > c[RF_COUNT_END_NS] || c[RF_COUNT_BATCHES] > view->records ||
         queue > c[RF_COUNT_BATCHES] || c[RF_COUNT_STEADY] > queue ||
-        c[RF_COUNT_STALL_LOWER_NS] > c[RF_COUNT_STALL_UPPER_NS] ||
-        c[RF_COUNT_STALL_UPPER_NS] > c[RF_COUNT_STALL_KNOWN_NS])
+        !stalls_fit(c[RF_COUNT_STEADY_NS] + c[RF_COUNT_STARTUP_NS] + c[RF_COUNT_FAILED_NS],
+                    c[RF_COUNT_STALL_KNOWN_NS], c[RF_COUNT_STALL_LOWER_NS],
+                    c[RF_COUNT_STALL_UPPER_NS]))
         return "its totals contradict each other";
     if (parts & RF_PART_TABLES && view->skew == 0) {
         if (histogram_total(rf_view_steady(view)) != c[RF_COUNT_STEADY] ||
             histogram_total(rf_view_startup(view)) != c[RF_COUNT_STARTUP])
             return "its histogram does not match its totals";
+        if (!stages_fit(view))
+            return "its stages contradict each other";
     }
     for (uint64_t i = 0; i < view->ring_count; i++) {
         const uint64_t *record = rf_view_record(view, view->ring_first + i);
