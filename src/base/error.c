@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clean_text.h"
+
 static _Thread_local char last_error[512];
 
 const char *datastall_strerror(int error)
@@ -100,14 +102,15 @@ static void write_without_sigpipe(const char *line, size_t length)
 
 void ds_say(const char *format, ...)
 {
-    char line[1024] = "datastall: ";
-    size_t prefix = strlen(line);
+    char line[1024] = "datastall: ", sentence[sizeof line];
+    const size_t prefix = strlen(line);
     va_list arguments;
     va_start(arguments, format);
-    int length = vsnprintf(line + prefix, sizeof line - prefix - 1, format, arguments);
+    int length = vsnprintf(sentence, sizeof sentence, format, arguments);
     va_end(arguments);
     if (length < 0)
         return;
+    ds_clean_text(sentence, line + prefix, sizeof line - prefix - 1);
     size_t end = strlen(line);
     line[end++] = '\n';
     write_without_sigpipe(line, end);

@@ -13,8 +13,8 @@ int ds_error_of_errno(int error_number);
 /* ds_fail() with ": <strerror>" appended and the code chosen from error_number. */
 int ds_fail_errno(int error_number, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* One line on standard error, "datastall: ...". For things said once; never in the recording path.
- */
+/* One line on standard error, "datastall: ...", whatever the words in it hold (clean_text.h). For
+ * things said once; never in the recording path. */
 void ds_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

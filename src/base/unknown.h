@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/sums.h"
+
 #define DS_UNKNOWN UINT64_MAX
 
 /* For sums to which something unknown adds nothing. */
@@ -14,19 +16,10 @@ static inline uint64_t ds_known_or_zero(uint64_t value)
     return value == DS_UNKNOWN ? 0 : value;
 }
 
-/* Sums stop here instead of wrapping: a number, and no unknown one. */
-#define DS_MOST (UINT64_MAX - 1)
-
-static inline uint64_t ds_add_saturated(uint64_t a, uint64_t b)
-{
-    uint64_t sum;
-    return __builtin_add_overflow(a, b, &sum) || sum > DS_MOST ? DS_MOST : sum;
-}
-
 /* The sum of what is known of two; unknown where neither is. */
 static inline uint64_t ds_add_known(uint64_t a, uint64_t b)
 {
-    return a == DS_UNKNOWN ? b : b == DS_UNKNOWN ? a : ds_add_saturated(a, b);
+    return a == DS_UNKNOWN ? b : b == DS_UNKNOWN ? a : ds_add(a, b);
 }
 
 /* sum / count in units of `unit`; NaN without any. */

@@ -51,6 +51,10 @@ struct live;
 int cli_open_live(const char *const *bases, uint32_t base_count, char *const *names, int count,
                   struct live **live, uint32_t *named);
 
+/* What a refresh (live_refresh()) means for the exit code: CLI_FAILED where one of the `named` runs
+ * cannot be read, CLI_DAMAGED where one was read in part only, each after a sentence; else CLI_OK. */
+int cli_live_code(const struct live *live, const char *command, uint32_t named);
+
 /* ds_say() for a sentence that may hold text of a run file or a folder's name. */
 void cli_say_clean(const char *sentence);
 

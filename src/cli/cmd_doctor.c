@@ -8,12 +8,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clean_text.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "cli/cli.h"
 #include "cli/doctor.h"
 #include "output/json.h"
-#include "output/text.h"
 
 const char *doctor_status_name(enum doctor_status status)
 {
@@ -33,9 +33,9 @@ void doctor_add(struct doctor_report *report, enum doctor_status status, const c
     vsnprintf(text, sizeof text, finding, arguments);
     va_end(arguments);
     entry->status = status;
-    output_clean_text(subject, entry->subject, sizeof entry->subject);
-    output_clean_text(text, entry->finding, sizeof entry->finding);
-    output_clean_text(advice != NULL ? advice : "", entry->advice, sizeof entry->advice);
+    ds_clean_text(subject, entry->subject, sizeof entry->subject);
+    ds_clean_text(text, entry->finding, sizeof entry->finding);
+    ds_clean_text(advice != NULL ? advice : "", entry->advice, sizeof entry->advice);
 }
 
 /* ---- a child that may hang ---- */
@@ -166,8 +166,6 @@ static int doctor(const struct cli_command *command, int argc, char **argv)
         code = CLI_FAILED;
     }
     free(report);
-    if (fflush(stdout) != 0 || ferror(stdout))
-        code = CLI_FAILED;
     return code;
 }
 

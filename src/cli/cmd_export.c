@@ -1,14 +1,13 @@
 /* `datastall export`: runs in other programs' formats. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/target_file.h"
 #include "cli/cli.h"
 #include "cli/live.h"
 #include "output/openmetrics.h"
@@ -57,30 +56,20 @@ static bool write_all(int fd, const char *text, size_t length)
 /* Whole or not at all: who reads the file every few seconds never finds half of one. */
 static int write_file(const char *path, const char *text, size_t length, bool force)
 {
-    char beside[PATH_MAX];
-    struct stat status;
-    if (!force && lstat(path, &status) == 0)
+    struct ds_target target;
+    if (!force && ds_target_exists(path))
         return ds_fail(DATASTALL_ERR_EXISTS, "%s exists already; --force replaces it", path);
-    if (snprintf(beside, sizeof beside, "%s.XXXXXX", path) >= PATH_MAX)
-        return ds_fail(DATASTALL_ERR_ARGUMENT, "the file's path is too long");
-    const int fd = mkstemp(beside);
-    if (fd < 0)
-        return ds_fail_errno(errno, "cannot make a file beside %s", path);
-    /* Another user's collector reads it: as open() would make it. */
-    const mode_t mask = umask(0);
-    umask(mask);
-    bool ok = fchmod(fd, 0666 & ~mask) == 0 && write_all(fd, text, length) && fsync(fd) == 0;
-    ok = close(fd) == 0 && ok;
-    ok = ok && rename(beside, path) == 0;
-    if (ok)
-        return DATASTALL_OK;
-    const int error = errno;
-    unlink(beside);
-    return ds_fail_errno(error, "cannot write %s", path);
+    int error = ds_target_open(path, &target);
+    if (error == 0) {
+        const bool written = write_all(target.fd, text, length) &&
+                             (target.temporary == NULL || fsync(target.fd) == 0);
+        error = ds_target_finish(&target, written ? 0 : errno);
+    }
+    return error == 0 ? DATASTALL_OK : ds_fail_errno(error, "cannot write %s", path);
 }
 
 static int export_text(struct live *live, const struct export_options *options,
-                       enum openmetrics_format format, uint32_t wanted)
+                       enum openmetrics_format format, uint32_t named)
 {
     uint32_t count;
     const uint64_t now_ns = ds_now_ns();
@@ -88,10 +77,9 @@ static int export_text(struct live *live, const struct export_options *options,
     size_t length;
     live_refresh(live, now_ns);
     const struct summary *const *runs = live_runs(live, &count);
-    if (count < wanted) {
-        ds_say("export: %u of %u runs cannot be read", wanted - count, wanted);
-        return CLI_FAILED;
-    }
+    const int code = cli_live_code(live, "export", named);
+    if (code == CLI_FAILED)
+        return code;
     int error = openmetrics_write(runs, count, now_ns, NULL, format, &text, &length);
     if (error == DATASTALL_OK) {
         if (options->output != NULL && strcmp(options->output, "-") != 0)
@@ -104,11 +92,7 @@ static int export_text(struct live *live, const struct export_options *options,
         cli_say_clean(datastall_last_error());
         return CLI_FAILED;
     }
-    if (live_problems(live) > 0) {
-        ds_say("export: some run files are damaged; see datastall_run_problems");
-        return CLI_DAMAGED;
-    }
-    return CLI_OK;
+    return code;
 }
 
 static int run_export(const struct cli_command *command, int argc, char **argv)
@@ -138,7 +122,7 @@ static int run_export(const struct cli_command *command, int argc, char **argv)
 static const struct cli_option export_options[] = {
     {"format", 'f', "FORMAT", "openmetrics (1.0) or prometheus (text format 0.0.4)"},
     {"output", 'o', "FILE", "write to FILE, whole or not at all (default: standard output)"},
-    {"force", '\0', NULL, "replace FILE"},
+    {"force", '\0', NULL, "replace FILE; a pipe or a device is written to, and never replaced"},
     {"dir", '\0', "DIR", "a folder of runs instead of all that are found; may be repeated"},
     {NULL, 0, NULL, NULL},
 };

@@ -4,10 +4,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clean_text.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "cli/cli.h"
-#include "output/text.h"
 #include "runfile/rundir.h"
 
 static int take(void *context, const struct cli_option *option, const char *value)
@@ -17,7 +17,7 @@ static int take(void *context, const struct cli_option *option, const char *valu
     return 0;
 }
 
-/* True when the run could be read. */
+/* True when the run could be read, all of it. */
 static bool list_run(const char *base, const char *id)
 {
     char folder[PATH_MAX], duration[32] = "-", share[32] = "-";
@@ -27,7 +27,7 @@ static bool list_run(const char *base, const char *id)
     if (snprintf(folder, sizeof folder, "%s/%s", base, id) >= PATH_MAX ||
         run_data_read(folder, &data) != DATASTALL_OK)
         return false;
-    output_clean_text(id, name, sizeof name);
+    ds_clean_text(id, name, sizeof name);
     bool readable = data->files > data->unreadable_files &&
                     summary_make(data, ds_now_ns(), &summary) == DATASTALL_OK;
     if (readable) {
@@ -37,15 +37,15 @@ static bool list_run(const char *base, const char *id)
                      summary->stall_share * 100);
         printf("%-40s %-8s %9s %10s  %-9s %s\n", name, summary_state_name(summary->state), duration,
                share, summary_severity_name(summary->severity),
-               output_clean_text(summary->command, command, sizeof command));
+               ds_clean_text(summary->command, command, sizeof command));
     } else {
         printf("%-40s %-8s %9s %10s  %-9s %s\n", name, data->files == 0 ? "empty" : "unread", "-",
-               "-", "unknown", output_clean_text(data->first_problem, problem, sizeof problem));
+               "-", "unknown", ds_clean_text(data->first_problem, problem, sizeof problem));
     }
-    readable = readable || data->files == 0;
+    const bool whole = data->problems == 0 && (readable || data->files == 0);
     summary_free(summary);
     run_data_free(data);
-    return readable;
+    return whole;
 }
 
 static int list(const struct cli_command *command, int argc, char **argv)
@@ -69,15 +69,16 @@ static int list(const struct cli_command *command, int argc, char **argv)
         ds_say("there are no runs in %s; make one with: datastall run python train.py", base);
         return CLI_OK;
     }
-    bool all_read = true;
+    uint32_t damaged = 0;
     printf("%-40s %-8s %9s %10s  %-9s %s\n", "RUN", "STATE", "DURATION", "STALL", "SEVERITY",
            "COMMAND");
     for (uint32_t i = 0; i < count; i++)
-        all_read &= list_run(base, runs[i].id);
+        damaged += !list_run(base, runs[i].id);
     rf_run_list_free(runs, count);
-    if (fflush(stdout) != 0)
-        return CLI_FAILED;
-    return all_read ? CLI_OK : CLI_DAMAGED;
+    if (damaged > 0)
+        ds_say("ls: %u of %u runs cannot be read or are damaged: 'datastall show RUN' says more",
+               damaged, count);
+    return damaged == 0 ? CLI_OK : CLI_DAMAGED;
 }
 
 static const struct cli_option ls_options[] = {

@@ -13,13 +13,14 @@
 
 #define DEFAULT_LISTEN "127.0.0.1:19835"
 #define MAX_BASES 32u
+#define MAX_HOST_NAMES 32u
 /* Scrapes that follow each other so closely share one reading. */
 #define FRESH_NS (200 * UINT64_C(1000000))
 
 struct serve_options {
     const char *listen, *certificate, *key, *auth;
-    const char *bases[MAX_BASES];
-    uint32_t base_count;
+    const char *bases[MAX_BASES], *host_names[MAX_HOST_NAMES];
+    uint32_t base_count, host_name_count;
 };
 
 struct service {
@@ -97,6 +98,17 @@ static const char page[] =
 
 /* ---- the command ---- */
 
+static int add(const char **list, uint32_t *count, uint32_t room, const char *value,
+               const char *what)
+{
+    if (*count == room) {
+        ds_say("serve: at most %u %s", room, what);
+        return -1;
+    }
+    list[(*count)++] = value;
+    return 0;
+}
+
 static int take(void *context, const struct cli_option *option, const char *value)
 {
     struct serve_options *options = context;
@@ -108,11 +120,10 @@ static int take(void *context, const struct cli_option *option, const char *valu
         options->key = value;
     } else if (strcmp(option->name, "auth-file") == 0) {
         options->auth = value;
-    } else if (options->base_count < MAX_BASES) {
-        options->bases[options->base_count++] = value;
+    } else if (strcmp(option->name, "host-name") == 0) {
+        return add(options->host_names, &options->host_name_count, MAX_HOST_NAMES, value, "names");
     } else {
-        ds_say("serve: at most %u folders", MAX_BASES);
-        return -1;
+        return add(options->bases, &options->base_count, MAX_BASES, value, "folders");
     }
     return 0;
 }
@@ -155,6 +166,8 @@ static int serve(const struct cli_command *command, int argc, char **argv)
         .certificate_file = options.certificate,
         .key_file = options.key,
         .auth_file = options.auth,
+        .host_names = options.host_names,
+        .host_name_count = options.host_name_count,
         .answer = answer,
         .context = &service,
         .open_path = "/healthz",
@@ -195,6 +208,7 @@ static const struct cli_option serve_options[] = {
     {"tls-cert", '\0', "FILE", "certificate in PEM form: HTTPS instead of HTTP"},
     {"tls-key", '\0', "FILE", "its key, in PEM form"},
     {"auth-file", '\0', "FILE", "ask for a user and a password; FILE has lines USER:PASSWORD"},
+    {"host-name", '\0', "NAME", "answer under NAME too, beside the machine's own; may be repeated"},
     {NULL, 0, NULL, NULL},
 };
 const struct cli_command cli_serve_command = {
@@ -204,7 +218,8 @@ const struct cli_command cli_serve_command = {
     "Serves /metrics for Prometheus (text format 0.0.4, OpenMetrics 1.0 where asked for)\n"
     "over every run on this machine that you may read: in $DATASTALL_DIR or\n"
     "./datastall-runs, and where processes of this machine record. A run stays listed for\n"
-    "ten minutes after its end. Reads run files only; needs libmicrohttpd. docs/metrics.md\n"
+    "ten minutes after its end. Reads run files only; needs libmicrohttpd. Answers to\n"
+    "addresses, localhost and this machine's names; --host-name adds others. docs/metrics.md\n"
     "explains each metric, docs/fleet.md how to run it on many machines.",
     serve_options,
     false,

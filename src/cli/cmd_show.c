@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clean_text.h"
 #include "base/error.h"
 #include "cli/cli.h"
 #include "diagnose/check.h"
@@ -81,11 +82,9 @@ static int show(const struct cli_command *command, int argc, char **argv)
         output_text(summary, stdout);
         const bool elsewhere = options.directory != NULL || (name != NULL && strchr(name, '/'));
         char run[PATH_MAX];
-        output_clean_text(elsewhere ? folder : data->id, run, sizeof run);
+        ds_clean_text(elsewhere ? folder : data->id, run, sizeof run);
         printf("%-8s datastall show --json %s\n", "NEXT", run);
     }
-    if (fflush(stdout) != 0 || ferror(stdout))
-        code = CLI_FAILED;
     if (code == CLI_OK)
         code = check_all(summary, &options);
     if (code == CLI_OK && damaged)

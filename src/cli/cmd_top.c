@@ -116,7 +116,7 @@ static struct screen *layout(struct live *live, struct screen_view *view)
     return screen;
 }
 
-static int print_once(struct live *live, struct screen_view *view)
+static int print_once(struct live *live, struct screen_view *view, uint32_t named)
 {
     char text[4 * SCREEN_MOST_COLUMNS + 8];
     unsigned rows;
@@ -126,6 +126,9 @@ static int print_once(struct live *live, struct screen_view *view)
     view->rows = 0;
     view->now_ns = ds_now_ns();
     live_refresh(live, view->now_ns);
+    const int code = cli_live_code(live, "top", named);
+    if (code == CLI_FAILED)
+        return code;
     struct screen *screen = layout(live, view);
     if (screen == NULL) {
         ds_say("out of memory");
@@ -143,16 +146,17 @@ static int print_once(struct live *live, struct screen_view *view)
         puts(text);
     }
     screen_free(screen);
-    return fflush(stdout) == 0 ? CLI_OK : CLI_FAILED;
+    return code;
 }
 
-static int print_json(struct live *live)
+static int print_json(struct live *live, uint32_t named)
 {
     uint32_t count;
     live_refresh(live, ds_now_ns());
     const struct summary *const *runs = live_runs(live, &count);
-    if (output_json_runs(runs, count, stdout) == DATASTALL_OK)
-        return CLI_OK;
+    const int code = cli_live_code(live, "top", named);
+    if (code == CLI_FAILED || output_json_runs(runs, count, stdout) == DATASTALL_OK)
+        return code;
     ds_say("%s", datastall_last_error());
     return CLI_FAILED;
 }
@@ -280,29 +284,31 @@ static int follow(struct live *live, struct screen_view *view, uint64_t interval
 }
 
 /* A terminal that cannot place text gets one picture after the other. */
-static int print_on(struct live *live, struct screen_view *view, double interval_s,
+static int print_on(struct live *live, struct screen_view *view, double interval_s, uint32_t named,
                     const sigset_t *outside)
 {
     const struct timespec wait = {(time_t)interval_s,
                                   (long)((interval_s - (double)(time_t)interval_s) * 1e9)};
     int code = CLI_OK;
-    while (code == CLI_OK && last_signal == 0) {
-        code = print_once(live, view);
+    while (code != CLI_FAILED && last_signal == 0) {
+        code = print_once(live, view, named);
         putchar('\n');
-        if (code == CLI_OK)
+        if (fflush(stdout) != 0)
+            code = CLI_FAILED;
+        if (code != CLI_FAILED)
             pselect(0, NULL, NULL, NULL, &wait, outside);
     }
-    return code;
+    return code == CLI_FAILED ? code : CLI_OK;
 }
 
-static int show_live(struct live *live, const struct top_options *options)
+static int show_live(struct live *live, const struct top_options *options, uint32_t named)
 {
     struct screen_view view = {.unicode = terminal_is_unicode(), .clock = ""};
     sigset_t outside;
     if (options->json)
-        return print_json(live);
+        return print_json(live, named);
     if (options->once || !isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
-        return print_once(live, &view);
+        return print_once(live, &view, named);
     catch_signals(&outside);
     int code;
     if (terminal_open()) {
@@ -311,7 +317,7 @@ static int show_live(struct live *live, const struct top_options *options)
         if (code != CLI_OK)
             ds_say("out of memory");
     } else {
-        code = print_on(live, &view, options->interval_s, &outside);
+        code = print_on(live, &view, options->interval_s, named, &outside);
     }
     return code == CLI_OK ? end_by_signal() : code;
 }
@@ -327,7 +333,7 @@ static int top(const struct cli_command *command, int argc, char **argv)
     int code =
         cli_open_live(options.bases, options.base_count, argv + first, argc - first, &live, &named);
     if (code == CLI_OK)
-        code = show_live(live, &options);
+        code = show_live(live, &options, named);
     live_close(live);
     return code;
 }

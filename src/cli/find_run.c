@@ -8,7 +8,6 @@
 #include "base/error.h"
 #include "cli/cli.h"
 #include "cli/live.h"
-#include "output/text.h"
 #include "runfile/rundir.h"
 
 #define MAX_FOLDERS 256u
@@ -118,10 +117,23 @@ int cli_open_live(const char *const *bases, uint32_t base_count, char *const *na
     return code;
 }
 
+int cli_live_code(const struct live *live, const char *command, uint32_t named)
+{
+    uint32_t count;
+    live_runs(live, &count);
+    const uint32_t problems = live_problems(live);
+    if (count < named)
+        ds_say("%s: %u of %u runs cannot be read%s%s", command, named - count, named,
+               problems > 0 ? ": " : "", live_first_problem(live));
+    else if (problems > 0)
+        ds_say("%s: %u problem%s in run files; the first: %s", command, problems,
+               problems == 1 ? "" : "s", live_first_problem(live));
+    return count < named ? CLI_FAILED : problems > 0 ? CLI_DAMAGED : CLI_OK;
+}
+
 void cli_say_clean(const char *sentence)
 {
-    char clean[1024];
-    ds_say("%s", output_clean_text(sentence, clean, sizeof clean));
+    ds_say("%s", sentence);
 }
 
 int cli_load(const char *folder, struct run_data **data, struct summary **summary, bool *damaged)

@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <microhttpd.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
@@ -13,15 +12,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "cli/host_names.h"
+#include "cli/secrets.h"
 
 #define BACKLOG 512
 #define ACCEPTED_AT_ONCE 64
-#define MAX_FILE_BYTES (1u << 20)
 
 /* ---- the library ---- */
 
@@ -86,8 +85,10 @@ struct http_server {
     int socket, epoll;
     bool is_public;
     char url[128];
-    char *certificate, *key, *users;
-    struct MHD_Response *bad_method, *not_found, *denied;
+    char *certificate, *key;
+    struct secret_users *users; /* NULL: whoever asks */
+    struct host_names names;
+    struct MHD_Response *bad_method, *not_found, *denied, *misdirected;
     struct client clients[HTTP_MAX_CONNECTIONS];
 };
 
@@ -202,31 +203,14 @@ static void accept_newcomers(struct http_server *server)
 
 /* ---- answering ---- */
 
-/* Takes as long for a wrong password as for a right one. */
-static bool same_text(const char *one, size_t one_length, const char *other)
-{
-    const size_t other_length = strlen(other);
-    unsigned difference = one_length != other_length;
-    for (size_t i = 0; i < one_length && other_length > 0; i++)
-        difference |= (unsigned char)one[i] ^ (unsigned char)other[i % other_length];
-    return difference == 0;
-}
-
 static bool is_allowed(const struct http_server *server, struct MHD_Connection *connection)
 {
     char *password = NULL;
-    bool allowed = false;
     if (server->users == NULL)
         return true;
     char *user = server->mhd.MHD_basic_auth_get_username_password(connection, &password);
-    for (const char *line = server->users; user != NULL && password != NULL && *line != '\0';) {
-        const size_t length = strcspn(line, "\n");
-        const char *colon = memchr(line, ':', length);
-        if (colon != NULL)
-            allowed |= same_text(line, (size_t)(colon - line), user) &
-                       same_text(colon + 1, (size_t)(line + length - colon - 1), password);
-        line += length + (line[length] == '\n');
-    }
+    const bool allowed =
+        user != NULL && password != NULL && secret_users_allow(server->users, user, password);
     free(user);
     free(password);
     return allowed;
@@ -281,6 +265,10 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         *upload_bytes = 0;
         return MHD_YES;
     }
+    if (!host_names_allow(&server->names, mhd->MHD_lookup_connection_value(
+                                              connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST)))
+        return mhd->MHD_queue_response(connection, MHD_HTTP_MISDIRECTED_REQUEST,
+                                       server->misdirected);
     const bool open =
         server->options.open_path != NULL && strcmp(path, server->options.open_path) == 0;
     if (!open && !is_allowed(server, connection))
@@ -327,46 +315,14 @@ static struct MHD_Response *fixed_response(const struct http_server *server, con
 
 /* ---- opening ---- */
 
-/* The whole of a small file; NULL after ds_fail(). */
-static char *read_secret(const char *path, bool is_private)
-{
-    struct stat status;
-    char *text = NULL;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &status) != 0) {
-        ds_fail_errno(errno, "cannot open %s", path);
-    } else if (!S_ISREG(status.st_mode) || status.st_size > (off_t)MAX_FILE_BYTES) {
-        ds_fail(DATASTALL_ERR_ARGUMENT, "%s is not a small regular file", path);
-    } else if (is_private && (status.st_mode & S_IROTH) != 0) {
-        ds_fail(DATASTALL_ERR_PERMISSION, "%s can be read by everybody: chmod 600 %s", path, path);
-    } else {
-        text = calloc(1, (size_t)status.st_size + 1);
-        if (text == NULL || read(fd, text, (size_t)status.st_size) != (ssize_t)status.st_size) {
-            free(text);
-            text = NULL;
-            ds_fail(DATASTALL_ERR_IO, "cannot read %s", path);
-        }
-    }
-    if (fd >= 0)
-        close(fd);
-    return text;
-}
-
 static int read_secrets(struct http_server *server)
 {
     const struct http_options *o = &server->options;
     if (o->certificate_file != NULL &&
-        ((server->certificate = read_secret(o->certificate_file, false)) == NULL ||
-         (server->key = read_secret(o->key_file, true)) == NULL))
+        ((server->certificate = secret_read(o->certificate_file, false, NULL)) == NULL ||
+         (server->key = secret_read(o->key_file, true, NULL)) == NULL))
         return DATASTALL_ERR_IO;
-    if (o->auth_file == NULL)
-        return DATASTALL_OK;
-    server->users = read_secret(o->auth_file, true);
-    if (server->users == NULL)
-        return DATASTALL_ERR_IO;
-    if (strchr(server->users, ':') == NULL)
-        return ds_fail(DATASTALL_ERR_ARGUMENT, "%s has no line USER:PASSWORD", o->auth_file);
-    return DATASTALL_OK;
+    return o->auth_file == NULL ? DATASTALL_OK : secret_users_read(o->auth_file, &server->users);
 }
 
 /* ADDR:PORT taken apart; [ADDR] for IPv6. */
@@ -419,6 +375,10 @@ static int listen_at(struct http_server *server)
     ok = ok && bind(server->socket, found->ai_addr, found->ai_addrlen) == 0 &&
          listen(server->socket, BACKLOG) == 0;
     server->is_public = !is_loopback(found->ai_addr);
+    server->names = (struct host_names){.more = server->options.host_names,
+                                        .more_count = server->options.host_name_count};
+    snprintf(server->names.listened, sizeof server->names.listened, "%s", host);
+    host_names_find(&server->names, server->is_public);
     const int failed = errno;
     struct sockaddr_storage bound;
     socklen_t length = sizeof bound;
@@ -486,7 +446,10 @@ int http_open(const struct http_options *options, struct http_server **result)
     server->bad_method = fixed_response(server, "only GET and HEAD\n");
     server->not_found = fixed_response(server, "there is /, /metrics and /healthz\n");
     server->denied = fixed_response(server, "a user and a password are needed\n");
-    if (server->bad_method == NULL || server->not_found == NULL || server->denied == NULL) {
+    server->misdirected = fixed_response(
+        server, "this server does not go by that name; 'serve --host-name NAME' adds one\n");
+    if (server->bad_method == NULL || server->not_found == NULL || server->denied == NULL ||
+        server->misdirected == NULL) {
         http_close(server);
         return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
     }
@@ -501,14 +464,15 @@ void http_close(struct http_server *server)
         return;
     if (server->daemon != NULL) /* closes the connections */
         server->mhd.MHD_stop_daemon(server->daemon);
-    struct MHD_Response *const fixed[] = {server->bad_method, server->not_found, server->denied};
+    struct MHD_Response *const fixed[] = {server->bad_method, server->not_found, server->denied,
+                                          server->misdirected};
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
         http_response_free(server, (struct http_response *)fixed[i]);
     if (server->socket >= 0)
         close(server->socket);
     free(server->certificate);
     free(server->key);
-    free(server->users);
+    secret_users_free(server->users);
     free(server); /* the library stays loaded: GnuTLS does not like to go */
 }
 

@@ -26,6 +26,8 @@ struct http_options {
     const char *listen;                      /* ADDR:PORT, [ADDR]:PORT; port 0: any */
     const char *certificate_file, *key_file; /* TLS; NULL: none */
     const char *auth_file;                   /* lines of USER:PASSWORD; NULL: none */
+    const char *const *host_names;           /* it goes by, beside the machine's (host_names.h) */
+    size_t host_name_count;
     /* Answers a GET; the caller keeps its own hold of the response. NULL: 404. */
     struct http_response *(*answer)(void *context, const struct http_request *request);
     void *context;

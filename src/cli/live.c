@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -34,6 +35,8 @@ struct live_run {
     bool settled;             /* every file is closed: its figures are final */
     struct timespec changed;  /* of the folder, when it was last looked at */
     uint64_t shrunk_since_ns; /* files are missing that were there; 0: none */
+    uint32_t problems;        /* found at the last reading, whether it was taken or not */
+    char *first_problem;      /* NULL without any */
     struct run_data *data;
     struct summary *summary;
 };
@@ -55,12 +58,26 @@ struct live {
 
 /* ---- making and freeing ---- */
 
+static void note_problems(struct live_run *run, uint32_t problems, const char *first)
+{
+    free(run->first_problem);
+    run->problems = problems;
+    run->first_problem = problems > 0 ? strdup(first) : NULL;
+}
+
 static void forget_reading(struct live_run *run)
 {
     summary_free(run->summary);
     run_data_free(run->data);
     run->summary = NULL;
     run->data = NULL;
+}
+
+static void forget_run(struct live_run *run)
+{
+    forget_reading(run);
+    free(run->first_problem);
+    free(run->path);
 }
 
 /* Takes over path (NULL: nothing). */
@@ -181,10 +198,8 @@ void live_close(struct live *live)
 {
     if (live == NULL)
         return;
-    for (uint32_t i = 0; i < live->run_count; i++) {
-        forget_reading(&live->runs[i]);
-        free(live->runs[i].path);
-    }
+    for (uint32_t i = 0; i < live->run_count; i++)
+        forget_run(&live->runs[i]);
     for (uint32_t i = 0; i < live->base_count; i++)
         free(live->bases[i]);
     for (uint32_t i = 0; i < live->candidate_count; i++)
@@ -196,6 +211,15 @@ void live_close(struct live *live)
 }
 
 /* ---- is a run of interest? ---- */
+
+/* A file that tells nothing of itself, written to of late: somebody should hear of it. */
+static bool is_recent_damage(const char *path, int error)
+{
+    struct stat status;
+    return (error == DATASTALL_ERR_DAMAGED || error == DATASTALL_ERR_FOREIGN ||
+            error == DATASTALL_ERR_NEWER) &&
+           lstat(path, &status) == 0 && time(NULL) - status.st_mtime <= (time_t)LIVE_KEEP_S;
+}
 
 /* When something last happened in a run, as far as its files' first pages tell; 0: its files are
  * of another boot or machine. UINT64_MAX: that takes a whole reading. */
@@ -210,9 +234,13 @@ static uint64_t last_activity(const struct live *live, const char *folder)
     for (uint32_t i = 0; i < count && last_ns != UINT64_MAX; i++) {
         struct rf_reader *reader;
         struct rf_process_view process;
-        if (snprintf(path, sizeof path, "%s/%s", place, names[i]) >= PATH_MAX ||
-            rf_reader_open(path, &reader) != DATASTALL_OK)
+        if (snprintf(path, sizeof path, "%s/%s", place, names[i]) >= PATH_MAX)
             continue;
+        const int error = rf_reader_open(path, &reader);
+        if (error != DATASTALL_OK) {
+            last_ns = is_recent_damage(path, error) ? UINT64_MAX : last_ns;
+            continue;
+        }
         if (strncmp(reader->header.boot_id, live->boot_id, sizeof live->boot_id) == 0 &&
             rf_reader_process(reader, &process)) {
             const uint64_t ended_ns = process.words[RF_PROCESS_STATE] == RF_STATE_CLOSED
@@ -329,12 +357,10 @@ static void forget_gone(struct live *live)
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < live->run_count; i++) {
-        if (live->runs[i].seen) {
+        if (live->runs[i].seen)
             live->runs[kept++] = live->runs[i];
-        } else {
-            forget_reading(&live->runs[i]);
-            free(live->runs[i].path);
-        }
+        else
+            forget_run(&live->runs[i]);
     }
     live->run_count = kept;
 }
@@ -367,6 +393,7 @@ static void read_again(struct live_run *run, uint64_t now_ns)
     struct summary *summary = NULL;
     if (run_data_read_live(run->path, &data) != DATASTALL_OK)
         return;
+    note_problems(run, data->problems, data->first_problem);
     const uint32_t processes = run->data == NULL ? 0 : run->data->process_count;
     bool better = data->files > data->unreadable_files;
     if (data->process_count < processes) {
@@ -417,6 +444,8 @@ void live_refresh(struct live *live, uint64_t now_ns)
         }
         if (run->summary != NULL)
             listed[live->listed_count++] = run->summary;
+        else /* unreadable: of interest for as long as its files are young */
+            judge(live, run, now_ns);
     }
     if (live->listed_count > 1)
         qsort(listed, live->listed_count, sizeof *listed, newest_first);
@@ -433,7 +462,19 @@ const struct summary *const *live_runs(const struct live *live, uint32_t *count)
 uint32_t live_problems(const struct live *live)
 {
     uint32_t problems = 0;
-    for (uint32_t i = 0; i < live->listed_count; i++)
-        problems += live->listed[i]->data->problems;
+    for (uint32_t i = 0; i < live->run_count; i++) {
+        if (live->runs[i].standing == STANDING_LISTED)
+            problems += live->runs[i].problems;
+    }
     return problems;
+}
+
+const char *live_first_problem(const struct live *live)
+{
+    for (uint32_t i = 0; i < live->run_count; i++) {
+        const struct live_run *run = &live->runs[i];
+        if (run->standing == STANDING_LISTED && run->first_problem != NULL)
+            return run->first_problem;
+    }
+    return "";
 }

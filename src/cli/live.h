@@ -29,8 +29,10 @@ void live_refresh(struct live *live, uint64_t now_ns);
 /* The runs of the last refresh, newest first; they live until the next one. */
 const struct summary *const *live_runs(const struct live *live, uint32_t *count);
 
-/* Files of listed runs that could not be read, or only in part. */
+/* Things found damaged in the files of runs that are listed, or would be if they could be read. */
 uint32_t live_problems(const struct live *live);
+/* One sentence about the first of them, "" without any; lives until the next refresh. */
+const char *live_first_problem(const struct live *live);
 
 /* Folders of runs that processes of this machine use, by their environment and working folder:
  * calls found(context, path) for each, some of them more than once and not all of them there (yet).

@@ -1,5 +1,8 @@
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "cli/cli.h"
@@ -144,7 +147,35 @@ static int help(const struct cli_command *command, int argc, char **argv)
     return CLI_OK;
 }
 
-int main(int argc, char **argv)
+/* ---- standard streams ---- */
+
+/* A file opened later must not become standard output: what is printed would go into it. A stream
+ * that is closed gets a stand-in that fails, as a closed one does; a command that is run gets it
+ * closed, as it came. */
+static void keep_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0)
+            open("/dev/null", (fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
+    }
+}
+
+/* What was printed has to arrive; who stopped reading knows it. */
+static int check_output(int code)
+{
+    const bool failed_before = ferror(stdout) != 0;
+    errno = 0;
+    const bool failed = fflush(stdout) != 0 || failed_before;
+    const int error = errno;
+    if (!failed)
+        return code;
+    if (error != EPIPE)
+        ds_say("cannot write to standard output%s%s", error != 0 ? ": " : "",
+               error != 0 ? strerror(error) : "");
+    return code == CLI_OK || code == CLI_DAMAGED ? CLI_FAILED : code;
+}
+
+static int run_command(int argc, char **argv)
 {
     if (argc < 2) {
         print_overview(stderr);
@@ -164,4 +195,10 @@ int main(int argc, char **argv)
         return CLI_USAGE;
     }
     return command->run(command, argc - 1, argv + 1);
+}
+
+int main(int argc, char **argv)
+{
+    keep_standard_streams();
+    return check_output(run_command(argc, argv));
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/sums.h"
 #include "base/unknown.h"
 #include "base/uuid.h"
 #include "runfile/rollup.h"
@@ -70,7 +71,7 @@ static struct busy busy_within(const struct rf_gpu_view *data, uint64_t begin_ns
     if (begin_ns == DATASTALL_UNKNOWN) { /* no window: all that was seen */
         const uint64_t *w = data->words;
         busy.busy_ns = (double)w[RF_GPU_BUSY_NS];
-        busy.known_ns = (double)(w[RF_GPU_BUSY_NS] + w[RF_GPU_IDLE_NS]);
+        busy.known_ns = (double)w[RF_GPU_BUSY_NS] + (double)w[RF_GPU_IDLE_NS];
         busy.samples = w[RF_GPU_BUSY_COUNT];
         busy.percent = w[RF_GPU_BUSY_PERCENT_SUM];
     } else if (!busy_from_ring(data, begin_ns, end_ns, &busy)) {
@@ -92,7 +93,7 @@ static void set_busy(const struct summary *summary, struct summary_gpu *gpu)
     gpu->busy_samples = busy.samples;
     gpu->busy_share = NAN;
     if (busy.known_ns > 0) {
-        gpu->busy_share = busy.busy_ns / busy.known_ns;
+        gpu->busy_share = fmin(1.0, busy.busy_ns / busy.known_ns);
         gpu->busy_source = activity_is_exact(w) ? "gpm" : "nvml";
     } else if (busy.samples > 0) { /* a run too short for the time between two samples */
         gpu->busy_share = ds_mean_or_nan(busy.percent, busy.samples, 0.01);
@@ -214,7 +215,7 @@ void summary_add_gpu(struct summary *summary, const struct rf_gpu_view *data, ui
         .sm_clock_mean_mhz =
             ds_mean_or_nan(w[RF_GPU_SM_CLOCK_MHZ_SUM], w[RF_GPU_SM_CLOCK_COUNT], 1.0),
     };
-    gpu->unknown_ns = w[RF_GPU_UNKNOWN_NS] + silence_ns(summary, gpu, now_ns);
+    gpu->unknown_ns = ds_add(w[RF_GPU_UNKNOWN_NS], silence_ns(summary, gpu, now_ns));
     set_busy(summary, gpu);
     add_stalls(summary, gpu);
     set_other_idle(gpu);

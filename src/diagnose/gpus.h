@@ -13,6 +13,9 @@ void summary_apply_activity(struct summary *summary);
 
 void summary_add_stall(struct summary_stall *to, const struct summary_stall *from);
 
+/* At most so much was exposed: waiting of which nothing is known counts as exposed. */
+uint64_t summary_stall_most(const struct summary_stall *stall);
+
 /* Share and ceiling that follow from a process's stall and window. */
 void summary_settle_stall(struct summary_process *process);
 

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/sums.h"
 
 #define SHORT_NS (5 * DS_NS_PER_S / 2) /* two sampling intervals and a half */
 #define LEAST_COUNTED_WINDOW 0.1       /* of the longest */
@@ -63,19 +64,29 @@ static uint64_t end_of(const struct summary *summary, const struct summary_proce
     return process->end_ns;
 }
 
-static struct summary_stall stall_of(const struct rf_totals *totals)
+/* Each a part of the one before. A stage's words need not be of one moment in a file that is
+ * written to while it is read (view.h); where they must be, the reader has checked. */
+static struct summary_stall stall_of(uint64_t waiting_ns, uint64_t known_ns, uint64_t lower_ns,
+                                     uint64_t upper_ns)
 {
-    const uint64_t *c = totals->counters;
-    return (struct summary_stall){rf_totals_waiting_ns(totals), c[RF_COUNT_STALL_KNOWN_NS],
-                                  c[RF_COUNT_STALL_LOWER_NS], c[RF_COUNT_STALL_UPPER_NS]};
+    struct summary_stall stall = {.waiting_ns = waiting_ns};
+    stall.known_ns = ds_least(known_ns, stall.waiting_ns);
+    stall.upper_ns = ds_least(upper_ns, stall.known_ns);
+    stall.lower_ns = ds_least(lower_ns, stall.upper_ns);
+    return stall;
 }
 
 void summary_add_stall(struct summary_stall *to, const struct summary_stall *from)
 {
-    to->waiting_ns += from->waiting_ns;
-    to->known_ns += from->known_ns;
-    to->lower_ns += from->lower_ns;
-    to->upper_ns += from->upper_ns;
+    to->waiting_ns = ds_add(to->waiting_ns, from->waiting_ns);
+    to->known_ns = ds_add(to->known_ns, from->known_ns);
+    to->lower_ns = ds_add(to->lower_ns, from->lower_ns);
+    to->upper_ns = ds_add(to->upper_ns, from->upper_ns);
+}
+
+uint64_t summary_stall_most(const struct summary_stall *stall)
+{
+    return ds_add(stall->upper_ns, ds_subtract(stall->waiting_ns, stall->known_ns));
 }
 
 static void make_loader(struct summary *summary, uint32_t process_index,
@@ -88,14 +99,16 @@ static void make_loader(struct summary *summary, uint32_t process_index,
     loader->in_verdict = in_verdict;
     rf_totals_statistics(&data->totals, &loader->figures);
     loader->waiting_ns = rf_totals_waiting_ns(&data->totals);
-    loader->stall = stall_of(&data->totals);
+    const uint64_t *c = data->totals.counters;
+    loader->stall = stall_of(loader->waiting_ns, c[RF_COUNT_STALL_KNOWN_NS],
+                             c[RF_COUNT_STALL_LOWER_NS], c[RF_COUNT_STALL_UPPER_NS]);
     why_make(process->data, data, &loader->why);
     loader->waiting_share = NAN;
     const uint64_t begin = loader->figures.window_begin_ns, end = loader->figures.window_end_ns;
     if (begin != DATASTALL_UNKNOWN && end > begin)
         loader->waiting_share = fmin(1.0, (double)loader->waiting_ns / (double)(end - begin));
     if (in_verdict && begin != DATASTALL_UNKNOWN) {
-        process->waiting_ns += loader->waiting_ns;
+        process->waiting_ns = ds_add(process->waiting_ns, loader->waiting_ns);
         summary_add_stall(&process->stall, &loader->stall);
         if (process->begin_ns == DATASTALL_UNKNOWN || begin < process->begin_ns)
             process->begin_ns = begin;
@@ -171,8 +184,7 @@ static void make_process(struct summary *summary, const struct run_process *data
     process->upper_bound = process->background || process->method == SUMMARY_METHOD_HOST_BOUND;
     if (process->method == SUMMARY_METHOD_GPU_EVENTS) {
         /* Waiting that no event saw counts as exposed: with it the figure is at most so much. */
-        const uint64_t unknown_ns = process->waiting_ns - process->stall.known_ns;
-        process->stall_ns = process->stall.upper_ns + unknown_ns;
+        process->stall_ns = summary_stall_most(&process->stall);
         process->stall_lower_ns = process->stall.lower_ns;
         process->upper_bound =
             (double)(process->stall_ns - process->stall.lower_ns) > EXACT_WITHIN * (double)window;
@@ -186,7 +198,7 @@ static void make_process(struct summary *summary, const struct run_process *data
 static void add_if_stated(uint64_t *sum, uint64_t value, uint64_t batches)
 {
     if (batches > 0)
-        *sum = (*sum == DATASTALL_UNKNOWN ? 0 : *sum) + value;
+        *sum = ds_add(*sum == DATASTALL_UNKNOWN ? 0 : *sum, value);
 }
 
 static void make_stages(struct summary *summary, uint32_t process_index, uint64_t now_ns)
@@ -210,21 +222,21 @@ static void make_stages(struct summary *summary, uint32_t process_index, uint64_
         uint64_t stopped = end_of(summary, process, now_ns);
         if (data->view.words[RF_PROCESS_STAGE] == s && process->state != SUMMARY_ENDED &&
             stopped != DATASTALL_UNKNOWN && stopped > since)
-            stage->duration_ns += stopped - since;
+            stage->duration_ns = ds_add(stage->duration_ns, stopped - since);
         for (uint32_t i = 0; i < summary->loader_count; i++) {
             const struct summary_loader *loader = &summary->loaders[i];
             if (loader->process != process_index || !loader->in_verdict)
                 continue;
             const uint64_t *words = loader->data->stages[s];
-            stage->batches += words[RF_COUNT_BATCHES];
+            stage->batches = ds_add(stage->batches, words[RF_COUNT_BATCHES]);
             add_if_stated(&stage->samples, words[RF_COUNT_SAMPLES],
                           words[RF_COUNT_SAMPLES_BATCHES]);
             add_if_stated(&stage->tokens, words[RF_COUNT_TOKENS], words[RF_COUNT_TOKENS_BATCHES]);
-            stage->waiting_ns += words[RF_COUNT_STEADY_NS] + words[RF_COUNT_OTHER_NS];
-            const struct summary_stall stall = {
-                words[RF_COUNT_STEADY_NS] + words[RF_COUNT_OTHER_NS],
-                words[RF_COUNT_STALL_KNOWN_NS], words[RF_COUNT_STALL_LOWER_NS],
-                words[RF_COUNT_STALL_UPPER_NS]};
+            const struct summary_stall stall =
+                stall_of(ds_add(words[RF_COUNT_STEADY_NS], words[RF_COUNT_OTHER_NS]),
+                         words[RF_COUNT_STALL_KNOWN_NS], words[RF_COUNT_STALL_LOWER_NS],
+                         words[RF_COUNT_STALL_UPPER_NS]);
+            stage->waiting_ns = ds_add(stage->waiting_ns, stall.waiting_ns);
             summary_add_stall(&stage->stall, &stall);
         }
         if (stage->duration_ns > 0)
@@ -316,7 +328,8 @@ static void describe_run(struct summary *summary, uint64_t now_ns)
     if (!data->has_launcher && first->view.fixed.process_start_mono_ns != RF_UNKNOWN &&
         first->view.fixed.process_start_mono_ns < start_ns) {
         /* Used as a library: the run began with the process, before the file was made. */
-        summary->started_real_ns -= start_ns - first->view.fixed.process_start_mono_ns;
+        summary->started_real_ns = ds_subtract(summary->started_real_ns,
+                                               start_ns - first->view.fixed.process_start_mono_ns);
         start_ns = first->view.fixed.process_start_mono_ns;
     }
     summary->state = state_of(first);

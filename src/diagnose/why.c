@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/sums.h"
 #include "base/unknown.h"
 #include "diagnose/why_words.h"
 
@@ -30,7 +31,7 @@ static double item_quantile(const uint64_t *items, uint64_t count, double p)
     if (rank >= count)
         rank = count - 1;
     for (uint32_t i = 0; i < RF_WORKER_ITEM_BUCKETS; i++) {
-        seen += items[i];
+        seen = ds_add(seen, items[i]);
         if (seen > rank)
             return (double)rf_item_bucket_ns(i);
     }
@@ -57,40 +58,40 @@ static void add_work(const struct run_process *process, const struct run_loader 
         if (worker->loader != loader->index)
             continue;
         work->workers++;
-        work->batches += t[RF_TOTAL_BATCHES];
-        work->items += t[RF_TOTAL_ITEMS];
-        work->items_timed += t[RF_TOTAL_ITEMS_TIMED];
-        work->items_ns += t[RF_TOTAL_ITEMS_NS];
-        work->cpu_ns += t[RF_TOTAL_ITEMS_CPU_NS];
-        work->delay_ns += t[RF_TOTAL_ITEMS_DELAY_NS];
-        work->collate_ns += t[RF_TOTAL_COLLATE_NS];
-        work->gap_ns += t[RF_TOTAL_GAP_NS];
-        work->gap_cpu_ns += t[RF_TOTAL_GAP_CPU_NS];
-        work->startup_ns += t[RF_TOTAL_STARTUP_NS];
-        work->generations += worker->generation;
+        work->batches = ds_add(work->batches, t[RF_TOTAL_BATCHES]);
+        work->items = ds_add(work->items, t[RF_TOTAL_ITEMS]);
+        work->items_timed = ds_add(work->items_timed, t[RF_TOTAL_ITEMS_TIMED]);
+        work->items_ns = ds_add(work->items_ns, t[RF_TOTAL_ITEMS_NS]);
+        work->cpu_ns = ds_add(work->cpu_ns, t[RF_TOTAL_ITEMS_CPU_NS]);
+        work->delay_ns = ds_add(work->delay_ns, t[RF_TOTAL_ITEMS_DELAY_NS]);
+        work->collate_ns = ds_add(work->collate_ns, t[RF_TOTAL_COLLATE_NS]);
+        work->gap_ns = ds_add(work->gap_ns, t[RF_TOTAL_GAP_NS]);
+        work->gap_cpu_ns = ds_add(work->gap_cpu_ns, t[RF_TOTAL_GAP_CPU_NS]);
+        work->startup_ns = ds_add(work->startup_ns, t[RF_TOTAL_STARTUP_NS]);
+        work->generations = ds_add(work->generations, worker->generation);
         work->asked_bytes = ds_add_known(work->asked_bytes, t[RF_TOTAL_ASKED_BYTES]);
         work->storage_bytes = ds_add_known(work->storage_bytes, t[RF_TOTAL_STORAGE_BYTES]);
         work->major_faults = ds_add_known(work->major_faults, t[RF_TOTAL_MAJOR_FAULTS]);
-        busy_ns += t[RF_TOTAL_ITEMS_NS] + t[RF_TOTAL_COLLATE_NS] + t[RF_TOTAL_GAP_CPU_NS];
-        lived_ns += t[RF_TOTAL_ITEMS_NS] + t[RF_TOTAL_COLLATE_NS] + t[RF_TOTAL_GAP_NS];
+        const uint64_t made_ns = t[RF_TOTAL_ITEMS_NS] + t[RF_TOTAL_COLLATE_NS]; /* <= RF_MOST_NS */
+        busy_ns = ds_add(busy_ns, made_ns + t[RF_TOTAL_GAP_CPU_NS]);
+        lived_ns = ds_add(lived_ns, made_ns + t[RF_TOTAL_GAP_NS]);
         if (t[RF_TOTAL_BEGIN_NS] < begin_ns)
             begin_ns = t[RF_TOTAL_BEGIN_NS];
         if (t[RF_TOTAL_END_NS] > end_ns)
             end_ns = t[RF_TOTAL_END_NS];
         for (uint32_t b = 0; b < RF_WORKER_ITEM_BUCKETS; b++) {
-            items[b] += worker->items[b];
-            counted += worker->items[b];
+            items[b] = ds_add(items[b], worker->items[b]);
+            counted = ds_add(counted, worker->items[b]);
         }
         if (worker->slowest_count > 0 && worker->slowest[0].ns > slowest_ns)
             slowest_ns = worker->slowest[0].ns;
     }
-    const uint64_t running_ns = work->cpu_ns + work->delay_ns;
-    work->blocked_ns = work->items_ns > running_ns ? work->items_ns - running_ns : 0;
+    work->blocked_ns = ds_subtract(work->items_ns, ds_add(work->cpu_ns, work->delay_ns));
     if (lived_ns > 0)
         work->busy_share = fmin(1.0, share(busy_ns, lived_ns));
     if (work->workers > 0 && end_ns > begin_ns)
-        work->running_cpus =
-            share(work->cpu_ns + work->gap_cpu_ns + work->collate_ns, end_ns - begin_ns);
+        work->running_cpus = share(ds_add(ds_add(work->cpu_ns, work->gap_cpu_ns), work->collate_ns),
+                                   end_ns - begin_ns);
     if (counted > 0) {
         work->item_p50_ns = item_quantile(items, counted, 0.50);
         work->item_p99_ns = item_quantile(items, counted, 0.99);
@@ -150,33 +151,25 @@ static void take_stall(const struct run_loader *loader, struct why *why)
     const uint64_t waiting_ns = rf_totals_waiting_ns(&loader->totals);
     uint64_t told_ns = 0;
     /* As the verdict takes it: exposed where the GPU told, else the wait. */
-    why->stall_ns = c[RF_COUNT_STALL_UPPER_NS];
-    if (waiting_ns > c[RF_COUNT_STALL_KNOWN_NS])
-        why->stall_ns += waiting_ns - c[RF_COUNT_STALL_KNOWN_NS];
+    why->stall_ns =
+        ds_add(c[RF_COUNT_STALL_UPPER_NS], ds_subtract(waiting_ns, c[RF_COUNT_STALL_KNOWN_NS]));
     for (uint32_t i = 0; i < CAUSE_STATES; i++) {
         /* A damaged file may hold anything: never more than there is. */
         const uint64_t left_ns = why->stall_ns - told_ns;
-        const uint64_t state_ns = c[RF_COUNT_CAUSE_NS + i];
-        why->states_ns[i] = state_ns < left_ns ? state_ns : left_ns;
+        why->states_ns[i] = ds_least(c[RF_COUNT_CAUSE_NS + i], left_ns);
         told_ns += why->states_ns[i];
     }
     why->states_ns[CAUSE_UNKNOWN] += why->stall_ns - told_ns;
     for (uint32_t i = 0; i < CAUSE_STATES; i++)
         why->shares[i] = share(why->states_ns[i], why->stall_ns);
 
-    why->later_ready_ns = c[RF_COUNT_LATER_READY_NS];
-    if (why->later_ready_ns > why->stall_ns)
-        why->later_ready_ns = why->stall_ns;
-    why->others_idle_ns = c[RF_COUNT_OTHERS_IDLE_NS];
-    if (why->others_idle_ns > why->later_ready_ns)
-        why->others_idle_ns = why->later_ready_ns;
+    why->later_ready_ns = ds_least(c[RF_COUNT_LATER_READY_NS], why->stall_ns);
+    why->others_idle_ns = ds_least(c[RF_COUNT_OTHERS_IDLE_NS], why->later_ready_ns);
     const uint64_t full_ns = c[RF_COUNT_WINDOW_FULL_NS];
     const uint64_t before_ns = c[RF_COUNT_REPLAY_NS], after_ns = c[RF_COUNT_REPLAY_LARGER_NS];
     const bool helps =
         before_ns > after_ns && (double)(before_ns - after_ns) >= LEAST_REMOVED * (double)full_ns;
-    why->window_ns = helps ? full_ns : 0;
-    if (why->window_ns > why->others_idle_ns)
-        why->window_ns = why->others_idle_ns;
+    why->window_ns = helps ? ds_least(full_ns, why->others_idle_ns) : 0;
     why->head_of_line = share(why->later_ready_ns, why->stall_ns);
     why->window = share(why->window_ns, why->stall_ns);
     const uint64_t begin_ns = c[RF_COUNT_BEGIN_NS], end_ns = c[RF_COUNT_END_NS];

@@ -4,12 +4,11 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/clock.h"
+#include "base/clean_text.h"
 #include "base/error.h"
+#include "base/target_file.h"
 #include "gpu/gpu_monitor.h"
 
 /* ---- JSON as text: the library links no JSON library ---- */
@@ -23,16 +22,24 @@ struct text_builder {
     char closing[MAX_DEPTH]; /* of the containers under way, outermost first */
 };
 
+/* All of it ASCII: no reader has to guess, and no terminal obeys. */
 static void put_text(FILE *file, const char *text)
 {
     fputc('"', file);
-    for (const unsigned char *c = (const unsigned char *)text; *c != '\0'; c++) {
-        if (*c == '"' || *c == '\\')
-            fprintf(file, "\\%c", *c);
-        else if (*c < 0x20 || *c >= 0x7f) /* bytes beyond ASCII need not be valid UTF-8 */
-            fprintf(file, "\\u%04x", *c < 0x80 ? *c : 0xfffd);
+    while (*text != '\0') {
+        uint32_t c;
+        const size_t bytes = ds_utf8_character(text, &c);
+        if (bytes == 0)
+            fputs("\\ufffd", file);
+        else if (c == '"' || c == '\\')
+            fprintf(file, "\\%c", (char)c);
+        else if (c >= 0x10000)
+            fprintf(file, "\\u%04x\\u%04x", (c - 0x10000) >> 10 | 0xd800, (c & 0x3ff) | 0xdc00);
+        else if (c < 0x20 || c >= 0x7f)
+            fprintf(file, "\\u%04x", c);
         else
-            fputc(*c, file);
+            fputc((char)c, file);
+        text += bytes > 0 ? bytes : 1;
     }
     fputc('"', file);
 }
@@ -222,69 +229,16 @@ static void export_json(const datastall_gpu_monitor *monitor, FILE *file)
 
 /* ---- where an export goes ---- */
 
-#define NAMES_TRIED 100
-
-struct target {
-    int fd;
-    char *path;      /* to be replaced by `temporary`; NULL: written to directly */
-    char *temporary; /* beside it */
-};
-
-/* A new file beside path, with the mode that the umask leaves. O_EXCL follows no link and takes
- * over no file, and no name is used twice: exports to one path do not meet. */
-static int open_temporary(struct target *target)
-{
-    for (int i = 0; i < NAMES_TRIED; i++) {
-        uint64_t number;
-        if (getrandom(&number, sizeof number, GRND_NONBLOCK) != (ssize_t)sizeof number)
-            number = ds_now_ns();
-        if (asprintf(&target->temporary, "%s.%016llx.tmp", target->path,
-                     (unsigned long long)number) < 0) {
-            target->temporary = NULL;
-            return ENOMEM;
-        }
-        target->fd = open(target->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (target->fd >= 0)
-            return 0;
-        const int error = errno;
-        free(target->temporary);
-        target->temporary = NULL;
-        if (error != EEXIST)
-            return error;
-    }
-    return EEXIST;
-}
-
-/* A regular file, or one that is not there yet, is replaced once the new one is whole, also behind
- * links. A pipe, a device, a dangling link is what the caller wants to be written to. */
-static int open_target(const char *path, struct target *target)
-{
-    struct stat file;
-    *target = (struct target){.fd = -1};
-    const bool exists = stat(path, &file) == 0;
-    if (!exists && errno != ENOENT)
-        return errno;
-    if (exists && S_ISREG(file.st_mode)) {
-        target->path = realpath(path, NULL); /* NULL: /proc/self/fd/N of a file without a name */
-    } else if (!exists && lstat(path, &file) != 0) {
-        target->path = strdup(path);
-        if (target->path == NULL)
-            return ENOMEM;
-    }
-    if (target->path != NULL)
-        return open_temporary(target);
-    target->fd =
-        open(path, O_WRONLY | O_TRUNC | O_NOCTTY | O_CLOEXEC | (exists ? 0 : O_CREAT), 0666);
-    return target->fd < 0 ? errno : 0;
-}
-
+/* Returns 0 or an errno value; the descriptor stays open. */
 static int write_export(const datastall_gpu_monitor *monitor, enum datastall_export_format format,
                         int fd)
 {
-    FILE *file = fdopen(fd, "w");
+    const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    FILE *file = copy < 0 ? NULL : fdopen(copy, "w");
     if (file == NULL) {
         const int error = errno;
-        close(fd);
+        if (copy >= 0)
+            close(copy);
         return error;
     }
     errno = 0;
@@ -311,15 +265,9 @@ int datastall_gpu_monitor_export_metrics(const datastall_gpu_monitor *monitor, c
         return ds_fail(DATASTALL_ERR_ARGUMENT, "the format is neither JSON nor CSV");
     if (!ds_fork_same_process(monitor->monitor->generation))
         return ds_fail(DATASTALL_ERR_FORKED, "the monitor belongs to the parent process");
-    struct target target;
-    int error = open_target(path, &target);
+    struct ds_target target;
+    int error = ds_target_open(path, &target);
     if (error == 0)
-        error = write_export(monitor, format, target.fd);
-    if (error == 0 && target.temporary != NULL && rename(target.temporary, target.path) != 0)
-        error = errno;
-    if (error != 0 && target.temporary != NULL)
-        unlink(target.temporary);
-    free(target.temporary);
-    free(target.path);
+        error = ds_target_finish(&target, write_export(monitor, format, target.fd));
     return error == 0 ? DATASTALL_OK : ds_fail_errno(error, "cannot write %s", path);
 }

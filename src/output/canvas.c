@@ -5,19 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "output/text.h"
-
-/* Takes one character from clean UTF-8 (output_clean_text()). */
-static uint32_t next_character(const char **text)
-{
-    const unsigned char *c = (const unsigned char *)*text;
-    const unsigned bytes = c[0] < 0x80 ? 1 : c[0] < 0xe0 ? 2 : c[0] < 0xf0 ? 3 : 4;
-    uint32_t character = bytes == 1 ? c[0] : c[0] & (0x7fu >> bytes);
-    for (unsigned i = 1; i < bytes; i++)
-        character = character << 6 | (c[i] & 0x3f);
-    *text += bytes;
-    return character;
-}
+#include "base/clean_text.h"
 
 /* Whether every terminal gives it one column: Latin, Greek, Cyrillic, blocks, some signs. */
 static bool is_narrow(uint32_t character)
@@ -39,9 +27,10 @@ void canvas_put(struct canvas *canvas, unsigned column, int width, enum screen_s
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    const char *c = output_clean_text(text, clean, sizeof clean);
+    const char *c = ds_clean_text(text, clean, sizeof clean);
     while (*c != '\0' && count < SCREEN_MOST_COLUMNS) {
-        const uint32_t character = next_character(&c);
+        uint32_t character;
+        c += ds_utf8_character(c, &character);
         const bool fits = canvas->unicode ? is_narrow(character) : character < 0x80;
         characters[count++] = fits ? character : '?';
     }

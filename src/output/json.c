@@ -1,11 +1,11 @@
 #include "output/json.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clean_text.h"
 #include "base/error.h"
 #include "output/shape.h"
 
@@ -82,16 +82,25 @@ static void boolean(void *context, const char *key, bool value)
 static void string(void *context, const char *key, const char *value)
 {
     json_t *text = value == NULL ? json_null() : json_string(value);
-    if (text == NULL) { /* no valid UTF-8: keep what is ASCII */
-        char *plain = strdup(value);
-        for (char *c = plain; c != NULL && *c != '\0'; c++) {
-            if ((unsigned char)*c >= 0x80)
-                *c = '?';
-        }
-        text = plain == NULL ? NULL : json_string(plain);
-        free(plain);
+    if (text == NULL) { /* no valid UTF-8 */
+        const size_t size = 3 * strlen(value) + 1;
+        char *valid = malloc(size);
+        text = valid == NULL ? NULL : json_string(ds_valid_text(value, valid, size));
+        free(valid);
     }
     put(context, key, text);
+}
+
+/* With JSON_ENSURE_ASCII a terminal obeys nothing of it; DEL alone jansson leaves as it is. */
+static int put_ascii(const char *bytes, size_t count, void *context)
+{
+    FILE *file = context;
+    for (size_t i = 0; i < count; i++) {
+        const int put = bytes[i] == 0x7f ? fputs("\\u007f", file) : fputc(bytes[i], file);
+        if (put == EOF)
+            return -1;
+    }
+    return 0;
 }
 
 static void shape_of_summary(const void *summary, const struct emitter *emitter)
@@ -115,11 +124,12 @@ int output_json_document(void (*shape)(const void *context, const struct emitter
         json_decref(builder.root);
         return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
     }
-    int error = json_dumpf(builder.root, file, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+    const size_t form = JSON_INDENT(2) | JSON_REAL_PRECISION(15) | JSON_ENSURE_ASCII;
+    const int error = json_dump_callback(builder.root, put_ascii, file, form);
     json_decref(builder.root);
-    if (error != 0 || fputc('\n', file) == EOF || fflush(file) != 0)
-        return ds_fail_errno(errno, "cannot write the JSON");
-    return DATASTALL_OK;
+    fputc('\n', file);
+    return error == 0 || ferror(file) ? DATASTALL_OK
+                                      : ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
 }
 
 struct several {

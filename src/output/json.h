@@ -7,7 +7,8 @@
 #include "base/emitter.h"
 #include "diagnose/summary.h"
 
-/* Writes the document and a newline. 0, or DATASTALL_ERR_IO / _MEMORY. */
+/* Writes the document and a newline. 0 or DATASTALL_ERR_MEMORY; what could not be written, the
+ * stream says (ferror()). */
 int output_json(const struct summary *summary, FILE *file);
 
 /* The same for any document: what shape(context) tells the emitter. */

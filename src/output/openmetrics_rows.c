@@ -5,9 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clean_text.h"
 #include "base/clock.h"
+#include "base/sums.h"
 #include "output/names.h"
-#include "output/text.h"
 
 #define FRESH_NS (10 * DS_NS_PER_S) /* an older GPU sample says nothing about now */
 #define LABELS_BYTES 2048u
@@ -21,11 +22,6 @@ const uint64_t openmetrics_startup_bounds[OPENMETRICS_STARTUP_BOUNDS] = {
 
 /* ---- histograms ---- */
 
-static uint64_t smaller(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 void openmetrics_cumulate(const uint64_t *histogram, uint64_t count, const uint64_t *queue,
                           const uint64_t *bounds_ns, uint32_t bound_count, uint64_t *cumulative)
 {
@@ -33,18 +29,18 @@ void openmetrics_cumulate(const uint64_t *histogram, uint64_t count, const uint6
     uint32_t bucket = 0;
     for (uint32_t i = 0; i < bound_count; i++) {
         while (bucket < HISTOGRAM_BUCKETS && histogram_bucket_high(bucket) - 1 <= bounds_ns[i])
-            sum += histogram[bucket++];
+            sum = ds_add(sum, histogram[bucket++]);
         /* The histogram may be some records ahead of the totals (view.h); those say how many waits
          * there are, and how many of them up to the limits of the queue states. */
         uint64_t most = count;
         if (queue != NULL && bounds_ns[i] <= DATASTALL_QUEUE_FULL_BELOW_NS)
             most = queue[DATASTALL_QUEUE_FULL];
         else if (queue != NULL && bounds_ns[i] <= DATASTALL_QUEUE_STARVED_ABOVE_NS)
-            most = queue[DATASTALL_QUEUE_FULL] + queue[DATASTALL_QUEUE_NORMAL];
+            most = ds_add(queue[DATASTALL_QUEUE_FULL], queue[DATASTALL_QUEUE_NORMAL]);
         if (queue != NULL && (bounds_ns[i] == DATASTALL_QUEUE_FULL_BELOW_NS ||
                               bounds_ns[i] == DATASTALL_QUEUE_STARVED_ABOVE_NS))
             least = most;
-        cumulative[i] = smaller(sum < least ? least : sum, smaller(most, count));
+        cumulative[i] = ds_least(sum < least ? least : sum, ds_least(most, count));
     }
 }
 
@@ -66,7 +62,7 @@ static void add_label(char labels[LABELS_BYTES], const char *name, const char *v
         return;
     length += (size_t)snprintf(labels + length, LABELS_BYTES - length, "%s%s=\"",
                                length > 0 ? "," : "", name);
-    output_clean_text(value, clean, sizeof clean);
+    ds_clean_text(value, clean, sizeof clean);
     for (const char *c = clean; *c != '\0' && length + 4 < LABELS_BYTES; c++) {
         if (*c == '"' || *c == '\\')
             labels[length++] = '\\';
@@ -128,7 +124,7 @@ static void add(struct row *row, uint32_t value, uint64_t amount)
 {
     if (amount != DATASTALL_UNKNOWN)
         row->values[value] =
-            (row->values[value] == DATASTALL_UNKNOWN ? 0 : row->values[value]) + amount;
+            ds_add(row->values[value] == DATASTALL_UNKNOWN ? 0 : row->values[value], amount);
 }
 
 static void add_known(struct row *row, uint32_t value, uint64_t amount, uint64_t batches_stating_it)
@@ -265,11 +261,11 @@ static void collect_feeding(struct row *row, const uint64_t *c)
     if (waits > 0) {
         add(row, LOADER_READY, c[RF_COUNT_DEPTH_READY]);
         add(row, LOADER_READY_WAITS, waits);
-        add(row, LOADER_POSSIBLE, (c[RF_COUNT_DEPTH_POSSIBLE] + waits / 2) / waits);
+        add(row, LOADER_POSSIBLE, ds_add(c[RF_COUNT_DEPTH_POSSIBLE], waits / 2) / waits);
     }
     uint64_t told_ns = 0;
     for (uint32_t i = 0; i < CAUSE_STATES; i++)
-        told_ns += i == CAUSE_UNKNOWN ? 0 : c[RF_COUNT_CAUSE_NS + i];
+        told_ns = ds_add(told_ns, i == CAUSE_UNKNOWN ? 0 : c[RF_COUNT_CAUSE_NS + i]);
     for (uint32_t i = 0; i < CAUSE_STATES && told_ns > 0; i++) {
         if (c[RF_COUNT_CAUSE_NS + i] > 0)
             add(row, LOADER_CAUSE_NS + i, c[RF_COUNT_CAUSE_NS + i]);
@@ -348,7 +344,7 @@ static const uint64_t *newest_sample(const struct rf_gpu_view *gpu, uint64_t now
         return NULL;
     const uint64_t *row = gpu->block + gpu->layout.ring_at +
                           ((samples - 1) & (gpu->layout.recent - 1)) * gpu->layout.sample_words;
-    const bool fresh = row[RF_GPU_SAMPLE_NS] + FRESH_NS > now_ns;
+    const bool fresh = ds_subtract(now_ns, row[RF_GPU_SAMPLE_NS]) < FRESH_NS;
     return row[RF_GPU_SAMPLE_SEQUENCE] == samples && fresh ? row : NULL;
 }
 
@@ -367,7 +363,7 @@ static void collect_gpu_now(struct row *row, const struct summary *run,
     row->values[GPU_MEMORY_TOTAL] = gpu->memory_total_bytes;
     row->values[GPU_POWER_MW] = sample[RF_GPU_SAMPLE_POWER_MW];
     row->values[GPU_TEMPERATURE] = sample[RF_GPU_SAMPLE_TEMPERATURE];
-    if (sample[RF_GPU_SAMPLE_SM_CLOCK_MHZ] != RF_UNKNOWN)
+    if (sample[RF_GPU_SAMPLE_SM_CLOCK_MHZ] < UINT32_MAX) /* RF_UNKNOWN, or damage */
         row->values[GPU_SM_CLOCK_HZ] = sample[RF_GPU_SAMPLE_SM_CLOCK_MHZ] * 1000000;
 }
 

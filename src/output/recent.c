@@ -59,8 +59,8 @@ static void add_loader(const struct summary *summary, const struct summary_loade
             continue;
         const uint64_t second = number - 1 + HISTORY_S - span->end;
         const uint64_t ns = told ? totals_of_it[RF_ROLLUP_OF(STALL_UPPER_NS)]
-                                 : ds_add_saturated(totals_of_it[RF_ROLLUP_OF(STEADY_NS)],
-                                                    totals_of_it[RF_ROLLUP_OF(OTHER_NS)]);
+                                 : ds_add(totals_of_it[RF_ROLLUP_OF(STEADY_NS)],
+                                          totals_of_it[RF_ROLLUP_OF(OTHER_NS)]);
         stall[second] += (double)ns * 1e-9;
         if (number - 1 + RECENT_S >= span->end) {
             recent->batches_per_s += (double)totals_of_it[RF_ROLLUP_OF(BATCHES)];

@@ -1,11 +1,13 @@
 #include "output/screen.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/unknown.h"
+#include "base/clean_text.h"
+#include "base/sums.h"
 #include "output/canvas.h"
 #include "output/names.h"
 #include "output/recent.h"
@@ -44,12 +46,14 @@ static void ms_text(uint64_t ns, char text[16])
 
 static void name_text(const char *from, unsigned width, char text[128])
 {
-    const size_t length = strlen(from);
+    char clean[NAME_MAX + 1];
+    const size_t length = strlen(ds_clean_text(from, clean, sizeof clean));
+    const bool cut = length > width && width > 1;
+    const char *rest = clean + (cut ? length - width + 1 : 0);
+    while ((*rest & 0xc0) == 0x80) /* never from within a character */
+        rest++;
     /* The end of a long name tells more than its beginning: site.py:120, a run's name. */
-    if (length > width && width > 1)
-        snprintf(text, 128, "~%s", from + length - width + 1);
-    else
-        snprintf(text, 128, "%.127s", from);
+    snprintf(text, 128, "%s%.126s", cut ? "~" : "", rest);
 }
 
 static void next_row(struct page *page)
@@ -128,7 +132,7 @@ static void put_runs(struct page *page, const struct summary *const *runs, uint3
         put_run(page, runs[i], i == selected && page->view->rows > 0);
 }
 
-/* The verdict of the selected run, and the stage it is in. */
+/* The verdict of the selected run, and what of its files cannot be read. */
 static void put_verdict(struct page *page, const struct summary *run)
 {
     char text[512];
@@ -138,6 +142,12 @@ static void put_verdict(struct page *page, const struct summary *run)
                                     : run->severity == SUMMARY_SEVERITY_NONE   ? STYLE_GOOD
                                                                                : STYLE_PLAIN;
     canvas_put(&page->canvas, 0, (int)page->view->columns, style, "%s", text);
+    next_row(page);
+    if (run->data->problems == 0 || rows_left(page) == 0)
+        return;
+    canvas_put(&page->canvas, 0, (int)page->view->columns, STYLE_BAD,
+               "DAMAGED: %u problem%s; the first: %s", run->data->problems,
+               run->data->problems == 1 ? "" : "s", run->data->first_problem);
     next_row(page);
 }
 
@@ -215,7 +225,7 @@ static void add_totals(struct rf_totals *to, const struct rf_totals *from)
 {
     rf_counters_add(to->counters, from->counters, RF_COUNT_WORDS);
     for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++)
-        to->steady[i] = ds_add_saturated(to->steady[i], from->steady[i]);
+        to->steady[i] = ds_add(to->steady[i], from->steady[i]);
 }
 
 static uint32_t join_loaders(const struct summary *run, uint64_t now_ns, struct joined *joined)
@@ -293,8 +303,9 @@ static void loader_cell(const struct joined *loader, enum loader_column column, 
 {
     const uint64_t *c = loader->totals->counters;
     const uint64_t *queue = &c[RF_COUNT_QUEUE];
-    const double known = (double)(queue[DATASTALL_QUEUE_FULL] + queue[DATASTALL_QUEUE_NORMAL] +
-                                  queue[DATASTALL_QUEUE_STARVED]);
+    const double known = (double)queue[DATASTALL_QUEUE_FULL] +
+                         (double)queue[DATASTALL_QUEUE_NORMAL] +
+                         (double)queue[DATASTALL_QUEUE_STARVED];
     static const unsigned states[] = {[FULL] = DATASTALL_QUEUE_FULL,
                                       [NORM] = DATASTALL_QUEUE_NORMAL,
                                       [STARV] = DATASTALL_QUEUE_STARVED};
@@ -427,7 +438,7 @@ static unsigned natural_rows(const struct summary *const *runs, uint32_t count)
 {
     unsigned rows = 3 + count;
     for (uint32_t i = 0; i < count; i++)
-        rows += 8 + runs[i]->gpu_count + runs[i]->loader_count + screen_rank_rows(runs[i]);
+        rows += 9 + runs[i]->gpu_count + runs[i]->loader_count + screen_rank_rows(runs[i]);
     return rows < SCREEN_MOST_ROWS ? rows : SCREEN_MOST_ROWS;
 }
 

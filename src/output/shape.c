@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/sums.h"
 #include "output/names.h"
 #include "output/put.h"
 #include "output/shape_why.h"
@@ -110,8 +111,9 @@ static void put_stall(out e, const struct summary_stall *stall)
     put_real(e, "event_coverage",
              known ? (double)stall->known_ns / (double)stall->waiting_ns : NAN);
     e->close(e->context);
-    put_seconds(e, "hidden_wait_s", known ? stall->known_ns - stall->upper_ns : DATASTALL_UNKNOWN);
-    put_seconds(e, "unknown_wait_s", stall->waiting_ns - stall->known_ns);
+    put_seconds(e, "hidden_wait_s",
+                known ? ds_subtract(stall->known_ns, stall->upper_ns) : DATASTALL_UNKNOWN);
+    put_seconds(e, "unknown_wait_s", ds_subtract(stall->waiting_ns, stall->known_ns));
 }
 
 static void put_slowest(out e, const struct summary *s, const struct summary_loader *loader)

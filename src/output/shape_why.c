@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "base/sums.h"
 #include "output/put.h"
 
 static double share(uint64_t part, uint64_t whole)
@@ -89,9 +90,7 @@ static void put_worker(out e, const struct rf_worker_view *worker)
 {
     const uint64_t *t = worker->totals;
     const uint64_t running_ns = t[RF_TOTAL_ITEMS_CPU_NS] + t[RF_TOTAL_ITEMS_DELAY_NS];
-    const uint64_t idle_ns = t[RF_TOTAL_GAP_NS] > t[RF_TOTAL_GAP_CPU_NS]
-                                 ? t[RF_TOTAL_GAP_NS] - t[RF_TOTAL_GAP_CPU_NS]
-                                 : 0;
+    const uint64_t idle_ns = ds_subtract(t[RF_TOTAL_GAP_NS], t[RF_TOTAL_GAP_CPU_NS]);
     const uint64_t whole_ns = t[RF_TOTAL_ITEMS_NS] + t[RF_TOTAL_COLLATE_NS] + t[RF_TOTAL_GAP_NS];
     e->open_object(e->context, NULL);
     /* The loop's own process has no worker number. */
@@ -113,8 +112,7 @@ static void put_worker(out e, const struct rf_worker_view *worker)
     put_seconds(e, "items_s", t[RF_TOTAL_ITEMS_NS]);
     put_seconds(e, "items_running_s", t[RF_TOTAL_ITEMS_CPU_NS]);
     put_seconds(e, "items_cpu_wait_s", t[RF_TOTAL_ITEMS_DELAY_NS]);
-    put_seconds(e, "items_blocked_s",
-                t[RF_TOTAL_ITEMS_NS] > running_ns ? t[RF_TOTAL_ITEMS_NS] - running_ns : 0);
+    put_seconds(e, "items_blocked_s", ds_subtract(t[RF_TOTAL_ITEMS_NS], running_ns));
     put_seconds(e, "collate_s", t[RF_TOTAL_COLLATE_NS]);
     put_seconds(e, "pickle_s", t[RF_TOTAL_PICKLE_NS]);
     put_seconds(e, "pickle_running_s", t[RF_TOTAL_PICKLE_CPU_NS]);

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/unknown.h"
+#include "base/clean_text.h"
+#include "base/sums.h"
 #include "output/names.h"
 #include "output/text_why.h"
 
@@ -63,47 +64,6 @@ static const char *ms(uint64_t ns, char text[16])
     return text;
 }
 
-/* ---- text from elsewhere ---- */
-
-/* Bytes of the UTF-8 character that begins here, 0: none does. */
-static size_t character_bytes(const unsigned char *c)
-{
-    if (c[0] < 0x80)
-        return 1;
-    const size_t bytes = c[0] >= 0xf0 ? 4 : c[0] >= 0xe0 ? 3 : 2;
-    if (c[0] < 0xc2 || c[0] > 0xf4)
-        return 0;
-    for (size_t i = 1; i < bytes; i++) {
-        if ((c[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    const bool overlong = (c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xf0 && c[1] < 0x90);
-    const bool surrogate = c[0] == 0xed && c[1] >= 0xa0;
-    const bool too_large = c[0] == 0xf4 && c[1] >= 0x90;
-    return overlong || surrogate || too_large ? 0 : bytes;
-}
-
-const char *output_clean_text(const char *from, char *to, size_t size)
-{
-    size_t length = 0;
-    while (*from != '\0') {
-        const unsigned char *c = (const unsigned char *)from;
-        const size_t bytes = character_bytes(c);
-        const bool control = c[0] < 0x20 || c[0] == 0x7f || (c[0] == 0xc2 && c[1] < 0xa0);
-        const bool kept = bytes > 0 && !control;
-        if (length + (kept ? bytes : 1) >= size)
-            break;
-        if (kept)
-            memcpy(to + length, from, bytes);
-        else
-            to[length] = '?';
-        length += kept ? bytes : 1;
-        from += bytes > 0 ? bytes : 1;
-    }
-    to[length] = '\0';
-    return to;
-}
-
 /* ---- lines: a label in the first nine columns, then text, whatever it holds ---- */
 
 static void __attribute__((format(printf, 3, 4))) line(FILE *file, const char *label,
@@ -114,7 +74,7 @@ static void __attribute__((format(printf, 3, 4))) line(FILE *file, const char *l
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    fprintf(file, "%-8s %s\n", label, output_clean_text(text, clean, sizeof clean));
+    fprintf(file, "%-8s %s\n", label, ds_clean_text(text, clean, sizeof clean));
 }
 
 static void put_verdict(const struct summary *s, FILE *file)
@@ -146,7 +106,7 @@ static void put_run(const struct summary *s, FILE *file)
 {
     char command[61], duration[32], setup[32], end[64] = "";
     const bool cut = strlen(s->command) >= sizeof command;
-    output_clean_text(s->command, command, cut ? sizeof command - 3 : sizeof command);
+    ds_clean_text(s->command, command, cut ? sizeof command - 3 : sizeof command);
     strcat(command, cut ? "..." : "");
     summary_duration_text((double)s->duration_ns * 1e-9, duration, sizeof duration);
     summary_duration_text(s->setup_ns == DATASTALL_UNKNOWN ? NAN : (double)s->setup_ns * 1e-9,
@@ -249,7 +209,7 @@ static void put_loader(const struct summary *s, const struct summary_loader *loa
     output_rate_text(f->samples_per_s, rate, sizeof rate);
     output_rate_text(f->tokens_per_s, token_rate, sizeof token_rate);
     fprintf(file, "%-8s %s%s: %s batches", "LOADER",
-            output_clean_text(loader->data->entry.name, name, sizeof name), who, batches);
+            ds_clean_text(loader->data->entry.name, name, sizeof name), who, batches);
     if (f->samples != DATASTALL_UNKNOWN)
         fprintf(file, ", %s samples (%s/s)", samples, rate);
     if (f->tokens != DATASTALL_UNKNOWN)
@@ -257,7 +217,8 @@ static void put_loader(const struct summary *s, const struct summary_loader *loa
                 f->tokens_sampled > 0 ? ", sampled" : "");
     fputc('\n', file);
     if (w->count > 0) {
-        const double all = (double)(f->queue_full + f->queue_normal + f->queue_starved) / 100;
+        const double all =
+            ((double)f->queue_full + (double)f->queue_normal + (double)f->queue_starved) / 100;
         line(file, "",
              "wait p50 %s  p95 %s  p99 %s  max %s ms   queue full %.0f %%  normal %.0f %%"
              "  starved %.0f %%",
@@ -347,11 +308,11 @@ static void put_notes(const struct summary *s, FILE *file)
 {
     uint64_t lost = 0, merged = 0, refused[3] = {0};
     for (uint32_t i = 0; i < s->process_count; i++) {
-        lost += s->processes[i].data->view.words[RF_PROCESS_LOST_CONTENTION];
-        merged += s->processes[i].data->view.words[RF_PROCESS_MERGED_OTHER];
+        lost = ds_add(lost, s->processes[i].data->view.words[RF_PROCESS_LOST_CONTENTION]);
+        merged = ds_add(merged, s->processes[i].data->view.words[RF_PROCESS_MERGED_OTHER]);
         for (uint32_t k = 0; k < 3; k++) /* three words in a row */
-            refused[k] = ds_add_saturated(
-                refused[k], s->processes[i].data->view.words[RF_PROCESS_IMPOSSIBLE_TIMES + k]);
+            refused[k] = ds_add(refused[k],
+                                s->processes[i].data->view.words[RF_PROCESS_IMPOSSIBLE_TIMES + k]);
     }
     if (lost > 0)
         line(file, "NOTE", "%llu waits were lost: too many threads recorded at once",
@@ -362,7 +323,7 @@ static void put_notes(const struct summary *s, FILE *file)
              "\"other\"");
     uint64_t unknown = 0;
     for (uint32_t i = 0; i < s->loader_count; i++)
-        unknown = ds_add_saturated(unknown, s->loaders[i].data->entry.unknown_worker_batches);
+        unknown = ds_add(unknown, s->loaders[i].data->entry.unknown_worker_batches);
     if (unknown > 0)
         line(file, "NOTE",
              "%llu batches came from workers of which nothing is known: they are in no figure of "

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runfile/counters.h"
 
+#include <string.h>
+
+#include "base/sums.h"
+
 #define ROW(name, words, op, of, unit, meaning) {#name, words, COUNTER_##op, of, unit, meaning},
 const struct counter rf_wait_counters[] = {RF_SECOND_COUNTERS(ROW) RF_STAGE_COUNTERS(ROW)
                                                RF_RUN_COUNTERS(ROW)};
@@ -10,4 +14,30 @@ const uint32_t rf_wait_counter_count = sizeof rf_wait_counters / sizeof *rf_wait
 void rf_counters_add(uint64_t *to, const uint64_t *from, uint32_t words)
 {
     counters_add(rf_wait_counters, rf_wait_counter_count, words, to, from);
+}
+
+bool rf_counters_possible(const uint64_t *totals)
+{
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < rf_wait_counter_count; i++) {
+        const bool is_time = strcmp(rf_wait_counters[i].unit, "ns") == 0;
+        for (uint32_t k = 0; k < rf_wait_counters[i].words; k++, at++) {
+            if (is_time && totals[at] > RF_MOST_NS)
+                return false;
+        }
+    }
+    return true;
+}
+
+bool rf_counters_fit(const uint64_t *totals)
+{
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < rf_wait_counter_count; i++) {
+        const bool whole = rf_wait_counters[i].op <= COUNTER_MIN;
+        for (uint32_t k = 0; k < rf_wait_counters[i].words; k++, at++) {
+            if (whole && totals[at] >= DS_MOST)
+                return false;
+        }
+    }
+    return true;
 }

@@ -86,6 +86,8 @@ enum rf_counter_word {
     RF_RUN_COUNTERS(RF_COUNTER_ENUM) RF_COUNT_WORDS
 };
 #undef RF_COUNTER_ENUM
+/* 36 years: a time or a sum of times beyond is damage. */
+#define RF_MOST_NS (UINT64_C(1) << 60)
 /* With so much more of a window the second replay is made. */
 #define RF_REPLAY_FACTOR 4u
 
@@ -95,5 +97,12 @@ extern const uint32_t rf_wait_counter_count;
 /* Adds a slot's totals to others (words RF_COUNT_WORDS), or a stage's to a stage's, or a second's
  * to a second's. */
 void rf_counters_add(uint64_t *to, const uint64_t *from, uint32_t words);
+
+/* False when a time in a slot's totals is longer than any machine ran: it was read from somewhere
+ * else. */
+bool rf_counters_possible(const uint64_t *totals);
+
+/* False when a sum stopped at DS_MOST: it is "at least so much". */
+bool rf_counters_fit(const uint64_t *totals);
 
 #endif

@@ -59,7 +59,7 @@ static void add_span(uint64_t *to, const uint64_t *from)
     const uint64_t max_ns =
         from[RF_COUNT_MAX_NS] > to[RF_COUNT_MAX_NS] ? from[RF_COUNT_MAX_NS] : to[RF_COUNT_MAX_NS];
     for (uint32_t i = 0; i < RF_STAGE_WORDS; i++)
-        to[i] = ds_add_saturated(to[i], from[i]);
+        to[i] = ds_add(to[i], from[i]);
     to[RF_COUNT_MAX_NS] = max_ns;
 }
 
@@ -115,7 +115,7 @@ static uint64_t *span_of(struct rf_fold *fold, uint64_t stage, uint64_t end_ns)
 
 static void count(uint64_t *word, uint64_t value)
 {
-    *word = ds_add_saturated(*word, value);
+    *word = ds_add(*word, value);
 }
 
 /* count: RF_COUNT_STEADY or _STARTUP; its minimum and maximum are given. */
@@ -314,7 +314,7 @@ void rf_fold_row(struct rf_fold *fold, const uint64_t *row, const uint64_t *caus
     const uint64_t known_ns = ds_known_or_zero(wait_ns), upper_ns = row[RF_RECORD_STALL_UPPER];
     const bool steady = kind == DATASTALL_WAIT_STEADY;
     const bool stalled = upper_ns != RF_UNKNOWN && wait_ns != RF_UNKNOWN;
-    const uint64_t end_ns = ds_add_saturated(row[RF_RECORD_BEGIN_NS], known_ns);
+    const uint64_t end_ns = ds_add(row[RF_RECORD_BEGIN_NS], known_ns);
     uint64_t *span = span_of(fold, rf_stage_of(kind_word), end_ns);
     if (steady || kind == DATASTALL_WAIT_FIRST)
         count_batch(fold, row, span);

@@ -11,8 +11,7 @@
 
 #include "base/error.h"
 
-static void __attribute__((format(printf, 2, 3))) note_problem(struct rf_reader *reader,
-                                                               const char *format, ...)
+void rf_reader_note(struct rf_reader *reader, const char *format, ...)
 {
     if (reader->problems++ > 0)
         return;
@@ -136,9 +135,9 @@ int rf_reader_open(const char *path, struct rf_reader **result)
         return error;
     }
     if (reader->source.bytes < reader->header.file_bytes)
-        note_problem(reader, "%s is cut short: %llu of %llu bytes", path,
-                     (unsigned long long)reader->source.bytes,
-                     (unsigned long long)reader->header.file_bytes);
+        rf_reader_note(reader, "%s is cut short: %llu of %llu bytes", path,
+                       (unsigned long long)reader->source.bytes,
+                       (unsigned long long)reader->header.file_bytes);
     *result = reader;
     return DATASTALL_OK;
 }
@@ -176,7 +175,7 @@ bool rf_reader_process(struct rf_reader *reader, struct rf_process_view *view)
     uint64_t at = entry_at(reader, RF_SECTION_PROCESS, 0);
     if (!rf_block_read(&reader->source, at, RF_PROCESS_BLOCK_WORDS, RF_PROCESS_BLOCK_WORDS,
                        block)) {
-        note_problem(reader, "the process section cannot be read");
+        rf_reader_note(reader, "the process section cannot be read");
         return false;
     }
     memcpy(view->words, block + RF_BLOCK_PAYLOAD, sizeof view->words);
@@ -196,7 +195,7 @@ static bool read_entry(struct rf_reader *reader, uint32_t type, uint64_t index, 
         return false;
     uint64_t state;
     if (!rf_source_read(&reader->source, at, 1, &state)) {
-        note_problem(reader, "the file ends within section %u", type);
+        rf_reader_note(reader, "the file ends within section %u", type);
         return false;
     }
     ds_fence_acquire();
@@ -241,7 +240,7 @@ uint32_t rf_reader_stages(struct rf_reader *reader,
     for (int pass = 0; pass < 2; pass++) {
         if (!rf_source_read(&reader->source, section->offset / 8, count * sizeof *entries / 8,
                             (uint64_t *)(void *)entries)) {
-            note_problem(reader, "the file ends within section %u", RF_SECTION_STAGES);
+            rf_reader_note(reader, "the file ends within section %u", RF_SECTION_STAGES);
             return 0;
         }
         ds_fence_acquire();
@@ -264,10 +263,23 @@ enum rf_view_status rf_reader_slot(struct rf_reader *reader, uint64_t index, uns
     enum rf_view_status status =
         rf_slot_view_read(&reader->source, &reader->slot_layout, at, parts, NULL, view);
     if (status == RF_VIEW_CUT)
-        note_problem(reader, "the file ends within slot %llu", (unsigned long long)index);
+        rf_reader_note(reader, "the file ends within slot %llu", (unsigned long long)index);
     if (status == RF_VIEW_DAMAGED)
-        note_problem(reader, "slot %llu is damaged: %s", (unsigned long long)index, view->damage);
+        rf_reader_note(reader, "slot %llu is damaged: %s", (unsigned long long)index, view->damage);
     return status;
+}
+
+static bool gpu_is_possible(const uint64_t *w)
+{
+    static const uint8_t times[] = {
+        RF_GPU_FIRST_NS,      RF_GPU_LAST_NS,         RF_GPU_CALL_NS,         RF_GPU_BUSY_NS,
+        RF_GPU_IDLE_NS,       RF_GPU_UNKNOWN_NS,      RF_GPU_ENERGY_NS,       RF_GPU_HELD_KNOWN_NS,
+        RF_GPU_HELD_POWER_NS, RF_GPU_HELD_THERMAL_NS, RF_GPU_HELD_HARDWARE_NS};
+    for (size_t i = 0; i < sizeof times; i++) {
+        if (w[times[i]] > RF_MOST_NS)
+            return false;
+    }
+    return w[RF_GPU_BUSY_COUNT] <= w[RF_GPU_SAMPLES];
 }
 
 bool rf_reader_gpu(struct rf_reader *reader, uint64_t index, struct rf_gpu_view *view)
@@ -285,9 +297,11 @@ bool rf_reader_gpu(struct rf_reader *reader, uint64_t index, struct rf_gpu_view 
         return false;
     bool whole =
         rf_block_read(&reader->source, at, view->layout.words, view->layout.words, view->block);
-    if (!whole)
-        note_problem(reader, "GPU entry %llu cannot be read", (unsigned long long)index);
-    if (!whole || view->block[RF_BLOCK_VERSION] == 0) {
+    const bool possible = whole && gpu_is_possible(view->block + RF_BLOCK_PAYLOAD);
+    if (!possible)
+        rf_reader_note(reader, "GPU entry %llu %s", (unsigned long long)index,
+                       whole ? "contradicts itself" : "cannot be read");
+    if (!possible || view->block[RF_BLOCK_VERSION] == 0) {
         free(view->block);
         view->block = NULL;
         return false;
@@ -313,7 +327,7 @@ static void take_slowest(const struct rf_worker_layout *layout, const uint64_t *
 {
     for (uint64_t i = 0; i < layout->slowest && view->slowest_count < RF_WORKER_SLOWEST; i++) {
         const uint64_t *row = entry + layout->slow_at + i * RF_ITEM_WORDS;
-        if (row[RF_ITEM_NS] == 0 || row[RF_ITEM_NS] >> 60 != 0 ||
+        if (row[RF_ITEM_NS] == 0 || row[RF_ITEM_NS] > RF_MOST_NS ||
             memcmp(row, again + i * RF_ITEM_WORDS, RF_ITEM_WORDS * 8) != 0)
             continue;
         view->slowest[view->slowest_count++] =
@@ -326,7 +340,7 @@ static bool worker_is_possible(const struct rf_worker_view *view)
 {
     const uint64_t *t = view->totals;
     for (uint32_t i = RF_TOTAL_COUNT; i < RF_TOTAL_ASKED_BYTES; i++) {
-        if (t[i] >> 60 != 0) /* 36 years; and their sums do not overflow */
+        if (t[i] > RF_MOST_NS)
             return false;
     }
     return view->loader < RF_LOADER_CAPACITY && t[RF_TOTAL_BEGIN_NS] <= t[RF_TOTAL_END_NS] &&
@@ -342,7 +356,7 @@ bool rf_reader_worker(struct rf_reader *reader, uint64_t index, struct rf_worker
         return false;
     uint64_t head[RF_WORKER_WORDS];
     if (!rf_source_read(&reader->source, at, RF_WORKER_WORDS, head)) {
-        note_problem(reader, "the file ends within worker entry %llu", (unsigned long long)index);
+        rf_reader_note(reader, "the file ends within worker entry %llu", (unsigned long long)index);
         return false;
     }
     if (head[RF_WORKER_GENERATION] == 0 || head[RF_WORKER_COUNT] == 0)
@@ -358,7 +372,7 @@ bool rf_reader_worker(struct rf_reader *reader, uint64_t index, struct rf_worker
         whole = there && rf_worker_totals(entry, layout, view->totals);
     }
     if (entry != NULL && !there)
-        note_problem(reader, "the file ends within worker entry %llu", (unsigned long long)index);
+        rf_reader_note(reader, "the file ends within worker entry %llu", (unsigned long long)index);
     if (whole) {
         view->generation = entry[RF_WORKER_GENERATION];
         view->loader = entry[RF_WORKER_LOADER];
@@ -369,7 +383,7 @@ bool rf_reader_worker(struct rf_reader *reader, uint64_t index, struct rf_worker
     }
     free(entry);
     if (there && (!whole || !worker_is_possible(view))) {
-        note_problem(reader, "worker entry %llu contradicts itself", (unsigned long long)index);
+        rf_reader_note(reader, "worker entry %llu contradicts itself", (unsigned long long)index);
         return false;
     }
     return whole;

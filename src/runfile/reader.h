@@ -23,6 +23,10 @@ struct rf_reader {
 int rf_reader_open(const char *path, struct rf_reader **reader);
 void rf_reader_close(struct rf_reader *reader);
 
+/* Counts something found damaged; the sentence about the first one is kept. */
+void rf_reader_note(struct rf_reader *reader, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 /* A process block: the words of enum rf_process_word and the static part. */
 struct rf_process_view {
     uint64_t words[RF_PROCESS_STATIC];

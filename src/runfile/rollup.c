@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "base/unknown.h"
+#include "base/sums.h"
 
 #define ROLLUP_MAX_WORDS 16
 _Static_assert((int)RF_ROLLUP_WORDS <= ROLLUP_MAX_WORDS, "a bucket fits");
@@ -10,12 +10,13 @@ _Static_assert((int)RF_GPU_ROLLUP_WORDS <= ROLLUP_MAX_WORDS, "a bucket fits");
 _Static_assert((int)RF_GPU_ROLLUP_WORDS *(int)RF_ROLLUP_LEVELS <= (int)RF_JOURNAL_CAPACITY,
                "a second's end fits the journal");
 
+/* The writer's sums: of what it measured itself. */
 static uint64_t combine(const struct rf_rollup_shape *shape, uint64_t word, uint64_t old,
                         uint64_t value)
 {
     if (word < 32 && shape->max_mask >> word & 1)
         return value > old ? value : old;
-    return ds_add_saturated(old, value);
+    return ds_add(old, value);
 }
 
 /* Adds values to one bucket, which starts afresh when it still holds an older span. */
@@ -96,8 +97,11 @@ void rf_rollup_sum(const uint64_t *block, const struct rf_rollup_shape *shape, u
             uint64_t middle = start + width / 2;
             if (start < level_from || start >= covered_from || middle < from_s || middle > to_s)
                 continue;
-            for (uint64_t w = 1; w < shape->words; w++)
-                values[w] = combine(shape, w, values[w], bucket[w]);
+            for (uint64_t w = 1; w < shape->words; w++) {
+                const bool is_max = w < 32 && (shape->max_mask >> w & 1) != 0;
+                values[w] =
+                    is_max ? combine(shape, w, values[w], bucket[w]) : ds_add(values[w], bucket[w]);
+            }
         }
         if (level_from < covered_from)
             covered_from = level_from;

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/error.h"
+#include "base/sums.h"
 #include "runfile/rundir.h"
 
 static void note_problem(struct run_data *data, const char *sentence)
@@ -58,6 +59,16 @@ static void add_slot(struct run_loader *loader, const struct rf_slot_view *view)
     rf_totals_add(&loader->totals, view);
 }
 
+static bool sums_fit(const struct run_loader *loader)
+{
+    bool fit = rf_totals_fit(&loader->totals);
+    for (uint32_t stage = 1; stage < RF_STAGE_CAPACITY; stage++) {
+        for (uint32_t w = 0; w < RF_STAGE_WORDS; w++)
+            fit &= loader->stages[stage][w] < DS_MOST;
+    }
+    return fit;
+}
+
 /* Adds every slot to its loader's entry of by_index, making the entry when it is the first. */
 static int read_slots(struct rf_reader *reader, unsigned parts, struct run_loader **by_index)
 {
@@ -100,6 +111,8 @@ static int read_loaders(struct rf_reader *reader, unsigned parts, struct run_pro
             loader->index = i;
             if (!rf_reader_loader(reader, i, &loader->entry))
                 snprintf(loader->entry.name, sizeof loader->entry.name, "loader %u", i);
+            if (!sums_fit(loader))
+                rf_reader_note(reader, "the totals of loader %u are more than can be: at least", i);
         }
         free(by_index[i]);
     }

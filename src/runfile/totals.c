@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/sums.h"
 #include "base/unknown.h"
 
 /* What the last seconds' totals are over all slots. */
@@ -25,17 +26,22 @@ void rf_totals_add(struct rf_totals *totals, const struct rf_slot_view *view)
     rf_counters_add(totals->counters, view->counters, RF_COUNT_WORDS);
     const uint64_t *steady = rf_view_steady(view), *startup = rf_view_startup(view);
     for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
-        totals->steady[i] = ds_add_saturated(totals->steady[i], steady[i]);
-        totals->startup[i] = ds_add_saturated(totals->startup[i], startup[i]);
+        totals->steady[i] = ds_add(totals->steady[i], steady[i]);
+        totals->startup[i] = ds_add(totals->startup[i], startup[i]);
     }
     for (uint64_t i = 0; i < view->layout.rollup_buckets; i++)
         add_second(totals, rf_view_rollup(view, 0, i));
 }
 
+bool rf_totals_fit(const struct rf_totals *totals)
+{
+    return rf_counters_fit(totals->counters);
+}
+
 uint64_t rf_totals_waiting_ns(const struct rf_totals *totals)
 {
     const uint64_t *c = totals->counters;
-    return ds_add_saturated(c[RF_COUNT_STEADY_NS], c[RF_COUNT_OTHER_NS]);
+    return ds_add(c[RF_COUNT_STEADY_NS], c[RF_COUNT_OTHER_NS]);
 }
 
 void rf_totals_distribution(const struct rf_totals *totals, bool startup,
@@ -80,8 +86,8 @@ static void recent_rates(const struct rf_totals *totals, datastall_statistics *s
         const uint64_t *second = totals->seconds[i];
         if (second[RF_ROLLUP_NUMBER] < first || second[RF_ROLLUP_NUMBER] > last)
             continue;
-        samples = ds_add_saturated(samples, second[RF_ROLLUP_OF(SAMPLES)]);
-        tokens = ds_add_saturated(tokens, second[RF_ROLLUP_OF(TOKENS)]);
+        samples = ds_add(samples, second[RF_ROLLUP_OF(SAMPLES)]);
+        tokens = ds_add(tokens, second[RF_ROLLUP_OF(TOKENS)]);
     }
     uint64_t from = (first - 1) * DS_NS_PER_S;
     if (from < c[RF_COUNT_BEGIN_NS])
@@ -131,7 +137,7 @@ void rf_totals_statistics(const struct rf_totals *totals, datastall_statistics *
         .window_begin_ns = seen ? c[RF_COUNT_BEGIN_NS] : DATASTALL_UNKNOWN,
         .window_end_ns = seen ? c[RF_COUNT_END_NS] : DATASTALL_UNKNOWN,
     };
-    const uint64_t span = c[RF_COUNT_END_NS] - c[RF_COUNT_BEGIN_NS];
+    const uint64_t span = ds_subtract(c[RF_COUNT_END_NS], c[RF_COUNT_BEGIN_NS]);
     s->samples_per_s = rate(c[RF_COUNT_SAMPLES], c[RF_COUNT_SAMPLES_BATCHES], span);
     s->tokens_per_s = rate(c[RF_COUNT_TOKENS], c[RF_COUNT_TOKENS_BATCHES], span);
     recent_rates(totals, s);

@@ -16,8 +16,12 @@ struct rf_totals {
     uint64_t seconds[RF_TOTALS_SECONDS][RF_ROLLUP_WORDS];
 };
 
-/* Start from a zeroed struct; the view must hold its tables. */
+/* Start from a zeroed struct; the view must hold its tables. A sum that does not fit stays at
+ * DS_MOST (base/sums.h). */
 void rf_totals_add(struct rf_totals *totals, const struct rf_slot_view *view);
+
+/* False where a sum did not fit: what is there is "at least". */
+bool rf_totals_fit(const struct rf_totals *totals);
 
 /* Minimum and the rest of the steady waits (startup: of the start-up waits). */
 void rf_totals_distribution(const struct rf_totals *totals, bool startup,

@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/unknown.h"
+#include "base/sums.h"
 #include "datastall.h"
 #include "runfile/fold.h"
 
@@ -312,23 +312,46 @@ static const char *copy_slot(struct attempt *copy, unsigned parts, bool *settled
     return count_rows(copy, head, exact) ? NULL : "a record in its ring is not one";
 }
 
+/* A stall is part of the waiting whose stall is known, which is part of the waiting. */
+static bool stalls_fit(const uint64_t *totals)
+{
+    return totals[RF_COUNT_STALL_LOWER_NS] <= totals[RF_COUNT_STALL_UPPER_NS] &&
+           totals[RF_COUNT_STALL_UPPER_NS] <= totals[RF_COUNT_STALL_KNOWN_NS] &&
+           totals[RF_COUNT_STALL_KNOWN_NS] <=
+               ds_add(totals[RF_COUNT_STEADY_NS], totals[RF_COUNT_OTHER_NS]);
+}
+
+static bool stages_fit(const struct rf_slot_view *view)
+{
+    for (uint32_t stage = 1; stage < RF_STAGE_CAPACITY; stage++) {
+        const uint64_t *totals = rf_view_stage(view, stage);
+        if (totals[RF_COUNT_STEADY_NS] > RF_MOST_NS || totals[RF_COUNT_OTHER_NS] > RF_MOST_NS ||
+            !stalls_fit(totals))
+            return false;
+    }
+    return true;
+}
+
 static const char *contradiction(const struct rf_slot_view *view, unsigned parts)
 {
     const uint64_t *c = view->counters;
     if (view->records == 0)
         return NULL;
+    if (!rf_counters_possible(c))
+        return "its times are more than can be";
     uint64_t queue = 0;
     for (int i = 0; i < 4; i++)
-        queue = ds_add_saturated(queue, c[RF_COUNT_QUEUE + i]);
+        queue = ds_add(queue, c[RF_COUNT_QUEUE + i]);
     if (c[RF_COUNT_SEQUENCE] != view->records || c[RF_COUNT_BEGIN_NS] > c[RF_COUNT_END_NS] ||
         c[RF_COUNT_BATCHES] > view->records || queue > c[RF_COUNT_BATCHES] ||
-        c[RF_COUNT_STEADY] > queue || c[RF_COUNT_STALL_LOWER_NS] > c[RF_COUNT_STALL_UPPER_NS] ||
-        c[RF_COUNT_STALL_UPPER_NS] > c[RF_COUNT_STALL_KNOWN_NS])
+        c[RF_COUNT_STEADY] > queue || !stalls_fit(c))
         return "its totals contradict each other";
     if (parts & RF_PART_TABLES && view->skew == 0) {
         if (histogram_total(rf_view_steady(view)) != c[RF_COUNT_STEADY] ||
             histogram_total(rf_view_startup(view)) != c[RF_COUNT_STARTUP])
             return "its histogram does not match its totals";
+        if (!stages_fit(view))
+            return "its stages contradict each other";
     }
     for (uint64_t i = 0; i < view->ring_count; i++) {
         const uint64_t *record = rf_view_record(view, view->ring_first + i);

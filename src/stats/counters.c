@@ -32,7 +32,7 @@ static uint64_t combine(enum counter_op op, uint64_t to, uint64_t from)
 {
     switch (op) {
     case COUNTER_SUM:
-        return ds_add_saturated(to, from);
+        return ds_add(to, from);
     case COUNTER_KNOWN_SUM:
         return ds_add_known(to, from);
     case COUNTER_MAX:

@@ -1,5 +1,7 @@
 #include "stats/histogram.h"
 
+#include "base/sums.h"
+
 uint64_t histogram_bucket_low(uint32_t bucket)
 {
     if (bucket < HISTOGRAM_LINEAR)
@@ -21,7 +23,7 @@ uint64_t histogram_total(const uint64_t buckets[HISTOGRAM_BUCKETS])
 {
     uint64_t total = 0;
     for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++)
-        total += buckets[i];
+        total = ds_add(total, buckets[i]);
     return total;
 }
 
@@ -49,7 +51,7 @@ void histogram_quantiles(const uint64_t buckets[HISTOGRAM_BUCKETS], const double
     uint32_t next = 0;
     uint64_t seen = 0;
     for (uint32_t i = 0; i < HISTOGRAM_BUCKETS && next < count; i++) {
-        seen += buckets[i];
+        seen = ds_add(seen, buckets[i]);
         while (next < count) {
             uint64_t rank = (uint64_t)((double)total * p[next]);
             if (rank > total - 1)

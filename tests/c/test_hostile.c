@@ -246,6 +246,9 @@ static void largest_numbers(void)
     const uint64_t from = l.stages_at * 8, size = (l.words - l.stages_at) * 8;
     unsigned char *bytes = copy_of_sound();
     memset(bytes + base + from, 0xff, size);
+    CHECK(try_bytes(bytes, sound_size) == 1, "stages of the largest numbers");
+    bytes = copy_of_sound();
+    memset(bytes + base + l.rollup_at * 8, 0xff, (l.words - l.rollup_at) * 8);
     CHECK(try_bytes(bytes, sound_size) == 0, "tables of the largest numbers");
     for (uint64_t word = 0; word < RF_COUNT_WORDS; word++) {
         const uint64_t values[] = {UINT64_MAX, UINT64_C(1) << 63, 0x7ff0000000000000, 0};
@@ -255,6 +258,94 @@ static void largest_numbers(void)
             memcpy(bytes + at, &values[v], 8);
             try_bytes(bytes, sound_size);
         }
+    }
+}
+
+/* ---- figures that contradict each other ---- */
+
+/* Where the totals are: all 20 records are in them. */
+static uint64_t counters_at(void)
+{
+    struct rf_slot_layout l;
+    rf_slot_layout_of(section_of(sound, RF_SECTION_SLOTS)->geometry, &l);
+    return section_of(sound, RF_SECTION_SLOTS)->offset + l.counters_at * 8;
+}
+
+static uint64_t stage_at(uint32_t stage)
+{
+    struct rf_slot_layout l;
+    rf_slot_layout_of(section_of(sound, RF_SECTION_SLOTS)->geometry, &l);
+    return section_of(sound, RF_SECTION_SLOTS)->offset + (l.stages_at + stage * l.stage_words) * 8;
+}
+
+static void set_word(unsigned char *bytes, uint64_t at, uint64_t value)
+{
+    memcpy(bytes + at, &value, 8);
+}
+
+/* A file in which one of these is off says so, and none of its figures is shown. */
+static void assert_refused(unsigned char *bytes, const char *says)
+{
+    struct run_data *run;
+    struct summary *summary;
+    CHECK(try_bytes(bytes, sound_size) == 1, "%s: no problem", says);
+    CHECK(run_data_read(folder, &run) == 0 && run->problems == 1, "%s", says);
+    CHECK(strstr(run->first_problem, says) != NULL, "'%s' is not '%s'", run->first_problem, says);
+    CHECK(summary_make(run, 0, &summary) == 0 && summary->loader_count == 0, "%s: shown", says);
+    summary_free(summary);
+    run_data_free(run);
+}
+
+static void stalls_that_are_more_than_the_waiting(void)
+{
+    const uint64_t c = counters_at(), whole = 1050 * UINT64_C(1000000); /* 5 + 10 + ... 100 ms */
+    unsigned char *bytes = copy_of_sound();
+    for (uint32_t word = RF_COUNT_STALL_KNOWN_NS; word <= RF_COUNT_STALL_LOWER_NS; word++)
+        set_word(bytes, c + word * 8, whole);
+    CHECK(try_bytes(bytes, sound_size) == 0, "all of the waiting, to the nanosecond");
+    bytes = copy_of_sound();
+    set_word(bytes, c + RF_COUNT_STALL_KNOWN_NS * 8, whole + 1);
+    assert_refused(bytes, "totals contradict each other");
+    bytes = copy_of_sound();
+    set_word(bytes, c + RF_COUNT_STALL_UPPER_NS * 8, 1);
+    assert_refused(bytes, "totals contradict each other");
+    bytes = copy_of_sound();
+    set_word(bytes, stage_at(1) + RF_COUNT_STALL_KNOWN_NS * 8, whole);
+    assert_refused(bytes, "stages contradict each other");
+}
+
+static void times_beyond_the_universe(void)
+{
+    static const uint8_t words[] = {RF_COUNT_STEADY_NS,    RF_COUNT_STARTUP_NS, RF_COUNT_FAILED_NS,
+                                    RF_COUNT_END_NS,       RF_COUNT_SAMPLER_NS, RF_COUNT_REPLAY_NS,
+                                    RF_COUNT_CAUSE_NS_LAST};
+    for (size_t i = 0; i < sizeof words; i++) {
+        unsigned char *bytes = copy_of_sound();
+        set_word(bytes, counters_at() + words[i] * UINT64_C(8), RF_MOST_NS + 1);
+        assert_refused(bytes, "times are more than can be");
+        bytes = copy_of_sound();
+        set_word(bytes, counters_at() + words[i] * UINT64_C(8), RF_MOST_NS);
+        CHECK(try_bytes(bytes, sound_size) == 0, "word %u", words[i]);
+    }
+}
+
+/* A count as large as it can be is shown, as "at least", and called damage. */
+static void counts_that_no_sum_holds(void)
+{
+    static const uint64_t values[] = {UINT64_MAX, UINT64_MAX - 1};
+    for (size_t i = 0; i < 2; i++) {
+        struct run_data *run;
+        struct summary *summary;
+        unsigned char *bytes = copy_of_sound();
+        set_word(bytes, counters_at() + RF_COUNT_SAMPLES * 8, values[i]);
+        CHECK(try_bytes(bytes, sound_size) == 0, "by itself a number like any other");
+        CHECK(run_data_read(folder, &run) == 0 && run->problems == 1, "they are a problem");
+        CHECK(strstr(run->first_problem, "at least") != NULL, "%s", run->first_problem);
+        CHECK(summary_make(run, 0, &summary) == 0 && summary->loader_count == 1, "summary");
+        CHECK(summary->loaders[0].figures.samples == UINT64_MAX - 1, "and not unknown");
+        CHECK(summary->loaders[0].figures.batches == 19, "the rest is as it was");
+        summary_free(summary);
+        run_data_free(run);
     }
 }
 
@@ -323,6 +414,9 @@ static void all_of_it(bool with_gpu, bool every_byte)
     cut_anywhere();
     foreign_bytes();
     largest_numbers();
+    stalls_that_are_more_than_the_waiting();
+    times_beyond_the_universe();
+    counts_that_no_sum_holds();
     if (with_gpu) /* that file has a worker too */
         impossible_workers();
     sizes_that_overflow();

@@ -271,7 +271,8 @@ static void no_sum_wraps(void **state)
     assert_true(s.failed_ns == DS_MOST);
     assert_int_equal(s.steady.count, 40);
     assert_int_equal(rf_reader_open(datastall_run_file(monitor), &reader), 0);
-    assert_int_equal(rf_reader_slot(reader, 0, RF_PART_ALL, &view), RF_VIEW_OK);
+    /* No file of a machine says so: it is called damaged, and the sums stand all the same. */
+    assert_int_equal(rf_reader_slot(reader, 0, RF_PART_ALL, &view), RF_VIEW_DAMAGED);
     assert_true(rf_view_stage(&view, 1)[RF_COUNT_STEADY_NS] == DS_MOST);
     const uint64_t *bucket =
         rf_view_rollup(&view, 0, ((huge + 1) / SECOND + 1) % RF_ROLLUP_BUCKETS);
@@ -290,7 +291,7 @@ static void threads_add_up_without_wrapping(void **state)
     test_any_time(monitor);
     datastall_wait_record(loader, DS_MOST, DS_MOST, DATASTALL_WAIT_STEADY, NULL);
     assert_int_equal(rf_reader_open(datastall_run_file(monitor), &reader), 0);
-    assert_int_equal(rf_reader_slot(reader, 0, RF_PART_ALL, &view), RF_VIEW_OK);
+    assert_int_equal(rf_reader_slot(reader, 0, RF_PART_ALL, &view), RF_VIEW_DAMAGED);
     for (int i = 0; i < 3; i++)
         rf_totals_add(totals, &view);
     assert_true(totals->counters[RF_COUNT_STEADY_NS] == DS_MOST);

@@ -16,6 +16,7 @@ from live import Serving, serving, until
 from support import recorded, run_folders, write
 
 REQUEST = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n"
+CHUNKED = b"GET / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 #: The server's limit, connections with their buffers included (src/cli/http.h), and the texts that
 #: slow readers may hold; a few MiB are there from the start.
 MOST_MIB = 96
@@ -132,7 +133,7 @@ def open_files(served: Serving) -> int:
 def test_requests_that_are_too_large(served: Serving) -> None:
     header = b"X-Filler: " + b"x" * 1_000_000 + b"\r\n\r\n"
     many = b"".join(b"X-%d: y\r\n" % i for i in range(50_000)) + b"\r\n"
-    path = b"GET /" + b"a" * 1_000_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+    path = b"GET /" + b"a" * 1_000_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"
     for sent in (REQUEST + header, REQUEST + many, path, b"A" * 1_000_000):
         status = raw(served, sent)[9:12]
         assert status in (b"400", b"413", b"414", b"431", b""), status
@@ -153,11 +154,12 @@ def test_what_is_no_request(served: Serving) -> None:
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x55" * 500,  # a TLS client
         b"GET\r\n\r\n",
         b"GET /metrics\r\n\r\n",
-        b"GET /metrics HTTP/9.9\r\nHost: x\r\n\r\n",
-        b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n" + b"y" * 9999,
-        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nabc",
-        b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        b"GET /metrics HTTP/9.9\r\nHost: localhost\r\n\r\n",
+        b"POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n"
+        + b"y" * 9999,
+        CHUNKED.replace(b"GET", b"POST") + b"ffffffffffffffff\r\nabc",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+        CHUNKED + b"5\r\nhello\r\n0\r\n\r\n",
     ]
     for sent in cases:
         answer = raw(served, sent)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import os
 import re
 import shutil
 import socket
@@ -402,6 +403,9 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     (tmp_path / "public").chmod(0o644)
     (tmp_path / "empty").write_text("")
     (tmp_path / "empty").chmod(0o600)
+    (tmp_path / "unset").write_text("ann:x\nbob:\n")
+    (tmp_path / "unset").chmod(0o600)
+    os.mkfifo(tmp_path / "fifo", 0o600)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         cases = [
@@ -413,6 +417,8 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
             (["--auth-file", "public"], 1, "chmod 600"),
             (["--auth-file", "missing"], 1, "cannot open missing"),
             (["--auth-file", "empty"], 2, "USER:PASSWORD"),
+            (["--auth-file", "unset"], 2, "line 2 of unset has no password"),
+            (["--auth-file", "fifo"], 1, "not a small regular file"),
             (["--tls-cert", "public"], 2, "belong together"),
             (["--tls-cert", "public", "--tls-key", "empty"], 1, "PEM"),
             (["extra"], 2, "takes no argument"),
@@ -438,7 +444,7 @@ def test_without_the_library(tmp_path: Path) -> None:
 
 def test_passwords(tmp_path: Path) -> None:
     secrets = tmp_path / "secrets"
-    secrets.write_text("monitor:open sesame\nother:x:y\n")
+    secrets.write_bytes(b"\xef\xbb\xbfmonitor:open sesame\r\n# gone:away\r\nother:x:y\r\n")
     secrets.chmod(0o600)
     with serving(tmp_path, "--auth-file", "secrets") as served:
 
@@ -457,8 +463,38 @@ def test_passwords(tmp_path: Path) -> None:
         assert code("/", "other:x:y") == 200
         assert code("/healthz", None) == 200
         wrong = ("monitor:", "monitor:open", "monitor:open sesame!", "other:x", ":", "", "nobody")
-        for credentials in (None, *wrong, "monitor:x:y", "MONITOR:open sesame"):
+        for credentials in (None, *wrong, "monitor:x:y", "MONITOR:open sesame", "# gone:away"):
             assert code("/metrics", credentials) == 401, credentials
+
+
+def asked_for(served: Serving, host: str | None, path: str = "/metrics") -> int:
+    """The status of a request under a name."""
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
+    if host is None:  # as only a client older than HTTP/1.1 may
+        connection._http_vsn, connection._http_vsn_str = 10, "HTTP/1.0"  # type: ignore[attr-defined]
+    connection.putrequest("GET", path, skip_host=True)
+    if host is not None:
+        connection.putheader("Host", host)
+    connection.endheaders()
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+def test_names_it_answers_to(tmp_path: Path) -> None:
+    """A page that makes its own name lead here (DNS rebinding) reads nothing."""
+    own = socket.gethostname()
+    with serving(tmp_path, "--host-name", "gpu.example", "--host-name", "proxy") as served:
+        for host in ("localhost", "127.0.0.1:1", "[::1]", own, "GPU.example:80", "proxy", None):
+            assert asked_for(served, host) == 200, host
+        for host in (
+            "evil.example",
+            f"{own}.evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.x",
+        ):
+            for path in ("/metrics", "/", "/healthz", "/nothing"):
+                assert asked_for(served, host, path) == 421, (host, path)
 
 
 @pytest.fixture
