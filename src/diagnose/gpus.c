@@ -7,6 +7,7 @@
 #include "base/sums.h"
 #include "base/unknown.h"
 #include "base/uuid.h"
+#include "diagnose/shared.h"
 #include "runfile/rollup.h"
 
 #define SILENT_AFTER_NS (2 * DS_NS_PER_S)
@@ -107,19 +108,98 @@ static void set_busy(const struct summary *summary, struct summary_gpu *gpu)
 
 /* ---- what it waited for ---- */
 
-/* Adds the stalls of the loaders that a device consumed. */
-static void add_stalls(const struct summary *summary, struct summary_gpu *gpu)
+static const struct run_loader_gpu *part_of(const struct run_loader *loader,
+                                            const struct rf_gpu_view *device)
 {
+    for (uint32_t i = 0; i < loader->gpu_count; i++) {
+        if (ds_uuid_is(loader->gpus[i].uuid, device->fixed.uuid))
+            return &loader->gpus[i];
+    }
+    return NULL;
+}
+
+bool summary_consumes(const struct summary_loader *loader, const struct rf_gpu_view *device)
+{
+    return part_of(loader->data, device) != NULL;
+}
+
+/* Adds what a loader waited on a device. Waiting of threads that named none may have been on any. */
+static void add_part(const struct summary_loader *loader, const struct run_loader_gpu *part,
+                     struct summary_stall *sum)
+{
+    struct summary_stall stall = {part->waiting_ns, part->known_ns, part->lower_ns, part->upper_ns};
+    uint64_t named_ns = 0;
+    for (uint32_t i = 0; i < loader->data->gpu_count; i++)
+        named_ns = ds_add(named_ns, loader->data->gpus[i].waiting_ns);
+    stall.waiting_ns = ds_add(stall.waiting_ns, ds_subtract(loader->waiting_ns, named_ns));
+    summary_add_stall(sum, &stall);
+}
+
+/* What a process waited on a device; false: nothing. */
+static bool use_of(const struct summary *summary, uint32_t process,
+                   const struct rf_gpu_view *device, struct shared_use *use)
+{
+    bool used = false;
+    *use = (struct shared_use){.begin_ns = summary->processes[process].begin_ns,
+                               .end_ns = summary->processes[process].end_ns};
     for (uint32_t i = 0; i < summary->loader_count; i++) {
         const struct summary_loader *loader = &summary->loaders[i];
-        if (loader->in_verdict && ds_uuid_is(loader->data->gpu_uuid, gpu->data->fixed.uuid))
-            summary_add_stall(&gpu->stall, &loader->stall);
+        const struct run_loader_gpu *part =
+            loader->process == process && loader->in_verdict ? part_of(loader->data, device) : NULL;
+        if (part == NULL)
+            continue;
+        add_part(loader, part, &use->stall);
+        used = true;
     }
-    gpu->stall_share = NAN;
-    if (gpu->stall.known_ns > 0 && summary->end_ns > summary->begin_ns)
-        gpu->stall_share =
-            fmin(1.0, (double)(gpu->stall.upper_ns + gpu->stall.waiting_ns - gpu->stall.known_ns) /
-                          (double)(summary->end_ns - summary->begin_ns));
+    return used && use->begin_ns != DATASTALL_UNKNOWN && use->end_ns > use->begin_ns;
+}
+
+/* Time of a window in which the device did nothing; DATASTALL_UNKNOWN: too little is known. */
+static uint64_t idle_within(const struct rf_gpu_view *device, uint64_t begin_ns, uint64_t end_ns)
+{
+    const struct busy busy = busy_within(device, begin_ns, end_ns);
+    const double window_ns = (double)(end_ns - begin_ns);
+    if (busy.known_ns < (1.0 - SUM_TOLERANCE) * window_ns)
+        return DATASTALL_UNKNOWN;
+    return (uint64_t)(fmax(0.0, 1.0 - busy.busy_ns / busy.known_ns) * window_ns);
+}
+
+static void narrow_shared(const struct summary *summary, const struct summary_gpu *gpu,
+                          uint64_t longest_ns, struct shared_stall *shared)
+{
+    const uint64_t idle_ns = idle_within(gpu->data, summary->begin_ns, summary->end_ns);
+    if (idle_ns != DATASTALL_UNKNOWN)
+        shared_stall_narrow(shared, summary->end_ns - summary->begin_ns, idle_ns, longest_ns,
+                            activity_is_exact(gpu->data->words));
+}
+
+/* The stalls of the processes that consumed a device, and what they make of its window. */
+static void set_stall(const struct summary *summary, struct shared_use *uses,
+                      struct summary_gpu *gpu)
+{
+    uint32_t count = 0;
+    uint64_t longest_ns = 0;
+    gpu->stall_share = gpu->stall_share_lower = NAN;
+    for (uint32_t i = 0; i < summary->process_count; i++) {
+        if (!use_of(summary, i, gpu->data, &uses[count]))
+            continue;
+        if (uses[count].stall.lower_ns > longest_ns)
+            longest_ns = uses[count].stall.lower_ns;
+        count++;
+    }
+    struct shared_stall shared = shared_stall_of(uses, count);
+    if (shared.at_once > 1)
+        narrow_shared(summary, gpu, longest_ns, &shared);
+    gpu->processes = shared.at_once;
+    gpu->stall = shared.stall;
+    if (gpu->stall.known_ns == 0 || summary->end_ns <= summary->begin_ns)
+        return;
+    const double window_ns = (double)(summary->end_ns - summary->begin_ns);
+    gpu->stall_share = fmin(1.0, (double)shared.most_ns / window_ns);
+    gpu->stall_share_lower = fmin(1.0, (double)gpu->stall.lower_ns / window_ns);
+    gpu->stall_is_bound = gpu->stall_share - gpu->stall_share_lower > SUMMARY_EXACT_WITHIN ||
+                          (activity_is_exact(gpu->data->words) &&
+                           gpu->busy_share + gpu->stall_share > 1.0 + SUM_TOLERANCE);
 }
 
 static void set_other_idle(struct summary_gpu *gpu)
@@ -127,7 +207,8 @@ static void set_other_idle(struct summary_gpu *gpu)
     const struct summary_stall *stall = &gpu->stall;
     gpu->other_idle_share = NAN;
     if (gpu->busy_source == NULL || strcmp(gpu->busy_source, "gpm") != 0 || stall->known_ns == 0 ||
-        (double)stall->known_ns < LEAST_COVERAGE * (double)stall->waiting_ns)
+        (double)stall->known_ns < LEAST_COVERAGE * (double)stall->waiting_ns ||
+        (gpu->processes > 1 && gpu->stall_is_bound))
         return;
     const double rest = 1.0 - gpu->busy_share - gpu->stall_share;
     if (rest >= -SUM_TOLERANCE)
@@ -191,7 +272,8 @@ static uint64_t silence_ns(const struct summary *summary, const struct summary_g
     return now_ns - last_ns - SILENT_AFTER_NS;
 }
 
-void summary_add_gpu(struct summary *summary, const struct rf_gpu_view *data, uint64_t now_ns)
+void summary_add_gpu(struct summary *summary, const struct rf_gpu_view *data, uint64_t now_ns,
+                     struct shared_use *uses)
 {
     struct summary_gpu *gpu = &summary->gpus[summary->gpu_count++];
     const uint64_t *w = data->words;
@@ -217,7 +299,7 @@ void summary_add_gpu(struct summary *summary, const struct rf_gpu_view *data, ui
     };
     gpu->unknown_ns = ds_add(w[RF_GPU_UNKNOWN_NS], silence_ns(summary, gpu, now_ns));
     set_busy(summary, gpu);
-    add_stalls(summary, gpu);
+    set_stall(summary, uses, gpu);
     set_other_idle(gpu);
     set_energy(gpu);
 }
@@ -234,58 +316,72 @@ void summary_stall_bounds(uint64_t window_ns, uint64_t wait_ns, uint64_t idle_ns
         *lower_ns = *upper_ns;
 }
 
-/* The device that a process consumes on: the one its events named, else the only one there is.
- * NULL: not known, or several. */
-static struct summary_gpu *device_of(struct summary *summary, uint32_t process)
+/* The device that a process consumes on: the one its events named, else the only one there is. */
+static uint32_t device_of(const struct summary *summary, uint32_t process)
 {
-    struct summary_gpu *found = NULL;
-    for (uint32_t i = 0; i < summary->loader_count; i++) {
-        const struct summary_loader *loader = &summary->loaders[i];
-        if (loader->process != process || !loader->in_verdict)
+    uint32_t found = UINT32_MAX;
+    struct shared_use use;
+    for (uint32_t g = 0; g < summary->gpu_count; g++) {
+        if (!use_of(summary, process, summary->gpus[g].data, &use))
             continue;
-        for (uint32_t g = 0; g < summary->gpu_count; g++) {
-            if (!ds_uuid_is(loader->data->gpu_uuid, summary->gpus[g].data->fixed.uuid))
-                continue;
-            if (found != NULL && found != &summary->gpus[g])
-                return NULL;
-            found = &summary->gpus[g];
-        }
+        if (found != UINT32_MAX)
+            return UINT32_MAX;
+        found = g;
     }
-    return found == NULL && summary->gpu_count == 1 ? &summary->gpus[0] : found;
+    return found == UINT32_MAX && summary->gpu_count == 1 ? 0 : found;
+}
+
+/* Whether another process may have kept a process's device busy. */
+static bool is_shared(const struct summary *summary, uint32_t process)
+{
+    const struct summary_process *one = &summary->processes[process];
+    for (uint32_t i = 0; i < summary->process_count; i++) {
+        const struct summary_process *other = &summary->processes[i];
+        if (i != process && other->method > SUMMARY_METHOD_HOST_EXACT &&
+            !isnan(other->stall_share) && other->gpu == one->gpu && other->begin_ns < one->end_ns &&
+            other->end_ns > one->begin_ns)
+            return true;
+    }
+    return false;
 }
 
 /* Without events. NVML's utilisation calls a GPU busy that ran one kernel: its idle time is too
- * small for an upper bound, but good for a lower one. */
-static void narrow(struct summary_process *process, const struct summary_gpu *gpu)
+ * small for an upper bound, but good for a lower one. So is that of a GPU that others use too. */
+static void narrow(struct summary_process *process, const struct summary_gpu *gpu, bool shared)
 {
-    const struct busy busy = busy_within(gpu->data, process->begin_ns, process->end_ns);
     const uint64_t window_ns = process->end_ns - process->begin_ns;
+    const uint64_t idle_ns = idle_within(gpu->data, process->begin_ns, process->end_ns);
     uint64_t lower_ns, upper_ns;
     /* A device of which too little is known says nothing. */
-    if (busy.known_ns < (1.0 - SUM_TOLERANCE) * (double)window_ns)
+    if (idle_ns == DATASTALL_UNKNOWN)
         return;
-    const double idle = fmax(0.0, 1.0 - busy.busy_ns / busy.known_ns);
-    summary_stall_bounds(window_ns,
-                         process->waiting_ns < window_ns ? process->waiting_ns : window_ns,
-                         (uint64_t)(idle * (double)window_ns), &lower_ns, &upper_ns);
+    summary_stall_bounds(window_ns, ds_least(process->waiting_ns, window_ns), idle_ns, &lower_ns,
+                         &upper_ns);
     process->stall_lower_ns = lower_ns;
-    if (activity_is_exact(gpu->data->words))
+    if (activity_is_exact(gpu->data->words) && !shared)
         process->stall_ns = upper_ns;
     summary_settle_stall(process);
 }
 
 void summary_apply_activity(struct summary *summary)
 {
+    for (uint32_t i = 0; i < summary->process_count; i++)
+        summary->processes[i].gpu = device_of(summary, i);
     for (uint32_t i = 0; i < summary->process_count; i++) {
         struct summary_process *process = &summary->processes[i];
-        struct summary_gpu *gpu = isnan(process->stall_share) ? NULL : device_of(summary, i);
-        if (gpu == NULL)
+        process->severe_share = process->stall_share;
+        if (isnan(process->stall_share) || process->gpu == UINT32_MAX)
             continue;
+        const struct summary_gpu *gpu = &summary->gpus[process->gpu];
+        const bool shared = is_shared(summary, i);
         if (process->method == SUMMARY_METHOD_HOST_BOUND)
-            narrow(process, gpu);
-        else if (process->method == SUMMARY_METHOD_GPU_EVENTS &&
+            narrow(process, gpu, shared);
+        else if (process->method == SUMMARY_METHOD_GPU_EVENTS && !shared &&
                  activity_is_exact(gpu->data->words) && !isnan(gpu->busy_share) &&
                  gpu->busy_share + gpu->stall_share > 1.0 + SUM_TOLERANCE)
             process->upper_bound = true;
+        process->severe_share = process->stall_share;
+        if (shared && !isnan(gpu->stall_share_lower))
+            process->severe_share = fmin(process->stall_share, gpu->stall_share_lower);
     }
 }

@@ -8,11 +8,11 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/sums.h"
+#include "diagnose/shared.h"
 
 #define SHORT_NS (5 * DS_NS_PER_S / 2) /* two sampling intervals and a half */
 #define LEAST_COUNTED_WINDOW 0.1       /* of the longest */
 #define LEAST_COVERAGE 0.5             /* of the waiting, for the GPU's clock to be the method */
-#define EXACT_WITHIN 0.005             /* of the window: the error that docs/accuracy.md measures */
 
 /* ---- processes ---- */
 
@@ -164,6 +164,7 @@ static void make_process(struct summary *summary, const struct run_process *data
                                         .begin_ns = DATASTALL_UNKNOWN,
                                         .end_ns = DATASTALL_UNKNOWN,
                                         .stall_share = NAN,
+                                        .severe_share = NAN,
                                         .speedup_ceiling = NAN};
     for (uint32_t i = 0; i < data->loader_count; i++) {
         const struct run_loader *loader = &data->loaders[i];
@@ -186,8 +187,8 @@ static void make_process(struct summary *summary, const struct run_process *data
         /* Waiting that no event saw counts as exposed: with it the figure is at most so much. */
         process->stall_ns = summary_stall_most(&process->stall);
         process->stall_lower_ns = process->stall.lower_ns;
-        process->upper_bound =
-            (double)(process->stall_ns - process->stall.lower_ns) > EXACT_WITHIN * (double)window;
+        process->upper_bound = (double)(process->stall_ns - process->stall.lower_ns) >
+                               SUMMARY_EXACT_WITHIN * (double)window;
     }
     summary_settle_stall(process);
 }
@@ -274,7 +275,7 @@ static void find_window(struct summary *summary)
 
 static void make_verdict(struct summary *summary)
 {
-    double longest = 0.0, windows = 0.0, stalls = 0.0;
+    double longest = 0.0, windows = 0.0, stalls = 0.0, severe = 0.0;
     uint32_t measured = 0;
     summary->worst = UINT32_MAX;
     summary->stall_share = summary->speedup_ceiling = NAN;
@@ -300,13 +301,15 @@ static void make_verdict(struct summary *summary)
         summary->upper_bound |= process->upper_bound;
         if (process->method > summary->method)
             summary->method = process->method;
+        if (process->counts)
+            severe = fmax(severe, process->severe_share);
         if (process->counts &&
             (summary->worst == UINT32_MAX ||
              process->stall_share > summary->processes[summary->worst].stall_share))
             summary->worst = i;
     }
     const struct summary_process *worst = &summary->processes[summary->worst];
-    summary->severity = severity_of(worst->stall_share);
+    summary->severity = severity_of(severe);
     summary->speedup_ceiling = worst->speedup_ceiling;
     summary->ceiling_is_bound = measured > 1 || worst->upper_bound;
 }
@@ -362,9 +365,11 @@ int summary_make(const struct run_data *data, uint64_t now_ns, struct summary **
         calloc((size_t)data->process_count * RF_STAGE_CAPACITY + 1, sizeof *summary->stages);
     summary->processes = calloc(data->process_count + 1, sizeof *summary->processes);
     summary->gpus = calloc(data->gpu_count + 1, sizeof *summary->gpus);
+    struct shared_use *uses = calloc(data->process_count + 1, sizeof *uses);
     if (summary->loaders == NULL || summary->stages == NULL || summary->processes == NULL ||
-        summary->gpus == NULL) {
+        summary->gpus == NULL || uses == NULL) {
         summary_free(summary);
+        free(uses);
         return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
     }
     for (uint32_t i = 0; i < data->process_count; i++)
@@ -374,7 +379,8 @@ int summary_make(const struct run_data *data, uint64_t now_ns, struct summary **
     find_window(summary);
     describe_run(summary, now_ns);
     for (uint32_t i = 0; i < data->gpu_count; i++)
-        summary_add_gpu(summary, &data->gpus[i], now_ns);
+        summary_add_gpu(summary, &data->gpus[i], now_ns, uses);
+    free(uses);
     summary_apply_activity(summary);
     make_verdict(summary);
     *result = summary;

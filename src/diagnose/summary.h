@@ -69,7 +69,10 @@ struct summary_process {
     uint64_t stall_lower_ns; /* at least; 0 where nothing is known */
     double stall_share;
     double speedup_ceiling; /* window / (window - stall); NaN unknown, infinite: it only waited */
-    bool counts;            /* for the worst rank: its window is at least a tenth of the longest */
+    uint32_t gpu; /* index in gpus[] of the one it uses; UINT32_MAX: not known, or several */
+    /* What its severity follows: its stall, but of a shared GPU no more than is known of that. */
+    double severe_share;
+    bool counts; /* for the worst rank: its window is at least a tenth of the longest */
 };
 
 /* Shares of the time for which GPM knows them, 0..1, and means in bytes a second; NaN: unknown. */
@@ -80,13 +83,18 @@ struct summary_gpm {
 
 struct summary_gpu {
     const struct rf_gpu_view *data;
-    bool silent;                /* the driver did not answer the last call */
-    struct summary_stall stall; /* of the loaders that this device consumed */
-    double stall_share;         /* of the window; NaN unknown */
-    double busy_share;          /* of the window; NaN unknown */
-    const char *busy_source;    /* "gpm": the GPU's own counters; "nvml": at least in part NVML's
+    bool silent;        /* the driver did not answer the last call */
+    uint32_t processes; /* that consumed it at the same time, the most: it is shared from 2 on */
+    /* Of the loaders that this device consumed, in its own time: see shared.h. */
+    struct summary_stall stall;
+    double stall_share;       /* of the window, at most; NaN unknown */
+    double stall_share_lower; /* at least */
+    bool stall_is_bound;     /* the two are further apart than the error of the method, or stall and
+                                 busy are more than all */
+    double busy_share;       /* of the window; NaN unknown */
+    const char *busy_source; /* "gpm": the GPU's own counters; "nvml": at least in part NVML's
                                    utilisation, a symptom; NULL: unknown */
-    double other_idle_share;    /* 1 - busy - stall, from exact sources only; else NaN */
+    double other_idle_share; /* 1 - busy - stall, from exact sources only; else NaN */
     uint64_t busy_samples;
     /* Since sampling began: counters, whose sum is the time observed. */
     uint64_t busy_ns, idle_ns, unknown_ns;

@@ -81,6 +81,12 @@ void canvas_share(struct canvas *canvas, unsigned column, int width, double shar
     canvas_put(canvas, column, width, style, "%.1f%%", share * 100);
 }
 
+void canvas_bound(struct canvas *canvas, unsigned column, int width, double share)
+{
+    if (!isnan(share))
+        canvas_put(canvas, column, width, STYLE_PLAIN, "<=%.0f%%", share * 100);
+}
+
 size_t screen_put_utf8(uint32_t character, char *text)
 {
     if (character < 0x80) {

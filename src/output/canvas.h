@@ -24,5 +24,7 @@ void canvas_history(struct canvas *canvas, unsigned column, unsigned width, cons
                     unsigned count);
 /* A percentage, blank where it is not known. */
 void canvas_share(struct canvas *canvas, unsigned column, int width, double share, bool is_stall);
+/* The same of a stall that is at most so much. */
+void canvas_bound(struct canvas *canvas, unsigned column, int width, double share);
 
 #endif

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/unknown.h"
-#include "base/uuid.h"
+#include "base/sums.h"
+#include "diagnose/gpus.h"
 
 #define LEAST_LEAD 0.05
 #define FRESH_S 5u /* an older GPU sample says nothing about now */
@@ -191,7 +191,7 @@ static void stall_history(const struct summary *summary, const struct summary_gp
     bool told = false;
     for (uint32_t i = 0; i < summary->loader_count; i++) {
         const struct summary_loader *loader = &summary->loaders[i];
-        if (!loader->in_verdict || !ds_uuid_is(loader->data->gpu_uuid, gpu->data->fixed.uuid))
+        if (!loader->in_verdict || !summary_consumes(loader, gpu->data))
             continue;
         add_loader(summary, loader, span, now_ns, &waits);
         told = true;
@@ -224,7 +224,11 @@ void recent_of_gpu(const struct summary *summary, uint32_t index, uint64_t now_n
     recent->busy_share = mean_of_last(recent->busy);
     recent->stall_share = mean_of_last(recent->stall);
     recent->other_share = NAN;
-    if (gpu->busy_source != NULL && strcmp(gpu->busy_source, "gpm") == 0)
+    recent->stall_is_bound = gpu->stall_is_bound;
+    const bool exact = gpu->busy_source != NULL && strcmp(gpu->busy_source, "gpm") == 0;
+    if (exact && gpu->processes > 1 && recent->busy_share + recent->stall_share > 1.0)
+        recent->stall_share = 1.0 - recent->busy_share; /* there is no stall of a busy device */
+    if (exact && !(gpu->processes > 1 && gpu->stall_is_bound))
         recent->other_share = 1.0 - recent->busy_share - recent->stall_share;
     if (recent->other_share < 0)
         recent->other_share = NAN; /* the two contradict each other */

@@ -25,6 +25,7 @@ void recent_of_run(const struct summary *summary, uint64_t now_ns, struct recent
 struct recent_gpu {
     double busy[HISTORY_S], stall[HISTORY_S];
     double busy_share, stall_share; /* of the last RECENT_S */
+    bool stall_is_bound;            /* at most, as that of the whole window */
     double other_share;             /* what is left, from exact sources only */
     uint64_t memory_used_bytes;     /* of the last sample; DATASTALL_UNKNOWN */
     double power_w;

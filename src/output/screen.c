@@ -163,7 +163,10 @@ static void put_gpu(struct page *page, const struct summary *run, uint32_t index
     canvas_put(c, 0, 4, STYLE_PLAIN, "%llu", (unsigned long long)gpu->data->fixed.index);
     const bool going = run->state == SUMMARY_RUNNING;
     canvas_share(c, 4, -7, going ? recent.busy_share : gpu->busy_share, false);
-    canvas_share(c, 11, -7, going ? recent.stall_share : gpu->stall_share, true);
+    if (gpu->stall_is_bound)
+        canvas_bound(c, 11, -7, going ? recent.stall_share : gpu->stall_share);
+    else
+        canvas_share(c, 11, -7, going ? recent.stall_share : gpu->stall_share, true);
     canvas_share(c, 18, -7, going ? recent.other_share : gpu->other_idle_share, false);
     if (going && (gpu->silent || state == RF_GPU_LOST || state == RF_GPU_FAILED)) {
         canvas_put(c, 26, 24, STYLE_BAD, "%s",
@@ -405,6 +408,7 @@ static void put_help(struct page *page)
     static const char *const lines[] = {
         "STALL   share of the time that the GPU (without one: the program) waited for data",
         "NOW     the same over the last 10 seconds; so are BUSY and STALL of a GPU",
+        "        <= of a GPU: at most, where no event told it or processes share it",
         "OTHER   idle for another reason; blank where the sources are not exact enough",
         "FULL, NORM, STARV   waits below 1 ms, up to 50 ms, above (NORM: on wide screens)",
         "READY   batches that were ready when the program asked for one, on average",

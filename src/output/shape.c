@@ -227,6 +227,9 @@ static void put_gpu(out e, const struct summary_gpu *gpu)
     put_string(e, "busy_source", gpu->busy_source);
     put_integer(e, "busy_samples", gpu->busy_samples);
     put_real(e, "input_stall_share", gpu->stall_share);
+    put_real(e, "input_stall_share_lower", gpu->stall_share_lower);
+    e->boolean(e->context, "upper_bound", gpu->stall_is_bound);
+    put_integer(e, "processes", gpu->processes);
     put_real(e, "other_idle_share", gpu->other_idle_share);
     put_seconds(e, "busy_s", gpu->busy_ns);
     put_seconds(e, "idle_s", gpu->idle_ns);

@@ -91,6 +91,10 @@ static void put_verdict(const struct summary *s, FILE *file)
              "by the GPU's clock for %.1f %% of the waiting; the program itself waited %.1f %%",
              100.0 * (double)worst->stall.known_ns / (double)worst->stall.waiting_ns,
              100.0 * (double)worst->waiting_ns / (double)(worst->end_ns - worst->begin_ns));
+    if (worst != NULL && worst->severe_share < worst->stall_share)
+        line(file, "",
+             "%s, because its GPU is shared, and no more than %.1f %% of that is known to be lost",
+             summary_severity_name(s->severity), worst->severe_share * 100);
     if (s->method == SUMMARY_METHOD_HOST_BOUND)
         line(file, "",
              "at most, because the GPU may have been busy during a wait (host clock only)");
@@ -150,7 +154,8 @@ static void put_gpu(const struct summary_gpu *gpu, FILE *file)
         snprintf(busy, sizeof busy, "busy %.1f %%%s", gpu->busy_share * 100,
                  strcmp(gpu->busy_source, "gpm") == 0 ? "" : " (NVML utilisation)");
     if (!isnan(gpu->stall_share))
-        snprintf(stall, sizeof stall, "  input stall %.1f %%", gpu->stall_share * 100);
+        snprintf(stall, sizeof stall, "  input stall %s%.1f %%",
+                 gpu->stall_is_bound ? "at most " : "", gpu->stall_share * 100);
     if (!isnan(gpu->other_idle_share))
         snprintf(other, sizeof other, "  other idle %.1f %%", gpu->other_idle_share * 100);
     if (gpu->memory_used_peak_bytes != DATASTALL_UNKNOWN)
@@ -159,6 +164,10 @@ static void put_gpu(const struct summary_gpu *gpu, FILE *file)
     if (!isnan(gpu->power_mean_w))
         snprintf(power, sizeof power, ", %.0f W", gpu->power_mean_w);
     line(file, label, "%s%s%s   %s%s%s", busy, stall, other, gpu->data->fixed.name, memory, power);
+    if (gpu->processes > 1 && gpu->stall_is_bound)
+        line(file, "",
+             "at least %.1f %%: %u processes use it, and one may keep it busy while another waits",
+             gpu->stall_share_lower * 100, gpu->processes);
     put_held(gpu, file);
     if (gpu->silent)
         line(file, "", "the driver (NVML) did not answer its last call");

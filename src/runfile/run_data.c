@@ -41,6 +41,24 @@ static void merge_slowest(struct run_loader *loader, const struct rf_slot_view *
     memcpy(loader->slowest, all, sizeof loader->slowest);
 }
 
+static void add_gpu(struct run_loader *loader, const struct rf_slot_view *view)
+{
+    const uint64_t *c = view->counters;
+    uint32_t i = 0;
+    while (i < loader->gpu_count && memcmp(loader->gpus[i].uuid, view->gpu_uuid, 16) != 0)
+        i++;
+    if (i == RUN_LOADER_GPUS)
+        return;
+    struct run_loader_gpu *gpu = &loader->gpus[i];
+    loader->gpu_count += i == loader->gpu_count;
+    memcpy(gpu->uuid, view->gpu_uuid, sizeof gpu->uuid);
+    const uint64_t begun_ns = ds_add(c[RF_COUNT_STEADY_NS], c[RF_COUNT_STARTUP_NS]);
+    gpu->waiting_ns = ds_add(gpu->waiting_ns, ds_add(begun_ns, c[RF_COUNT_FAILED_NS]));
+    gpu->known_ns = ds_add(gpu->known_ns, c[RF_COUNT_STALL_KNOWN_NS]);
+    gpu->lower_ns = ds_add(gpu->lower_ns, c[RF_COUNT_STALL_LOWER_NS]);
+    gpu->upper_ns = ds_add(gpu->upper_ns, c[RF_COUNT_STALL_UPPER_NS]);
+}
+
 static void add_slot(struct run_loader *loader, const struct rf_slot_view *view)
 {
     if (view->records > 0 && loader->threads < RUN_THREADS)
@@ -50,7 +68,7 @@ static void add_slot(struct run_loader *loader, const struct rf_slot_view *view)
         loader->waiting_since_ns = view->waiting_ns;
     loader->background |= view->background;
     if (view->gpu_uuid[0] != 0 || view->gpu_uuid[1] != 0)
-        memcpy(loader->gpu_uuid, view->gpu_uuid, sizeof loader->gpu_uuid);
+        add_gpu(loader, view);
     if (view->skew > loader->skew)
         loader->skew = view->skew;
     merge_slowest(loader, view);

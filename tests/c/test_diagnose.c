@@ -1,0 +1,597 @@
+/* From what was read to what it means: a row per threshold and rule of docs/measuring.md. */
+#include "cmocka_all.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/sums.h"
+#include "diagnose/shared.h"
+#include "output/text.h"
+#include "support.h"
+
+#define S UINT64_C(1000000000)
+#define NEAR 1e-9
+
+/* ---- a run in memory ---- */
+
+#define PROCESSES 3
+
+struct world {
+    struct run_data data;
+    struct run_process processes[PROCESSES];
+    struct run_loader loaders[PROCESSES];
+    struct rf_gpu_view gpus[2];
+    uint64_t samples[2][RF_GPU_SAMPLE_WORDS];
+};
+static struct world world;
+static const unsigned char uuids[2][16] = {{0x10}, {0x20}};
+
+static void begin_world(uint32_t processes)
+{
+    memset(&world, 0, sizeof world);
+    world.data.processes = world.processes;
+    world.data.process_count = processes;
+    for (uint32_t i = 0; i < processes; i++) {
+        struct run_process *process = &world.processes[i];
+        process->view.words[RF_PROCESS_STATE] = RF_STATE_CLOSED;
+        process->view.words[RF_PROCESS_ENDED_MONO] = 1000 * S;
+        process->view.words[RF_PROCESS_ACCELERATOR] = RF_ACCELERATOR_NONE;
+        process->view.fixed.rank = i;
+        process->loader_count = 1;
+        process->loaders = &world.loaders[i];
+    }
+}
+
+/* What process i waited in its window of [begin, end), all times in nanoseconds. */
+static void set_wait(uint32_t i, uint64_t begin_ns, uint64_t end_ns, uint64_t wait_ns)
+{
+    struct run_loader *loader = &world.loaders[i];
+    uint64_t *c = loader->totals.counters;
+    snprintf(loader->entry.name, sizeof loader->entry.name, "train");
+    loader->entry.source = DATASTALL_SOURCE_TORCH;
+    loader->threads = 1;
+    loader->thread_ids[0] = i;
+    c[RF_COUNT_SEQUENCE] = c[RF_COUNT_STEADY] = c[RF_COUNT_BATCHES] = 1;
+    c[RF_COUNT_STEADY_NS] = c[RF_COUNT_STEADY_MIN] = c[RF_COUNT_STEADY_MAX] = wait_ns;
+    c[RF_COUNT_BEGIN_NS] = begin_ns;
+    c[RF_COUNT_END_NS] = end_ns;
+}
+
+/* What events told of it, on a device. */
+static void set_stall(uint32_t i, uint32_t gpu, uint64_t known_ns, uint64_t lower_ns,
+                      uint64_t upper_ns)
+{
+    struct run_loader *loader = &world.loaders[i];
+    uint64_t *c = loader->totals.counters;
+    world.processes[i].view.words[RF_PROCESS_ACCELERATOR] = RF_ACCELERATOR_USED;
+    c[RF_COUNT_STALL_KNOWN_NS] = known_ns;
+    c[RF_COUNT_STALL_LOWER_NS] = lower_ns;
+    c[RF_COUNT_STALL_UPPER_NS] = upper_ns;
+    struct run_loader_gpu *part = &loader->gpus[loader->gpu_count++];
+    *part = (struct run_loader_gpu){.waiting_ns = c[RF_COUNT_STEADY_NS],
+                                    .known_ns = known_ns,
+                                    .lower_ns = lower_ns,
+                                    .upper_ns = upper_ns};
+    memcpy(part->uuid, uuids[gpu], sizeof part->uuid);
+}
+
+/* A device that was busy for a share of [begin, end), in one sample. */
+static void set_gpu(uint32_t g, enum rf_activity_source source, uint64_t begin_ns, uint64_t end_ns,
+                    double busy)
+{
+    struct rf_gpu_view *gpu = &world.gpus[g];
+    uint64_t *row = world.samples[g];
+    world.data.gpus = world.gpus;
+    world.data.gpu_count = g + 1;
+    gpu->layout.recent = 1;
+    gpu->layout.sample_words = RF_GPU_SAMPLE_WORDS;
+    gpu->block = row;
+    snprintf(gpu->fixed.uuid, sizeof gpu->fixed.uuid, "GPU-%02x000000-0000-0000-0000-000000000000",
+             uuids[g][0]);
+    gpu->words[RF_GPU_STATE] = RF_GPU_OK;
+    gpu->words[RF_GPU_SAMPLES] = 1;
+    gpu->words[RF_GPU_ACTIVITY_SOURCES] = UINT64_C(1) << source;
+    row[RF_GPU_SAMPLE_SEQUENCE] = 1;
+    row[RF_GPU_SAMPLE_NS] = end_ns;
+    row[RF_GPU_SAMPLE_BUSY_PERCENT] = RF_UNKNOWN;
+    row[RF_GPU_SAMPLE_ACTIVITY] = rf_pack_activity(busy, end_ns - begin_ns);
+}
+
+static struct summary *made(uint64_t now_ns)
+{
+    struct summary *summary;
+    assert_int_equal(summary_make(&world.data, now_ns, &summary), 0);
+    return summary;
+}
+
+/* ---- the verdict ---- */
+
+static void severities(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t stall_ms; /* of ten seconds */
+        enum summary_severity severity;
+    } rows[] = {
+        {0, SUMMARY_SEVERITY_NONE},        {499, SUMMARY_SEVERITY_NONE},
+        {500, SUMMARY_SEVERITY_MINOR},     {1999, SUMMARY_SEVERITY_MINOR},
+        {2000, SUMMARY_SEVERITY_MILD},     {4999, SUMMARY_SEVERITY_MILD},
+        {5000, SUMMARY_SEVERITY_CRITICAL}, {10000, SUMMARY_SEVERITY_CRITICAL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin_world(1);
+        set_wait(0, 10 * S, 20 * S, rows[i].stall_ms * S / 1000);
+        struct summary *summary = made(0);
+        assert_int_equal(summary->severity, rows[i].severity);
+        assert_float_equal(summary->stall_share, (double)rows[i].stall_ms / 1e4, NEAR);
+        assert_false(summary->upper_bound);
+        summary_free(summary);
+    }
+    begin_world(1);
+    struct summary *summary = made(0);
+    assert_int_equal(summary->severity, SUMMARY_SEVERITY_UNKNOWN);
+    assert_true(isnan(summary->stall_share));
+    summary_free(summary);
+}
+
+static void methods(void **state)
+{
+    (void)state;
+    static const struct {
+        enum rf_accelerator accelerator;
+        uint64_t known_ms; /* of four seconds of waiting */
+        uint32_t gpus;
+        enum summary_method method;
+    } rows[] = {
+        {RF_ACCELERATOR_NONE, 0, 1, SUMMARY_METHOD_HOST_EXACT},
+        {RF_ACCELERATOR_UNKNOWN, 0, 0, SUMMARY_METHOD_HOST_EXACT},
+        {RF_ACCELERATOR_UNKNOWN, 0, 1, SUMMARY_METHOD_HOST_BOUND},
+        {RF_ACCELERATOR_USED, 0, 1, SUMMARY_METHOD_HOST_BOUND},
+        {RF_ACCELERATOR_USED, 0, 0, SUMMARY_METHOD_HOST_BOUND},
+        {RF_ACCELERATOR_USED, 1999, 1, SUMMARY_METHOD_HOST_BOUND}, /* less than half of it */
+        {RF_ACCELERATOR_USED, 2000, 1, SUMMARY_METHOD_GPU_EVENTS},
+        {RF_ACCELERATOR_USED, 4000, 1, SUMMARY_METHOD_GPU_EVENTS},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const uint64_t known_ns = rows[i].known_ms * S / 1000;
+        begin_world(1);
+        set_wait(0, 10 * S, 20 * S, 4 * S);
+        if (known_ns > 0)
+            set_stall(0, 0, known_ns, known_ns, known_ns);
+        world.processes[0].view.words[RF_PROCESS_ACCELERATOR] = rows[i].accelerator;
+        if (rows[i].gpus > 0) /* of which nothing is known: it narrows nothing */
+            set_gpu(0, RF_ACTIVITY_GPM, 0, 0, 0);
+        struct summary *summary = made(0);
+        assert_int_equal(summary->method, rows[i].method);
+        assert_float_equal(summary->stall_share, 0.4, NEAR); /* the unknown counts as stalled */
+        if (rows[i].method == SUMMARY_METHOD_HOST_BOUND)
+            assert_true(summary->upper_bound);
+        summary_free(summary);
+    }
+}
+
+/* Half a percent of the window is the error of the method; more is "at most". */
+static void widths_that_make_a_bound(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t known_ms, lower_ms, upper_ms; /* of ten seconds, of which four were waited */
+        bool bound;
+    } rows[] = {
+        {4000, 2000, 2000, false}, {4000, 2000, 2050, false}, {4000, 2000, 2051, true},
+        {3950, 2000, 2000, false}, {3949, 2000, 2000, true}, /* of 51 ms nothing is known */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin_world(1);
+        set_wait(0, 10 * S, 20 * S, 4 * S);
+        set_stall(0, 0, rows[i].known_ms * S / 1000, rows[i].lower_ms * S / 1000,
+                  rows[i].upper_ms * S / 1000);
+        set_gpu(0, RF_ACTIVITY_GPM, 10 * S, 20 * S, 0.5);
+        struct summary *summary = made(0);
+        const uint64_t most_ms = rows[i].upper_ms + 4000 - rows[i].known_ms;
+        assert_int_equal(summary->upper_bound, rows[i].bound);
+        assert_int_equal(summary->gpus[0].stall_is_bound, rows[i].bound);
+        assert_int_equal(summary->processes[0].stall_ns, most_ms * S / 1000);
+        assert_int_equal(summary->processes[0].stall_lower_ns, rows[i].lower_ms * S / 1000);
+        assert_float_equal(summary->gpus[0].stall_share, (double)most_ms / 1e4, NEAR);
+        summary_free(summary);
+    }
+}
+
+static void stall_and_busy_beyond_all_there_is(void **state)
+{
+    (void)state;
+    static const struct {
+        enum rf_activity_source source;
+        double busy;
+        bool bound;
+        double other; /* NaN: not told */
+    } rows[] = {
+        {RF_ACTIVITY_GPM, 0.30, false, 0.10},    {RF_ACTIVITY_GPM, 0.40, false, 0.0},
+        {RF_ACTIVITY_GPM, 0.419, false, -0.019}, {RF_ACTIVITY_GPM, 0.421, true, NAN},
+        {RF_ACTIVITY_NVML, 0.9, false, NAN}, /* a symptom proves nothing */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin_world(1);
+        set_wait(0, 10 * S, 20 * S, 6 * S);
+        set_stall(0, 0, 6 * S, 6 * S, 6 * S);
+        set_gpu(0, rows[i].source, 10 * S, 20 * S, rows[i].busy);
+        struct summary *summary = made(0);
+        assert_int_equal(summary->upper_bound, rows[i].bound);
+        assert_int_equal(summary->gpus[0].stall_is_bound, rows[i].bound);
+        assert_float_equal(summary->gpus[0].stall_share, 0.6, NEAR); /* never clamped silently */
+        if (isnan(rows[i].other))
+            assert_true(isnan(summary->gpus[0].other_idle_share));
+        else
+            assert_float_equal(summary->gpus[0].other_idle_share, rows[i].other, 1e-6);
+        summary_free(summary);
+    }
+}
+
+/* A rank whose window is less than a tenth of the longest is not the worst. */
+static void the_least_window_that_counts(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t window_ms;
+        uint32_t worst;
+    } rows[] = {{999, 0}, {1000, 1}, {1001, 1}, {10000, 1}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const uint64_t window_ns = rows[i].window_ms * S / 1000;
+        begin_world(2);
+        set_wait(0, 10 * S, 20 * S, S);
+        set_wait(1, 10 * S, 10 * S + window_ns, window_ns);
+        struct summary *summary = made(0);
+        assert_int_equal(summary->worst, rows[i].worst);
+        assert_int_equal(summary->processes[1].counts, rows[i].worst == 1);
+        assert_int_equal(summary->severity,
+                         rows[i].worst == 1 ? SUMMARY_SEVERITY_CRITICAL : SUMMARY_SEVERITY_MINOR);
+        assert_float_equal(summary->stall_share,
+                           (double)(S + window_ns) / (double)(10 * S + window_ns), NEAR);
+        summary_free(summary);
+    }
+}
+
+static void a_stage_that_still_runs(void **state)
+{
+    (void)state;
+    static const struct {
+        bool running, current;
+        uint64_t duration_s;
+    } rows[] = {{true, true, 12}, {true, false, 5}, {false, true, 5}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin_world(1);
+        set_wait(0, 10 * S, 20 * S, S);
+        struct run_process *process = &world.processes[0];
+        uint64_t *words = process->view.words;
+        strcpy(process->stage_names[1], "train");
+        words[RF_PROCESS_STAGE_NS + 1] = 5 * S;
+        words[RF_PROCESS_STAGE] = rows[i].current;
+        words[RF_PROCESS_STAGE_SINCE] = 14 * S;
+        words[RF_PROCESS_STATE] = rows[i].running ? RF_STATE_OPEN : RF_STATE_CLOSED;
+        process->alive = rows[i].running;
+        struct summary *summary = made(21 * S);
+        assert_int_equal(summary->stages[0].duration_ns, rows[i].duration_s * S);
+        summary_free(summary);
+    }
+}
+
+/* ---- energy ---- */
+
+static void energy_while_stalled(void **state)
+{
+    (void)state;
+    begin_world(1);
+    set_wait(0, 10 * S, 20 * S, 4 * S);
+    set_stall(0, 0, 4 * S, 2 * S, 3 * S);
+    set_gpu(0, RF_ACTIVITY_GPM, 10 * S, 20 * S, 0.5);
+    uint64_t *w = world.gpus[0].words;
+    w[RF_GPU_ENERGY_UJ] = UINT64_C(3000) * 1000000; /* 300 W on average */
+    w[RF_GPU_ENERGY_NS] = 10 * S;
+    w[RF_GPU_POWER_MW_MIN] = 70000;
+    struct summary *summary = made(0);
+    assert_float_equal(summary->gpus[0].stalled_energy_lower_j, 140, 1e-6); /* 70 W for 2 s */
+    assert_float_equal(summary->gpus[0].stalled_energy_upper_j, 900, 1e-6); /* 300 W for 3 s */
+    summary_free(summary);
+}
+
+/* ---- one GPU, several processes ---- */
+
+struct use_row {
+    uint64_t begin, end, waiting, known, lower, upper;
+};
+struct shared_row {
+    struct use_row uses[PROCESSES];
+    uint64_t lower, upper, most;
+    uint32_t at_once;
+};
+
+static void shares_of_a_device(void **state)
+{
+    (void)state;
+    static const struct shared_row rows[] = {
+        {{{0, 0, 0, 0, 0, 0}}, 0, 0, 0, 0},
+        {{{0, 100, 70, 70, 62, 62}}, 62, 62, 62, 1},
+        {{{0, 100, 70, 60, 50, 55}}, 50, 55, 65, 1},
+        /* both at once: of 100 they stall 62 each, so for 24 at least together */
+        {{{0, 100, 62, 62, 62, 62}, {0, 100, 62, 62, 62, 62}}, 24, 100, 100, 2},
+        {{{0, 100, 30, 30, 30, 30}, {0, 100, 40, 40, 40, 40}}, 0, 70, 70, 2},
+        {{{0, 100, 99, 99, 99, 99}, {0, 100, 98, 98, 98, 98}, {0, 100, 97, 97, 97, 97}},
+         94,
+         100,
+         100,
+         3},
+        /* one after the other: nobody else was there */
+        {{{0, 100, 62, 62, 62, 62}, {100, 200, 62, 62, 62, 62}}, 124, 124, 124, 1},
+        {{{100, 200, 62, 62, 62, 62}, {0, 100, 62, 62, 62, 62}}, 124, 124, 124, 1},
+        /* for 10 together: one of the two may have worked for so long */
+        {{{0, 100, 62, 62, 62, 62}, {90, 200, 62, 62, 62, 62}}, 114, 124, 124, 2},
+        /* two together, a third one later */
+        {{{0, 100, 62, 62, 62, 62}, {0, 100, 62, 62, 62, 62}, {200, 300, 50, 50, 50, 50}},
+         74,
+         150,
+         150,
+         2},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct shared_use uses[PROCESSES];
+        uint32_t count = 0;
+        while (count < PROCESSES && rows[i].uses[count].end > 0) {
+            const struct use_row *u = &rows[i].uses[count];
+            uses[count++] =
+                (struct shared_use){u->begin, u->end, {u->waiting, u->known, u->lower, u->upper}};
+        }
+        const struct shared_stall shared = shared_stall_of(uses, count);
+        if (shared.stall.lower_ns != rows[i].lower || shared.stall.upper_ns != rows[i].upper ||
+            shared.most_ns != rows[i].most || shared.at_once != rows[i].at_once)
+            fail_msg("row %zu: %llu %llu %llu %u", i, (unsigned long long)shared.stall.lower_ns,
+                     (unsigned long long)shared.stall.upper_ns, (unsigned long long)shared.most_ns,
+                     shared.at_once);
+    }
+}
+
+static void idle_time_of_a_shared_device(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t lower, upper, most, idle, longest;
+        bool exact;
+        uint64_t new_lower, new_upper, new_most;
+    } rows[] = {
+        {25, 100, 100, 60, 62, true, 25, 60, 60},      {25, 100, 100, 60, 62, false, 25, 100, 100},
+        {0, 100, 100, 60, 62, true, 22, 60, 60},       {0, 100, 100, 60, 62, false, 22, 100, 100},
+        {25, 100, 100, 10, 62, true, 10, 10, 10},      {25, 40, 50, 60, 62, true, 25, 40, 50},
+        {25, 100, 100, 100, 100, true, 100, 100, 100}, {0, 70, 70, 20, 40, true, 0, 20, 20},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct shared_stall shared = {.stall = {100, 100, rows[i].lower, rows[i].upper},
+                                      .most_ns = rows[i].most};
+        shared_stall_narrow(&shared, 100, rows[i].idle, rows[i].longest, rows[i].exact);
+        assert_int_equal(shared.stall.lower_ns, rows[i].new_lower);
+        assert_int_equal(shared.stall.upper_ns, rows[i].new_upper);
+        assert_int_equal(shared.most_ns, rows[i].new_most);
+    }
+}
+
+/* Two ranks on one GPU: both stall for 62.5 %, and it was busy for 40 %. */
+static void two_ranks_on_one_gpu(void **state)
+{
+    (void)state;
+    static const struct {
+        enum rf_activity_source source;
+        uint32_t second;  /* the device of the second rank */
+        uint64_t known_s; /* of the ten seconds: for how long its activity is known */
+        double upper, lower;
+        bool bound;
+        enum summary_severity severity;
+    } rows[] = {
+        {RF_ACTIVITY_GPM, 0, 10, 0.6, 0.25, true, SUMMARY_SEVERITY_MILD},
+        {RF_ACTIVITY_GPM, 0, 9, 1.0, 0.25, true, SUMMARY_SEVERITY_MILD},
+        {RF_ACTIVITY_NVML, 0, 10, 1.0, 0.25, true, SUMMARY_SEVERITY_MILD},
+        {RF_ACTIVITY_NVML, 1, 10, 0.625, 0.625, false, SUMMARY_SEVERITY_CRITICAL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const uint64_t stall_ns = 6250 * S / 1000;
+        begin_world(2);
+        for (uint32_t rank = 0; rank < 2; rank++) {
+            set_wait(rank, 10 * S, 20 * S, 7 * S);
+            set_stall(rank, rank == 0 ? 0 : rows[i].second, 7 * S, stall_ns, stall_ns);
+        }
+        for (uint32_t g = 0; g < 2; g++)
+            set_gpu(g, rows[i].source, (20 - rows[i].known_s) * S, 20 * S, 0.4);
+        struct summary *summary = made(0);
+        const struct summary_gpu *gpu = &summary->gpus[0];
+        assert_float_equal(gpu->stall_share, rows[i].upper, 1e-6);
+        assert_float_equal(gpu->stall_share_lower, rows[i].lower, 1e-6);
+        assert_int_equal(gpu->stall_is_bound, rows[i].bound);
+        assert_int_equal(gpu->processes, rows[i].second == 0 ? 2 : 1);
+        assert_true(isnan(gpu->other_idle_share));
+        assert_int_equal(summary->severity, rows[i].severity);
+        if (rows[i].source == RF_ACTIVITY_GPM && rows[i].known_s == 10)
+            assert_true(gpu->busy_share + gpu->stall_share <= 1.0 + 1e-6);
+        for (uint32_t rank = 0; rank < 2; rank++) { /* each rank's own figures hold */
+            assert_float_equal(summary->processes[rank].stall_share, 0.625, NEAR);
+            assert_int_equal(summary->processes[rank].stall_lower_ns, stall_ns);
+            assert_false(summary->processes[rank].upper_bound);
+        }
+        summary_free(summary);
+    }
+}
+
+static void assert_told(const struct summary *summary, const char *words)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *file = open_memstream(&text, &size);
+    assert_non_null(file);
+    output_text(summary, file);
+    fclose(file);
+    if (strstr(text, words) == NULL)
+        fail_msg("'%s' is not in:\n%s", words, text);
+    free(text);
+}
+
+static void a_bound_is_called_one(void **state)
+{
+    (void)state;
+    begin_world(2);
+    for (uint32_t rank = 0; rank < 2; rank++) {
+        set_wait(rank, 10 * S, 20 * S, 7 * S);
+        set_stall(rank, 0, 7 * S, 6250 * S / 1000, 6250 * S / 1000);
+    }
+    set_gpu(0, RF_ACTIVITY_GPM, 10 * S, 20 * S, 0.4);
+    struct summary *summary = made(0);
+    assert_told(summary, "busy 40.0 %  input stall at most 60.0 % ");
+    assert_told(summary, "at least 25.0 %: 2 processes use it");
+    assert_told(summary, "mild: rank 0 waited for data 62.5 % of the time");
+    assert_told(summary, "no more than 25.0 % of that is known to be lost");
+    summary_free(summary);
+    world.data.process_count = 1;
+    summary = made(0);
+    assert_told(summary, "busy 40.0 %  input stall at most 62.5 % "); /* more than all there is */
+    summary_free(summary);
+    set_gpu(0, RF_ACTIVITY_GPM, 10 * S, 20 * S, 0.3);
+    summary = made(0);
+    assert_told(summary, "busy 30.0 %  input stall 62.5 %  other idle 7.5 %");
+    summary_free(summary);
+}
+
+/* Without events: idle time bounds the stall from above only where nobody else made it busy. */
+static void bounds_by_activity(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t processes;
+        enum rf_activity_source source;
+        double coverage, upper, lower;
+    } rows[] = {
+        {1, RF_ACTIVITY_GPM, 1.0, 0.6, 0.3},  {1, RF_ACTIVITY_NVML, 1.0, 0.7, 0.3},
+        {2, RF_ACTIVITY_GPM, 1.0, 0.7, 0.3},  {1, RF_ACTIVITY_GPM, 0.97, 0.7, 0.0},
+        {1, RF_ACTIVITY_GPM, 0.99, 0.6, 0.3},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin_world(rows[i].processes);
+        for (uint32_t rank = 0; rank < rows[i].processes; rank++) {
+            set_wait(rank, 10 * S, 20 * S, 7 * S);
+            world.processes[rank].view.words[RF_PROCESS_ACCELERATOR] = RF_ACCELERATOR_USED;
+        }
+        set_gpu(0, rows[i].source, 20 * S - (uint64_t)(rows[i].coverage * 1e10), 20 * S, 0.4);
+        struct summary *summary = made(0);
+        assert_int_equal(summary->method, SUMMARY_METHOD_HOST_BOUND);
+        assert_float_equal(summary->processes[0].stall_share, rows[i].upper, 1e-6);
+        assert_float_equal((double)summary->processes[0].stall_lower_ns * 1e-10, rows[i].lower,
+                           1e-6);
+        summary_free(summary);
+    }
+}
+
+/* Two threads of one loader, each on a device of its own. */
+static void a_loader_over_two_devices(void **state)
+{
+    (void)state;
+    begin_world(1);
+    set_wait(0, 10 * S, 20 * S, 3 * S);
+    set_stall(0, 0, 3 * S, 2 * S, 2 * S);
+    world.loaders[0].gpus[0].waiting_ns = 3 * S;
+    set_stall(0, 1, S, S, S);
+    world.loaders[0].gpus[1].waiting_ns = S;
+    uint64_t *c = world.loaders[0].totals.counters;
+    c[RF_COUNT_STEADY_NS] = c[RF_COUNT_STALL_KNOWN_NS] = 4 * S;
+    c[RF_COUNT_STALL_LOWER_NS] = c[RF_COUNT_STALL_UPPER_NS] = 3 * S;
+    set_gpu(0, RF_ACTIVITY_GPM, 10 * S, 20 * S, 0.5);
+    set_gpu(1, RF_ACTIVITY_GPM, 10 * S, 20 * S, 0.5);
+    struct summary *summary = made(0);
+    assert_float_equal(summary->gpus[0].stall_share, 0.2, NEAR);
+    assert_float_equal(summary->gpus[1].stall_share, 0.1, NEAR);
+    assert_int_equal(summary->processes[0].gpu, UINT32_MAX);
+    summary_free(summary);
+    /* A thread that named no device may have waited on either. */
+    c[RF_COUNT_STEADY_NS] = 5 * S;
+    summary = made(0);
+    assert_float_equal(summary->gpus[0].stall_share, 0.3, NEAR);
+    assert_float_equal(summary->gpus[0].stall_share_lower, 0.2, NEAR);
+    assert_true(summary->gpus[0].stall_is_bound);
+    summary_free(summary);
+}
+
+/* ---- arithmetic ---- */
+
+static void sums_that_do_not_fit(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t a, b, sum, difference;
+    } rows[] = {
+        {0, 0, 0, 0},
+        {5, 3, 8, 2},
+        {3, 5, 8, 0},
+        {DS_MOST, 0, DS_MOST, DS_MOST},
+        {DS_MOST - 1, 1, DS_MOST, DS_MOST - 2},
+        {DS_MOST, 1, DS_MOST, DS_MOST - 1},
+        {UINT64_MAX, 0, DS_MOST, UINT64_MAX},
+        {0, UINT64_MAX, DS_MOST, 0},
+        {UINT64_MAX, UINT64_MAX, DS_MOST, 0},
+        {UINT64_C(1) << 63, UINT64_C(1) << 63, DS_MOST, 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_int_equal(ds_add(rows[i].a, rows[i].b), rows[i].sum);
+        assert_int_equal(ds_subtract(rows[i].a, rows[i].b), rows[i].difference);
+    }
+    begin_world(2);
+    world.data.process_count = 1;
+    world.processes[0].loader_count = 2; /* the second one's place follows */
+    for (uint32_t i = 0; i < 2; i++) {
+        set_wait(i, 10 * S, 20 * S, UINT64_C(1) << 63);
+        set_stall(i, 0, UINT64_C(1) << 63, UINT64_C(1) << 63, UINT64_C(1) << 63);
+    }
+    set_gpu(0, RF_ACTIVITY_GPM, 10 * S, 20 * S, 0.5);
+    struct summary *summary = made(0);
+    assert_int_equal(summary->processes[0].waiting_ns, DS_MOST);
+    assert_int_equal(summary->processes[0].stall.waiting_ns, DS_MOST);
+    assert_float_equal(summary->processes[0].stall_share, 1.0, NEAR);
+    assert_float_equal(summary->gpus[0].stall_share, 1.0, NEAR);
+    summary_free(summary);
+}
+
+/* In a file that is written to, a stage's stalls may be read a moment after its waiting. */
+static void a_stage_read_while_it_changes(void **state)
+{
+    (void)state;
+    begin_world(1);
+    set_wait(0, 10 * S, 20 * S, 4 * S);
+    strcpy(world.processes[0].stage_names[1], "train");
+    uint64_t *words = world.loaders[0].stages[1];
+    words[RF_STAGE_STEADY_NS] = 3 * S;
+    words[RF_STAGE_STALL_KNOWN_NS] = 5 * S;
+    words[RF_STAGE_STALL_LOWER_NS] = 8 * S;
+    words[RF_STAGE_STALL_UPPER_NS] = 7 * S;
+    struct summary *summary = made(0);
+    const struct summary_stall *stall = &summary->stages[0].stall;
+    assert_int_equal(stall->waiting_ns, 3 * S);
+    assert_int_equal(stall->known_ns, 3 * S);
+    assert_int_equal(stall->upper_ns, 3 * S);
+    assert_int_equal(stall->lower_ns, 3 * S);
+    summary_free(summary);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(severities),
+        cmocka_unit_test(methods),
+        cmocka_unit_test(widths_that_make_a_bound),
+        cmocka_unit_test(stall_and_busy_beyond_all_there_is),
+        cmocka_unit_test(the_least_window_that_counts),
+        cmocka_unit_test(a_stage_that_still_runs),
+        cmocka_unit_test(energy_while_stalled),
+        cmocka_unit_test(shares_of_a_device),
+        cmocka_unit_test(idle_time_of_a_shared_device),
+        cmocka_unit_test(two_ranks_on_one_gpu),
+        cmocka_unit_test(a_bound_is_called_one),
+        cmocka_unit_test(bounds_by_activity),
+        cmocka_unit_test(a_loader_over_two_devices),
+        cmocka_unit_test(sums_that_do_not_fit),
+        cmocka_unit_test(a_stage_read_while_it_changes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
