@@ -351,10 +351,23 @@ static void change_stage(datastall_monitor *monitor, uint32_t stage, uint32_t en
     ds_store_release(&monitor->current_stage, stage); /* after the name, for other threads */
 }
 
+static uint64_t refused_words(const datastall_monitor *monitor)
+{
+    uint64_t sum = monitor->writer->process.refused + monitor->overflow.writer.commit.refused;
+    for (uint32_t i = 0; i < monitor->slot_count; i++)
+        sum += monitor->slots[i].writer.commit.refused;
+    return sum;
+}
+
 /* Once and here: the recording path says nothing. */
 static void say_what_cannot_be(const datastall_monitor *monitor)
 {
     datastall_lost lost = DATASTALL_LOST_INIT;
+    const uint64_t refused = refused_words(monitor);
+    if (refused > 0)
+        ds_say("%llu words of records found no room in their journal, a mistake of datastall's: "
+               "figures over time and by stage lack them",
+               (unsigned long long)refused);
     if (datastall_lost_get(monitor, &lost) != DATASTALL_OK ||
         lost.impossible_times + lost.impossible_counts + lost.unknown_arguments == 0)
         return;

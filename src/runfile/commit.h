@@ -6,8 +6,6 @@
 #ifndef DATASTALL_RUNFILE_COMMIT_H
 #define DATASTALL_RUNFILE_COMMIT_H
 
-#include <assert.h>
-
 #include "base/atomics.h"
 #include "base/unknown.h"
 #include "runfile/layout.h"
@@ -16,6 +14,7 @@ struct rf_commit {
     uint64_t *block;
     uint64_t version; /* even; of the block as it is */
     uint32_t count;
+    uint32_t refused; /* words that found no room, of all changes: 0, see rf_stage() */
     uint32_t words[RF_JOURNAL_CAPACITY];
     uint64_t values[RF_JOURNAL_CAPACITY];
 };
@@ -24,7 +23,7 @@ static inline void rf_commit_attach(struct rf_commit *commit, uint64_t *block)
 {
     commit->block = block;
     commit->version = ds_load(&block[RF_BLOCK_VERSION]) & ~UINT64_C(1);
-    commit->count = 0;
+    commit->count = commit->refused = 0;
 }
 
 /* The value that the block will have once everything pending is published. Pending words are not
@@ -34,10 +33,17 @@ static inline uint64_t rf_current(const struct rf_commit *commit, uint64_t word)
     return ds_load(&commit->block[word]);
 }
 
+/* The largest change fits: static assertions beside the writers count it, test_rollup makes it. One
+ * that did not would be cut at the journal's end, whole up to there, and the rest counted; nothing
+ * beside the journal is touched. */
 static inline void rf_stage(struct rf_commit *commit, uint64_t word, uint64_t value)
 {
-    uint32_t i = commit->count++;
-    assert(i < RF_JOURNAL_CAPACITY);
+    const uint32_t i = commit->count;
+    if (i >= RF_JOURNAL_CAPACITY) {
+        commit->refused++;
+        return;
+    }
+    commit->count = i + 1;
     commit->words[i] = (uint32_t)word;
     commit->values[i] = value;
     ds_store(&commit->block[RF_BLOCK_JOURNAL + 2 * i], word);

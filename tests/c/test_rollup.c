@@ -224,6 +224,62 @@ static void longer_buckets_are_summed(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_slot, close_slot)
 
+/* ---- the journal ---- */
+
+/* A record that changes all that one can: the first of a second for which every level has another
+ * span, the longest so far, with stalls of four earlier waits in stages of their own. */
+static void the_largest_change_fits_its_journal(void **state)
+{
+    (void)state;
+    for (int kind = DATASTALL_WAIT_STEADY; kind <= DATASTALL_WAIT_FIRST; kind++) {
+        for (int i = 0; i < 3; i++)
+            put(START_S * SECOND + (uint64_t)i, 100000000, (uint32_t)kind, 4);
+    }
+    for (uint32_t i = 0; i < 4; i++) {
+        const struct rf_late_stall late = {i + 2, 1000, i + 2, {400, 500}};
+        assert_true(rf_slot_late_stall(&slot, &late));
+    }
+    const struct rf_wait wait = {.begin_ns = (START_S + RF_ROLLUP_BUCKETS) * SECOND,
+                                 .wait_ns = 310000000,
+                                 .kind = DATASTALL_WAIT_STEADY,
+                                 .queue = DATASTALL_QUEUE_STARVED,
+                                 .stage = 1,
+                                 .samples = 5,
+                                 .tokens = 7,
+                                 .longest = 3,
+                                 .padded = 9,
+                                 .stall = {100, 200}};
+    rf_slot_append(&slot, &wait);
+    /* Histogram, stage, stalls of five stages, four rows of the ring, eight levels, slowest. */
+    const uint64_t largest = 1 + 6 + 5 * 3 + 4 * 2 + 8 * RF_ROLLUP_WORDS + 7;
+    assert_int_equal(slot.commit.block[RF_BLOCK_JOURNAL_COUNT], largest);
+    assert_true(largest <= RF_JOURNAL_CAPACITY);
+    assert_int_equal(slot.commit.refused, 0);
+}
+
+/* One that did not fit would be cut and counted, and leave what stands beside it alone. */
+static void a_change_that_does_not_fit_is_cut(void **state)
+{
+    (void)state;
+    const uint32_t more = 20;
+    const uint64_t at = slot.layout->steady_at;
+    struct rf_commit *commit = &slot.commit;
+    const struct rf_commit before = *commit;
+    for (uint32_t i = 0; i < RF_JOURNAL_CAPACITY + more; i++)
+        rf_stage(commit, at + i, i + 1);
+    assert_int_equal(commit->refused, more);
+    assert_int_equal(commit->block[RF_BLOCK_PAYLOAD + RF_SLOT_USED],
+                     1); /* it follows the journal */
+    assert_ptr_equal(commit->block, before.block);
+    rf_publish(commit);
+    for (uint32_t i = 0; i < RF_JOURNAL_CAPACITY + more; i++)
+        assert_int_equal(commit->block[at + i], i < RF_JOURNAL_CAPACITY ? i + 1 : 0);
+    assert_int_equal(commit->block[RF_BLOCK_VERSION], before.version + 2);
+    rf_stage(commit, at, 5);
+    rf_publish(commit);
+    assert_int_equal(commit->block[at], 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -234,6 +290,8 @@ int main(void)
         TEST(an_earlier_end_is_counted_once),
         TEST(very_long_runs_keep_the_last_days),
         TEST(longer_buckets_are_summed),
+        TEST(the_largest_change_fits_its_journal),
+        TEST(a_change_that_does_not_fit_is_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
