@@ -106,6 +106,18 @@ static void set_busy(const struct summary *summary, struct summary_gpu *gpu)
 
 /* ---- what it waited for ---- */
 
+/* A loader of several devices: to each what it felt itself. */
+static void add_part(const struct run_loader *loader, struct summary_gpu *gpu)
+{
+    for (uint32_t i = 0; i < loader->device_count; i++) {
+        const struct run_device *device = &loader->devices[i];
+        const struct summary_stall part = {device->waiting_ns, device->known_ns, device->lower_ns,
+                                           device->upper_ns};
+        if (ds_uuid_is(device->uuid, gpu->data->fixed.uuid))
+            summary_add_stall(&gpu->stall, &part);
+    }
+}
+
 /* Adds the stalls of the loaders that a device consumed. */
 static void add_stalls(const struct summary *summary, struct summary_gpu *gpu)
 {
@@ -113,6 +125,8 @@ static void add_stalls(const struct summary *summary, struct summary_gpu *gpu)
         const struct summary_loader *loader = &summary->loaders[i];
         if (loader->in_verdict && ds_uuid_is(loader->data->gpu_uuid, gpu->data->fixed.uuid))
             summary_add_stall(&gpu->stall, &loader->stall);
+        else if (loader->in_verdict && loader->data->device_count > 1)
+            add_part(loader->data, gpu);
     }
     gpu->stall_share = NAN;
     if (gpu->stall.known_ns > 0 && summary->end_ns > summary->begin_ns)
@@ -242,6 +256,8 @@ static struct summary_gpu *device_of(struct summary *summary, uint32_t process)
         const struct summary_loader *loader = &summary->loaders[i];
         if (loader->process != process || !loader->in_verdict)
             continue;
+        if (loader->data->device_count > 1)
+            return NULL;
         for (uint32_t g = 0; g < summary->gpu_count; g++) {
             if (!ds_uuid_is(loader->data->gpu_uuid, summary->gpus[g].data->fixed.uuid))
                 continue;

@@ -41,16 +41,52 @@ static void merge_slowest(struct run_loader *loader, const struct rf_slot_view *
     memcpy(loader->slowest, all, sizeof loader->slowest);
 }
 
+/* A thread has a slot for each device that it consumes on. */
+static void add_thread(struct run_loader *loader, uint64_t thread)
+{
+    for (uint32_t i = 0; i < loader->threads; i++) {
+        if (loader->thread_ids[i] == thread)
+            return;
+    }
+    if (loader->threads < RUN_THREADS)
+        loader->thread_ids[loader->threads++] = thread;
+}
+
+static void add_device(struct run_loader *loader, const struct rf_slot_view *view)
+{
+    uint32_t i = 0;
+    while (i < loader->device_count &&
+           memcmp(loader->devices[i].uuid, view->gpu_uuid, sizeof loader->gpu_uuid) != 0)
+        i++;
+    if (i == RUN_DEVICES)
+        return;
+    struct run_device *device = &loader->devices[i];
+    if (i == loader->device_count) {
+        loader->device_count++;
+        memcpy(device->uuid, view->gpu_uuid, sizeof device->uuid);
+    }
+    memset(loader->gpu_uuid, 0, sizeof loader->gpu_uuid);
+    if (loader->device_count == 1)
+        memcpy(loader->gpu_uuid, view->gpu_uuid, sizeof loader->gpu_uuid);
+    const uint64_t *c = view->counters;
+    const uint64_t waits[] = {c[RF_COUNT_STEADY_NS], c[RF_COUNT_STARTUP_NS], c[RF_COUNT_FAILED_NS]};
+    for (uint32_t k = 0; k < 3; k++)
+        device->waiting_ns = ds_add_saturated(device->waiting_ns, waits[k]);
+    device->known_ns = ds_add_saturated(device->known_ns, c[RF_COUNT_STALL_KNOWN_NS]);
+    device->lower_ns = ds_add_saturated(device->lower_ns, c[RF_COUNT_STALL_LOWER_NS]);
+    device->upper_ns = ds_add_saturated(device->upper_ns, c[RF_COUNT_STALL_UPPER_NS]);
+}
+
 static void add_slot(struct run_loader *loader, const struct rf_slot_view *view)
 {
-    if (view->records > 0 && loader->threads < RUN_THREADS)
-        loader->thread_ids[loader->threads++] = view->thread;
+    if (view->records > 0)
+        add_thread(loader, view->thread);
     if (view->waiting_ns != 0 &&
         (loader->waiting_since_ns == 0 || view->waiting_ns < loader->waiting_since_ns))
         loader->waiting_since_ns = view->waiting_ns;
     loader->background |= view->background;
     if (view->gpu_uuid[0] != 0 || view->gpu_uuid[1] != 0)
-        memcpy(loader->gpu_uuid, view->gpu_uuid, sizeof loader->gpu_uuid);
+        add_device(loader, view);
     if (view->skew > loader->skew)
         loader->skew = view->skew;
     merge_slowest(loader, view);

@@ -14,6 +14,13 @@ struct run_slow_wait {
 #define RUN_SLOW_WAITS 8
 #define RUN_THREADS 64
 
+/* What one device felt of a loader's waits: those of the slots that hold its stalls. */
+struct run_device {
+    unsigned char uuid[16];
+    uint64_t waiting_ns, known_ns, lower_ns, upper_ns;
+};
+#define RUN_DEVICES 32
+
 struct run_loader {
     struct rf_loader_entry entry;
     uint32_t index;                   /* in the file's loader table */
@@ -22,8 +29,10 @@ struct run_loader {
     uint64_t
         waiting_since_ns; /* a wait under way when it was read or when the writer died; 0: none */
     bool background;      /* a thread other than the main one waited */
-    unsigned char gpu_uuid[16]; /* the device whose stalls these are; zero: none */
-    uint64_t skew;              /* records that the tables may be ahead, see view.h */
+    unsigned char gpu_uuid[16]; /* the device whose stalls these are; zero: none, or several */
+    uint32_t device_count;
+    struct run_device devices[RUN_DEVICES];
+    uint64_t skew; /* records that the tables may be ahead, see view.h */
     struct run_slow_wait slowest[RUN_SLOW_WAITS]; /* steady ones, longest first; wait_ns 0: none */
     uint64_t stages[RF_STAGE_CAPACITY][RF_STAGE_WORDS];
     struct rf_totals totals;
