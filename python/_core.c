@@ -255,6 +255,7 @@ static void loader_dealloc(Loader *self)
 /* The exposed stall of the iter() that this thread timed last, for the Loader.record() that follows
  * it. */
 static _Thread_local struct rf_stall iter_stall = {RF_UNKNOWN, RF_UNKNOWN};
+static _Thread_local int iter_device; /* on which it was */
 static _Thread_local uint64_t iter_sampler_ns;
 static const struct rf_stall unknown_stall = {RF_UNKNOWN, RF_UNKNOWN};
 
@@ -267,6 +268,8 @@ static PyObject *loader_record(Loader *self, PyObject *args)
     struct rf_cause cause;
     feed_iter_cause(begin_ns, end_ns > begin_ns ? end_ns : begin_ns, iter_sampler_ns, &cause);
     iter_sampler_ns = 0;
+    if (iter_stall.upper_ns != RF_UNKNOWN)
+        monitor_slot_on_device(self->loader, iter_device);
     monitor_wait_record(self->loader, end_ns, end_ns > begin_ns ? end_ns - begin_ns : 0,
                         (enum datastall_wait_kind)kind, NULL, &iter_stall, &cause);
     iter_stall = unknown_stall;
@@ -523,11 +526,11 @@ struct stall_watch {
     struct stall_mark mark;
 };
 
-/* The consumer's stream; false when it cannot be told, for an event on a wrong one could hold
- * others. */
-static bool current_stream(uint64_t *stream)
+/* The consumer's device and stream; false when it cannot be told, for an event on a wrong one could
+ * hold others. */
+static bool current_stream(uint64_t *stream, int *on_device)
 {
-    int device = stall_current_device();
+    const int device = *on_device = stall_current_device();
     if (device < 0 || stream_getter == NULL)
         return false;
     PyObject *answer = PyObject_CallFunction(stream_getter, "i", device);
@@ -545,23 +548,21 @@ static bool current_stream(uint64_t *stream)
 static bool probe_begin(struct stall_mark *mark)
 {
     uint64_t stream;
-    if (!stalls_can_be_told() || !current_stream(&stream))
+    if (!stalls_can_be_told() || !current_stream(&stream, &iter_device))
         return false;
     stall_probe_begin(stream, mark);
     return true;
 }
 
-static void stall_watch_begin(Consumer *self, struct stall_watch *watch)
+static void stall_watch_begin(datastall_wait *wait, struct stall_watch *watch)
 {
+    int device;
     watch->slot = NULL;
-    if (!stall_is_enabled() || !current_stream(&watch->stream))
+    if (!stall_is_enabled() || !current_stream(&watch->stream, &device) ||
+        !monitor_wait_on_device(wait, device))
         return;
-    struct monitor_slot *slot = monitor_slot_of(self->loader->loader);
-    /* The overflow slot is shared by threads; its waits stay unknown. */
-    if (slot == NULL || slot == &self->loader->loader->monitor->overflow)
-        return;
-    watch->slot = slot;
-    stall_begin(slot, watch->stream, &watch->mark);
+    watch->slot = wait->slot;
+    stall_begin(watch->slot, watch->stream, &watch->mark);
 }
 
 /* True: the stall becomes known later. */
@@ -591,7 +592,7 @@ static PyObject *timed_next(Consumer *self, PyObject *(*call)(void *context), vo
         learn_feed(self, iterator);
     struct stall_watch watch;
     datastall_wait wait = datastall_wait_begin(self->loader->loader);
-    stall_watch_begin(self, &watch); /* inside the wait: the program waits for this as well */
+    stall_watch_begin(&wait, &watch); /* inside the wait: the program waits for this as well */
     struct feeding_wait before = feeding_begin(self->feed, iterator, wait.begin_ns);
     timed_depth++;
     PyObject *batch = call(context);

@@ -29,7 +29,7 @@ static datastall_monitor *open_monitors;
  * number, which is never reused, so an entry of a closed monitor can never match. */
 #define CACHE_ENTRIES 128u
 static _Thread_local struct {
-    uint64_t loader_number;
+    uint64_t key; /* key_of(); 0: empty */
     struct monitor_slot *slot;
 } slot_cache[CACHE_ENTRIES];
 static _Thread_local uint64_t thread_number; /* 0: not given yet */
@@ -82,14 +82,33 @@ static uint64_t this_thread(void)
     return thread_number;
 }
 
-static struct monitor_slot *find_slot(datastall_monitor *monitor, uint32_t loader, uint64_t owner)
+#define ANY_DEVICE UINT32_MAX
+
+static struct monitor_slot *find_slot(datastall_monitor *monitor, uint32_t loader, uint64_t owner,
+                                      uint32_t device)
 {
     for (uint32_t i = 0; i < monitor->slot_count; i++) {
         struct monitor_slot *slot = &monitor->slots[i];
-        if (slot->used && slot->loader == loader && ds_load_acquire(&slot->owner) == owner)
+        if (slot->used && slot->loader == loader && ds_load_acquire(&slot->owner) == owner &&
+            (device == ANY_DEVICE || slot->device == device))
             return slot;
     }
     return NULL;
+}
+
+/* The thread's slot, or an abandoned one of the same loader. With a device: that device's, or one
+ * that has none yet. */
+static struct monitor_slot *known_slot(datastall_monitor *monitor, uint32_t loader, uint64_t me,
+                                       uint32_t device)
+{
+    struct monitor_slot *slot = find_slot(monitor, loader, me, device);
+    if (slot == NULL && device != ANY_DEVICE)
+        slot = find_slot(monitor, loader, me, 0);
+    if (slot == NULL)
+        slot = find_slot(monitor, loader, 0, device);
+    if (slot == NULL && device != ANY_DEVICE)
+        slot = find_slot(monitor, loader, 0, 0);
+    return slot;
 }
 
 static struct monitor_slot *fresh_slot(datastall_monitor *monitor, uint32_t loader)
@@ -106,23 +125,23 @@ static struct monitor_slot *fresh_slot(datastall_monitor *monitor, uint32_t load
     return NULL;
 }
 
-/* The thread's slot for a loader, an abandoned one of the same loader, a fresh one, or the
- * overflow. */
-static struct monitor_slot *claim_slot(datastall_loader *loader)
+/* The thread's slot for a loader, an abandoned one of the same loader, a fresh one, or the overflow:
+ * that has no device. */
+static struct monitor_slot *claim_slot(datastall_loader *loader, uint32_t device)
 {
     datastall_monitor *monitor = loader->monitor;
     const uint64_t me = this_thread();
     pthread_mutex_lock(&monitor->mutex);
     monitor->claims++;
-    struct monitor_slot *slot = find_slot(monitor, loader->index, me);
-    if (slot == NULL)
-        slot = find_slot(monitor, loader->index, 0);
+    struct monitor_slot *slot = known_slot(monitor, loader->index, me, device);
     if (slot == NULL)
         slot = fresh_slot(monitor, loader->index);
     if (slot != NULL) {
         ds_store(&slot->owner, me);
+        if (device != ANY_DEVICE)
+            slot->device = device;
         rf_slot_assign(&slot->writer, loader->index, (uint64_t)syscall(SYS_gettid));
-    } else {
+    } else if (device == ANY_DEVICE) {
         slot = &monitor->overflow;
         if (!slot->used) {
             rf_slot_attach(monitor->writer, monitor->slot_count, &slot->writer);
@@ -139,22 +158,66 @@ uint64_t monitor_thread_number(void)
     return this_thread();
 }
 
-/* The entry is not in its first place: in one of the next, or nowhere up to the first empty one. */
-static __attribute__((noinline)) struct monitor_slot *look_further(datastall_loader *loader,
-                                                                   uint32_t home)
+/* Of a loader's slot for a device, and with device 0 of the one where its waits go at present. */
+#define KEY_DEVICES 64u
+static uint64_t key_of(const datastall_loader *loader, uint32_t device)
 {
-    uint32_t place = home;
-    for (uint32_t i = 0; i < CACHE_ENTRIES && slot_cache[place].loader_number != 0; i++) {
-        if (slot_cache[place].loader_number == loader->number)
-            return slot_cache[place].slot;
+    return loader->number * KEY_DEVICES + device;
+}
+
+/* Where an entry is, or would go: its home, the next ... up to the first empty one. */
+static uint32_t place_of(uint64_t key)
+{
+    uint32_t place = (uint32_t)((key / KEY_DEVICES + 37 * (key % KEY_DEVICES)) % CACHE_ENTRIES);
+    for (uint32_t i = 0; i < CACHE_ENTRIES; i++) {
+        if (slot_cache[place].key == key || slot_cache[place].key == 0)
+            return place;
         place = (place + 1) % CACHE_ENTRIES;
     }
-    struct monitor_slot *slot = claim_slot(loader);
     /* Full, of closed monitors' loaders most of all: what is still used comes back by itself. */
-    if (slot_cache[place].loader_number != 0)
-        memset(slot_cache, 0, sizeof slot_cache);
-    slot_cache[place].loader_number = loader->number;
+    memset(slot_cache, 0, sizeof slot_cache);
+    return place;
+}
+
+static struct monitor_slot *cached_slot(uint64_t key)
+{
+    const uint32_t place = place_of(key);
+    return slot_cache[place].key == key ? slot_cache[place].slot : NULL;
+}
+
+static void remember(uint64_t key, struct monitor_slot *slot)
+{
+    const uint32_t place = place_of(key);
+    slot_cache[place].key = key;
     slot_cache[place].slot = slot;
+}
+
+static __attribute__((noinline)) struct monitor_slot *look_further(datastall_loader *loader)
+{
+    struct monitor_slot *slot = cached_slot(key_of(loader, 0));
+    if (slot == NULL) {
+        slot = claim_slot(loader, ANY_DEVICE);
+        remember(key_of(loader, 0), slot);
+    }
+    return slot;
+}
+
+struct monitor_slot *monitor_slot_on_device(datastall_loader *loader, int number)
+{
+    const uint32_t device = (uint32_t)number + 1;
+    struct monitor_slot *slot = loader == NULL ? NULL : monitor_slot_of(loader);
+    if (slot == NULL || slot == &loader->monitor->overflow || device >= KEY_DEVICES)
+        return NULL;
+    if (slot->device == device)
+        return slot;
+    slot = cached_slot(key_of(loader, device));
+    if (slot == NULL) {
+        slot = claim_slot(loader, device);
+        if (slot == NULL)
+            return NULL;
+        remember(key_of(loader, device), slot);
+    }
+    remember(key_of(loader, 0), slot);
     return slot;
 }
 
@@ -167,8 +230,7 @@ struct monitor_slot *monitor_slot_of(datastall_loader *loader)
         return NULL;
     }
     const uint32_t home = (uint32_t)(loader->number % CACHE_ENTRIES);
-    return slot_cache[home].loader_number == loader->number ? slot_cache[home].slot
-                                                            : look_further(loader, home);
+    return slot_cache[home].key == key_of(loader, 0) ? slot_cache[home].slot : look_further(loader);
 }
 
 /* ---- opening and closing ---- */
@@ -351,10 +413,23 @@ static void change_stage(datastall_monitor *monitor, uint32_t stage, uint32_t en
     ds_store_release(&monitor->current_stage, stage); /* after the name, for other threads */
 }
 
+static uint64_t refused_words(const datastall_monitor *monitor)
+{
+    uint64_t sum = monitor->writer->process.refused + monitor->overflow.writer.commit.refused;
+    for (uint32_t i = 0; i < monitor->slot_count; i++)
+        sum += monitor->slots[i].writer.commit.refused;
+    return sum;
+}
+
 /* Once and here: the recording path says nothing. */
 static void say_what_cannot_be(const datastall_monitor *monitor)
 {
     datastall_lost lost = DATASTALL_LOST_INIT;
+    const uint64_t refused = refused_words(monitor);
+    if (refused > 0)
+        ds_say("%llu words of records found no room in their journal, a mistake of datastall's: "
+               "figures over time and by stage lack them",
+               (unsigned long long)refused);
     if (datastall_lost_get(monitor, &lost) != DATASTALL_OK ||
         lost.impossible_times + lost.impossible_counts + lost.unknown_arguments == 0)
         return;

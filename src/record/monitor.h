@@ -17,6 +17,7 @@
 struct monitor_slot {
     uint64_t owner; /* thread number (never reused), 0: free to take over */
     uint32_t loader;
+    uint32_t device; /* 1 + CUDA's number of the device whose stalls are here; 0: none was told */
     bool used;
     struct stall_queue *stalls; /* src/gpu: events whose outcome is not known yet; NULL: none */
     struct rf_slot_writer writer;
@@ -91,6 +92,13 @@ void monitor_wait_record(datastall_loader *loader, uint64_t end_ns, uint64_t wai
 
 /* The slot in which this thread's waits on the loader go; NULL: not recording. */
 struct monitor_slot *monitor_slot_of(datastall_loader *loader);
+
+/* The calling thread's slot for the loader's waits on a device (CUDA's number), from now on: one slot
+ * holds the stalls of one device. NULL: not recording, or no slot is left. */
+struct monitor_slot *monitor_slot_on_device(datastall_loader *loader, int device);
+
+/* Moves a wait under way there. False: its stall has no place and stays unknown. */
+bool monitor_wait_on_device(datastall_wait *wait, int device);
 
 /* What datastall_close() does, but for freeing: the file is complete and marked as ended, and
  * recording threads that go on do nothing. For hosts whose threads cannot be stopped first. */

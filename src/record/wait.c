@@ -130,6 +130,24 @@ datastall_wait datastall_wait_begin(datastall_loader *loader)
     return wait;
 }
 
+bool monitor_wait_on_device(datastall_wait *wait, int device)
+{
+    if (wait->loader == NULL)
+        return false;
+    datastall_monitor *monitor = wait->loader->monitor;
+    struct monitor_slot *slot = wait->slot;
+    if (slot == &monitor->overflow)
+        return false; /* threads share it */
+    if (slot->device == (uint32_t)device + 1)
+        return true;
+    slot = monitor_slot_on_device(wait->loader, device);
+    if (slot == NULL)
+        return false;
+    wait->slot = slot;
+    show_wait(monitor, slot, wait->begin_ns);
+    return true;
+}
+
 void datastall_wait_cancel(datastall_wait *wait)
 {
     if (wait == NULL || wait->loader == NULL)

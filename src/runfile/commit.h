@@ -20,6 +20,7 @@ struct rf_commit {
     uint64_t version; /* even; of the block as it is */
     bool direct;      /* a reader's own copy: changes need no journal */
     uint32_t count;
+    uint32_t refused; /* words that found no room, of all changes: 0, see rf_stage() */
     uint32_t words[RF_JOURNAL_CAPACITY];
     uint64_t values[RF_JOURNAL_CAPACITY];
     uint16_t taken[RF_JOURNAL_CAPACITY]; /* the place of each */
@@ -31,7 +32,7 @@ static inline void rf_commit_attach(struct rf_commit *commit, uint64_t *block)
     commit->block = block;
     commit->version = ds_load(&block[RF_BLOCK_VERSION]) & ~UINT64_C(1);
     commit->direct = false;
-    commit->count = 0;
+    commit->count = commit->refused = 0;
     memset(commit->places, 0, sizeof commit->places);
 }
 
@@ -67,8 +68,10 @@ static inline void rf_stage_at(struct rf_commit *commit, uint32_t place, uint64_
 {
     uint32_t i = commit->places[place];
     if (i == 0) {
-        if (commit->count == RF_JOURNAL_CAPACITY)
+        if (commit->count == RF_JOURNAL_CAPACITY) {
+            commit->refused++;
             return;
+        }
         i = ++commit->count;
         commit->places[place] = (uint16_t)i;
         commit->taken[i - 1] = (uint16_t)place;
@@ -79,8 +82,10 @@ static inline void rf_stage_at(struct rf_commit *commit, uint32_t place, uint64_
     ds_store(&commit->block[RF_BLOCK_JOURNAL + 2 * (i - 1) + 1], value);
 }
 
-/* Makes a word's new value pending. A full journal refuses: whoever stages asks rf_room() before;
- * what is refused is lost, and memory beside the journal is not touched. */
+/* Makes a word's new value pending. Whoever stages asks rf_room() before, or knows that the largest
+ * change fits (static assertions beside the writers count it, test_rollup makes it). One that did
+ * not would be cut at the journal's end, whole up to there, and the rest counted; nothing beside
+ * the journal is touched. */
 static inline void rf_stage(struct rf_commit *commit, uint64_t word, uint64_t value)
 {
     if (commit->direct)

@@ -52,17 +52,27 @@ static void add_gpu(struct run_loader *loader, const struct rf_slot_view *view)
     struct run_loader_gpu *gpu = &loader->gpus[i];
     loader->gpu_count += i == loader->gpu_count;
     memcpy(gpu->uuid, view->gpu_uuid, sizeof gpu->uuid);
-    const uint64_t begun_ns = ds_add(c[RF_COUNT_STEADY_NS], c[RF_COUNT_STARTUP_NS]);
-    gpu->waiting_ns = ds_add(gpu->waiting_ns, ds_add(begun_ns, c[RF_COUNT_FAILED_NS]));
+    gpu->waiting_ns = ds_add(gpu->waiting_ns, ds_add(c[RF_COUNT_STEADY_NS], c[RF_COUNT_OTHER_NS]));
     gpu->known_ns = ds_add(gpu->known_ns, c[RF_COUNT_STALL_KNOWN_NS]);
     gpu->lower_ns = ds_add(gpu->lower_ns, c[RF_COUNT_STALL_LOWER_NS]);
     gpu->upper_ns = ds_add(gpu->upper_ns, c[RF_COUNT_STALL_UPPER_NS]);
 }
 
+/* A thread has a slot for each device that it consumes on. */
+static void add_thread(struct run_loader *loader, uint64_t thread)
+{
+    for (uint32_t i = 0; i < loader->threads; i++) {
+        if (loader->thread_ids[i] == thread)
+            return;
+    }
+    if (loader->threads < RUN_THREADS)
+        loader->thread_ids[loader->threads++] = thread;
+}
+
 static void add_slot(struct run_loader *loader, const struct rf_slot_view *view)
 {
-    if (view->records > 0 && loader->threads < RUN_THREADS)
-        loader->thread_ids[loader->threads++] = view->thread;
+    if (view->records > 0)
+        add_thread(loader, view->thread);
     if (view->waiting_ns != 0 &&
         (loader->waiting_since_ns == 0 || view->waiting_ns < loader->waiting_since_ns))
         loader->waiting_since_ns = view->waiting_ns;

@@ -19,7 +19,7 @@ struct run_loader_gpu {
     unsigned char uuid[16];
     uint64_t waiting_ns, known_ns, lower_ns, upper_ns;
 };
-#define RUN_LOADER_GPUS 8 /* waits of more are in none of them */
+#define RUN_LOADER_GPUS 32 /* waits of more are in none of them */
 
 struct run_loader {
     struct rf_loader_entry entry;

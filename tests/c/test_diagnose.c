@@ -561,10 +561,10 @@ static void a_stage_read_while_it_changes(void **state)
     set_wait(0, 10 * S, 20 * S, 4 * S);
     strcpy(world.processes[0].stage_names[1], "train");
     uint64_t *words = world.loaders[0].stages[1];
-    words[RF_STAGE_STEADY_NS] = 3 * S;
-    words[RF_STAGE_STALL_KNOWN_NS] = 5 * S;
-    words[RF_STAGE_STALL_LOWER_NS] = 8 * S;
-    words[RF_STAGE_STALL_UPPER_NS] = 7 * S;
+    words[RF_COUNT_STEADY_NS] = 3 * S;
+    words[RF_COUNT_STALL_KNOWN_NS] = 5 * S;
+    words[RF_COUNT_STALL_LOWER_NS] = 8 * S;
+    words[RF_COUNT_STALL_UPPER_NS] = 7 * S;
     struct summary *summary = made(0);
     const struct summary_stall *stall = &summary->stages[0].stall;
     assert_int_equal(stall->waiting_ns, 3 * S);

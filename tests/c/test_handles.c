@@ -11,6 +11,7 @@
 
 #include "record/monitor.h"
 #include "runfile/reader.h"
+#include "runfile/run_data.h"
 #include "support.h"
 
 #define MS UINT64_C(1000000)
@@ -726,6 +727,49 @@ static void a_thread_per_epoch_uses_one_slot(void **state)
     datastall_close(m);
 }
 
+/* A thread that consumes one loader on two devices: each has its own part of the stalls. */
+static void one_loader_on_two_devices(void **state)
+{
+    (void)state;
+    datastall_monitor *m = open_monitor(0, 4);
+    datastall_loader *l = test_loader(m, "l");
+    char folder[PATH_MAX];
+    struct run_data *run;
+    snprintf(folder, sizeof folder, "%s", datastall_run_file(m));
+    *strrchr(folder, '/') = '\0';
+    for (int i = 0; i < 12; i++) {
+        const int device = i % 3 == 0 ? 0 : 1;
+        unsigned char uuid[16];
+        const uint64_t wait_ns = device == 0 ? 10 * MS : 20 * MS;
+        const struct rf_stall stall = {wait_ns / 4, wait_ns / 2};
+        memset(uuid, 0xb0 + device, sizeof uuid);
+        struct monitor_slot *slot = monitor_slot_on_device(l, device);
+        assert_non_null(slot);
+        rf_slot_set_gpu(&slot->writer, uuid);
+        monitor_wait_record(l, datastall_clock_ns(), wait_ns, DATASTALL_WAIT_STEADY, NULL, &stall,
+                            NULL);
+    }
+    assert_int_equal(run_data_read(folder, &run), 0);
+    const struct run_loader *loader = NULL;
+    for (uint32_t i = 0; i < run->process_count; i++) {
+        if (strcmp(run->processes[i].file, strrchr(datastall_run_file(m), '/') + 1) == 0)
+            loader = &run->processes[i].loaders[0];
+    }
+    assert_non_null(loader);
+    assert_int_equal(loader->gpu_count, 2);
+    assert_int_equal(loader->threads, 1);
+    for (uint32_t i = 0; i < 2; i++) {
+        const struct run_loader_gpu *device = &loader->gpus[i];
+        const uint64_t ns = device->uuid[0] == 0xb0 ? 4 * 10 * MS : 8 * 20 * MS;
+        assert_int_equal(device->waiting_ns, ns);
+        assert_int_equal(device->known_ns, ns);
+        assert_int_equal(device->lower_ns, ns / 4);
+        assert_int_equal(device->upper_ns, ns / 2);
+    }
+    run_data_free(run);
+    datastall_close(m);
+}
+
 #define MONITORS 3
 #define LOADERS 32
 
@@ -838,6 +882,7 @@ int main(void)
         cmocka_unit_test(a_forgotten_wait_does_not_show_for_ever),
         cmocka_unit_test(a_run_has_a_folder),
         cmocka_unit_test(a_thread_per_epoch_uses_one_slot),
+        cmocka_unit_test(one_loader_on_two_devices),
         cmocka_unit_test(warm_waits_take_no_lock),
         cmocka_unit_test(closed_monitors_are_not_remembered),
         cmocka_unit_test(beyond_max_slots_nothing_is_lost_uncounted),

@@ -225,6 +225,98 @@ static void longer_buckets_are_summed(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_slot, close_slot)
 
+/* ---- the journal ---- */
+
+/* Waits of which each changes all that one can: another second for which every level has another
+ * span, another stage, another bucket of the histogram, the longest so far; and late stalls of
+ * stages of their own. However many are counted at once, no change outgrows the journal. */
+static void the_largest_changes_fit_the_journal(void **state)
+{
+    (void)state;
+    uint64_t samples = 0;
+    for (uint64_t i = 0; i < 400; i++) {
+        struct rf_wait wait = {.begin_ns = (START_S + i * 64 * 16384) * SECOND,
+                               .wait_ns = (i + 1) * 100000000,
+                               .kind = i % 2 ? DATASTALL_WAIT_STEADY : DATASTALL_WAIT_FIRST,
+                               .queue = DATASTALL_QUEUE_STARVED,
+                               .stage = (uint32_t)(i % 60 + 1),
+                               .samples = i,
+                               .tokens = 7,
+                               .longest = 3 + i,
+                               .padded = 9,
+                               .mean_length = (double)i,
+                               .efficiency = 0.5,
+                               .stall = {RF_UNKNOWN, RF_UNKNOWN}};
+        rf_slot_append(&slot, &wait);
+        samples += i;
+        for (uint32_t k = 0; k < 3; k++) {
+            const struct rf_late_stall late = {
+                .wait_ns = wait.wait_ns, .stage = wait.stage, .lower_ns = 400, .upper_ns = 500};
+            if (k == 0)
+                rf_slot_flush(&slot);
+            if (i % 40 == 3)
+                rf_slot_late_stall(&slot, i, &late);
+        }
+        if (i % 7 == 0)
+            rf_slot_flush(&slot);
+    }
+    rf_slot_flush(&slot);
+    assert_int_equal(slot.commit.refused, 0);
+    assert_int_equal(slot.counters[RF_COUNT_SAMPLES], samples);
+    assert_int_equal(slot.counters[RF_COUNT_STALL_WAITS], 30);
+    for (uint32_t i = 0; i < RF_COUNT_WORDS; i++)
+        assert_int_equal(slot.commit.block[slot.layout->counters_at + i], slot.counters[i]);
+}
+
+/* The same where all that a ring holds is counted at once. */
+static void a_ring_full_of_large_changes(void **state)
+{
+    (void)state;
+    struct rf_writer *large;
+    static struct rf_slot_writer rows;
+    const struct rf_spec spec = {.slots = 1, .recent_waits = 512};
+    const struct rf_process_static process = {0};
+    assert_int_equal(rf_writer_create(NULL, &spec, &process, &large), 0);
+    rf_slot_attach(large, 0, &rows);
+    for (uint64_t i = 0; i < 250; i++) {
+        struct rf_wait wait = {.begin_ns = (START_S + i * 64 * 16384) * SECOND,
+                               .wait_ns = (i + 1) * 100000000,
+                               .stage = (uint32_t)(i % 60 + 1),
+                               .samples = 1,
+                               .stall = {1, 2}};
+        rows.counted_at_ns = UINT64_MAX / 2; /* the time is never ripe */
+        rf_slot_append(&rows, &wait);
+    }
+    rf_slot_flush(&rows);
+    assert_int_equal(rows.commit.refused, 0);
+    assert_int_equal(rows.counters[RF_COUNT_SAMPLES], 250);
+    assert_int_equal(rows.counters[RF_COUNT_STALL_UPPER_NS], 500);
+    rf_writer_destroy(large);
+}
+
+/* One that did not fit would be cut and counted, and leave what stands beside it alone. */
+static void a_change_that_does_not_fit_is_cut(void **state)
+{
+    (void)state;
+    const uint32_t more = 20;
+    const uint64_t at = slot.layout->steady_at;
+    struct rf_commit *commit = &slot.commit;
+    const struct rf_commit before = *commit;
+    for (uint32_t i = 0; i < RF_JOURNAL_CAPACITY + more; i++)
+        rf_stage(commit, at + i, i + 1);
+    assert_int_equal(commit->refused, more);
+    assert_int_equal(commit->block[RF_BLOCK_PAYLOAD + RF_SLOT_USED],
+                     1); /* it follows the journal */
+    assert_ptr_equal(commit->block, before.block);
+    rf_publish(commit);
+    for (uint32_t i = 0; i < RF_JOURNAL_CAPACITY + more; i++)
+        assert_int_equal(commit->block[at + i], i < RF_JOURNAL_CAPACITY ? i + 1 : 0);
+    assert_int_equal(commit->block[RF_BLOCK_VERSION], before.version + 2);
+    rf_stage(commit, at, 5);
+    rf_publish(commit);
+    assert_int_equal(commit->block[at], 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +327,9 @@ int main(void)
         TEST(an_earlier_end_is_counted_once),
         TEST(very_long_runs_keep_the_last_days),
         TEST(longer_buckets_are_summed),
+        TEST(the_largest_changes_fit_the_journal),
+        TEST(a_ring_full_of_large_changes),
+        TEST(a_change_that_does_not_fit_is_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

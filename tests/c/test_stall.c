@@ -44,6 +44,22 @@ static struct rf_stall wait_for(uint64_t ns, uint64_t stream)
     return stall;
 }
 
+/* The same in a thread that goes from device to device. */
+static void wait_on(uintptr_t context, uint64_t ns)
+{
+    struct stall_mark mark;
+    struct rf_stall stall;
+    set_context(context);
+    datastall_wait wait = datastall_wait_begin(loader);
+    assert_true(monitor_wait_on_device(&wait, stall_current_device()));
+    struct monitor_slot *own = wait.slot;
+    stall_begin(own, 0, &mark);
+    pass(ns);
+    const uint64_t end_ns = wait.begin_ns + ns;
+    stall_end(own, 0, &mark, ns, own->writer.head, 0, &stall);
+    monitor_wait_end(&wait, end_ns, DATASTALL_WAIT_STEADY, NULL, &stall, NULL);
+}
+
 /* As a reader sees them: nothing of the slot is changed by looking. */
 static const uint64_t *counters(void)
 {
@@ -342,6 +358,54 @@ static void find(void *library, void *place, const char *name)
     memcpy(place, &symbol, sizeof symbol);
 }
 
+/* Each device has the stalls that it felt itself, however the thread changes between them. */
+static void two_devices_share_no_stall(void **state)
+{
+    (void)state;
+    const uint64_t claims = monitor->claims;
+    for (int i = 0; i < 50; i++) {
+        wait_on(1, 10 * MS);
+        wait_on(2, 30 * MS);
+        wait_on(2, 30 * MS);
+    }
+    assert_in_range(monitor->claims - claims, 1, 2); /* one for each: no lock at a change */
+    uint64_t known[2] = {0}, upper[2] = {0};
+    for (uint32_t i = 0; i < monitor->slot_count; i++) {
+        struct monitor_slot *s = &monitor->slots[i];
+        if (!s->used)
+            continue;
+        rf_slot_flush(&s->writer);
+        const uint64_t *payload = s->writer.commit.block + RF_BLOCK_PAYLOAD;
+        const uint64_t uuid = ds_load(&payload[RF_SLOT_GPU_UUID_0]);
+        const int device = uuid == UINT64_C(0xa0a0a0a0a0a0a0a0) ? 0 : 1;
+        assert_true(device == 0 || uuid == UINT64_C(0xa1a1a1a1a1a1a1a1));
+        known[device] += s->writer.counters[RF_COUNT_STALL_KNOWN_NS];
+        upper[device] += s->writer.counters[RF_COUNT_STALL_UPPER_NS];
+    }
+    assert_about(known[0], 50 * 10 * MS);
+    assert_about(known[1], 100 * 30 * MS);
+    assert_true(upper[0] == known[0] && upper[1] == known[1]);
+    datastall_statistics s = DATASTALL_STATISTICS_INIT;
+    assert_int_equal(datastall_loader_statistics(loader, &s), 0);
+    assert_int_equal(s.batches, 150);
+}
+
+/* A slot that is not there leaves the stall unknown, and the wait where it was. */
+static void without_a_slot_the_stall_is_unknown(void **state)
+{
+    (void)state;
+    const uint32_t all = monitor->slot_count;
+    wait_on(1, MS);
+    monitor->slot_count = 1;
+    set_context(2);
+    datastall_wait wait = datastall_wait_begin(loader);
+    struct monitor_slot *before = wait.slot;
+    assert_false(monitor_wait_on_device(&wait, stall_current_device()));
+    assert_ptr_equal(wait.slot, before);
+    datastall_wait_end(&wait, DATASTALL_WAIT_STEADY, NULL);
+    monitor->slot_count = all;
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 2)
@@ -381,6 +445,8 @@ int main(int argc, char **argv)
         TEST(a_context_that_goes_away),
         TEST(a_forked_child_makes_no_call),
         TEST(making_an_iterator),
+        TEST(two_devices_share_no_stall),
+        TEST(without_a_slot_the_stall_is_unknown),
         TEST(side_streams_make_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
