@@ -138,6 +138,11 @@ static void put_verdict(struct page *page, const struct summary *run)
                                                                                : STYLE_PLAIN;
     canvas_put(&page->canvas, 0, (int)page->view->columns, style, "%s", text);
     next_row(page);
+    summary_launcher_text(run, text, sizeof text);
+    if (text[0] == '\0')
+        return;
+    canvas_put(&page->canvas, 0, (int)page->view->columns, STYLE_WARNING, "%s", text);
+    next_row(page);
 }
 
 /* ---- GPUs ---- */
