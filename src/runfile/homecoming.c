@@ -326,6 +326,10 @@ static void sweep_homeless(const struct sweep *sweep, const char *staging, const
     char *slash = strrchr(parent, '/');
     if (slash != NULL && slash != parent)
         *slash = '\0';
+    if (is_empty_of_runs(staging)) {
+        remove_path(staging);
+        return;
+    }
     if (others_write(staging))
         return;
     if (access(parent, F_OK) != 0) {
