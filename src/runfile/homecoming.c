@@ -17,7 +17,6 @@
 #define COPY_NAME ".coming-home" /* a file on its way, in the run folder */
 #define HOMELESS_MARK "home-is-gone"
 #define LOCK_TRIES 20 /* of 5 ms */
-#define COPY_ROUNDS 4
 
 /* ---- who writes? ---- */
 
@@ -47,18 +46,25 @@ static bool other_writes(const char *path)
     return writes;
 }
 
+static bool any_is_written(const char *folder, char *const *names, uint32_t count)
+{
+    char path[PATH_MAX];
+    bool found = false;
+    for (uint32_t i = 0; i < count && !found; i++)
+        found =
+            snprintf(path, sizeof path, "%s/%s", folder, names[i]) < PATH_MAX && other_writes(path);
+    return found;
+}
+
 /* True while another process (a forked child, the parent, one that outlives the command) writes a
  * file of the folder, or may do so: one that cannot be seen from here counts. */
 static bool others_write(const char *folder)
 {
-    char **names, path[PATH_MAX];
+    char **names;
     uint32_t count;
-    bool found = false;
     if (rf_run_files(folder, &names, &count, NULL) != DATASTALL_OK)
         return false;
-    for (uint32_t i = 0; i < count && !found; i++)
-        found =
-            snprintf(path, sizeof path, "%s/%s", folder, names[i]) < PATH_MAX && other_writes(path);
+    const bool found = any_is_written(folder, names, count);
     rf_run_files_free(names, count);
     return found;
 }
@@ -101,7 +107,7 @@ static int copy_file(const struct rf_way *way, const char *name)
     int error = 0;
     const int in = openat(way->staging, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (in < 0)
-        return errno == ENOENT ? DATASTALL_OK /* its maker took it back: the door was shut */
+        return errno == ENOENT ? DATASTALL_OK /* its maker took it back */
                                : ds_fail_errno(errno, "cannot copy %s", name);
     unlinkat(way->home, COPY_NAME, 0);
     const int out =
@@ -124,35 +130,19 @@ static int copy_file(const struct rf_way *way, const char *name)
     return error == 0 ? DATASTALL_OK : ds_fail_errno(error, "cannot copy %s", name);
 }
 
-static bool same_names(char **one, uint32_t one_count, char **other, uint32_t other_count)
+/* Copies all files, unless one of them is still written. The door is shut: what is there now was
+ * admitted, and is as it will stay; what comes later is taken back by its maker. */
+static int copy_files(const struct rf_way *way, const struct rf_run *run, bool *stays)
 {
-    for (uint32_t i = 0; one_count == other_count && i < one_count; i++) {
-        if (strcmp(one[i], other[i]) != 0)
-            return false;
-    }
-    return one_count == other_count;
-}
-
-/* Copies all files, and once more if some came meanwhile. */
-static int copy_files(const struct rf_way *way, const struct rf_run *run, bool *complete)
-{
-    char **names = NULL, **after = NULL;
-    uint32_t count = 0, after_count = 0;
-    uint64_t left_out = 0;
+    char **names;
+    uint32_t count;
+    uint64_t left_out;
     int error = rf_run_files(run->staging, &names, &count, &left_out);
-    *complete = false;
-    for (int round = 0; round < COPY_ROUNDS && error == DATASTALL_OK && !*complete; round++) {
-        for (uint32_t i = 0; i < count && error == DATASTALL_OK; i++)
-            error = copy_file(way, names[i]);
-        if (error == DATASTALL_OK)
-            error = rf_run_files(run->staging, &after, &after_count, &left_out);
-        if (error != DATASTALL_OK)
-            break;
-        *complete = same_names(names, count, after, after_count);
-        rf_run_files_free(names, count);
-        names = after;
-        count = after_count;
-    }
+    if (error != DATASTALL_OK)
+        return error;
+    *stays = any_is_written(run->staging, names, count);
+    for (uint32_t i = 0; i < count && error == DATASTALL_OK && !*stays; i++)
+        error = copy_file(way, names[i]);
     rf_run_files_free(names, count);
     if (error == DATASTALL_OK && left_out > 0)
         error = ds_fail(DATASTALL_ERR_NO_SPACE, "there are more than %u files", RF_MAX_RUN_FILES);
@@ -184,10 +174,7 @@ static void remove_staging(int staging, const char *path)
 /* The lock is held, the door is shut. */
 static int move_home(const struct rf_way *way, const struct rf_run *run, bool *stays)
 {
-    bool complete;
-    const int error = copy_files(way, run, &complete);
-    /* A process may have begun to write before the door was shut. */
-    *stays = error == DATASTALL_OK && (!complete || others_write(run->staging));
+    const int error = copy_files(way, run, stays);
     if (error != DATASTALL_OK || *stays)
         return error;
     if (fsync(way->home) != 0 && errno != EINVAL && errno != EBADF)

@@ -318,6 +318,24 @@ static void note_left_out(struct run_data *data, uint64_t left_out)
     note_problem(data, sentence);
 }
 
+/* While a run is on tmpfs, a process may have found the door there shut and recorded at home. What
+ * is in both places are copies. */
+static int read_rest(struct run_data *data, const char *folder, char **known, uint32_t known_count,
+                     unsigned parts)
+{
+    char **names;
+    uint32_t count;
+    int error = rf_run_files(folder, &names, &count, NULL);
+    for (uint32_t i = 0, k = 0; i < count && error == DATASTALL_OK; i++) {
+        while (k < known_count && strcmp(known[k], names[i]) < 0)
+            k++;
+        if (k == known_count || strcmp(known[k], names[i]) != 0)
+            error = read_file(data, folder, names[i], parts);
+    }
+    rf_run_files_free(names, count);
+    return error;
+}
+
 static int read_place(const char *folder, const char *place, unsigned parts,
                       struct run_data **result)
 {
@@ -330,6 +348,8 @@ static int read_place(const char *folder, const char *place, unsigned parts,
     struct run_data *data = new_data(folder, place);
     error = data == NULL ? ds_fail(DATASTALL_ERR_MEMORY, "out of memory")
                          : read_files(data, place, names, count, parts);
+    if (error == DATASTALL_OK && data->staged_at[0] != '\0')
+        error = read_rest(data, folder, names, count, parts);
     rf_run_files_free(names, count);
     if (error != DATASTALL_OK) {
         run_data_free(data);

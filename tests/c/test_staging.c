@@ -215,6 +215,103 @@ static void a_process_that_comes_late(void *context)
     CHECK(!is_there(run.staging), "%s is left", run.staging);
 }
 
+#define LATE_BATCHES 5 /* before and after it is told to go on */
+
+static void put(datastall_loader *loader)
+{
+    datastall_batch batch = DATASTALL_BATCH_INIT;
+    for (int i = 0; i < LATE_BATCHES; i++)
+        datastall_wait_record(loader, datastall_clock_ns(), 1000, DATASTALL_WAIT_STEADY, &batch);
+}
+
+/* A process that records, goes on when it is told to, and ends; told: what to write to and to wait
+ * at. */
+static pid_t start_writer(const struct rf_run *run, int told[2], int ready[2])
+{
+    char byte;
+    CHECK(pipe2(told, O_CLOEXEC) == 0 && pipe2(ready, O_CLOEXEC) == 0, "pipe");
+    const pid_t writer = fork();
+    if (writer != 0)
+        return writer;
+    close(told[1]);
+    datastall_monitor *monitor = open_in(run->staging, run->path);
+    datastall_loader *loader = test_loader(monitor, "l");
+    put(loader);
+    CHECK(write(ready[1], "x", 1) == 1 && read(told[0], &byte, 1) == 1, "told");
+    put(loader);
+    datastall_close(monitor);
+    _exit(0);
+}
+
+/* The run goes home system call by system call; a process begins to record at the n-th, and ends
+ * some calls later. */
+static void home_beside_a_writer(const struct rf_run *run, unsigned n, unsigned later)
+{
+    int status, told[2], ready[2], writer_status = -1;
+    char byte;
+    pid_t writer = -1;
+    const pid_t child = fork();
+    if (child == 0) {
+        if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
+            _exit(SKIPPED);
+        raise(SIGSTOP);
+        bool stays;
+        CHECK(rf_run_finish(run, &stays) == 0, "finish");
+        _exit(0);
+    }
+    CHECK(child > 0 && waitpid(child, &status, 0) == child, "wait");
+    if (WIFEXITED(status))
+        exit(SKIPPED);
+    for (unsigned calls = 0; WIFSTOPPED(status) || writer_status == -1; calls++) {
+        if (calls == n) {
+            writer = start_writer(run, told, ready);
+            CHECK(read(ready[0], &byte, 1) == 1, "ready");
+        }
+        if (calls == n + later) {
+            CHECK(write(told[1], "x", 1) == 1, "tell");
+            CHECK(waitpid(writer, &writer_status, 0) == writer && writer_status == 0, "writer");
+        }
+        if (WIFSTOPPED(status)) {
+            ptrace(PTRACE_SYSCALL, child, NULL, NULL);
+            CHECK(waitpid(child, &status, 0) == child, "wait");
+        }
+    }
+    CHECK(status == 0, "it ended with %#x", status);
+    for (int i = 0; i < 2; i++)
+        close(told[i]), close(ready[i]);
+}
+
+static uint64_t late_batches(const struct rf_run *run)
+{
+    struct run_data *data;
+    uint64_t batches = 0;
+    CHECK(run_data_read(run->path, &data) == 0 && data->problems == 0, "read");
+    CHECK(data->process_count == FILES + 1, "%u processes", data->process_count);
+    for (uint32_t i = 0; i < data->process_count; i++) {
+        const struct run_process *process = &data->processes[i];
+        if (strcmp(process->loaders[0].entry.name, "l") == 0)
+            batches += process->loaders[0].totals.counters[RF_COUNT_BATCHES];
+    }
+    run_data_free(data);
+    return batches;
+}
+
+static void a_writer_that_comes_and_goes(void *context)
+{
+    (void)context;
+    static const unsigned later[] = {0, 9, 70, 130, 190};
+    for (unsigned n = 0; n < 280; n += n < 120 ? 1 : 9) {
+        const unsigned calls = later[n % 5];
+        struct rf_run run = make_run("beside");
+        home_beside_a_writer(&run, n, calls);
+        CHECK(late_batches(&run) == 2 * LATE_BATCHES, "from call %u on for %u", n, calls);
+        rf_staging_sweep(NULL, NULL);
+        CHECK(late_batches(&run) == 2 * LATE_BATCHES, "from call %u on for %u", n, calls);
+        CHECK(!is_there(run.staging) || rmdir(run.staging) == 0, "%s is left", run.staging);
+        test_remove(run.path);
+    }
+}
+
 /* ---- whose is it? ---- */
 
 static void give_to_another(const char *folder, uid_t user)
@@ -423,6 +520,7 @@ int main(void)
         {"killed on the way", killed_on_the_way},
         {"several at once", several_at_once},
         {"a process that comes late", a_process_that_comes_late},
+        {"a writer that comes and goes", a_writer_that_comes_and_goes},
         {"notes that are not believed", notes_that_are_not_believed},
         {"other owners", other_owners},
         {"orphans are told of", orphans_are_told_of},
