@@ -114,9 +114,13 @@ class Harness:
         return {**kept, **package, **on, "OMP_NUM_THREADS": "1"}
 
     def kill(self, name: str, pid: int) -> None:
-        if ticks(pid) != "":
+        if ticks(pid) == "":
+            return
+        try:
             os.kill(pid, signal.SIGKILL)
-            self.tally.kills[name] += 1
+        except ProcessLookupError:
+            return  # it ended meanwhile
+        self.tally.kills[name] += 1
 
     def strike(self, victim: str, launcher: int, board: Board) -> set[int]:
         """Kills; returns whom."""
