@@ -139,7 +139,8 @@ static int make_launcher(const char *base, struct rf_run *run, struct rf_writer 
     struct rf_process_static process = {
         .kind = RF_PROCESS_LAUNCHER,
         .pid = (uint64_t)getpid(),
-        .start_ticks = rf_start_ticks_of((uint64_t)getpid()),
+        .start_ticks = rf_own_start_ticks(),
+        .pid_namespace = rf_own_pid_namespace(),
         .rank = RF_UNKNOWN,
         .local_rank = RF_UNKNOWN,
         .world_size = RF_UNKNOWN,

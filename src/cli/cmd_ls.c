@@ -8,13 +8,35 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "cli/cli.h"
-#include "runfile/rundir.h"
+#include "runfile/staging.h"
 
 static int take(void *context, const struct cli_option *option, const char *value)
 {
     (void)option;
     *(const char **)context = value;
     return 0;
+}
+
+/* Below a run whose launcher did not end it: what that means, and where the run is. */
+static void tell_of_launcher(const struct summary *summary)
+{
+    char text[256], clean[1024];
+    if (summary == NULL)
+        return;
+    summary_launcher_text(summary, text, sizeof text);
+    if (text[0] == '\0')
+        return;
+    const char *staged = summary->data->staged_at;
+    printf("  %s%s%s\n", text, staged[0] == '\0' ? "" : "; it is recorded in ",
+           ds_clean_text(staged, clean, sizeof clean));
+}
+
+/* A run on tmpfs that cannot come home, for ls and doctor alike. */
+static void tell_of_orphan(void *context, const struct rf_orphan *orphan)
+{
+    (void)context;
+    ds_say("%s holds a run%s%s: %s; to remove it: rm -r %s", orphan->staging,
+           orphan->home[0] == '\0' ? "" : " of ", orphan->home, orphan->sentence, orphan->staging);
 }
 
 /* True when the run could be read, all of it. */
@@ -39,9 +61,14 @@ static bool list_run(const char *base, const char *id)
                share, summary_severity_name(summary->severity),
                ds_clean_text(summary->command, command, sizeof command));
     } else {
-        printf("%-40s %-8s %9s %10s  %-9s %s\n", name, data->files == 0 ? "empty" : "unread", "-",
-               "-", "unknown", ds_clean_text(data->first_problem, problem, sizeof problem));
+        char why[512];
+        rf_run_explain_absence(folder, why, sizeof why);
+        printf(
+            "%-40s %-8s %9s %10s  %-9s %s\n", name, data->files == 0 ? "empty" : "unread", "-", "-",
+            "unknown",
+            ds_clean_text(data->files == 0 ? why : data->first_problem, problem, sizeof problem));
     }
+    tell_of_launcher(summary);
     const bool whole = data->problems == 0 && (readable || data->files == 0);
     summary_free(summary);
     run_data_free(data);
@@ -61,6 +88,7 @@ static int list(const struct cli_command *command, int argc, char **argv)
     const char *base = rf_base_directory(directory);
     struct rf_run_entry *runs;
     uint32_t count;
+    rf_staging_sweep(tell_of_orphan, NULL);
     if (rf_run_list(base, &runs, &count) != DATASTALL_OK) {
         cli_say_clean(datastall_last_error());
         return CLI_FAILED;

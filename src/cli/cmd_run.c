@@ -119,8 +119,16 @@ static int run_plainly(char **command, const char *reason)
     return code_of_exec_error(error);
 }
 
+/* In the child, before it becomes the command: whoever finds us killed knows whom to look for. */
+static void note_command(struct rf_writer *writer)
+{
+    uint64_t *words = writer->process.block + RF_BLOCK_PAYLOAD;
+    ds_store(&words[RF_PROCESS_CHILD_TICKS], rf_own_start_ticks());
+    ds_store_release(&words[RF_PROCESS_CHILD_PID], (uint64_t)getpid());
+}
+
 /* Returns the child's pid, or 0 after saying why, with *code set. */
-static pid_t start_command(char **command, int *code)
+static pid_t start_command(char **command, struct rf_writer *writer, int *code)
 {
     int report[2];
     sigset_t block, before;
@@ -138,6 +146,7 @@ static pid_t start_command(char **command, int *code)
     if (pid == 0) {
         restore_own_signals();
         sigprocmask(SIG_SETMASK, &before, NULL);
+        note_command(writer);
         execvp(command[0], command);
         int error = errno;
         ssize_t written = write(report[1], &error, sizeof error);
@@ -197,7 +206,8 @@ static int make_launcher_file(const struct rf_run *run, const struct run_options
         .kind = RF_PROCESS_LAUNCHER,
         .pid = (uint64_t)getpid(),
         .parent_pid = (uint64_t)getppid(),
-        .start_ticks = rf_start_ticks_of((uint64_t)getpid()),
+        .start_ticks = rf_own_start_ticks(),
+        .pid_namespace = rf_own_pid_namespace(),
         .rank = RF_UNKNOWN,
         .local_rank = RF_UNKNOWN,
         .world_size = RF_UNKNOWN,
@@ -320,12 +330,12 @@ static int run(const struct cli_command *table, int argc, char **argv)
                       &where) != DATASTALL_OK)
         return run_plainly(command, datastall_last_error());
     if (make_launcher_file(&where, &options, command, &writer) != DATASTALL_OK ||
-        inject_environment(package, where.staging) != DATASTALL_OK) {
+        inject_environment(package, where.staging, where.path) != DATASTALL_OK) {
         abandon(&where, writer);
         return run_plainly(command, datastall_last_error());
     }
     int code;
-    pid_t pid = start_command(command, &code);
+    pid_t pid = start_command(command, writer, &code);
     if (pid == 0) {
         abandon(&where, writer);
         return code;

@@ -34,7 +34,8 @@ void doctor_add(struct doctor_report *report, enum doctor_status status, const c
 int doctor_in_child(void (*work)(void *context, int fd), void *context, double timeout_s,
                     char *text, size_t size);
 
-/* The checks. None fails, none changes anything that stays, each is bounded in time. */
+/* The checks. None fails, none changes anything that stays
+ * (runs on tmpfs that nobody writes to come home), each is bounded in time. */
 void doctor_check_folder(const char *directory, struct doctor_report *report);
 void doctor_check_host(struct doctor_report *report);
 void doctor_check_gpus(struct doctor_report *report);

@@ -11,7 +11,7 @@
 #include "host/limits.h"
 #include "host/usage.h"
 #include "output/names.h"
-#include "runfile/rundir.h"
+#include "runfile/staging.h"
 
 #define NVML_TIMEOUT_S 20.0 /* a driver without persistence mode takes seconds to wake */
 #define NOT_SUPPORTED 3u
@@ -204,12 +204,24 @@ static void check_shared_memory(struct doctor_report *report)
                (double)memory.used_bytes / GIB);
 }
 
+/* Runs on tmpfs that nobody writes to and that cannot come home. */
+static void add_orphan(void *context, const struct rf_orphan *orphan)
+{
+    char remedy[320];
+    snprintf(remedy, sizeof remedy, "%srm -r %s",
+             orphan->kind == RF_ORPHAN_UNREACHABLE ? "make that folder reachable, or " : "",
+             orphan->staging);
+    doctor_add(context, DOCTOR_LIMITED, "run on tmpfs", remedy, "%s%s%.150s: %s", orphan->staging,
+               orphan->home[0] == '\0' ? "" : " of ", orphan->home, orphan->sentence);
+}
+
 void doctor_check_host(struct doctor_report *report)
 {
     char text[256];
     struct host_pressure pressure;
     check_cpus(report);
     check_shared_memory(report);
+    rf_staging_sweep(add_orphan, report);
     host_pressure_read("", &pressure);
     if (host_file_read("", "/proc/self/schedstat", text, sizeof text))
         doctor_add(report, DOCTOR_OK, "scheduler", NULL,

@@ -46,7 +46,7 @@ static void start_python(void *context, int fd)
 {
     const struct interpreter *python = context;
     dup2(fd, STDOUT_FILENO);
-    if (inject_environment(python->package, python->folder) != DATASTALL_OK)
+    if (inject_environment(python->package, python->folder, python->folder) != DATASTALL_OK)
         _exit(126);
     const char *names[] = {python->path != NULL ? python->path : "python", "python3"};
     for (int i = 0; i < (python->path != NULL ? 1 : 2); i++)

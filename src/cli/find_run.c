@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "cli/cli.h"
 #include "cli/live.h"
-#include "runfile/rundir.h"
+#include "runfile/staging.h"
 
 #define MAX_FOLDERS 256u
 
@@ -36,6 +36,7 @@ int cli_find_run(const char *directory, const char *name, char *folder)
     const char *base = rf_base_directory(directory);
     struct rf_run_entry *runs;
     uint32_t count;
+    rf_staging_sweep(NULL, NULL);
     if (name != NULL && strchr(name, '/') != NULL) {
         if (!is_folder(name)) {
             ds_say("there is no run folder %s", name);
@@ -140,6 +141,8 @@ int cli_load(const char *folder, struct run_data **data, struct summary **summar
 {
     *summary = NULL;
     *damaged = false;
+    if (rf_staging_settle(folder) != DATASTALL_OK)
+        cli_say_clean(datastall_last_error()); /* it is read where it is */
     int error = run_data_read(folder, data);
     if (error == DATASTALL_OK && (*data)->files > 0 &&
         (*data)->unreadable_files == (*data)->files) {
@@ -149,7 +152,10 @@ int cli_load(const char *folder, struct run_data **data, struct summary **summar
         return CLI_FAILED;
     }
     if (error == DATASTALL_OK && (*data)->files == 0) {
-        error = ds_fail(DATASTALL_ERR_NOT_FOUND, "%s holds no run files", folder);
+        char why[512];
+        rf_run_explain_absence(folder, why, sizeof why);
+        error = ds_fail(DATASTALL_ERR_NOT_FOUND, "%s holds no run files%s%s", folder,
+                        why[0] == '\0' ? "" : ": ", why);
         run_data_free(*data);
         *data = NULL;
     }

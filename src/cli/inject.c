@@ -63,7 +63,7 @@ int inject_find_package(char package[PATH_MAX])
                    program);
 }
 
-int inject_environment(const char *package, const char *run_folder)
+int inject_environment(const char *package, const char *run_folder, const char *home)
 {
     const char *old = getenv("PYTHONPATH");
     char *path = NULL;
@@ -71,6 +71,7 @@ int inject_environment(const char *package, const char *run_folder)
                                                : asprintf(&path, "%s/_inject", package);
     int failed = length < 0 || setenv("PYTHONPATH", path, 1) != 0 ||
                  setenv("DATASTALL_RUN_DIR", run_folder, 1) != 0 ||
+                 setenv("DATASTALL_RUN_HOME", home, 1) != 0 ||
                  setenv("DATASTALL_PACKAGE_DIR", package, 1) != 0;
     if (length >= 0)
         free(path);

@@ -8,8 +8,9 @@
  * site-packages/datastall and its relatives). 0, or an error with its sentence. */
 int inject_find_package(char package[PATH_MAX]);
 
-/* Sets what the child's environment needs: PYTHONPATH, DATASTALL_RUN_DIR, DATASTALL_PACKAGE_DIR. */
-int inject_environment(const char *package, const char *run_folder);
+/* Sets what the child's environment needs: PYTHONPATH, DATASTALL_RUN_DIR (where the run is recorded),
+ * DATASTALL_RUN_HOME (where it will be in the end), DATASTALL_PACKAGE_DIR. */
+int inject_environment(const char *package, const char *run_folder, const char *home);
 
 /* Why nothing was recorded, as one sentence, from the marks that the hooks left in the run folder
  * and the command itself. */

@@ -11,10 +11,11 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "runfile/rundir.h"
+#include "runfile/staging.h"
 
 #define LOOK_EVERY_NS DS_NS_PER_S          /* for new run folders */
 #define SEARCH_EVERY_NS (5 * DS_NS_PER_S)  /* for folders of runs, among processes */
+#define SWEEP_EVERY_NS (5 * DS_NS_PER_S)   /* for runs that come home */
 #define YOUNG_FOLDER_NS (60 * DS_NS_PER_S) /* an empty one may still get its files */
 #define MAX_CANDIDATES 128u
 #define KEPT_MEMORY_BYTES (64 << 20)
@@ -48,8 +49,7 @@ struct live {
     uint32_t candidate_count;
     bool searching;
     struct search_known *known;
-    char boot_id[40];
-    uint64_t next_look_ns, next_search_ns;
+    uint64_t next_look_ns, next_search_ns, next_sweep_ns;
     uint32_t run_count, run_room;
     struct live_run *runs;
     const struct summary **listed;
@@ -184,13 +184,6 @@ struct live *live_open(const struct live_options *options)
     live->searching = options->base_count == 0 && options->folder_count == 0;
     if (live->searching)
         add_base(live, rf_base_directory(NULL));
-    const int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        const ssize_t length = read(fd, live->boot_id, sizeof live->boot_id - 1);
-        live->boot_id[length > 0 ? length : 0] = '\0';
-        live->boot_id[strcspn(live->boot_id, "\n")] = '\0';
-        close(fd);
-    }
     return live;
 }
 
@@ -223,13 +216,13 @@ static bool is_recent_damage(const char *path, int error)
 
 /* When something last happened in a run, as far as its files' first pages tell; 0: its files are
  * of another boot or machine. UINT64_MAX: that takes a whole reading. */
-static uint64_t last_activity(const struct live *live, const char *folder)
+static uint64_t last_activity(const char *folder)
 {
     char place[PATH_MAX], path[PATH_MAX], **names;
     uint32_t count;
     uint64_t last_ns = 0;
     rf_run_reading_place(folder, place);
-    if (rf_run_files(place, &names, &count) != DATASTALL_OK)
+    if (rf_run_files(place, &names, &count, NULL) != DATASTALL_OK)
         return 0;
     for (uint32_t i = 0; i < count && last_ns != UINT64_MAX; i++) {
         struct rf_reader *reader;
@@ -241,7 +234,7 @@ static uint64_t last_activity(const struct live *live, const char *folder)
             last_ns = is_recent_damage(path, error) ? UINT64_MAX : last_ns;
             continue;
         }
-        if (strncmp(reader->header.boot_id, live->boot_id, sizeof live->boot_id) == 0 &&
+        if (strncmp(reader->header.boot_id, rf_own_boot_id(), sizeof reader->header.boot_id) == 0 &&
             rf_reader_process(reader, &process)) {
             const uint64_t ended_ns = process.words[RF_PROCESS_STATE] == RF_STATE_CLOSED
                                           ? process.words[RF_PROCESS_ENDED_MONO]
@@ -254,15 +247,14 @@ static uint64_t last_activity(const struct live *live, const char *folder)
     return last_ns;
 }
 
-static uint64_t activity_of_process(const struct run_process *process, uint64_t window_end_ns,
-                                    uint64_t now_ns)
+static uint64_t activity_of_process(const struct run_process *process, uint64_t now_ns)
 {
     if (process->view.words[RF_PROCESS_STATE] == RF_STATE_CLOSED)
         return process->view.words[RF_PROCESS_ENDED_MONO];
-    if (process->alive)
+    if (process->liveness == RF_ALIVE)
         return now_ns;
-    /* Killed, or in a container whose process numbers are not ours: by its last wait. */
-    return window_end_ns != DATASTALL_UNKNOWN ? window_end_ns : process->header.created_mono_ns;
+    /* Killed, or in a PID namespace that cannot be seen from here. */
+    return process->recorded_ns;
 }
 
 /* The same from a whole reading. */
@@ -271,10 +263,9 @@ static uint64_t activity_of_run(const struct live_run *run, uint64_t now_ns)
     const struct summary *summary = run->summary;
     uint64_t last_ns = 0;
     if (run->data->has_launcher)
-        last_ns = activity_of_process(&run->data->launcher, summary->end_ns, now_ns);
+        last_ns = activity_of_process(&run->data->launcher, now_ns);
     for (uint32_t i = 0; i < summary->process_count; i++) {
-        const uint64_t ns =
-            activity_of_process(summary->processes[i].data, summary->processes[i].end_ns, now_ns);
+        const uint64_t ns = activity_of_process(summary->processes[i].data, now_ns);
         last_ns = ns > last_ns ? ns : last_ns;
     }
     return last_ns;
@@ -308,9 +299,9 @@ static struct live_run *find_run(struct live *live, const char *path)
 }
 
 /* Decides what a folder that is new or has changed is. */
-static void judge(const struct live *live, struct live_run *run, uint64_t now_ns)
+static void judge(struct live_run *run, uint64_t now_ns)
 {
-    const uint64_t last_ns = last_activity(live, run->path);
+    const uint64_t last_ns = last_activity(run->path);
     const uint64_t folder_ns =
         (uint64_t)run->changed.tv_sec * DS_NS_PER_S + (uint64_t)run->changed.tv_nsec;
     if (run->wanted || last_ns == UINT64_MAX || (last_ns != 0 && is_recent(last_ns, now_ns)))
@@ -322,7 +313,7 @@ static void judge(const struct live *live, struct live_run *run, uint64_t now_ns
     run->settled = false;
 }
 
-static void look_at_folder(struct live *live, struct live_run *run, uint64_t now_ns)
+static void look_at_folder(struct live_run *run, uint64_t now_ns)
 {
     struct stat status;
     if (run == NULL || stat(run->path, &status) != 0 || !S_ISDIR(status.st_mode))
@@ -332,7 +323,7 @@ static void look_at_folder(struct live *live, struct live_run *run, uint64_t now
                       status.st_mtim.tv_nsec == run->changed.tv_nsec;
     run->changed = status.st_mtim;
     if (!same || run->standing == STANDING_NEW)
-        judge(live, run, now_ns);
+        judge(run, now_ns);
 }
 
 static void look_in_base(struct live *live, const char *base, uint64_t now_ns)
@@ -347,7 +338,7 @@ static void look_in_base(struct live *live, const char *base, uint64_t now_ns)
         if (snprintf(path, sizeof path, "%s/%s", base, entry->d_name) >= PATH_MAX)
             continue;
         struct live_run *run = find_run(live, path);
-        look_at_folder(live, run != NULL ? run : add_run(live, path), now_ns);
+        look_at_folder(run != NULL ? run : add_run(live, path), now_ns);
     }
     if (directory != NULL)
         closedir(directory);
@@ -374,11 +365,15 @@ static void look(struct live *live, uint64_t now_ns)
         search_processes(&live->known, add_found_base, live);
         live->next_search_ns = now_ns + SEARCH_EVERY_NS;
     }
+    if (now_ns >= live->next_sweep_ns) {
+        rf_staging_sweep(NULL, NULL);
+        live->next_sweep_ns = now_ns + SWEEP_EVERY_NS;
+    }
     try_candidates(live);
     for (uint32_t i = 0; i < live->run_count; i++) {
         live->runs[i].seen = false;
         if (live->runs[i].wanted)
-            look_at_folder(live, &live->runs[i], now_ns);
+            look_at_folder(&live->runs[i], now_ns);
     }
     for (uint32_t i = 0; i < live->base_count; i++)
         look_in_base(live, live->bases[i], now_ns);
@@ -445,7 +440,7 @@ void live_refresh(struct live *live, uint64_t now_ns)
         if (run->summary != NULL)
             listed[live->listed_count++] = run->summary;
         else /* unreadable: of interest for as long as its files are young */
-            judge(live, run, now_ns);
+            judge(run, now_ns);
     }
     if (live->listed_count > 1)
         qsort(listed, live->listed_count, sizeof *listed, newest_first);

@@ -254,8 +254,8 @@ static struct summary_gpm gpm_of(const uint64_t *words)
 static bool driver_is_silent(const struct summary *summary, const uint64_t *words, uint64_t now_ns)
 {
     const uint64_t since = words[RF_GPU_CALL_NS];
-    if (since == 0)
-        return false;
+    if (since == 0 || summary->launcher == SUMMARY_LAUNCHER_DIED)
+        return false; /* its sampler was killed in the middle of a call */
     return summary->state == SUMMARY_ENDED ||
            (summary->state == SUMMARY_RUNNING && now_ns > since + SILENT_AFTER_NS);
 }

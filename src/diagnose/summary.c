@@ -10,9 +10,10 @@
 #include "base/sums.h"
 #include "diagnose/shared.h"
 
-#define SHORT_NS (5 * DS_NS_PER_S / 2) /* two sampling intervals and a half */
-#define LEAST_COUNTED_WINDOW 0.1       /* of the longest */
-#define LEAST_COVERAGE 0.5             /* of the waiting, for the GPU's clock to be the method */
+#define UNSEEN_FOR_NS (60 * DS_NS_PER_S) /* silent so long, a process may as well be gone */
+#define SHORT_NS (5 * DS_NS_PER_S / 2)   /* two sampling intervals and a half */
+#define LEAST_COUNTED_WINDOW 0.1         /* of the longest */
+#define LEAST_COVERAGE 0.5               /* of the waiting, for the GPU's clock to be the method */
 
 /* ---- processes ---- */
 
@@ -26,11 +27,15 @@ static bool process_has_hooked_loader(const struct run_process *process)
     return false;
 }
 
-static enum summary_state state_of(const struct run_process *process)
+static enum summary_state state_of(const struct run_process *process, uint64_t now_ns)
 {
     if (process->view.words[RF_PROCESS_STATE] == RF_STATE_CLOSED)
         return SUMMARY_ENDED;
-    return process->alive ? SUMMARY_RUNNING : SUMMARY_DIED;
+    if (process->liveness != RF_UNSEEN)
+        return process->liveness == RF_ALIVE ? SUMMARY_RUNNING : SUMMARY_DIED;
+    return now_ns >= process->recorded_ns && now_ns - process->recorded_ns <= UNSEEN_FOR_NS
+               ? SUMMARY_RUNNING
+               : SUMMARY_UNSEEN;
 }
 
 static enum summary_method method_of(const struct summary *summary,
@@ -160,7 +165,7 @@ static void make_process(struct summary *summary, const struct run_process *data
     struct summary_process *process = &summary->processes[index];
     const bool hooked = process_has_hooked_loader(data);
     *process = (struct summary_process){.data = data,
-                                        .state = state_of(data),
+                                        .state = state_of(data, now_ns),
                                         .begin_ns = DATASTALL_UNKNOWN,
                                         .end_ns = DATASTALL_UNKNOWN,
                                         .stall_share = NAN,
@@ -314,12 +319,75 @@ static void make_verdict(struct summary *summary)
     summary->ceiling_is_bound = measured > 1 || worst->upper_bound;
 }
 
+static enum summary_launcher launcher_of(const struct run_data *data, uint64_t now_ns)
+{
+    if (data->has_launcher)
+        return SUMMARY_LAUNCHER_RUNNING + (enum summary_launcher)state_of(&data->launcher, now_ns);
+    for (uint32_t i = 0; i < data->process_count; i++) {
+        if (data->processes[i].view.fixed.launched == 1)
+            return SUMMARY_LAUNCHER_MISSING;
+    }
+    return SUMMARY_LAUNCHER_NONE;
+}
+
+/* Of a run whose launcher no longer tells: as its command and its processes are. */
+static enum summary_state state_of_orphan(const struct summary *summary)
+{
+    uint32_t in[SUMMARY_STATES] = {0};
+    for (uint32_t i = 0; i < summary->process_count; i++)
+        in[summary->processes[i].state]++;
+    if (in[SUMMARY_RUNNING] > 0 || summary->data->command == RF_ALIVE)
+        return SUMMARY_RUNNING;
+    if (in[SUMMARY_UNSEEN] > 0 || summary->data->command == RF_UNSEEN)
+        return SUMMARY_UNSEEN;
+    return in[SUMMARY_DIED] > 0 || in[SUMMARY_ENDED] == 0 ? SUMMARY_DIED : SUMMARY_ENDED;
+}
+
+static enum summary_state state_of_run(const struct summary *summary,
+                                       const struct run_process *first, uint64_t now_ns)
+{
+    switch (summary->launcher) {
+    case SUMMARY_LAUNCHER_RUNNING:
+        return SUMMARY_RUNNING;
+    case SUMMARY_LAUNCHER_ENDED:
+        return SUMMARY_ENDED;
+    case SUMMARY_LAUNCHER_NONE:
+        return state_of(first, now_ns);
+    default:
+        return state_of_orphan(summary);
+    }
+}
+
+/* When the last of its processes stopped; they all have. */
+static uint64_t end_of_orphan(const struct summary *summary)
+{
+    uint64_t end_ns = summary->end_ns == DATASTALL_UNKNOWN ? 0 : summary->end_ns;
+    for (uint32_t i = 0; i < summary->process_count; i++) {
+        const uint64_t *words = summary->processes[i].data->view.words;
+        if (words[RF_PROCESS_STATE] == RF_STATE_CLOSED && words[RF_PROCESS_ENDED_MONO] > end_ns)
+            end_ns = words[RF_PROCESS_ENDED_MONO];
+    }
+    return end_ns;
+}
+
+static uint64_t end_of_run(const struct summary *summary, const struct run_process *first,
+                           uint64_t now_ns)
+{
+    if (summary->state == SUMMARY_RUNNING)
+        return now_ns;
+    return first->view.words[RF_PROCESS_STATE] == RF_STATE_CLOSED &&
+                   summary->launcher != SUMMARY_LAUNCHER_MISSING
+               ? first->view.words[RF_PROCESS_ENDED_MONO]
+               : end_of_orphan(summary);
+}
+
 static void describe_run(struct summary *summary, uint64_t now_ns)
 {
     const struct run_data *data = summary->data;
     const struct run_process *first = data->has_launcher        ? &data->launcher
                                       : data->process_count > 0 ? &data->processes[0]
                                                                 : NULL;
+    summary->launcher = launcher_of(data, now_ns);
     summary->exit_status = summary->setup_ns = DATASTALL_UNKNOWN;
     summary->command = summary->name = "";
     if (first == NULL)
@@ -335,16 +403,10 @@ static void describe_run(struct summary *summary, uint64_t now_ns)
                                                start_ns - first->view.fixed.process_start_mono_ns);
         start_ns = first->view.fixed.process_start_mono_ns;
     }
-    summary->state = state_of(first);
+    summary->state = state_of_run(summary, first, now_ns);
     if (first->view.words[RF_PROCESS_EXIT_KNOWN] != 0)
         summary->exit_status = first->view.words[RF_PROCESS_EXIT_STATUS];
-    uint64_t end_ns = start_ns;
-    if (summary->state == SUMMARY_ENDED)
-        end_ns = first->view.words[RF_PROCESS_ENDED_MONO];
-    else if (summary->state == SUMMARY_RUNNING)
-        end_ns = now_ns;
-    else if (summary->end_ns != DATASTALL_UNKNOWN)
-        end_ns = summary->end_ns; /* it died: the last that is known */
+    const uint64_t end_ns = end_of_run(summary, first, now_ns);
     summary->duration_ns = end_ns > start_ns ? end_ns - start_ns : 0;
     if (summary->begin_ns != DATASTALL_UNKNOWN)
         summary->setup_ns = summary->begin_ns > start_ns ? summary->begin_ns - start_ns : 0;

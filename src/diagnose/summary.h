@@ -23,7 +23,23 @@ enum summary_severity {
     SUMMARY_SEVERITY_CRITICAL /* from 50 % */
 };
 
-enum summary_state { SUMMARY_RUNNING, SUMMARY_ENDED, SUMMARY_DIED };
+enum summary_state {
+    SUMMARY_RUNNING,
+    SUMMARY_ENDED,
+    SUMMARY_DIED,
+    SUMMARY_UNSEEN, /* in a PID namespace that cannot be seen from here, and silent for a while */
+    SUMMARY_STATES
+};
+
+/* The process of `datastall run`, which outlives the command unless it is killed. */
+enum summary_launcher {
+    SUMMARY_LAUNCHER_NONE,    /* used as a library */
+    SUMMARY_LAUNCHER_RUNNING, /* this and the next three as enum summary_state */
+    SUMMARY_LAUNCHER_ENDED,
+    SUMMARY_LAUNCHER_DIED,
+    SUMMARY_LAUNCHER_UNSEEN,
+    SUMMARY_LAUNCHER_MISSING /* there was one, its file is gone or cannot be read */
+};
 
 /* What the GPU felt of some waiting: nanoseconds. known_ns is the waiting for which events (or the
  * stream itself) told; of that between lower_ns and upper_ns were exposed, the rest hidden behind
@@ -112,7 +128,8 @@ struct summary_gpu {
 
 struct summary {
     const struct run_data *data;
-    enum summary_state state;
+    enum summary_state state; /* of the run: it goes on while its command or any process does */
+    enum summary_launcher launcher;
     const char *command;
     const char *name;
     uint64_t started_real_ns;
@@ -150,6 +167,10 @@ void summary_free(struct summary *summary);
 const char *summary_severity_name(enum summary_severity severity);
 const char *summary_method_name(enum summary_method method); /* "host-exact", "host-bound" */
 const char *summary_state_name(enum summary_state state);
+const char *summary_launcher_name(enum summary_launcher launcher); /* NULL: none */
+
+/* What became of a run whose launcher did not end it, as one sentence; "" where nothing is amiss. */
+void summary_launcher_text(const struct summary *summary, char *text, size_t size);
 
 /* The rank of a process for people: its rank, else DATASTALL_UNKNOWN. */
 static inline uint64_t summary_rank(const struct summary_process *process)

@@ -18,8 +18,46 @@ const char *summary_method_name(enum summary_method method)
 
 const char *summary_state_name(enum summary_state state)
 {
-    static const char *const names[] = {"running", "ended", "died"};
+    static const char *const names[SUMMARY_STATES] = {"running", "ended", "died", "unknown"};
     return names[state];
+}
+
+const char *summary_launcher_name(enum summary_launcher launcher)
+{
+    static const char *const names[] = {NULL, "running", "ended", "died", "unknown", "missing"};
+    return names[launcher];
+}
+
+static const char *fate_of_processes(const struct summary *summary)
+{
+    uint32_t died = 0;
+    for (uint32_t i = 0; i < summary->process_count; i++)
+        died += summary->processes[i].state == SUMMARY_DIED;
+    if (summary->state == SUMMARY_RUNNING)
+        return summary->process_count == 0 ? "the command goes on, and has recorded nothing yet"
+                                           : "the command goes on and is recorded to its end";
+    if (summary->state == SUMMARY_UNSEEN)
+        return "whether the command goes on cannot be seen from here (another PID namespace)";
+    if (summary->process_count == 0)
+        return "no process of the command recorded anything";
+    if (died == 0)
+        return "the command's processes ended by themselves and are here as a whole";
+    return died == summary->process_count
+               ? "the command's processes died as well; what they recorded is here"
+               : "some of the command's processes died as well; what all recorded is here";
+}
+
+void summary_launcher_text(const struct summary *summary, char *text, size_t size)
+{
+    const char *gone = "the launcher (datastall run) died";
+    text[0] = '\0';
+    if (summary->launcher == SUMMARY_LAUNCHER_MISSING)
+        gone = "the launcher's file cannot be read or is gone";
+    else if (summary->launcher == SUMMARY_LAUNCHER_UNSEEN && summary->state == SUMMARY_UNSEEN)
+        gone = "the launcher (datastall run) cannot be seen from here";
+    else if (summary->launcher != SUMMARY_LAUNCHER_DIED)
+        return;
+    snprintf(text, size, "%s, so the exit code is unknown; %s", gone, fate_of_processes(summary));
 }
 
 void summary_duration_text(double seconds, char *text, size_t size)

@@ -37,6 +37,10 @@ static const struct family families[] = {
      "When the run ended, seconds since 1970."},
     {ROW_RUN, GAUGE, RUN_EXIT_STATUS, NUMBER, false, "datastall_run_exit_status", NULL,
      "The command's exit status, 128 + signal when it was killed."},
+    {ROW_RUN, GAUGE, RUN_LAUNCHER_DIED, NUMBER, false, "datastall_run_launcher_died", NULL,
+     "1 where datastall run was killed before its command ended: no exit status, and no GPU "
+     "samples "
+     "from then on."},
     {ROW_RUN, GAUGE, RUN_PROBLEMS, NUMBER, false, "datastall_run_problems", NULL,
      "Things found damaged in the run's files."},
     {ROW_PROCESS, COUNTER, PROCESS_WINDOW_NS, SECONDS, false, "datastall_input_window_seconds",
@@ -326,12 +330,14 @@ static void put_process_states(struct buffer *b, const struct rows *rows,
         false,
         "datastall_run_processes",
         NULL,
-        "Recording processes of a run by state; died: gone without closing its file."};
-    static const char *const states[] = {"state=\"running\"", "state=\"ended\"", "state=\"died\""};
+        "Recording processes of a run by state; died: gone without closing its file; unknown: in a "
+        "PID namespace that cannot be seen, and silent."};
+    static const char *const states[SUMMARY_STATES] = {"state=\"running\"", "state=\"ended\"",
+                                                       "state=\"died\"", "state=\"unknown\""};
     for (uint32_t i = 0; i < rows->count[ROW_RUN]; i++) {
         if (i == 0)
             put_head(b, &family, format);
-        for (uint32_t s = 0; s < 3; s++) {
+        for (uint32_t s = 0; s < SUMMARY_STATES; s++) {
             put_series(b, &family, &rows->rows[ROW_RUN][i], "", states[s]);
             put_value(b, NUMBER, rows->rows[ROW_RUN][i].values[RUN_PROCESSES + s]);
         }

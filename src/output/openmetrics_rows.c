@@ -155,14 +155,22 @@ static const char *name_of(const struct summary *run)
     return strlen(id) > 16 && id[8] == '-' && id[15] == '-' ? id + 16 : id;
 }
 
+/* When the launcher ended it; where it did not, its last process; without one, the first. */
 static uint64_t end_of(const struct summary *run)
 {
     const struct run_data *data = run->data;
-    const struct run_process *first = data->has_launcher        ? &data->launcher
-                                      : data->process_count > 0 ? &data->processes[0]
-                                                                : NULL;
-    return first != NULL && run->state == SUMMARY_ENDED ? first->view.words[RF_PROCESS_ENDED_REAL]
-                                                        : DATASTALL_UNKNOWN;
+    uint64_t last_ns = 0;
+    if (run->state != SUMMARY_ENDED)
+        return DATASTALL_UNKNOWN;
+    if (run->launcher == SUMMARY_LAUNCHER_ENDED)
+        return data->launcher.view.words[RF_PROCESS_ENDED_REAL];
+    if (run->launcher == SUMMARY_LAUNCHER_NONE)
+        return data->processes[0].view.words[RF_PROCESS_ENDED_REAL];
+    for (uint32_t i = 0; i < data->process_count; i++) {
+        const uint64_t ns = data->processes[i].view.words[RF_PROCESS_ENDED_REAL];
+        last_ns = ns > last_ns ? ns : last_ns;
+    }
+    return last_ns;
 }
 
 static void collect_run(struct rows *rows, const struct summary *run, const char *label)
@@ -179,7 +187,7 @@ static void collect_run(struct rows *rows, const struct summary *run, const char
                                                                 : NULL;
     if (first != NULL)
         add_label(info, "host", first->view.fixed.hostname);
-    for (uint32_t i = 0; i < 3; i++)
+    for (uint32_t i = 0; i < SUMMARY_STATES; i++)
         row->values[RUN_PROCESSES + i] = 0;
     for (uint32_t i = 0; i < run->process_count; i++) {
         const uint64_t world_size = run->processes[i].data->view.fixed.world_size;
@@ -189,6 +197,8 @@ static void collect_run(struct rows *rows, const struct summary *run, const char
     }
     set_info(rows, row, info);
     row->values[RUN_RUNNING] = run->state == SUMMARY_RUNNING;
+    if (run->launcher != SUMMARY_LAUNCHER_NONE)
+        row->values[RUN_LAUNCHER_DIED] = run->launcher == SUMMARY_LAUNCHER_DIED;
     if (run->started_real_ns != 0)
         row->values[RUN_STARTED_REAL_NS] = run->started_real_ns;
     row->values[RUN_ENDED_REAL_NS] = end_of(run);
@@ -352,7 +362,7 @@ static void collect_gpu_now(struct row *row, const struct summary *run,
                             const struct summary_gpu *gpu, uint64_t now_ns)
 {
     const uint64_t *w = gpu->data->words;
-    if (run->state != SUMMARY_RUNNING)
+    if (run->state != SUMMARY_RUNNING || run->launcher == SUMMARY_LAUNCHER_DIED)
         return;
     const uint64_t *sample = newest_sample(gpu->data, now_ns);
     row->values[GPU_LOST] = w[RF_GPU_STATE] == RF_GPU_LOST;

@@ -15,8 +15,9 @@ enum run_value {
     RUN_STARTED_REAL_NS,
     RUN_ENDED_REAL_NS,
     RUN_EXIT_STATUS,
-    RUN_PROCESSES, /* [3] by enum summary_state */
-    RUN_PROBLEMS = RUN_PROCESSES + 3
+    RUN_LAUNCHER_DIED,
+    RUN_PROCESSES, /* by enum summary_state */
+    RUN_PROBLEMS = RUN_PROCESSES + SUMMARY_STATES
 };
 enum process_value { PROCESS_WINDOW_NS, PROCESS_LOST, PROCESS_MERGED, PROCESS_MONOTONE_VALUES };
 enum loader_value {

@@ -143,11 +143,16 @@ static void put_verdict(struct page *page, const struct summary *run)
                                                                                : STYLE_PLAIN;
     canvas_put(&page->canvas, 0, (int)page->view->columns, style, "%s", text);
     next_row(page);
-    if (run->data->problems == 0 || rows_left(page) == 0)
+    if (run->data->problems > 0 && rows_left(page) > 0) {
+        canvas_put(&page->canvas, 0, (int)page->view->columns, STYLE_BAD,
+                   "DAMAGED: %u problem%s; the first: %s", run->data->problems,
+                   run->data->problems == 1 ? "" : "s", run->data->first_problem);
+        next_row(page);
+    }
+    summary_launcher_text(run, text, sizeof text);
+    if (text[0] == '\0' || rows_left(page) == 0)
         return;
-    canvas_put(&page->canvas, 0, (int)page->view->columns, STYLE_BAD,
-               "DAMAGED: %u problem%s; the first: %s", run->data->problems,
-               run->data->problems == 1 ? "" : "s", run->data->first_problem);
+    canvas_put(&page->canvas, 0, (int)page->view->columns, STYLE_WARNING, "%s", text);
     next_row(page);
 }
 

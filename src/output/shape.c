@@ -48,6 +48,7 @@ static void put_owner(out e, const struct summary *s, uint32_t process)
 static void put_run(out e, const struct summary *s)
 {
     const struct run_data *data = s->data;
+    char text[256];
     e->open_object(e->context, "run");
     put_string(e, "id", data->id);
     put_string(e, "path", data->path);
@@ -57,6 +58,10 @@ static void put_run(out e, const struct summary *s)
     put_seconds(e, "duration_s", s->duration_ns);
     put_seconds(e, "setup_s", s->setup_ns);
     put_string(e, "state", summary_state_name(s->state));
+    put_string(e, "launcher", summary_launcher_name(s->launcher));
+    summary_launcher_text(s, text, sizeof text);
+    put_string(e, "launcher_text", text[0] == '\0' ? NULL : text);
+    put_string(e, "recorded_in", data->staged_at[0] == '\0' ? NULL : data->staged_at);
     put_integer(e, "exit_status", s->exit_status);
     e->close(e->context);
 }

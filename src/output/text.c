@@ -106,6 +106,19 @@ static void put_verdict(const struct summary *s, FILE *file)
              "meanwhile");
 }
 
+/* What a launcher that died leaves to say, and where a run is that has not come home. */
+static void put_launcher(const struct summary *s, FILE *file)
+{
+    char text[256];
+    summary_launcher_text(s, text, sizeof text);
+    if (text[0] == '\0')
+        return;
+    line(file, "", "%s", text);
+    if (s->data->staged_at[0] != '\0')
+        line(file, "", "it is recorded in %s until nobody writes there any more",
+             s->data->staged_at);
+}
+
 static void put_run(const struct summary *s, FILE *file)
 {
     char command[61], duration[32], setup[32], end[64] = "";
@@ -119,11 +132,14 @@ static void put_run(const struct summary *s, FILE *file)
         snprintf(end, sizeof end, ", exit %llu", (unsigned long long)s->exit_status);
     else if (s->state != SUMMARY_ENDED)
         snprintf(end, sizeof end, ", %s",
-                 s->state == SUMMARY_RUNNING ? "still running" : "killed or lost");
+                 s->state == SUMMARY_RUNNING ? "still running"
+                 : s->state == SUMMARY_DIED  ? "killed or lost"
+                                             : "cannot be seen from here");
     if (s->setup_ns == DATASTALL_UNKNOWN)
         line(file, "RUN", "%s  (%s%s)", command, duration, end);
     else
         line(file, "RUN", "%s  (%s, of it set-up %s%s)", command, duration, setup, end);
+    put_launcher(s, file);
 }
 
 /* What held the clocks back for a share of the time that matters. */

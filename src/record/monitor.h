@@ -111,8 +111,9 @@ void monitor_note_host(datastall_monitor *monitor, uint64_t now_ns);
 /* Notes whether the process uses a GPU (enum rf_accelerator); once used stays used. */
 void monitor_note_accelerator(datastall_monitor *monitor, uint64_t accelerator);
 
-/* The run folder of this process: $DATASTALL_RUN_DIR, or one made on the first call. */
-int process_run_folder(const datastall_options *options, const char **folder);
+/* The run folder of this process: $DATASTALL_RUN_DIR, or where that run is now, or one made on the
+ * first call. folder has PATH_MAX bytes. */
+int process_run_folder(const datastall_options *options, char *folder);
 /* True when a launcher made the folder and samples the GPUs. */
 bool process_has_launcher(void);
 /* In a forked child: another thread of the parent may have held a lock. */

@@ -22,22 +22,45 @@ void process_forget_parent(void)
     pthread_mutex_init(&run_mutex, NULL);
 }
 
-bool process_has_launcher(void)
+/* The folder that a launcher gave, copied at once: the program may change its environment at any
+ * time. False: there is no launcher. */
+static bool launcher_folder(char *folder)
 {
-    const char *folder = getenv("DATASTALL_RUN_DIR");
-    return folder != NULL && folder[0] == '/';
+    const char *given = getenv("DATASTALL_RUN_DIR");
+    return given != NULL && given[0] == '/' && snprintf(folder, PATH_MAX, "%s", given) < PATH_MAX;
 }
 
-int process_run_folder(const datastall_options *options, const char **folder)
+bool process_has_launcher(void)
 {
-    if (process_has_launcher()) {
+    char folder[PATH_MAX];
+    return launcher_folder(folder);
+}
+
+static bool is_switched_off(void)
+{
+    const char *said = getenv("DATASTALL_RUN_DIR");
+    return said != NULL && strcmp(said, "off") == 0;
+}
+
+/* Where to write under a launcher: the caller holds the mutex. */
+static void place_of_launched(const char *given, char *folder)
+{
+    if (brought_home[0] != '\0')
+        snprintf(folder, PATH_MAX, "%s", brought_home);
+    else
+        rf_run_writing_place(given, getenv("DATASTALL_RUN_HOME"), folder);
+}
+
+int process_run_folder(const datastall_options *options, char *folder)
+{
+    char given[PATH_MAX];
+    if (launcher_folder(given)) {
         pthread_mutex_lock(&run_mutex);
-        *folder = brought_home[0] != '\0' ? brought_home : getenv("DATASTALL_RUN_DIR");
+        place_of_launched(given, folder);
         pthread_mutex_unlock(&run_mutex);
         return DATASTALL_OK;
     }
-    const char *said = getenv("DATASTALL_RUN_DIR");
-    if (said != NULL && strcmp(said, "off") == 0)
+    if (is_switched_off())
         return ds_fail(DATASTALL_ERR_OFF, "recording is off: `datastall run` could not begin one");
     int error = DATASTALL_OK;
     pthread_mutex_lock(&run_mutex);
@@ -49,15 +72,17 @@ int process_run_folder(const datastall_options *options, const char **folder)
         own_run_maker = getpid();
         own_run_made = error == DATASTALL_OK;
     }
-    *folder = own_run.staging;
+    if (own_run_made)
+        rf_run_writing_place(own_run.staging, own_run.path, folder);
     pthread_mutex_unlock(&run_mutex);
     return error;
 }
 
 static bool staged_run(struct rf_run *run)
 {
-    if (process_has_launcher())
-        return rf_run_of_staging(getenv("DATASTALL_RUN_DIR"), run);
+    char given[PATH_MAX];
+    if (launcher_folder(given))
+        return rf_run_of_staging(given, run);
     *run = own_run;
     return own_run_made && strcmp(own_run.staging, own_run.path) != 0;
 }
@@ -140,7 +165,9 @@ void process_describe(const datastall_options *options, struct rf_process_static
     process->kind = RF_PROCESS_RECORDER;
     process->pid = (uint64_t)getpid();
     process->parent_pid = (uint64_t)getppid();
-    process->start_ticks = rf_start_ticks_of(process->pid);
+    process->start_ticks = rf_own_start_ticks();
+    process->pid_namespace = rf_own_pid_namespace();
+    process->launched = process_has_launcher();
     process->rank = number_in_environment(ranks);
     process->local_rank = number_in_environment(local_ranks);
     process->world_size = number_in_environment(world_sizes);

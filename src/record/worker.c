@@ -141,11 +141,12 @@ static struct worker *open_file(const char *path)
 
 struct worker *worker_open_in_folder(const char *folder, uint64_t parent_pid)
 {
-    char place[PATH_MAX], path[PATH_MAX], prefix[32], **names;
+    char given[PATH_MAX], place[PATH_MAX], path[PATH_MAX], prefix[32], **names;
     uint32_t count;
     struct worker *worker = NULL;
-    rf_run_reading_place(folder, place);
-    if (rf_run_files(place, &names, &count) != 0)
+    rf_run_writing_place(folder, getenv("DATASTALL_RUN_HOME"), given);
+    rf_run_reading_place(given, place);
+    if (rf_run_files(place, &names, &count, NULL) != 0)
         return NULL;
     snprintf(prefix, sizeof prefix, "%llu-", (unsigned long long)parent_pid);
     /* A pid may have been used before in a long run: the newest file is the parent's. */

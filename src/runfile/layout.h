@@ -99,7 +99,7 @@ enum rf_process_word {
     RF_PROCESS_ENDED_REAL,
     RF_PROCESS_EXIT_KNOWN,  /* launcher: 1 once the command ended */
     RF_PROCESS_EXIT_STATUS, /* launcher: 0..255, 128 + signal when killed */
-    RF_PROCESS_CHILD_PID,   /* launcher: the command */
+    RF_PROCESS_CHILD_PID,   /* launcher: the command; plain stores, as is RF_PROCESS_CHILD_TICKS */
     RF_PROCESS_STAGE,       /* current stage */
     RF_PROCESS_STAGE_SINCE,
     RF_PROCESS_GPU_STATE,   /* enum rf_gpu_state: the sampler as a whole */
@@ -113,17 +113,18 @@ enum rf_process_word {
     RF_PROCESS_IMPOSSIBLE_COUNTS,
     RF_PROCESS_UNKNOWN_ARGUMENTS,
     /* Around the loaders (src/host); plain stores, RF_UNKNOWN where not told. */
-    RF_PROCESS_HOST_NS = 18,    /* when the words below were read last; 0: never */
-    RF_PROCESS_HOST_FIRST_NS,   /* and first: sums below are since then */
-    RF_PROCESS_CPUS_MILLI,      /* CPUs that the process may use, in thousandths */
-    RF_PROCESS_CPUS_SOURCE,     /* enum host_limit_source */
-    RF_PROCESS_CPUS_ONLINE,     /* of the machine */
-    RF_PROCESS_CPU_NS,          /* that the process itself ran */
-    RF_PROCESS_THROTTLED_NS,    /* its cgroup's quota held it back */
-    RF_PROCESS_CPU_PRESSURE_NS, /* some task of the machine waited for a CPU */
-    RF_PROCESS_IO_PRESSURE_NS,  /* or for storage */
-    RF_PROCESS_SHM_BYTES,       /* size of /dev/shm */
-    RF_PROCESS_SHM_USED_BYTES,  /* the most that was seen in use */
+    RF_PROCESS_HOST_NS = 18,     /* when the words below were read last; 0: never */
+    RF_PROCESS_HOST_FIRST_NS,    /* and first: sums below are since then */
+    RF_PROCESS_CPUS_MILLI,       /* CPUs that the process may use, in thousandths */
+    RF_PROCESS_CPUS_SOURCE,      /* enum host_limit_source */
+    RF_PROCESS_CPUS_ONLINE,      /* of the machine */
+    RF_PROCESS_CPU_NS,           /* that the process itself ran */
+    RF_PROCESS_THROTTLED_NS,     /* its cgroup's quota held it back */
+    RF_PROCESS_CPU_PRESSURE_NS,  /* some task of the machine waited for a CPU */
+    RF_PROCESS_IO_PRESSURE_NS,   /* or for storage */
+    RF_PROCESS_SHM_BYTES,        /* size of /dev/shm */
+    RF_PROCESS_SHM_USED_BYTES,   /* the most that was seen in use */
+    RF_PROCESS_CHILD_TICKS = 31, /* launcher: the command's start_ticks */
     RF_PROCESS_DYNAMIC_WORDS = 32,
     RF_PROCESS_STAGE_NS = RF_PROCESS_DYNAMIC_WORDS, /* [RF_STAGE_CAPACITY] time spent in each */
     RF_PROCESS_STAGE_ENTRIES = RF_PROCESS_STAGE_NS + RF_STAGE_CAPACITY,
@@ -140,7 +141,9 @@ struct rf_process_static {
     uint64_t world_size;
     uint64_t opened_mono_ns;
     uint64_t process_start_mono_ns; /* of the process itself; RF_UNKNOWN */
-    uint64_t reserved[7];
+    uint64_t pid_namespace; /* inode of /proc/self/ns/pid, where pid means something; 0: unknown */
+    uint64_t launched;      /* recorder: 1 under a launcher, which has a file of its own */
+    uint64_t reserved[5];
     char hostname[64];
     char name[64]; /* launcher: --name */
     char directory[512];

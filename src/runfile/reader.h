@@ -2,6 +2,7 @@
 #ifndef DATASTALL_RUNFILE_READER_H
 #define DATASTALL_RUNFILE_READER_H
 
+#include "runfile/liveness.h"
 #include "runfile/view.h"
 #include "runfile/worker_slot.h"
 
@@ -68,12 +69,5 @@ struct rf_worker_view {
 };
 /* True when the entry was ever given to a worker that has recorded something. */
 bool rf_reader_worker(struct rf_reader *reader, uint64_t index, struct rf_worker_view *view);
-
-/* Whether the process that wrote the file still runs (same machine, boot, pid and start time).
- * False also when that cannot be known. */
-bool rf_process_is_alive(const struct rf_header *header, const struct rf_process_static *process);
-
-/* Field 22 of /proc/PID/stat, 0 when there is no such process. */
-uint64_t rf_start_ticks_of(uint64_t pid);
 
 #endif

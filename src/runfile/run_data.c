@@ -9,6 +9,9 @@
 #include "base/sums.h"
 #include "runfile/rundir.h"
 
+#define READ_ATTEMPTS 5
+#define MAX_WORKERS 4096u
+
 static void note_problem(struct run_data *data, const char *sentence)
 {
     if (data->problems++ == 0)
@@ -158,8 +161,14 @@ static int compare_workers(const void *a, const void *b)
 static int read_workers(struct rf_reader *reader, struct run_process *process)
 {
     const uint64_t entries = rf_reader_count(reader, RF_SECTION_WORKERS);
-    if (!reader->has_workers || entries == 0 || entries > 4096)
+    if (!reader->has_workers || entries == 0)
         return DATASTALL_OK;
+    if (entries > MAX_WORKERS) {
+        snprintf(reader->first_problem, reader->problems == 0 ? sizeof reader->first_problem : 0,
+                 "%llu worker entries are more than can be read", (unsigned long long)entries);
+        reader->problems++;
+        return DATASTALL_OK;
+    }
     process->workers = calloc(entries, sizeof *process->workers);
     if (process->workers == NULL)
         return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
@@ -199,6 +208,53 @@ static void read_gpus(struct rf_reader *reader, const struct run_process *proces
     }
 }
 
+static void keep_latest(uint64_t *latest_ns, uint64_t ns)
+{
+    if (ns != RF_UNKNOWN && ns > *latest_ns)
+        *latest_ns = ns;
+}
+
+/* What tells that a process was there, of all that it writes with a time. */
+static uint64_t last_recorded_ns(const struct run_process *process, const struct run_data *data)
+{
+    uint64_t latest_ns = process->header.created_mono_ns;
+    keep_latest(&latest_ns, process->view.words[RF_PROCESS_ENDED_MONO]);
+    keep_latest(&latest_ns, process->view.words[RF_PROCESS_STAGE_SINCE]);
+    keep_latest(&latest_ns, process->view.words[RF_PROCESS_HOST_NS]);
+    for (uint32_t i = 0; i < process->loader_count; i++) {
+        keep_latest(&latest_ns, process->loaders[i].totals.counters[RF_COUNT_END_NS]);
+        keep_latest(&latest_ns, process->loaders[i].waiting_since_ns);
+    }
+    for (uint32_t i = 0; process->view.fixed.kind == RF_PROCESS_LAUNCHER && i < data->gpu_count;
+         i++) {
+        keep_latest(&latest_ns, data->gpus[i].words[RF_GPU_LAST_NS]);
+        keep_latest(&latest_ns, data->gpus[i].words[RF_GPU_CALL_NS]);
+    }
+    return latest_ns;
+}
+
+static enum rf_liveness command_of(const struct run_process *launcher)
+{
+    const uint64_t *words = launcher->view.words;
+    if (words[RF_PROCESS_EXIT_KNOWN] != 0 || words[RF_PROCESS_CHILD_PID] == 0)
+        return RF_DEAD;
+    return rf_liveness_beside(&launcher->header, &launcher->view.fixed, words[RF_PROCESS_CHILD_PID],
+                              words[RF_PROCESS_CHILD_TICKS]);
+}
+
+/* For one process more. */
+static bool make_room(struct run_data *data)
+{
+    const uint32_t n = data->process_count;
+    if (data->processes != NULL && (n & (n - 1)) != 0)
+        return true; /* room is a power of two */
+    struct run_process *more =
+        realloc(data->processes, (n == 0 ? 1 : (size_t)2 * n) * sizeof *more);
+    if (more != NULL)
+        data->processes = more;
+    return more != NULL;
+}
+
 static int read_file(struct run_data *data, const char *place, const char *name, unsigned parts)
 {
     char path[PATH_MAX];
@@ -217,14 +273,15 @@ static int read_file(struct run_data *data, const char *place, const char *name,
     snprintf(process.file, sizeof process.file, "%s", name);
     bool readable = rf_reader_process(reader, &process.view);
     if (readable) {
-        process.alive = process.view.words[RF_PROCESS_STATE] == RF_STATE_OPEN &&
-                        rf_process_is_alive(&reader->header, &process.view.fixed);
+        if (process.view.words[RF_PROCESS_STATE] == RF_STATE_OPEN)
+            process.liveness = rf_process_liveness(&reader->header, &process.view.fixed);
         read_stage_names(reader, &process);
         read_gpus(reader, &process, data);
         error = read_loaders(reader, parts, &process);
         /* Who only looks at what changes does not need them: the causes are in the loaders. */
         if (error == DATASTALL_OK && parts == RF_PART_ALL)
             error = read_workers(reader, &process);
+        process.recorded_ns = last_recorded_ns(&process, data);
     } else {
         data->unreadable_files++;
     }
@@ -234,12 +291,15 @@ static int read_file(struct run_data *data, const char *place, const char *name,
         note_problem(data, sentence);
     }
     rf_reader_close(reader);
+    if (readable && error == DATASTALL_OK && !make_room(data))
+        error = ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
     if (!readable || error != DATASTALL_OK) {
         free(process.loaders);
         free(process.workers);
     } else if (process.view.fixed.kind == RF_PROCESS_LAUNCHER && !data->has_launcher) {
         data->has_launcher = true;
         data->launcher = process;
+        data->command = command_of(&process);
     } else {
         data->processes[data->process_count++] = process;
     }
@@ -257,43 +317,108 @@ static int compare_processes(const void *a, const void *b)
     return one->pid < other->pid ? -1 : one->pid > other->pid;
 }
 
-static int read_run(const char *folder, unsigned parts, struct run_data **result)
+/* The launcher's file first: its GPUs are the ones to take. */
+static int read_files(struct run_data *data, const char *place, char **names, uint32_t count,
+                      unsigned parts)
 {
-    *result = NULL;
-    char place[PATH_MAX], **names;
-    uint32_t count;
-    rf_run_reading_place(folder, place);
-    int error = rf_run_files(place, &names, &count);
-    if (error != DATASTALL_OK)
-        return error;
-    struct run_data *data = calloc(1, sizeof *data);
-    if (data != NULL)
-        data->processes = calloc(count + 1, sizeof *data->processes);
-    if (data == NULL || data->processes == NULL) {
-        rf_run_files_free(names, count);
-        free(data);
-        return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
-    }
-    if (realpath(folder, data->path) == NULL)
-        snprintf(data->path, sizeof data->path, "%s", folder);
-    const char *slash = strrchr(data->path, '/');
-    snprintf(data->id, sizeof data->id, "%.255s", slash != NULL ? slash + 1 : data->path);
-    /* The launcher first: its GPUs are the ones to take. */
-    for (uint32_t pass = 0; pass < 2 && error == DATASTALL_OK; pass++) {
+    int error = DATASTALL_OK;
+    for (uint32_t pass = 0; pass < 2; pass++) {
         for (uint32_t i = 0; i < count && error == DATASTALL_OK; i++) {
             bool is_launcher = strcmp(names[i], RF_LAUNCHER_FILE) == 0;
             if (is_launcher == (pass == 0))
                 error = read_file(data, place, names[i], parts);
         }
     }
+    return error;
+}
+
+static struct run_data *new_data(const char *folder, const char *place)
+{
+    struct run_data *data = calloc(1, sizeof *data);
+    if (data == NULL)
+        return NULL;
+    if (realpath(folder, data->path) == NULL)
+        snprintf(data->path, sizeof data->path, "%s", folder);
+    const char *slash = strrchr(data->path, '/');
+    snprintf(data->id, sizeof data->id, "%.255s", slash != NULL ? slash + 1 : data->path);
+    if (strcmp(place, folder) != 0)
+        snprintf(data->staged_at, sizeof data->staged_at, "%s", place);
+    return data;
+}
+
+static void note_left_out(struct run_data *data, uint64_t left_out)
+{
+    char sentence[128];
+    if (left_out == 0)
+        return;
+    snprintf(sentence, sizeof sentence, "%llu files beyond the first %u were not read",
+             (unsigned long long)left_out, RF_MAX_RUN_FILES);
+    data->files += left_out < UINT32_MAX / 2 ? (uint32_t)left_out : UINT32_MAX / 2;
+    note_problem(data, sentence);
+}
+
+/* While a run is on tmpfs, a process may have found the door there shut and recorded at home. What
+ * is in both places are copies. */
+static int read_rest(struct run_data *data, const char *folder, char **known, uint32_t known_count,
+                     unsigned parts)
+{
+    char **names;
+    uint32_t count;
+    int error = rf_run_files(folder, &names, &count, NULL);
+    for (uint32_t i = 0, k = 0; i < count && error == DATASTALL_OK; i++) {
+        while (k < known_count && strcmp(known[k], names[i]) < 0)
+            k++;
+        if (k == known_count || strcmp(known[k], names[i]) != 0)
+            error = read_file(data, folder, names[i], parts);
+    }
+    rf_run_files_free(names, count);
+    return error;
+}
+
+static int read_place(const char *folder, const char *place, unsigned parts,
+                      struct run_data **result)
+{
+    char **names;
+    uint32_t count;
+    uint64_t left_out;
+    int error = rf_run_files(place, &names, &count, &left_out);
+    if (error != DATASTALL_OK)
+        return error;
+    struct run_data *data = new_data(folder, place);
+    error = data == NULL ? ds_fail(DATASTALL_ERR_MEMORY, "out of memory")
+                         : read_files(data, place, names, count, parts);
+    if (error == DATASTALL_OK && data->staged_at[0] != '\0')
+        error = read_rest(data, folder, names, count, parts);
     rf_run_files_free(names, count);
     if (error != DATASTALL_OK) {
         run_data_free(data);
         return error;
     }
-    qsort(data->processes, data->process_count, sizeof *data->processes, compare_processes);
+    note_left_out(data, left_out);
+    if (data->process_count > 1)
+        qsort(data->processes, data->process_count, sizeof *data->processes, compare_processes);
     *result = data;
     return DATASTALL_OK;
+}
+
+static int read_run(const char *folder, unsigned parts, struct run_data **result)
+{
+    char place[PATH_MAX], after[PATH_MAX];
+    int error = DATASTALL_OK;
+    *result = NULL;
+    /* It may come home while it is read: then what is left on tmpfs is no longer all of it. */
+    for (int attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
+        rf_run_reading_place(folder, place);
+        error = read_place(folder, place, parts, result);
+        rf_run_reading_place(folder, after);
+        if (strcmp(place, after) == 0)
+            break;
+        run_data_free(*result);
+        *result = NULL;
+    }
+    return *result == NULL && error == DATASTALL_OK
+               ? ds_fail(DATASTALL_ERR_IO, "%s moves faster than it can be read", folder)
+               : error;
 }
 
 int run_data_read(const char *folder, struct run_data **data)

@@ -41,7 +41,8 @@ struct run_process {
     char file[NAME_MAX + 1];
     struct rf_header header;
     struct rf_process_view view;
-    bool alive;
+    enum rf_liveness liveness; /* of its writer; RF_DEAD once the file is closed */
+    uint64_t recorded_ns;      /* when it last recorded something, as far as the file tells */
     uint32_t loader_count;
     struct run_loader *loaders; /* those with records */
     uint32_t worker_count;
@@ -52,8 +53,10 @@ struct run_process {
 struct run_data {
     char path[PATH_MAX];
     char id[NAME_MAX + 1];
+    char staged_at[PATH_MAX]; /* where it is recorded until it comes home, "": it is there */
     bool has_launcher;
     struct run_process launcher;
+    enum rf_liveness command; /* the launcher's; RF_DEAD where it never started */
     uint32_t process_count;
     struct run_process *processes; /* by rank, then pid */
     uint32_t gpu_count;

@@ -6,21 +6,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "runfile/layout.h"
-#include "runfile/reader.h"
+#include "runfile/staging.h"
 
-#define MAX_RUN_FILES 4096
 #define MAX_NAME 40
-#define CLAIM_NOTE "coming-home" /* the home note's name while a process copies the files */
+#define LOCK_TRIES 100 /* of 2 ms */
 
 const char *rf_base_directory(const char *directory)
 {
@@ -78,128 +77,6 @@ static void clean_name(const char *name, char clean[MAX_NAME + 1])
         strcpy(clean, "run");
 }
 
-/* File systems on which touching a mapped page can wait for another machine or process. */
-static bool is_remote(const char *path)
-{
-    struct statfs status;
-    if (statfs(path, &status) != 0)
-        return false;
-    switch ((uint32_t)status.f_type) {
-    case 0x6969:     /* NFS */
-    case 0x0BD00BD0: /* Lustre */
-    case 0x65735546: /* FUSE */
-    case 0xFF534D42: /* CIFS */
-    case 0xFE534D42: /* SMB2 */
-    case 0x00C36400: /* Ceph */
-    case 0x47504653: /* GPFS */
-    case 0x19830326: /* BeeGFS */
-    case 0x01021997: /* 9p */
-    case 0x5346414F: /* AFS */
-        return true;
-    default:
-        return false;
-    }
-}
-
-/* ---- notes: files of one line ---- */
-
-static bool write_note(const char *folder, const char *name, const char *text)
-{
-    char path[PATH_MAX];
-    if (snprintf(path, sizeof path, "%s/%s", folder, name) >= PATH_MAX)
-        return false;
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return false;
-    bool written = dprintf(fd, "%s\n", text) > 0;
-    return close(fd) == 0 && written;
-}
-
-static bool read_note(const char *folder, const char *name, char text[PATH_MAX])
-{
-    char path[PATH_MAX];
-    if (snprintf(path, sizeof path, "%s/%s", folder, name) >= PATH_MAX)
-        return false;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0)
-        return false;
-    ssize_t length = read(fd, text, PATH_MAX - 1);
-    close(fd);
-    text[length > 0 ? length : 0] = '\0';
-    text[strcspn(text, "\n")] = '\0';
-    return text[0] != '\0';
-}
-
-static bool has_note(const char *folder, const char *name)
-{
-    char path[PATH_MAX];
-    return snprintf(path, sizeof path, "%s/%s", folder, name) < PATH_MAX && access(path, F_OK) == 0;
-}
-
-static void remove_note(const char *folder, const char *name)
-{
-    char path[PATH_MAX];
-    if (snprintf(path, sizeof path, "%s/%s", folder, name) < PATH_MAX)
-        unlink(path);
-}
-
-/* Atomic: of several processes one succeeds. */
-static bool rename_note(const char *folder, const char *old, const char *name)
-{
-    char from[PATH_MAX], to[PATH_MAX];
-    return snprintf(from, sizeof from, "%s/%s", folder, old) < PATH_MAX &&
-           snprintf(to, sizeof to, "%s/%s", folder, name) < PATH_MAX && rename(from, to) == 0;
-}
-
-/* ---- recording elsewhere ---- */
-
-static bool is_staged(const struct rf_run *run)
-{
-    return strcmp(run->path, run->staging) != 0;
-}
-
-static void choose_staging(struct rf_run *run)
-{
-    memcpy(run->staging, run->path, sizeof run->staging);
-    const char *wish = getenv("DATASTALL_RECORD_ON");
-    bool wanted = wish != NULL && strcmp(wish, "tmpfs") == 0;
-    if (!wanted && !is_remote(run->path))
-        return;
-    char folder[] = RF_STAGING_PREFIX "XXXXXX";
-    if (mkdtemp(folder) == NULL)
-        return; /* no tmpfs: record in place, which works though it may be slow */
-    if (write_note(folder, RF_HOME_NOTE, run->path) &&
-        write_note(run->path, RF_STAGING_NOTE, folder)) {
-        strcpy(run->staging, folder);
-        return;
-    }
-    remove_note(run->path, RF_STAGING_NOTE);
-    remove_note(folder, RF_HOME_NOTE);
-    rmdir(folder);
-}
-
-bool rf_run_of_staging(const char *folder, struct rf_run *run)
-{
-    char back[PATH_MAX];
-    return strncmp(folder, RF_STAGING_PREFIX, strlen(RF_STAGING_PREFIX)) == 0 &&
-           snprintf(run->staging, sizeof run->staging, "%s", folder) < PATH_MAX &&
-           read_note(folder, RF_HOME_NOTE, run->path) &&
-           read_note(run->path, RF_STAGING_NOTE, back) && strcmp(back, folder) == 0;
-}
-
-bool rf_run_abandon(const struct rf_run *run)
-{
-    if (is_staged(run)) {
-        remove_note(run->staging, RF_HOME_NOTE);
-        if (rmdir(run->staging) != 0 && errno != ENOENT) {
-            write_note(run->staging, RF_HOME_NOTE, run->path);
-            return false;
-        }
-        remove_note(run->path, RF_STAGING_NOTE);
-    }
-    return rmdir(run->path) == 0;
-}
-
 int rf_run_create(const char *base, const char *name, struct rf_run *run)
 {
     char parent[PATH_MAX], clean[MAX_NAME + 1], stamp[32];
@@ -221,7 +98,7 @@ int rf_run_create(const char *base, const char *name, struct rf_run *run)
             PATH_MAX)
             return ds_fail(DATASTALL_ERR_ARGUMENT, "the folder's path is too long");
         if (mkdir(run->path, 0700) == 0) {
-            choose_staging(run);
+            rf_staging_choose(run);
             return DATASTALL_OK;
         }
         if (errno != EEXIST)
@@ -229,147 +106,6 @@ int rf_run_create(const char *base, const char *name, struct rf_run *run)
     }
     return ds_fail(DATASTALL_ERR_EXISTS, "cannot find a free name for the run folder in %s",
                    parent);
-}
-
-/* ---- bringing a staged run home ---- */
-
-static int copy_file(const char *from, const char *to)
-{
-    static const char sentence[] = "cannot copy %s";
-    int in = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (in < 0)
-        return ds_fail_errno(errno, sentence, from);
-    int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    int error = out < 0 ? errno : 0;
-    char buffer[65536];
-    ssize_t got = 0;
-    while (error == 0 && (got = read(in, buffer, sizeof buffer)) > 0) {
-        for (ssize_t done = 0; error == 0 && done < got;) {
-            ssize_t put = write(out, buffer + done, (size_t)(got - done));
-            if (put < 0)
-                error = errno;
-            else
-                done += put;
-        }
-    }
-    if (got < 0)
-        error = errno;
-    if (out >= 0 && close(out) != 0 && error == 0)
-        error = errno;
-    if (out >= 0 && error != 0)
-        unlink(to);
-    close(in);
-    return error == 0 ? DATASTALL_OK : ds_fail_errno(error, sentence, from);
-}
-
-/* Removes what is left of a staging folder: the marks of the hooks. */
-static void remove_staging(const char *folder)
-{
-    DIR *directory = opendir(folder);
-    struct dirent *entry;
-    while (directory != NULL && (entry = readdir(directory)) != NULL) {
-        if (entry->d_name[0] != '.')
-            unlinkat(dirfd(directory), entry->d_name, 0);
-    }
-    if (directory != NULL)
-        closedir(directory);
-    rmdir(folder);
-}
-
-/* True while another process (a forked child, the parent, one that outlives the command) writes a
- * file of the folder. A launcher that cannot be seen from here counts as well: it will come back.
- */
-static bool others_write(const char *folder)
-{
-    char **names, path[PATH_MAX];
-    uint32_t count;
-    bool found = false;
-    if (rf_run_files(folder, &names, &count) != DATASTALL_OK)
-        return false;
-    for (uint32_t i = 0; i < count && !found; i++) {
-        struct rf_reader *reader;
-        struct rf_process_view view;
-        if (snprintf(path, sizeof path, "%s/%s", folder, names[i]) >= PATH_MAX ||
-            rf_reader_open(path, &reader) != DATASTALL_OK)
-            continue;
-        found = rf_reader_process(reader, &view) && view.fixed.pid != (uint64_t)getpid() &&
-                view.words[RF_PROCESS_STATE] == RF_STATE_OPEN &&
-                (view.fixed.kind == RF_PROCESS_LAUNCHER ||
-                 rf_process_is_alive(&reader->header, &view.fixed));
-        rf_reader_close(reader);
-    }
-    rf_run_files_free(names, count);
-    return found;
-}
-
-static void remove_copies(const struct rf_run *run, char **names, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++)
-        remove_note(run->path, names[i]);
-}
-
-/* All or nothing. */
-static int copy_files(const struct rf_run *run, char **names, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        char from[PATH_MAX], to[PATH_MAX];
-        int error;
-        if (snprintf(from, sizeof from, "%s/%s", run->staging, names[i]) >= PATH_MAX ||
-            snprintf(to, sizeof to, "%s/%s", run->path, names[i]) >= PATH_MAX)
-            error = ds_fail(DATASTALL_ERR_ARGUMENT, "the folder's path is too long");
-        else
-            error = copy_file(from, to);
-        if (error != DATASTALL_OK) {
-            remove_copies(run, names, i);
-            return error;
-        }
-    }
-    return DATASTALL_OK;
-}
-
-int rf_run_finish(const struct rf_run *run, bool *stays)
-{
-    char **names;
-    uint32_t count;
-    *stays = is_staged(run) && others_write(run->staging);
-    if (!is_staged(run) || *stays)
-        return DATASTALL_OK;
-    if (!rename_note(run->staging, RF_HOME_NOTE, CLAIM_NOTE)) {
-        int failed = errno;
-        bool by_another =
-            has_note(run->staging, CLAIM_NOTE) || !has_note(run->path, RF_STAGING_NOTE);
-        return by_another ? DATASTALL_OK
-                          : ds_fail_errno(failed, "cannot bring home what %s holds", run->staging);
-    }
-    int error = rf_run_files(run->staging, &names, &count);
-    if (error == DATASTALL_OK)
-        error = copy_files(run, names, count);
-    /* A process may have begun to write meanwhile. */
-    *stays = error == DATASTALL_OK && others_write(run->staging);
-    if (*stays)
-        remove_copies(run, names, count);
-    rf_run_files_free(names, count);
-    if (error == DATASTALL_OK && !*stays) {
-        remove_note(run->path, RF_STAGING_NOTE); /* from now on it is read at home */
-        remove_staging(run->staging);
-    } else {
-        rename_note(run->staging, CLAIM_NOTE, RF_HOME_NOTE);
-    }
-    return error;
-}
-
-void rf_run_reading_place(const char *folder, char *place)
-{
-    char target[PATH_MAX];
-    struct stat status, home;
-    snprintf(place, PATH_MAX, "%s", folder);
-    /* Only a folder of our own kind and of the same owner: the note may come from anywhere, and
-     * root reads everybody's runs. */
-    if (read_note(folder, RF_STAGING_NOTE, target) &&
-        strncmp(target, RF_STAGING_PREFIX, strlen(RF_STAGING_PREFIX)) == 0 &&
-        strstr(target, "..") == NULL && lstat(target, &status) == 0 && S_ISDIR(status.st_mode) &&
-        stat(folder, &home) == 0 && status.st_uid == home.st_uid)
-        snprintf(place, PATH_MAX, "%s", target);
 }
 
 /* ---- what a new file may cost ---- */
@@ -400,15 +136,20 @@ static uint64_t run_cap_bytes(void)
     return *end == '\0' && mib > 0 && mib < (1u << 30) ? (uint64_t)mib << 20 : RF_RUN_CAP_BYTES;
 }
 
+static int fail_at_cap(const char *folder, uint64_t cap)
+{
+    return ds_fail(DATASTALL_ERR_NO_SPACE,
+                   "the run folder %s has reached its limit of %llu MiB "
+                   "(DATASTALL_RUN_CAP_MIB)",
+                   folder, (unsigned long long)(cap >> 20));
+}
+
 int rf_run_new_file(const char *folder, uint64_t bytes, char *path)
 {
     uint64_t used = bytes_in(folder);
     uint64_t cap = run_cap_bytes();
     if (used + bytes > cap)
-        return ds_fail(DATASTALL_ERR_NO_SPACE,
-                       "the run folder %s has reached its limit of %llu MiB "
-                       "(DATASTALL_RUN_CAP_MIB)",
-                       folder, (unsigned long long)(cap >> 20));
+        return fail_at_cap(folder, cap);
     struct statvfs space;
     if (strncmp(folder, RF_STAGING_PREFIX, strlen(RF_STAGING_PREFIX)) == 0 &&
         statvfs(folder, &space) == 0 && bytes > (uint64_t)space.f_bavail * space.f_frsize / 16)
@@ -426,6 +167,42 @@ int rf_run_new_file(const char *folder, uint64_t bytes, char *path)
     return DATASTALL_OK;
 }
 
+/* A lock of the folder, which a kill releases; -1 where that cannot be had in time. */
+static int lock_folder(const char *folder)
+{
+    const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (int i = 0; fd >= 0 && i < LOCK_TRIES; i++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return fd;
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            break; /* not on this file system */
+        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+    }
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+int rf_run_admit_file(const char *folder, const char *path)
+{
+    const uint64_t cap = run_cap_bytes();
+    if (rf_staging_is_name(folder) && !rf_staging_admits(folder)) {
+        unlink(path);
+        return ds_fail(DATASTALL_ERR_NOT_FOUND, "the run has left %s", folder);
+    }
+    /* One after the other: who is turned away makes room for the next. Without a lock two may both
+     * be turned away, and still none passes. */
+    const int lock = lock_folder(folder);
+    const bool fits = bytes_in(folder) <= cap;
+    if (!fits)
+        unlink(path);
+    if (lock >= 0) {
+        flock(lock, LOCK_UN); /* also for a child that was forked meanwhile */
+        close(lock);
+    }
+    return fits ? DATASTALL_OK : fail_at_cap(folder, cap);
+}
+
 /* ---- listing ---- */
 
 static int compare_names(const void *a, const void *b)
@@ -433,30 +210,70 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-int rf_run_files(const char *folder, char ***names, uint32_t *count)
+static bool is_run_file(const char *name)
+{
+    const size_t length = strlen(name), suffix = strlen(RF_FILE_SUFFIX);
+    return length > suffix && strcmp(name + length - suffix, RF_FILE_SUFFIX) == 0;
+}
+
+struct file_list {
+    char **names;
+    uint32_t count, room;
+    uint64_t left_out;
+    bool failed;
+};
+
+static void add_file(struct file_list *list, const char *name)
+{
+    if (list->count == RF_MAX_RUN_FILES) {
+        list->left_out++;
+        /* The launcher's tells what the run was. */
+        char *kept = strcmp(name, RF_LAUNCHER_FILE) == 0 ? strdup(name) : NULL;
+        if (kept == NULL)
+            return;
+        free(list->names[list->count - 1]);
+        list->names[list->count - 1] = kept;
+        return;
+    }
+    if (list->count == list->room) {
+        const uint32_t room = list->room == 0 ? 64 : 2 * list->room;
+        char **more = realloc(list->names, room * sizeof *more);
+        if (more == NULL) {
+            list->failed = true;
+            return;
+        }
+        list->names = more;
+        list->room = room;
+    }
+    list->names[list->count] = strdup(name);
+    list->failed |= list->names[list->count] == NULL;
+    list->count += !list->failed;
+}
+
+int rf_run_files(const char *folder, char ***names, uint32_t *count, uint64_t *left_out)
 {
     *names = NULL;
     *count = 0;
     DIR *directory = opendir(folder);
     if (directory == NULL)
         return ds_fail_errno(errno, "cannot open the run folder %s", folder);
-    char **list = calloc(MAX_RUN_FILES, sizeof *list);
+    struct file_list list = {.names = NULL};
     struct dirent *entry;
-    uint32_t found = 0;
-    while (list != NULL && (entry = readdir(directory)) != NULL && found < MAX_RUN_FILES) {
-        size_t length = strlen(entry->d_name), suffix = strlen(RF_FILE_SUFFIX);
-        if (length <= suffix || strcmp(entry->d_name + length - suffix, RF_FILE_SUFFIX) != 0)
-            continue;
-        list[found] = strdup(entry->d_name);
-        if (list[found] != NULL)
-            found++;
+    while (!list.failed && (entry = readdir(directory)) != NULL) {
+        if (is_run_file(entry->d_name))
+            add_file(&list, entry->d_name);
     }
     closedir(directory);
-    if (list == NULL)
+    if (list.failed) {
+        rf_run_files_free(list.names, list.count);
         return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
-    qsort(list, found, sizeof *list, compare_names);
-    *names = list;
-    *count = found;
+    }
+    if (list.count > 1)
+        qsort(list.names, list.count, sizeof *list.names, compare_names);
+    *names = list.names;
+    *count = list.count;
+    if (left_out != NULL)
+        *left_out = list.left_out;
     return DATASTALL_OK;
 }
 
@@ -474,7 +291,7 @@ static uint64_t created_ns_of(const char *folder)
     uint32_t count;
     uint64_t oldest = 0;
     rf_run_reading_place(folder, place);
-    if (rf_run_files(place, &names, &count) != DATASTALL_OK)
+    if (rf_run_files(place, &names, &count, NULL) != DATASTALL_OK)
         return 0;
     for (uint32_t i = 0; i < count; i++) {
         char path[PATH_MAX];

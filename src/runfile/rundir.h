@@ -9,14 +9,13 @@
 
 #include <limits.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define RF_DEFAULT_BASE "datastall-runs"
 #define RF_RUN_CAP_BYTES (UINT64_C(1) << 30)
 #define RF_STAGING_PREFIX "/dev/shm/datastall-"
-/* Notes of one line. In a run folder: the folder that is written now. In that: the run folder. */
-#define RF_STAGING_NOTE "recording-at"
-#define RF_HOME_NOTE "belongs-to"
+#define RF_MAX_RUN_FILES 16384u /* read of one folder; the rest is counted */
 
 /* The folder of runs: directory, else $DATASTALL_DIR, else ./datastall-runs. */
 const char *rf_base_directory(const char *directory);
@@ -33,10 +32,12 @@ struct rf_run {
 int rf_run_create(const char *base, const char *name, struct rf_run *run);
 
 /* Brings the files of a staged run home and removes the staging folder; nothing for others. While
- * another process writes there, it stays there (*stays): the last writer to end calls this too. */
+ * another process writes there, or the command that a launcher started still runs, it stays there
+ * (*stays): the last one to end calls this too, and so does every reader. */
 int rf_run_finish(const struct rf_run *run, bool *stays);
 
-/* The run that is recorded in a folder other than its own; false: the folder is no such one. */
+/* The run that is recorded in a folder other than its own; false: the folder is no such one, or of
+ * another owner than the run, or not for this process to bring home. */
 bool rf_run_of_staging(const char *folder, struct rf_run *run);
 
 /* Removes the folders of a run again unless something was recorded there; true: they are gone. */
@@ -47,8 +48,21 @@ bool rf_run_abandon(const struct rf_run *run);
  * what is free there. path has PATH_MAX bytes. */
 int rf_run_new_file(const char *folder, uint64_t bytes, char *path);
 
+/* Once the file is made: checks its cost again, now that it counts for everybody, and that the run
+ * has not gone home meanwhile. Of processes that make their files at once none passes the cap, and
+ * no more than must are turned away. Waits for at most a fifth of a second. Otherwise the file is
+ * removed: DATASTALL_ERR_NO_SPACE, DATASTALL_ERR_NOT_FOUND when the run has gone home. */
+int rf_run_admit_file(const char *folder, const char *path);
+
 /* The folder to read for a run: itself, or while it is recorded elsewhere on this machine, that. */
 void rf_run_reading_place(const char *folder, char *place);
+
+/* The folder to write to under a launcher that gave folder and home (NULL: none): folder, or home
+ * where that has taken over. place has PATH_MAX bytes. */
+void rf_run_writing_place(const char *folder, const char *home, char *place);
+
+/* Why a run folder holds nothing, as far as it tells: sentence is "" where it does not. */
+void rf_run_explain_absence(const char *folder, char *sentence, size_t size);
 
 struct rf_run_entry {
     char *id;            /* folder name */
@@ -59,8 +73,9 @@ struct rf_run_entry {
 int rf_run_list(const char *base, struct rf_run_entry **runs, uint32_t *count);
 void rf_run_list_free(struct rf_run_entry *runs, uint32_t count);
 
-/* The run files of a folder, sorted, at most 4096; free each and the array. */
-int rf_run_files(const char *folder, char ***names, uint32_t *count);
+/* The run files of a folder, sorted, at most RF_MAX_RUN_FILES; free each and the array.
+ * *left_out (may be NULL): how many there are beyond these. */
+int rf_run_files(const char *folder, char ***names, uint32_t *count, uint64_t *left_out);
 void rf_run_files_free(char **names, uint32_t count);
 
 #endif

@@ -175,6 +175,43 @@ static uint64_t head_of(const struct attempt *copy)
     return head;
 }
 
+/* Rows that were there when the copy began, once more: of one whose number came just in time, the
+ * rest may have been copied before it was written. */
+static bool read_rows_again(struct attempt *copy, uint64_t head)
+{
+    const struct rf_slot_layout *layout = &copy->view->layout;
+    ds_fence_acquire();
+    for (uint64_t index = copy->counted; index < head;) {
+        const uint64_t place = index & (layout->recent - 1);
+        const uint64_t rest = layout->recent - place;
+        const uint64_t count = head - index < rest ? head - index : rest;
+        if (!read_part(copy, layout->ring_at + place * layout->record_words,
+                       count * layout->record_words))
+            return false;
+        index += count;
+    }
+    ds_fence_acquire();
+    return true;
+}
+
+/* Begin of the wait under way, which is in the row behind the last; 0: there is none. */
+static uint64_t waiting_since(const struct attempt *copy, uint64_t head)
+{
+    const struct rf_slot_layout *layout = &copy->view->layout;
+    const uint64_t at =
+        copy->at + layout->ring_at + (head & (layout->recent - 1)) * layout->record_words;
+    uint64_t before, begin_ns, after;
+    if (!rf_source_read(copy->source, at + RF_RECORD_SEQUENCE, 1, &before))
+        return 0;
+    ds_fence_acquire();
+    if (!rf_source_read(copy->source, at + RF_RECORD_BEGIN_NS, 1, &begin_ns))
+        return 0;
+    ds_fence_acquire();
+    const bool same =
+        rf_source_read(copy->source, at + RF_RECORD_SEQUENCE, 1, &after) && before == after;
+    return same && before == ((head + 1) | RF_RECORD_WAITING) ? begin_ns : 0;
+}
+
 /* How many there are by now: rows that were written meanwhile took the places of others. */
 static uint64_t newest_head(struct attempt *copy, uint64_t head)
 {
@@ -275,18 +312,17 @@ static const char *copy_slot(struct attempt *copy, unsigned parts, bool *settled
     if (!redo(view, layout->counters_at + layout->counter_words))
         return is_unchanged(copy) ? "its journal points outside it" : NULL;
     copy->counted = view->block[layout->counters_at + RF_COUNT_SEQUENCE];
-    if (!read_rows(copy, ring) ||
-        !read_part(copy, layout->causes_at, layout->causes * layout->cause_words))
+    if (!read_rows(copy, ring))
         return NULL;
     const uint64_t head = head_of(copy);
+    if (!read_rows_again(copy, head) ||
+        !read_part(copy, layout->causes_at, layout->causes * layout->cause_words))
+        return NULL;
     *settled = is_unchanged(copy);
     if (!*settled)
         return NULL;
     view->records = head;
-    view->waiting_ns = 0;
-    const uint64_t *next = row_of(view, head);
-    if (next[RF_RECORD_SEQUENCE] == ((head + 1) | RF_RECORD_WAITING))
-        view->waiting_ns = next[RF_RECORD_BEGIN_NS];
+    view->waiting_ns = waiting_since(copy, head);
     view->skew = 0;
     if (tables && !read_tables(copy))
         return NULL;

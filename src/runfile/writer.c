@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -27,11 +29,22 @@ static void read_boot_id(char *text, size_t size)
     }
 }
 
-static int allocate_file(const char *path, uint64_t bytes, void **map)
+/* A file without a name: a writer that is killed before it is whole leaves nothing behind. fd < 0:
+ * not on this file system. */
+static int open_unnamed(const char *path)
 {
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return ds_fail_errno(errno, "cannot create %s", path);
+    char folder[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    const size_t length = slash == NULL ? 0 : (size_t)(slash - path);
+    if (length == 0 || length >= sizeof folder || access("/proc/self/fd", X_OK) != 0)
+        return -1;
+    memcpy(folder, path, length);
+    folder[length] = '\0';
+    return open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+}
+
+static int allocate_file(int fd, const char *path, uint64_t bytes, void **map)
+{
     int error;
     do {
         error = posix_fallocate(fd, 0, (off_t)bytes);
@@ -40,13 +53,17 @@ static int allocate_file(const char *path, uint64_t bytes, void **map)
         *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         error = *map == MAP_FAILED ? errno : 0;
     }
-    close(fd);
-    if (error != 0) {
-        unlink(path);
-        return ds_fail_errno(error, "cannot allocate %llu bytes for %s", (unsigned long long)bytes,
-                             path);
-    }
-    return DATASTALL_OK;
+    return error == 0 ? DATASTALL_OK
+                      : ds_fail_errno(error, "cannot allocate %llu bytes for %s",
+                                      (unsigned long long)bytes, path);
+}
+
+/* Gives it its name, which must be free. */
+static bool name_file(int fd, const char *path)
+{
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    return linkat(AT_FDCWD, link, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0;
 }
 
 static void touch_pages(uint64_t *map, uint64_t bytes)
@@ -81,38 +98,9 @@ static void write_header(struct rf_writer *writer)
     ds_store_release(&writer->map[0], words[0]);
 }
 
-int rf_writer_create(const char *path, const struct rf_spec *spec,
-                     const struct rf_process_static *process, struct rf_writer **result)
+/* Everything that is known from the start goes into the mapped, zeroed file. */
+static void fill(struct rf_writer *writer, const struct rf_process_static *process)
 {
-    *result = NULL;
-    struct rf_writer *writer = calloc(1, sizeof *writer);
-    if (writer == NULL)
-        return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
-    writer->guard = -1;
-    rf_layout_file(spec, &writer->header);
-    writer->bytes = writer->header.file_bytes;
-    void *map = NULL;
-    int status = DATASTALL_OK;
-    if (path != NULL) {
-        writer->path = strdup(path);
-        status = writer->path == NULL ? ds_fail(DATASTALL_ERR_MEMORY, "out of memory")
-                                      : allocate_file(path, writer->bytes, &map);
-    } else {
-        map = mmap(NULL, writer->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (map == MAP_FAILED)
-            status =
-                ds_fail_errno(errno, "cannot map %llu bytes", (unsigned long long)writer->bytes);
-    }
-    if (status != DATASTALL_OK) {
-        free(writer->path);
-        free(writer);
-        return status;
-    }
-    writer->map = map;
-    if (path != NULL) {
-        writer->guard = ds_fault_guard(map, writer->bytes, &writer->lost);
-        touch_pages(writer->map, writer->bytes);
-    }
     for (uint32_t i = 0; i < writer->header.section_count; i++) {
         const struct rf_section *section = &writer->header.sections[i];
         if (section->type == RF_SECTION_SLOTS)
@@ -124,6 +112,91 @@ int rf_writer_create(const char *path, const struct rf_spec *spec,
     rf_commit_attach(&writer->process, block);
     rf_write_words(block + RF_BLOCK_PAYLOAD + RF_PROCESS_STATIC, process, sizeof *process);
     write_header(writer);
+}
+
+/* fd is open on a new file, with a name or without. */
+static int make_in_file(struct rf_writer *writer, int fd, const struct rf_process_static *process)
+{
+    void *map = NULL;
+    const int status = allocate_file(fd, writer->path, writer->bytes, &map);
+    if (status != DATASTALL_OK)
+        return status;
+    writer->map = map;
+    writer->guard = ds_fault_guard(map, writer->bytes, &writer->lost);
+    touch_pages(writer->map, writer->bytes);
+    fill(writer, process);
+    return DATASTALL_OK;
+}
+
+static void unmap(struct rf_writer *writer)
+{
+    ds_fault_unguard(writer->guard);
+    writer->guard = -1;
+    if (writer->map != NULL)
+        munmap(writer->map, writer->bytes);
+    writer->map = NULL;
+}
+
+/* False: not possible here, nothing is left; *status: how it ended otherwise. */
+static bool make_unnamed(struct rf_writer *writer, const struct rf_process_static *process,
+                         int *status)
+{
+    const int fd = open_unnamed(writer->path);
+    if (fd < 0)
+        return false;
+    *status = make_in_file(writer, fd, process);
+    const bool named = *status == DATASTALL_OK && name_file(fd, writer->path);
+    close(fd);
+    if (*status == DATASTALL_OK && !named)
+        unmap(writer);
+    return *status != DATASTALL_OK || named;
+}
+
+static int make_named(struct rf_writer *writer, const struct rf_process_static *process)
+{
+    const int fd = open(writer->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return ds_fail_errno(errno, "cannot create %s", writer->path);
+    const int status = make_in_file(writer, fd, process);
+    close(fd);
+    if (status != DATASTALL_OK)
+        unlink(writer->path);
+    return status;
+}
+
+static int make_in_memory(struct rf_writer *writer, const struct rf_process_static *process)
+{
+    void *map =
+        mmap(NULL, writer->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (map == MAP_FAILED)
+        return ds_fail_errno(errno, "cannot map %llu bytes", (unsigned long long)writer->bytes);
+    writer->map = map;
+    fill(writer, process);
+    return DATASTALL_OK;
+}
+
+int rf_writer_create(const char *path, const struct rf_spec *spec,
+                     const struct rf_process_static *process, struct rf_writer **result)
+{
+    *result = NULL;
+    struct rf_writer *writer = calloc(1, sizeof *writer);
+    if (writer == NULL)
+        return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
+    writer->guard = -1;
+    rf_layout_file(spec, &writer->header);
+    writer->bytes = writer->header.file_bytes;
+    int status = DATASTALL_OK;
+    if (path == NULL)
+        status = make_in_memory(writer, process);
+    else if ((writer->path = strdup(path)) == NULL)
+        status = ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
+    else if (!make_unnamed(writer, process, &status))
+        status = make_named(writer, process);
+    if (status != DATASTALL_OK) {
+        free(writer->path);
+        free(writer);
+        return status;
+    }
     *result = writer;
     return DATASTALL_OK;
 }
@@ -132,8 +205,7 @@ void rf_writer_destroy(struct rf_writer *writer)
 {
     if (writer == NULL)
         return;
-    ds_fault_unguard(writer->guard);
-    munmap(writer->map, writer->bytes);
+    unmap(writer);
     free(writer->path);
     free(writer);
 }

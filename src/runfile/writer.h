@@ -21,8 +21,9 @@ struct rf_writer {
 };
 
 /* Allocates the whole file (posix_fallocate), maps it and touches every page, so that a full disk
- * is an error here and never a SIGBUS later; then writes the header, the magic last. The file must
- * not exist (mode 0600, links are not followed). path NULL: anonymous memory. On failure nothing is
+ * is an error here and never a SIGBUS later; then writes the header, the magic last, and gives the
+ * file its name (on file systems without O_TMPFILE it has that from the start). The name must be
+ * free (mode 0600, links are not followed). path NULL: anonymous memory. On failure nothing is
  * left behind. Returns 0 or a datastall error with its sentence. */
 int rf_writer_create(const char *path, const struct rf_spec *spec,
                      const struct rf_process_static *process, struct rf_writer **writer);

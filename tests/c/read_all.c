@@ -81,7 +81,7 @@ int read_all_of_file(const char *path, uint32_t *problems)
         use_text(process.fixed.name);
         use_text(process.fixed.directory);
         use_text(process.fixed.command);
-        sink += rf_process_is_alive(&reader->header, &process.fixed);
+        sink += (unsigned)rf_process_liveness(&reader->header, &process.fixed);
     }
     for (uint64_t i = 0; i < RF_LOADER_CAPACITY; i++) {
         if (rf_reader_loader(reader, i, &loader))

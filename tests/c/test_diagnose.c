@@ -269,7 +269,7 @@ static void a_stage_that_still_runs(void **state)
         words[RF_PROCESS_STAGE] = rows[i].current;
         words[RF_PROCESS_STAGE_SINCE] = 14 * S;
         words[RF_PROCESS_STATE] = rows[i].running ? RF_STATE_OPEN : RF_STATE_CLOSED;
-        process->alive = rows[i].running;
+        process->liveness = rows[i].running ? RF_ALIVE : RF_DEAD;
         struct summary *summary = made(21 * S);
         assert_int_equal(summary->stages[0].duration_ns, rows[i].duration_s * S);
         summary_free(summary);

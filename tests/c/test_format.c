@@ -49,7 +49,7 @@ static void who_wrote_it(void **state)
     assert_int_equal(process->view.words[RF_PROCESS_STAGE_NS + 2], 6 * SECOND);
     assert_string_equal(process->stage_names[1], "warm-up");
     assert_string_equal(process->stage_names[2], "train");
-    assert_false(process->alive);
+    assert_int_equal(process->liveness, RF_DEAD);
     run_data_free(run);
 }
 

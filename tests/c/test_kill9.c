@@ -140,7 +140,7 @@ static uint64_t check_run(const char *folder, const struct message last[THREADS]
     uint64_t batches = 0;
     CHECK(run_data_read(folder, &run) == 0, "read");
     CHECK(run->problems == 0, "%s", run->first_problem);
-    CHECK(run->process_count == 1 && !run->processes[0].alive, "one dead process");
+    CHECK(run->process_count == 1 && run->processes[0].liveness == RF_DEAD, "one dead process");
     CHECK(run->processes[0].view.words[RF_PROCESS_STATE] == RF_STATE_OPEN, "it was not closed");
     for (uint32_t i = 0; i < run->processes[0].loader_count; i++)
         batches += run->processes[0].loaders[i].totals.counters[RF_COUNT_BATCHES];

@@ -48,7 +48,8 @@ static int make_run(void **state)
     const struct rf_spec spec = {.gpus = 2};
     struct rf_process_static process = {.kind = RF_PROCESS_LAUNCHER,
                                         .pid = (uint64_t)getpid(),
-                                        .start_ticks = rf_start_ticks_of((uint64_t)getpid()),
+                                        .start_ticks = rf_own_start_ticks(),
+                                        .pid_namespace = rf_own_pid_namespace(),
                                         .rank = RF_UNKNOWN,
                                         .command = "torchrun train.py"};
     struct rf_writer *writer;

@@ -1,0 +1,384 @@
+/* Bringing staged runs home, and what kills have left on tmpfs. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "runfile/reader.h"
+#include "runfile/staging.h"
+
+#define SHM "/dev/shm"
+#define COPY_NAME ".coming-home" /* a file on its way, in the run folder */
+#define HOMELESS_MARK "home-is-gone"
+#define LOCK_TRIES 20 /* of 5 ms */
+
+/* ---- who writes? ---- */
+
+/* A launcher that was killed left a command that may make further processes record. */
+static bool command_goes_on(const struct rf_reader *reader, const struct rf_process_view *view)
+{
+    const uint64_t pid = view->words[RF_PROCESS_CHILD_PID];
+    const uint64_t ticks = view->words[RF_PROCESS_CHILD_TICKS];
+    const bool self = pid == (uint64_t)getpid() && ticks == rf_own_start_ticks();
+    return view->fixed.kind == RF_PROCESS_LAUNCHER && pid != 0 && !self &&
+           view->words[RF_PROCESS_EXIT_KNOWN] == 0 &&
+           rf_liveness_beside(&reader->header, &view->fixed, pid, ticks) != RF_DEAD;
+}
+
+static bool other_writes(const char *path)
+{
+    struct rf_reader *reader;
+    struct rf_process_view view;
+    if (rf_reader_open(path, &reader) != DATASTALL_OK)
+        return false;
+    const bool writes = rf_reader_process(reader, &view) &&
+                        view.words[RF_PROCESS_STATE] == RF_STATE_OPEN &&
+                        !rf_process_is_self(&reader->header, &view.fixed) &&
+                        (rf_process_liveness(&reader->header, &view.fixed) != RF_DEAD ||
+                         command_goes_on(reader, &view));
+    rf_reader_close(reader);
+    return writes;
+}
+
+static bool any_is_written(const char *folder, char *const *names, uint32_t count)
+{
+    char path[PATH_MAX];
+    bool found = false;
+    for (uint32_t i = 0; i < count && !found; i++)
+        found =
+            snprintf(path, sizeof path, "%s/%s", folder, names[i]) < PATH_MAX && other_writes(path);
+    return found;
+}
+
+/* True while another process (a forked child, the parent, one that outlives the command) writes a
+ * file of the folder, or may do so: one that cannot be seen from here counts. */
+static bool others_write(const char *folder)
+{
+    char **names;
+    uint32_t count;
+    if (rf_run_files(folder, &names, &count, NULL) != DATASTALL_OK)
+        return false;
+    const bool found = any_is_written(folder, names, count);
+    rf_run_files_free(names, count);
+    return found;
+}
+
+/* ---- bringing a staged run home ---- */
+
+static int copy_bytes(int in, int out)
+{
+    char buffer[65536];
+    ssize_t got;
+    while ((got = read(in, buffer, sizeof buffer)) != 0) {
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return errno;
+        for (ssize_t done = 0; done < got;) {
+            ssize_t put = write(out, buffer + done, (size_t)(got - done));
+            if (put < 0 && errno != EINTR)
+                return errno;
+            done += put > 0 ? put : 0;
+        }
+    }
+    return 0;
+}
+
+/* Root leaves a file to its owner. */
+static int keep_owner(int in, int out)
+{
+    struct stat status;
+    if (fstat(in, &status) != 0)
+        return errno;
+    if (!S_ISREG(status.st_mode))
+        return EINVAL;
+    return status.st_uid == geteuid() || fchown(out, status.st_uid, status.st_gid) == 0 ? 0 : errno;
+}
+
+/* Under another name until it is whole and on the disk; so a repetition does no harm. */
+static int copy_file(const struct rf_way *way, const char *name)
+{
+    int error = 0;
+    const int in = openat(way->staging, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (in < 0)
+        return errno == ENOENT ? DATASTALL_OK /* its maker took it back */
+                               : ds_fail_errno(errno, "cannot copy %s", name);
+    unlinkat(way->home, COPY_NAME, 0);
+    const int out =
+        openat(way->home, COPY_NAME, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (out < 0)
+        error = errno;
+    if (error == 0)
+        error = keep_owner(in, out);
+    if (error == 0)
+        error = copy_bytes(in, out);
+    if (error == 0 && fsync(out) != 0)
+        error = errno;
+    if (out >= 0 && close(out) != 0 && error == 0)
+        error = errno;
+    if (error == 0 && renameat(way->home, COPY_NAME, way->home, name) != 0)
+        error = errno;
+    if (out >= 0 && error != 0)
+        unlinkat(way->home, COPY_NAME, 0);
+    close(in);
+    return error == 0 ? DATASTALL_OK : ds_fail_errno(error, "cannot copy %s", name);
+}
+
+/* Copies all files, unless one of them is still written. The door is shut: what is there now was
+ * admitted, and is as it will stay; what comes later is taken back by its maker. */
+static int copy_files(const struct rf_way *way, const struct rf_run *run, bool *stays)
+{
+    char **names;
+    uint32_t count;
+    uint64_t left_out;
+    int error = rf_run_files(run->staging, &names, &count, &left_out);
+    if (error != DATASTALL_OK)
+        return error;
+    *stays = any_is_written(run->staging, names, count);
+    for (uint32_t i = 0; i < count && error == DATASTALL_OK && !*stays; i++)
+        error = copy_file(way, names[i]);
+    rf_run_files_free(names, count);
+    if (error == DATASTALL_OK && left_out > 0)
+        error = ds_fail(DATASTALL_ERR_NO_SPACE, "there are more than %u files", RF_MAX_RUN_FILES);
+    return error;
+}
+
+/* Everything in a staging folder that nobody writes to; the notes go last, so that what a kill
+ * leaves still says what it is. */
+static void remove_staging(int staging, const char *path)
+{
+    static const char *const last[] = {RF_HOME_NOTE, RF_SHUT_NOTE};
+    const int copy = dup(staging);
+    DIR *directory = copy < 0 ? NULL : fdopendir(copy);
+    struct dirent *entry;
+    if (directory == NULL && copy >= 0)
+        close(copy);
+    while (directory != NULL && (entry = readdir(directory)) != NULL) {
+        if (strcmp(entry->d_name, last[0]) != 0 && strcmp(entry->d_name, last[1]) != 0 &&
+            strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            unlinkat(staging, entry->d_name, 0);
+    }
+    if (directory != NULL)
+        closedir(directory);
+    for (size_t i = 0; i < sizeof last / sizeof *last; i++)
+        unlinkat(staging, last[i], 0);
+    rmdir(path);
+}
+
+/* The lock is held, the door is shut. */
+static int move_home(const struct rf_way *way, const struct rf_run *run, bool *stays)
+{
+    const int error = copy_files(way, run, stays);
+    if (error != DATASTALL_OK || *stays)
+        return error;
+    if (fsync(way->home) != 0 && errno != EINVAL && errno != EBADF)
+        return ds_fail_errno(errno, "cannot copy the run to %s", run->path);
+    /* From here on it is read at home, and what is left on tmpfs is waste. */
+    if (unlinkat(way->home, RF_STAGING_NOTE, 0) != 0 && errno != ENOENT)
+        return ds_fail_errno(errno, "cannot write to %s", run->path);
+    fsync(way->home);
+    remove_staging(way->staging, run->staging);
+    return DATASTALL_OK;
+}
+
+static int go_home(const struct rf_way *way, const struct rf_run *run, bool *stays)
+{
+    static const char sentence[] = "cannot bring home what %s holds";
+    if (!rf_way_shut(way))
+        return ds_fail_errno(errno, sentence, run->staging);
+    const int error = move_home(way, run, stays);
+    if (error != DATASTALL_OK || *stays)
+        rf_way_open(way);
+    return error;
+}
+
+int rf_run_finish(const struct rf_run *run, bool *stays)
+{
+    *stays = rf_run_is_staged(run) && others_write(run->staging);
+    if (!rf_run_is_staged(run) || *stays)
+        return DATASTALL_OK;
+    struct rf_way way = {rf_open_folder(run->staging),
+                         open(run->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), -1};
+    int failed = errno, error = DATASTALL_OK;
+    if (way.staging >= 0)
+        way.lock = rf_way_open_lock(way.staging);
+    if (way.staging >= 0 && way.lock >= 0 && way.home < 0)
+        error = ds_fail_errno(failed, "cannot bring home what %s holds", run->staging);
+    else if (way.lock >= 0 && rf_way_take_lock(way.lock, LOCK_TRIES))
+        error = go_home(&way, run, stays);
+    /* else: another process brought it home, or does */
+    rf_way_close(&way);
+    return error;
+}
+
+/* ---- by readers ---- */
+
+/* The run folder may have been moved since: then the note in staging names a folder that is not
+ * there. A copy of a run folder is no home. */
+static bool is_home_of(const char *folder, const char *staging)
+{
+    char home[PATH_MAX];
+    struct stat one, other;
+    if (!rf_staging_read_home(staging, home) || stat(folder, &one) != 0)
+        return false;
+    if (stat(home, &other) == 0)
+        return one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+    return errno == ENOENT;
+}
+
+static double seconds_since(const struct timespec *then)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return difftime(now.tv_sec, then->tv_sec);
+}
+
+static bool is_empty_of_runs(const char *folder)
+{
+    char **names;
+    uint32_t count;
+    if (rf_run_files(folder, &names, &count, NULL) != DATASTALL_OK)
+        return false;
+    rf_run_files_free(names, count);
+    return count == 0;
+}
+
+/* Its notes or its first file may be about to come. */
+static bool is_in_the_making(const char *staging)
+{
+    struct stat status;
+    char shut[PATH_MAX];
+    snprintf(shut, sizeof shut, "%.200s/" RF_SHUT_NOTE, staging);
+    return lstat(staging, &status) == 0 && seconds_since(&status.st_ctim) < RF_STAGING_YOUNG_S &&
+           lstat(shut, &status) != 0 && is_empty_of_runs(staging);
+}
+
+int rf_staging_settle(const char *folder)
+{
+    struct rf_run run;
+    bool stays;
+    if (realpath(folder, run.path) == NULL)
+        return DATASTALL_OK;
+    rf_run_reading_place(run.path, run.staging);
+    if (!rf_run_is_staged(&run) || !rf_staging_is_ours(run.staging) ||
+        !is_home_of(run.path, run.staging) || is_in_the_making(run.staging))
+        return DATASTALL_OK;
+    return rf_run_finish(&run, &stays);
+}
+
+struct sweep {
+    void (*found)(void *context, const struct rf_orphan *orphan);
+    void *context;
+};
+
+static void tell(const struct sweep *sweep, enum rf_orphan_kind kind, const char *staging,
+                 const char *home, const char *sentence)
+{
+    const struct rf_orphan orphan = {kind, staging, home, sentence};
+    if (sweep->found != NULL)
+        sweep->found(sweep->context, &orphan);
+}
+
+static void remove_path(const char *staging)
+{
+    const int fd = rf_open_folder(staging);
+    if (fd < 0)
+        return;
+    remove_staging(fd, staging);
+    close(fd);
+}
+
+/* Since when its home is known to be gone; the first to see it notes that. */
+static double homeless_s(const char *staging)
+{
+    char mark[PATH_MAX];
+    struct stat status;
+    snprintf(mark, sizeof mark, "%.200s/" HOMELESS_MARK, staging);
+    if (lstat(mark, &status) == 0)
+        return seconds_since(&status.st_mtim);
+    rf_note_write(staging, HOMELESS_MARK, "since this file was made");
+    return 0;
+}
+
+static void sweep_homeless(const struct sweep *sweep, const char *staging, const char *home)
+{
+    char parent[PATH_MAX], sentence[256];
+    snprintf(parent, sizeof parent, "%s", home);
+    char *slash = strrchr(parent, '/');
+    if (slash != NULL && slash != parent)
+        *slash = '\0';
+    if (is_empty_of_runs(staging)) {
+        remove_path(staging);
+        return;
+    }
+    if (others_write(staging))
+        return;
+    if (access(parent, F_OK) != 0) {
+        tell(sweep, RF_ORPHAN_UNREACHABLE, staging, home,
+             "the folder of its run cannot be reached");
+        return;
+    }
+    if (homeless_s(staging) > RF_STAGING_GRACE_S) {
+        remove_path(staging);
+        return;
+    }
+    snprintf(sentence, sizeof sentence, "its run folder was removed; it goes a day after that");
+    tell(sweep, RF_ORPHAN_HOMELESS, staging, home, sentence);
+}
+
+/* There is a way home, and the run folder there does not know this one. */
+static void sweep_unknown(const struct sweep *sweep, const char *staging, const char *home)
+{
+    struct stat status;
+    if (stat(home, &status) != 0) {
+        if (errno == ENOENT || errno == ENOTDIR)
+            sweep_homeless(sweep, staging, home);
+        else
+            tell(sweep, RF_ORPHAN_UNREACHABLE, staging, home, strerror(errno));
+        return;
+    }
+    /* Shut, it came home before its name was taken away there. Open and empty, it was never used. */
+    if (!rf_staging_is_open(staging) || is_empty_of_runs(staging))
+        remove_path(staging);
+    else if (!others_write(staging))
+        tell(sweep, RF_ORPHAN_UNKNOWN, staging, home, "its run folder does not name it");
+}
+
+static void sweep_one(const struct sweep *sweep, const char *staging)
+{
+    struct rf_run run;
+    bool stays;
+    if (is_in_the_making(staging))
+        return;
+    if (!rf_staging_read_home(staging, run.path)) {
+        if (is_empty_of_runs(staging))
+            remove_path(staging); /* its maker was killed before the first note */
+        else if (access(staging, F_OK) == 0)
+            tell(sweep, RF_ORPHAN_UNKNOWN, staging, "", "it does not say which run it belongs to");
+    } else if (!rf_run_names_staging(run.path, staging)) {
+        sweep_unknown(sweep, staging, run.path);
+    } else if (rf_run_of_staging(staging, &run) && rf_run_finish(&run, &stays) != DATASTALL_OK) {
+        tell(sweep, RF_ORPHAN_STUCK, staging, run.path, datastall_last_error());
+    }
+}
+
+void rf_staging_sweep(void (*found)(void *context, const struct rf_orphan *orphan), void *context)
+{
+    const struct sweep sweep = {found, context};
+    DIR *directory = opendir(SHM);
+    struct dirent *entry;
+    while (directory != NULL && (entry = readdir(directory)) != NULL) {
+        char path[sizeof SHM + NAME_MAX + 1];
+        snprintf(path, sizeof path, SHM "/%s", entry->d_name);
+        if (rf_staging_is_name(path) && rf_staging_is_ours(path))
+            sweep_one(&sweep, path);
+    }
+    if (directory != NULL)
+        closedir(directory);
+}
