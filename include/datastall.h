@@ -125,7 +125,8 @@ typedef struct datastall_monitor datastall_monitor;
 typedef struct datastall_options {
     size_t struct_size;
     uint32_t flags;     /**< DATASTALL_MEMORY_ONLY */
-    uint32_t max_slots; /**< (thread, loader) pairs with figures of their own; 0: 32, at most 256 */
+    uint32_t max_slots; /**< threads of loaders (and devices of threads) with figures of their own;
+                             0: 32, at most 256 */
     uint32_t recent_waits; /**< waits kept in full per slot; 0: 512, at most 65536 */
     const char *directory; /**< folder of runs; NULL: $DATASTALL_DIR, else ./datastall-runs. Ignored
                                 under `datastall run`, whose run folder is $DATASTALL_RUN_DIR */

@@ -179,6 +179,32 @@ static void a_count_that_cannot_be_is_unknown(void **state)
     assert_int_equal(lost().impossible_times, 0);
 }
 
+/* One figure that cannot be is seen beside others that can, whichever it is. */
+static void each_figure_is_looked_at(void **state)
+{
+    (void)state;
+    const uint64_t huge = DATASTALL_MAX_COUNT + 1;
+    uint64_t refused = 0;
+    for (int i = 0; i < 9; i++) {
+        datastall_batch bad = DATASTALL_BATCH_INIT;
+        bad.samples = i == 0 ? huge : 2;
+        bad.tokens = i == 1 ? huge : 6;
+        bad.longest_sequence = i == 2 ? huge : 4;
+        bad.padded_tokens = i == 3 ? huge : 8;
+        bad.batch_index = i == 4 ? huge : 1;
+        bad.mean_sequence_length = i == 5 ? -1.0 : i == 6 ? 1e300 : 3.0;
+        bad.packing_efficiency = i == 7 ? -0.5 : i == 8 ? 3.58 : 0.75;
+        datastall_wait_record(loader, datastall_clock_ns(), MS, DATASTALL_WAIT_STEADY, &bad);
+        assert_int_equal(lost().impossible_counts, ++refused);
+    }
+    const datastall_statistics s = figures();
+    assert_int_equal(s.samples, 8 * 2);
+    assert_int_equal(s.tokens, 8 * 6);
+    assert_int_equal(s.stated_efficiency_batches, 7);
+    assert_true(s.mean_sequence_length == 3.0 && s.stated_efficiency_mean == 0.75);
+    assert_true(s.mean_longest == 4.0);
+}
+
 static void the_largest_counts_are_counts(void **state)
 {
     (void)state;
@@ -189,6 +215,10 @@ static void the_largest_counts_are_counts(void **state)
     batch.packing_efficiency = 1.0 + 1e-12; /* a quotient of equals */
     datastall_wait_record(loader, datastall_clock_ns(), MS, DATASTALL_WAIT_STEADY, &batch);
     const datastall_statistics s = figures();
+    datastall_batch equal = DATASTALL_BATCH_INIT;
+    equal.packing_efficiency = 1.0 + 1e-12;
+    datastall_wait_record(loader, datastall_clock_ns(), MS, DATASTALL_WAIT_STEADY, &equal);
+    assert_true(figures().stated_efficiency_mean == 1.0);
     assert_int_equal(s.samples, DATASTALL_MAX_COUNT);
     assert_int_equal(s.tokens, DATASTALL_MAX_COUNT);
     assert_true(s.packing_efficiency == 1.0 && s.stated_efficiency_mean == 1.0);
@@ -332,17 +362,12 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_monitor, close_monitor)
     const struct CMUnitTest tests[] = {
-        TEST(an_end_that_cannot_be_is_now),
-        TEST(ends_that_can_be_are_kept),
-        TEST(a_wait_that_cannot_be_is_unknown),
-        TEST(a_count_that_cannot_be_is_unknown),
-        TEST(the_largest_counts_are_counts),
-        TEST(a_loaders_counts_are_looked_at_too),
-        TEST(what_is_not_known_is_not_made_up),
-        TEST(the_file_has_the_counters),
-        TEST(no_sum_wraps),
-        TEST(threads_add_up_without_wrapping),
-        cmocka_unit_test(it_is_said_once),
+        TEST(an_end_that_cannot_be_is_now),       TEST(ends_that_can_be_are_kept),
+        TEST(a_wait_that_cannot_be_is_unknown),   TEST(a_count_that_cannot_be_is_unknown),
+        TEST(each_figure_is_looked_at),           TEST(the_largest_counts_are_counts),
+        TEST(a_loaders_counts_are_looked_at_too), TEST(what_is_not_known_is_not_made_up),
+        TEST(the_file_has_the_counters),          TEST(no_sum_wraps),
+        TEST(threads_add_up_without_wrapping),    cmocka_unit_test(it_is_said_once),
     };
     test_run_folder();
     return cmocka_run_group_tests(tests, NULL, NULL);

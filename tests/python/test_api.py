@@ -611,3 +611,25 @@ def test_a_batch_with_hostile_attributes(tmp_path: Path) -> None:
     )
     assert recorded(tmp_path, "prog.py").out == "done\n"
     assert only(shown(tmp_path)["loaders"])["batches"] == 4
+
+
+def test_what_cannot_be_is_unknown_and_said_once(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "wild.py",
+        """
+        import datastall
+
+        wild = {"samples": 2**62, "tokens": 3}
+        for _ in datastall.watch(range(5), name="stream", measure=lambda batch: wild):
+            pass
+        """,
+    )
+    ended = recorded(tmp_path, "wild.py")
+    assert len([line for line in ended.said if "5 figures of batches" in line]) == 1
+    run = shown(tmp_path)
+    process, loader = only(run["processes"]), only(run["loaders"])
+    assert process["impossible_counts"] == 5
+    assert process["impossible_times"] == process["unknown_arguments"] == 0
+    assert (loader["batches"], loader["samples"], loader["tokens"]) == (5, None, 15)
+    assert "5 figures of batches" in shown_text(tmp_path)
