@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clean_text.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "cli/cli.h"
@@ -275,8 +276,9 @@ static void print_summary(const struct rf_run *run, bool default_place, const ch
         fputc('\n', stderr);
         output_text(summary, stderr);
     }
-    fprintf(stderr, "%-8s datastall show %s\n", "NEXT",
-            default_place ? strrchr(run->path, '/') + 1 : run->path);
+    char name[PATH_MAX];
+    ds_clean_text(default_place ? strrchr(run->path, '/') + 1 : run->path, name, sizeof name);
+    fprintf(stderr, "%-8s datastall show %s\n", "NEXT", name);
     summary_free(summary);
     run_data_free(data);
 }

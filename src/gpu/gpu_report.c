@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clean_text.h"
 #include "base/error.h"
 #include "gpu/gpu_monitor.h"
 
@@ -233,7 +234,9 @@ void gpu_log_sample(void *gpu_monitor, uint32_t entry, const struct rf_gpu_sampl
     fputc(',', log);
     gpu_put_cell(log, gpu_or_nan(sample->power_mw) * 1e-3, "%.1f");
     fputc(',', log);
-    gpu_put_name_cell(log, monitor->monitor->stage_names[sample->stage]);
+    char stage[64]; /* the log is looked at */
+    gpu_put_name_cell(
+        log, ds_clean_text(monitor->monitor->stage_names[sample->stage], stage, sizeof stage));
     fputc('\n', log);
     uselocale(before);
     fflush(log);

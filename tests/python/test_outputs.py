@@ -207,6 +207,9 @@ def test_names_reach_nobody_s_terminal(tmp_path: Path, hidden: str, fake_nvml: F
         assert re.search(r'datastall_run_info\{.*name="a\?z\u00fc"', text)
     ended = datastall("doctor", "--dir", name, folder=folder, extra=gpu)
     assert_harmless(ended.out + ended.err)
+    ended = datastall("run", "--dir", name, PYTHON, "five.py", folder=folder)
+    assert "datastall show " in ended.err
+    assert_harmless(ended.err)
 
 
 def test_arguments_are_echoed_clean(tmp_path: Path) -> None:
