@@ -21,10 +21,19 @@ import pytest
 from support import DATASTALL, PROGRAMS, PYTHON, environment, shown
 
 SNIPPETS = sorted((Path(__file__).parent / "harmless").glob("*_*.py"))
-TIMEOUT_S = 300
+TIMEOUT_S = 900  # a minute where nothing else runs
 
 #: Where datastall still shows: name of the snippet -> what is to be mended.
-NOT_YET: dict[str, str] = {}
+NOT_YET: dict[str, str] = {
+    "loop_copied_iterator": "a fetcher that is marked cannot be copied",
+    "loop_copied_methods": "stand-ins cannot be pickled or copied",
+    "loop_identity": "no attribute can be set on a stand-in",
+    "loop_inspected": "stand-ins are no functions",
+    "loop_loader_attributes": "the hooks ask a loader's attributes through its own code",
+    "loop_recursion": "a next() takes two levels more of the recursion limit",
+    "loop_traced": "sys.settrace sees the Python functions of the hooks",
+    "process_compiled": "torch.compile traces into the hooks, and warns of sys._getframe",
+}
 
 Outcomes = dict[str, dict[str, Any]]
 
@@ -54,9 +63,13 @@ def outcomes(folder: Path, process: subprocess.Popen[str]) -> Outcomes:
 def ended(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcomes, Outcomes, Path]:
     """(plain, recorded, the folder of the recording)."""
     base = tmp_path_factory.mktemp("harmless")
-    plain = start(base / "plain")
-    recorded = start(base / "under", DATASTALL, "run")
-    return outcomes(base / "plain", plain), outcomes(base / "under", recorded), base / "under"
+    with start(base / "plain") as plain, start(base / "under", DATASTALL, "run") as recorded:
+        try:
+            both = outcomes(base / "plain", plain), outcomes(base / "under", recorded)
+        finally:
+            plain.kill()
+            recorded.terminate()  # which it passes on
+    return *both, base / "under"
 
 
 def code_of(snippet: Path) -> int:
@@ -64,12 +77,16 @@ def code_of(snippet: Path) -> int:
     return int(stated[1]) if stated else 0
 
 
+def without_addresses(text: str) -> list[str]:
+    return re.sub(r"0x[0-9a-f]{6,}", "0x...", text).splitlines()
+
+
 def differences(plain: dict[str, Any], under: dict[str, Any]) -> str:
     lines = []
     if plain["code"] != under["code"]:
         lines.append(f"exit code {plain['code']}, under datastall {under['code']}")
     for stream in ("out", "err"):
-        before, after = (ended[stream].splitlines() for ended in (plain, under))
+        before, after = (without_addresses(ended[stream]) for ended in (plain, under))
         lines += difflib.unified_diff(before, after, "plain", "under datastall", lineterm="", n=1)
     return "\n".join(lines)
 

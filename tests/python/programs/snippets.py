@@ -4,9 +4,12 @@
 
 Importing torch takes seconds, so a snippet runs in a fork of this process, which has it already.
 One that begins with a line `# fresh` (and, after a colon, flags of the interpreter) gets an
-interpreter of its own. RESULTS becomes a JSON object: name -> code, out, err.
+interpreter of its own. Those named process_* end as the interpreter ends, which takes longer.
+RESULTS becomes a JSON object: name -> code, out, err, cpu_s.
 """
 
+import atexit
+import gc
 import json
 import os
 import re
@@ -14,8 +17,10 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import types
 from pathlib import Path
+from typing import NoReturn
 
 import numpy  # noqa: F401
 import torch.utils.data  # noqa: F401
@@ -44,8 +49,8 @@ def start_interpreter(snippet: Path, flags: list[str], work: Path, streams: list
     return process.pid
 
 
-def wait_for(child: int) -> int | None:
-    """The exit code (-N: killed by signal N); None where it did not end."""
+def wait_for(child: int) -> tuple[int | None, float]:
+    """The exit code (-N: killed by signal N; None: it did not end) and its seconds of CPU time."""
     ended = os.pidfd_open(child)
     poll = select.poll()
     poll.register(ended, select.POLLIN)
@@ -55,8 +60,9 @@ def wait_for(child: int) -> int | None:
         os.killpg(child, signal.SIGKILL)  # and whatever it left behind
     except ProcessLookupError:
         pass
-    _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status) if in_time else None
+    _, status, used = os.wait4(child, 0)
+    code = os.waitstatus_to_exitcode(status) if in_time else None
+    return code, round(used.ru_utime + used.ru_stime, 2)
 
 
 def flags_of(snippet: Path) -> list[str] | None:
@@ -82,9 +88,9 @@ def all_of(results: Path, work: Path, snippets: list[Path]) -> Path | None:
                 return snippet
         for stream in streams:
             os.close(stream)
-        code = wait_for(child)
+        code, cpu_s = wait_for(child)
         out, err = (file.read_bytes().decode(errors="backslashreplace") for file in files)
-        ended[snippet.stem] = {"code": code, "out": out, "err": err}
+        ended[snippet.stem] = {"code": code, "out": out, "err": err, "cpu_s": cpu_s}
     results.write_text(json.dumps(ended))
     return None
 
@@ -100,6 +106,31 @@ def become(snippet: Path) -> dict:
     return module.__dict__
 
 
+def run(snippet: Path) -> None:
+    names = become(snippet)
+    exec(compile(snippet.read_bytes(), str(snippet), "exec"), names)
+
+
+def run_and_leave(snippet: Path) -> NoReturn:
+    """As a program ends, but for the objects of torch: taking them apart is most of the time."""
+    code = 0
+    try:
+        run(snippet)
+    except SystemExit as end:
+        code = end.code
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+gc.collect()
+gc.freeze()  # the collector of a child leaves alone what all share
 chosen = all_of(Path(sys.argv[1]), Path(sys.argv[2]), [Path(name) for name in sys.argv[3:]])
-if chosen is not None:  # at the top of the stack: it ends as any program does
-    exec(compile(chosen.read_bytes(), str(chosen), "exec"), become(chosen))
+if chosen is not None:
+    # At the top of the stack, how a program ends is the interpreter's business.
+    (run if chosen.name.startswith("process_") else run_and_leave)(chosen)
