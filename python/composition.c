@@ -2,66 +2,168 @@
 #include "composition.h"
 
 #include "errors.h"
+#include "tensor.h"
 
 #include <string.h>
 
 #define READ_LIMIT_BYTES 65536u
-#define SEARCH_LIMIT 8 /* elements of a batch that are looked at */
+#define SEARCH_LIMIT 8 /* elements of a sequence, values of a mapping that are looked at */
+#define NAMES_LIMIT 64 /* entries of a mapping whose names are looked at */
 
-static PyTypeObject *tensor_type;
-static PyObject *name_shape, *name_is_cpu, *name_device, *name_type, *name_data_ptr,
-    *name_is_contiguous, *name_element_size, *name_num_graphs, *name_input_ids;
-static PyObject *key_attention_mask;
-static PyObject *cu_seqlens_keys[4];
+/* What is looked for by name in a batch, in a torch_geometric one and in a UserDict. */
+enum field {
+    INPUT_IDS,
+    ATTENTION_MASK,
+    CU_SEQLENS, /* and its other names, the first that is there counts */
+    CU_SEQLENS_Q,
+    CU_SEQ_LENS_Q,
+    CU_SEQ_LENS,
+    FIELDS,
+    /* attributes only */
+    NUM_GRAPHS = FIELDS,
+    STORED_GRAPHS,
+    STORE,
+    GLOBAL_STORE,
+    USER_DATA,
+    NAMES
+};
+static struct {
+    const char *text;
+    Py_ssize_t length;
+    PyObject *name;
+} names[NAMES] = {
+    [INPUT_IDS] = {"input_ids", 0, NULL},
+    [ATTENTION_MASK] = {"attention_mask", 0, NULL},
+    [CU_SEQLENS] = {"cu_seqlens", 0, NULL},
+    [CU_SEQLENS_Q] = {"cu_seqlens_q", 0, NULL},
+    [CU_SEQ_LENS_Q] = {"cu_seq_lens_q", 0, NULL},
+    [CU_SEQ_LENS] = {"cu_seq_lens", 0, NULL},
+    [NUM_GRAPHS] = {"num_graphs", 0, NULL},
+    [STORED_GRAPHS] = {"_num_graphs", 0, NULL},
+    [STORE] = {"_store", 0, NULL},
+    [GLOBAL_STORE] = {"_global_store", 0, NULL},
+    [USER_DATA] = {"data", 0, NULL},
+};
+static PyTypeObject *user_dict_type;
 
 bool composition_prepare(void)
 {
-    static const char *const cu_names[4] = {"cu_seqlens", "cu_seqlens_q", "cu_seq_lens_q",
-                                            "cu_seq_lens"};
-    struct {
-        PyObject **place;
-        const char *text;
-    } const names[] = {
-        {&name_shape, "shape"},
-        {&name_is_cpu, "is_cpu"},
-        {&name_device, "device"},
-        {&name_type, "type"},
-        {&name_data_ptr, "data_ptr"},
-        {&name_is_contiguous, "is_contiguous"},
-        {&name_element_size, "element_size"},
-        {&name_num_graphs, "num_graphs"},
-        {&name_input_ids, "input_ids"},
-        {&key_attention_mask, "attention_mask"},
-    };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if ((*names[i].place = PyUnicode_InternFromString(names[i].text)) == NULL)
+    for (int i = 0; i < NAMES; i++) {
+        names[i].length = (Py_ssize_t)strlen(names[i].text);
+        if ((names[i].name = PyUnicode_InternFromString(names[i].text)) == NULL)
             return false;
     }
-    for (int i = 0; i < 4; i++) {
-        if ((cu_seqlens_keys[i] = PyUnicode_InternFromString(cu_names[i])) == NULL)
-            return false;
-    }
-    return true;
+    PyObject *collections = PyImport_ImportModule("collections");
+    PyObject *type = collections != NULL ? PyObject_GetAttrString(collections, "UserDict") : NULL;
+    if (type != NULL && PyType_Check(type))
+        user_dict_type = (PyTypeObject *)type; /* kept */
+    Py_XDECREF(collections);
+    return type != NULL;
 }
 
 void composition_set_tensor_type(PyObject *type)
 {
-    if (!PyType_Check(type))
-        return;
-    Py_INCREF(type);
-    PyTypeObject *old = tensor_type;
-    tensor_type = (PyTypeObject *)type;
-    Py_XDECREF(old);
+    tensor_set_type(type);
 }
 
-/* ---- small questions to objects; none leaves an error set ---- */
+/* ---- what containers hold, past the methods of their classes ---- */
 
-static PyObject *attribute(PyObject *object, PyObject *name)
+/* Which of the names a key is; NAMES for any other. A key that is no plain string may have an
+ * __eq__ of its own. */
+static int name_of(PyObject *key, int from, int until)
 {
-    PyObject *value = PyObject_GetAttr(object, name);
-    if (value == NULL)
+    for (int i = from; i < until; i++) {
+        if (key == names[i].name)
+            return i;
+    }
+    if (!PyUnicode_CheckExact(key))
+        return NAMES;
+    const Py_ssize_t length = PyUnicode_GetLength(key);
+    for (int i = from; i < until; i++) {
+        if (length == names[i].length && PyUnicode_Compare(key, names[i].name) == 0)
+            return i;
+    }
+    return NAMES;
+}
+
+/* The values under names[from ... until - 1] of a dict, each borrowed or NULL. */
+static void find(PyObject *dict, int from, int until, PyObject **found)
+{
+    PyObject *key, *value;
+    Py_ssize_t place = 0;
+    memset(found, 0, (size_t)(until - from) * sizeof *found);
+    for (int seen = 0; seen < NAMES_LIMIT && PyDict_Next(dict, &place, &key, &value); seen++) {
+        const int name = name_of(key, from, until);
+        if (name != NAMES)
+            found[name - from] = value;
+    }
+}
+
+static PyObject *find_one(PyObject *dict, int name)
+{
+    PyObject *found;
+    find(dict, name, name + 1, &found);
+    return found;
+}
+
+/* The instance's own attributes, a new reference: the __dict__ of an object of a Python class, without
+ * its __getattr__, properties or a __dict__ of its class's making. NULL where there is none. */
+static PyObject *attributes_of(PyObject *object)
+{
+    if (!(PyType_GetFlags(Py_TYPE(object)) & Py_TPFLAGS_HEAPTYPE) || PyType_Check(object))
+        return NULL;
+    PyObject *dict = PyObject_GenericGetDict(object, NULL);
+    if (dict == NULL)
         errors_forget();
-    return value;
+    else if (!PyDict_Check(dict))
+        Py_CLEAR(dict);
+    return dict;
+}
+
+static bool is_user_dict(PyObject *object)
+{
+    return user_dict_type != NULL && PyType_IsSubtype(Py_TYPE(object), user_dict_type);
+}
+
+static bool is_mapping(PyObject *object)
+{
+    return PyDict_Check(object) || is_user_dict(object);
+}
+
+/* The dict that a mapping is or keeps, a new reference, or NULL. */
+static PyObject *dict_of(PyObject *mapping)
+{
+    PyObject *dict = NULL;
+    if (PyDict_Check(mapping)) {
+        dict = mapping;
+        Py_INCREF(dict);
+    } else if (is_user_dict(mapping)) { /* BatchEncoding and its kind keep one in .data */
+        PyObject *attributes = attributes_of(mapping);
+        dict = attributes != NULL ? find_one(attributes, USER_DATA) : NULL;
+        if (dict != NULL && !PyDict_Check(dict))
+            dict = NULL;
+        Py_XINCREF(dict);
+        Py_XDECREF(attributes);
+    }
+    return dict;
+}
+
+static bool is_sequence(PyObject *object)
+{
+    return PyTuple_Check(object) || PyList_Check(object);
+}
+
+static uint64_t length_of(PyObject *sequence)
+{
+    const Py_ssize_t length =
+        PyTuple_Check(sequence) ? PyTuple_Size(sequence) : PyList_Size(sequence);
+    return (uint64_t)length;
+}
+
+/* Borrowed. */
+static PyObject *element_of(PyObject *sequence, Py_ssize_t i)
+{
+    return PyTuple_Check(sequence) ? PyTuple_GetItem(sequence, i) : PyList_GetItem(sequence, i);
 }
 
 static uint64_t as_count(PyObject *number)
@@ -74,108 +176,57 @@ static uint64_t as_count(PyObject *number)
     return value < 0 ? DATASTALL_UNKNOWN : (uint64_t)value;
 }
 
-struct shape {
-    int dimensions;   /* -1: the object has no shape */
-    uint64_t size[2]; /* of the first two */
-    uint64_t elements;
-};
-
-static struct shape shape_of(PyObject *object)
-{
-    struct shape shape = {-1, {DATASTALL_UNKNOWN, DATASTALL_UNKNOWN}, 1};
-    PyObject *sizes = attribute(object, name_shape);
-    if (sizes != NULL && PyTuple_Check(sizes)) {
-        shape.dimensions = (int)PyTuple_Size(sizes);
-        for (int i = 0; i < shape.dimensions; i++) {
-            uint64_t size = as_count(PyTuple_GetItem(sizes, i));
-            if (i < 2)
-                shape.size[i] = size;
-            if (size == DATASTALL_UNKNOWN || shape.elements == DATASTALL_UNKNOWN ||
-                __builtin_mul_overflow(shape.elements, size, &shape.elements))
-                shape.elements = DATASTALL_UNKNOWN;
-        }
-    }
-    Py_XDECREF(sizes);
-    return shape;
-}
-
-static bool is_cpu(PyObject *tensor)
-{
-    PyObject *answer = attribute(tensor, name_is_cpu);
-    if (answer != NULL) {
-        bool yes = answer == Py_True;
-        Py_DECREF(answer);
-        return yes;
-    }
-    PyObject *device = attribute(tensor, name_device);
-    PyObject *type = device != NULL ? attribute(device, name_type) : NULL;
-    bool yes =
-        type != NULL && PyUnicode_Check(type) && PyUnicode_CompareWithASCIIString(type, "cpu") == 0;
-    Py_XDECREF(type);
-    Py_XDECREF(device);
-    return yes;
-}
-
-static uint64_t number_from_method(PyObject *object, PyObject *name)
-{
-    PyObject *answer = PyObject_CallMethodObjArgs(object, name, NULL);
-    uint64_t value = DATASTALL_UNKNOWN;
-    if (answer == NULL)
-        errors_forget();
-    else if (answer == Py_True || answer == Py_False)
-        value = answer == Py_True;
-    else if (PyLong_Check(answer)) {
-        value = PyLong_AsUnsignedLongLong(answer);
-        if (PyErr_Occurred()) {
-            errors_forget();
-            value = DATASTALL_UNKNOWN;
-        }
-    }
-    Py_XDECREF(answer);
-    return value;
-}
-
-/* Memory of a plain, contiguous CPU tensor; NULL when it must not or cannot be read. Subclasses
- * (FakeTensor, functorch, quantised ...) may have none, so only the type itself is trusted. */
-static const void *readable_memory(PyObject *tensor, uint64_t *element_bytes)
-{
-    if (tensor_type == NULL || Py_TYPE(tensor) != tensor_type || !is_cpu(tensor) ||
-        number_from_method(tensor, name_is_contiguous) != 1)
-        return NULL;
-    *element_bytes = number_from_method(tensor, name_element_size);
-    uint64_t address = number_from_method(tensor, name_data_ptr);
-    if (address == DATASTALL_UNKNOWN || *element_bytes == DATASTALL_UNKNOWN)
-        return NULL;
-    return (const void *)(uintptr_t)address;
-}
-
 /* ---- reading a mask ---- */
 
-#define COUNT_ROW(type)                                                \
-    static uint64_t count_row_##type(const type *row, uint64_t length) \
-    {                                                                  \
-        uint64_t count = 0;                                            \
-        for (uint64_t i = 0; i < length; i++)                          \
-            count += row[i] != 0;                                      \
-        return count;                                                  \
+/* How many elements are not zero. `significant` leaves out the sign of -0.0. At most 2^31 at a time:
+ * counts of 32 bits are added twice as fast as wider ones. */
+#define COUNT_LIMIT (UINT64_C(1) << 31)
+#define COUNT_ROW(type)                                                              \
+    static uint64_t count_##type(const type *row, uint64_t length, type significant) \
+    {                                                                                \
+        uint32_t count = 0;                                                          \
+        for (uint64_t i = 0; i < length; i++)                                        \
+            count += (row[i] & significant) != 0;                                    \
+        return count;                                                                \
     }
 COUNT_ROW(uint8_t)
 COUNT_ROW(uint16_t)
 COUNT_ROW(uint32_t)
-COUNT_ROW(uint64_t)
 
-static uint64_t count_row(const char *row, uint64_t length, uint64_t element_bytes)
+/* As halves, which common vector units compare and 64-bit words they do not. */
+static uint64_t count_uint64_t(const uint32_t *row, uint64_t length, uint64_t significant)
 {
-    switch (element_bytes) {
+    uint32_t count = 0, half[2];
+    memcpy(half, &significant, sizeof half);
+    for (uint64_t i = 0; i < length; i++)
+        count += ((row[2 * i] & half[0]) | (row[2 * i + 1] & half[1])) != 0;
+    return count;
+}
+
+static uint64_t count_part(const void *row, uint64_t length, const struct tensor_memory *memory)
+{
+    const uint64_t all = memory->is_float ? UINT64_MAX >> 1 : UINT64_MAX;
+    switch (memory->element_bytes) {
     case 1:
-        return count_row_uint8_t((const uint8_t *)row, length);
+        return count_uint8_t(row, length, UINT8_MAX);
     case 2:
-        return count_row_uint16_t((const uint16_t *)(const void *)row, length);
+        return count_uint16_t(row, length, (uint16_t)(all >> 48));
     case 4:
-        return count_row_uint32_t((const uint32_t *)(const void *)row, length);
+        return count_uint32_t(row, length, (uint32_t)(all >> 32));
     default:
-        return count_row_uint64_t((const uint64_t *)(const void *)row, length);
+        return count_uint64_t(row, length, all);
     }
+}
+
+static uint64_t count_row(const char *row, uint64_t length, const struct tensor_memory *memory)
+{
+    uint64_t count = 0;
+    for (uint64_t from = 0; from < length; from += COUNT_LIMIT) {
+        const uint64_t rest = length - from;
+        count += count_part(row + from * memory->element_bytes,
+                            rest < COUNT_LIMIT ? rest : COUNT_LIMIT, memory);
+    }
+    return count;
 }
 
 /* True when a structure of this size is to be read this time. */
@@ -185,63 +236,73 @@ static bool is_turn(struct composition *state, uint64_t bytes)
     return state->masks_seen++ % k == 0;
 }
 
-static void from_mask(struct composition *state, PyObject *mask, datastall_batch *out)
+static void read_mask(struct composition *state, const struct tensor_shape *shape,
+                      const struct tensor_memory *memory, datastall_batch *out)
 {
-    struct shape shape = shape_of(mask);
+    const uint64_t row_bytes = shape->size[1] * memory->element_bytes;
+    uint64_t longest = 0, tokens = 0;
+    for (uint64_t row = 0; row < shape->size[0]; row++) {
+        uint64_t length =
+            count_row((const char *)memory->address + row * row_bytes, shape->size[1], memory);
+        tokens += length;
+        longest = length > longest ? length : longest;
+    }
+    out->tokens = tokens;
+    out->longest_sequence = longest;
+    state->token_share = (double)tokens / (double)shape->elements;
+}
+
+static void from_mask(struct composition *state, struct tensor_questions *questions, PyObject *mask,
+                      datastall_batch *out)
+{
+    struct tensor_shape shape = tensor_shape(questions, mask);
     if (shape.dimensions < 2) /* one sequence, or no batch: how many samples is not known */
         return;
     out->samples = shape.size[0];
     if (shape.dimensions != 2 || shape.elements == DATASTALL_UNKNOWN)
         return;
-    uint64_t element_bytes = 0, longest = 0, tokens = 0;
-    const char *memory = readable_memory(mask, &element_bytes);
-    bool size_known =
-        element_bytes == 1 || element_bytes == 2 || element_bytes == 4 || element_bytes == 8;
     out->padded_tokens = shape.elements;
-    if (memory == NULL || !size_known)
+    struct tensor_memory memory;
+    if (!tensor_memory(questions, mask, &shape, &memory))
         return;
-    if (is_turn(state, shape.elements * element_bytes)) {
-        for (uint64_t row = 0; row < shape.size[0]; row++) {
-            uint64_t length = count_row(memory + row * shape.size[1] * element_bytes, shape.size[1],
-                                        element_bytes);
-            tokens += length;
-            longest = length > longest ? length : longest;
-        }
-        out->tokens = tokens;
-        out->longest_sequence = longest;
-        if (shape.elements > 0)
-            state->token_share = (double)tokens / (double)shape.elements;
+    if (is_turn(state, shape.elements * memory.element_bytes)) {
+        read_mask(state, &shape, &memory, out);
     } else {
         out->tokens = (uint64_t)((double)shape.elements * state->token_share + 0.5);
         out->flags |= DATASTALL_BATCH_TOKENS_SAMPLED;
     }
 }
 
-/* Boundaries of sequences that lie in one row: [0, 5, 9, ...]. */
-static void from_cu_seqlens(struct composition *state, PyObject *bounds, datastall_batch *out)
+/* Boundaries of sequences that lie in one row: [0, 5, 9, ...]. False when they are none. */
+static bool read_bounds(const struct tensor_memory *memory, uint64_t count, int64_t *last,
+                        int64_t *longest)
 {
-    struct shape shape = shape_of(bounds);
+    int64_t previous = 0;
+    *longest = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        *last = memory->element_bytes == 8 ? ((const int64_t *)memory->address)[i]
+                                           : ((const int32_t *)memory->address)[i];
+        if (*last < previous)
+            return false;
+        if (i > 0 && *last - previous > *longest)
+            *longest = *last - previous;
+        previous = *last;
+    }
+    return true;
+}
+
+static void from_cu_seqlens(struct composition *state, struct tensor_questions *questions,
+                            PyObject *bounds, datastall_batch *out)
+{
+    struct tensor_shape shape = tensor_shape(questions, bounds);
     if (shape.dimensions != 1 || shape.size[0] < 1 || shape.size[0] == DATASTALL_UNKNOWN)
         return;
-    const uint64_t count = shape.size[0];
-    uint64_t element_bytes = 0;
-    const char *memory = readable_memory(bounds, &element_bytes);
-    out->samples = count - 1;
-    if (memory == NULL || (element_bytes != 4 && element_bytes != 8) ||
-        !is_turn(state, count * element_bytes))
-        return;
-    int64_t previous = 0, longest = 0, last = 0;
-    for (uint64_t i = 0; i < count; i++) {
-        int32_t narrow;
-        int64_t wide;
-        memcpy(&narrow, memory + i * element_bytes, 4);
-        memcpy(&wide, memory + i * element_bytes, element_bytes == 8 ? 8 : 4);
-        last = element_bytes == 8 ? wide : narrow;
-        if (i > 0 && last - previous > longest)
-            longest = last - previous;
-        previous = last;
-    }
-    if (last < 0)
+    out->samples = shape.size[0] - 1;
+    struct tensor_memory memory;
+    int64_t last = 0, longest;
+    if (!tensor_memory(questions, bounds, &shape, &memory) || memory.is_float ||
+        memory.element_bytes < 4 || !is_turn(state, shape.size[0] * memory.element_bytes) ||
+        !read_bounds(&memory, shape.size[0], &last, &longest))
         return;
     out->tokens = (uint64_t)last;
     out->longest_sequence = (uint64_t)longest;
@@ -252,9 +313,10 @@ static void from_cu_seqlens(struct composition *state, PyObject *bounds, datasta
 
 /* ---- the shapes of batches ---- */
 
-static void from_tokens(PyObject *input_ids, bool padding_known, datastall_batch *out)
+static void from_tokens(struct tensor_questions *questions, PyObject *input_ids, bool padding_known,
+                        datastall_batch *out)
 {
-    struct shape shape = shape_of(input_ids);
+    struct tensor_shape shape = tensor_shape(questions, input_ids);
     if (shape.dimensions < 1)
         return;
     if (out->samples == DATASTALL_UNKNOWN && shape.dimensions >= 2)
@@ -265,182 +327,123 @@ static void from_tokens(PyObject *input_ids, bool padding_known, datastall_batch
         out->tokens = shape.elements; /* positions; how many of them pad is not known */
 }
 
-/* A value of a mapping, or an attribute of an object: new reference or NULL. */
-static PyObject *field(PyObject *batch, PyObject *name, bool is_mapping)
-{
-    if (PyDict_Check(batch)) {
-        PyObject *value = PyDict_GetItemWithError(batch, name);
-        if (value == NULL)
-            errors_forget();
-        Py_XINCREF(value);
-        return value;
-    }
-    /* Only what is there: asking for a missing key may make it (__missing__). */
-    PyObject *value = NULL;
-    if (!is_mapping)
-        value = PyObject_GetAttr(batch, name);
-    else if (PySequence_Contains(batch, name) == 1)
-        value = PyObject_GetItem(batch, name);
-    if (value == NULL)
-        errors_forget();
-    return value;
-}
-
 /* input_ids, attention_mask, cu_seqlens. True when one of them was there. */
-static bool from_named_fields(struct composition *state, PyObject *batch, bool is_mapping,
-                              datastall_batch *out)
+static bool from_named_fields(struct composition *state, struct tensor_questions *questions,
+                              PyObject *dict, datastall_batch *out)
 {
-    PyObject *input_ids = field(batch, name_input_ids, is_mapping);
-    PyObject *mask = field(batch, key_attention_mask, is_mapping);
-    PyObject *bounds = NULL;
-    for (int i = 0; i < 4 && bounds == NULL && (mask == NULL || input_ids == NULL || i < 2); i++)
-        bounds = field(batch, cu_seqlens_keys[i], is_mapping);
-    bool found = input_ids != NULL || mask != NULL || bounds != NULL;
+    PyObject *field[FIELDS], *bounds = NULL;
+    find(dict, 0, FIELDS, field);
+    for (int i = CU_SEQLENS; i < FIELDS && bounds == NULL; i++)
+        bounds = field[i];
     if (bounds != NULL && bounds != Py_None) {
-        if (input_ids != NULL)
-            from_tokens(input_ids, true, out);
+        if (field[INPUT_IDS] != NULL)
+            from_tokens(questions, field[INPUT_IDS], true, out);
         out->samples = DATASTALL_UNKNOWN;
-        from_cu_seqlens(state, bounds, out);
-    } else if (mask != NULL && mask != Py_None) {
-        from_mask(state, mask, out);
-    } else if (input_ids != NULL) {
-        from_tokens(input_ids, false, out);
+        from_cu_seqlens(state, questions, bounds, out);
+    } else if (field[ATTENTION_MASK] != NULL && field[ATTENTION_MASK] != Py_None) {
+        from_mask(state, questions, field[ATTENTION_MASK], out);
+    } else if (field[INPUT_IDS] != NULL) {
+        from_tokens(questions, field[INPUT_IDS], false, out);
     }
-    Py_XDECREF(input_ids);
-    Py_XDECREF(mask);
-    Py_XDECREF(bounds);
-    return found;
-}
-
-static bool is_sequence(PyObject *object)
-{
-    return PyTuple_Check(object) || PyList_Check(object);
-}
-
-static uint64_t length_of(PyObject *object)
-{
-    Py_ssize_t length = PyObject_Size(object);
-    if (length < 0)
-        errors_forget();
-    return length < 0 ? DATASTALL_UNKNOWN : (uint64_t)length;
+    return bounds != NULL || field[ATTENTION_MASK] != NULL || field[INPUT_IDS] != NULL;
 }
 
 /* Samples in a value of a batch: a tensor's first dimension, a list's length. */
-static uint64_t samples_in(PyObject *value)
+static uint64_t samples_in(struct tensor_questions *questions, PyObject *value)
 {
-    struct shape shape = shape_of(value);
-    if (shape.dimensions >= 1)
-        return shape.size[0];
-    return is_sequence(value) ? length_of(value) : DATASTALL_UNKNOWN;
+    return is_sequence(value) ? length_of(value) : tensor_length(questions, value);
 }
 
-/* Values of a plain dict only: those of other mappings may be made when they are asked for. */
-static void from_dict_values(PyObject *batch, datastall_batch *out)
+static void from_values(struct tensor_questions *questions, PyObject *dict, datastall_batch *out)
 {
-    PyObject *inner = NULL; /* UserDict and its kind (BatchEncoding) keep a dict in .data */
-    if (!PyDict_Check(batch)) {
-        inner = PyObject_GetAttrString(batch, "data");
-        if (inner == NULL)
-            errors_forget();
-        batch = inner;
-    }
     PyObject *key, *value;
     Py_ssize_t place = 0;
-    int looked_at = 0;
-    while (batch != NULL && PyDict_Check(batch) && looked_at++ < SEARCH_LIMIT &&
-           out->samples == DATASTALL_UNKNOWN && PyDict_Next(batch, &place, &key, &value)) {
-        Py_INCREF(value);
-        out->samples = samples_in(value);
-        Py_DECREF(value);
-    }
-    Py_XDECREF(inner);
+    for (int seen = 0; seen < SEARCH_LIMIT && out->samples == DATASTALL_UNKNOWN &&
+                       PyDict_Next(dict, &place, &key, &value);
+         seen++)
+        out->samples = samples_in(questions, value);
 }
 
-static bool is_mapping(PyObject *object)
+static void from_mapping(struct composition *state, struct tensor_questions *questions,
+                         PyObject *mapping, bool by_values, datastall_batch *out)
 {
-    /* A user's mapping (BatchEncoding, UserDict) has keys(); a tensor or a string has not. */
-    if (PyDict_Check(object))
-        return true;
-    if (tensor_type != NULL && Py_TYPE(object) == tensor_type)
-        return false;
-    if (is_sequence(object) || PyUnicode_Check(object) || PyBytes_Check(object) ||
-        !PyMapping_Check(object))
-        return false;
-    PyObject *keys = PyObject_GetAttrString(object, "keys");
-    if (keys == NULL)
-        errors_forget();
-    Py_XDECREF(keys);
-    return keys != NULL;
+    PyObject *dict = dict_of(mapping);
+    if (dict == NULL)
+        return;
+    const bool named = from_named_fields(state, questions, dict, out);
+    if (by_values && !named && out->samples == DATASTALL_UNKNOWN)
+        from_values(questions, dict, out);
+    Py_DECREF(dict);
 }
 
 /* [x, y] of tensors: their first dimension. (images, targets) of lists: their length. [sample, ...]
  * that nobody collated: the length of the list itself. */
-static void from_sequence(struct composition *state, PyObject *batch, datastall_batch *out)
+static void from_sequence(struct composition *state, struct tensor_questions *questions,
+                          PyObject *batch, datastall_batch *out)
 {
-    const Py_ssize_t length = PySequence_Size(batch);
+    const uint64_t length = length_of(batch);
+    const int count = length < SEARCH_LIMIT ? (int)length : SEARCH_LIMIT;
     PyObject *element[SEARCH_LIMIT];
-    int count = 0;
-    for (Py_ssize_t i = 0; i < length && i < SEARCH_LIMIT; i++) {
-        PyObject *e = PyTuple_Check(batch) ? PyTuple_GetItem(batch, i) : PyList_GetItem(batch, i);
-        if (e == NULL)
-            errors_forget();
-        else
-            element[count++] = e;
-    }
+    for (int i = 0; i < count; i++)
+        element[i] = element_of(batch, i);
     /* Inputs and labels, the inputs a dict of tensors; but dicts only, in a list, are samples that
      * nobody collated. default_collate makes lists of tuples. */
     bool several_kinds = PyTuple_Check(batch);
     for (int i = 1; i < count && !several_kinds; i++)
         several_kinds = !is_mapping(element[i]);
-    if (several_kinds && count > 0 && is_mapping(element[0])) {
-        from_named_fields(state, element[0], true, out);
-        if (out->samples != DATASTALL_UNKNOWN)
-            return;
-    }
-    for (int i = 0; i < count && out->samples == DATASTALL_UNKNOWN; i++) {
-        struct shape shape = shape_of(element[i]);
-        if (shape.dimensions >= 1)
-            out->samples = shape.size[0];
-    }
+    if (several_kinds && count > 0)
+        from_mapping(state, questions, element[0], false, out);
+    for (int i = 0; i < count && out->samples == DATASTALL_UNKNOWN; i++)
+        out->samples = tensor_length(questions, element[i]);
     if (out->samples != DATASTALL_UNKNOWN)
         return;
     bool parallel = PyTuple_Check(batch) && count > 0;
     for (int i = 0; i < count; i++)
         parallel &= is_sequence(element[i]) && length_of(element[i]) == length_of(element[0]);
-    out->samples = parallel ? length_of(element[0]) : (uint64_t)length;
+    out->samples = parallel ? length_of(element[0]) : length;
+}
+
+/* torch_geometric: Data keeps its attributes in a _store, HeteroData in a _global_store. */
+static uint64_t graphs_in(PyObject *const *field)
+{
+    uint64_t graphs = DATASTALL_UNKNOWN;
+    if (field[NUM_GRAPHS] != NULL || field[STORED_GRAPHS] != NULL)
+        return as_count(field[field[NUM_GRAPHS] != NULL ? NUM_GRAPHS : STORED_GRAPHS]);
+    PyObject *store = field[field[STORE] != NULL ? STORE : GLOBAL_STORE];
+    PyObject *attributes = store != NULL ? attributes_of(store) : NULL;
+    PyObject *stored = attributes != NULL ? find_one(attributes, STORED_GRAPHS) : NULL;
+    if (stored != NULL)
+        graphs = as_count(stored);
+    Py_XDECREF(attributes);
+    return graphs;
+}
+
+static void from_attributes(struct composition *state, struct tensor_questions *questions,
+                            PyObject *batch, datastall_batch *out)
+{
+    PyObject *attributes = attributes_of(batch);
+    if (attributes == NULL)
+        return;
+    PyObject *field[NAMES];
+    find(attributes, 0, NAMES, field);
+    out->samples = graphs_in(field);
+    if (out->samples == DATASTALL_UNKNOWN)
+        from_named_fields(state, questions, attributes, out);
+    Py_DECREF(attributes);
 }
 
 void composition_measure(struct composition *state, PyObject *batch, datastall_batch *out)
 {
-    if (is_sequence(batch)) {
-        from_sequence(state, batch, out);
-        return;
-    }
-    struct shape shape = {.dimensions = -1};
-    if (!PyDict_Check(batch))
-        shape = shape_of(batch);
-    if (shape.dimensions >= 1) {
-        out->samples = shape.size[0];
-        return;
-    }
-    PyObject *graphs = NULL; /* torch_geometric, whose batches are mappings as well */
-    if (!PyDict_Check(batch) && !PyUnicode_Check(batch) && !PyBytes_Check(batch))
-        graphs = attribute(batch, name_num_graphs);
-    if (graphs != NULL) {
-        out->samples = as_count(graphs);
-        Py_DECREF(graphs);
-        return;
-    }
-    if (is_mapping(batch)) {
-        bool named = from_named_fields(state, batch, true, out);
-        if (out->samples == DATASTALL_UNKNOWN && !named)
-            from_dict_values(batch, out);
-        return;
-    }
-    if (shape.dimensions == 0 || PyUnicode_Check(batch) || PyBytes_Check(batch) ||
-        PyLong_Check(batch) || PyFloat_Check(batch))
-        return;
-    from_named_fields(state, batch, false, out);
+    struct tensor_questions questions = {0};
+    if (is_sequence(batch))
+        from_sequence(state, &questions, batch, out);
+    else if (is_mapping(batch))
+        from_mapping(state, &questions, batch, true, out);
+    else if (tensor_is_one(batch))
+        out->samples = tensor_length(&questions, batch);
+    else
+        from_attributes(state, &questions, batch, out);
+    tensor_questions_end(&questions);
 }
 
 /* ---- what a user's measure() says ---- */
@@ -469,6 +472,12 @@ static bool take_count(PyObject *mapping, const char *key, uint64_t *field_value
     return ok;
 }
 
+static bool is_mapping_of_any_kind(PyObject *object)
+{
+    return PyMapping_Check(object) && !is_sequence(object) && !PyUnicode_Check(object) &&
+           !PyBytes_Check(object) && PyObject_HasAttrString(object, "keys");
+}
+
 bool composition_from_answer(PyObject *answer, datastall_batch *out)
 {
     if (answer == Py_None)
@@ -481,7 +490,7 @@ bool composition_from_answer(PyObject *answer, datastall_batch *out)
         Py_DECREF(index);
         return true;
     }
-    if (!is_mapping(answer)) {
+    if (!is_mapping_of_any_kind(answer)) {
         PyErr_SetString(PyExc_TypeError,
                         "measure() must return a number of samples, a mapping or None");
         return false;

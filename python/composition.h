@@ -1,5 +1,9 @@
 /* What a batch is made of, from shapes only: samples, tokens, longest sequence, padded tokens.
  *
+ * Looks past the methods of the program's classes: at what a dict, a tuple, a list or an object's
+ * __dict__ holds, and at tensors and arrays (tensor.h). No code of the program runs, nothing is
+ * changed; what would need that stays unknown.
+ *
  * A CUDA tensor's data is never touched. Of a plain CPU torch.Tensor the attention mask or
  * cu_seqlens are read in C: every batch while they have at most 64 KiB, else every k-th (k = size /
  * 64 KiB, rounded up), and the batches between are estimated from the share of tokens last seen.

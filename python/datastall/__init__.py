@@ -116,8 +116,8 @@ def watch(
         name: what to call it; default the current stage, else the line that calls watch().
         measure: called with each batch, outside the measured time, to say what it is made of;
             default: look at the shapes (tensor, tuple, dict with ``input_ids`` and
-            ``attention_mask``, ``cu_seqlens``). An error in it is ignored and the batch's
-            composition is unknown.
+            ``attention_mask``, ``cu_seqlens``; docs/measuring.md lists the types), which runs no
+            code of the batch's. An error in it is ignored and the batch's composition is unknown.
     """
     return Watch(iterable, name, measure)
 

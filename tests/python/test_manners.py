@@ -46,7 +46,7 @@ def test_ctrl_c_inside_measure_ends_the_loop(tmp_path: Path) -> None:
     assert out.startswith("interrupted []")
 
 
-def test_system_exit_from_a_signal_handler_while_a_batch_is_looked_at(tmp_path: Path) -> None:
+def test_system_exit_from_a_signal_handler_inside_measure(tmp_path: Path) -> None:
     run(
         tmp_path,
         """
@@ -55,15 +55,13 @@ def test_system_exit_from_a_signal_handler_while_a_batch_is_looked_at(tmp_path: 
 
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
 
-        class Batch:
-            @property
-            def shape(self):
-                os.kill(os.getpid(), signal.SIGTERM)
-                for _ in range(1000):
-                    pass
-                return (1,)
+        def measure(batch):
+            os.kill(os.getpid(), signal.SIGTERM)
+            for _ in range(1000):
+                pass
+            return 1
 
-        for batch in datastall.watch([Batch(), Batch()]):
+        for batch in datastall.watch([1, 2], measure=measure):
             pass
         """,
         code=7,

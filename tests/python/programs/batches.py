@@ -1,12 +1,16 @@
 """Batches of every shape, each through a loader with the shape's name.
 
-Prints what each is truly made of: samples, tokens, padded positions, longest sequence.
+Prints what each is truly made of: samples, tokens, padded positions, longest sequence. Some lines,
+one per process.
 """
 
 import json
-from collections import OrderedDict, UserDict, namedtuple
+import os
+from collections import OrderedDict, UserDict, defaultdict, namedtuple
+from dataclasses import dataclass
 
 import datastall
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
@@ -28,6 +32,79 @@ class Record:
 
     def __init__(self, **fields) -> None:
         self.__dict__.update(fields)
+
+
+@dataclass
+class Fields:
+    input_ids: torch.Tensor
+    attention_mask: torch.Tensor
+    labels: torch.Tensor
+
+
+@dataclass(slots=True)
+class Slots:
+    attention_mask: torch.Tensor
+
+
+class Shaped:
+    """What shape says would be the program's code."""
+
+    shape = (4, 3)
+    num_graphs = 4
+
+    def __len__(self) -> int:
+        return 4
+
+
+class Popping(dict):
+    """Hands out what it holds once."""
+
+    def __getitem__(self, key):
+        return self.pop(key)
+
+
+class Graphs:
+    """As torch_geometric's Batch: attributes live in a store of its own."""
+
+    def __init__(self, count: int, place: str) -> None:
+        self.__dict__[place] = Record(_num_graphs=count, _mapping={"x": 1})
+
+    def __getattr__(self, name: str):
+        raise AssertionError(name)
+
+
+class Image(torch.Tensor):
+    """As torchvision's and fastai's: sees every function that is called on it."""
+
+    @classmethod
+    def __torch_function__(cls, function, types, arguments=(), keywords=None):
+        raise AssertionError(function)
+
+
+class Dispatched(torch.Tensor):
+    """Its very shape may come from Python."""
+
+    @classmethod
+    def __torch_dispatch__(cls, function, types, arguments=(), keywords=None):
+        raise AssertionError(function)
+
+
+def shortened(tensor: torch.Tensor, elements: int) -> torch.Tensor:
+    """Its shape reaches past its storage from now on."""
+    tensor.untyped_storage().resize_(elements * tensor.element_size())
+    return tensor
+
+
+def behind(tensor: torch.Tensor) -> torch.Tensor:
+    """The same in the middle of a larger storage."""
+    larger = torch.full((3 * tensor.numel(),), 7, dtype=tensor.dtype)
+    middle = larger[tensor.numel() : 2 * tensor.numel()].view(tensor.shape)
+    return middle.copy_(tensor)
+
+
+def unaligned(tensor: torch.Tensor) -> torch.Tensor:
+    data = bytearray(b"\0" + tensor.numpy().tobytes())
+    return torch.frombuffer(data, dtype=tensor.dtype, offset=1).view(tensor.shape)
 
 
 generator = torch.Generator().manual_seed(11)
@@ -66,6 +143,10 @@ def truth_of_masks(batches: list) -> dict:
 
 def samples(count: int) -> dict:
     return {"samples": count, "tokens": None, "efficiency": None, "longest": None}
+
+
+def with_mask(change) -> list[dict]:
+    return [{**batch, "attention_mask": change(batch["attention_mask"])} for batch in plain_masks]
 
 
 plain_masks = masked(9, 6, 40)
@@ -109,6 +190,51 @@ CASES: dict[str, tuple[list, dict]] = {
     ),
     "bytes": ([b"abc", b"de"], samples(None)),
     "nothing": ([None, object()], samples(None)),
+    "arrays": ([np.zeros((4, 3))] * 3, samples(12)),
+    "a kind of array": ([np.zeros((4, 3)).view(np.matrix)] * 3, samples(12)),
+    "scalar arrays": ([np.array(1.0)] * 3, samples(None)),
+    "masks in arrays": (
+        [{"attention_mask": np.ones((5, 7))}] * 2,
+        {**samples(10), "tokens": None},
+    ),
+    "no rows": ([torch.zeros(0, 3)] * 2, samples(0)),
+    "a kind of tensor": ([torch.zeros(5, 2).as_subclass(Image)] * 2, samples(10)),
+    "dispatched": ([torch.zeros(5, 2).as_subclass(Dispatched)] * 2, samples(None)),
+    "dataclass": ([Fields(**batch) for batch in plain_masks], truth_of_masks(plain_masks)),
+    "slots": ([Slots(torch.ones(3, 4))] * 2, samples(None)),
+    "shaped": ([Shaped()] * 2, samples(None)),
+    "default dict": ([defaultdict(list, x=torch.zeros(3, 2))] * 2, samples(6)),
+    "popping": ([Popping(batch) for batch in plain_masks], truth_of_masks(plain_masks)),
+    "graphs": ([Graphs(4, "_store"), Graphs(3, "_global_store")], samples(7)),
+    "behind": (with_mask(behind), truth_of_masks(plain_masks)),
+    "lazily copied": (with_mask(torch._lazy_clone), truth_of_masks(plain_masks)),
+    "unaligned": (with_mask(unaligned), samples(54)),
+    "shortened": (with_mask(lambda mask: shortened(mask.clone(), 239)), samples(54)),
+    "emptied": (with_mask(lambda mask: shortened(mask.clone(), 0)), samples(54)),
+    "not shortened": (
+        with_mask(lambda mask: shortened(mask.clone(), 240)),
+        truth_of_masks(plain_masks),
+    ),
+    "moved past the end": (
+        with_mask(lambda mask: shortened(behind(mask), 479)),
+        samples(54),
+    ),
+    "minus zero": (
+        with_mask(lambda mask: torch.where(mask == 0, -0.0, 0.5).to(torch.float16)),
+        truth_of_masks(plain_masks),
+    ),
+    "large values": (with_mask(lambda mask: mask << 40), truth_of_masks(plain_masks)),
+    "complex": (with_mask(lambda mask: mask.to(torch.complex64)), samples(54)),
+    "sparse": (with_mask(lambda mask: mask.to_sparse()), samples(54)),
+    "bounds of floats": (
+        [{"cu_seqlens": torch.tensor([0.0, 5.0, 9.0])}],
+        samples(2),
+    ),
+    "falling bounds": ([{"cu_seqlens": torch.tensor([0, 9, 5])}], samples(2)),
+    "short bounds": (
+        [{"cu_seqlens": shortened(torch.tensor([0, 5, 9]), 2)}],
+        samples(2),
+    ),
 }
 for dtype in (torch.bool, torch.uint8, torch.int16, torch.int32, torch.float32, torch.float64):
     batches = masked(5, 4, 30, dtype)
@@ -121,15 +247,25 @@ large = masked(60, 32, 512)
 CASES["large masks"] = (large, truth_of_masks(large))
 
 
-def run_all() -> dict:
+def run(names: list[str]) -> dict:
     truth = {}
-    for name, (batches, expected) in CASES.items():
+    for name in names:
+        batches, expected = CASES[name]
         loader = DataLoader(batches, batch_size=None, collate_fn=lambda batch: batch)
         handed = list(datastall.watch(loader, name=name))
         assert all(one is other for one, other in zip(handed, batches, strict=True)), name
         truth[name] = expected
+    if "lazily copied" in names:
+        for batch in CASES["lazily copied"][0]:
+            assert torch._C._is_cow_tensor(batch["attention_mask"]), "made real by a look"
     return truth
 
 
 if __name__ == "__main__":
-    print(json.dumps(run_all()))
+    # A process tells 32 loaders apart.
+    for first in range(0, len(CASES), 30):
+        child = os.fork()
+        if child == 0:
+            print(json.dumps(run(list(CASES)[first : first + 30])))
+            break
+        assert os.waitpid(child, 0)[1] == 0

@@ -1,0 +1,23 @@
+"""A program that forks in the middle of a loop; both go on."""
+
+import os
+
+from torch.utils.data import DataLoader
+
+for workers in (0, 1):
+    got = []
+    for batch in DataLoader(
+        range(6), num_workers=workers, prefetch_factor=None if workers == 0 else 2
+    ):
+        got.append(batch.item())
+        if len(got) == 2:
+            child = os.fork()
+            if child == 0:
+                print("child", workers, got, list(map(int, DataLoader([7, 8]))), flush=True)
+                os._exit(5)
+            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    print("parent", workers, got, flush=True)
+child = os.fork()
+print([batch.tolist() for batch in DataLoader(range(4), num_workers=2)], flush=True)
+if child:
+    print(os.waitpid(child, 0)[1], flush=True)

@@ -1,0 +1,20 @@
+"""A thread that still iterates when the program ends."""
+
+import threading
+import time
+
+from torch.utils.data import DataLoader
+
+begun = threading.Event()
+
+
+def forever():
+    while True:
+        for _batch in DataLoader(range(100)):
+            begun.set()
+            time.sleep(0.0001)
+
+
+threading.Thread(target=forever, daemon=True).start()
+begun.wait()
+print("the end")
