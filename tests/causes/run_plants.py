@@ -8,6 +8,7 @@ NAME: of programs or of causes; all without one. Exit 1 when any differs.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import subprocess
@@ -20,13 +21,15 @@ HERE = Path(__file__).parent
 DATASTALL = Path(sys.executable).parent / "datastall"
 
 
-def run_plant(name: str, folder: Path, environment: dict[str, str] | None = None) -> dict[str, Any]:
+def run_plant(
+    name: str, folder: Path, environment: dict[str, str] | None = None, module: str = "plants"
+) -> dict[str, Any]:
     """Runs one program in a folder; its loader's part of `show --json`, and `planted`."""
     base = os.environ if environment is None else environment
     variables = {**base, "OMP_NUM_THREADS": "1", "DATASTALL_DIR": str(folder / "runs")}
-    command = [str(DATASTALL), "run", sys.executable, str(HERE / "plants.py"), name]
+    command = [str(DATASTALL), "run", sys.executable, str(HERE / f"{module}.py"), name]
     ended = subprocess.run(
-        command, cwd=folder, env=variables, capture_output=True, text=True, timeout=120
+        command, cwd=folder, env=variables, capture_output=True, text=True, timeout=600
     )
     if ended.returncode != 0:
         raise RuntimeError(f"{name} failed:\n{ended.stderr}")
@@ -38,15 +41,14 @@ def run_plant(name: str, folder: Path, environment: dict[str, str] | None = None
         capture_output=True,
     )
     loader = max(json.loads(shown.stdout)["loaders"], key=lambda one: one["waiting_s"])
-    return {**loader, "planted": planted()[name]}
+    return {**loader, "planted": planted(module)[name]}
 
 
-def planted() -> dict[str, str]:
+def planted(module: str = "plants") -> dict[str, str]:
     """The cause of each program."""
     sys.path.insert(0, str(HERE))
-    import plants
-
-    return {name: cause for name, (cause, _) in plants.PLANTS.items()}
+    programs = importlib.import_module(module).PLANTS
+    return {name: cause for name, (cause, _) in programs.items()}
 
 
 def shares_text(loader: dict[str, Any]) -> str:

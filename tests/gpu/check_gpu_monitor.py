@@ -11,8 +11,8 @@ python tests/gpu/check_gpu_monitor.py [SECONDS]
 from __future__ import annotations
 
 import csv
+import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,6 +20,7 @@ from datetime import datetime
 from pathlib import Path
 
 import torch
+from checks import first_gpu_only, forget_run, need_gpus, need_program, nvidia_smi
 from datastall.gpu_monitor import NvitopMonitor
 from loop import Items
 from torch.utils.data import DataLoader
@@ -51,11 +52,7 @@ def check(mode: str, seconds: float) -> int:
     failures = 0
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "gpu.log"
-        smi = subprocess.Popen(
-            ["nvidia-smi", f"--query-gpu={QUERY}", "--format=csv,noheader,nounits", "-lms", "200"],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        smi = nvidia_smi(QUERY, 200)
         monitor = NvitopMonitor([0], log_interval=0.25, log_file=log)
         monitor.start_monitoring()
         monitor.set_stage(mode)
@@ -102,8 +99,12 @@ def check(mode: str, seconds: float) -> int:
 
 def main() -> int:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 15.0
+    forget_run()
+    os.environ.update(first_gpu_only())  # before CUDA starts
+    need_gpus(1)
+    need_program("nvidia-smi")
     failures = sum(check(mode, seconds) for mode in ("starved", "fed"))
-    print(f"{failures} differences")
+    print(f"{failures} differences from nvidia-smi, starved and fed")
     return 1 if failures else 0
 
 

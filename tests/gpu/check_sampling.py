@@ -11,33 +11,25 @@ python tests/gpu/check_sampling.py [SECONDS]
 
 from __future__ import annotations
 
-import json
 import statistics
-import subprocess
 import sys
 import tempfile
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from checks import datastall, first_gpu_only, need_gpus, need_program, nvidia_smi, shown
+
 HERE = Path(__file__).parent
 QUERY = "timestamp,utilization.gpu,memory.used,power.draw,temperature.gpu,clocks.sm"
 
 
-def datastall(*arguments: str) -> str:
-    command = ["datastall", *arguments]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-
-
 def run(mode: str, seconds: str, folder: str) -> tuple[dict[str, Any], list[list[float]]]:
     """(document, rows of nvidia-smi with the real time in seconds first)."""
-    smi = subprocess.Popen(
-        ["nvidia-smi", f"--query-gpu={QUERY}", "--format=csv,noheader,nounits", "-lms", "500"],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    smi = nvidia_smi(QUERY, 500)
     loop = [sys.executable, str(HERE / "loop.py"), mode, seconds]
-    datastall("run", "--quiet", "--dir", folder, "--name", mode, *loop)
+    options = ("--quiet", "--dir", folder, "--name", mode)
+    datastall("run", *options, *loop, env=first_gpu_only())
     smi.terminate()
     rows = []
     for line in smi.communicate()[0].splitlines():
@@ -46,7 +38,7 @@ def run(mode: str, seconds: str, folder: str) -> tuple[dict[str, Any], list[list
             moment = datetime.strptime(cells[0], "%Y/%m/%d %H:%M:%S.%f")
             rows.append([moment.timestamp(), *map(float, cells[1:])])
     print(datastall("show", "--dir", folder))
-    return json.loads(datastall("show", "--json", "--dir", folder)), rows
+    return shown(folder), rows
 
 
 def gpu_s(gpu: dict[str, Any]) -> float:
@@ -56,6 +48,8 @@ def gpu_s(gpu: dict[str, Any]) -> float:
 
 def main() -> int:
     seconds = sys.argv[1] if len(sys.argv) > 1 else "15"
+    need_gpus(1)
+    need_program("nvidia-smi")
     failures = 0
     for mode in ("starved", "fed"):
         with tempfile.TemporaryDirectory() as folder:
@@ -93,7 +87,7 @@ def main() -> int:
             print(f"{mode}: {what}: {ours:.1f}, nvidia-smi {theirs:.1f}{'  <--' * differs}")
         verdict = document["verdict"]
         failures += verdict["method"] != "gpu-events"
-    print(f"{failures} differences")
+    print(f"{failures} differences from nvidia-smi, starved and fed")
     return 1 if failures else 0
 
 

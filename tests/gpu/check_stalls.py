@@ -10,86 +10,20 @@ python tests/gpu/check_stalls.py [SECONDS [LOOP...]]
 
 from __future__ import annotations
 
-import os
 import queue
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
-
-os.environ.pop("DATASTALL_RUN_DIR", None)
 
 import datastall
 import torch
+from checks import forget_run, need_gpus, program_name
+from gpu_loops import Gpu, Step, every, make_loader, plain, run_plain, truth_of, waited, waits
 from torch.profiler import ProfilerActivity, profile
-from torch.utils.data import DataLoader, Dataset
-
-GAP_NS = 10_000
-#: Begin and end of the waits of the loop under way, CLOCK_REALTIME ns, as the trace's times are.
-waited: list[tuple[int, int]] = []
-
-
-class Items(Dataset[torch.Tensor]):
-    """Item i takes seconds_of(i)."""
-
-    def __init__(self, seconds_of: Callable[[int], float]) -> None:
-        self.seconds_of = seconds_of
-
-    def __len__(self) -> int:
-        return 1 << 24
-
-    def __getitem__(self, index: int) -> torch.Tensor:
-        time.sleep(self.seconds_of(index))
-        return torch.full((256,), float(index % 7))
-
-
-class Gpu:
-    """GPU work of a length that can be chosen: n products of 2048 x 2048."""
-
-    def __init__(self) -> None:
-        self.weight = torch.randn(2048, 2048, device="cuda")
-        self.state = torch.randn(2048, 2048, device="cuda")
-
-    def work(self, n: int) -> None:
-        for _ in range(n):
-            self.state = torch.tanh(self.state @ self.weight)
-
-
-def every(seconds: float) -> Callable[[int], float]:
-    return lambda index: seconds
-
-
-def make_loader(seconds_of: Callable[[int], float], workers: int = 4) -> DataLoader[torch.Tensor]:
-    return DataLoader(Items(seconds_of), batch_size=4, num_workers=workers, pin_memory=True)
-
-
-def waits(loader: Any) -> Iterator[Any]:
-    """iter() and next(), with their times: marks in the trace would cost more than a wait."""
-    begin = time.time_ns()
-    batches = iter(loader)
-    waited.append((begin, time.time_ns()))
-    while True:
-        begin = time.time_ns()
-        batch = next(batches, None)
-        waited.append((begin, time.time_ns()))
-        if batch is None:
-            return
-        yield batch
-
-
-Step = Callable[[Any, int], None]
-
-
-def plain(gpu: Gpu, n: int, sync: bool) -> Step:
-    def step(batch: torch.Tensor, index: int) -> None:
-        batch = batch.to("cuda", non_blocking=True)
-        gpu.work(n)
-        if sync:
-            float(gpu.state[0, 0] + batch[0, 0])
-
-    return step
+from torch.utils.data import DataLoader
 
 
 def bursts(gpu: Gpu) -> Step:
@@ -180,14 +114,6 @@ LOOPS: dict[str, tuple[Callable[[], DataLoader[torch.Tensor]], Callable[[Gpu], S
 }
 
 
-def run_plain(loader: Any, step: Step, seconds: float) -> None:
-    end = time.monotonic() + seconds
-    for index, batch in enumerate(waits(loader)):
-        step(batch, index)
-        if time.monotonic() > end:
-            return
-
-
 def run_in_a_copy_stream(loader: Any, gpu: Gpu, seconds: float) -> None:
     """next() inside `with torch.cuda.stream(copy)`."""
     end = time.monotonic() + seconds
@@ -219,43 +145,6 @@ def run_prefetched(loader: Any, gpu: Gpu, seconds: float) -> None:
     while ahead.get() is not None:
         gpu.work(30)
     thread.join()
-
-
-def union(intervals: list[tuple[int, int]]) -> list[list[int]]:
-    merged: list[list[int]] = []
-    for start, end in sorted(intervals):
-        if merged and start <= merged[-1][1] + GAP_NS:
-            merged[-1][1] = max(merged[-1][1], end)
-        else:
-            merged.append([start, end])
-    return merged
-
-
-def idle_inside(waiting: list[tuple[int, int]], busy: list[list[int]]) -> int:
-    total = 0
-    at = 0
-    for start, end in waiting:
-        while at > 0 and busy[at - 1][1] > start:
-            at -= 1
-        while at < len(busy) and busy[at][1] <= start:
-            at += 1
-        covered, k = 0, at
-        while k < len(busy) and busy[k][0] < end:
-            covered += min(end, busy[k][1]) - max(start, busy[k][0])
-            k += 1
-        total += (end - start) - covered
-    return total
-
-
-def truth_of(trace: Any) -> tuple[int, int]:
-    """(idle ns inside the waits, waiting ns)."""
-    work = [
-        (event.start_ns(), event.start_ns() + event.duration_ns())
-        for event in trace.profiler.kineto_results.events()
-        if event.device_type() == torch.autograd.DeviceType.CUDA
-    ]
-    waiting = sorted(waited)
-    return idle_inside(waiting, union(work)), sum(end - start for start, end in waiting)
 
 
 def measure(name: str, seconds: float) -> bool:
@@ -301,7 +190,9 @@ def measure(name: str, seconds: float) -> bool:
 def main() -> int:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 5.0
     names = sys.argv[2:] or [*LOOPS, "next() in a copy stream", "background prefetch"]
-    print(f"{torch.cuda.get_device_name(0)}, PyTorch {torch.__version__}; shares in percent")
+    need_gpus(1)
+    forget_run()
+    print(f"{program_name()}; shares in percent")
     with tempfile.TemporaryDirectory() as folder:
         datastall.install(folder)
         Gpu().work(1)  # CUDA is in use before the first wait

@@ -23,15 +23,11 @@ from support import (
 CAUSES = Path(__file__).parents[1] / "causes"
 sys.path.insert(0, str(CAUSES))
 
-from run_plants import run_plant  # noqa: E402
+from run_plants import planted, run_plant  # noqa: E402
 
-#: Far from any limit, so that a busy machine does not change the answer. The whole table is
-#: `python tests/causes/run_plants.py`.
-ROBUST = [
-    *("compute_in_the_loop", "blocked_sleep", "collate_that_sorts_and_sleeps"),
-    *("transfer_python_objects", "pin_that_waits", "line_retries", "sampler_that_computes"),
-    *("startup_opening_an_archive", "healthy_in_the_loop"),
-]
+#: Dominant by construction. The programs as somebody would write them, which a busy machine may
+#: turn into another case, are the table of `python tests/causes/run_plants.py`.
+DOMINANT = planted("dominant")
 STATES = {
     *("compute", "cpu_contention", "blocked_io", "collate", "transfer", "pin", "sampler"),
     *("startup", "unknown"),
@@ -47,9 +43,20 @@ def assert_adds_up(loader: dict[str, Any]) -> None:
     assert 0 <= why["window"] <= why["head_of_line"] <= 1
 
 
-@pytest.mark.parametrize("name", ROBUST)
+#: Of what a program slept this much is told as blocked, at least: the wall clock and the thread's
+#: CPU times are read one after another, and what comes between two reads is taken off.
+LEAST_TOLD = 0.9
+
+
+def assert_slept(loader: dict[str, Any], slept_s: float) -> None:
+    """A sleeping thread neither runs nor waits for a CPU, whatever the others do."""
+    blocked_s = sum(worker["items_blocked_s"] for worker in loader["workers"])
+    assert blocked_s >= LEAST_TOLD * slept_s, loader["workers"]
+
+
+@pytest.mark.parametrize("name", DOMINANT)
 def test_a_planted_cause_is_named(tmp_path: Path, name: str) -> None:
-    loader = run_plant(name, tmp_path, environment())
+    loader = run_plant(name, tmp_path, environment(), "dominant")
     why = loader["why"]
     expected = loader["planted"]
     if expected == "compute":  # on a busy machine others are on the CPUs, and that is told
@@ -75,7 +82,7 @@ FEED = """
         def __len__(self):
             return 40
         def __getitem__(self, i):
-            time.sleep(0.03 if i == 17 else 0.002)
+            time.sleep(0.2 if i == 17 else 0.002)
             return torch.full((2,), float(i))
 
     class Many(Map):
@@ -131,18 +138,23 @@ def test_every_way_of_feeding(
     assert sum(worker["items"] for worker in loader["workers"]) == 80
     for worker in loader["workers"]:
         assert worker["worker"] is None if workers == 0 else worker["worker"] < workers
-        assert worker["items_s"] >= worker["items_blocked_s"] > 0.5 * worker["items_s"]
+        assert worker["items_s"] >= worker["items_blocked_s"] > 0
         assert worker["generations"] == (2 if workers == 0 else 1)  # workers are persistent
+    slept_s = 2 * (40 * 0.002 if kind == "stream" else 39 * 0.002 + 0.2)
+    assert_slept(loader, slept_s)
     assert loader["why"]["shares"]["unknown"] < 0.1
-    if how == "fork":  # starting the others takes longer than the whole run
-        assert loader["why"]["shares"]["blocked_io"] > 0.2
+    blocked_s = loader["why"]["shares"]["blocked_io"] * loader["why"]["stall_s"]
+    if workers == 0:  # the loop waited for every item
+        assert blocked_s >= LEAST_TOLD * slept_s
+    else:
+        assert blocked_s > 0
     if kind == "map" and batch:
         slowest = max(
             (item for worker in loader["workers"] for item in worker["slowest_items"]),
             key=lambda item: item["ms"],
         )
         assert slowest["index"] == 17
-        assert slowest["ms"] >= 30
+        assert slowest["ms"] >= 200
     if workers:
         assert loader["depth"]["waits"] == loader["batches"]
         assert 0 <= loader["depth"]["ready_mean"] <= loader["depth"]["possible_mean"]
@@ -262,7 +274,7 @@ def test_what_workers_did_survives_a_kill(tmp_path: Path) -> None:
             def __len__(self):
                 return 1000
             def __getitem__(self, i):
-                time.sleep(0.002)
+                time.sleep(0.01)
                 return torch.zeros(2)
 
         for k, batch in enumerate(DataLoader(Slow(), batch_size=4, num_workers=2)):
@@ -273,8 +285,12 @@ def test_what_workers_did_survives_a_kill(tmp_path: Path) -> None:
     assert datastall("run", PYTHON, "killed.py", folder=tmp_path).code == 128 + 9
     loader = only(shown(tmp_path)["loaders"])
     assert_adds_up(loader)
-    assert loader["why"]["shares"]["blocked_io"] > 0.4
     assert sum(worker["batches"] for worker in loader["workers"]) >= 31
+    assert_slept(loader, 31 * 4 * 0.01)
+    # A busy machine adds to the other states.
+    loaded = {"cpu_contention", "transfer", "startup"}
+    shares = {state: s for state, s in loader["why"]["shares"].items() if state not in loaded}
+    assert 0 < shares["blocked_io"] == max(shares.values())
 
 
 TRACEBACK = """
@@ -391,7 +407,7 @@ def test_in_words(tmp_path: Path) -> None:
             def __len__(self):
                 return 40
             def __getitem__(self, i):
-                time.sleep(0.004)
+                time.sleep(0.03)
                 return i
 
         for _ in DataLoader(Slow(), batch_size=4):

@@ -1,4 +1,4 @@
-"""What the programs under test share: data that takes a known time, and their own clock.
+"""What the programs under test share: data that takes a known time, and their own clocks.
 
 Lies beside a program, as a module of its own would.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -38,39 +39,64 @@ def size_of(batch: Any) -> int:
     return len(batch) if hasattr(batch, "__len__") else 1
 
 
+class Within:
+    """Times an iterator's _next_data(), which its __next__() calls: what torch does for a batch."""
+
+    def __init__(self, iterator: Any) -> None:
+        # A reference would be a cycle, which keeps the workers for the garbage collector.
+        self.iterator = weakref.ref(iterator)
+        self.inner = type(iterator)._next_data
+        self.took = 0
+
+    def __call__(self) -> Any:
+        begin = time.perf_counter_ns()
+        try:
+            return self.inner(self.iterator())
+        finally:
+            self.took = time.perf_counter_ns() - begin
+
+
 class Clock:
-    """Times the next() calls of one loader, from outside, in nanoseconds."""
+    """Times the next() calls of one loader from outside and from within, in nanoseconds.
+
+    What datastall measures lies between the two, whatever else the machine does.
+    """
 
     def __init__(self) -> None:
-        self.first: list[int] = []
-        self.steady: list[int] = []
+        self.first: list[tuple[int, int]] = []  # (within, outside)
+        self.steady: list[tuple[int, int]] = []
         self.startup_calls = 0  # iter(), first batches and ends
-        self.startup_ns = 0
+        self.startup: tuple[int, int] = (0, 0)
         self.iterators = 0
         self.samples = 0
 
     def start(self, iterable: Iterable[Any]) -> Iterator[Any]:
         begin = time.perf_counter_ns()
         iterator = iter(iterable)
-        self.startup_ns += time.perf_counter_ns() - begin
-        self.startup_calls += 1
+        self.add_startup(0, time.perf_counter_ns() - begin)
         self.iterators += 1
+        if type(vars(iterator).get("_next_data")) is not Within:  # persistent workers keep theirs
+            iterator._next_data = Within(iterator)  # type: ignore[attr-defined]
         return iterator
 
-    def take(self, iterator: Iterator[Any], first: bool) -> Any:
+    def add_startup(self, within: int, outside: int) -> None:
+        self.startup = (self.startup[0] + within, self.startup[1] + outside)
+        self.startup_calls += 1
+
+    def take(self, iterator: Any, first: bool) -> Any:
         """The next batch; StopIteration passes."""
         begin = time.perf_counter_ns()
         try:
             batch = next(iterator)
         except StopIteration:
-            self.startup_ns += time.perf_counter_ns() - begin
-            self.startup_calls += 1
+            outside = time.perf_counter_ns() - begin
+            self.add_startup(iterator._next_data.took, outside)
             raise
-        took = time.perf_counter_ns() - begin
+        outside = time.perf_counter_ns() - begin
+        took = (iterator._next_data.took, outside)
         if first:
             self.first.append(took)
-            self.startup_ns += took
-            self.startup_calls += 1
+            self.add_startup(*took)
         else:
             self.steady.append(took)
         self.samples += size_of(batch)
