@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "cli/cli.h"
+#include "gpu/sampler_process.h"
 
 static int help(const struct cli_command *command, int argc, char **argv);
 
@@ -158,6 +159,9 @@ int main(int argc, char **argv)
         print_overview(stdout);
         return CLI_OK;
     }
+    /* Not for people, so in no table: sampler_process.c starts it. */
+    if (argc == 2 && strcmp(argv[1], GPU_SAMPLER_COMMAND) == 0)
+        return gpu_sampler_main(&gpu_nvml);
     const struct cli_command *command = find_command(argv[1]);
     if (command == NULL) {
         ds_say("there is no command '%s'; see 'datastall help'", argv[1]);
