@@ -21,7 +21,7 @@
 #include "runfile/reader.h"
 
 #define LOOK_AFTER_HOST_NS DS_NS_PER_S
-#define LOOK_AFTER_HOST_S 5                 /* in the middle of a call */
+#define LOOK_AFTER_HOST_S 2                 /* in the middle of a call */
 #define MOST_DATA_BYTES (UINT64_C(1) << 30) /* a library that leaks must not squeeze the host out */
 
 static struct gpu_plan plan;
