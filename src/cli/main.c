@@ -160,8 +160,12 @@ int main(int argc, char **argv)
         return CLI_OK;
     }
     /* Not for people, so in no table: sampler_process.c starts it. */
-    if (argc == 2 && strcmp(argv[1], GPU_SAMPLER_COMMAND) == 0)
-        return gpu_sampler_main(&gpu_nvml);
+    if (argc == 2 && strcmp(argv[1], GPU_SAMPLER_COMMAND) == 0) {
+        const int code = gpu_sampler_main(&gpu_nvml);
+        if (code == CLI_USAGE)
+            ds_say("sample: is started by datastall itself, to read the GPUs");
+        return code;
+    }
     const struct cli_command *command = find_command(argv[1]);
     if (command == NULL) {
         ds_say("there is no command '%s'; see 'datastall help'", argv[1]);
