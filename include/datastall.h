@@ -163,13 +163,15 @@ DATASTALL_API int datastall_monitor_state(const datastall_monitor *monitor);
 DATASTALL_API int datastall_stage_set(datastall_monitor *monitor, const char *name,
                                       const char **previous);
 
-/** Samples the machine's GPUs through NVML every interval_s seconds (0: 1.0, at least 0.05) from
- * one thread of the monitor, until datastall_gpu_sampling_stop() or datastall_close(). The driver
- * is opened by that thread: a driver that is absent, fails or hangs costs figures and nothing else.
+/** Samples the machine's GPUs through NVML every interval_s seconds (0: 1.0, at least 0.05), until
+ * datastall_gpu_sampling_stop() or datastall_close(). The library is entered by a process of its
+ * own where the program `datastall` is there ($DATASTALL_PROGRAM, else on the PATH; no child that
+ * this program would see), else by one thread of this process: a driver that is absent, fails or
+ * hangs costs figures and nothing else, in a process of its own also one that crashes.
  * Under `datastall run` this does nothing and returns 0, since the launcher samples already. A
  * second start is an error (DATASTALL_ERR_EXISTS). */
 DATASTALL_API int datastall_gpu_sampling_start(datastall_monitor *monitor, double interval_s);
-/** Ends the sampling; waits at most 100 ms for a driver call under way. Nothing if none runs. */
+/** Ends the sampling; waits at most 100 ms for a last sample. Nothing if none runs. */
 DATASTALL_API void datastall_gpu_sampling_stop(datastall_monitor *monitor);
 
 /** What was not recorded, or not as it was said, by reason. The run file holds the same counters;

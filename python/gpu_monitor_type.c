@@ -7,6 +7,7 @@
 
 #include "document.h"
 #include "gpu/gpu_monitor.h"
+#include "gpu/sampler_process.h"
 
 #define LOG_EVERY 10
 #define LOW_EFFICIENCY_EVERY 100
@@ -641,6 +642,8 @@ static PyObject *visible_gpus(PyObject *module, PyObject *unused)
     (void)unused;
     struct rf_gpu_sample samples[GPU_MONITOR_DEVICES];
     uint32_t count;
+    char program[PATH_MAX];
+    const bool found = gpu_program_find(program);
     /* Copied while no other thread can change os.environ. */
     const char *variables[2] = {getenv("CUDA_VISIBLE_DEVICES"), getenv("CUDA_DEVICE_ORDER")};
     char *copies[2] = {NULL, NULL};
@@ -650,9 +653,12 @@ static PyObject *visible_gpus(PyObject *module, PyObject *unused)
             return PyErr_NoMemory();
         }
     }
+    char **environment = found ? gpu_environment_copy() : NULL;
     Py_BEGIN_ALLOW_THREADS
-    count = gpu_read_visible(&gpu_nvml, copies[0], copies[1], samples, GPU_MONITOR_DEVICES);
+    count = gpu_read_visible(&gpu_nvml, environment != NULL ? program : NULL, environment,
+                             copies[0], copies[1], samples, GPU_MONITOR_DEVICES);
     Py_END_ALLOW_THREADS
+    free(environment);
     free(copies[0]);
     free(copies[1]);
     PyObject *list = PyList_New(0);
@@ -667,7 +673,19 @@ static PyObject *visible_gpus(PyObject *module, PyObject *unused)
     return list;
 }
 
+static PyObject *set_program(PyObject *module, PyObject *path)
+{
+    (void)module;
+    const char *text = PyUnicode_AsUTF8AndSize(path, NULL);
+    if (text == NULL)
+        return NULL;
+    gpu_program_set(text);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef functions[] = {
+    {"set_program", set_program, METH_O,
+     "Where the program `datastall` lies, which samples GPUs for this process."},
     {"visible_gpus", visible_gpus, METH_NOARGS,
      "[(memory used, total, free) in bytes] of the devices that CUDA shows this process; [] "
      "without "

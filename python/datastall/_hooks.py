@@ -41,6 +41,20 @@ _sites: dict[str, str] = {}  # display name -> identity
 _override = threading.local()  # .value: (name, measure) for the iter() that watch() calls
 
 
+def _tell_where_the_program_is() -> None:
+    """PREFIX/bin/datastall for PREFIX/lib/pythonX.Y/site-packages/datastall."""
+    prefix = os.path.abspath(__file__)
+    for _ in range(5):
+        prefix = os.path.dirname(prefix)
+    try:
+        _core.set_program(os.path.join(prefix, "bin", "datastall"))
+    except UnicodeError:
+        pass  # it is looked for on the PATH
+
+
+_tell_where_the_program_is()
+
+
 def _after_fork() -> None:
     """A thread of the parent may have held the lock; in the child nobody does."""
     global _lock
@@ -108,6 +122,14 @@ def _register_end() -> None:
         multiprocessing.Finalize(None, _end, exitpriority=0)
 
 
+def _sample_gpus(fresh: _core.Monitor) -> None:
+    """What hinders it costs the GPUs' figures; the run says which."""
+    try:
+        fresh.sample_gpus(1.0)
+    except Exception as error:
+        say_once(f"{error}; the GPUs are not sampled in process {os.getpid()}")
+
+
 def monitor() -> _core.Monitor | None:
     """The recording of this process, made on the first call; None when there is none."""
     global _monitor, _off
@@ -121,7 +143,7 @@ def monitor() -> _core.Monitor | None:
         try:
             fresh = _core.Monitor(_directory, _run_name, False, _uses_gpu)
             if "DATASTALL_RUN_DIR" not in os.environ:
-                fresh.sample_gpus(1.0)
+                _sample_gpus(fresh)
             if _pending_stage is not None:
                 fresh.stage(_pending_stage)
         except Exception as error:

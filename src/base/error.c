@@ -1,16 +1,15 @@
 #include "base/error.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clean_text.h"
+#include "base/signal_guard.h"
 
 static _Thread_local char last_error[512];
 
@@ -84,20 +83,15 @@ int ds_fail_errno(int error_number, const char *format, ...)
     return ds_error_of_errno(error_number);
 }
 
-/* One write, so that lines of several processes do not mix. A closed standard error is nobody's
- * problem: the signal that it would raise in this thread is taken back. */
-static void write_without_sigpipe(const char *line, size_t length)
+/* One write, so that lines of several processes do not mix. A closed standard error, or a file there
+ * that may not grow, is nobody's problem. */
+static void write_without_signals(const char *line, size_t length)
 {
-    sigset_t pipe_signal, before, pending;
-    const struct timespec now = {0, 0};
-    sigemptyset(&pipe_signal);
-    sigaddset(&pipe_signal, SIGPIPE);
-    sigpending(&pending);
-    bool was_pending = sigismember(&pending, SIGPIPE) == 1;
-    pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
-    if (write(STDERR_FILENO, line, length) < 0 && errno == EPIPE && !was_pending)
-        sigtimedwait(&pipe_signal, NULL, &now);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    struct ds_write_guard guard;
+    ds_write_hold(&guard);
+    ssize_t written = write(STDERR_FILENO, line, length);
+    (void)written;
+    ds_write_release(&guard);
 }
 
 void ds_say(const char *format, ...)
@@ -113,5 +107,5 @@ void ds_say(const char *format, ...)
     ds_clean_text(sentence, line + prefix, sizeof line - prefix - 1);
     size_t end = strlen(line);
     line[end++] = '\n';
-    write_without_sigpipe(line, end);
+    write_without_signals(line, end);
 }

@@ -36,20 +36,22 @@ static const int forwarded[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUS
 #define FORWARDED_COUNT (sizeof forwarded / sizeof *forwarded)
 static volatile sig_atomic_t child_pid;
 
-static struct sigaction pipe_on_entry, child_on_entry;
+static struct sigaction pipe_on_entry, file_on_entry, child_on_entry;
 
-/* Without a reader of standard error the command's code still matters, and an ignored SIGCHLD
- * would take it away. */
+/* Without a reader of standard error, or room in a file (ulimit -f), the command's code still
+ * matters, and an ignored SIGCHLD would take it away. */
 static void set_own_signals(void)
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN}, usual = {.sa_handler = SIG_DFL};
     sigaction(SIGPIPE, &ignore, &pipe_on_entry);
+    sigaction(SIGXFSZ, &ignore, &file_on_entry);
     sigaction(SIGCHLD, &usual, &child_on_entry);
 }
 
 static void restore_own_signals(void)
 {
     sigaction(SIGPIPE, &pipe_on_entry, NULL);
+    sigaction(SIGXFSZ, &file_on_entry, NULL);
     sigaction(SIGCHLD, &child_on_entry, NULL);
 }
 
@@ -128,15 +130,15 @@ static void note_command(struct rf_writer *writer)
     ds_store_release(&words[RF_PROCESS_CHILD_PID], (uint64_t)getpid());
 }
 
-/* Returns the child's pid, or 0 after saying why, with *code set. */
+/* Returns the child's pid; 0 after saying why it cannot be executed, with *code set; or -1, with why
+ * there can be no child, as datastall_last_error(). */
 static pid_t start_command(char **command, struct rf_writer *writer, int *code)
 {
     int report[2];
     sigset_t block, before;
     if (pipe2(report, O_CLOEXEC) != 0) {
-        ds_say("cannot make a pipe: %s", strerror(errno));
-        *code = CLI_FAILED;
-        return 0;
+        ds_fail_errno(errno, "cannot make a pipe");
+        return -1;
     }
     /* Until the handler is set, signals wait; the child gets the mask and handlers as they were. */
     sigemptyset(&block);
@@ -161,9 +163,8 @@ static pid_t start_command(char **command, struct rf_writer *writer, int *code)
     close(report[1]);
     if (pid < 0) {
         close(report[0]);
-        ds_say("cannot start a process: %s", strerror(fork_error));
-        *code = CLI_FAILED;
-        return 0;
+        ds_fail_errno(fork_error, "cannot start a process");
+        return -1;
     }
     int error = 0;
     ssize_t got;
@@ -337,13 +338,14 @@ static int run(const struct cli_command *table, int argc, char **argv)
         return run_plainly(command, datastall_last_error());
     }
     int code;
-    pid_t pid = start_command(command, writer, &code);
-    if (pid == 0) {
+    const pid_t pid = start_command(command, writer, &code);
+    if (pid <= 0) {
         abandon(&where, writer);
-        return code;
+        return pid == 0 ? code : run_plainly(command, datastall_last_error());
     }
+    /* Never by this process itself: what the driver does must not reach the command's code. */
     const struct gpu_sampler_options sampling = {
-        .vendor = &gpu_nvml, .writer = writer, .interval_s = SAMPLE_INTERVAL_S};
+        .program = "/proc/self/exe", .writer = writer, .interval_s = SAMPLE_INTERVAL_S};
     struct gpu_sampler *sampler = gpu_sampler_start(&sampling);
     code = wait_for(pid);
     if (sampler != NULL)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -15,6 +16,7 @@
 
 #define NVML_TIMEOUT_S 20.0 /* a driver without persistence mode takes seconds to wake */
 #define NOT_SUPPORTED 3u
+#define NOT_TOLD UINT32_MAX
 #define NO_PERMISSION 4u
 #define LEAST_SHM_BYTES (UINT64_C(256) << 20) /* Docker gives 64 MiB unless told otherwise */
 #define GIB (1024.0 * 1024 * 1024)
@@ -123,7 +125,7 @@ static void add_device(const char *line, struct doctor_report *report)
 void doctor_check_gpus(struct doctor_report *report)
 {
     char text[16384], version[256], *rest = NULL;
-    unsigned opened = 999;
+    unsigned opened = NOT_TOLD;
     bool whole = false, any = false, driver = true;
     if (host_file_read("", "/proc/driver/nvidia/version", version, sizeof version)) {
         version[strcspn(version, "\n")] = '\0';
@@ -156,9 +158,11 @@ void doctor_check_gpus(struct doctor_report *report)
     else if (opened == 0 && whole && !any)
         doctor_add(report, DOCTOR_MISSING, "NVML", "in a container: give it the GPU (--gpus all)",
                    "shows no GPU");
-    else if (opened == 0 && !whole)
+    else if (!whole && (opened == 0 || opened == NOT_TOLD))
         doctor_add(report, DOCTOR_MISSING, "NVML", "see whether nvidia-smi works",
-                   "the driver's library broke off");
+                   "the driver's library broke off%s%s",
+                   status > 0 && WIFSIGNALED(status) ? ": " : "",
+                   status > 0 && WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "");
 }
 
 /* ---- the host ---- */

@@ -260,13 +260,14 @@ static bool driver_is_silent(const struct summary *summary, const uint64_t *word
            (summary->state == SUMMARY_RUNNING && now_ns > since + SILENT_AFTER_NS);
 }
 
-/* Time that passed since the driver last answered is unknown; a little of it the next answer may
+/* Time that passed since the driver last answered, or since sampling ended, is unknown; a little of it the next answer may
  * still explain. */
 static uint64_t silence_ns(const struct summary *summary, const struct summary_gpu *gpu,
                            uint64_t now_ns)
 {
     const uint64_t last_ns = gpu->data->words[RF_GPU_LAST_NS];
-    if (!gpu->silent || summary->state != SUMMARY_RUNNING || last_ns == 0 ||
+    const bool ended = summary->data->gpu_state == RF_GPU_ENDED;
+    if (!(gpu->silent || ended) || summary->state != SUMMARY_RUNNING || last_ns == 0 ||
         now_ns < last_ns + SILENT_AFTER_NS)
         return 0;
     return now_ns - last_ns - SILENT_AFTER_NS;

@@ -9,6 +9,8 @@
 
 struct gpu_library; /* a loaded and initialised vendor library */
 
+/* One thread of a process at a time is in any of these, whatever the device and the library opened:
+ * NVML calls itself thread-safe, and crashes when two threads are in its GPM functions. */
 struct gpu_vendor {
     const char *name; /* the `source` of its figures: "nvml" */
     /* Loads the library with dlopen and initialises it. 0 and *library, or the library's error code
@@ -20,8 +22,7 @@ struct gpu_vendor {
     /* Identity of device `index`; fields that cannot be read stay empty. 0 or an error code. */
     uint32_t (*identify)(struct gpu_library *library, uint32_t index, struct rf_gpu_static *device);
     /* Reads the cheap figures; RF_UNKNOWN and NaN where one could not be. Sets state and error. The
-     * caller gives the span of an activity of source NVML. May be called for several devices at
-     * once, for one from one thread at a time; likewise identify(). */
+     * caller gives the span of an activity of source NVML. */
     void (*sample)(struct gpu_library *library, uint32_t index, struct rf_gpu_sample *sample);
     /* Whether the device counts its activity itself; asked after a sample. *error: the code of what
      * keeps it from that, 0: the device has no such counters. */

@@ -8,6 +8,7 @@
 
 #include "base/clean_text.h"
 #include "base/error.h"
+#include "base/signal_guard.h"
 #include "base/target_file.h"
 #include "gpu/gpu_monitor.h"
 
@@ -241,6 +242,8 @@ static int write_export(const datastall_gpu_monitor *monitor, enum datastall_exp
             close(copy);
         return error;
     }
+    struct ds_write_guard guard;
+    ds_write_hold(&guard);
     errno = 0;
     const locale_t before = uselocale(monitor->numbers);
     if (format == DATASTALL_EXPORT_CSV)
@@ -249,9 +252,9 @@ static int write_export(const datastall_gpu_monitor *monitor, enum datastall_exp
         export_json(monitor, file);
     uselocale(before);
     const bool failed = ferror(file) != 0;
-    if (fclose(file) == 0 && !failed)
-        return 0;
-    return errno != 0 ? errno : EIO;
+    const bool whole = fclose(file) == 0 && !failed;
+    ds_write_release(&guard);
+    return whole ? 0 : errno != 0 ? errno : EIO;
 }
 
 int datastall_gpu_monitor_export_metrics(const datastall_gpu_monitor *monitor, const char *path,

@@ -7,6 +7,7 @@
 
 #include "base/clean_text.h"
 #include "base/error.h"
+#include "base/signal_guard.h"
 #include "gpu/gpu_monitor.h"
 
 #define LOG_LIMIT_BYTES (UINT64_C(64) << 20)
@@ -193,9 +194,11 @@ int gpu_log_open(struct datastall_gpu_monitor *monitor)
     if (monitor->log_path == NULL || monitor->log != NULL)
         return DATASTALL_OK;
     char when[32];
+    struct ds_write_guard guard;
     monitor->log = fopen(monitor->log_path, "ae");
     if (monitor->log == NULL)
         return ds_fail_errno(errno, "cannot write the log file %s", monitor->log_path);
+    ds_write_hold(&guard);
     local_time(when);
     const locale_t before = uselocale(monitor->numbers);
     fprintf(monitor->log, "# GPU Monitoring Log\n# Started: %s\n# Devices: [", when);
@@ -207,6 +210,7 @@ int gpu_log_open(struct datastall_gpu_monitor *monitor)
             datastall_version(), monitor->interval_s);
     uselocale(before);
     fflush(monitor->log);
+    ds_write_release(&guard);
     monitor->log_bytes = log_size(monitor->log);
     return DATASTALL_OK;
 }
@@ -263,14 +267,27 @@ static void log_device_summary(struct datastall_gpu_monitor *monitor, int device
     fputc('\n', monitor->log);
 }
 
+static void log_end_of_sampling(struct datastall_gpu_monitor *monitor)
+{
+    const uint64_t *words = monitor->monitor->writer->process.block + RF_BLOCK_PAYLOAD;
+    char reason[160];
+    rf_gpu_end_text(ds_load(&words[RF_PROCESS_GPU_END]), ds_load(&words[RF_PROCESS_GPU_END_DETAIL]),
+                    reason, sizeof reason);
+    if (reason[0] != '\0')
+        fprintf(monitor->log, "# GPU sampling ended: %s\n", reason);
+}
+
 void gpu_log_close(struct datastall_gpu_monitor *monitor)
 {
     if (monitor->log == NULL)
         return;
     char when[32];
+    struct ds_write_guard guard;
+    ds_write_hold(&guard);
     local_time(when);
     const locale_t before = uselocale(monitor->numbers);
     fprintf(monitor->log, "#\n# Ended: %s\n", when);
+    log_end_of_sampling(monitor);
     for (uint32_t i = 0; i < monitor->device_count; i++)
         log_device_summary(monitor, monitor->device_ids[i]);
     datastall_statistics s = DATASTALL_STATISTICS_INIT;
@@ -280,6 +297,7 @@ void gpu_log_close(struct datastall_gpu_monitor *monitor)
                 s.steady.p95_ns == DATASTALL_UNKNOWN ? NAN : (double)s.steady.p95_ns * 1e-6);
     uselocale(before);
     fclose(monitor->log);
+    ds_write_release(&guard);
     monitor->log = NULL;
 }
 
@@ -288,10 +306,13 @@ int datastall_gpu_monitor_save_logs(datastall_gpu_monitor *monitor)
     if (monitor == NULL || !ds_fork_same_process(monitor->monitor->generation))
         return DATASTALL_OK;
     int error = 0;
+    struct ds_write_guard guard;
     pthread_mutex_lock(&monitor->mutex);
+    ds_write_hold(&guard);
     /* stdio locks the stream itself; each sample was flushed already. */
     if (monitor->log != NULL && (fflush(monitor->log) != 0 || fdatasync(fileno(monitor->log)) != 0))
         error = errno;
+    ds_write_release(&guard);
     pthread_mutex_unlock(&monitor->mutex);
     return error == 0 ? DATASTALL_OK
                       : ds_fail_errno(error, "cannot write the log file %s", monitor->log_path);

@@ -72,7 +72,7 @@ typedef struct {
     nvml_gpm_metric metrics[NVML_GPM_METRICS_ROOM];
 } nvml_gpm_metrics_get;
 
-/* GPM's state of one device; belongs to the thread that samples it. */
+/* GPM's state of one device. */
 struct gpm_device {
     bool tried;
     bool usable;

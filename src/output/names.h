@@ -32,6 +32,8 @@ static inline const char *output_gpu_state_name(uint64_t state)
         return "lost";
     case RF_GPU_STARTING:
         return "starting";
+    case RF_GPU_ENDED:
+        return "ended";
     default:
         return "unknown";
     }

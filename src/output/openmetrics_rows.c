@@ -366,7 +366,8 @@ static void collect_gpu_now(struct row *row, const struct summary *run,
         return;
     const uint64_t *sample = newest_sample(gpu->data, now_ns);
     row->values[GPU_LOST] = w[RF_GPU_STATE] == RF_GPU_LOST;
-    row->values[GPU_UP] = w[RF_GPU_STATE] == RF_GPU_OK && !gpu->silent;
+    row->values[GPU_UP] =
+        w[RF_GPU_STATE] == RF_GPU_OK && !gpu->silent && run->data->gpu_state != RF_GPU_ENDED;
     if (sample == NULL || gpu->silent)
         return;
     row->values[GPU_MEMORY_USED] = sample[RF_GPU_SAMPLE_MEMORY_USED];

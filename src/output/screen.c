@@ -173,9 +173,12 @@ static void put_gpu(struct page *page, const struct summary *run, uint32_t index
     else
         canvas_share(c, 11, -7, going ? recent.stall_share : gpu->stall_share, true);
     canvas_share(c, 18, -7, going ? recent.other_share : gpu->other_idle_share, false);
-    if (going && (gpu->silent || state == RF_GPU_LOST || state == RF_GPU_FAILED)) {
+    const bool ended = run->data->gpu_state == RF_GPU_ENDED;
+    if (going && (gpu->silent || ended || state == RF_GPU_LOST || state == RF_GPU_FAILED)) {
         canvas_put(c, 26, 24, STYLE_BAD, "%s",
-                   gpu->silent ? "no answer" : output_gpu_state_name(state));
+                   gpu->silent ? "no answer"
+                   : ended     ? "sampling ended"
+                               : output_gpu_state_name(state));
     } else {
         if (recent.memory_used_bytes != DATASTALL_UNKNOWN &&
             gpu->memory_total_bytes != DATASTALL_UNKNOWN)

@@ -306,6 +306,17 @@ static void put_process(out e, const struct summary_process *process)
     e->close(e->context);
 }
 
+static void put_gpu_sampling(out e, const struct run_data *data)
+{
+    char reason[160];
+    rf_gpu_end_text(data->gpu_end, data->gpu_end_detail, reason, sizeof reason);
+    e->open_object(e->context, "gpu_sampling");
+    put_string(e, "state", output_gpu_state_name(data->gpu_state));
+    put_integer(e, "error", data->gpu_error == 0 ? DATASTALL_UNKNOWN : data->gpu_error);
+    put_string(e, "ended", reason);
+    e->close(e->context);
+}
+
 void output_shape(const struct summary *s, out e)
 {
     const struct run_data *data = s->data;
@@ -323,10 +334,7 @@ void output_shape(const struct summary *s, out e)
     for (uint32_t i = 0; i < s->gpu_count; i++)
         put_gpu(e, &s->gpus[i]);
     e->close(e->context);
-    e->open_object(e->context, "gpu_sampling");
-    put_string(e, "state", output_gpu_state_name(data->gpu_state));
-    put_integer(e, "error", data->gpu_error == 0 ? DATASTALL_UNKNOWN : data->gpu_error);
-    e->close(e->context);
+    put_gpu_sampling(e, data);
     e->open_array(e->context, "stages");
     for (uint32_t i = 0; i < s->stage_count; i++)
         put_stage(e, s, &s->stages[i]);

@@ -194,8 +194,13 @@ static void put_gpu(const struct summary_gpu *gpu, FILE *file)
 static void put_gpus(const struct summary *s, FILE *file)
 {
     const struct run_data *data = s->data;
+    char reason[160];
+    rf_gpu_end_text(data->gpu_end, data->gpu_end_detail, reason, sizeof reason);
     for (uint32_t i = 0; i < s->gpu_count; i++)
         put_gpu(&s->gpus[i], file);
+    if (data->gpu_state == RF_GPU_ENDED)
+        line(file, s->gpu_count > 0 ? "" : "GPU", "%sGPU sampling ended: %s",
+             s->gpu_count > 0 ? "" : "unknown: ", reason);
     if (s->gpu_count > 0)
         return;
     const char *error = output_nvml_error(data->gpu_error);
@@ -204,7 +209,7 @@ static void put_gpus(const struct summary *s, FILE *file)
     else if (data->gpu_state == RF_GPU_FAILED)
         line(file, "GPU", "unknown: NVML failed: %s (%llu)", error != NULL ? error : "error",
              (unsigned long long)data->gpu_error);
-    else if (error != NULL)
+    else if (error != NULL && data->gpu_state != RF_GPU_ENDED)
         line(file, "GPU", "none seen (%s)", error);
 }
 

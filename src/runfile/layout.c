@@ -1,5 +1,6 @@
 #include "runfile/layout.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "runfile/worker_slot.h"
@@ -176,5 +177,37 @@ void rf_layout_file(const struct rf_spec *spec, struct rf_header *header)
         struct rf_section *workers =
             add_section(header, RF_SECTION_WORKERS, layout.words * 8, spec->workers);
         memcpy(workers->geometry, geometry, sizeof geometry);
+    }
+}
+
+void rf_gpu_end_text(uint64_t end, uint64_t detail, char *text, size_t size)
+{
+    char why[128] = "";
+    if (detail > 0 && detail < 4096)
+        snprintf(why, sizeof why, ": %s", strerror((int)detail));
+    switch (end) {
+    case RF_GPU_END_NONE:
+        snprintf(text, size, "%s", "");
+        break;
+    case RF_GPU_END_SIGNAL:
+        snprintf(text, size, "signal %llu in the driver's library", (unsigned long long)detail);
+        break;
+    case RF_GPU_END_EXIT:
+        snprintf(text, size, "the driver's library called exit()");
+        break;
+    case RF_GPU_END_KILLED:
+        snprintf(text, size, "its process was killed");
+        break;
+    case RF_GPU_END_PROCESS:
+        snprintf(text, size, "its process could not be started%s", why);
+        break;
+    case RF_GPU_END_THREAD:
+        snprintf(text, size, "its thread could not be started%s", why);
+        break;
+    case RF_GPU_END_HUNG:
+        snprintf(text, size, "the driver stopped answering again and again");
+        break;
+    default:
+        snprintf(text, size, "reason %llu", (unsigned long long)end);
     }
 }

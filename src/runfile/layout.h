@@ -113,18 +113,20 @@ enum rf_process_word {
     RF_PROCESS_IMPOSSIBLE_COUNTS,
     RF_PROCESS_UNKNOWN_ARGUMENTS,
     /* Around the loaders (src/host); plain stores, RF_UNKNOWN where not told. */
-    RF_PROCESS_HOST_NS = 18,     /* when the words below were read last; 0: never */
-    RF_PROCESS_HOST_FIRST_NS,    /* and first: sums below are since then */
-    RF_PROCESS_CPUS_MILLI,       /* CPUs that the process may use, in thousandths */
-    RF_PROCESS_CPUS_SOURCE,      /* enum host_limit_source */
-    RF_PROCESS_CPUS_ONLINE,      /* of the machine */
-    RF_PROCESS_CPU_NS,           /* that the process itself ran */
-    RF_PROCESS_THROTTLED_NS,     /* its cgroup's quota held it back */
-    RF_PROCESS_CPU_PRESSURE_NS,  /* some task of the machine waited for a CPU */
-    RF_PROCESS_IO_PRESSURE_NS,   /* or for storage */
-    RF_PROCESS_SHM_BYTES,        /* size of /dev/shm */
-    RF_PROCESS_SHM_USED_BYTES,   /* the most that was seen in use */
-    RF_PROCESS_CHILD_TICKS = 31, /* launcher: the command's start_ticks */
+    RF_PROCESS_HOST_NS = 18,    /* when the words below were read last; 0: never */
+    RF_PROCESS_HOST_FIRST_NS,   /* and first: sums below are since then */
+    RF_PROCESS_CPUS_MILLI,      /* CPUs that the process may use, in thousandths */
+    RF_PROCESS_CPUS_SOURCE,     /* enum host_limit_source */
+    RF_PROCESS_CPUS_ONLINE,     /* of the machine */
+    RF_PROCESS_CPU_NS,          /* that the process itself ran */
+    RF_PROCESS_THROTTLED_NS,    /* its cgroup's quota held it back */
+    RF_PROCESS_CPU_PRESSURE_NS, /* some task of the machine waited for a CPU */
+    RF_PROCESS_IO_PRESSURE_NS,  /* or for storage */
+    RF_PROCESS_SHM_BYTES,       /* size of /dev/shm */
+    RF_PROCESS_SHM_USED_BYTES,  /* the most that was seen in use */
+    RF_PROCESS_GPU_END,         /* enum rf_gpu_end: why GPU sampling ended before its time */
+    RF_PROCESS_GPU_END_DETAIL,  /* a signal or an errno, see there */
+    RF_PROCESS_CHILD_TICKS,     /* launcher: the command's start_ticks */
     RF_PROCESS_DYNAMIC_WORDS = 32,
     RF_PROCESS_STAGE_NS = RF_PROCESS_DYNAMIC_WORDS, /* [RF_STAGE_CAPACITY] time spent in each */
     RF_PROCESS_STAGE_ENTRIES = RF_PROCESS_STAGE_NS + RF_STAGE_CAPACITY,
@@ -150,7 +152,7 @@ struct rf_process_static {
     char command[2048]; /* arguments joined by spaces, cut */
 };
 _Static_assert((int)RF_PROCESS_UNKNOWN_ARGUMENTS < (int)RF_PROCESS_HOST_NS &&
-                   (int)RF_PROCESS_SHM_USED_BYTES < (int)RF_PROCESS_DYNAMIC_WORDS,
+                   (int)RF_PROCESS_CHILD_TICKS < (int)RF_PROCESS_DYNAMIC_WORDS,
                "no word of the process block stands for two things");
 #define RF_PROCESS_BLOCK_WORDS \
     (RF_BLOCK_PAYLOAD + RF_PROCESS_STATIC + sizeof(struct rf_process_static) / 8)
@@ -294,12 +296,26 @@ enum rf_gpu_geometry {
 };
 
 enum rf_gpu_state {
-    RF_GPU_ABSENT = 0,  /* no device, or nothing tried yet */
-    RF_GPU_OK = 1,      /* sampled */
-    RF_GPU_FAILED = 2,  /* the last call failed, see the error */
-    RF_GPU_LOST = 3,    /* NVML said the device is lost */
-    RF_GPU_STARTING = 4 /* NVML is being opened; if it stays, it hangs */
+    RF_GPU_ABSENT = 0,   /* no device, or nothing tried yet */
+    RF_GPU_OK = 1,       /* sampled */
+    RF_GPU_FAILED = 2,   /* the last call failed, see the error */
+    RF_GPU_LOST = 3,     /* NVML said the device is lost */
+    RF_GPU_STARTING = 4, /* NVML is being opened; if it stays, it hangs */
+    RF_GPU_ENDED = 5     /* the sampler as a whole: RF_PROCESS_GPU_END says why */
 };
+
+/* Why GPU sampling ended before its time. */
+enum rf_gpu_end {
+    RF_GPU_END_NONE = 0,
+    RF_GPU_END_SIGNAL = 1,  /* the driver's library raised a signal; detail: which */
+    RF_GPU_END_EXIT = 2,    /* the library called exit() */
+    RF_GPU_END_KILLED = 3,  /* the sampler process went without a word */
+    RF_GPU_END_PROCESS = 4, /* the process could not be started; detail: errno, 0: not known */
+    RF_GPU_END_THREAD = 5,  /* nor the thread; detail: errno */
+    RF_GPU_END_HUNG = 6     /* the driver stopped answering too often */
+};
+/* Says so, as in "GPU sampling ended: ..."; "" for RF_GPU_END_NONE. */
+void rf_gpu_end_text(uint64_t end, uint64_t detail, char *text, size_t size);
 
 enum rf_activity_source { RF_ACTIVITY_NVML = 0, RF_ACTIVITY_GPM = 1 };
 

@@ -201,6 +201,8 @@ static void read_gpus(struct rf_reader *reader, const struct run_process *proces
         return; /* it never sampled */
     data->gpu_state = state;
     data->gpu_error = process->view.words[RF_PROCESS_GPU_ERROR];
+    data->gpu_end = process->view.words[RF_PROCESS_GPU_END];
+    data->gpu_end_detail = process->view.words[RF_PROCESS_GPU_END_DETAIL];
     data->gpus = calloc(entries, sizeof *data->gpus);
     for (uint64_t i = 0; data->gpus != NULL && i < entries; i++) {
         if (rf_reader_gpu(reader, i, &data->gpus[data->gpu_count]))

@@ -61,7 +61,8 @@ struct run_data {
     struct run_process *processes; /* by rank, then pid */
     uint32_t gpu_count;
     struct rf_gpu_view *gpus;
-    uint64_t gpu_state, gpu_error; /* of the sampler that wrote them, enum rf_gpu_state */
+    uint64_t gpu_state, gpu_error;    /* of the sampler that wrote them, enum rf_gpu_state */
+    uint64_t gpu_end, gpu_end_detail; /* enum rf_gpu_end, where it ended before its time */
     uint32_t files, unreadable_files, newer_files;
     uint32_t problems;
     char first_problem[512];

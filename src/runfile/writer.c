@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fault_guard.h"
+#include "base/signal_guard.h"
 
 /* ---- making the file ---- */
 
@@ -46,9 +47,12 @@ static int open_unnamed(const char *path)
 static int allocate_file(int fd, const char *path, uint64_t bytes, void **map)
 {
     int error;
+    struct ds_signal_guard guard;
+    ds_signal_hold(SIGXFSZ, &guard); /* past the limit of a file's size (ulimit -f) */
     do {
         error = posix_fallocate(fd, 0, (off_t)bytes);
     } while (error == EINTR);
+    ds_signal_release(&guard);
     if (error == 0) {
         *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         error = *map == MAP_FAILED ? errno : 0;

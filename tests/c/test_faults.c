@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -92,6 +93,25 @@ static void a_folder_without_permission(void *context)
         return; /* no permission was taken away */
     setenv("DATASTALL_DIR", base, 1);
     expect_failure(DATASTALL_ERR_PERMISSION, "Permission denied");
+}
+
+/* ulimit -f: the signal for it would end the program, whose own it is. */
+static void files_may_not_grow(void *context)
+{
+    (void)context;
+    const struct rlimit limit = {1 << 20, 1 << 20};
+    struct sigaction action;
+    sigset_t pending, blocked;
+    setenv("DATASTALL_DIR", base, 1);
+    signal(SIGXFSZ, SIG_DFL);
+    CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0, "no limit");
+    expect_failure(DATASTALL_ERR_IO, "File too large");
+    sigaction(SIGXFSZ, NULL, &action);
+    sigpending(&pending);
+    pthread_sigmask(SIG_SETMASK, NULL, &blocked);
+    CHECK(action.sa_handler == SIG_DFL && !sigismember(&pending, SIGXFSZ) &&
+              !sigismember(&blocked, SIGXFSZ),
+          "the signal is not as it was");
 }
 
 static void a_run_at_its_limit(void *context)
@@ -235,6 +255,7 @@ int main(void)
         {"a run folder that is gone", a_run_folder_that_is_gone},
         {"a folder without permission", a_folder_without_permission},
         {"a run at its limit", a_run_at_its_limit},
+        {"files may not grow", files_may_not_grow},
         {"the folder is removed", the_folder_is_removed},
         {"the file is emptied", the_file_is_emptied},
         {"the file is cut", the_file_is_cut},

@@ -20,10 +20,17 @@
  *   hang init                         the call never returns
  *   hang utilization 0 [CALL]
  *   delay_us utilization 500          every call takes that much longer
+ *   die nvmlGpmSampleGet 3 11         the third call (of all devices) ends the process by signal 11;
+ *   leave nvmlInit 1 5                ... by exit(5);
+ *   stick nvmlDeviceGetName 2         ... never returns, nor do those after it; SCRIPT.stuck is made.
+ *                                     The function by its name without _v2, or `any` for the n-th
+ *                                     call of all
  *
+ * As the real one, it dies when two threads of a process are in its GPM functions at once.
  * What the script does not mention is "not supported"; without a script there are no devices.
  * -DFAKE_NVML_OLD makes an old driver: no _v2 names, no power, no GPM, no MIG.
  */
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,9 +91,18 @@ struct fault {
     int from_call;
 };
 
+/* What happens in a function of NVML, whatever it is asked. */
+struct mishap {
+    char verb; /* 'd'ie, 'l'eave, 's'tick */
+    char function[64];
+    int at_call, detail; /* signal or exit code */
+    int calls;           /* so far */
+};
+
 static struct device devices[MAX_DEVICES];
 static struct fault faults[MAX_FAULTS];
-static int device_count, fault_count;
+static struct mishap mishaps[MAX_FAULTS];
+static int device_count, fault_count, mishap_count;
 static unsigned delay_us[FIGURES];
 static bool read_already;
 
@@ -135,6 +151,16 @@ static void read_fault(const char *line, bool hang, int figure, const char *rest
     faults[fault_count++] = fault;
 }
 
+static void read_mishap(const char *line, char verb, const char *function, const char *rest)
+{
+    struct mishap mishap = {.verb = verb, .at_call = 1};
+    snprintf(mishap.function, sizeof mishap.function, "%s", function);
+    const int count = sscanf(rest, "%d %d", &mishap.at_call, &mishap.detail);
+    if (count < (verb == 's' ? 1 : 2) || mishap_count == MAX_FAULTS)
+        give_up(line);
+    mishaps[mishap_count++] = mishap;
+}
+
 static void read_mig(const char *line, struct device *device, const char *rest)
 {
     unsigned parent;
@@ -146,10 +172,10 @@ static void read_mig(const char *line, struct device *device, const char *rest)
 
 static void read_line(char *line)
 {
-    char verb[32], subject[32];
+    char verb[32], subject[64];
     int at = 0;
     line[strcspn(line, "#\n")] = '\0';
-    if (sscanf(line, "%31s %31s %n", verb, subject, &at) != 2) {
+    if (sscanf(line, "%31s %63s %n", verb, subject, &at) != 2) {
         if (strspn(line, " ") != strlen(line))
             give_up(line);
         return;
@@ -170,6 +196,8 @@ static void read_line(char *line)
         delay_us[of_subject] = (unsigned)atoi(rest);
     else if ((strcmp(verb, "fail") == 0 || strcmp(verb, "hang") == 0) && of_subject >= 0)
         read_fault(line, verb[0] == 'h', of_subject, rest);
+    else if (strcmp(verb, "die") == 0 || strcmp(verb, "leave") == 0 || strcmp(verb, "stick") == 0)
+        read_mishap(line, verb[0], subject, rest);
     else if (of_verb > INIT)
         read_values(device, of_verb, rest);
     else
@@ -194,6 +222,66 @@ static void read_script(void)
     if (file != NULL)
         fclose(file);
 }
+
+static bool is_meant(const struct mishap *mishap, const char *function)
+{
+    const size_t length = strlen(mishap->function);
+    return strcmp(mishap->function, "any") == 0 ||
+           (strncmp(mishap->function, function, length) == 0 &&
+            (function[length] == '\0' || strcmp(function + length, "_v2") == 0));
+}
+
+/* For ever. A file beside the script says so, for who waits for it. */
+static void stick(void)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s.stuck", getenv("FAKE_NVML"));
+    FILE *file = fopen(path, "w");
+    if (file != NULL)
+        fclose(file);
+    for (;;)
+        pause();
+}
+
+/* At the beginning of every function. */
+static void begin(const char *function)
+{
+    read_script();
+    for (int i = 0; i < mishap_count; i++) {
+        struct mishap *mishap = &mishaps[i];
+        if (!is_meant(mishap, function))
+            continue;
+        const int call = __atomic_add_fetch(&mishap->calls, 1, __ATOMIC_RELAXED);
+        if (mishap->verb == 's' && call >= mishap->at_call)
+            stick();
+        if (call != mishap->at_call)
+            continue;
+        if (mishap->verb == 'l')
+            exit(mishap->detail);
+        raise(mishap->detail);
+    }
+}
+
+#ifndef FAKE_NVML_OLD
+/* Two threads in GPM: NVML dies of it, so this does. */
+static int in_gpm;
+
+static void enter_gpm(const char *function)
+{
+    const bool once = strcmp(function, "nvmlGpmSampleAlloc") == 0;
+    begin(function);
+    if (__atomic_add_fetch(&in_gpm, 1, __ATOMIC_SEQ_CST) > 1)
+        raise(SIGSEGV);
+    if (once)
+        usleep(500); /* long enough for another one to come, and in no span that is measured */
+}
+
+static unsigned leave_gpm(unsigned code)
+{
+    __atomic_sub_fetch(&in_gpm, 1, __ATOMIC_SEQ_CST);
+    return code;
+}
+#endif
 
 /* Delays, hangs or fails as the script says; the code to return. */
 static unsigned suffer(enum figure figure, int device, int call)
@@ -248,23 +336,26 @@ static unsigned answer_narrow(struct device *device, enum figure figure, unsigne
 
 EXPORT(VERSIONED(nvmlInit), void)
 {
-    read_script();
+    begin(__func__);
     return suffer(INIT, 0, 1);
 }
 
 EXPORT(nvmlShutdown, void)
 {
+    begin(__func__);
     return SUCCESS;
 }
 
 EXPORT(VERSIONED(nvmlDeviceGetCount), unsigned *count)
 {
+    begin(__func__);
     *count = (unsigned)device_count;
     return SUCCESS;
 }
 
 EXPORT(VERSIONED(nvmlDeviceGetHandleByIndex), unsigned index, struct device **device)
 {
+    begin(__func__);
     if (index >= (unsigned)device_count)
         return INVALID_ARGUMENT;
     *device = &devices[index];
@@ -273,6 +364,7 @@ EXPORT(VERSIONED(nvmlDeviceGetHandleByIndex), unsigned index, struct device **de
 
 EXPORT(nvmlDeviceGetUUID, struct device *device, char *text, unsigned size)
 {
+    begin(__func__);
     const unsigned error = suffer(IDENTITY, device->index, 1);
     if (error == SUCCESS)
         snprintf(text, size, "%s", device->uuid);
@@ -281,6 +373,7 @@ EXPORT(nvmlDeviceGetUUID, struct device *device, char *text, unsigned size)
 
 EXPORT(nvmlDeviceGetName, struct device *device, char *text, unsigned size)
 {
+    begin(__func__);
     snprintf(text, size, "%s", device->name);
     return SUCCESS;
 }
@@ -291,6 +384,7 @@ struct utilization {
 
 EXPORT(nvmlDeviceGetUtilizationRates, struct device *device, struct utilization *rates)
 {
+    begin(__func__);
     rates->memory = 0;
     return answer_narrow(device, UTILIZATION, &rates->gpu);
 }
@@ -313,6 +407,7 @@ struct memory {
 
 EXPORT(nvmlDeviceGetMemoryInfo, struct device *device, struct memory *memory)
 {
+    begin(__func__);
     unsigned long long reserved = 0;
     *memory = (struct memory){0};
     unsigned error = answer_memory(device, &memory->total, &memory->used, &reserved);
@@ -329,6 +424,7 @@ struct memory_v2 {
 
 EXPORT(nvmlDeviceGetMemoryInfo_v2, struct device *device, struct memory_v2 *memory)
 {
+    begin(__func__);
     if (memory->version != (sizeof *memory | 2u << 24))
         return VERSION_MISMATCH;
     *memory = (struct memory_v2){.version = memory->version};
@@ -339,17 +435,20 @@ EXPORT(nvmlDeviceGetMemoryInfo_v2, struct device *device, struct memory_v2 *memo
 
 EXPORT(nvmlDeviceGetPowerUsage, struct device *device, unsigned *milliwatts)
 {
+    begin(__func__);
     return answer_narrow(device, POWER, milliwatts);
 }
 #endif
 
 EXPORT(nvmlDeviceGetTemperature, struct device *device, int sensor, unsigned *celsius)
 {
+    begin(__func__);
     return sensor == 0 ? answer_narrow(device, TEMPERATURE, celsius) : INVALID_ARGUMENT;
 }
 
 EXPORT(nvmlDeviceGetClockInfo, struct device *device, int clock, unsigned *mhz)
 {
+    begin(__func__);
     if (clock != 1 && clock != 2)
         return INVALID_ARGUMENT;
     return answer_narrow(device, clock == 1 ? SM_CLOCK : MEM_CLOCK, mhz);
@@ -358,6 +457,7 @@ EXPORT(nvmlDeviceGetClockInfo, struct device *device, int clock, unsigned *mhz)
 #ifndef FAKE_NVML_OLD
 EXPORT(nvmlDeviceGetCurrentClocksEventReasons, struct device *device, unsigned long long *reasons)
 {
+    begin(__func__);
     return answer(device, HELD, reasons);
 }
 
@@ -374,12 +474,14 @@ static struct device *instance(const struct device *parent, unsigned index)
 
 EXPORT(nvmlDeviceGetMigMode, struct device *device, unsigned *current, unsigned *pending)
 {
+    begin(__func__);
     *current = *pending = instance(device, 0) != NULL;
     return SUCCESS;
 }
 
 EXPORT(nvmlDeviceGetMaxMigDeviceCount, struct device *device, unsigned *count)
 {
+    begin(__func__);
     (void)device;
     *count = 7;
     return SUCCESS;
@@ -388,18 +490,21 @@ EXPORT(nvmlDeviceGetMaxMigDeviceCount, struct device *device, unsigned *count)
 EXPORT(nvmlDeviceGetMigDeviceHandleByIndex, struct device *device, unsigned index,
        struct device **found)
 {
+    begin(__func__);
     *found = instance(device, index);
     return *found != NULL ? SUCCESS : NOT_FOUND;
 }
 
 EXPORT(nvmlDeviceGetGpuInstanceId, struct device *device, unsigned *id)
 {
+    begin(__func__);
     *id = device->gpu_instance;
     return device->mig_parent != NULL ? SUCCESS : NOT_SUPPORTED;
 }
 
 EXPORT(nvmlDeviceGetComputeInstanceId, struct device *device, unsigned *id)
 {
+    begin(__func__);
     *id = device->compute_instance;
     return device->mig_parent != NULL ? SUCCESS : NOT_SUPPORTED;
 }
@@ -426,20 +531,23 @@ struct gpm_metrics {
 
 EXPORT(nvmlGpmQueryDeviceSupport, struct device *device, struct gpm_support *support)
 {
+    enter_gpm(__func__);
     support->is_supported = device->value_count[GPM_ACTIVITY] > 0;
-    return support->version == 1 ? SUCCESS : VERSION_MISMATCH;
+    return leave_gpm(support->version == 1 ? SUCCESS : VERSION_MISMATCH);
 }
 
 EXPORT(nvmlGpmSampleAlloc, struct gpm_sample **sample)
 {
+    enter_gpm(__func__);
     *sample = calloc(1, sizeof **sample);
-    return *sample != NULL ? SUCCESS : UNKNOWN_ERROR;
+    return leave_gpm(*sample != NULL ? SUCCESS : UNKNOWN_ERROR);
 }
 
 EXPORT(nvmlGpmSampleFree, struct gpm_sample *sample)
 {
+    enter_gpm(__func__);
     free(sample);
-    return SUCCESS;
+    return leave_gpm(SUCCESS);
 }
 
 static unsigned fill(struct device *device, struct gpm_sample *sample)
@@ -451,20 +559,23 @@ static unsigned fill(struct device *device, struct gpm_sample *sample)
 
 EXPORT(nvmlGpmSampleGet, struct device *device, struct gpm_sample *sample)
 {
-    return device->mig_parent != NULL ? INVALID_ARGUMENT : fill(device, sample);
+    enter_gpm(__func__);
+    return leave_gpm(device->mig_parent != NULL ? INVALID_ARGUMENT : fill(device, sample));
 }
 
 EXPORT(nvmlGpmMigSampleGet, struct device *parent, unsigned gpu_instance, struct gpm_sample *sample)
 {
+    enter_gpm(__func__);
     for (int i = 0; i < MAX_DEVICES; i++) {
         if (devices[i].mig_parent == parent && devices[i].gpu_instance == gpu_instance)
-            return fill(&devices[i], sample);
+            return leave_gpm(fill(&devices[i], sample));
     }
-    return INVALID_ARGUMENT;
+    return leave_gpm(INVALID_ARGUMENT);
 }
 
 EXPORT(nvmlGpmMetricsGet, struct gpm_metrics *get)
 {
+    enter_gpm(__func__);
     static const struct {
         unsigned id;
         enum figure figure;
@@ -474,9 +585,9 @@ EXPORT(nvmlGpmMetricsGet, struct gpm_metrics *get)
     const double span_s =
         (double)(to->tv_sec - from->tv_sec) + (double)(to->tv_nsec - from->tv_nsec) * 1e-9;
     if (get->version != 1)
-        return VERSION_MISMATCH;
+        return leave_gpm(VERSION_MISMATCH);
     if (get->sample1->device != get->sample2->device || span_s < 0.099)
-        return INVALID_ARGUMENT; /* as NVML asks for */
+        return leave_gpm(INVALID_ARGUMENT); /* as NVML asks for */
     for (unsigned i = 0; i < get->count; i++) {
         struct gpm_metric *metric = &get->metrics[i];
         unsigned long long thousandths;
@@ -488,6 +599,6 @@ EXPORT(nvmlGpmMetricsGet, struct gpm_metrics *get)
                 metric->value = (double)thousandths / 1000.0;
         }
     }
-    return SUCCESS;
+    return leave_gpm(SUCCESS);
 }
 #endif
