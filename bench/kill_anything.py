@@ -172,7 +172,7 @@ class Harness:
         raise Wrong(f"still there: {board.pids()}")
 
     def end_torch_orphans(self, launcher: subprocess.Popen[bytes], board: Board) -> None:
-        """A worker whose parent died before the worker noted who that is waits for ever: torch's."""
+        """A worker whose parent died before the worker noted its pid waits for ever: torch's."""
         if not self.options.torch or any(ticks(pid) for pid in [launcher.pid, board.word(0, 0)]):
             return
         for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
