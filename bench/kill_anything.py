@@ -36,6 +36,8 @@ WORDS_EACH = 2
 #: Staging folders whose first file may still come are left alone so long.
 YOUNG_S = 30
 PATIENCE_S = 60
+#: torch's own workers look for their parent every five seconds.
+ORPHAN_S = 15
 VICTIMS = ("launcher", "program", "worker", "launcher and program", "all")
 
 
@@ -165,7 +167,16 @@ class Harness:
             elif pid == launcher.pid:
                 launcher.returncode = os.waitstatus_to_exitcode(status)
             codes[pid] = status
+            if time.monotonic() > until - PATIENCE_S + ORPHAN_S:
+                self.end_torch_orphans(launcher, board)
         raise Wrong(f"still there: {board.pids()}")
+
+    def end_torch_orphans(self, launcher: subprocess.Popen[bytes], board: Board) -> None:
+        """A worker whose parent died before the worker noted its pid waits for ever: torch's."""
+        if not self.options.torch or any(ticks(pid) for pid in [launcher.pid, board.word(0, 0)]):
+            return
+        for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+            os.kill(int(pid), signal.SIGKILL)
 
     def once(self) -> None:
         number = self.tally.rounds

@@ -122,6 +122,15 @@ void process_forget_parent(void);
 void process_run_finish(void);
 /* Removes the run folder again if nothing is in it: no file could be made. */
 void process_run_abandon(void);
+/* Two clocks at one moment. */
+struct process_clocks {
+    uint64_t boot_ns, monotonic_ns; /* CLOCK_BOOTTIME, CLOCK_MONOTONIC */
+};
+/* When a process that began at start_boot_ns did so on CLOCK_MONOTONIC. at_load: when the library
+ * came into the process or into one that it was forked from. Exact unless the machine was suspended
+ * between its begin and the earliest of the two readings that it made itself. Pure. */
+uint64_t process_start_on_monotonic(uint64_t start_boot_ns, const struct process_clocks *at_load,
+                                    const struct process_clocks *now);
 /* Fills in who this process is. */
 void process_describe(const datastall_options *options, struct rf_process_static *process);
 

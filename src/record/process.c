@@ -22,24 +22,25 @@ void process_forget_parent(void)
     pthread_mutex_init(&run_mutex, NULL);
 }
 
-/* The folder that a launcher gave, copied at once: the program may change its environment at any
- * time. False: there is no launcher. */
-static bool launcher_folder(char *folder)
+enum given { GIVEN_NOTHING, GIVEN_FOLDER, GIVEN_OFF };
+
+/* What a launcher said, read once and copied: the program may change its environment at any time.
+ * folder has PATH_MAX bytes. */
+static enum given what_is_given(char *folder)
 {
-    const char *given = getenv("DATASTALL_RUN_DIR");
-    return given != NULL && given[0] == '/' && snprintf(folder, PATH_MAX, "%s", given) < PATH_MAX;
+    const char *said = getenv("DATASTALL_RUN_DIR");
+    if (said == NULL)
+        return GIVEN_NOTHING;
+    const int length = snprintf(folder, PATH_MAX, "%s", said);
+    if (folder[0] == '/' && length < PATH_MAX)
+        return GIVEN_FOLDER;
+    return strcmp(folder, "off") == 0 ? GIVEN_OFF : GIVEN_NOTHING;
 }
 
 bool process_has_launcher(void)
 {
     char folder[PATH_MAX];
-    return launcher_folder(folder);
-}
-
-static bool is_switched_off(void)
-{
-    const char *said = getenv("DATASTALL_RUN_DIR");
-    return said != NULL && strcmp(said, "off") == 0;
+    return what_is_given(folder) == GIVEN_FOLDER;
 }
 
 /* Where to write under a launcher: the caller holds the mutex. */
@@ -53,14 +54,15 @@ static void place_of_launched(const char *given, char *folder)
 
 int process_run_folder(const datastall_options *options, char *folder)
 {
-    char given[PATH_MAX];
-    if (launcher_folder(given)) {
+    char folder_given[PATH_MAX];
+    const enum given given = what_is_given(folder_given);
+    if (given == GIVEN_FOLDER) {
         pthread_mutex_lock(&run_mutex);
-        place_of_launched(given, folder);
+        place_of_launched(folder_given, folder);
         pthread_mutex_unlock(&run_mutex);
         return DATASTALL_OK;
     }
-    if (is_switched_off())
+    if (given == GIVEN_OFF)
         return ds_fail(DATASTALL_ERR_OFF, "recording is off: `datastall run` could not begin one");
     int error = DATASTALL_OK;
     pthread_mutex_lock(&run_mutex);
@@ -81,7 +83,7 @@ int process_run_folder(const datastall_options *options, char *folder)
 static bool staged_run(struct rf_run *run)
 {
     char given[PATH_MAX];
-    if (launcher_folder(given))
+    if (what_is_given(given) == GIVEN_FOLDER)
         return rf_run_of_staging(given, run);
     *run = own_run;
     return own_run_made && strcmp(own_run.staging, own_run.path) != 0;
@@ -141,16 +143,40 @@ static void read_command(char *text, size_t size)
     }
 }
 
-/* Start of the process on the monotonic clock, from its start in ticks since boot. */
+/* /proc tells when a process began in time since boot, in which a suspended machine's time counts;
+ * that of CLOCK_MONOTONIC does not. So the two clocks must be compared when the process began, or as
+ * soon after as we are there: not at its first batch, before which a lid may have been closed. */
+static struct process_clocks clocks_at_load;
+
+static struct process_clocks read_clocks(void)
+{
+    return (struct process_clocks){ds_clock_ns_of(CLOCK_BOOTTIME), ds_now_ns()};
+}
+
+static void __attribute__((constructor)) note_load(void)
+{
+    clocks_at_load = read_clocks();
+}
+
+uint64_t process_start_on_monotonic(uint64_t start_boot_ns, const struct process_clocks *at_load,
+                                    const struct process_clocks *now)
+{
+    /* A process that was forked later has its parent's reading, which is older than itself. */
+    const struct process_clocks *first =
+        at_load->boot_ns != 0 && at_load->boot_ns >= start_boot_ns ? at_load : now;
+    const uint64_t suspended_ns =
+        first->boot_ns > first->monotonic_ns ? first->boot_ns - first->monotonic_ns : 0;
+    return start_boot_ns > suspended_ns ? start_boot_ns - suspended_ns : 0;
+}
+
 static uint64_t process_start_ns(uint64_t start_ticks)
 {
-    long ticks_per_s = sysconf(_SC_CLK_TCK);
+    const long ticks_per_s = sysconf(_SC_CLK_TCK);
     if (start_ticks == 0 || ticks_per_s <= 0)
         return RF_UNKNOWN;
-    uint64_t start_boot_ns = (uint64_t)((double)start_ticks * 1e9 / (double)ticks_per_s);
-    uint64_t age_ns = ds_clock_ns_of(CLOCK_BOOTTIME) - start_boot_ns;
-    uint64_t now_ns = ds_now_ns();
-    return age_ns < now_ns ? now_ns - age_ns : 0;
+    const struct process_clocks now = read_clocks();
+    return process_start_on_monotonic((uint64_t)((double)start_ticks * 1e9 / (double)ticks_per_s),
+                                      &clocks_at_load, &now);
 }
 
 void process_describe(const datastall_options *options, struct rf_process_static *process)

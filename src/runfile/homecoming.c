@@ -35,15 +35,18 @@ static bool other_writes(const char *path)
 {
     struct rf_reader *reader;
     struct rf_process_view view;
-    if (rf_reader_open(path, &reader) != DATASTALL_OK)
-        return false;
-    const bool writes = rf_reader_process(reader, &view) &&
-                        view.words[RF_PROCESS_STATE] == RF_STATE_OPEN &&
+    const int error = rf_reader_open(path, &reader);
+    if (error != DATASTALL_OK)
+        return rf_file_may_be_mapped(path); /* of another version, say: no less alive */
+    /* A whole file of which that cannot be read is being changed. */
+    const bool told = rf_reader_process(reader, &view);
+    const bool busy = !told && reader->source.bytes >= reader->header.file_bytes;
+    const bool writes = told && view.words[RF_PROCESS_STATE] == RF_STATE_OPEN &&
                         !rf_process_is_self(&reader->header, &view.fixed) &&
                         (rf_process_liveness(&reader->header, &view.fixed) != RF_DEAD ||
                          command_goes_on(reader, &view));
     rf_reader_close(reader);
-    return writes;
+    return writes || busy;
 }
 
 static bool any_is_written(const char *folder, char *const *names, uint32_t count)
@@ -63,7 +66,7 @@ static bool others_write(const char *folder)
     char **names;
     uint32_t count;
     if (rf_run_files(folder, &names, &count, NULL) != DATASTALL_OK)
-        return false;
+        return access(folder, F_OK) == 0;
     const bool found = any_is_written(folder, names, count);
     rf_run_files_free(names, count);
     return found;

@@ -2,11 +2,13 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/atomics.h"
@@ -45,16 +47,29 @@ static bool read_text(const char *path, char *text, size_t size)
     if (fd < 0)
         return false;
     const ssize_t length = read(fd, text, size - 1);
+    const int failed = errno;
     close(fd);
+    errno = failed;
     text[length > 0 ? length : 0] = '\0';
     return length > 0;
 }
 
-uint64_t rf_start_ticks_of(uint64_t pid)
+/* False: /proc could not be asked, for want of descriptors or memory, say. *ticks 0: it is gone. */
+static bool ask_start_ticks(uint64_t pid, uint64_t *ticks)
 {
     char path[64], text[1024];
     snprintf(path, sizeof path, "/proc/%llu/stat", (unsigned long long)pid);
-    return read_text(path, text, sizeof text) ? ticks_in(text) : 0;
+    errno = 0;
+    const bool told = read_text(path, text, sizeof text);
+    *ticks = told ? ticks_in(text) : 0;
+    return told || errno == ENOENT || errno == ESRCH;
+}
+
+uint64_t rf_start_ticks_of(uint64_t pid)
+{
+    uint64_t ticks;
+    ask_start_ticks(pid, &ticks);
+    return ticks;
 }
 
 uint64_t rf_own_start_ticks(void)
@@ -98,6 +113,7 @@ struct foreign {
 
 static struct {
     uint64_t taken_ns;
+    bool complete;
     uint32_t count;
     struct foreign *list;
 } table;
@@ -124,28 +140,39 @@ static uint32_t numbers_of(const char *name, uint64_t *last)
     return count;
 }
 
-static struct foreign *find_foreign(uint32_t *count)
+/* *complete: no process was left out. */
+static struct foreign *find_foreign(uint32_t *count, bool *complete)
 {
     DIR *directory = opendir("/proc");
     struct foreign *list = NULL;
     struct dirent *entry;
     uint32_t room = 0;
     *count = 0;
-    while (directory != NULL && (entry = readdir(directory)) != NULL && *count < MAX_FOREIGN) {
-        uint64_t pid;
+    *complete = directory != NULL;
+    while (directory != NULL && (entry = readdir(directory)) != NULL) {
+        uint64_t pid, ticks;
         char path[64];
-        if (!isdigit((unsigned char)entry->d_name[0]) || numbers_of(entry->d_name, &pid) < 2)
+        if (!isdigit((unsigned char)entry->d_name[0]))
             continue;
+        errno = 0;
+        const uint32_t numbers = numbers_of(entry->d_name, &pid);
+        *complete &= numbers > 0 || errno == ENOENT || errno == ESRCH;
+        if (numbers < 2)
+            continue;
+        *complete &= *count < MAX_FOREIGN;
+        if (*count == MAX_FOREIGN)
+            break;
         if (*count == room) {
             room = room == 0 ? 64 : 2 * room;
             struct foreign *more = realloc(list, room * sizeof *list);
+            *complete &= more != NULL;
             if (more == NULL)
                 break;
             list = more;
         }
         snprintf(path, sizeof path, "/proc/%.16s/ns/pid", entry->d_name);
-        list[(*count)++] = (struct foreign){
-            pid, rf_start_ticks_of(strtoull(entry->d_name, NULL, 10)), inode_of(path)};
+        *complete &= ask_start_ticks(strtoull(entry->d_name, NULL, 10), &ticks);
+        list[(*count)++] = (struct foreign){pid, ticks, inode_of(path)};
     }
     if (directory != NULL)
         closedir(directory);
@@ -162,12 +189,15 @@ static bool is_in(const struct foreign *list, uint32_t count, const struct forei
     return false;
 }
 
-/* born_ns: when the process was there for certain. */
-static bool is_foreign_process(const struct foreign *wanted, uint64_t born_ns)
+/* born_ns: when the process was there for certain. *complete becomes false where some could not be
+ * looked at. */
+static bool is_foreign_process(const struct foreign *wanted, uint64_t born_ns, bool *complete)
 {
     uint32_t count;
+    bool all;
     if (__atomic_exchange_n(&table_is_held, 1, __ATOMIC_ACQUIRE) != 0) {
-        struct foreign *list = find_foreign(&count);
+        struct foreign *list = find_foreign(&count, &all);
+        *complete &= all;
         const bool found = is_in(list, count, wanted);
         free(list);
         return found;
@@ -175,21 +205,27 @@ static bool is_foreign_process(const struct foreign *wanted, uint64_t born_ns)
     const uint64_t now_ns = ds_now_ns();
     if (table.taken_ns == 0 || now_ns - table.taken_ns > DS_NS_PER_S || table.taken_ns <= born_ns) {
         free(table.list);
-        table.list = find_foreign(&table.count);
+        table.list = find_foreign(&table.count, &table.complete);
         table.taken_ns = now_ns;
     }
     const bool found = is_in(table.list, table.count, wanted);
+    *complete &= table.complete;
     __atomic_store_n(&table_is_held, 0, __ATOMIC_RELEASE);
     return found;
 }
 
 /* ---- judging ---- */
 
+enum proc { PROC_SILENT, PROC_OURS, PROC_OF_ABOVE };
+
 /* /proc may be that of a namespace above ours: then numbers there are not ours. */
-static bool proc_is_ours(void)
+static enum proc whose_proc(void)
 {
     uint64_t last = 0;
-    return numbers_of("self", &last) == 1 && last == (uint64_t)getpid();
+    const uint32_t count = numbers_of("self", &last);
+    if (count == 0 || last != (uint64_t)getpid())
+        return PROC_SILENT;
+    return count == 1 ? PROC_OURS : PROC_OF_ABOVE;
 }
 
 /* Some machines hide other people's processes (hidepid). */
@@ -208,15 +244,21 @@ static enum rf_liveness liveness_of(const struct rf_header *header, const struct
     if (boot_id[0] == '\0' || wanted->start_ticks == 0)
         return RF_UNSEEN;
     const uint64_t own = rf_own_pid_namespace();
-    const bool ours = proc_is_ours();
-    if (own == wanted->space && ours)
-        return rf_start_ticks_of(wanted->pid) == wanted->start_ticks ? RF_ALIVE : RF_DEAD;
-    if (is_foreign_process(wanted, born_ns))
-        return RF_ALIVE;
-    if (own == 0)
+    const enum proc proc = whose_proc();
+    uint64_t ticks;
+    /* What cannot be asked is not known: never dead for want of a descriptor. */
+    if (own == 0 || proc == PROC_SILENT)
         return RF_UNSEEN;
+    if ((own == wanted->space || wanted->space == 0) && proc == PROC_OURS) {
+        const bool told = ask_start_ticks(wanted->pid, &ticks);
+        if (told && ticks == wanted->start_ticks)
+            return RF_ALIVE;
+        return told && wanted->space != 0 ? RF_DEAD : RF_UNSEEN;
+    }
+    bool complete = own == wanted->space || (own == INITIAL_NAMESPACE && proc == PROC_OURS);
+    if (is_foreign_process(wanted, born_ns, &complete))
+        return RF_ALIVE;
     /* Everything of this namespace, or of all, was looked through. */
-    const bool complete = own == wanted->space || (own == INITIAL_NAMESPACE && ours);
     return complete && all_are_shown() ? RF_DEAD : RF_UNSEEN;
 }
 
@@ -240,4 +282,38 @@ bool rf_process_is_self(const struct rf_header *header, const struct rf_process_
     return process->pid == (uint64_t)getpid() && process->pid_namespace == rf_own_pid_namespace() &&
            process->start_ticks == rf_own_start_ticks() &&
            strncmp(rf_own_boot_id(), header->boot_id, sizeof header->boot_id) == 0;
+}
+
+/* ---- files that do not say whose they are ---- */
+
+static bool maps_file(const char *pid, const struct stat *file)
+{
+    char path[64], line[512], wanted[64];
+    bool found = false;
+    snprintf(path, sizeof path, "/proc/%.16s/maps", pid);
+    FILE *maps = fopen(path, "re");
+    if (maps == NULL)
+        return errno != ENOENT && errno != ESRCH && errno != EACCES && errno != EPERM;
+    snprintf(wanted, sizeof wanted, " %02x:%02x %llu ", major(file->st_dev), minor(file->st_dev),
+             (unsigned long long)file->st_ino);
+    while (!found && fgets(line, sizeof line, maps) != NULL)
+        found = strstr(line, wanted) != NULL;
+    fclose(maps);
+    return found;
+}
+
+bool rf_file_may_be_mapped(const char *path)
+{
+    struct stat file;
+    struct dirent *entry;
+    bool found = false;
+    if (lstat(path, &file) != 0)
+        return errno != ENOENT;
+    DIR *directory = opendir("/proc");
+    if (directory == NULL)
+        return true;
+    while (!found && (entry = readdir(directory)) != NULL)
+        found = isdigit((unsigned char)entry->d_name[0]) && maps_file(entry->d_name, &file);
+    closedir(directory);
+    return found;
 }

@@ -15,7 +15,7 @@
 #define RF_DEFAULT_BASE "datastall-runs"
 #define RF_RUN_CAP_BYTES (UINT64_C(1) << 30)
 #define RF_STAGING_PREFIX "/dev/shm/datastall-"
-#define RF_MAX_RUN_FILES 16384u /* read of one folder; the rest is counted */
+#define RF_MAX_RUN_FILES 8192u /* read of one folder; the rest is counted */
 
 /* The folder of runs: directory, else $DATASTALL_DIR, else ./datastall-runs. */
 const char *rf_base_directory(const char *directory);
@@ -49,8 +49,7 @@ bool rf_run_abandon(const struct rf_run *run);
 int rf_run_new_file(const char *folder, uint64_t bytes, char *path);
 
 /* Once the file is made: checks its cost again, now that it counts for everybody, and that the run
- * has not gone home meanwhile. Of processes that make their files at once none passes the cap, and
- * no more than must are turned away. Waits for at most a fifth of a second. Otherwise the file is
+ * has not gone home meanwhile. Of processes that make their files at once none passes the cap. Waits for at most a fifth of a second. Otherwise the file is
  * removed: DATASTALL_ERR_NO_SPACE, DATASTALL_ERR_NOT_FOUND when the run has gone home. */
 int rf_run_admit_file(const char *folder, const char *path);
 

@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -12,6 +14,7 @@
 
 #include "runfile/run_data.h"
 #include "runfile/staging.h"
+#include "runfile/writer.h"
 #include "small_file.h"
 #include "support.h"
 
@@ -511,6 +514,32 @@ static void what_is_being_made_is_left_alone(void *context)
     CHECK(rf_run_abandon(&run) && !is_there(run.staging), "abandon");
 }
 
+/* /dev/shm for this test alone: any `datastall show` of this user brings home what it finds. */
+static void have_tmpfs_alone(void)
+{
+    const bool alone = unshare(CLONE_NEWNS) == 0 &&
+                       mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+                       mount("tmpfs", "/dev/shm", "tmpfs", 0, "mode=1777") == 0;
+    printf("/dev/shm is %s\n", alone ? "our own" : "shared with all");
+}
+
+/* A file of another version, whose process this one cannot read, is no less alive. */
+static void a_writer_of_another_version(void *context)
+{
+    (void)context;
+    struct rf_run run = make_run("version");
+    const char *path = test_path(run.staging, "1-1.dsrun");
+    const struct rf_spec spec = {.slots = 1, .recent_waits = 8};
+    const struct rf_process_static process = {.pid = 1};
+    struct rf_writer *writer;
+    bool stays;
+    CHECK(rf_writer_create(path, &spec, &process, &writer) == 0, "create");
+    writer->map[1] ^= 1; /* the checksum is wrong now */
+    CHECK(rf_run_finish(&run, &stays) == 0 && stays && is_there(run.staging), "it stays");
+    rf_writer_destroy(writer);
+    CHECK(rf_run_finish(&run, &stays) == 0 && !stays && !is_there(run.staging), "it comes home");
+}
+
 int main(void)
 {
     static const struct {
@@ -521,12 +550,14 @@ int main(void)
         {"several at once", several_at_once},
         {"a process that comes late", a_process_that_comes_late},
         {"a writer that comes and goes", a_writer_that_comes_and_goes},
+        {"a writer of another version", a_writer_of_another_version},
         {"notes that are not believed", notes_that_are_not_believed},
         {"other owners", other_owners},
         {"orphans are told of", orphans_are_told_of},
         {"what is being made is left alone", what_is_being_made_is_left_alone},
     };
     int failed = 0;
+    have_tmpfs_alone();
     unsetenv("DATASTALL_RUN_DIR");
     unsetenv("DATASTALL_RECORD_ON");
     for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++) {

@@ -157,8 +157,6 @@ def test_the_last_process_brings_it_home(tmp_path: Path) -> None:
 def test_the_next_reader_brings_it_home(tmp_path: Path, record_on: str, reader: str) -> None:
     orphan = Orphan(tmp_path, record_on)
     orphan.kill()
-    if orphan.staging is not None:
-        assert orphan.staging.exists()
     READERS[reader](tmp_path)
     orphan.assert_at_home()
     run = shown(tmp_path)
