@@ -15,6 +15,9 @@ echo
 echo "== one next() of a DataLoader from Python"
 python bench/hook_cost.py
 echo
+echo "== recorded waits against the program's own clock"
+python bench/wait_error.py
+echo
 echo "== where batches are made, and whole loops with against without"
 python bench/worker_cost.py 6
 echo

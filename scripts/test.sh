@@ -1,25 +1,39 @@
 #!/bin/sh
 # `make test`: static checks, C tests (plain, address+undefined, thread sanitizer), fuzzing, Python tests.
-# Ends with one line "N passed, N failed" over all of them; exit 1 when anything failed.
+# Says how long each took and ends with one line "N passed, N failed" over all of them; exit 1 when
+# anything failed. What cannot be tried here (no root, no ptrace) is skipped, and counted by itself.
 #
-# DATASTALL_TEST_SECONDS shortens the stress test, DATASTALL_TEST_STRIDE thins the byte flips,
-# DATASTALL_FUZZ_SECONDS shortens the fuzzing.
+# DATASTALL_TEST_SECONDS is the length of the stress test (20), DATASTALL_TEST_STRIDE thins the byte
+# flips behind the header (4), DATASTALL_FUZZ_SECONDS is the length of the fuzzing (30). A whole night:
+# DATASTALL_TEST_SECONDS=3600 DATASTALL_TEST_STRIDE=1 DATASTALL_FUZZ_SECONDS=18000 make test
 set -u
 cd "$(dirname "$0")/.."
 PATH=$(pwd)/.venv/bin:$PATH
 export PATH
+export DATASTALL_TEST_SECONDS="${DATASTALL_TEST_SECONDS:-20}"
+export DATASTALL_TEST_STRIDE="${DATASTALL_TEST_STRIDE:-4}"
+export DATASTALL_FUZZ_SECONDS="${DATASTALL_FUZZ_SECONDS:-30}"
 logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
 passed=0
 failed=0
+skipped=0
+part=
+began=$(date +%s)
+: >"$logs/times"
 
-count() { # passed failed
+count() { # passed failed [skipped]
     passed=$((passed + $1))
     failed=$((failed + $2))
+    skipped=$((skipped + ${3:-0}))
 }
 
-section() {
-    echo
-    echo "== $*"
+# Ends the section before, if there is one.
+section() { # [name]
+    now=$(date +%s)
+    [ -z "$part" ] || printf '%5d s  %s\n' $((now - part_began)) "$part" >>"$logs/times"
+    part="$*" part_began=$now
+    [ -z "$part" ] || printf '\n== %s\n' "$part"
 }
 
 section "static checks"
@@ -30,55 +44,62 @@ count "$(grep -c '^lint: .* ok$' "$logs/lint")" "$(grep -c '^lint: .* FAILED$' "
 prepare() { # folder options...
     folder=$1
     shift
+    section "$folder: build"
     [ -e "$folder/build.ninja" ] || meson setup "$folder" -Dpython=false "$@" >"$logs/setup" 2>&1 ||
         { cat "$logs/setup"; count 0 1; return 1; }
     ninja -C "$folder" >"$logs/build" 2>&1 || { tail -40 "$logs/build"; count 0 1; return 1; }
 }
 
-meson_test() { # folder arguments...
-    folder=$1
-    shift
-    meson test -C "$folder" --no-rebuild --print-errorlogs "$@" >"$logs/meson" 2>&1
-    grep -vE '^(ninja|ninja: |Full log)' "$logs/meson" | sed '/^$/d'
-    ok=$(sed -n 's/^Ok: *\([0-9]*\).*/\1/p' "$logs/meson")
-    fail=$(sed -n 's/^\(Fail\|Timeout\|Unexpected Pass\): *\([0-9]*\).*/\2/p' "$logs/meson" |
-        awk '{ n += $1 } END { print n + 0 }')
-    if [ -z "$ok" ]; then
-        count 0 1
-    else
-        count "$ok" "$fail"
-    fi
+number_after() { # word, of meson's closing table
+    sed -n "s/^$1: *\([0-9]*\).*/\1/p" "$logs/meson" | awk '{ n += $1 } END { print n + 0 }'
 }
 
-section "C tests"
-prepare build-test -Dtests=true -Dbuildtype=debugoptimized && meson_test build-test
+meson_test() { # folder name arguments...
+    folder=$1
+    section "$2"
+    shift 2
+    meson test -C "$folder" --no-rebuild --print-errorlogs "$@" >"$logs/meson" 2>&1
+    ended=$?
+    grep -vE '^(ninja|ninja: |Full log)' "$logs/meson" | sed '/^$/d'
+    ok=$(number_after Ok)
+    fail=$(($(number_after Fail) + $(number_after Timeout) + $(number_after 'Unexpected Pass')))
+    # Neither a run of nothing nor an end that no test explains is a success.
+    [ "$ok" -gt 0 ] && { [ "$ended" -eq 0 ] || [ "$fail" -gt 0 ]; } || fail=$((fail + 1))
+    count "$ok" "$fail" "$(number_after Skipped)"
+}
 
-section "C tests, address and undefined-behaviour sanitizers"
+prepare build-test -Dtests=true -Dbuildtype=debugoptimized && meson_test build-test "C tests"
+
 export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 prepare build-asan -Dtests=true -Dshared_library=false -Db_sanitize=address,undefined \
     -Db_lundef=false &&
-    DATASTALL_TEST_SECONDS=5 DATASTALL_TEST_STRIDE=20 meson_test build-asan
+    DATASTALL_TEST_SECONDS=5 DATASTALL_TEST_STRIDE=$((DATASTALL_TEST_STRIDE * 10)) \
+        meson_test build-asan "C tests, address and undefined-behaviour sanitizers"
 
-section "C tests, thread sanitizer"
 prepare build-tsan -Dtests=true -Dshared_library=false -Db_sanitize=thread -Db_lundef=false &&
-    DATASTALL_TEST_SECONDS=5 DATASTALL_TEST_STRIDE=20 meson_test build-tsan --suite unit --suite stress
+    DATASTALL_TEST_SECONDS=5 meson_test build-tsan "C tests, thread sanitizer" \
+        --suite unit --suite stress
 
-section "fuzzing the reader"
-CC=clang prepare build-fuzz -Dfuzz=true -Dshared_library=false && meson_test build-fuzz --suite fuzz
+CC=clang prepare build-fuzz -Dfuzz=true -Dshared_library=false &&
+    meson_test build-fuzz "fuzzing the reader" --suite fuzz
 
 section "Python tests"
-python -m pytest -n 2 tests/python >"$logs/pytest" 2>&1
-tail -40 "$logs/pytest"
+python -m pytest -n 2 --durations=10 tests/python >"$logs/pytest" 2>&1
+ended=$?
+tail -60 "$logs/pytest"
 last=$(tail -1 "$logs/pytest")
-number_before() { # word
+number_before() { # word, of pytest's closing line
     echo "$last" | grep -oE "[0-9]+ $1" | grep -oE '[0-9]+' || echo 0
 }
 python_passed=$(number_before passed)
 python_failed=$(($(number_before failed) + $(number_before 'errors?')))
-[ "$python_passed" -gt 0 ] || python_failed=$((python_failed + 1))
-count "$python_passed" "$python_failed"
+[ "$python_passed" -gt 0 ] && { [ "$ended" -eq 0 ] || [ "$python_failed" -gt 0 ]; } ||
+    python_failed=$((python_failed + 1))
+count "$python_passed" "$python_failed" "$(number_before skipped)"
 
-rm -rf "$logs"
-echo
+section ""
+printf '\n== where the time went\n'
+cat "$logs/times"
+printf '%5d s  in all; %d skipped\n\n' $(($(date +%s) - began)) "$skipped"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

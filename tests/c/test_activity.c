@@ -85,6 +85,32 @@ static void energy_is_power_over_time(void **state)
     rf_writer_destroy(writer);
 }
 
+/* What a sample says of the GPU's activity stands for the time since the sample before. */
+static void activity_is_weighted_by_time(void **state)
+{
+    (void)state;
+    struct rf_writer *writer = writer_in_memory();
+    const struct rf_gpu_static device = {.index = 0};
+    struct rf_gpu_writer gpu;
+    const uint64_t *w = rf_entry(writer, RF_SECTION_GPUS, 0) + RF_BLOCK_PAYLOAD;
+    static const struct {
+        uint64_t at_ms;
+        double activity;
+    } readings[] = {{1000, 0.1}, {2000, 0.3}, {3000, 0.8}, {3500, 0.8}};
+    rf_gpu_attach(writer, 0, &device, &gpu);
+    for (size_t i = 0; i < sizeof readings / sizeof *readings; i++) {
+        struct rf_gpu_sample sample = rf_gpu_nothing_read();
+        sample.time_ns = readings[i].at_ms * MS;
+        sample.activity = readings[i].activity;
+        sample.activity_span_ns = i == 0 ? 0 : (readings[i].at_ms - readings[i - 1].at_ms) * MS;
+        rf_gpu_append(&gpu, &sample);
+    }
+    assert_int_equal(w[RF_GPU_BUSY_NS], 1500 * MS); /* 0.3 + 0.8 + half of 0.8 */
+    assert_int_equal(w[RF_GPU_IDLE_NS], 1000 * MS);
+    assert_int_equal(w[RF_GPU_UNKNOWN_NS], 0);
+    rf_writer_destroy(writer);
+}
+
 static void bounds(void **state)
 {
     (void)state;
@@ -110,6 +136,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(time_adds_up),
         cmocka_unit_test(energy_is_power_over_time),
+        cmocka_unit_test(activity_is_weighted_by_time),
         cmocka_unit_test(bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

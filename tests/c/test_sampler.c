@@ -178,14 +178,14 @@ static uint64_t process_word(const struct rf_writer *writer, uint32_t which)
 static void until_at_least(const struct rf_writer *writer, uint32_t entry, uint32_t which,
                            uint64_t value)
 {
-    for (int i = 0; i < 6000 && word(writer, entry, which) < value; i++)
+    for (int i = 0; i < 12000 && word(writer, entry, which) < value; i++)
         usleep(10000);
     assert_true(word(writer, entry, which) >= value);
 }
 
 static void until_process_word(const struct rf_writer *writer, uint32_t which, uint64_t value)
 {
-    for (int i = 0; i < 6000 && process_word(writer, which) != value; i++)
+    for (int i = 0; i < 12000 && process_word(writer, which) != value; i++)
         usleep(10000);
     assert_int_equal(process_word(writer, which), value);
 }
@@ -193,7 +193,7 @@ static void until_process_word(const struct rf_writer *writer, uint32_t which, u
 static void until_closed(uint32_t times)
 {
     assert_int_equal(__atomic_load_n(&overlaps, __ATOMIC_RELAXED), 0);
-    for (int i = 0; i < 6000 && __atomic_load_n(&closed, __ATOMIC_ACQUIRE) < times; i++)
+    for (int i = 0; i < 12000 && __atomic_load_n(&closed, __ATOMIC_ACQUIRE) < times; i++)
         usleep(10000);
     assert_int_equal(__atomic_load_n(&closed, __ATOMIC_ACQUIRE), times);
 }
@@ -296,7 +296,7 @@ static void one_hangs(uint32_t in_sample, uint32_t in_identify, uint32_t expecte
     struct rf_writer *writer = writer_in_memory(DEVICES);
     reset(in_sample, in_identify);
     struct gpu_sampler *sampler = start(NO_PROGRAM, writer, 0.01);
-    for (int i = 0; i < 6000; i++) {
+    for (int i = 0; i < 12000; i++) {
         if (word(writer, 1, RF_GPU_SAMPLES) == expected && word(writer, 1, RF_GPU_CALL_NS) != 0)
             break;
         usleep(10000);
@@ -304,7 +304,7 @@ static void one_hangs(uint32_t in_sample, uint32_t in_identify, uint32_t expecte
     usleep(50000); /* time to get past a call that does not hang */
     const uint64_t begin_ns = ds_now_ns();
     gpu_sampler_stop(sampler);
-    assert_true(ds_now_ns() - begin_ns < 5000 * MS); /* 100 ms, on a machine that has time */
+    assert_true(ds_now_ns() - begin_ns < 30000 * MS); /* 100 ms, on a machine that has time */
     assert_int_equal(__atomic_load_n(&closed, __ATOMIC_ACQUIRE), 0); /* it is still in use */
     assert_int_equal(word(writer, 1, RF_GPU_SAMPLES), expected);
     assert_true(word(writer, 1, RF_GPU_CALL_NS) != 0); /* seen to hang */

@@ -100,6 +100,8 @@ def tell(name: str, code: int | None, out: str, took_s: float, limit_s: float) -
     word = {0: "ok", SKIPPED: "skipped"}.get(code if code is not None else -1, "FAILED")
     if code is None:
         said = f"did not end within {limit_s:.0f} s"
+    elif word == "FAILED":
+        said = f"code {code}: {said}"
     print(f"{word:<8} {name:<17} {took_s:5.1f} s  {said}", flush=True)
     if word == "FAILED":
         tail = "\n".join(lines[-12:])[-LONGEST_TAIL:]

@@ -26,7 +26,7 @@ OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0
 Series = dict[tuple[str, frozenset[tuple[str, str]]], str]
 
 
-def until(what: str, holds: Callable[[], Any], seconds: float = 20) -> Any:
+def until(what: str, holds: Callable[[], Any], seconds: float = 120) -> Any:
     """Waits until holds() is true and returns it."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -53,7 +53,7 @@ class Serving:
         if accept is not None:
             request.add_header("Accept", accept)
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, answer.headers["Content-Type"], answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.headers["Content-Type"], error.read().decode()
@@ -139,7 +139,7 @@ def promtool(*arguments: str, text: str | None = None) -> subprocess.CompletedPr
 
 @contextmanager
 def prometheus(
-    folder: Path, targets: list[str], interval: str = "200ms", rules: Path | None = None
+    folder: Path, targets: list[str], interval: str = "1s", rules: Path | None = None
 ) -> Iterator[Callable[[str], list[dict[str, Any]]]]:
     """A Prometheus server that scrapes the targets; yields a function that asks it."""
     lines = [
@@ -167,11 +167,13 @@ def prometheus(
             stderr=log,
         )
 
-        def ready(url: str = f"http://127.0.0.1:{port}/-/ready", started: Any = process) -> bool:
+        def ready(port: int = port, started: Any = process) -> bool:
+            """It answers, and not another test's server at this port; or it ended."""
+            url = f"http://127.0.0.1:{port}/api/v1/status/runtimeinfo"
             try:
-                with urllib.request.urlopen(url, timeout=2) as answer:
-                    return bool(answer.status == 200)
-            except OSError:
+                with urllib.request.urlopen(url, timeout=20) as answer:
+                    return bool(json.load(answer)["data"]["CWD"] == str(folder.resolve()))
+            except (OSError, ValueError):
                 return bool(started.poll() is not None)
 
         until("Prometheus is ready", ready)
@@ -181,7 +183,7 @@ def prometheus(
 
     def ask(query: str) -> list[dict[str, Any]]:
         url = f"http://127.0.0.1:{port}/api/v1/query?" + urllib.parse.urlencode({"query": query})
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             data = json.load(answer)
         assert data["status"] == "success", data
         return list(data["data"]["result"])
@@ -190,5 +192,5 @@ def prometheus(
         yield ask
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(120)
         log.close()

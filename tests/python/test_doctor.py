@@ -80,7 +80,7 @@ def test_a_driver_that_does_not_open(tmp_path: Path, fake_nvml: Fake, code: int,
 def test_a_driver_that_hangs(tmp_path: Path, fake_nvml: Fake) -> None:
     begin = time.monotonic()
     found = findings(tmp_path, extra=fake_nvml("devices 1", "hang init"))
-    assert time.monotonic() - begin < 60
+    assert time.monotonic() - begin < 200
     assert "did not answer" in found["NVML"]["finding"]
 
 

@@ -12,6 +12,7 @@ import pytest
 from support import (
     DATASTALL,
     PYTHON,
+    TIMEOUT_S,
     Ended,
     bring,
     command,
@@ -338,13 +339,19 @@ def assert_harmless(out: bytes) -> str:
 
 def raw(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        [DATASTALL, *arguments], cwd=folder, env=environment(), capture_output=True, timeout=60
+        [DATASTALL, *arguments],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        timeout=TIMEOUT_S,
     )
 
 
 def test_a_hostile_command(tmp_path: Path) -> None:
     words = [os.fsencode(DATASTALL), b"run", b"--name", b"x", b"true", HOSTILE, b"w\xc3\xa9" * 60]
-    ended = subprocess.run(words, cwd=tmp_path, env=environment(), capture_output=True, timeout=60)
+    ended = subprocess.run(
+        words, cwd=tmp_path, env=environment(), capture_output=True, timeout=TIMEOUT_S
+    )
     assert ended.returncode == 0
     assert_harmless(ended.stderr)
     listed = assert_harmless(raw(tmp_path, "ls").stdout)

@@ -52,7 +52,7 @@ def tell(value):
     print(json.dumps(value, default=str))
 
 def until(condition):
-    end = time.monotonic() + 10
+    end = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -283,20 +283,24 @@ def test_log_lines(told: Run) -> None:
 
 
 def test_throughput(told: Run) -> None:
-    before, after = told(
+    before, after, inner_s, outer_s = told(
         """
         m = NvitopMonitor([0])
         m.record_dataloader_wait(1, 0, 100, 1000)
         before = m.get_throughput()
+        outer = time.monotonic()
         m.start_inference_timer()
+        inner = time.monotonic()
         time.sleep(0.2)
         m.record_dataloader_wait(1, 1, 10, 500)
-        tell([before, m.get_throughput()])
+        inner = time.monotonic() - inner
+        after = m.get_throughput()
+        tell([before, after, inner, time.monotonic() - outer])
         """
     )
     assert before["elapsed_seconds"] == 0.0
     assert math.isnan(before["sequences_per_sec"]) and "total_sequences" not in before
-    assert after["elapsed_seconds"] == pytest.approx(0.2, abs=0.15)
+    assert inner_s <= after["elapsed_seconds"] <= outer_s
     assert after["total_sequences"] == 110 and after["total_tokens"] == 1500
     # The rate is of what was recorded since the timer started.
     expected = 10 / after["elapsed_seconds"]
@@ -727,7 +731,9 @@ def test_ordinals_by_the_cuda_driver(tmp_path: Path, fake_nvml: Fake) -> None:
         ctypes.CDLL("libcuda.so.1")
     monitor = NvitopMonitor([0], log_interval=0.1)
     monitor.start_monitoring()
-    time.sleep(0.5)
+    end = time.monotonic() + 120
+    while not monitor.get_statistics()[0]["sample_count"] and time.monotonic() < end:
+        time.sleep(0.05)
     print(monitor.stop_monitoring()[0]["gpu_util_avg"])
     """
     write(tmp_path, "prog.py", source)
@@ -893,17 +899,23 @@ def test_utilization_that_cannot_be_read(tmp_path: Path, fake_nvml: Fake) -> Non
 
 
 def test_stages_while_the_sampler_runs(tmp_path: Path, fake_nvml: Fake) -> None:
-    stages = program(
+    stages, at = program(
         tmp_path,
         """
         m = NvitopMonitor([0], log_interval=0.05)
         m.start_monitoring()
+        at = []
         for name in ("load", "embed", "load"):
+            at.append(time.monotonic())
             m.set_stage(name)
+            at.append(time.monotonic())
             before = samples(m)
             until(lambda: samples(m) >= before + 3)
             m.get_statistics()   # while running
-        tell(m.stop_monitoring()[0])
+        at.append(time.monotonic())
+        stages = m.stop_monitoring()[0]
+        at.append(time.monotonic())
+        tell([stages, at])
         """,
         fake_nvml(*TWO_GPUS, "utilization 0 60"),
     ).printed()
@@ -912,7 +924,12 @@ def test_stages_while_the_sampler_runs(tmp_path: Path, fake_nvml: Fake) -> None:
     for figures in by_stage.values():
         assert figures["gpu_util_avg"] == 60.0
         assert figures["mem_used_peak"] >= 2147483648
-    assert by_stage["load"]["duration_seconds"] > by_stage["embed"]["duration_seconds"] * 1.2
+    # Each stage begins and ends inside of one call, between two reads of the program's clock.
+    within = [at[k + 2] - at[k + 1] for k in (0, 2, 4)]
+    outside = [at[k + 3] - at[k] for k in (0, 2, 4)]
+    load_s, embed_s = (by_stage[name]["duration_seconds"] for name in ("load", "embed"))
+    assert within[0] + within[2] <= load_s <= outside[0] + outside[2]
+    assert within[1] <= embed_s <= outside[1]
 
 
 def test_stages_past_the_last_name(tmp_path: Path, fake_nvml: Fake) -> None:
@@ -1019,7 +1036,7 @@ def test_memory_monitor_with_a_driver_that_falls_silent(tmp_path: Path, fake_nvm
         """
         import os
         import datastall.gpu_monitor as module
-        module.DRIVER_TIMEOUT_S = 0.5
+        module.DRIVER_TIMEOUT_S = 3.0
         g = GPUMonitor([0], log_interval=0.05)
         first = g.get_current_stats()
         open(os.environ["FAKE_NVML"], "a").write("hang memory_used 0\\n")
@@ -1038,9 +1055,9 @@ def test_memory_monitor_with_a_driver_that_falls_silent(tmp_path: Path, fake_nvm
     ).printed()
     assert first["0"]["used"] == 1073741824
     assert silent == {} and not any(again)
-    assert 0.4 < times[0] < 5 and times[1] < 0.5 + 0.4
+    assert times[0] > 2.9 and times[1] < 2.9  # it is waited for once
     assert [text for _, text in lines if "did not answer" in text] == [
-        "the GPU driver did not answer within 0.5 s"
+        "the GPU driver did not answer within 3 s"
     ]
 
 
@@ -1066,7 +1083,7 @@ def test_hanging_driver_holds_nobody(tmp_path: Path, fake_nvml: Fake) -> None:
         """,
         fake_nvml("devices 1", "hang init"),
     ).printed()
-    assert outcome[0] == 1 and outcome[1] < 2
+    assert outcome[0] == 1 and outcome[1] < 60
 
 
 # ---- under `datastall run`, and a whole pipeline ----
@@ -1095,7 +1112,7 @@ def test_waits_by_hand_are_beside_the_verdict(tmp_path: Path, no_driver: dict[st
     assert manual["in_verdict"] is False
     assert by_source["watch"]["in_verdict"] is True
     # 50 waits of a second by hand would be 500 times what the program took.
-    assert only(run["processes"])["input_stall_s"] < 2
+    assert only(run["processes"])["input_stall_s"] < 50
     assert only(run["stages"])["name"] == "embed"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from support import (
     PYTHON,
+    assert_steady_waits,
     assert_waits,
     bring,
     command,
@@ -170,6 +171,47 @@ def test_the_loader_may_be_anywhere_in_a_package(tmp_path: Path) -> None:
     loader = only(shown(tmp_path)["loaders"])
     assert_waits(loader, ended.printed()["main"])
     assert loader["site"] == line_of(module, "loader")
+
+
+WATCHED = """
+import json, time
+import datastall
+from timing import delay_s
+
+class Timed:
+    def __init__(self):
+        self.within = []
+    def __iter__(self):
+        return self
+    def __next__(self):
+        begin = time.perf_counter_ns()
+        if len(self.within) == 60:
+            raise StopIteration
+        time.sleep(delay_s(len(self.within)))
+        self.within.append(time.perf_counter_ns() - begin)
+        return self.within[-1:]
+
+data = Timed()
+watched = iter(datastall.watch(data))
+outside = []
+while True:
+    begin = time.perf_counter_ns()
+    if next(watched, None) is None:
+        break
+    outside.append(time.perf_counter_ns() - begin)
+print(json.dumps(list(zip(data.within, outside))))
+"""
+
+
+def test_nothing_but_the_hook_between_the_clocks(tmp_path: Path) -> None:
+    """Around a DataLoader torch is between the two clocks; here they are as near as can be."""
+    bring(tmp_path, "timing.py")
+    write(tmp_path, "prog.py", WATCHED)
+    pairs = recorded(tmp_path, "prog.py").printed()
+    loader = only(shown(tmp_path)["loaders"])
+    assert_steady_waits(loader, pairs[1:])
+    assert loader["startup_ms"]["count"] == 3
+    assert loader["startup_ms"]["sum"] * 1e6 >= pairs[0][0] - 1
 
 
 FAILING = """

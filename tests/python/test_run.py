@@ -14,6 +14,7 @@ import pytest
 from support import (
     DATASTALL,
     PYTHON,
+    TIMEOUT_S,
     Ended,
     command,
     datastall,
@@ -35,7 +36,7 @@ for item in datastall.watch([1, 2, 3], name="list"):
 """
 
 
-def wait_for(path: Path, seconds: float = 30) -> None:
+def wait_for(path: Path, seconds: float = TIMEOUT_S) -> None:
     until = time.monotonic() + seconds
     while not path.exists():
         assert time.monotonic() < until, f"{path.name} did not come"
@@ -103,7 +104,7 @@ def test_the_code_passes_when_nobody_reads_standard_error(
     line = f"{{ '{DATASTALL}' run {options} {words} 2>&1 >/dev/null; echo $? > code; }} | true"
     command(["sh", "-c", line], tmp_path)
     wait_for(tmp_path / "code")
-    until = time.monotonic() + 30
+    until = time.monotonic() + TIMEOUT_S
     while not (text := (tmp_path / "code").read_text()) and time.monotonic() < until:
         time.sleep(0.01)
     assert int(text) == code
@@ -274,7 +275,7 @@ import datastall
 for number in datastall.watch(range(30), name="numbers"):
     if number == 3:
         pathlib.Path("ready").touch()
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while number == 9 and not os.path.exists("go") and time.monotonic() < until:
         time.sleep(0.01)
 """
@@ -305,7 +306,7 @@ def test_a_process_that_outlives_the_command_on_tmpfs(tmp_path: Path) -> None:
     assert only(run["loaders"])["batches"] in range(4, 11)
     assert run["run"]["exit_status"] == 0
     (tmp_path / "go").touch()
-    until = time.monotonic() + 30
+    until = time.monotonic() + TIMEOUT_S
     while staging.exists() and time.monotonic() < until:
         time.sleep(0.01)
     assert (tmp_path / "out").read_text() == ""
@@ -322,7 +323,7 @@ def test_a_process_that_outlives_the_command_and_is_killed(tmp_path: Path) -> No
     home = only(run_folders(tmp_path))
     staging = Path((home / "recording-at").read_text().strip())
     os.kill(only(shown(tmp_path)["processes"])["pid"], signal.SIGKILL)
-    until = time.monotonic() + 30
+    until = time.monotonic() + TIMEOUT_S
     while only(shown(tmp_path)["processes"])["state"] == "running" or staging.exists():
         assert time.monotonic() < until
         time.sleep(0.05)
@@ -342,7 +343,7 @@ for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
     signal.signal(number, count)
 list(datastall.watch([1, 2, 3]))
 pathlib.Path("ready").touch()
-until = time.monotonic() + 60
+until = time.monotonic() + 300
 while not counted and time.monotonic() < until:
     time.sleep(0.01)
 time.sleep(0.3)  # a second one would come at once
@@ -365,7 +366,7 @@ def test_a_signal_for_the_launcher_reaches_the_command(tmp_path: Path, name: str
 
 def test_a_signal_that_kills_the_command(tmp_path: Path) -> None:
     write(
-        tmp_path, "prog.py", "import pathlib, time; pathlib.Path('ready').touch(); time.sleep(60)"
+        tmp_path, "prog.py", "import pathlib, time; pathlib.Path('ready').touch(); time.sleep(300)"
     )
     process = start([DATASTALL, "run", PYTHON, "prog.py"], tmp_path)
     wait_for(tmp_path / "ready")
@@ -449,8 +450,11 @@ def test_killed_altogether(tmp_path: Path) -> None:
     assert "still running" in shown_text(tmp_path)
     os.killpg(process.pid, signal.SIGKILL)
     assert finish(process).code == -signal.SIGKILL
-    time.sleep(0.2)  # the program is not our child: its death is not ours to wait for
-    run = shown(tmp_path)
+    # The program is not our child: its death is not ours to wait for.
+    until = time.monotonic() + TIMEOUT_S
+    while only((run := shown(tmp_path))["processes"])["state"] == "running":
+        assert time.monotonic() < until
+        time.sleep(0.05)
     assert run["run"]["state"] == only(run["processes"])["state"] == "died"
     loader = only(run["loaders"])
     assert loader["batches"] > 50
