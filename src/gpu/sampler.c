@@ -163,11 +163,13 @@ static void *run_device(void *argument)
 
 /* ---- the coordinator ---- */
 
-/* Threads with all signals blocked: the program's are not theirs. */
+/* Threads with all signals blocked: the program's are not theirs. But for the one that the guard of
+ * the run file lives on: a fault while it is blocked ends the process. */
 static bool start_thread(pthread_t *thread, void *(*run)(void *), void *argument)
 {
     sigset_t all, before;
     sigfillset(&all);
+    sigdelset(&all, SIGBUS);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     const int error = pthread_create(thread, NULL, run, argument);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -334,6 +334,7 @@ void monitor_end(datastall_monitor *monitor)
     }
     bool last = open_monitors == NULL;
     pthread_mutex_unlock(&list_mutex);
+    ds_fault_guard_renew();
     pthread_mutex_lock(&monitor->mutex);
     ds_store(&monitor->off, 1);
     monitor->ended = true;
@@ -392,6 +393,7 @@ void monitor_note_accelerator(datastall_monitor *monitor, uint64_t accelerator)
 {
     if (!monitor_is_recording(monitor))
         return;
+    ds_fault_guard_keep(ds_now_ns());
     /* A single word beside the journal; any thread may set it. */
     uint64_t *word = &monitor->writer->process.block[RF_BLOCK_PAYLOAD + RF_PROCESS_ACCELERATOR];
     if (ds_load(word) != RF_ACCELERATOR_USED)
@@ -426,6 +428,7 @@ int datastall_stage_set(datastall_monitor *monitor, const char *name, const char
         return DATASTALL_OK;
     if (!ds_fork_same_process(monitor->generation))
         return ds_fail(DATASTALL_ERR_FORKED, "the monitor belongs to the parent process");
+    ds_fault_guard_renew();
     pthread_mutex_lock(&monitor->mutex);
     if (previous != NULL)
         *previous = monitor->stage_names[monitor->current_stage];
@@ -527,6 +530,7 @@ int datastall_loader_register(datastall_monitor *monitor, const datastall_loader
     char *identity = identity_of(&options);
     if (identity == NULL)
         return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
+    ds_fault_guard_renew();
     pthread_mutex_lock(&monitor->mutex);
     for (uint32_t i = 1; *loader == NULL && i < monitor->loader_count; i++) {
         if (strcmp(monitor->loaders[i].identity, identity) == 0)

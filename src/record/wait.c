@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fault_guard.h"
 #include "record/monitor.h"
 
 /* Turns of waiting for the overflow slot, which another thread holds for some 100 ns. */
@@ -35,6 +36,7 @@ datastall_wait datastall_wait_begin(datastall_loader *loader)
     wait.loader = loader;
     wait.slot = slot;
     wait.begin_ns = ds_now_ns();
+    ds_fault_guard_keep(wait.begin_ns); /* the program ran since the last wait */
     if (slot != &loader->monitor->overflow)
         rf_slot_waiting(&slot->writer, wait.begin_ns);
     return wait;
@@ -111,6 +113,7 @@ static void record(datastall_monitor *monitor, struct monitor_slot *slot, uint64
     if (batch != NULL)
         take_batch(batch, &wait);
     bool kept = true;
+    ds_fault_guard_keep(wait_ns == RF_UNKNOWN ? begin_ns : begin_ns + wait_ns);
     if (slot == &monitor->overflow)
         kept = append_to_overflow(monitor, &wait);
     else

@@ -314,6 +314,7 @@ static void try_to_attach(struct worker *worker, uint64_t now_ns)
 void worker_epoch(struct worker *worker)
 {
     const uint64_t now_ns = ds_now_ns();
+    ds_fault_guard_renew(); /* torch's worker has set handlers of its own by now */
     if (!worker->attached)
         try_to_attach(worker, now_ns);
     const uint64_t count = ds_load(&worker->entry[RF_WORKER_COUNT]);
@@ -329,6 +330,7 @@ void worker_epoch(struct worker *worker)
 void worker_begin(struct worker *worker)
 {
     const uint64_t now_ns = ds_now_ns();
+    ds_fault_guard_keep(now_ns);
     if (!worker->attached)
         try_to_attach(worker, now_ns);
     if (worker->first_begin_ns == 0) {
@@ -377,6 +379,7 @@ void worker_end(struct worker *worker, enum rf_worker_outcome outcome)
         return;
     worker->fetching = false;
     const uint64_t end_ns = ds_now_ns();
+    ds_fault_guard_keep(end_ns);
     host_thread_times_read(worker->schedstat, &end_times);
     if (!worker->items_ended) {
         worker->items_end_ns = end_ns;
