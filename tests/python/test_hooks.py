@@ -177,6 +177,32 @@ def test_both_ways_in_are_one(tmp_path: Path, words: list[str]) -> None:
     assert (ended.code, ended.out) == (0, "1\n")
 
 
+def test_another_finder_that_asks_all_others(tmp_path: Path) -> None:
+    """As one of another version of datastall would, or one of another tool of this kind."""
+    write(
+        tmp_path,
+        "prog.py",
+        f"""
+        import sys
+
+        class Asks:
+            @staticmethod
+            def find_spec(name, path=None, target=None):
+                if name == "torch.utils.data.dataloader":
+                    for finder in sys.meta_path:
+                        if finder is not Asks:
+                            spec = finder.find_spec(name, path, target)
+                            if spec is not None:
+                                return spec
+
+        sys.meta_path.insert(0, Asks)
+        {TORCH_LOOP.replace(chr(10), chr(10) + " " * 8)}
+        """,
+    )
+    assert recorded(tmp_path, "prog.py").out == "6\n"
+    assert only(shown(tmp_path)["loaders"])["batches"] == 6
+
+
 PTH = Path(__file__).parents[2] / "python/datastall.pth"
 
 

@@ -70,24 +70,33 @@ class _Loader:
         _hook(module)
 
 
+def _spec_of_others(name, path, target):
+    for finder in sys.meta_path:
+        if finder is not _Finder and hasattr(finder, "find_spec"):
+            spec = finder.find_spec(name, path, target)
+            if spec is not None:
+                return spec
+    return None
+
+
 class _Finder:
     datastall_package = None  # its folder; by this attribute a finder of ours is known
+    asking = False
 
     @staticmethod
     def find_spec(name, path=None, target=None):
         if name == "datastall":
             return _package_spec()
-        if name != "torch.utils.data.dataloader":
+        if name != "torch.utils.data.dataloader" or _Finder.asking:
             return None
-        for finder in sys.meta_path:
-            if finder is _Finder or not hasattr(finder, "find_spec"):
-                continue
-            spec = finder.find_spec(name, path, target)
-            if spec is not None:
-                if spec.loader is not None and hasattr(spec.loader, "exec_module"):
-                    spec.loader = _Loader(spec.loader)
-                return spec
-        return None
+        _Finder.asking = True  # another finder may ask all others as well, and so this one
+        try:
+            spec = _spec_of_others(name, path, target)
+        finally:
+            _Finder.asking = False
+        if spec is not None and spec.loader is not None and hasattr(spec.loader, "exec_module"):
+            spec.loader = _Loader(spec.loader)
+        return spec
 
 
 def _package():
@@ -116,6 +125,10 @@ def _start():
         return
     _mark("hooks-loaded")
     sys.meta_path.insert(0, _Finder)
+    if __name__ != "sitecustomize":
+        # Nothing is left to do there: site imports the program's own sitecustomize, if it has one.
+        other = os.path.join(os.environ.get("DATASTALL_PACKAGE_DIR", ""), "_inject")
+        sys.path[:] = [entry for entry in sys.path if entry != other]
 
 
 def _hand_over():
