@@ -20,6 +20,7 @@ os.environ.pop("DATASTALL_RUN_DIR", None)
 
 import datastall
 import torch
+from datastall import _core
 from torch.utils.data import DataLoader, TensorDataset
 
 STEPS = 100
@@ -70,7 +71,7 @@ def main() -> None:
     for name, make in (("launch-bound", launch_bound), ("GPU-bound", gpu_bound)):
         step = make()
         recorded, bare = iter(loader), iter(loader)
-        bare._datastall = None  # the hook passes straight through
+        _core.remember(bare, None)  # the hook passes straight through
         segment(recorded, step), segment(bare, step)
         ratios, times = [], []
         for pair in range(pairs):

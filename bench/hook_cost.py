@@ -42,7 +42,7 @@ def make_iterators(batch: Any) -> tuple[Any, Any]:
     bare, hooked = Bare(loader), Hooked(loader)
     recording = _hooks.monitor()
     assert recording is not None
-    hooked._datastall = _core.Consumer(recording.loader(name="bench", source=3))
+    _core.remember(hooked, _core.Consumer(recording.loader(name="bench", source=3)))
     return bare, hooked
 
 

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "beside.h"
 #include "composition.h"
 #include "datastall.h"
 #include "document.h"
@@ -33,7 +34,6 @@ static _Thread_local int timed_depth;
 
 static PyTypeObject *monitor_type, *loader_type, *consumer_type, *watch_type, *next_type,
     *around_type;
-static PyObject *attribute_name; /* "_datastall" */
 
 static PyObject *raise_datastall(int error)
 {
@@ -402,7 +402,9 @@ static void learn_feed(Consumer *self, PyObject *iterator)
     self->fed = true;
     if (feed_maker == NULL || iterator == NULL)
         return;
+    standin_hide();
     PyObject *answer = PyObject_CallFunctionObjArgs(feed_maker, (PyObject *)self, iterator, NULL);
+    standin_show();
     Py_XDECREF(answer);
     errors_forget();
 }
@@ -461,7 +463,9 @@ static void measure_by_callable(Consumer *self, PyObject *batch, datastall_batch
 
 static void ask_probe(Monitor *monitor)
 {
+    standin_hide();
     PyObject *used = PyObject_CallFunctionObjArgs(monitor->probe, NULL);
+    standin_show();
     if (used != NULL) {
         bool yes = PyObject_IsTrue(used) == 1;
         monitor_note_accelerator(monitor->monitor, yes ? RF_ACCELERATOR_USED : RF_ACCELERATOR_NONE);
@@ -513,7 +517,9 @@ static bool stalls_can_be_told(void)
         return true;
     if (gpu_probe == NULL)
         return false;
+    standin_hide();
     PyObject *used = PyObject_CallFunctionObjArgs(gpu_probe, NULL);
+    standin_show();
     bool yes = used == Py_True;
     Py_XDECREF(used);
     errors_forget();
@@ -719,26 +725,28 @@ static PyType_Spec watch_spec = {"datastall._core.Watch", sizeof(Watch), 0,
 /* ---- stand-ins for methods of torch's classes ---- */
 
 struct next_call {
-    PyObject *original, *args;
+    Standin *self;
+    PyObject *args;
 };
 
 static PyObject *call_original(void *context)
 {
     struct next_call *call = context;
-    return PyObject_Call(call->original, call->args, NULL);
+    return standin_call_method(call->self, call->args, NULL);
 }
 
 static PyObject *next_call(Standin *self, PyObject *args, PyObject *kwargs)
 {
     if (timed_depth > 0 || kwargs != NULL || PyTuple_Size(args) != 1)
-        return PyObject_Call(self->original, args, kwargs);
+        return standin_call_method(self, args, kwargs);
     PyObject *iterator = PyTuple_GetItem(args, 0);
-    PyObject *consumer = PyObject_GetAttr(iterator, attribute_name);
-    if (consumer == NULL) { /* made before the hooks were installed */
-        errors_forget();
+    PyObject *consumer = beside_get(iterator);
+    Py_XINCREF(consumer);
+    if (consumer == NULL) { /* its making was not seen */
+        standin_hide();
         consumer = PyObject_CallFunctionObjArgs(self->helper, iterator, NULL);
-        if (consumer == NULL)
-            errors_forget();
+        standin_show();
+        errors_forget();
     }
     if (errors_raise_kept()) {
         Py_XDECREF(consumer);
@@ -746,9 +754,9 @@ static PyObject *next_call(Standin *self, PyObject *args, PyObject *kwargs)
     }
     if (consumer == NULL || Py_TYPE(consumer) != consumer_type) {
         Py_XDECREF(consumer);
-        return PyObject_Call(self->original, args, NULL);
+        return standin_call_method(self, args, NULL);
     }
-    struct next_call call = {self->original, args};
+    struct next_call call = {self, args};
     PyObject *batch = timed_next((Consumer *)consumer, call_original, &call, iterator);
     Py_DECREF(consumer);
     return batch;
@@ -758,9 +766,11 @@ static PyObject *next_call(Standin *self, PyObject *args, PyObject *kwargs)
 static PyObject *around_call(Standin *self, PyObject *args, PyObject *kwargs)
 {
     if (timed_depth > 0)
-        return PyObject_Call(self->original, args, kwargs);
+        return standin_call_method(self, args, kwargs);
     if (self->before != Py_None) {
+        standin_hide();
         PyObject *done = PyObject_CallFunctionObjArgs(self->before, NULL);
+        standin_show();
         Py_XDECREF(done);
         errors_forget();
         if (errors_raise_kept())
@@ -771,7 +781,7 @@ static PyObject *around_call(Standin *self, PyObject *args, PyObject *kwargs)
     unsigned long long begin_ns = ds_now_ns();
     feeding_sampler_ns();
     timed_depth++;
-    PyObject *result = PyObject_Call(self->original, args, kwargs);
+    PyObject *result = standin_call_method(self, args, kwargs);
     timed_depth--;
     unsigned long long end_ns = ds_now_ns();
     if (result == NULL)
@@ -781,8 +791,10 @@ static PyObject *around_call(Standin *self, PyObject *args, PyObject *kwargs)
     if (watched)
         stall_probe_end(&mark, end_ns - begin_ns, &iter_stall);
     timed_depth++;
+    standin_hide();
     PyObject *answer = PyObject_CallFunction(
         self->helper, "OOOKK", args, kwargs != NULL ? kwargs : Py_None, result, begin_ns, end_ns);
+    standin_show();
     timed_depth--;
     if (answer == NULL)
         errors_forget();
@@ -843,15 +855,15 @@ static PyObject *core_set_tensor_type(PyObject *module, PyObject *arg)
 
 static PyObject *core_set_gpu_questions(PyObject *module, PyObject *args)
 {
-    PyObject *getter, *probe;
+    PyObject *streams, *probe;
     (void)module;
-    if (!PyArg_ParseTuple(args, "OO:set_gpu_questions", &getter, &probe))
+    if (!PyArg_ParseTuple(args, "OO:set_gpu_questions", &streams, &probe))
         return NULL;
-    Py_INCREF(getter);
+    Py_INCREF(streams);
     Py_INCREF(probe);
     Py_XDECREF(stream_getter);
     Py_XDECREF(gpu_probe);
-    stream_getter = getter;
+    stream_getter = streams;
     gpu_probe = probe;
     Py_RETURN_NONE;
 }
@@ -957,15 +969,14 @@ PyMODINIT_FUNC PyInit__core(void)
     if (module == NULL)
         return NULL;
     bool ready = standin_prepare() && feeding_prepare();
-    attribute_name = PyUnicode_InternFromString("_datastall");
-    if (!ready || attribute_name == NULL || !composition_prepare() ||
+    if (!ready || !composition_prepare() ||
         add_type(module, &monitor_type, &monitor_spec, "Monitor") < 0 ||
         add_type(module, &loader_type, &loader_spec, "Loader") < 0 ||
         add_type(module, &consumer_type, &consumer_spec, "Consumer") < 0 ||
         add_type(module, &watch_type, &watch_spec, "Watch") < 0 ||
         add_type(module, &next_type, &next_spec, "TimedNext") < 0 ||
         add_type(module, &around_type, &around_spec, "Around") < 0 || feeding_add(module) < 0 ||
-        gpu_monitor_type_add(module) < 0 ||
+        beside_add(module) < 0 || gpu_monitor_type_add(module) < 0 ||
         PyModule_AddStringConstant(module, "__version__", datastall_version()) < 0) {
         Py_DECREF(module);
         return NULL;

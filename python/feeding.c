@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "beside.h"
 #include "errors.h"
 #include "record/pin_threads.h"
 #include "standin.h"
@@ -12,7 +13,7 @@
 /* The CPU time of taking a batch off the queue is asked for at each so manieth. */
 #define GET_CPU_EVERY 8u
 
-static PyObject *name_received, *name_sent, *name_tasks, *name_mark;
+static PyObject *name_received, *name_sent, *name_tasks, *name_collate;
 static PyTypeObject *fetch_type, *items_type, *collate_type;
 
 static _Thread_local struct feeding_wait current;
@@ -21,11 +22,20 @@ static _Thread_local int fetch_depth, pin_depth;
 
 /* ---- the loop's side ---- */
 
+/* What an object holds under this name, borrowed; NULL, without an error: nothing. Not by asking for
+ * the attribute: its class may be somebody's, and do something then. */
+static PyObject *held(PyObject *object, PyObject *name)
+{
+    PyObject *attributes = beside_attributes(object);
+    PyObject *value = attributes == NULL ? NULL : PyDict_GetItemWithError(attributes, name);
+    errors_forget();
+    return value;
+}
+
 static bool number_of(PyObject *object, PyObject *name, uint64_t *number)
 {
-    PyObject *value = PyObject_GetAttr(object, name);
+    PyObject *value = held(object, name);
     const long long got = value != NULL && PyLong_Check(value) ? PyLong_AsLongLong(value) : -1;
-    Py_XDECREF(value);
     errors_forget();
     *number = (uint64_t)got;
     return got >= 0;
@@ -36,7 +46,7 @@ static uint32_t worker_of(PyObject *tasks, uint64_t index)
 {
     PyObject *key = PyLong_FromUnsignedLongLong(index);
     PyObject *task =
-        key != NULL && PyDict_Check(tasks) ? PyDict_GetItemWithError(tasks, key) : NULL;
+        key != NULL && PyDict_CheckExact(tasks) ? PyDict_GetItemWithError(tasks, key) : NULL;
     PyObject *worker = task != NULL && PyTuple_Check(task) && PyTuple_Size(task) > 0
                            ? PyTuple_GetItem(task, 0)
                            : NULL;
@@ -59,11 +69,9 @@ struct feeding_wait feeding_begin(struct feed *feed, PyObject *iterator, uint64_
         if (sent < feed->sent_until) /* an epoch began that nobody told of */
             feed_next_epoch(feed);
         if (feed->sent_until < sent) {
-            PyObject *tasks = PyObject_GetAttr(iterator, name_tasks);
-            errors_forget();
+            PyObject *tasks = held(iterator, name_tasks);
             while (tasks != NULL && feed->sent_until < sent)
                 feed_sent(feed, feed->sent_until, worker_of(tasks, feed->sent_until));
-            Py_XDECREF(tasks);
         }
     }
     feed_wait_begin(feed, now_ns, next, sent);
@@ -106,7 +114,7 @@ static void note_arrival(struct feed *feed, PyObject *iterator, PyObject *result
     if (first == NULL || !PyLong_Check(first) || !number_of(iterator, name_received, &next))
         return;
     const long long index = PyLong_AsLongLong(first);
-    PyObject *tasks = PyObject_GetAttr(iterator, name_tasks);
+    PyObject *tasks = held(iterator, name_tasks);
     errors_forget();
     if (index >= 0 && tasks != NULL) {
         const uint32_t worker = worker_of(tasks, (uint64_t)index);
@@ -114,17 +122,16 @@ static void note_arrival(struct feed *feed, PyObject *iterator, PyObject *result
             feed_sent(feed, feed->sent_until, worker_of(tasks, feed->sent_until));
         feed_arrived(feed, (uint64_t)index, worker, (uint64_t)index == next, now_ns);
     }
-    Py_XDECREF(tasks);
 }
 
 static PyObject *get_call(Standin *self, PyObject *args, PyObject *kwargs)
 {
     struct feed *feed = feed_of_call(args);
     if (feed == NULL)
-        return PyObject_Call(self->original, args, kwargs);
+        return standin_call_method(self, args, kwargs);
     const bool ask_cpu = feed->gets++ % GET_CPU_EVERY == 0;
     const uint64_t cpu_ns = ask_cpu ? ds_clock_ns_of(CLOCK_THREAD_CPUTIME_ID) : 0;
-    PyObject *result = PyObject_Call(self->original, args, kwargs);
+    PyObject *result = standin_call_method(self, args, kwargs);
     const uint64_t now_ns = ds_now_ns();
     /* The wait may have ended meanwhile, in a signal handler that iterates. */
     if (result == NULL || feed_of_call(args) != feed)
@@ -140,7 +147,7 @@ static PyObject *get_call(Standin *self, PyObject *args, PyObject *kwargs)
 static PyObject *sampler_call(Standin *self, PyObject *args, PyObject *kwargs)
 {
     const uint64_t begin_ns = ds_now_ns();
-    PyObject *index = PyObject_Call(self->original, args, kwargs);
+    PyObject *index = standin_call_method(self, args, kwargs);
     const uint64_t end_ns = ds_now_ns();
     sampler_ns += end_ns - begin_ns;
     struct feed *feed = feed_of_call(args);
@@ -172,8 +179,10 @@ static PyObject *after_call(Standin *self, PyObject *args, PyObject *kwargs)
     PyObject *result = PyObject_Call(self->original, args, kwargs);
     if (result == NULL)
         return NULL;
+    standin_hide();
     PyObject *answer = PyObject_CallFunctionObjArgs(
         self->helper, args, kwargs != NULL ? kwargs : Py_None, result, NULL);
+    standin_show();
     if (answer == NULL)
         errors_forget();
     Py_XDECREF(answer);
@@ -254,6 +263,7 @@ enum fetch_mode {
 
 typedef struct {
     PyObject_HEAD PyObject *consumer; /* of the loop whose process this is; NULL: a worker */
+    PyObject *collate; /* the stand-in for its collate_fn used last, NULL: none yet */
     int mode;
 } Fetch;
 
@@ -279,12 +289,14 @@ static int fetch_traverse(Fetch *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->consumer);
+    Py_VISIT(self->collate);
     return 0;
 }
 
 static int fetch_clear(Fetch *self)
 {
     Py_CLEAR(self->consumer);
+    Py_CLEAR(self->collate);
     return 0;
 }
 
@@ -360,6 +372,11 @@ static PyObject *items_next(Items *self)
     return index;
 }
 
+static PyObject *items_repr(Items *self) /* for who prints the locals of a traceback */
+{
+    return PyObject_Repr(self->indices);
+}
+
 static void items_dealloc(Items *self)
 {
     Py_CLEAR(self->indices);
@@ -380,56 +397,102 @@ static PyObject *new_items(PyObject *indices, struct worker *worker)
 
 static _Thread_local struct worker *fetching; /* whose fetch() this thread is in */
 
-static struct worker *worker_of_fetcher(PyObject *fetcher, int *mode)
+/* Who records what this fetcher does now; NULL: nobody. */
+static struct worker *worker_of_fetch(const Fetch *fetch)
 {
     struct worker *worker = NULL;
-    PyObject *mark = PyObject_GetAttr(fetcher, name_mark);
-    errors_forget();
-    if (mark != NULL && Py_TYPE(mark) == fetch_type) {
-        Fetch *fetch = (Fetch *)mark;
-        *mode = fetch->mode;
-        if (fetch->consumer == NULL)
-            worker = process_worker;
-        else if (current.feed != NULL && core_feed_of(fetch->consumer) == current.feed)
-            worker = current.feed->own;
-    }
-    Py_XDECREF(mark);
+    if (fetch->consumer == NULL)
+        worker = process_worker;
+    else if (current.feed != NULL && core_feed_of(fetch->consumer) == current.feed)
+        worker = current.feed->own;
     return worker_is_usable(worker) ? worker : NULL;
+}
+
+/* What is kept beside the fetcher that a fetch() is called for, with its worker. */
+static Fetch *fetch_of_call(PyObject *args, PyObject *kwargs, struct worker **worker)
+{
+    if (fetch_depth > 0 || kwargs != NULL || PyTuple_Size(args) != 2)
+        return NULL;
+    PyObject *kept = beside_get(PyTuple_GetItem(args, 0));
+    if (kept == NULL || Py_TYPE(kept) != fetch_type)
+        return NULL;
+    *worker = worker_of_fetch((Fetch *)kept);
+    return *worker == NULL ? NULL : (Fetch *)kept;
+}
+
+/* Where items do not show one by one, the call of collate_fn tells when they are all there: a
+ * stand-in takes its place for as long as fetch() runs. False: the fetcher is untouched. */
+static bool stand_in_for_collate(Fetch *fetch, PyObject *fetcher)
+{
+    PyObject *attributes = beside_attributes(fetcher), *collate = held(fetcher, name_collate);
+    if (fetch->mode == FETCH_EACH || collate == NULL || Py_TYPE(collate) == collate_type)
+        return false;
+    if (fetch->collate == NULL || ((Standin *)fetch->collate)->original != collate) {
+        Py_XDECREF(fetch->collate);
+        fetch->collate = PyObject_CallFunctionObjArgs(
+            (PyObject *)collate_type, collate, fetch->mode == FETCH_ONE ? Py_True : Py_False, NULL);
+    }
+    if (fetch->collate == NULL || PyDict_SetItem(attributes, name_collate, fetch->collate) < 0) {
+        errors_forget();
+        return false;
+    }
+    return true;
+}
+
+/* With or without an error set, which stays. */
+static void put_collate_back(const Fetch *fetch, PyObject *fetcher)
+{
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    if (held(fetcher, name_collate) == fetch->collate &&
+        PyDict_SetItem(beside_attributes(fetcher), name_collate,
+                       ((Standin *)fetch->collate)->original) < 0)
+        errors_forget();
+    PyErr_Restore(type, value, traceback);
+}
+
+/* The original, with what tells items from collation around it. */
+static PyObject *fetch_in_parts(Standin *self, PyObject *args, Fetch *fetch, struct worker *worker)
+{
+    PyObject *fetcher = PyTuple_GetItem(args, 0), *indices = PyTuple_GetItem(args, 1);
+    PyObject *items = NULL, *changed = NULL;
+    if (fetch->mode == FETCH_EACH && (PyList_CheckExact(indices) || PyTuple_CheckExact(indices))) {
+        items = new_items(indices, worker);
+        changed = items == NULL ? NULL : PyTuple_Pack(2, fetcher, items);
+        errors_forget();
+    }
+    const bool stands_in = stand_in_for_collate(fetch, fetcher);
+    PyObject *result = standin_call_method(self, changed != NULL ? changed : args, NULL);
+    if (stands_in)
+        put_collate_back(fetch, fetcher);
+    Py_XDECREF(changed);
+    Py_XDECREF(items);
+    return result;
 }
 
 static PyObject *fetch_call(Standin *self, PyObject *args, PyObject *kwargs)
 {
-    int mode = FETCH_ALL;
     struct worker *worker = NULL;
-    if (fetch_depth == 0 && kwargs == NULL && PyTuple_Size(args) == 2)
-        worker = worker_of_fetcher(PyTuple_GetItem(args, 0), &mode);
-    if (worker == NULL)
-        return PyObject_Call(self->original, args, kwargs);
-    PyObject *indices = PyTuple_GetItem(args, 1), *result = NULL;
-    PyObject *items = NULL;
-    if (mode == FETCH_EACH && (PyList_CheckExact(indices) || PyTuple_CheckExact(indices))) {
-        items = new_items(indices, worker);
-        errors_forget();
-    }
+    Fetch *fetch = fetch_of_call(args, kwargs, &worker);
+    if (fetch == NULL)
+        return standin_call_method(self, args, kwargs);
+    Py_INCREF(fetch); /* the program may drop the fetcher meanwhile */
     fetch_depth++;
     fetching = worker;
     worker_begin(worker);
-    if (items != NULL)
-        result =
-            PyObject_CallFunctionObjArgs(self->original, PyTuple_GetItem(args, 0), items, NULL);
-    else
-        result = PyObject_Call(self->original, args, NULL);
+    PyObject *result = fetch_in_parts(self, args, fetch, worker);
     enum rf_worker_outcome outcome = RF_BATCH_MADE;
     if (result == NULL)
         outcome = PyErr_ExceptionMatches(PyExc_StopIteration) ? RF_BATCH_END : RF_BATCH_FAILED;
-    if (mode == FETCH_ALL && result != NULL) {
+    if (fetch->mode == FETCH_ALL && result != NULL) {
+        PyObject *indices = PyTuple_GetItem(args, 1);
         const Py_ssize_t count = PyList_CheckExact(indices) ? PyList_Size(indices) : 0;
         worker->items = count > 0 ? (uint64_t)count : 0;
     }
     worker_end(worker, outcome);
     fetching = NULL;
     fetch_depth--;
-    Py_XDECREF(items);
+    Py_DECREF(fetch);
     return result;
 }
 
@@ -465,18 +528,20 @@ static PyType_Spec after_spec = STANDIN_SPEC("After", after_slots);
 static PyType_Spec timed_fetch_spec = STANDIN_SPEC("TimedFetch", timed_fetch_slots);
 static PyType_Spec collate_spec = STANDIN_SPEC("Collate", collate_slots);
 
-static PyType_Slot fetch_slots[] = {{Py_tp_new, fetch_new},
-                                    {Py_tp_dealloc, fetch_dealloc},
-                                    {Py_tp_traverse, fetch_traverse},
-                                    {Py_tp_clear, fetch_clear},
-                                    {Py_tp_doc, "Marks a fetcher: how its work is recorded."},
-                                    {0, NULL}};
+static PyType_Slot fetch_slots[] = {
+    {Py_tp_new, fetch_new},
+    {Py_tp_dealloc, fetch_dealloc},
+    {Py_tp_traverse, fetch_traverse},
+    {Py_tp_clear, fetch_clear},
+    {Py_tp_doc, "What is kept beside a fetcher: how its work is recorded."},
+    {0, NULL}};
 static PyType_Spec fetch_spec = {"datastall._core.Fetch", sizeof(Fetch), 0,
                                  Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, fetch_slots};
 static PyType_Slot items_slots[] = {{Py_tp_dealloc, items_dealloc},
                                     {Py_tp_iter, items_iter},
                                     {Py_tp_iternext, items_next},
                                     {Py_sq_length, items_length},
+                                    {Py_tp_repr, items_repr},
                                     {Py_tp_doc, "The indices of a batch, timed one by one."},
                                     {0, NULL}};
 static PyType_Spec items_spec = {"datastall._core.Items", sizeof(Items), 0, Py_TPFLAGS_DEFAULT,
@@ -493,8 +558,8 @@ bool feeding_prepare(void)
     name_received = PyUnicode_InternFromString("_rcvd_idx");
     name_sent = PyUnicode_InternFromString("_send_idx");
     name_tasks = PyUnicode_InternFromString("_task_info");
-    name_mark = PyUnicode_InternFromString("_datastall");
-    return name_received != NULL && name_sent != NULL && name_tasks != NULL && name_mark != NULL;
+    name_collate = PyUnicode_InternFromString("collate_fn");
+    return name_received != NULL && name_sent != NULL && name_tasks != NULL && name_collate != NULL;
 }
 
 int feeding_add(PyObject *module)

@@ -1,17 +1,22 @@
 #define PY_SSIZE_T_CLEAN
 #include "standin.h"
 
+#include <stddef.h>
 #include <string.h>
 
-static PyObject *method_type; /* types.MethodType */
+static PyObject *method_type, *function_type; /* of types */
+static PyObject *object_attributes;           /* object.__dict__ */
 
 bool standin_prepare(void)
 {
     PyObject *types = PyImport_ImportModule("types");
     if (types != NULL)
         method_type = PyObject_GetAttrString(types, "MethodType");
+    if (method_type != NULL)
+        function_type = PyObject_GetAttrString(types, "FunctionType");
     Py_XDECREF(types);
-    return method_type != NULL;
+    object_attributes = PyObject_GetAttrString((PyObject *)&PyBaseObject_Type, "__dict__");
+    return function_type != NULL && object_attributes != NULL;
 }
 
 void standin_free(PyObject *self)
@@ -20,6 +25,22 @@ void standin_free(PyObject *self)
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
     release(self);
     Py_DECREF(type);
+}
+
+/* Of 3.11 and later, not of the limited API: missing, our helpers can be seen. */
+extern void PyThreadState_EnterTracing(PyThreadState *) __attribute__((weak));
+extern void PyThreadState_LeaveTracing(PyThreadState *) __attribute__((weak));
+
+void standin_hide(void)
+{
+    if (PyThreadState_EnterTracing != NULL && PyThreadState_LeaveTracing != NULL)
+        PyThreadState_EnterTracing(PyThreadState_Get());
+}
+
+void standin_show(void)
+{
+    if (PyThreadState_EnterTracing != NULL && PyThreadState_LeaveTracing != NULL)
+        PyThreadState_LeaveTracing(PyThreadState_Get());
 }
 
 PyObject *standin_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -38,6 +59,7 @@ PyObject *standin_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->original = original;
     self->helper = helper;
     self->before = before;
+    self->is_function = (PyObject *)Py_TYPE(original) == function_type;
     return (PyObject *)self;
 }
 
@@ -61,6 +83,8 @@ int standin_clear(Standin *self)
 void standin_dealloc(Standin *self)
 {
     PyObject_GC_UnTrack(self);
+    if (self->weak_references != NULL)
+        PyObject_ClearWeakRefs((PyObject *)self);
     standin_clear(self);
     standin_free((PyObject *)self);
 }
@@ -75,17 +99,77 @@ PyObject *standin_bind(PyObject *self, PyObject *instance, PyObject *type)
     return PyObject_CallFunctionObjArgs(method_type, self, instance, NULL);
 }
 
-PyObject *standin_getattr(Standin *self, PyObject *name)
+/* Attributes that every object has by its type: hash, comparison, how it is pickled. */
+static bool is_of_every_object(PyObject *name)
 {
     const char *text = PyUnicode_AsUTF8AndSize(name, NULL);
-    if (text == NULL)
-        return NULL;
-    if (strcmp(text, "__wrapped__") == 0) {
-        Py_INCREF(self->original);
-        return self->original;
-    }
-    if (strcmp(text, "__class__") == 0 || strcmp(text, "__call__") == 0 ||
-        strcmp(text, "__get__") == 0)
+    if (text == NULL || strcmp(text, "__class__") == 0 || strcmp(text, "__doc__") == 0)
+        return false;
+    return strcmp(text, "__call__") == 0 || strcmp(text, "__get__") == 0 ||
+           PyMapping_HasKey(object_attributes, name);
+}
+
+PyObject *standin_getattr(Standin *self, PyObject *name)
+{
+    if (is_of_every_object(name))
         return PyObject_GenericGetAttr((PyObject *)self, name);
+    if (PyErr_Occurred())
+        return NULL;
     return PyObject_GetAttr(self->original, name);
+}
+
+int standin_setattr(Standin *self, PyObject *name, PyObject *value)
+{
+    return PyObject_SetAttr(self->original, name, value);
+}
+
+PyObject *standin_repr(Standin *self)
+{
+    if (!self->is_function)
+        return PyObject_Repr(self->original);
+    PyObject *name = PyObject_GetAttrString(self->original, "__qualname__");
+    PyObject *text = name == NULL ? NULL : PyUnicode_FromFormat("<function %U at %p>", name, self);
+    Py_XDECREF(name);
+    return text;
+}
+
+/* A function is pickled by its name: a string says just that to pickle, and to copy that it is its
+ * own copy. */
+static PyObject *standin_reduce(PyObject *self, PyObject *args)
+{
+    PyObject *original = ((Standin *)self)->original;
+    if (((Standin *)self)->is_function)
+        return PyObject_GetAttrString(original, "__qualname__");
+    PyObject *reduce = PyObject_GetAttrString(original, "__reduce_ex__");
+    PyObject *protocol = PyTuple_Size(args) == 0 ? PyLong_FromLong(0) : PySequence_GetItem(args, 0);
+    PyObject *answer = reduce == NULL || protocol == NULL
+                           ? NULL
+                           : PyObject_CallFunctionObjArgs(reduce, protocol, NULL);
+    Py_XDECREF(reduce);
+    Py_XDECREF(protocol);
+    return answer;
+}
+
+PyMethodDef standin_methods[] = {{"__reduce_ex__", standin_reduce, METH_VARARGS, NULL},
+                                 {"__reduce__", standin_reduce, METH_VARARGS, NULL},
+                                 {NULL, NULL, 0, NULL}};
+PyMemberDef standin_members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(Standin, weak_references), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL}};
+
+PyObject *standin_call_method(Standin *self, PyObject *args, PyObject *kwargs)
+{
+    if (self->is_function || PyTuple_Size(args) < 1)
+        return PyObject_Call(self->original, args, kwargs);
+    PyObject *instance = PyTuple_GetItem(args, 0), *bound = self->original;
+    descrgetfunc bind = (descrgetfunc)PyType_GetSlot(Py_TYPE(bound), Py_tp_descr_get);
+    if (bind != NULL)
+        bound = bind(bound, instance, (PyObject *)Py_TYPE(instance));
+    else
+        Py_INCREF(bound);
+    PyObject *rest = bound == NULL ? NULL : PyTuple_GetSlice(args, 1, PyTuple_Size(args));
+    PyObject *result = rest == NULL ? NULL : PyObject_Call(bound, rest, kwargs);
+    Py_XDECREF(rest);
+    Py_XDECREF(bound);
+    return result;
 }

@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from . import _core
+from ._looks import held, in_class, mro, namespace
 
 FETCH_EACH, FETCH_ALL, FETCH_ONE = 0, 1, 2  # enum fetch_mode in feeding.c
 
@@ -24,23 +25,34 @@ _monitor: Callable[[], _core.Monitor | None] | None = None
 _fetchers: tuple[type, ...] = ()
 
 
+def _has_no_getitems(dataset: object) -> bool:
+    """It is certain that torch will ask for items one by one.
+
+    Not by asking the data set: a __getattr__ may be somebody's.
+    """
+    kind = type(dataset)
+    return (
+        held(dataset, "__getitems__") is None
+        and in_class(kind, "__getitems__") is None
+        and in_class(kind, "__getattr__") is None
+        and in_class(kind, "__getattribute__") is object.__getattribute__
+    )
+
+
 def _mode_of(fetcher: Any) -> int | None:
     """How a fetcher's items can be told apart; None for one that torch did not make."""
-    if type(fetcher) not in _fetchers:
+    if not any(type(fetcher) is one for one in _fetchers):
         return None
-    if not fetcher.auto_collation:
+    if held(fetcher, "auto_collation") is not True:
         return FETCH_ONE
-    is_map = type(fetcher).__name__ == "_MapDatasetFetcher"
-    return FETCH_ALL if is_map and getattr(fetcher.dataset, "__getitems__", None) else FETCH_EACH
+    is_map = type(fetcher) is _fetchers[0]
+    return FETCH_EACH if not is_map or _has_no_getitems(held(fetcher, "dataset")) else FETCH_ALL
 
 
 def _mark(fetcher: Any, consumer: _core.Consumer | None) -> None:
     mode = _mode_of(fetcher)
-    if mode is None:
-        return
-    if mode != FETCH_EACH and type(fetcher.collate_fn) is not _core.Collate:
-        fetcher.collate_fn = _core.Collate(fetcher.collate_fn, mode == FETCH_ONE)
-    fetcher._datastall = _core.Fetch(mode, consumer)
+    if mode is not None:
+        _core.remember(fetcher, _core.Fetch(mode, consumer))
 
 
 def _parent_pid() -> int:
@@ -87,34 +99,45 @@ def _after_create_fetcher(args: tuple, kwargs: Any, fetcher: Any) -> None:
 
 def _watch_queue(iterator_type: type) -> None:
     """Puts a stand-in where this kind of iterator takes batches off its queue."""
-    for owner in iterator_type.__mro__:
-        original = owner.__dict__.get("_try_get_data")
+    for owner in mro(iterator_type):
+        original = namespace(owner).get("_try_get_data")
         if original is not None:
             if type(original) is not _core.TimedGet:
                 owner._try_get_data = _core.TimedGet(original)  # type: ignore[attr-defined]
             return
 
 
-def feed(consumer: _core.Consumer | None, iterator: Any, epoch: int = 1, begin_ns: int = 0) -> None:
+def _pid_of(process: object) -> int:
+    """Of a process of multiprocessing; 0: unknown."""
+    pid = held(held(process, "_popen"), "pid")
+    return pid if type(pid) is int else 0
+
+
+def _count(value: object) -> int:
+    return value if type(value) is int and value > 0 else 0
+
+
+def feed(consumer: object, iterator: object, epoch: int = 1, begin_ns: int = 0) -> None:
     """Tells the core what feeds an iterator whose workers run."""
-    if consumer is None:
+    if type(consumer) is not _core.Consumer:
         return
-    workers = iterator._num_workers
+    workers = held(iterator, "_num_workers")
+    if type(workers) is not int:
+        return
     if workers == 0:
-        fetcher = getattr(iterator, "_dataset_fetcher", None)
+        fetcher = held(iterator, "_dataset_fetcher")
         if fetcher is not None and consumer.feed(0, 0, (), 1, begin_ns, 0, True):
             _mark(fetcher, consumer)
         return
     _watch_queue(type(iterator))
-    pin_thread = getattr(getattr(iterator, "_pin_memory_thread", None), "native_id", None)
     consumer.feed(
         workers,
-        iterator._prefetch_factor,
-        tuple(worker.pid for worker in iterator._workers),
+        _count(held(iterator, "_prefetch_factor")),
+        tuple(_pid_of(process) for process in held(iterator, "_workers") or ()),
         epoch,
         begin_ns,
-        pin_thread or 0,
-        bool(getattr(iterator, "_in_order", True)),
+        _count(held(held(iterator, "_pin_memory_thread"), "_native_id")),
+        held(iterator, "_in_order") is not False,
     )
 
 
@@ -127,16 +150,18 @@ def patch(dataloader: ModuleType, monitor: Callable[[], _core.Monitor | None]) -
     map_fetcher = utils.fetch._MapDatasetFetcher
     iterable_fetcher = utils.fetch._IterableDatasetFetcher
     base: Any = dataloader._BaseDataLoaderIter
-    # All or nothing: every original must be there before the first is replaced.
-    create = kind.create_fetcher
-    originals = [owner.__dict__["fetch"] for owner in (map_fetcher, iterable_fetcher)]
-    next_index = base.__dict__["_next_index"]
-    pin_memory = utils.pin_memory.pin_memory
     _fetchers = (map_fetcher, iterable_fetcher)
-    map_fetcher.fetch = _core.TimedFetch(originals[0])
-    iterable_fetcher.fetch = _core.TimedFetch(originals[1])
-    base._next_index = _core.TimedSampler(next_index)
-    utils.pin_memory.pin_memory = _core.TimedPin(pin_memory)
-    stand_in: Any = _core.After(create, _after_create_fetcher)
-    kind.create_fetcher = staticmethod(stand_in)
+    create: Any = _core.After(kind.create_fetcher, _after_create_fetcher)
+    stand_ins = [
+        (map_fetcher, "fetch", _core.TimedFetch),
+        (iterable_fetcher, "fetch", _core.TimedFetch),
+        (base, "_next_index", _core.TimedSampler),
+        (utils.pin_memory, "pin_memory", _core.TimedPin),
+    ]
+    # All or nothing: every original must be there before the first is replaced.
+    originals = [vars(owner)[name] for owner, name, _ in stand_ins]
+    for (owner, name, stand_in), original in zip(stand_ins, originals, strict=True):
+        if type(original) is not stand_in:  # of a module that was not loaded anew
+            setattr(owner, name, stand_in(original))
+    kind.create_fetcher = staticmethod(create)
     _core.set_feed_maker(feed)

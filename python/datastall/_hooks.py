@@ -11,10 +11,11 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from types import FrameType, ModuleType
+from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any
 
 from . import _core, _feeding
+from ._looks import held, is_a, mro, name_of, namespace
 
 WAIT_ITER = 2  # enum datastall_wait_kind
 SOURCE_WATCH, SOURCE_TORCH = 2, 3  # enum datastall_source
@@ -172,27 +173,40 @@ def set_stage(name: str | None) -> str | None:
 # ---- where a loader comes from ----
 
 
+def _top_package(frame: FrameType) -> str:
+    name = dict.get(frame.f_globals, "__name__")  # somebody's own kind of dict, where it is exec()
+    return name.partition(".")[0] if type(name) is str else ""
+
+
 def _is_framework(frame: FrameType) -> bool:
-    return str(frame.f_globals.get("__name__", "")).partition(".")[0] in FRAMEWORKS
+    return _top_package(frame) in FRAMEWORKS
+
+
+def _init_codes(loader: object) -> list[CodeType]:
+    """The code of every __init__ that making this object may run through.
+
+    Not the frames' locals, where its `self` is: to look at them is to write them anew into what
+    the program got from locals().
+    """
+    inits = [namespace(kind).get("__init__") for kind in mro(type(loader))]
+    return [init.__code__ for init in inits if type(init) is FunctionType]
 
 
 def describe_site(frame: FrameType | None, skip_init_of: object = None) -> tuple[str, str, str]:
     """(identity, site, name) of the call that `frame` makes.
 
     The identity is the whole call path, so that two calls of one helper function are two loaders,
-    and a loader made anew each epoch by one line is one.
+    and a loader made anew each epoch by one line is one. The __init__ methods that make
+    `skip_init_of` are no site of it.
     """
+    inits = [] if skip_init_of is None else _init_codes(skip_init_of)
     path: list[str] = []
     user: list[str] = []
     maker = ""
     depth = 0
     while frame is not None and depth < MAX_FRAMES:
         code = frame.f_code
-        inside_init = (
-            skip_init_of is not None
-            and code.co_name == "__init__"
-            and frame.f_locals.get("self") is skip_init_of
-        )
+        inside_init = not user and any(code is one for one in inits)
         where = f"{code.co_filename}:{frame.f_lineno}"
         path.append(where)
         if not inside_init:
@@ -212,53 +226,59 @@ def describe_site(frame: FrameType | None, skip_init_of: object = None) -> tuple
 
 
 def _type_name(dataset: object) -> str:
-    name = type(dataset).__name__
-    inner = getattr(dataset, "dataset", None) if name == "Subset" else None
-    return f"{name}[{type(inner).__name__}]" if inner is not None else name
+    if dataset is None:
+        return ""
+    name = name_of(type(dataset))
+    inner = held(dataset, "dataset") if name == "Subset" else None
+    return f"{name}[{name_of(type(inner))}]" if inner is not None else name
 
 
 def _number(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else -1
+    return value if type(value) is int else -1
 
 
 def _after_loader_init(args: tuple, kwargs: Any, result: Any, begin: int, end: int) -> None:
-    loader = args[0]
-    # Plain strings, so that the loader stays as picklable as it was. The caller of __init__ is our
-    # caller: C has no frame.
-    loader.__dict__["_datastall_site"] = describe_site(sys._getframe(1), loader)
+    # The caller of __init__ is our caller: C has no frame.
+    _core.remember(args[0], describe_site(sys._getframe(1), args[0]))
 
 
-def _register(loader: Any) -> _core.Loader | None:
+def _register(loader: object) -> _core.Loader | None:
+    """The loader of the recording that stands for this object, which need not be a DataLoader:
+    what it does not have, or has in a way of its own, stays unknown."""
     recording = monitor()
     if recording is None:
         return None
     name, _ = getattr(_override, "value", None) or (None, None)
     # A class with an __init__ of its own (torchdata's StatefulDataLoader) is known by its loop.
-    described = loader.__dict__.get("_datastall_site") or describe_site(sys._getframe(1))
-    identity, site, site_name = described
+    identity, site, site_name = _core.recall(loader) or describe_site(sys._getframe(1), loader)
     if name is None and not _pending_stage:
         name = site_name
-    dataset_type = _type_name(loader.dataset)
-    sampler = type(getattr(loader, "sampler", None)).__name__
-    flags = (PIN_MEMORY if loader.pin_memory else 0) | (
-        PERSISTENT_WORKERS if getattr(loader, "persistent_workers", False) else 0
+    dataset_type = _type_name(held(loader, "dataset"))
+    sampler = name_of(type(held(loader, "sampler")))
+    flags = (PIN_MEMORY if held(loader, "pin_memory") is True else 0) | (
+        PERSISTENT_WORKERS if held(loader, "persistent_workers") is True else 0
     )
-    workers = _number(loader.num_workers)
+    workers = _number(held(loader, "num_workers"))
+    batch_size = _number(held(loader, "batch_size"))
     return recording.loader(
         name=name,
         site=site,
         dataset_type=dataset_type,
         identity=f"{name if name != site_name else ''}\n{identity}\n{dataset_type}\n{workers}\n"
-        f"{loader.batch_size}\n{sampler}",
+        f"{batch_size}\n{sampler}",
         num_workers=workers,
-        prefetch_factor=_number(loader.prefetch_factor) if workers > 0 else -1,
-        batch_size=_number(loader.batch_size),
+        prefetch_factor=_number(held(loader, "prefetch_factor")) if workers > 0 else -1,
+        batch_size=batch_size,
         source=SOURCE_TORCH,
         flags=flags,
     )
 
 
-def _consumer_for(iterator: Any, loader: Any) -> _core.Loader | None:
+def _is_torchs(iterator: object) -> bool:
+    return _patched is not None and is_a(iterator, _patched._BaseDataLoaderIter)
+
+
+def _consumer_for(iterator: object, loader: object) -> _core.Loader | None:
     """Gives the iterator a consumer, or None where nothing is recorded. Returns the core loader."""
     # What feeds it is learnt at its first next(), when it is complete; after iter() it is.
     core_loader = None
@@ -266,32 +286,50 @@ def _consumer_for(iterator: Any, loader: Any) -> _core.Loader | None:
         core_loader = _register(loader)
         _, measure = getattr(_override, "value", None) or (None, None)
         consumer = None if core_loader is None else _core.Consumer(core_loader, measure)
-        iterator._datastall = consumer
+        if _is_torchs(iterator):  # one that is not has no next() that we see
+            _core.remember(iterator, consumer)
         if _monitor is not None:
             _monitor.note_accelerator(_uses_gpu())
             _watch_side_streams()
     except Exception as error:
-        iterator._datastall = None
+        if _is_torchs(iterator):
+            _core.remember(iterator, None)
         say_once(f"a loader could not be registered: {error!r}; it is not recorded")
     return core_loader
 
 
-def _after_loader_iter(args: tuple, kwargs: Any, iterator: Any, begin: int, end: int) -> None:
-    loader = args[0]
-    previous = iterator.__dict__.get("_datastall")
-    epoch = 1 if previous is None else previous.epoch() + 1
+def _begin_epoch(iterator: object, loader: object, begin: int, end: int) -> None:
+    """An iterator was made, or begins anew, between these two times."""
+    previous = _core.recall(iterator)
+    epoch = previous.epoch() + 1 if type(previous) is _core.Consumer else 1
     # Persistent workers hand out the same iterator again: one consumer per epoch all the same,
     # since watch() may have given the loader another name.
     core_loader = _consumer_for(iterator, loader)
     if core_loader is not None:
         core_loader.record(begin, end, WAIT_ITER)
-        _feeding.feed(iterator._datastall, iterator, epoch, begin)
+        _feeding.feed(_core.recall(iterator), iterator, epoch, begin)
+
+
+def _after_loader_iter(args: tuple, kwargs: Any, iterator: Any, begin: int, end: int) -> None:
+    _begin_epoch(iterator, args[0], begin, end)
+
+
+def _loader_of(args: tuple, kwargs: Any) -> tuple[object, ...]:
+    """What an iterator was made for: its constructor's one argument."""
+    return args[1:2] if len(args) > 1 else tuple((kwargs or {}).values())[:1]
+
+
+def _after_iterator_made(args: tuple, kwargs: Any, result: Any, begin: int, end: int) -> None:
+    """One of torch's iterators, made by others than DataLoader.__iter__: by its _get_iterator()
+    (ultralytics), for an object that is no DataLoader (fastai)."""
+    for loader in _loader_of(args, kwargs):
+        _begin_epoch(args[0], loader, begin, end)
 
 
 def _after_iterator_init(args: tuple, kwargs: Any, result: Any, begin: int, end: int) -> None:
-    """Iterators that were not made by DataLoader.__iter__ (StatefulDataLoader has its own)."""
-    if len(args) > 1:
-        _consumer_for(args[0], args[1])
+    """An iterator of another kind (torchdata's StatefulDataLoader has its own), half made."""
+    for loader in _loader_of(args, kwargs):
+        _consumer_for(args[0], loader)
 
 
 _side_streams_watched = False
@@ -313,39 +351,61 @@ def _watch_side_streams() -> None:
         return
 
     def after(args: tuple, kwargs: Any, result: Any, begin: int, end: int) -> None:
-        caller = str(sys._getframe(1).f_globals.get("__name__", ""))
-        if args[0].stream is not None and caller.partition(".")[0] != "torch":
+        caller = _top_package(sys._getframe(1))
+        if args[0].stream is not None and caller != "torch":
             _core.note_side_stream()
             context.__enter__ = original  # once is enough
 
     context.__enter__ = _core.Around(original, after)
 
 
-def _adopt(iterator: Any) -> Any:
+def _adopt(iterator: object) -> _core.Consumer | None:
     """An iterator made before the hooks: its loader is gone, but much of it is in the iterator."""
-    iterator._datastall = None
+    _core.remember(iterator, None)  # one try
     recording = monitor()
-    if recording is not None:
-        dataset_type = _type_name(iterator._dataset)
-        core_loader = recording.loader(
-            site="",
-            dataset_type=dataset_type,
-            name=dataset_type,
-            num_workers=_number(iterator._num_workers),
-            source=SOURCE_TORCH,
-        )
-        iterator._datastall = _core.Consumer(core_loader)
-    return iterator._datastall
+    if recording is None:
+        return None
+    dataset_type = _type_name(held(iterator, "_dataset"))
+    core_loader = recording.loader(
+        site="",
+        dataset_type=dataset_type,
+        name=dataset_type,
+        num_workers=_number(held(iterator, "_num_workers")),
+        source=SOURCE_TORCH,
+    )
+    consumer = _core.Consumer(core_loader)
+    _core.remember(iterator, consumer)
+    return consumer
+
+
+def _stand_ins(dataloader: ModuleType) -> list[tuple[Any, str, Any]]:
+    """(owner, name, stand-in) of what is timed; every original must be there."""
+    loader: Any = dataloader.DataLoader
+    base: Any = dataloader._BaseDataLoaderIter
+    making = [
+        (loader, "__init__", _after_loader_init, None),
+        # The recording is there before workers are forked, which inherit it.
+        (loader, "__iter__", _after_loader_iter, monitor),
+        (base, "__init__", _after_iterator_init, None),
+        (dataloader._SingleProcessDataLoaderIter, "__init__", _after_iterator_made, monitor),
+        (dataloader._MultiProcessingDataLoaderIter, "__init__", _after_iterator_made, monitor),
+    ]
+    return [
+        *(
+            (owner, name, _core.Around(owner.__dict__[name], after, before))
+            for owner, name, after, before in making
+        ),
+        (base, "__next__", _core.TimedNext(base.__dict__["__next__"], _adopt)),
+    ]
 
 
 def patch(dataloader: ModuleType) -> None:
-    """Puts the stand-ins into torch.utils.data.dataloader; a second call does nothing."""
+    """Puts the stand-ins into torch.utils.data.dataloader, also when it was loaded anew; a second
+    call does nothing."""
     global _patched
     with _lock:
-        if _patched is not None:
+        if type(dataloader._BaseDataLoaderIter.__dict__["__next__"]) is _core.TimedNext:
             return
-        base = dataloader._BaseDataLoaderIter
-        loader = dataloader.DataLoader
         tensor = getattr(sys.modules.get("torch"), "Tensor", None)
         if tensor is not None:
             _core.set_tensor_type(tensor)
@@ -354,19 +414,7 @@ def patch(dataloader: ModuleType) -> None:
         )
         if stream_getter is not None:
             _core.set_gpu_questions(stream_getter, _torch_cuda_is_up)
-        # All or nothing: every original must be there before the first is replaced.
-        stand_ins = [
-            (loader, "__init__", _core.Around(loader.__dict__["__init__"], _after_loader_init)),
-            # The recording is there before workers are forked, which inherit it.
-            (
-                loader,
-                "__iter__",
-                _core.Around(loader.__dict__["__iter__"], _after_loader_iter, monitor),
-            ),
-            (base, "__init__", _core.Around(base.__dict__["__init__"], _after_iterator_init)),
-            (base, "__next__", _core.TimedNext(base.__dict__["__next__"], _adopt)),
-        ]
-        for owner, name, stand_in in stand_ins:
+        for owner, name, stand_in in _stand_ins(dataloader):  # all or nothing
             setattr(owner, name, stand_in)
         _patched = dataloader
         # By itself: waits are recorded also where this torch is made otherwise.

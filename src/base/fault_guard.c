@@ -4,10 +4,11 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/mman.h>
-
-#include "base/atomics.h"
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define MAX_RANGES 64
+#define MAX_COVERED 8
 
 /* Read by the signal handler: a range counts while its start is not 0. */
 static struct guarded_range {
@@ -16,9 +17,12 @@ static struct guarded_range {
     uint64_t *lost;
 } ranges[MAX_RANGES];
 
+/* Guards what follows, and who adds to the ranges. */
 static pthread_mutex_t ranges_mutex = PTHREAD_MUTEX_INITIALIZER;
-static struct sigaction previous_action;
-static bool installed;
+static struct sigaction covered[MAX_COVERED]; /* by the handler function of the same index */
+static uint64_t covered_count;                /* 0: the guard was never put in place */
+
+uint64_t ds_fault_guard_looked_ns;
 
 static bool replace_range_of(uint64_t address)
 {
@@ -36,37 +40,114 @@ static bool replace_range_of(uint64_t address)
     return false;
 }
 
-static void on_sigbus(int signal_number, siginfo_t *info, void *context)
+/* A fault that repeats when the handler returns; any other was sent, and comes but once. */
+static bool repeats(const siginfo_t *info)
+{
+    return info->si_code > 0 && info->si_code != BUS_MCEERR_AO;
+}
+
+static void on_sigbus(int index, siginfo_t *info)
 {
     if (info->si_code > 0 && replace_range_of((uint64_t)info->si_addr))
         return;
-    if (previous_action.sa_flags & SA_SIGINFO) {
-        previous_action.sa_sigaction(signal_number, info, context);
-    } else if (previous_action.sa_handler != SIG_DFL && previous_action.sa_handler != SIG_IGN) {
-        previous_action.sa_handler(signal_number);
-    } else {
-        /* Restore the default; a fault then repeats and kills, a sent signal is sent again. */
-        sigaction(SIGBUS, &previous_action, NULL);
-        if (info->si_code <= 0)
-            raise(SIGBUS);
+    /* Not by a call: its flags, its mask and its stack are the kernel's business. */
+    sigaction(SIGBUS, &covered[index], NULL);
+    ds_store(&ds_fault_guard_looked_ns, 0);
+    if (!repeats(info) &&
+        syscall(SYS_rt_tgsigqueueinfo, getpid(), (pid_t)syscall(SYS_gettid), SIGBUS, info) != 0)
+        raise(SIGBUS);
+}
+
+#define HANDLER(index)                                                               \
+    static void on_sigbus_##index(int signal_number, siginfo_t *info, void *context) \
+    {                                                                                \
+        (void)signal_number;                                                         \
+        (void)context;                                                               \
+        on_sigbus(index, info);                                                      \
     }
+HANDLER(0)
+HANDLER(1)
+HANDLER(2)
+HANDLER(3)
+HANDLER(4)
+HANDLER(5)
+HANDLER(6)
+HANDLER(7)
+static void (*const handlers[MAX_COVERED])(int, siginfo_t *, void *) = {
+    on_sigbus_0, on_sigbus_1, on_sigbus_2, on_sigbus_3,
+    on_sigbus_4, on_sigbus_5, on_sigbus_6, on_sigbus_7};
+
+static bool is_ours(const struct sigaction *action)
+{
+    for (int i = 0; i < MAX_COVERED; i++) {
+        if ((action->sa_flags & SA_SIGINFO) && action->sa_sigaction == handlers[i])
+            return true;
+    }
+    return false;
+}
+
+static bool is_same(const struct sigaction *a, const struct sigaction *b)
+{
+    return a->sa_flags == b->sa_flags && a->sa_handler == b->sa_handler;
+}
+
+/* The handler function that covers this action; -1: none is left. */
+static int cover(const struct sigaction *action)
+{
+    const uint64_t count = ds_load(&covered_count);
+    for (uint64_t i = 0; i < count; i++) {
+        if (is_same(&covered[i], action))
+            return (int)i;
+    }
+    if (count == MAX_COVERED)
+        return -1;
+    covered[count] = *action;
+    ds_store(&covered_count, count + 1);
+    return (int)count;
+}
+
+/* Under the mutex. */
+static bool put_in_place(void)
+{
+    struct sigaction found = {0};
+    if (sigaction(SIGBUS, NULL, &found) != 0)
+        return false;
+    for (int tries = 0; tries < MAX_COVERED && !is_ours(&found); tries++) {
+        const struct sigaction before = found;
+        const int index = cover(&before);
+        if (index < 0)
+            return false;
+        struct sigaction ours = {.sa_sigaction = handlers[index],
+                                 .sa_flags = SA_SIGINFO | SA_ONSTACK};
+        sigemptyset(&ours.sa_mask);
+        if (sigaction(SIGBUS, &ours, &found) != 0)
+            return false;
+        if (is_same(&found, &before)) /* else: another thread set one just now, to be covered */
+            return true;
+    }
+    return is_ours(&found);
+}
+
+void ds_fault_guard_renew(void)
+{
+    if (ds_load(&covered_count) == 0 || pthread_mutex_trylock(&ranges_mutex) != 0)
+        return;
+    put_in_place();
+    pthread_mutex_unlock(&ranges_mutex);
 }
 
 void ds_fault_guard_after_fork(void)
 {
     pthread_mutex_init(&ranges_mutex, NULL);
+    ds_store(&ds_fault_guard_looked_ns, 0);
 }
 
 int ds_fault_guard(void *start, size_t bytes, uint64_t *lost)
 {
     int handle = -1;
     pthread_mutex_lock(&ranges_mutex);
-    if (!installed) {
-        struct sigaction action = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-        sigemptyset(&action.sa_mask);
-        installed = sigaction(SIGBUS, &action, &previous_action) == 0;
-    }
-    for (int i = 0; installed && i < MAX_RANGES; i++) {
+    const bool in_place = put_in_place();
+    for (int i = 0; in_place && i < MAX_RANGES; i++) {
         if (ds_load(&ranges[i].start) != 0)
             continue;
         ranges[i].lost = lost;

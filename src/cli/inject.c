@@ -101,31 +101,62 @@ static const char *base_name(const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
-/* The option letters among I, E and S that a python command line gives, '\0' for none. */
+/* The option letter among I, E and S that keeps hooks out of a python command: S where it is given,
+ * '\0' for none. */
 static char isolating_option(char **command)
 {
+    char found = '\0';
     if (strncmp(base_name(command[0]), "python", 6) != 0)
-        return '\0';
+        return found;
     for (char **word = command + 1; *word != NULL && (*word)[0] == '-'; word++) {
         const char *letters = *word + 1;
         if (*letters == '-' || *letters == 'c' || *letters == 'm' || *letters == '\0')
             break;
         size_t place = strcspn(letters, "IESXWcm");
-        if (letters[place] == 'I' || letters[place] == 'E' || letters[place] == 'S')
-            return letters[place];
+        for (; letters[place] != '\0' && strchr("IES", letters[place]) != NULL;
+             place += 1 + strcspn(letters + place + 1, "IESXWcm"))
+            found = found == 'S' ? found : letters[place];
+        if (letters[place] == 'c' || letters[place] == 'm')
+            break; /* what follows is the program's */
         if ((letters[place] == 'X' || letters[place] == 'W') && letters[place + 1] == '\0' &&
             word[1] != NULL)
             word++;
     }
-    return '\0';
+    return found;
+}
+
+/* Why no process said that the hooks came, from the command alone. */
+static void explain_no_hooks(char **command, char *sentence, size_t size)
+{
+    const char option = isolating_option(command);
+    const char *program = base_name(command[0]);
+    if (option == 'S')
+        snprintf(sentence, size,
+                 "nothing was recorded: python -S starts without the hooks; run it without -S, or "
+                 "call datastall.install() in the program");
+    else if (option != '\0')
+        snprintf(sentence, size,
+                 "nothing was recorded: python -%c ignores PYTHONPATH, and datastall is not "
+                 "installed in that interpreter; install it there, run it without -%c, or call "
+                 "datastall.install() in the program",
+                 option, option);
+    else if (strcmp(program, "sudo") == 0 || strcmp(program, "su") == 0 ||
+             strcmp(program, "doas") == 0)
+        snprintf(sentence, size,
+                 "nothing was recorded: %s clears the environment; use '%s datastall run ...' "
+                 "instead",
+                 program, program);
+    else
+        snprintf(sentence, size,
+                 "nothing was recorded: no Python started the hooks: the command starts none, or "
+                 "clears the environment on the way (env -i, sudo, ssh, a container), or sets "
+                 "PYTHONPATH anew for an interpreter without datastall (install it there)");
 }
 
 const char *inject_explain_silence(const char *run_folder, char **command)
 {
     static char sentence[1024];
     char text[512];
-    char option = isolating_option(command);
-    const char *program = base_name(command[0]);
     if (has_mark(run_folder, "recording-failed", text, sizeof text))
         sentence[0] = '\0'; /* the process said why */
     else if (has_mark(run_folder, "hooks-failed", text, sizeof text))
@@ -136,20 +167,10 @@ const char *inject_explain_silence(const char *run_folder, char **command)
     else if (has_mark(run_folder, "hooks-loaded", text, sizeof text))
         snprintf(sentence, sizeof sentence,
                  "nothing was recorded: no process imported torch.utils.data");
-    else if (option != '\0')
+    else if (has_mark(run_folder, "python-too-old", text, sizeof text))
         snprintf(sentence, sizeof sentence,
-                 "nothing was recorded: python -%c ignores the hooks; run it without -%c, or call "
-                 "datastall.install() in the program",
-                 option, option);
-    else if (strcmp(program, "sudo") == 0 || strcmp(program, "su") == 0 ||
-             strcmp(program, "doas") == 0)
-        snprintf(sentence, sizeof sentence,
-                 "nothing was recorded: %s clears the environment; use '%s datastall run ...' "
-                 "instead",
-                 program, program);
+                 "nothing was recorded: Python %s is older than 3.10, which the hooks need", text);
     else
-        snprintf(sentence, sizeof sentence,
-                 "nothing was recorded: no Python 3.10 or newer started the hooks (another "
-                 "interpreter, or a cleared PYTHONPATH)");
+        explain_no_hooks(command, sentence, sizeof sentence);
     return sentence;
 }

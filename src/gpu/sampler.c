@@ -493,6 +493,7 @@ static int start_thread(struct gpu_sampler *sampler)
     sigset_t all, before;
     pthread_attr_t attributes;
     sigfillset(&all);
+    sigdelset(&all, SIGBUS); /* the guard of the run file lives on it */
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, STACK_BYTES);
     pthread_sigmask(SIG_SETMASK, &all, &before);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault_guard.h"
 #include "record/pin_threads.h"
 #include "runfile/reader.h"
 
@@ -148,6 +149,7 @@ struct feed *feed_open(datastall_loader *loader, const struct feed_options *opti
     feed->possible = options->prefetch_factor * options->workers;
     feed->epoch = options->epoch;
     feed->in_order = options->in_order;
+    ds_fault_guard_keep(ds_now_ns());
     feed->pin_thread = options->pin_thread;
     for (uint32_t i = 0; i < FEED_INDICES; i++)
         feed->indices[i].worker = FEED_NO_ENTRY;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/fault_guard.h"
 #include "host/limits.h"
 #include "host/usage.h"
 #include "record/monitor.h"
@@ -73,6 +74,7 @@ void monitor_note_host(datastall_monitor *monitor, uint64_t now_ns)
 {
     if (!monitor_is_recording(monitor) || monitor->writer->path == NULL)
         return;
+    ds_fault_guard_keep(now_ns);
     const uint64_t last_ns = ds_load(word(monitor, RF_PROCESS_HOST_NS));
     if (last_ns != 0 && now_ns - last_ns < HOST_EVERY_NS && now_ns >= last_ns)
         return;

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/fault_guard.h"
 #include "base/text.h"
 #include "base/versioned.h"
 #include "record/monitor.h"
@@ -127,6 +128,7 @@ int datastall_loader_register(datastall_monitor *monitor, const datastall_loader
     char *identity = identity_of(&options);
     if (identity == NULL)
         return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
+    ds_fault_guard_renew();
     pthread_mutex_lock(&monitor->mutex);
     for (uint32_t i = 1; *loader == NULL && i < monitor->loader_count; i++) {
         if (strcmp(monitor->loaders[i].identity, identity) == 0)

@@ -475,6 +475,7 @@ void monitor_end(datastall_monitor *monitor)
     }
     bool last = open_monitors == NULL;
     pthread_mutex_unlock(&list_mutex);
+    ds_fault_guard_renew();
     pthread_mutex_lock(&monitor->mutex);
     ds_store(&monitor->off, 1);
     monitor->ended = true;
@@ -553,6 +554,7 @@ void monitor_note_accelerator(datastall_monitor *monitor, uint64_t accelerator)
 {
     if (!monitor_is_recording(monitor))
         return;
+    ds_fault_guard_keep(ds_now_ns());
     /* A single word beside the journal; any thread may set it. */
     uint64_t *word = &monitor->writer->process.block[RF_BLOCK_PAYLOAD + RF_PROCESS_ACCELERATOR];
     if (ds_load(word) != RF_ACCELERATOR_USED)
@@ -587,6 +589,7 @@ int datastall_stage_set(datastall_monitor *monitor, const char *name, const char
         return DATASTALL_OK;
     if (!ds_fork_same_process(monitor->generation))
         return monitor_fail_forked();
+    ds_fault_guard_renew();
     pthread_mutex_lock(&monitor->mutex);
     if (previous != NULL)
         *previous = monitor->stage_names[monitor->current_stage];

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fault_guard.h"
 #include "base/versioned.h"
 #include "record/monitor.h"
 
@@ -126,6 +127,7 @@ datastall_wait datastall_wait_begin(datastall_loader *loader)
     wait.loader = loader;
     wait.slot = slot;
     wait.begin_ns = ds_now_ns();
+    ds_fault_guard_keep(wait.begin_ns); /* the program ran since the last wait */
     show_wait(loader->monitor, slot, wait.begin_ns);
     return wait;
 }
@@ -247,6 +249,7 @@ static void record(datastall_monitor *monitor, struct monitor_slot *slot, uint64
     if (batch != NULL)
         take_batch(monitor, batch, &wait);
     bool kept = true;
+    ds_fault_guard_keep(wait_ns == RF_UNKNOWN ? begin_ns : begin_ns + wait_ns);
     if (slot == &monitor->overflow)
         kept = append_to_overflow(monitor, &wait);
     else

@@ -321,6 +321,7 @@ static void try_to_attach(struct worker *worker)
 
 void worker_epoch(struct worker *worker)
 {
+    ds_fault_guard_renew(); /* torch's worker has set handlers of its own by now */
     if (!worker->attached)
         try_to_attach(worker);
     const uint64_t count = ds_load(&worker->entry[RF_WORKER_COUNT]);
@@ -336,6 +337,7 @@ void worker_epoch(struct worker *worker)
 void worker_begin(struct worker *worker)
 {
     const uint64_t now_ns = ds_now_ns();
+    ds_fault_guard_keep(now_ns);
     if (!worker->attached)
         try_to_attach(worker);
     if (worker->first_begin_ns == 0) {
@@ -384,6 +386,7 @@ void worker_end(struct worker *worker, enum rf_worker_outcome outcome)
         return;
     worker->fetching = false;
     const uint64_t end_ns = ds_now_ns();
+    ds_fault_guard_keep(end_ns);
     host_thread_times_read(worker->schedstat, &end_times);
     if (!worker->items_ended) {
         worker->items_end_ns = end_ns;

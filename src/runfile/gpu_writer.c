@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/fault_guard.h"
 #include "base/unknown.h"
 #include "runfile/writer.h"
 
@@ -208,6 +209,7 @@ static void stage_rollups(struct rf_gpu_writer *gpu, const struct rf_gpu_sample 
 
 void rf_gpu_append(struct rf_gpu_writer *gpu, const struct rf_gpu_sample *sample)
 {
+    ds_fault_guard_keep(sample->time_ns);
     const struct spans spans = spans_of(gpu, sample);
     const struct rf_gpu_layout *layout = gpu->layout;
     struct rf_commit *commit = &gpu->commit;

@@ -9,8 +9,10 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/fault_guard.h"
 #include "runfile/run_data.h"
 #include "runfile/rundir.h"
 #include "support.h"
@@ -147,10 +149,10 @@ static volatile sig_atomic_t faults;
 static void count_fault(int number, siginfo_t *info, void *context)
 {
     (void)number;
-    (void)info;
     (void)context;
     faults++;
-    siglongjmp(after_fault, 1);
+    if (info->si_code > 0)
+        siglongjmp(after_fault, 1);
 }
 
 /* A SIGBUS that is none of ours goes to the program's own handler. */
@@ -194,6 +196,40 @@ static void cut_to(off_t size)
     datastall_close(monitor);
     fault_elsewhere();
     datastall_close(other);
+}
+
+/* What the program, torch or faulthandler may do at any time. */
+static void a_handler_is_set_later(void *context)
+{
+    (void)context;
+    setenv("DATASTALL_RUN_DIR", base, 1);
+    datastall_monitor *monitor = open_monitor();
+    datastall_loader *loader = test_loader(monitor, "l");
+    put(loader, 100);
+    struct sigaction action = {.sa_sigaction = count_fault, .sa_flags = SA_SIGINFO}, before;
+    for (int i = 0; i < 3; i++) { /* again and again: it is one and the same */
+        CHECK(sigaction(SIGBUS, &action, i == 0 ? &before : NULL) == 0, "sigaction");
+        datastall_stage_set(monitor, "looks", NULL);
+        fault_elsewhere();
+    }
+    CHECK(raise(SIGBUS) == 0 && faults == 4, "one that was sent: %d", faults);
+    usleep(2 * DS_FAULT_GUARD_LOOK_NS / 1000);
+    put(loader, 1);
+    CHECK(raise(SIGBUS) == 0 && faults == 5, "one that was sent: %d", faults);
+    usleep(2 * DS_FAULT_GUARD_LOOK_NS / 1000);
+    put(loader, 1);
+    faults = 0;
+    CHECK(truncate(datastall_run_file(monitor), 0) == 0, "truncate");
+    put(loader, 100000);
+    CHECK(datastall_monitor_state(monitor) == DATASTALL_ERR_OFF, "it noticed");
+    CHECK(faults == 0, "the program's handler saw our fault");
+    datastall_close(monitor);
+    /* The program puts back what was there before: nothing. */
+    CHECK(sigaction(SIGBUS, &before, NULL) == 0, "sigaction");
+    signal(SIGALRM, SIG_DFL);
+    alarm(20);
+    raise(SIGBUS);
+    CHECK(false, "it lives");
 }
 
 static void the_file_is_emptied(void *context)
@@ -250,6 +286,7 @@ int main(void)
     static const struct {
         const char *name;
         void (*run)(void *);
+        int status;
     } scenarios[] = {
         {"a folder below a file", a_folder_below_a_file},
         {"a run folder that is gone", a_run_folder_that_is_gone},
@@ -259,6 +296,7 @@ int main(void)
         {"the folder is removed", the_folder_is_removed},
         {"the file is emptied", the_file_is_emptied},
         {"the file is cut", the_file_is_cut},
+        {"a handler is set later", a_handler_is_set_later, SIGBUS},
         {"recorded on tmpfs", recorded_on_tmpfs},
     };
     int failed = 0;
@@ -267,10 +305,13 @@ int main(void)
     for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++) {
         base = test_folder();
         int status = test_in_child(scenarios[i].run, NULL);
-        printf("%s: %s\n", status == 0 ? "ok" : "FAILED", scenarios[i].name);
-        if (status != 0)
+        if (WIFSIGNALED(status))
+            status = WTERMSIG(status); /* dumped core or not */
+        const bool ok = status == scenarios[i].status;
+        printf("%s: %s\n", ok ? "ok" : "FAILED", scenarios[i].name);
+        if (!ok)
             printf("  ended with %#x\n", status);
-        failed += status != 0;
+        failed += !ok;
     }
     return failed == 0 ? 0 : 1;
 }

@@ -92,8 +92,8 @@ def test_interpreters_that_do_not_do(tmp_path: Path) -> None:
     broken = write(tmp_path, "python-broken", "#!/bin/sh\nexit 1\n")
     broken.chmod(0o755)
     assert "does not start" in findings(tmp_path, "--python", str(broken))["python"]["finding"]
-    # One that ignores the environment does not start the hooks.
-    isolated = write(tmp_path, "isolated", f'#!/bin/sh\nexec {sys.executable} -I "$@"\n')
+    # One without the site module does not start the hooks.
+    isolated = write(tmp_path, "isolated", f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')
     isolated.chmod(0o755)
     found = findings(tmp_path, "--python", str(isolated))
     assert "does not start the hooks" in found["python"]["finding"]

@@ -109,41 +109,176 @@ def test_torch_without_a_loader(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("option", ["I", "E", "S"])
-def test_options_that_keep_the_hooks_out(tmp_path: Path, option: str) -> None:
+BASE = os.path.realpath(PYTHON)  # the interpreter of the virtual environment's maker
+
+
+def need_base_without_package(folder: Path) -> None:
+    if command([BASE, "-c", "import datastall"], folder).code == 0:
+        pytest.skip("datastall is installed there as well")
+
+
+@pytest.mark.parametrize("options", [["-I"], ["-E"], ["-E", "-s"], ["-IuB"]])
+def test_options_that_ignore_the_environment(tmp_path: Path, options: list[str]) -> None:
+    """Where the package is installed, datastall.pth brings the hooks; else the words say it."""
+    write(tmp_path, "prog.py", "import torch.utils.data as d; print(len(d.DataLoader([1, 2])))")
+    write(tmp_path, "empty.py", "print('ran')")
+    ended = recorded(tmp_path, *options, "prog.py")
+    assert (ended.out, ended.said) == (
+        "2\n",
+        ["datastall: nothing was recorded: PyTorch was loaded, but no DataLoader was iterated"],
+    )
+    need_base_without_package(tmp_path)
+    ended = datastall("run", BASE, *options, "empty.py", folder=tmp_path)
+    assert (ended.code, ended.out) == (0, "ran\n")
+    assert "ignores PYTHONPATH, and datastall is not installed in that" in only(ended.said)
+
+
+@pytest.mark.parametrize("options", [["-S"], ["-I", "-S"], ["-SI"], ["-u", "-W", "ignore", "-OS"]])
+def test_no_hooks_without_the_site_module(tmp_path: Path, options: list[str]) -> None:
     write(tmp_path, "prog.py", "print('ran')")
-    ended = recorded(tmp_path, f"-{option}", "prog.py")
+    ended = recorded(tmp_path, *options, "prog.py", "-E")
     assert ended.out == "ran\n"
-    assert f"python -{option} ignores the hooks" in only(ended.said)
+    assert "python -S starts without the hooks" in only(ended.said)
 
 
-def test_an_option_among_others_keeps_the_hooks_out(tmp_path: Path) -> None:
-    write(tmp_path, "prog.py", "print('ran')")
-    ended = recorded(tmp_path, "-u", "-W", "ignore", "-OS", "prog.py", "-E")
-    assert "python -S ignores the hooks" in only(ended.said)
+def test_options_of_the_program_are_not_pythons(tmp_path: Path) -> None:
+    ended = recorded(tmp_path, "-c", "pass", "-S")
+    assert "no process imported torch.utils.data" in only(ended.said)
 
 
-@pytest.mark.parametrize("words", [("env", "-i"), ("env", "-u", "PYTHONPATH")])
+TORCH_LOOP = """
+from torch.utils.data import DataLoader
+print(len(list(DataLoader(list(range(6)), num_workers=1))))
+"""
+
+
+@pytest.mark.parametrize("options", ["", "-E", "-I"])
+def test_a_script_that_sets_pythonpath_anew(tmp_path: Path, options: str) -> None:
+    write(tmp_path, "src/mine.py", "")
+    write(tmp_path, "prog.py", TORCH_LOOP)
+    line = f"cd src; PYTHONPATH=. '{PYTHON}' {options} ../prog.py"
+    ended = datastall("run", "sh", "-c", line, folder=tmp_path)
+    assert (ended.code, ended.out) == (0, "6\n")
+    assert only(shown(tmp_path)["loaders"])["batches"] == 6
+
+
+def test_an_interpreter_without_the_package_and_pythonpath(tmp_path: Path) -> None:
+    need_base_without_package(tmp_path)
+    ended = datastall("run", "sh", "-c", f"PYTHONPATH=src '{BASE}' -c 'print(1)'", folder=tmp_path)
+    assert (ended.code, ended.out) == (0, "1\n")
+    assert "sets PYTHONPATH anew for an interpreter without datastall" in only(ended.said)
+
+
+@pytest.mark.parametrize("words", [[PYTHON], ["env", "-u", "PYTHONPATH", PYTHON], [PYTHON, "-I"]])
+def test_both_ways_in_are_one(tmp_path: Path, words: list[str]) -> None:
+    """sitecustomize and datastall.pth: who comes second does nothing."""
+    program = "import sys; print(sum(hasattr(f, 'datastall_package') for f in sys.meta_path))"
+    ended = datastall("run", "-q", *words, "-c", program, folder=tmp_path)
+    assert (ended.code, ended.out) == (0, "1\n")
+
+
+def test_another_finder_that_asks_all_others(tmp_path: Path) -> None:
+    """As one of another version of datastall would, or one of another tool of this kind."""
+    write(
+        tmp_path,
+        "prog.py",
+        f"""
+        import sys
+
+        class Asks:
+            @staticmethod
+            def find_spec(name, path=None, target=None):
+                if name == "torch.utils.data.dataloader":
+                    for finder in sys.meta_path:
+                        if finder is not Asks:
+                            spec = finder.find_spec(name, path, target)
+                            if spec is not None:
+                                return spec
+
+        sys.meta_path.insert(0, Asks)
+        {TORCH_LOOP.replace(chr(10), chr(10) + " " * 8)}
+        """,
+    )
+    assert recorded(tmp_path, "prog.py").out == "6\n"
+    assert only(shown(tmp_path)["loaders"])["batches"] == 6
+
+
+PTH = Path(__file__).parents[2] / "python/datastall.pth"
+
+
+@pytest.mark.parametrize("left", ["nothing", "no file", "broken", "raises"])
+@pytest.mark.parametrize("run", [False, True])
+def test_a_package_that_is_gone_leaves_python_alone(tmp_path: Path, left: str, run: bool) -> None:
+    """The .pth file alone, or with what a removal or a bad disk left of the package."""
+    site = tmp_path / "site"
+    (site / "datastall/_inject").mkdir(parents=True)
+    shutil.copy(PTH, site / "datastall.pth")
+    injected = site / "datastall/_inject/sitecustomize.py"
+    if left == "nothing":
+        shutil.rmtree(site / "datastall")
+    elif left != "no file":
+        injected.write_text("(" if left == "broken" else "raise ValueError('broken')")
+    program = f"import site; site.addsitedir({str(site)!r}); print('ran')"
+    extra = {"DATASTALL_RUN_DIR": str(tmp_path)} if run else {}
+    ended = command([BASE, "-c", program], tmp_path, extra)
+    assert (ended.code, ended.out, ended.err) == (0, "ran\n", "")
+
+
+def test_the_pth_file_does_nothing_without_a_run(tmp_path: Path) -> None:
+    program = "import sys; print(sorted(sys.modules), sys.meta_path, sys.path, sorted(globals()))"
+    installed = command([PYTHON, "-I", "-c", program], tmp_path)
+    assert installed.code == 0 and installed.err == ""
+    assert "datastall" not in installed.out.replace(str(tmp_path), "")
+
+
+def test_an_isolated_python_executes_no_file_of_the_environment(tmp_path: Path) -> None:
+    """-I and -E are for those who do not trust it."""
+    for name in ("__init__.py", "_hooks.py", "_inject/sitecustomize.py"):
+        write(tmp_path, f"evil/{name}", "print('executed')")
+    write(tmp_path, "prog.py", "import torch.utils.data; print('ran')")
+    extra = {"DATASTALL_PACKAGE_DIR": str(tmp_path / "evil"), "DATASTALL_RUN_DIR": str(tmp_path)}
+    for option in ("-I", "-E"):
+        ended = command([PYTHON, option, "prog.py"], tmp_path, extra)
+        assert (ended.code, ended.out) == (0, "ran\n")
+
+
+def old_pythons() -> list[str]:
+    found = [shutil.which(name) for name in ("python2.7", "python3.6", "python3.8", "python3.9")]
+    for version in ("2.7", "3.6", "3.7", "3.8", "3.9"):
+        found += map(str, Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
+    return [path for path in found if path and command([path, "-c", ""], Path("/")).code == 0]
+
+
+def test_a_python_that_is_too_old_is_named(tmp_path: Path) -> None:
+    pythons = old_pythons()
+    if not pythons:
+        pytest.skip("every Python here is 3.10 or newer")
+    for python in pythons:
+        program = "import sys; sys.stdout.write('%d.%d' % sys.version_info[:2])"
+        ended = datastall("run", python, "-B", "-c", program, folder=tmp_path)
+        assert ended.code == 0
+        assert f"Python {ended.out} is older than 3.10" in only(ended.said)
+
+
+@pytest.mark.parametrize("words", [("env", "-i"), ("env", "-u", "DATASTALL_RUN_DIR")])
 def test_a_cleared_environment(tmp_path: Path, words: tuple[str, ...]) -> None:
     write(tmp_path, "prog.py", "print('ran')")
     ended = datastall("run", *words, PYTHON, "prog.py", folder=tmp_path)
     assert (ended.code, ended.out) == (0, "ran\n")
-    assert "no Python 3.10 or newer started the hooks" in only(ended.said)
+    assert "clears the environment on the way (env -i" in only(ended.said)
 
 
 def test_a_command_that_is_no_python(tmp_path: Path) -> None:
     ended = datastall("run", "true", folder=tmp_path)
     assert ended.code == 0
-    assert "no Python 3.10 or newer started the hooks" in only(ended.said)
+    assert "no Python started the hooks: the command starts none" in only(ended.said)
 
 
 def test_another_interpreter_finds_the_package(tmp_path: Path) -> None:
     """The base interpreter has no datastall installed; the hooks bring it along."""
-    base = os.path.realpath(PYTHON)
-    if command([base, "-c", "import datastall"], tmp_path).code == 0:
-        pytest.skip("it is installed there as well")
+    need_base_without_package(tmp_path)
     write(tmp_path, "prog.py", LOOP)
-    ended = datastall("run", base, "prog.py", folder=tmp_path)
+    ended = datastall("run", BASE, "prog.py", folder=tmp_path)
     assert ended.code == 0, ended.err
     assert only(shown(tmp_path)["loaders"])["batches"] == 3
 

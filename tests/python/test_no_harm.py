@@ -24,16 +24,7 @@ SNIPPETS = sorted((Path(__file__).parent / "harmless").glob("*_*.py"))
 TIMEOUT_S = 900  # a minute where nothing else runs
 
 #: Where datastall still shows: name of the snippet -> what is to be mended.
-NOT_YET: dict[str, str] = {
-    "loop_copied_iterator": "a fetcher that is marked cannot be copied",
-    "loop_copied_methods": "stand-ins cannot be pickled or copied",
-    "loop_identity": "no attribute can be set on a stand-in",
-    "loop_inspected": "stand-ins are no functions",
-    "loop_loader_attributes": "the hooks ask a loader's attributes through its own code",
-    "loop_recursion": "a next() takes two levels more of the recursion limit",
-    "loop_traced": "sys.settrace sees the Python functions of the hooks",
-    "process_compiled": "torch.compile traces into the hooks, and warns of sys._getframe",
-}
+NOT_YET: dict[str, str] = {}
 
 Outcomes = dict[str, dict[str, Any]]
 

@@ -1,9 +1,13 @@
-# Put first on PYTHONPATH by `datastall run`: Python imports it at start, in every process.
+# How the hooks come into a Python of a run. Two ways lead here, and who comes second does nothing:
 #
-# It hands over to the sitecustomize that would have been imported without it, and waits for
-# torch.utils.data.dataloader to be imported. A program without PyTorch gets one more entry on
-# sys.meta_path and nothing else. Whatever goes wrong here must not reach the program; what a signal
-# handler raises here (KeyboardInterrupt, SystemExit) is the program's.
+# - datastall.pth, where the package is installed: site executes it at each start, and it executes
+#   this file when there is a run (DATASTALL_RUN_DIR). -I, -E and a PYTHONPATH set anew keep it.
+# - PYTHONPATH, where `datastall run` puts this folder first: for interpreters without the package.
+#   Python imports this file as `sitecustomize`; it then hands over to the one that it hides.
+#
+# It waits for torch.utils.data.dataloader to be imported. A program without PyTorch gets one more
+# entry on sys.meta_path and nothing else. Whatever goes wrong here must not reach the program; what
+# a signal handler raises here (KeyboardInterrupt, SystemExit) is the program's.
 #
 # Every Python of the run reads this file: its syntax is that of 2.7 and of 3.x.
 import sys
@@ -26,7 +30,7 @@ def _package_spec():
     import importlib.util
     import os
 
-    folder = os.environ["DATASTALL_PACKAGE_DIR"]
+    folder = _Finder.datastall_package
     return importlib.util.spec_from_file_location(
         "datastall",
         os.path.join(folder, "__init__.py"),
@@ -66,33 +70,65 @@ class _Loader:
         _hook(module)
 
 
+def _spec_of_others(name, path, target):
+    for finder in sys.meta_path:
+        if finder is not _Finder and hasattr(finder, "find_spec"):
+            spec = finder.find_spec(name, path, target)
+            if spec is not None:
+                return spec
+    return None
+
+
 class _Finder:
+    datastall_package = None  # its folder; by this attribute a finder of ours is known
+    asking = False
+
     @staticmethod
     def find_spec(name, path=None, target=None):
         if name == "datastall":
             return _package_spec()
-        if name != "torch.utils.data.dataloader":
+        if name != "torch.utils.data.dataloader" or _Finder.asking:
             return None
-        for finder in sys.meta_path:
-            if finder is _Finder or not hasattr(finder, "find_spec"):
-                continue
-            spec = finder.find_spec(name, path, target)
-            if spec is not None:
-                if spec.loader is not None and hasattr(spec.loader, "exec_module"):
-                    spec.loader = _Loader(spec.loader)
-                return spec
-        return None
+        _Finder.asking = True  # another finder may ask all others as well, and so this one
+        try:
+            spec = _spec_of_others(name, path, target)
+        finally:
+            _Finder.asking = False
+        if spec is not None and spec.loader is not None and hasattr(spec.loader, "exec_module"):
+            spec.loader = _Loader(spec.loader)
+        return spec
+
+
+def _package():
+    """The launcher's package; the one that this file belongs to where the environment does not
+    count (-I, -E: it must not say what such a Python executes)."""
+    import os
+
+    folder = os.environ.get("DATASTALL_PACKAGE_DIR")
+    if __name__ == "sitecustomize" or (folder and not sys.flags.ignore_environment):
+        return folder
+    return os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def _start():
     import os
 
-    if sys.version_info < (3, 10) or "DATASTALL_RUN_DIR" not in os.environ:
+    if "DATASTALL_RUN_DIR" not in os.environ or os.getuid() != os.geteuid():
         return
-    if "DATASTALL_PACKAGE_DIR" not in os.environ:
+    if any(hasattr(finder, "datastall_package") for finder in sys.meta_path):
+        return
+    if sys.version_info < (3, 10):
+        _mark("python-too-old", "%d.%d" % sys.version_info[:2])
+        return
+    _Finder.datastall_package = _package()
+    if not _Finder.datastall_package:
         return
     _mark("hooks-loaded")
     sys.meta_path.insert(0, _Finder)
+    if __name__ != "sitecustomize":
+        # Nothing is left to do there: site imports the program's own sitecustomize, if it has one.
+        other = os.path.join(os.environ.get("DATASTALL_PACKAGE_DIR", ""), "_inject")
+        sys.path[:] = [entry for entry in sys.path if entry != other]
 
 
 def _hand_over():
@@ -101,6 +137,7 @@ def _hand_over():
 
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [entry for entry in sys.path if not entry or os.path.abspath(entry) != here]
+    sys.path_importer_cache.pop(here, None)
     if sys.version_info < (3, 5):
         import imp  # raises ImportError where there is none, as is usual for site
 
@@ -110,7 +147,8 @@ def _hand_over():
 
     spec = importlib.machinery.PathFinder.find_spec("sitecustomize", sys.path)
     if spec is None or spec.loader is None:
-        return
+        # What the program would have met: site takes this for what it says.
+        raise ImportError("No module named 'sitecustomize'", name="sitecustomize")
     import importlib.util
 
     module = importlib.util.module_from_spec(spec)
@@ -122,4 +160,5 @@ try:
     _start()
 except Exception:
     pass
-_hand_over()  # its errors are the program's own, and site reports them as it always does
+if __name__ == "sitecustomize":
+    _hand_over()  # its errors are the program's own, and site reports them as it always does
