@@ -286,26 +286,6 @@ static uint64_t earliest_end_ns(uint64_t process_start_ns)
                : process_start_ns - DS_NS_PER_S;
 }
 
-static int make_run_file(const datastall_options *options, const struct rf_spec *spec,
-                         const struct rf_process_static *process, uint64_t bytes,
-                         struct rf_writer **writer)
-{
-    char path[PATH_MAX], folder[PATH_MAX];
-    int error = process_run_folder(options, folder);
-    if (error == DATASTALL_OK)
-        error = rf_run_new_file(folder, bytes, path);
-    if (error == DATASTALL_OK)
-        error = rf_writer_create(path, spec, process, writer);
-    if (error == DATASTALL_OK) {
-        error = rf_run_admit_file(folder, path);
-        if (error != DATASTALL_OK) {
-            rf_writer_destroy(*writer);
-            *writer = NULL;
-        }
-    }
-    return error;
-}
-
 static int make_writer(const datastall_options *options, datastall_monitor *monitor)
 {
     const bool memory_only = (options->flags & DATASTALL_MEMORY_ONLY) != 0;
@@ -332,10 +312,10 @@ static int make_writer(const datastall_options *options, datastall_monitor *moni
                        (unsigned long long)(RF_MAX_FILE_BYTES >> 20));
     if (memory_only)
         return rf_writer_create(NULL, &spec, &process, &monitor->writer);
-    int error = make_run_file(options, &spec, &process, size.file_bytes, &monitor->writer);
+    int error = process_make_file(options, &spec, &process, size.file_bytes, &monitor->writer);
     /* The run may have come home at this very moment: then there. */
     if (error == DATASTALL_ERR_NOT_FOUND)
-        error = make_run_file(options, &spec, &process, size.file_bytes, &monitor->writer);
+        error = process_make_file(options, &spec, &process, size.file_bytes, &monitor->writer);
     if (error != DATASTALL_OK)
         process_run_abandon();
     return error;

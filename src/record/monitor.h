@@ -131,6 +131,10 @@ struct process_clocks {
  * between its begin and the earliest of the two readings that it made itself. Pure. */
 uint64_t process_start_on_monotonic(uint64_t start_boot_ns, const struct process_clocks *at_load,
                                     const struct process_clocks *now);
+/* Makes a file of `bytes` in the run folder, within what a run may cost. */
+int process_make_file(const datastall_options *options, const struct rf_spec *spec,
+                      const struct rf_process_static *process, uint64_t bytes,
+                      struct rf_writer **writer);
 /* Fills in who this process is. */
 void process_describe(const datastall_options *options, struct rf_process_static *process);
 

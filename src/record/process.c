@@ -209,3 +209,23 @@ void process_describe(const datastall_options *options, struct rf_process_static
     else
         read_command(process->command, sizeof process->command);
 }
+
+int process_make_file(const datastall_options *options, const struct rf_spec *spec,
+                      const struct rf_process_static *process, uint64_t bytes,
+                      struct rf_writer **writer)
+{
+    char path[PATH_MAX], folder[PATH_MAX];
+    int error = process_run_folder(options, folder);
+    if (error == DATASTALL_OK)
+        error = rf_run_new_file(folder, bytes, path);
+    if (error == DATASTALL_OK)
+        error = rf_writer_create(path, spec, process, writer);
+    if (error == DATASTALL_OK) {
+        error = rf_run_admit_file(folder, path);
+        if (error != DATASTALL_OK) {
+            rf_writer_destroy(*writer);
+            *writer = NULL;
+        }
+    }
+    return error;
+}

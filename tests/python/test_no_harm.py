@@ -94,9 +94,7 @@ def test_nothing_changes(ended: tuple[Outcomes, Outcomes, Path]) -> None:
         for snippet in SNIPPETS
         if (difference := differences(plain[snippet.stem], under[snippet.stem]))
     }
-    report = "\n".join(
-        f"== {name}\n{text}" for name, text in changed.items() if name not in SHOWS
-    )
+    report = "\n".join(f"== {name}\n{text}" for name, text in changed.items() if name not in SHOWS)
     assert not report, "\n" + report
     assert sorted(changed) == sorted(SHOWS), "SHOWS names a snippet that shows no difference"
 
