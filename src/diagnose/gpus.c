@@ -11,7 +11,6 @@
 #include "runfile/rollup.h"
 
 #define SILENT_AFTER_NS (2 * DS_NS_PER_S)
-#define UNANSWERED_NS (DS_NS_PER_S / 2) /* so long before a run's end, an answer is late */
 #define MAX_ROLLUP_WORDS 64
 #define SUM_TOLERANCE 0.02 /* stall and busy may add up to so much more than all */
 #define LEAST_COVERAGE 0.5 /* of the waiting, for other idle time to mean anything */
@@ -251,29 +250,14 @@ static struct summary_gpm gpm_of(const uint64_t *words)
     };
 }
 
-/* When sampling ended with the run: 0 where nobody closed a file. */
-static uint64_t sampling_end_ns(const struct run_data *data)
-{
-    uint64_t end_ns = 0;
-    if (data->has_launcher)
-        return data->launcher.view.words[RF_PROCESS_ENDED_MONO];
-    for (uint32_t i = 0; i < data->process_count; i++) {
-        const uint64_t ended_ns = data->processes[i].view.words[RF_PROCESS_ENDED_MONO];
-        end_ns = ended_ns > end_ns ? ended_ns : end_ns;
-    }
-    return end_ns;
-}
-
-/* A call that never returned; the sampler notes when it begins one. One that had just begun when
- * the run ended would have. */
+/* A call that never returned; the sampler notes when it begins one. */
 static bool driver_is_silent(const struct summary *summary, const uint64_t *words, uint64_t now_ns)
 {
     const uint64_t since = words[RF_GPU_CALL_NS];
     if (since == 0 || summary->launcher == SUMMARY_LAUNCHER_DIED)
         return false; /* its sampler was killed in the middle of a call */
-    if (summary->state == SUMMARY_ENDED)
-        return sampling_end_ns(summary->data) >= ds_add(since, UNANSWERED_NS);
-    return summary->state == SUMMARY_RUNNING && now_ns > ds_add(since, SILENT_AFTER_NS);
+    return summary->state == SUMMARY_ENDED ||
+           (summary->state == SUMMARY_RUNNING && now_ns > ds_add(since, SILENT_AFTER_NS));
 }
 
 /* Time that passed since the driver last answered, or since sampling ended, is unknown; a little of
