@@ -18,7 +18,7 @@
 
 #include "base/clock.h"
 #include "record/monitor.h"
-#include "runfile/reader.h"
+#include "run/reader.h"
 
 #define SAMPLES 3u
 #define TOKENS 21u

@@ -14,12 +14,13 @@ ARROWS: dict[str, set[str]] = {
     "base": set(),
     "stats": {"base"},
     "runfile": {"base", "stats"},
+    "run": {"base", "stats", "runfile"},
     "record": {"base", "stats", "runfile", "host"},
     "gpu": {"base", "runfile", "record"},
     "host": {"base"},
-    "diagnose": {"base", "stats", "runfile"},
-    "output": {"base", "diagnose", "runfile"},
-    "cli": {"base", "stats", "runfile", "record", "gpu", "host", "diagnose", "output"},
+    "diagnose": {"base", "stats", "runfile", "run"},
+    "output": {"base", "diagnose", "runfile", "run"},
+    "cli": {"base", "stats", "runfile", "run", "record", "gpu", "host", "diagnose", "output"},
 }
 #: Libraries that only the program may use, never what runs in the user's process.
 PROGRAM_ONLY = {

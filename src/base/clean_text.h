@@ -24,4 +24,7 @@ const char *ds_clean_text(const char *from, char *to, size_t size);
  * three times as long. Returns to. */
 const char *ds_valid_text(const char *from, char *to, size_t size);
 
+/* A string that came from a file: whatever it holds, it ends within its array. */
+#define DS_END_STRING(array) ((array)[sizeof(array) - 1] = '\0')
+
 #endif

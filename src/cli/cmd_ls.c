@@ -8,6 +8,8 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "cli/cli.h"
+#include "run/listing.h"
+#include "run/sweep.h"
 #include "runfile/staging.h"
 
 static int take(void *context, const struct cli_option *option, const char *value)
@@ -32,7 +34,7 @@ static void tell_of_launcher(const struct summary *summary)
 }
 
 /* A run on tmpfs that cannot come home, for ls and doctor alike. */
-static void tell_of_orphan(void *context, const struct rf_orphan *orphan)
+static void tell_of_orphan(void *context, const struct run_orphan *orphan)
 {
     (void)context;
     ds_say("%s holds a run%s%s: %s; to remove it: rm -r %s", orphan->staging,
@@ -62,7 +64,7 @@ static bool list_run(const char *base, const char *id)
                ds_clean_text(summary->command, command, sizeof command));
     } else {
         char why[512];
-        rf_run_explain_absence(folder, why, sizeof why);
+        run_explain_absence(folder, why, sizeof why);
         printf(
             "%-40s %-8s %9s %10s  %-9s %s\n", name, data->files == 0 ? "empty" : "unread", "-", "-",
             "unknown",
@@ -86,10 +88,10 @@ static int list(const struct cli_command *command, int argc, char **argv)
         return CLI_USAGE;
     }
     const char *base = rf_base_directory(directory);
-    struct rf_run_entry *runs;
+    struct run_entry *runs;
     uint32_t count;
-    rf_staging_sweep(tell_of_orphan, NULL);
-    if (rf_run_list(base, &runs, &count) != DATASTALL_OK) {
+    run_sweep(tell_of_orphan, NULL);
+    if (run_list(base, &runs, &count) != DATASTALL_OK) {
         cli_say_clean(datastall_last_error());
         return CLI_FAILED;
     }
@@ -102,7 +104,7 @@ static int list(const struct cli_command *command, int argc, char **argv)
            "COMMAND");
     for (uint32_t i = 0; i < count; i++)
         damaged += !list_run(base, runs[i].id);
-    rf_run_list_free(runs, count);
+    run_list_free(runs, count);
     if (damaged > 0)
         ds_say("ls: %u of %u runs cannot be read or are damaged: 'datastall show RUN' says more",
                damaged, count);

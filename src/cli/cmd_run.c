@@ -17,7 +17,7 @@
 #include "cli/inject.h"
 #include "gpu/sampler.h"
 #include "output/text.h"
-#include "runfile/reader.h"
+#include "runfile/liveness.h"
 #include "runfile/rundir.h"
 
 #define GPU_ENTRIES 32u

@@ -12,6 +12,7 @@
 #include "host/limits.h"
 #include "host/usage.h"
 #include "output/names.h"
+#include "run/sweep.h"
 #include "runfile/staging.h"
 
 #define NVML_TIMEOUT_S 20.0 /* a driver without persistence mode takes seconds to wake */
@@ -209,11 +210,11 @@ static void check_shared_memory(struct doctor_report *report)
 }
 
 /* Runs on tmpfs that nobody writes to and that cannot come home. */
-static void add_orphan(void *context, const struct rf_orphan *orphan)
+static void add_orphan(void *context, const struct run_orphan *orphan)
 {
     char remedy[320];
     snprintf(remedy, sizeof remedy, "%srm -r %s",
-             orphan->kind == RF_ORPHAN_UNREACHABLE ? "make that folder reachable, or " : "",
+             orphan->kind == RUN_ORPHAN_UNREACHABLE ? "make that folder reachable, or " : "",
              orphan->staging);
     doctor_add(context, DOCTOR_LIMITED, "run on tmpfs", remedy, "%s%s%.150s: %s", orphan->staging,
                orphan->home[0] == '\0' ? "" : " of ", orphan->home, orphan->sentence);
@@ -225,7 +226,7 @@ void doctor_check_host(struct doctor_report *report)
     struct host_pressure pressure;
     check_cpus(report);
     check_shared_memory(report);
-    rf_staging_sweep(add_orphan, report);
+    run_sweep(add_orphan, report);
     host_pressure_read("", &pressure);
     if (host_file_read("", "/proc/self/schedstat", text, sizeof text))
         doctor_add(report, DOCTOR_OK, "scheduler", NULL,

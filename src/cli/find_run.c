@@ -8,6 +8,8 @@
 #include "base/error.h"
 #include "cli/cli.h"
 #include "cli/live.h"
+#include "run/listing.h"
+#include "run/sweep.h"
 #include "runfile/staging.h"
 
 #define MAX_FOLDERS 256u
@@ -19,7 +21,7 @@ static bool is_folder(const char *path)
 }
 
 /* The run whose id is `name`, else the only one whose id begins with it; -1 none, -2 several. */
-static int match(const struct rf_run_entry *runs, uint32_t count, const char *name)
+static int match(const struct run_entry *runs, uint32_t count, const char *name)
 {
     int found = -1;
     for (uint32_t i = 0; i < count; i++) {
@@ -34,9 +36,9 @@ static int match(const struct rf_run_entry *runs, uint32_t count, const char *na
 int cli_find_run(const char *directory, const char *name, char *folder)
 {
     const char *base = rf_base_directory(directory);
-    struct rf_run_entry *runs;
+    struct run_entry *runs;
     uint32_t count;
-    rf_staging_sweep(NULL, NULL);
+    run_sweep(NULL, NULL);
     if (name != NULL && strchr(name, '/') != NULL) {
         if (!is_folder(name)) {
             ds_say("there is no run folder %s", name);
@@ -47,7 +49,7 @@ int cli_find_run(const char *directory, const char *name, char *folder)
             folder[n - 1] = '\0';
         return CLI_OK;
     }
-    if (rf_run_list(base, &runs, &count) != DATASTALL_OK) {
+    if (run_list(base, &runs, &count) != DATASTALL_OK) {
         cli_say_clean(datastall_last_error());
         return CLI_FAILED;
     }
@@ -63,7 +65,7 @@ int cli_find_run(const char *directory, const char *name, char *folder)
     else
         ds_say("there is no run '%s' in %s; see 'datastall ls'", name, base);
     bool ok = found >= 0 || (name != NULL && found == -1 && is_folder(name));
-    rf_run_list_free(runs, count);
+    run_list_free(runs, count);
     return ok ? CLI_OK : CLI_FAILED;
 }
 
@@ -141,7 +143,7 @@ int cli_load(const char *folder, struct run_data **data, struct summary **summar
 {
     *summary = NULL;
     *damaged = false;
-    if (rf_staging_settle(folder) != DATASTALL_OK)
+    if (run_settle(folder) != DATASTALL_OK)
         cli_say_clean(datastall_last_error()); /* it is read where it is */
     int error = run_data_read(folder, data);
     if (error == DATASTALL_OK && (*data)->files > 0 &&
@@ -153,7 +155,7 @@ int cli_load(const char *folder, struct run_data **data, struct summary **summar
     }
     if (error == DATASTALL_OK && (*data)->files == 0) {
         char why[512];
-        rf_run_explain_absence(folder, why, sizeof why);
+        run_explain_absence(folder, why, sizeof why);
         error = ds_fail(DATASTALL_ERR_NOT_FOUND, "%s holds no run files%s%s", folder,
                         why[0] == '\0' ? "" : ": ", why);
         run_data_free(*data);

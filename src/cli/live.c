@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "run/sweep.h"
 #include "runfile/staging.h"
 
 #define LOOK_EVERY_NS DS_NS_PER_S          /* for new run folders */
@@ -225,23 +226,24 @@ static uint64_t last_activity(const char *folder)
     if (rf_run_files(place, &names, &count, NULL) != DATASTALL_OK)
         return 0;
     for (uint32_t i = 0; i < count && last_ns != UINT64_MAX; i++) {
-        struct rf_reader *reader;
+        struct run_reader *reader;
         struct rf_process_view process;
         if (snprintf(path, sizeof path, "%s/%s", place, names[i]) >= PATH_MAX)
             continue;
-        const int error = rf_reader_open(path, &reader);
+        const int error = run_reader_open(path, &reader);
         if (error != DATASTALL_OK) {
             last_ns = is_recent_damage(path, error) ? UINT64_MAX : last_ns;
             continue;
         }
-        if (strncmp(reader->header.boot_id, rf_own_boot_id(), sizeof reader->header.boot_id) == 0 &&
-            rf_reader_process(reader, &process)) {
+        if (strncmp(reader->file.header.boot_id, rf_own_boot_id(),
+                    sizeof reader->file.header.boot_id) == 0 &&
+            run_reader_process(reader, &process)) {
             const uint64_t ended_ns = process.words[RF_PROCESS_STATE] == RF_STATE_CLOSED
                                           ? process.words[RF_PROCESS_ENDED_MONO]
                                           : UINT64_MAX;
             last_ns = ended_ns > last_ns ? ended_ns : last_ns;
         }
-        rf_reader_close(reader);
+        run_reader_close(reader);
     }
     rf_run_files_free(names, count);
     return last_ns;
@@ -366,7 +368,7 @@ static void look(struct live *live, uint64_t now_ns)
         live->next_search_ns = now_ns + SEARCH_EVERY_NS;
     }
     if (now_ns >= live->next_sweep_ns) {
-        rf_staging_sweep(NULL, NULL);
+        run_sweep(NULL, NULL);
         live->next_sweep_ns = now_ns + SWEEP_EVERY_NS;
     }
     try_candidates(live);

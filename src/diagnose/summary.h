@@ -6,7 +6,7 @@
 
 #include "datastall.h"
 #include "diagnose/why.h"
-#include "runfile/run_data.h"
+#include "run/run_data.h"
 
 enum summary_method {
     SUMMARY_METHOD_UNKNOWN,    /* nothing was recorded */

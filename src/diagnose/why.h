@@ -3,7 +3,7 @@
 #ifndef DATASTALL_DIAGNOSE_WHY_H
 #define DATASTALL_DIAGNOSE_WHY_H
 
-#include "runfile/run_data.h"
+#include "run/run_data.h"
 #include "stats/cause.h"
 
 enum why_cause { /* the first CAUSE_STATES are the states themselves */

@@ -18,7 +18,7 @@
 #include "datastall.h"
 #include "gpu/sampler_process.h"
 #include "gpu/sampling_loop.h"
-#include "runfile/reader.h"
+#include "runfile/liveness.h"
 
 #define LOOK_AFTER_HOST_NS DS_NS_PER_S
 #define LOOK_AFTER_HOST_S 2                 /* in the middle of a call */

@@ -18,7 +18,7 @@
 
 #include "base/clock.h"
 #include "datastall.h"
-#include "runfile/reader.h"
+#include "runfile/liveness.h"
 
 #ifndef SYS_close_range
 #define SYS_close_range 436

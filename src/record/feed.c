@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/fault_guard.h"
 #include "record/pin_threads.h"
-#include "runfile/reader.h"
+#include "runfile/liveness.h"
 
 /* ---- entries ---- */
 

@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "record/monitor.h"
-#include "runfile/reader.h"
+#include "runfile/liveness.h"
 
 static pthread_mutex_t run_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct rf_run own_run;

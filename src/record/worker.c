@@ -13,7 +13,7 @@
 #include "base/fork_guard.h"
 #include "base/unknown.h"
 #include "host/usage.h"
-#include "runfile/reader.h"
+#include "runfile/liveness.h"
 #include "runfile/rundir.h"
 
 #define IO_EVERY_NS (DS_NS_PER_S / 2)

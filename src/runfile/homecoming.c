@@ -1,4 +1,6 @@
-/* Bringing staged runs home, and what kills have left on tmpfs. */
+/* Bringing a staged run home.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -10,42 +12,40 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "runfile/reader.h"
+#include "runfile/liveness.h"
+#include "runfile/opened.h"
 #include "runfile/staging.h"
 
-#define SHM "/dev/shm"
 #define COPY_NAME ".coming-home" /* a file on its way, in the run folder */
-#define HOMELESS_MARK "home-is-gone"
-#define LOCK_TRIES 20 /* of 5 ms */
+#define LOCK_TRIES 20            /* of 5 ms */
 
 /* ---- who writes? ---- */
 
 /* A launcher that was killed left a command that may make further processes record. */
-static bool command_goes_on(const struct rf_reader *reader, const struct rf_process_view *view)
+static bool command_goes_on(const struct rf_header *header, const struct rf_process_view *view)
 {
     const uint64_t pid = view->words[RF_PROCESS_CHILD_PID];
     const uint64_t ticks = view->words[RF_PROCESS_CHILD_TICKS];
     const bool self = pid == (uint64_t)getpid() && ticks == rf_own_start_ticks();
     return view->fixed.kind == RF_PROCESS_LAUNCHER && pid != 0 && !self &&
            view->words[RF_PROCESS_EXIT_KNOWN] == 0 &&
-           rf_liveness_beside(&reader->header, &view->fixed, pid, ticks) != RF_DEAD;
+           rf_liveness_beside(header, &view->fixed, pid, ticks) != RF_DEAD;
 }
 
 static bool other_writes(const char *path)
 {
-    struct rf_reader *reader;
+    struct rf_file file;
     struct rf_process_view view;
-    const int error = rf_reader_open(path, &reader);
-    if (error != DATASTALL_OK)
+    if (rf_file_open(path, &file) != DATASTALL_OK)
         return rf_file_may_be_mapped(path); /* of another version, say: no less alive */
     /* A whole file of which that cannot be read is being changed. */
-    const bool told = rf_reader_process(reader, &view);
-    const bool busy = !told && reader->source.bytes >= reader->header.file_bytes;
+    const bool told = rf_file_process(&file, &view);
+    const bool busy = !told && file.source.bytes >= file.header.file_bytes;
     const bool writes = told && view.words[RF_PROCESS_STATE] == RF_STATE_OPEN &&
-                        !rf_process_is_self(&reader->header, &view.fixed) &&
-                        (rf_process_liveness(&reader->header, &view.fixed) != RF_DEAD ||
-                         command_goes_on(reader, &view));
-    rf_reader_close(reader);
+                        !rf_process_is_self(&file.header, &view.fixed) &&
+                        (rf_process_liveness(&file.header, &view.fixed) != RF_DEAD ||
+                         command_goes_on(&file.header, &view));
+    rf_file_close(&file);
     return writes || busy;
 }
 
@@ -61,7 +61,7 @@ static bool any_is_written(const char *folder, char *const *names, uint32_t coun
 
 /* True while another process (a forked child, the parent, one that outlives the command) writes a
  * file of the folder, or may do so: one that cannot be seen from here counts. */
-static bool others_write(const char *folder)
+bool rf_staging_is_written(const char *folder)
 {
     char **names;
     uint32_t count;
@@ -154,7 +154,7 @@ static int copy_files(const struct rf_way *way, const struct rf_run *run, bool *
 
 /* Everything in a staging folder that nobody writes to; the notes go last, so that what a kill
  * leaves still says what it is. */
-static void remove_staging(int staging, const char *path)
+void rf_staging_remove(int staging, const char *path)
 {
     static const char *const last[] = {RF_HOME_NOTE, RF_SHUT_NOTE};
     const int copy = dup(staging);
@@ -186,7 +186,7 @@ static int move_home(const struct rf_way *way, const struct rf_run *run, bool *s
     if (unlinkat(way->home, RF_STAGING_NOTE, 0) != 0 && errno != ENOENT)
         return ds_fail_errno(errno, "cannot write to %s", run->path);
     fsync(way->home);
-    remove_staging(way->staging, run->staging);
+    rf_staging_remove(way->staging, run->staging);
     return DATASTALL_OK;
 }
 
@@ -203,7 +203,7 @@ static int go_home(const struct rf_way *way, const struct rf_run *run, bool *sta
 
 int rf_run_finish(const struct rf_run *run, bool *stays)
 {
-    *stays = rf_run_is_staged(run) && others_write(run->staging);
+    *stays = rf_run_is_staged(run) && rf_staging_is_written(run->staging);
     if (!rf_run_is_staged(run) || *stays)
         return DATASTALL_OK;
     struct rf_way way = {rf_open_folder(run->staging),
@@ -218,170 +218,4 @@ int rf_run_finish(const struct rf_run *run, bool *stays)
     /* else: another process brought it home, or does */
     rf_way_close(&way);
     return error;
-}
-
-/* ---- by readers ---- */
-
-/* The run folder may have been moved since: then the note in staging names a folder that is not
- * there. A copy of a run folder is no home. */
-static bool is_home_of(const char *folder, const char *staging)
-{
-    char home[PATH_MAX];
-    struct stat one, other;
-    if (!rf_staging_read_home(staging, home) || stat(folder, &one) != 0)
-        return false;
-    if (stat(home, &other) == 0)
-        return one.st_dev == other.st_dev && one.st_ino == other.st_ino;
-    return errno == ENOENT;
-}
-
-static double seconds_since(const struct timespec *then)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return difftime(now.tv_sec, then->tv_sec);
-}
-
-static bool is_empty_of_runs(const char *folder)
-{
-    char **names;
-    uint32_t count;
-    if (rf_run_files(folder, &names, &count, NULL) != DATASTALL_OK)
-        return false;
-    rf_run_files_free(names, count);
-    return count == 0;
-}
-
-/* Its notes or its first file may be about to come. */
-static bool is_in_the_making(const char *staging)
-{
-    struct stat status;
-    char shut[PATH_MAX];
-    snprintf(shut, sizeof shut, "%.200s/" RF_SHUT_NOTE, staging);
-    return lstat(staging, &status) == 0 && seconds_since(&status.st_ctim) < RF_STAGING_YOUNG_S &&
-           lstat(shut, &status) != 0 && is_empty_of_runs(staging);
-}
-
-int rf_staging_settle(const char *folder)
-{
-    struct rf_run run;
-    bool stays;
-    if (realpath(folder, run.path) == NULL)
-        return DATASTALL_OK;
-    rf_run_reading_place(run.path, run.staging);
-    if (!rf_run_is_staged(&run) || !rf_staging_is_ours(run.staging) ||
-        !is_home_of(run.path, run.staging) || is_in_the_making(run.staging))
-        return DATASTALL_OK;
-    return rf_run_finish(&run, &stays);
-}
-
-struct sweep {
-    void (*found)(void *context, const struct rf_orphan *orphan);
-    void *context;
-};
-
-static void tell(const struct sweep *sweep, enum rf_orphan_kind kind, const char *staging,
-                 const char *home, const char *sentence)
-{
-    const struct rf_orphan orphan = {kind, staging, home, sentence};
-    if (sweep->found != NULL)
-        sweep->found(sweep->context, &orphan);
-}
-
-static void remove_path(const char *staging)
-{
-    const int fd = rf_open_folder(staging);
-    if (fd < 0)
-        return;
-    remove_staging(fd, staging);
-    close(fd);
-}
-
-/* Since when its home is known to be gone; the first to see it notes that. */
-static double homeless_s(const char *staging)
-{
-    char mark[PATH_MAX];
-    struct stat status;
-    snprintf(mark, sizeof mark, "%.200s/" HOMELESS_MARK, staging);
-    if (lstat(mark, &status) == 0)
-        return seconds_since(&status.st_mtim);
-    rf_note_write(staging, HOMELESS_MARK, "since this file was made");
-    return 0;
-}
-
-static void sweep_homeless(const struct sweep *sweep, const char *staging, const char *home)
-{
-    char parent[PATH_MAX], sentence[256];
-    snprintf(parent, sizeof parent, "%s", home);
-    char *slash = strrchr(parent, '/');
-    if (slash != NULL && slash != parent)
-        *slash = '\0';
-    if (is_empty_of_runs(staging)) {
-        remove_path(staging);
-        return;
-    }
-    if (others_write(staging))
-        return;
-    if (access(parent, F_OK) != 0) {
-        tell(sweep, RF_ORPHAN_UNREACHABLE, staging, home,
-             "the folder of its run cannot be reached");
-        return;
-    }
-    if (homeless_s(staging) > RF_STAGING_GRACE_S) {
-        remove_path(staging);
-        return;
-    }
-    snprintf(sentence, sizeof sentence, "its run folder was removed; it goes a day after that");
-    tell(sweep, RF_ORPHAN_HOMELESS, staging, home, sentence);
-}
-
-/* There is a way home, and the run folder there does not know this one. */
-static void sweep_unknown(const struct sweep *sweep, const char *staging, const char *home)
-{
-    struct stat status;
-    if (stat(home, &status) != 0) {
-        if (errno == ENOENT || errno == ENOTDIR)
-            sweep_homeless(sweep, staging, home);
-        else
-            tell(sweep, RF_ORPHAN_UNREACHABLE, staging, home, strerror(errno));
-        return;
-    }
-    /* Shut, it came home before its name was taken away there. Open and empty, it was never used. */
-    if (!rf_staging_is_open(staging) || is_empty_of_runs(staging))
-        remove_path(staging);
-    else if (!others_write(staging))
-        tell(sweep, RF_ORPHAN_UNKNOWN, staging, home, "its run folder does not name it");
-}
-
-static void sweep_one(const struct sweep *sweep, const char *staging)
-{
-    struct rf_run run;
-    bool stays;
-    if (is_in_the_making(staging))
-        return;
-    if (!rf_staging_read_home(staging, run.path)) {
-        if (is_empty_of_runs(staging))
-            remove_path(staging); /* its maker was killed before the first note */
-        else if (access(staging, F_OK) == 0)
-            tell(sweep, RF_ORPHAN_UNKNOWN, staging, "", "it does not say which run it belongs to");
-    } else if (!rf_run_names_staging(run.path, staging)) {
-        sweep_unknown(sweep, staging, run.path);
-    } else if (rf_run_of_staging(staging, &run) && rf_run_finish(&run, &stays) != DATASTALL_OK) {
-        tell(sweep, RF_ORPHAN_STUCK, staging, run.path, datastall_last_error());
-    }
-}
-
-void rf_staging_sweep(void (*found)(void *context, const struct rf_orphan *orphan), void *context)
-{
-    const struct sweep sweep = {found, context};
-    DIR *directory = opendir(SHM);
-    struct dirent *entry;
-    while (directory != NULL && (entry = readdir(directory)) != NULL) {
-        char path[sizeof SHM + NAME_MAX + 1];
-        snprintf(path, sizeof path, SHM "/%s", entry->d_name);
-        if (rf_staging_is_name(path) && rf_staging_is_ours(path))
-            sweep_one(&sweep, path);
-    }
-    if (directory != NULL)
-        closedir(directory);
 }

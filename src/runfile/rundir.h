@@ -60,18 +60,6 @@ void rf_run_reading_place(const char *folder, char *place);
  * where that has taken over. place has PATH_MAX bytes. */
 void rf_run_writing_place(const char *folder, const char *home, char *place);
 
-/* Why a run folder holds nothing, as far as it tells: sentence is "" where it does not. */
-void rf_run_explain_absence(const char *folder, char *sentence, size_t size);
-
-struct rf_run_entry {
-    char *id;            /* folder name */
-    uint64_t created_ns; /* real time of its oldest file, 0: none is readable */
-};
-/* The runs of a base folder, oldest first; *runs is to be freed with rf_run_list_free(). An absent
- * folder is an empty list. */
-int rf_run_list(const char *base, struct rf_run_entry **runs, uint32_t *count);
-void rf_run_list_free(struct rf_run_entry *runs, uint32_t count);
-
 /* The run files of a folder, sorted, at most RF_MAX_RUN_FILES; free each and the array.
  * *left_out (may be NULL): how many there are beyond these. */
 int rf_run_files(const char *folder, char ***names, uint32_t *count, uint64_t *left_out);

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "runfile/reader.h"
+#include "runfile/liveness.h"
 
 #define NAME_RANDOM 6 /* what mkdtemp() puts in */
 
@@ -76,7 +76,7 @@ int rf_open_folder(const char *path)
     return open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-static bool read_note(const char *folder, const char *name, char text[PATH_MAX])
+bool rf_note_read(const char *folder, const char *name, char text[PATH_MAX])
 {
     const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     const bool found = fd >= 0 && read_note_at(fd, name, text);
@@ -126,7 +126,7 @@ static bool same_owner(int staging, int home)
 
 /* Only a folder of our own kind and of the same owner: a note may come from anywhere, and root
  * reads everybody's runs. */
-static bool belongs_together(const char *staging, const char *home)
+bool rf_staging_belongs(const char *staging, const char *home)
 {
     const int here = rf_staging_is_name(staging) ? rf_open_folder(staging) : -1;
     const int there = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -148,7 +148,7 @@ bool rf_staging_is_ours(const char *staging)
 bool rf_run_names_staging(const char *home, const char *staging)
 {
     char back[PATH_MAX];
-    return read_note(home, RF_STAGING_NOTE, back) && strcmp(back, staging) == 0;
+    return rf_note_read(home, RF_STAGING_NOTE, back) && strcmp(back, staging) == 0;
 }
 
 bool rf_run_is_staged(const struct rf_run *run)
@@ -160,7 +160,7 @@ void rf_run_reading_place(const char *folder, char *place)
 {
     char target[PATH_MAX];
     snprintf(place, PATH_MAX, "%s", folder);
-    if (read_note(folder, RF_STAGING_NOTE, target) && belongs_together(target, folder))
+    if (rf_note_read(folder, RF_STAGING_NOTE, target) && rf_staging_belongs(target, folder))
         snprintf(place, PATH_MAX, "%s", target);
 }
 
@@ -169,23 +169,7 @@ bool rf_run_of_staging(const char *folder, struct rf_run *run)
     return rf_staging_is_name(folder) && rf_staging_is_ours(folder) &&
            snprintf(run->staging, sizeof run->staging, "%s", folder) < PATH_MAX &&
            rf_staging_read_home(folder, run->path) && strstr(run->path, "/../") == NULL &&
-           rf_run_names_staging(run->path, folder) && belongs_together(folder, run->path);
-}
-
-void rf_run_explain_absence(const char *folder, char *sentence, size_t size)
-{
-    char target[PATH_MAX];
-    sentence[0] = '\0';
-    if (!read_note(folder, RF_STAGING_NOTE, target) || belongs_together(target, folder))
-        return;
-    if (rf_staging_is_name(target) && access(target, F_OK) != 0)
-        snprintf(sentence, size,
-                 "it was recorded in %.300s, which is not here: on another machine, or lost when "
-                 "this one was restarted",
-                 target);
-    else
-        snprintf(sentence, size, "its note %s names %.300s, which is no folder of this run",
-                 RF_STAGING_NOTE, target);
+           rf_run_names_staging(run->path, folder) && rf_staging_belongs(folder, run->path);
 }
 
 /* ---- recording elsewhere ---- */

@@ -16,12 +16,6 @@
 #define RF_HOME_NOTE "belongs-to"
 #define RF_SHUT_NOTE "coming-home"
 
-/* What is new in a folder on tmpfs is left alone so long: it may be in the making. Seconds. */
-#define RF_STAGING_YOUNG_S 30
-/* A run whose home was removed stays on tmpfs so long after that was first seen, in case the home
- * was moved. Seconds. */
-#define RF_STAGING_GRACE_S 86400
-
 /* Sets run->staging: a new folder on tmpfs where run->path is on a network or FUSE file system or
  * $DATASTALL_RECORD_ON is "tmpfs", else run->path. */
 void rf_staging_choose(struct rf_run *run);
@@ -36,11 +30,9 @@ bool rf_staging_is_open(const char *folder);
  * home at this moment, and the file must go elsewhere. */
 bool rf_staging_admits(const char *folder);
 
-/* Brings one run home if it is staged and nobody writes to it: for readers that found its folder.
- * Does nothing for a run of another owner, unless by root. Errors as rf_run_finish(). */
-int rf_staging_settle(const char *folder);
-
-/* ---- between staging.c and homecoming.c ---- */
+/* ---- for those who bring runs home: homecoming.c, and readers ---- */
+/* False: there is none, or it is no line of text. */
+bool rf_note_read(const char *folder, const char *name, char text[PATH_MAX]);
 bool rf_note_write(const char *folder, const char *name, const char *text);
 /* The way home from a staging folder, whether its door is open or shut. */
 bool rf_staging_read_home(const char *staging, char home[PATH_MAX]);
@@ -48,6 +40,13 @@ bool rf_staging_read_home(const char *staging, char home[PATH_MAX]);
 bool rf_staging_is_ours(const char *staging);
 bool rf_run_names_staging(const char *home, const char *staging);
 bool rf_run_is_staged(const struct rf_run *run);
+/* Whether two folders are of one owner, and the first is one for staging. */
+bool rf_staging_belongs(const char *staging, const char *home);
+/* True while another process (a forked child, the parent, one that outlives the command) writes a
+ * file of the folder, or may do so: one that cannot be seen from here counts. */
+bool rf_staging_is_written(const char *staging);
+/* Removes an open staging folder and what is in it, the notes last. */
+void rf_staging_remove(int staging, const char *path);
 int rf_open_folder(const char *path); /* a descriptor; links are not followed */
 
 /* A staging folder, its run folder, and the note that is locked while one goes to the other. The
@@ -61,23 +60,5 @@ int rf_way_open_lock(int staging);
 bool rf_way_take_lock(int lock, int tries);
 bool rf_way_shut(const struct rf_way *way);
 bool rf_way_open(const struct rf_way *way);
-
-/* ---- by readers ---- */
-enum rf_orphan_kind {
-    RF_ORPHAN_HOMELESS,    /* its run folder was removed; it goes after RF_STAGING_GRACE_S */
-    RF_ORPHAN_UNREACHABLE, /* the folder of its run folder is not there either: not mounted? */
-    RF_ORPHAN_UNKNOWN,     /* its run folder does not know it, or it does not say whose it is */
-    RF_ORPHAN_STUCK,       /* it could not be brought home: see the sentence */
-};
-struct rf_orphan {
-    enum rf_orphan_kind kind;
-    const char *staging;
-    const char *home;     /* "": not known */
-    const char *sentence; /* what is wrong, without the remedy */
-};
-/* Looks through all staging folders of this user (as root: of everybody): brings home whose writers
- * are gone, removes what was left by a kill, and tells of the rest that nobody writes to. found may
- * be NULL. */
-void rf_staging_sweep(void (*found)(void *context, const struct rf_orphan *orphan), void *context);
 
 #endif

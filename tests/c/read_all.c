@@ -4,9 +4,9 @@
 #include <unistd.h>
 
 #include "output/shape.h"
-#include "runfile/reader.h"
+#include "run/reader.h"
+#include "run/run_data.h"
 #include "runfile/rollup.h"
-#include "runfile/run_data.h"
 #include "support.h"
 
 /* What is read is used, so that a sanitizer sees memory that was never written. */
@@ -17,12 +17,12 @@ static void use_text(const char *text)
     sink += strlen(text);
 }
 
-static void read_slots(struct rf_reader *reader)
+static void read_slots(struct run_reader *reader)
 {
-    const uint64_t slots = rf_reader_count(reader, RF_SECTION_SLOTS);
+    const uint64_t slots = run_reader_count(reader, RF_SECTION_SLOTS);
     for (uint64_t i = 0; i < slots; i++) {
         struct rf_slot_view view;
-        enum rf_view_status status = rf_reader_slot(reader, i, RF_PART_ALL, &view);
+        enum rf_view_status status = run_reader_slot(reader, i, RF_PART_ALL, &view);
         if (status == RF_VIEW_CUT || status == RF_VIEW_NO_MEMORY)
             break;
         if (status == RF_VIEW_UNUSED)
@@ -36,12 +36,12 @@ static void read_slots(struct rf_reader *reader)
     }
 }
 
-static void read_gpus(struct rf_reader *reader)
+static void read_gpus(struct run_reader *reader)
 {
-    uint64_t gpus = rf_reader_count(reader, RF_SECTION_GPUS);
+    uint64_t gpus = run_reader_count(reader, RF_SECTION_GPUS);
     for (uint64_t i = 0; i < gpus && i < 64; i++) {
         struct rf_gpu_view view;
-        if (!rf_reader_gpu(reader, i, &view))
+        if (!run_reader_gpu(reader, i, &view))
             continue;
         use_text(view.fixed.uuid);
         use_text(view.fixed.name);
@@ -50,12 +50,12 @@ static void read_gpus(struct rf_reader *reader)
     }
 }
 
-static void read_workers(struct rf_reader *reader)
+static void read_workers(struct run_reader *reader)
 {
-    const uint64_t workers = rf_reader_count(reader, RF_SECTION_WORKERS);
+    const uint64_t workers = run_reader_count(reader, RF_SECTION_WORKERS);
     for (uint64_t i = 0; i < workers && i < 64; i++) {
         struct rf_worker_view view;
-        if (!rf_reader_worker(reader, i, &view))
+        if (!run_reader_worker(reader, i, &view))
             continue;
         CHECK(view.loader < RF_LOADER_CAPACITY, "a loader that cannot be");
         sink += view.totals[RF_TOTAL_USED_WORDS - 1] + view.items[RF_WORKER_ITEM_BUCKETS - 1];
@@ -66,29 +66,29 @@ static void read_workers(struct rf_reader *reader)
 
 int read_all_of_file(const char *path, uint32_t *problems)
 {
-    struct rf_reader *reader;
+    struct run_reader *reader;
     struct rf_process_view process;
     struct rf_loader_entry loader;
     struct rf_stage_entry stage;
-    int error = rf_reader_open(path, &reader);
+    int error = run_reader_open(path, &reader);
     if (error != DATASTALL_OK) {
         CHECK(strlen(datastall_last_error()) > 10, "error %d without a sentence", error);
         CHECK(reader == NULL, "a reader in spite of error %d", error);
         return error;
     }
-    if (rf_reader_process(reader, &process)) {
+    if (run_reader_process(reader, &process)) {
         use_text(process.fixed.hostname);
         use_text(process.fixed.name);
         use_text(process.fixed.directory);
         use_text(process.fixed.command);
-        sink += (unsigned)rf_process_liveness(&reader->header, &process.fixed);
+        sink += (unsigned)rf_process_liveness(&reader->file.header, &process.fixed);
     }
     for (uint64_t i = 0; i < RF_LOADER_CAPACITY; i++) {
-        if (rf_reader_loader(reader, i, &loader))
+        if (run_reader_loader(reader, i, &loader))
             use_text(loader.name), use_text(loader.site), use_text(loader.dataset_type);
     }
     for (uint64_t i = 0; i < RF_STAGE_CAPACITY; i++) {
-        if (rf_reader_stage(reader, i, &stage))
+        if (run_reader_stage(reader, i, &stage))
             use_text(stage.name);
     }
     read_slots(reader);
@@ -97,7 +97,7 @@ int read_all_of_file(const char *path, uint32_t *problems)
     CHECK(reader->problems == 0 || strlen(reader->first_problem) > 0, "no sentence");
     if (problems != NULL)
         *problems = reader->problems;
-    rf_reader_close(reader);
+    run_reader_close(reader);
     return DATASTALL_OK;
 }
 

@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 #include "base/fault_guard.h"
-#include "runfile/run_data.h"
+#include "run/listing.h"
+#include "run/run_data.h"
 #include "runfile/rundir.h"
 #include "support.h"
 
@@ -258,7 +259,7 @@ static void recorded_on_tmpfs(void *context)
     (void)context;
     char staging[PATH_MAX], home[PATH_MAX];
     struct run_data *run;
-    struct rf_run_entry *runs;
+    struct run_entry *runs;
     uint32_t count;
     setenv("DATASTALL_DIR", base, 1);
     setenv("DATASTALL_RECORD_ON", "tmpfs", 1);
@@ -266,9 +267,9 @@ static void recorded_on_tmpfs(void *context)
     snprintf(staging, sizeof staging, "%s", datastall_run_file(monitor));
     CHECK(strncmp(staging, RF_STAGING_PREFIX, strlen(RF_STAGING_PREFIX)) == 0, "%s", staging);
     *strrchr(staging, '/') = '\0';
-    CHECK(rf_run_list(base, &runs, &count) == 0 && count == 1, "%u runs", count);
+    CHECK(run_list(base, &runs, &count) == 0 && count == 1, "%u runs", count);
     snprintf(home, sizeof home, "%s/%s", base, runs[0].id);
-    rf_run_list_free(runs, count);
+    run_list_free(runs, count);
     put(test_loader(monitor, "l"), 50);
     put(test_loader(second, "m"), 60);
     CHECK(run_data_read(home, &run) == 0 && run->process_count == 2, "it is read while it runs");

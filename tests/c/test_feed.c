@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "record/feed.h"
 #include "record/pin_threads.h"
-#include "runfile/reader.h"
+#include "run/reader.h"
 #include "support.h"
 
 #define MS UINT64_C(1000000)
@@ -137,23 +137,23 @@ static void kill_worker(struct plan *plan, pid_t pid)
 
 static uint64_t unknown_worker_batches(void)
 {
-    struct rf_reader *reader;
+    struct run_reader *reader;
     struct rf_loader_entry entry = {0};
-    assert_int_equal(rf_reader_open(datastall_run_file(monitor), &reader), 0);
-    assert_true(rf_reader_loader(reader, 1, &entry));
-    rf_reader_close(reader);
+    assert_int_equal(run_reader_open(datastall_run_file(monitor), &reader), 0);
+    assert_true(run_reader_loader(reader, 1, &entry));
+    run_reader_close(reader);
     return entry.unknown_worker_batches;
 }
 
 static bool view_of(uint64_t number, struct rf_worker_view *view)
 {
-    struct rf_reader *reader;
+    struct run_reader *reader;
     bool found = false;
-    assert_int_equal(rf_reader_open(datastall_run_file(monitor), &reader), 0);
-    for (uint64_t i = 0; i < rf_reader_count(reader, RF_SECTION_WORKERS) && !found; i++)
-        found = rf_reader_worker(reader, i, view) && view->number == number;
+    assert_int_equal(run_reader_open(datastall_run_file(monitor), &reader), 0);
+    for (uint64_t i = 0; i < run_reader_count(reader, RF_SECTION_WORKERS) && !found; i++)
+        found = run_reader_worker(reader, i, view) && view->number == number;
     assert_int_equal(reader->problems, 0);
-    rf_reader_close(reader);
+    run_reader_close(reader);
     return found;
 }
 
@@ -297,7 +297,7 @@ static void test_loops_share_no_entry(void **state)
 {
     (void)state;
     pthread_t threads[4];
-    struct rf_reader *reader;
+    struct run_reader *reader;
     struct rf_worker_view view;
     uint64_t batches = 0;
     for (int i = 0; i < 4; i++)
@@ -307,13 +307,13 @@ static void test_loops_share_no_entry(void **state)
         pthread_join(threads[i], &failed);
         assert_null(failed);
     }
-    assert_int_equal(rf_reader_open(datastall_run_file(monitor), &reader), 0);
-    for (uint64_t i = 0; i < rf_reader_count(reader, RF_SECTION_WORKERS); i++) {
-        if (rf_reader_worker(reader, i, &view))
+    assert_int_equal(run_reader_open(datastall_run_file(monitor), &reader), 0);
+    for (uint64_t i = 0; i < run_reader_count(reader, RF_SECTION_WORKERS); i++) {
+        if (run_reader_worker(reader, i, &view))
             batches += view.totals[RF_TOTAL_BATCHES];
     }
     assert_int_equal(reader->problems, 0);
-    rf_reader_close(reader);
+    run_reader_close(reader);
     assert_int_equal(batches, 4 * 300);
 }
 

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/atomics.h"
-#include "runfile/run_data.h"
+#include "run/run_data.h"
 #include "support.h"
 
 /* The allocators of both sanitizers hang in a child that was forked while another thread allocated:

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "diagnose/summary.h"
-#include "runfile/run_data.h"
+#include "run/run_data.h"
 #include "support.h"
 
 #define MS UINT64_C(1000000)

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "runfile/run_data.h"
+#include "run/run_data.h"
 #include "support.h"
 
 #define MS UINT64_C(1000000)

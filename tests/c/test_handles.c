@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "record/monitor.h"
-#include "runfile/reader.h"
-#include "runfile/run_data.h"
+#include "run/reader.h"
+#include "run/run_data.h"
 #include "support.h"
 
 #define MS UINT64_C(1000000)
@@ -280,12 +280,12 @@ static void unknown_flags_and_sources_are_refused(void **state)
 
 static void loader_name(const datastall_monitor *monitor, uint64_t index, char name[64])
 {
-    struct rf_reader *reader;
+    struct run_reader *reader;
     struct rf_loader_entry entry = {0};
-    assert_int_equal(rf_reader_open(datastall_run_file(monitor), &reader), 0);
-    assert_true(rf_reader_loader(reader, index, &entry));
+    assert_int_equal(run_reader_open(datastall_run_file(monitor), &reader), 0);
+    assert_true(run_reader_loader(reader, index, &entry));
     memcpy(name, entry.name, sizeof entry.name);
-    rf_reader_close(reader);
+    run_reader_close(reader);
 }
 
 static datastall_loader *register_loader(datastall_monitor *monitor, const char *name,
@@ -405,26 +405,26 @@ static void several_monitors_at_once(void **state)
 
 static void read_process(const char *path, struct rf_process_view *view)
 {
-    struct rf_reader *reader;
-    assert_int_equal(rf_reader_open(path, &reader), 0);
-    assert_true(rf_reader_process(reader, view));
-    rf_reader_close(reader);
+    struct run_reader *reader;
+    assert_int_equal(run_reader_open(path, &reader), 0);
+    assert_true(run_reader_process(reader, view));
+    run_reader_close(reader);
 }
 
 static uint64_t stage_batches(const datastall_monitor *monitor, const char *wanted)
 {
-    struct rf_reader *reader;
+    struct run_reader *reader;
     struct rf_stage_entry entry;
     struct rf_slot_view view;
     uint64_t batches = 0;
-    assert_int_equal(rf_reader_open(datastall_run_file(monitor), &reader), 0);
-    assert_int_equal(rf_reader_slot(reader, 0, RF_PART_ALL, &view), RF_VIEW_OK);
+    assert_int_equal(run_reader_open(datastall_run_file(monitor), &reader), 0);
+    assert_int_equal(run_reader_slot(reader, 0, RF_PART_ALL, &view), RF_VIEW_OK);
     for (uint32_t i = 1; i < RF_STAGE_CAPACITY; i++) {
-        if (rf_reader_stage(reader, i, &entry) && strcmp(entry.name, wanted) == 0)
+        if (run_reader_stage(reader, i, &entry) && strcmp(entry.name, wanted) == 0)
             batches += rf_view_stage(&view, i)[RF_COUNT_BATCHES];
     }
     rf_slot_view_free(&view);
-    rf_reader_close(reader);
+    run_reader_close(reader);
     return batches;
 }
 
@@ -553,31 +553,31 @@ static void the_wait_under_way_is_visible(void **state)
     (void)state;
     datastall_monitor *m = open_monitor(0, 1);
     datastall_loader *l = test_loader(m, "l");
-    struct rf_reader *reader;
+    struct run_reader *reader;
     struct rf_slot_view view;
     put(l, MS, NULL);
-    assert_int_equal(rf_reader_open(datastall_run_file(m), &reader), 0);
+    assert_int_equal(run_reader_open(datastall_run_file(m), &reader), 0);
     datastall_wait wait = datastall_wait_begin(l);
-    assert_int_equal(rf_reader_slot(reader, 0, RF_PART_ALL, &view), RF_VIEW_OK);
+    assert_int_equal(run_reader_slot(reader, 0, RF_PART_ALL, &view), RF_VIEW_OK);
     assert_int_equal(view.waiting_ns, wait.begin_ns);
     rf_slot_view_free(&view);
     datastall_wait_end(&wait, DATASTALL_WAIT_STEADY, NULL);
-    assert_int_equal(rf_reader_slot(reader, 0, RF_PART_ALL, &view), RF_VIEW_OK);
+    assert_int_equal(run_reader_slot(reader, 0, RF_PART_ALL, &view), RF_VIEW_OK);
     assert_int_equal(view.waiting_ns, 0);
     rf_slot_view_free(&view);
-    rf_reader_close(reader);
+    run_reader_close(reader);
     datastall_close(m);
 }
 
 static uint64_t shown_wait(const datastall_monitor *monitor, uint64_t slot)
 {
-    struct rf_reader *reader;
+    struct run_reader *reader;
     struct rf_slot_view view;
-    assert_int_equal(rf_reader_open(datastall_run_file(monitor), &reader), 0);
-    assert_int_equal(rf_reader_slot(reader, slot, RF_PART_ALL, &view), RF_VIEW_OK);
+    assert_int_equal(run_reader_open(datastall_run_file(monitor), &reader), 0);
+    assert_int_equal(run_reader_slot(reader, slot, RF_PART_ALL, &view), RF_VIEW_OK);
     const uint64_t waiting_ns = view.waiting_ns;
     rf_slot_view_free(&view);
-    rf_reader_close(reader);
+    run_reader_close(reader);
     return waiting_ns;
 }
 
@@ -633,16 +633,16 @@ static void a_forgotten_wait_does_not_show_for_ever(void **state)
     assert_int_equal(shown_wait(m, 2), 0);
     assert_int_equal(figures_of_all(m).batches, 1);
     char path[PATH_MAX];
-    struct rf_reader *reader;
+    struct run_reader *reader;
     struct rf_slot_view view;
     begin_and_forget(a); /* the end of the monitor */
     snprintf(path, sizeof path, "%s", datastall_run_file(m));
     datastall_close(m);
-    assert_int_equal(rf_reader_open(path, &reader), 0);
-    assert_int_equal(rf_reader_slot(reader, 0, RF_PART_ALL, &view), RF_VIEW_OK);
+    assert_int_equal(run_reader_open(path, &reader), 0);
+    assert_int_equal(run_reader_slot(reader, 0, RF_PART_ALL, &view), RF_VIEW_OK);
     assert_int_equal(view.waiting_ns, 0);
     rf_slot_view_free(&view);
-    rf_reader_close(reader);
+    run_reader_close(reader);
     datastall_close(other);
 }
 
@@ -692,19 +692,19 @@ static void *record_one(void *loader)
 
 static uint64_t used_slots(const datastall_monitor *monitor)
 {
-    struct rf_reader *reader;
+    struct run_reader *reader;
     struct rf_slot_view view;
     uint64_t used = 0;
-    assert_int_equal(rf_reader_open(datastall_run_file(monitor), &reader), 0);
-    for (uint64_t i = 0; i < rf_reader_count(reader, RF_SECTION_SLOTS); i++) {
-        enum rf_view_status status = rf_reader_slot(reader, i, RF_PART_ALL, &view);
+    assert_int_equal(run_reader_open(datastall_run_file(monitor), &reader), 0);
+    for (uint64_t i = 0; i < run_reader_count(reader, RF_SECTION_SLOTS); i++) {
+        enum rf_view_status status = run_reader_slot(reader, i, RF_PART_ALL, &view);
         if (status == RF_VIEW_UNUSED)
             continue;
         assert_int_equal(status, RF_VIEW_OK);
         used++;
         rf_slot_view_free(&view);
     }
-    rf_reader_close(reader);
+    run_reader_close(reader);
     return used;
 }
 

@@ -8,8 +8,8 @@
 #include "base/clock.h"
 #include "diagnose/summary.h"
 #include "read_all.h"
+#include "run/run_data.h"
 #include "runfile/layout.h"
-#include "runfile/run_data.h"
 #include "small_file.h"
 #include "support.h"
 

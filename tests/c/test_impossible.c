@@ -9,7 +9,7 @@
 
 #include "base/unknown.h"
 #include "record/monitor.h"
-#include "runfile/reader.h"
+#include "run/reader.h"
 #include "support.h"
 
 #define MS UINT64_C(1000000)
@@ -230,7 +230,7 @@ static void a_loaders_counts_are_looked_at_too(void **state)
     (void)state;
     datastall_loader_options options = DATASTALL_LOADER_OPTIONS_INIT;
     datastall_loader *other;
-    struct rf_reader *reader;
+    struct run_reader *reader;
     struct rf_loader_entry entry;
     options.name = "wild";
     options.num_workers = UINT64_MAX - 1;
@@ -238,11 +238,11 @@ static void a_loaders_counts_are_looked_at_too(void **state)
     options.batch_size = 8;
     assert_int_equal(datastall_loader_register(monitor, &options, &other), 0);
     assert_int_equal(lost().impossible_counts, 2);
-    assert_int_equal(rf_reader_open(datastall_run_file(monitor), &reader), 0);
-    assert_true(rf_reader_loader(reader, 2, &entry));
+    assert_int_equal(run_reader_open(datastall_run_file(monitor), &reader), 0);
+    assert_true(run_reader_loader(reader, 2, &entry));
     assert_true(entry.num_workers == RF_UNKNOWN && entry.prefetch_factor == RF_UNKNOWN);
     assert_int_equal(entry.batch_size, 8);
-    rf_reader_close(reader);
+    run_reader_close(reader);
 }
 
 static void what_is_not_known_is_not_made_up(void **state)
@@ -266,18 +266,18 @@ static void what_is_not_known_is_not_made_up(void **state)
 static void the_file_has_the_counters(void **state)
 {
     (void)state;
-    struct rf_reader *reader;
+    struct run_reader *reader;
     struct rf_process_view view;
     datastall_batch batch = DATASTALL_BATCH_INIT;
     batch.samples = UINT64_MAX - 1;
     batch.flags = 2;
     datastall_wait_record(loader, UINT64_MAX, MS, DATASTALL_WAIT_STEADY, &batch);
-    assert_int_equal(rf_reader_open(datastall_run_file(monitor), &reader), 0);
-    assert_true(rf_reader_process(reader, &view));
+    assert_int_equal(run_reader_open(datastall_run_file(monitor), &reader), 0);
+    assert_true(run_reader_process(reader, &view));
     assert_int_equal(view.words[RF_PROCESS_IMPOSSIBLE_TIMES], 1);
     assert_int_equal(view.words[RF_PROCESS_IMPOSSIBLE_COUNTS], 1);
     assert_int_equal(view.words[RF_PROCESS_UNKNOWN_ARGUMENTS], 1);
-    rf_reader_close(reader);
+    run_reader_close(reader);
 }
 
 /* ---- sums ---- */
@@ -287,7 +287,7 @@ static void no_sum_wraps(void **state)
 {
     (void)state;
     struct rf_slot_view view;
-    struct rf_reader *reader;
+    struct run_reader *reader;
     const uint64_t huge = UINT64_C(1) << 62;
     test_any_time(monitor);
     datastall_stage_set(monitor, "long", NULL);
@@ -300,15 +300,15 @@ static void no_sum_wraps(void **state)
     assert_true(s.steady.sum_ns == DS_MOST && s.startup.sum_ns == DS_MOST);
     assert_true(s.failed_ns == DS_MOST);
     assert_int_equal(s.steady.count, 40);
-    assert_int_equal(rf_reader_open(datastall_run_file(monitor), &reader), 0);
+    assert_int_equal(run_reader_open(datastall_run_file(monitor), &reader), 0);
     /* No file of a machine says so: it is called damaged, and the sums stand all the same. */
-    assert_int_equal(rf_reader_slot(reader, 0, RF_PART_ALL, &view), RF_VIEW_DAMAGED);
+    assert_int_equal(run_reader_slot(reader, 0, RF_PART_ALL, &view), RF_VIEW_DAMAGED);
     assert_true(rf_view_stage(&view, 1)[RF_COUNT_STEADY_NS] == DS_MOST);
     const uint64_t *bucket =
         rf_view_rollup(&view, 0, ((huge + 1) / SECOND + 1) % RF_ROLLUP_BUCKETS);
     assert_true(bucket[RF_ROLLUP_OF(STEADY_NS)] == DS_MOST);
     rf_slot_view_free(&view);
-    rf_reader_close(reader);
+    run_reader_close(reader);
 }
 
 static void threads_add_up_without_wrapping(void **state)
@@ -316,18 +316,18 @@ static void threads_add_up_without_wrapping(void **state)
     (void)state;
     struct rf_totals *totals = calloc(1, sizeof *totals);
     struct rf_slot_view view;
-    struct rf_reader *reader;
+    struct run_reader *reader;
     assert_non_null(totals);
     test_any_time(monitor);
     datastall_wait_record(loader, DS_MOST, DS_MOST, DATASTALL_WAIT_STEADY, NULL);
-    assert_int_equal(rf_reader_open(datastall_run_file(monitor), &reader), 0);
-    assert_int_equal(rf_reader_slot(reader, 0, RF_PART_ALL, &view), RF_VIEW_DAMAGED);
+    assert_int_equal(run_reader_open(datastall_run_file(monitor), &reader), 0);
+    assert_int_equal(run_reader_slot(reader, 0, RF_PART_ALL, &view), RF_VIEW_DAMAGED);
     for (int i = 0; i < 3; i++)
         rf_totals_add(totals, &view);
     assert_true(totals->counters[RF_COUNT_STEADY_NS] == DS_MOST);
     assert_true(rf_totals_waiting_ns(totals) == DS_MOST);
     rf_slot_view_free(&view);
-    rf_reader_close(reader);
+    run_reader_close(reader);
     free(totals);
 }
 

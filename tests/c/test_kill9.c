@@ -11,7 +11,7 @@
 
 #include "base/clock.h"
 #include "pattern.h"
-#include "runfile/run_data.h"
+#include "run/run_data.h"
 #include "support.h"
 
 #define ROUNDS 200
@@ -114,12 +114,12 @@ static void check_slot(const struct rf_slot_view *view, const struct message las
 
 static void check_file(const char *path, const struct message last[THREADS])
 {
-    struct rf_reader *reader;
+    struct run_reader *reader;
     uint64_t found[THREADS] = {0};
-    CHECK(rf_reader_open(path, &reader) == 0, "open");
-    for (uint64_t i = 0; i < rf_reader_count(reader, RF_SECTION_SLOTS); i++) {
+    CHECK(run_reader_open(path, &reader) == 0, "open");
+    for (uint64_t i = 0; i < run_reader_count(reader, RF_SECTION_SLOTS); i++) {
         struct rf_slot_view view;
-        enum rf_view_status status = rf_reader_slot(reader, i, RF_PART_ALL, &view);
+        enum rf_view_status status = run_reader_slot(reader, i, RF_PART_ALL, &view);
         if (status == RF_VIEW_UNUSED)
             continue;
         CHECK(status == RF_VIEW_OK, "slot %llu: %s", (unsigned long long)i, view.damage);
@@ -131,7 +131,7 @@ static void check_file(const char *path, const struct message last[THREADS])
         CHECK(found[t] == last[t].done || found[t] == last[t].done + 1,
               "thread %d announced %llu, the file has %llu", t, (unsigned long long)last[t].done,
               (unsigned long long)found[t]);
-    rf_reader_close(reader);
+    run_reader_close(reader);
 }
 
 static uint64_t check_run(const char *folder, const struct message last[THREADS])

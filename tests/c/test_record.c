@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "runfile/reader.h"
+#include "run/reader.h"
 #include "support.h"
 
 #define MS UINT64_C(1000000)
@@ -313,10 +313,10 @@ static void the_file_holds_the_same(void **state)
             batch.batch_index = 1000 + i;
         put((i + 1) * MS, i == 0 ? DATASTALL_WAIT_FIRST : DATASTALL_WAIT_STEADY, &batch);
     }
-    struct rf_reader *reader;
+    struct run_reader *reader;
     struct rf_slot_view view;
-    assert_int_equal(rf_reader_open(datastall_run_file(monitor), &reader), 0);
-    assert_int_equal(rf_reader_slot(reader, 0, RF_PART_ALL, &view), RF_VIEW_OK);
+    assert_int_equal(run_reader_open(datastall_run_file(monitor), &reader), 0);
+    assert_int_equal(run_reader_slot(reader, 0, RF_PART_ALL, &view), RF_VIEW_OK);
     assert_int_equal(view.records, 40);
     assert_int_equal(view.skew, 0);
     assert_int_equal(view.ring_count, 40);
@@ -336,7 +336,7 @@ static void the_file_holds_the_same(void **state)
         slow += rf_view_slow(&view, 0, i)[RF_SLOW_WAIT_NS];
     assert_int_equal(slow, (25 + 40) * 8 * MS);
     rf_slot_view_free(&view);
-    rf_reader_close(reader);
+    run_reader_close(reader);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_monitor, close_monitor)

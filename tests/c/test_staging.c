@@ -12,7 +12,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "runfile/run_data.h"
+#include "run/listing.h"
+#include "run/run_data.h"
+#include "run/sweep.h"
 #include "runfile/staging.h"
 #include "runfile/writer.h"
 #include "small_file.h"
@@ -128,10 +130,10 @@ static void killed_on_the_way(void *context)
         killed = killed_at(&run, kills);
         CHECK(batches_of(run.path) == batches, "after a kill at call %u", kills);
         if (kills % 2 == 0)
-            rf_staging_sweep(NULL, NULL);
+            run_sweep(NULL, NULL);
         else
-            CHECK(rf_staging_settle(run.path) == 0, "settle after call %u", kills);
-        rf_staging_sweep(NULL, NULL); /* of what settling does not see: the run is home */
+            CHECK(run_settle(run.path) == 0, "settle after call %u", kills);
+        run_sweep(NULL, NULL); /* of what settling does not see: the run is home */
         check_home(&run, batches);
         test_remove(run.path);
     }
@@ -166,7 +168,7 @@ static void several_at_once(void *context)
             CHECK(waitpid(children[i], &status, 0) == children[i], "wait");
             CHECK(i != 3 || status == 0, "a reader saw half a run");
         }
-        rf_staging_sweep(NULL, NULL);
+        run_sweep(NULL, NULL);
         check_home(&run, batches);
         test_remove(run.path);
     }
@@ -214,7 +216,7 @@ static void a_process_that_comes_late(void *context)
     CHECK(rf_run_finish(&run, &stays) == 0 && is_there(run.staging), "one at a time");
     close(lock);
     close(staging);
-    rf_staging_sweep(NULL, NULL);
+    run_sweep(NULL, NULL);
     CHECK(!is_there(run.staging), "%s is left", run.staging);
 }
 
@@ -308,7 +310,7 @@ static void a_writer_that_comes_and_goes(void *context)
         struct rf_run run = make_run("beside");
         home_beside_a_writer(&run, n, calls);
         CHECK(late_batches(&run) == 2 * LATE_BATCHES, "from call %u on for %u", n, calls);
-        rf_staging_sweep(NULL, NULL);
+        run_sweep(NULL, NULL);
         CHECK(late_batches(&run) == 2 * LATE_BATCHES, "from call %u on for %u", n, calls);
         CHECK(!is_there(run.staging) || rmdir(run.staging) == 0, "%s is left", run.staging);
         test_remove(run.path);
@@ -401,8 +403,8 @@ static void other_owners(void *context)
     give_to_another(run.staging, OTHER_USER);
     CHECK(is_read_in(run.path, run.path), "a folder of another owner is not read");
     CHECK(!rf_run_of_staging(run.staging, &of), "and nothing of it goes home");
-    CHECK(rf_staging_settle(run.path) == 0 && is_there(run.staging), "also not by a reader");
-    rf_staging_sweep(NULL, NULL);
+    CHECK(run_settle(run.path) == 0 && is_there(run.staging), "also not by a reader");
+    run_sweep(NULL, NULL);
     CHECK(is_there(run.staging), "also not by a sweep");
     give_to_another(run.path, OTHER_USER);
     CHECK(is_read_in(run.path, run.staging) && rf_run_of_staging(run.staging, &of), "both are");
@@ -415,7 +417,7 @@ static void other_owners(void *context)
     if (child == 0) {
         CHECK(chmod(base, 0755) == 0 && setgid(OTHER_USER + 1) == 0 && setuid(OTHER_USER + 1) == 0,
               "become another user");
-        rf_staging_sweep(NULL, NULL);
+        run_sweep(NULL, NULL);
         CHECK(!rf_run_of_staging(run.staging, &of), "not ours");
         _exit(is_there(run.staging) ? 0 : 1);
     }
@@ -439,10 +441,10 @@ static void other_owners(void *context)
 
 /* ---- what kills and people leave ---- */
 
-static struct rf_orphan last_orphan;
+static struct run_orphan last_orphan;
 static int orphans;
 
-static void count_orphan(void *context, const struct rf_orphan *orphan)
+static void count_orphan(void *context, const struct run_orphan *orphan)
 {
     if (strcmp(context, orphan->staging) != 0)
         return;
@@ -450,10 +452,10 @@ static void count_orphan(void *context, const struct rf_orphan *orphan)
     orphans++;
 }
 
-static bool sweep_tells(const char *staging, enum rf_orphan_kind kind)
+static bool sweep_tells(const char *staging, enum run_orphan_kind kind)
 {
     orphans = 0;
-    rf_staging_sweep(count_orphan, (void *)(uintptr_t)staging);
+    run_sweep(count_orphan, (void *)(uintptr_t)staging);
     return orphans == 1 && last_orphan.kind == kind && is_there(staging);
 }
 
@@ -472,33 +474,33 @@ static void orphans_are_told_of(void *context)
     /* Moved: the sweep cannot know where to, a reader of the new place does. */
     snprintf(moved, sizeof moved, "%s/archive", base);
     CHECK(rename(run.path, moved) == 0, "move");
-    CHECK(sweep_tells(run.staging, RF_ORPHAN_HOMELESS), "its home is gone");
-    CHECK(batches_of(moved) == batches && rf_staging_settle(moved) == 0, "settle");
+    CHECK(sweep_tells(run.staging, RUN_ORPHAN_HOMELESS), "its home is gone");
+    CHECK(batches_of(moved) == batches && run_settle(moved) == 0, "settle");
     CHECK(!is_there(run.staging) && batches_of(moved) == batches, "it came home");
     /* A copy is no home. */
     run = make_run("copied");
     write_text(moved, RF_STAGING_NOTE, run.staging);
-    CHECK(rf_staging_settle(moved) == 0 && is_there(run.staging), "not to a copy");
+    CHECK(run_settle(moved) == 0 && is_there(run.staging), "not to a copy");
     /* Not mounted? Then it waits for as long as it takes. */
     snprintf(gone, sizeof gone, "%s-away", base);
     CHECK(rename(base, gone) == 0, "unmount");
-    CHECK(sweep_tells(run.staging, RF_ORPHAN_UNREACHABLE), "unreachable");
+    CHECK(sweep_tells(run.staging, RUN_ORPHAN_UNREACHABLE), "unreachable");
     CHECK(rename(gone, base) == 0, "mount");
     /* Removed: it stays a day after that was seen first. */
     test_remove(run.path);
-    CHECK(sweep_tells(run.staging, RF_ORPHAN_HOMELESS), "removed");
-    CHECK(sweep_tells(run.staging, RF_ORPHAN_HOMELESS), "still there");
+    CHECK(sweep_tells(run.staging, RUN_ORPHAN_HOMELESS), "removed");
+    CHECK(sweep_tells(run.staging, RUN_ORPHAN_HOMELESS), "still there");
     age(test_path(run.staging, "home-is-gone"));
-    rf_staging_sweep(NULL, NULL);
+    run_sweep(NULL, NULL);
     CHECK(!is_there(run.staging), "%s is left", run.staging);
     /* What does not say whose it is, but holds files, is never removed. */
     run = make_run("nameless");
     unlink(test_path(run.staging, RF_HOME_NOTE));
-    CHECK(sweep_tells(run.staging, RF_ORPHAN_UNKNOWN), "nameless");
+    CHECK(sweep_tells(run.staging, RUN_ORPHAN_UNKNOWN), "nameless");
     test_remove(run.staging);
     CHECK(is_read_in(run.path, run.path), "then it is read at home");
     char why[512];
-    rf_run_explain_absence(run.path, why, sizeof why);
+    run_explain_absence(run.path, why, sizeof why);
     CHECK(strstr(why, run.staging) != NULL && strstr(why, "another machine") != NULL, "%s", why);
 }
 
@@ -508,8 +510,8 @@ static void what_is_being_made_is_left_alone(void *context)
     struct rf_run run;
     setenv("DATASTALL_RECORD_ON", "tmpfs", 1);
     CHECK(rf_run_create(base, "young", &run) == 0, "create");
-    rf_staging_sweep(NULL, NULL);
-    CHECK(rf_staging_settle(run.path) == 0, "settle");
+    run_sweep(NULL, NULL);
+    CHECK(run_settle(run.path) == 0, "settle");
     CHECK(is_there(run.staging) && rf_staging_is_open(run.staging), "its first file may come yet");
     CHECK(rf_run_abandon(&run) && !is_there(run.staging), "abandon");
 }

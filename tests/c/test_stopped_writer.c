@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "pattern.h"
-#include "runfile/reader.h"
+#include "run/reader.h"
 #include "runfile/writer.h"
 #include "support.h"
 
@@ -69,11 +69,11 @@ static void write_expected(void)
     rf_writer_destroy(pen.writer);
 }
 
-static void check_view(struct rf_reader *reader, uint64_t *records)
+static void check_view(struct run_reader *reader, uint64_t *records)
 {
     const struct rf_slot_layout *l = &reader->slot_layout;
     struct rf_slot_view view;
-    enum rf_view_status status = rf_reader_slot(reader, 0, RF_PART_ALL, &view);
+    enum rf_view_status status = run_reader_slot(reader, 0, RF_PART_ALL, &view);
     CHECK(status == RF_VIEW_OK, "%d: %s", status, reader->first_problem);
     CHECK(view.records == *records || view.records == *records + 1, "%llu records after %llu",
           (unsigned long long)view.records, (unsigned long long)*records);
@@ -105,7 +105,7 @@ static void write_watched(struct pen *pen)
 }
 
 /* Steps the child to its end; after each step that changed the slot, reads the file. */
-static int watch(pid_t child, const struct pen *pen, struct rf_reader *reader)
+static int watch(pid_t child, const struct pen *pen, struct run_reader *reader)
 {
     const uint64_t bytes = pen->writer->slot_layout.words * 8;
     uint64_t records = BEFORE, steps = 0, changes = 0;
@@ -136,13 +136,13 @@ static int watch(pid_t child, const struct pen *pen, struct rf_reader *reader)
 int main(void)
 {
     struct pen pen;
-    struct rf_reader *reader;
+    struct run_reader *reader;
     const char *path = test_path(test_folder(), "watched.dsrun");
     write_expected();
     open_pen(&pen, path);
     for (uint64_t i = 0; i < BEFORE; i++)
         put(&pen, i);
-    CHECK(rf_reader_open(path, &reader) == 0, "open");
+    CHECK(run_reader_open(path, &reader) == 0, "open");
     fflush(NULL);
     pid_t child = fork();
     if (child == 0)
@@ -150,7 +150,7 @@ int main(void)
     int result = watch(child, &pen, reader);
     if (result == SKIPPED)
         puts("SKIP: ptrace is not permitted here");
-    rf_reader_close(reader);
+    run_reader_close(reader);
     rf_writer_destroy(pen.writer);
     for (int i = 0; i <= WATCHED; i++)
         free(expected[i]);

@@ -10,7 +10,7 @@
 #include "base/atomics.h"
 #include "base/clock.h"
 #include "pattern.h"
-#include "runfile/reader.h"
+#include "run/reader.h"
 #include "support.h"
 
 #define WRITERS 4
@@ -59,10 +59,10 @@ static void check_tables(const struct rf_slot_view *view)
     }
 }
 
-static void check_slot(struct rf_reader *reader, uint64_t index, struct seen *seen)
+static void check_slot(struct run_reader *reader, uint64_t index, struct seen *seen)
 {
     struct rf_slot_view view;
-    enum rf_view_status status = rf_reader_slot(reader, index, RF_PART_ALL, &view);
+    enum rf_view_status status = run_reader_slot(reader, index, RF_PART_ALL, &view);
     if (status == RF_VIEW_UNUSED)
         return;
     CHECK(status == RF_VIEW_OK, "slot %llu: status %d, %s", (unsigned long long)index, status,
@@ -88,11 +88,11 @@ static void check_slot(struct rf_reader *reader, uint64_t index, struct seen *se
 /* Reads until the pipe says how much was written in all, then once more: now exactly. */
 static void read_from_outside(const char *path, int pipe_end)
 {
-    struct rf_reader *reader;
+    struct run_reader *reader;
     struct seen seen = {0};
     uint64_t total = 0;
     fd_set set;
-    CHECK(rf_reader_open(path, &reader) == 0, "open");
+    CHECK(run_reader_open(path, &reader) == 0, "open");
     for (;;) {
         for (uint64_t i = 0; i < SLOTS; i++)
             check_slot(reader, i, &seen);
@@ -115,7 +115,7 @@ static void read_from_outside(const char *path, int pipe_end)
     CHECK(seen.exact - exact == WRITERS, "the last reads are not exact");
     CHECK(reader->problems == 0, "%s", reader->first_problem);
     CHECK(reads > 10, "only %llu reads", (unsigned long long)reads);
-    rf_reader_close(reader);
+    run_reader_close(reader);
 }
 
 /* ---- this process ---- */

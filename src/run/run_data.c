@@ -1,4 +1,4 @@
-#include "runfile/run_data.h"
+#include "run/run_data.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,12 +101,12 @@ static bool sums_fit(const struct run_loader *loader)
 }
 
 /* Adds every slot to its loader's entry of by_index, making the entry when it is the first. */
-static int read_slots(struct rf_reader *reader, unsigned parts, struct run_loader **by_index)
+static int read_slots(struct run_reader *reader, unsigned parts, struct run_loader **by_index)
 {
-    const uint64_t slots = rf_reader_count(reader, RF_SECTION_SLOTS);
+    const uint64_t slots = run_reader_count(reader, RF_SECTION_SLOTS);
     for (uint64_t i = 0; i < slots; i++) {
         struct rf_slot_view view;
-        enum rf_view_status status = rf_reader_slot(reader, i, parts, &view);
+        enum rf_view_status status = run_reader_slot(reader, i, parts, &view);
         if (status == RF_VIEW_NO_MEMORY)
             return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
         if (status == RF_VIEW_CUT)
@@ -124,7 +124,7 @@ static int read_slots(struct rf_reader *reader, unsigned parts, struct run_loade
     return DATASTALL_OK;
 }
 
-static int read_loaders(struct rf_reader *reader, unsigned parts, struct run_process *process)
+static int read_loaders(struct run_reader *reader, unsigned parts, struct run_process *process)
 {
     struct run_loader *by_index[RF_LOADER_CAPACITY] = {NULL};
     int error = read_slots(reader, parts, by_index);
@@ -140,10 +140,11 @@ static int read_loaders(struct rf_reader *reader, unsigned parts, struct run_pro
             struct run_loader *loader = &process->loaders[process->loader_count++];
             *loader = *by_index[i];
             loader->index = i;
-            if (!rf_reader_loader(reader, i, &loader->entry))
+            if (!run_reader_loader(reader, i, &loader->entry))
                 snprintf(loader->entry.name, sizeof loader->entry.name, "loader %u", i);
             if (!sums_fit(loader))
-                rf_reader_note(reader, "the totals of loader %u are more than can be: at least", i);
+                run_reader_note(reader, "the totals of loader %u are more than can be: at least",
+                                i);
         }
         free(by_index[i]);
     }
@@ -158,9 +159,9 @@ static int compare_workers(const void *a, const void *b)
     return one->number < other->number ? -1 : one->number > other->number;
 }
 
-static int read_workers(struct rf_reader *reader, struct run_process *process)
+static int read_workers(struct run_reader *reader, struct run_process *process)
 {
-    const uint64_t entries = rf_reader_count(reader, RF_SECTION_WORKERS);
+    const uint64_t entries = run_reader_count(reader, RF_SECTION_WORKERS);
     if (!reader->has_workers || entries == 0)
         return DATASTALL_OK;
     if (entries > MAX_WORKERS) {
@@ -173,27 +174,27 @@ static int read_workers(struct rf_reader *reader, struct run_process *process)
     if (process->workers == NULL)
         return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
     for (uint64_t i = 0; i < entries; i++) {
-        if (rf_reader_worker(reader, i, &process->workers[process->worker_count]))
+        if (run_reader_worker(reader, i, &process->workers[process->worker_count]))
             process->worker_count++;
     }
     qsort(process->workers, process->worker_count, sizeof *process->workers, compare_workers);
     return DATASTALL_OK;
 }
 
-static void read_stage_names(struct rf_reader *reader, struct run_process *process)
+static void read_stage_names(struct run_reader *reader, struct run_process *process)
 {
     struct rf_stage_entry entries[RF_STAGE_CAPACITY];
-    const uint32_t count = rf_reader_stages(reader, entries);
+    const uint32_t count = run_reader_stages(reader, entries);
     for (uint32_t i = 1; i < count; i++) {
         if (entries[i].state == 1)
             memcpy(process->stage_names[i], entries[i].name, sizeof entries[i].name);
     }
 }
 
-static void read_gpus(struct rf_reader *reader, const struct run_process *process,
+static void read_gpus(struct run_reader *reader, const struct run_process *process,
                       struct run_data *data)
 {
-    uint64_t entries = rf_reader_count(reader, RF_SECTION_GPUS);
+    uint64_t entries = run_reader_count(reader, RF_SECTION_GPUS);
     if (entries == 0 || entries > 1024 || data->gpus != NULL)
         return; /* two samplers in one run see the same machine: the first one is enough */
     uint64_t state = process->view.words[RF_PROCESS_GPU_STATE];
@@ -205,7 +206,7 @@ static void read_gpus(struct rf_reader *reader, const struct run_process *proces
     data->gpu_end_detail = process->view.words[RF_PROCESS_GPU_END_DETAIL];
     data->gpus = calloc(entries, sizeof *data->gpus);
     for (uint64_t i = 0; data->gpus != NULL && i < entries; i++) {
-        if (rf_reader_gpu(reader, i, &data->gpus[data->gpu_count]))
+        if (run_reader_gpu(reader, i, &data->gpus[data->gpu_count]))
             data->gpu_count++;
     }
 }
@@ -260,23 +261,23 @@ static bool make_room(struct run_data *data)
 static int read_file(struct run_data *data, const char *place, const char *name, unsigned parts)
 {
     char path[PATH_MAX];
-    struct rf_reader *reader;
+    struct run_reader *reader;
     data->files++;
     if (snprintf(path, sizeof path, "%s/%s", place, name) >= PATH_MAX)
         return ds_fail(DATASTALL_ERR_ARGUMENT, "the folder's path is too long");
-    int error = rf_reader_open(path, &reader);
+    int error = run_reader_open(path, &reader);
     if (error != DATASTALL_OK) {
         data->unreadable_files++;
         data->newer_files += error == DATASTALL_ERR_NEWER;
         note_problem(data, datastall_last_error());
         return error == DATASTALL_ERR_MEMORY ? error : DATASTALL_OK;
     }
-    struct run_process process = {.header = reader->header};
+    struct run_process process = {.header = reader->file.header};
     snprintf(process.file, sizeof process.file, "%s", name);
-    bool readable = rf_reader_process(reader, &process.view);
+    bool readable = run_reader_process(reader, &process.view);
     if (readable) {
         if (process.view.words[RF_PROCESS_STATE] == RF_STATE_OPEN)
-            process.liveness = rf_process_liveness(&reader->header, &process.view.fixed);
+            process.liveness = rf_process_liveness(&reader->file.header, &process.view.fixed);
         read_stage_names(reader, &process);
         read_gpus(reader, &process, data);
         error = read_loaders(reader, parts, &process);
@@ -292,7 +293,7 @@ static int read_file(struct run_data *data, const char *place, const char *name,
         snprintf(sentence, sizeof sentence, "%s: %s", name, reader->first_problem);
         note_problem(data, sentence);
     }
-    rf_reader_close(reader);
+    run_reader_close(reader);
     if (readable && error == DATASTALL_OK && !make_room(data))
         error = ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
     if (!readable || error != DATASTALL_OK) {

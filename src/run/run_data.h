@@ -1,10 +1,10 @@
 /* A whole run in memory: every run file of a folder, read once, slots added up to loaders. */
-#ifndef DATASTALL_RUNFILE_RUN_DATA_H
-#define DATASTALL_RUNFILE_RUN_DATA_H
+#ifndef DATASTALL_RUN_RUN_DATA_H
+#define DATASTALL_RUN_RUN_DATA_H
 
 #include <limits.h>
 
-#include "runfile/reader.h"
+#include "run/reader.h"
 #include "runfile/totals.h"
 
 struct run_slow_wait {
