@@ -59,7 +59,7 @@ static void record(unsigned rank, unsigned rate, unsigned seconds, unsigned gpus
     datastall_loader *loader;
     datastall_loader_options options = DATASTALL_LOADER_OPTIONS_INIT;
     datastall_batch batch = DATASTALL_BATCH_INIT;
-    struct rf_stall stall = {RF_UNKNOWN, RF_UNKNOWN};
+    struct stall_bounds stall = {RF_UNKNOWN, RF_UNKNOWN};
     snprintf(text, sizeof text, "%u", rank);
     setenv("RANK", text, 1);
     setenv("LOCAL_RANK", text, 1);
@@ -76,7 +76,7 @@ static void record(unsigned rank, unsigned rate, unsigned seconds, unsigned gpus
     if (gpus > 0) {
         unsigned char uuid[16];
         uuid_of(rank % gpus, uuid);
-        stall = (struct rf_stall){STALL_NS, STALL_NS};
+        stall = (struct stall_bounds){STALL_NS, STALL_NS};
         monitor_note_accelerator(monitor, RF_ACCELERATOR_USED);
         rf_slot_set_gpu(&monitor_slot_of(loader)->writer, uuid);
     }

@@ -254,10 +254,10 @@ static void loader_dealloc(Loader *self)
 
 /* The exposed stall of the iter() that this thread timed last, for the Loader.record() that follows
  * it. */
-static _Thread_local struct rf_stall iter_stall = {RF_UNKNOWN, RF_UNKNOWN};
+static _Thread_local struct stall_bounds iter_stall = {RF_UNKNOWN, RF_UNKNOWN};
 static _Thread_local int iter_device; /* on which it was */
 static _Thread_local uint64_t iter_sampler_ns;
-static const struct rf_stall unknown_stall = {RF_UNKNOWN, RF_UNKNOWN};
+static const struct stall_bounds unknown_stall = {RF_UNKNOWN, RF_UNKNOWN};
 
 static PyObject *loader_record(Loader *self, PyObject *args)
 {
@@ -265,7 +265,7 @@ static PyObject *loader_record(Loader *self, PyObject *args)
     int kind;
     if (!PyArg_ParseTuple(args, "KKi:record", &begin_ns, &end_ns, &kind))
         return NULL;
-    struct rf_cause cause;
+    struct wait_cause cause;
     feed_iter_cause(begin_ns, end_ns > begin_ns ? end_ns : begin_ns, iter_sampler_ns, &cause);
     iter_sampler_ns = 0;
     if (iter_stall.upper_ns != RF_UNKNOWN)
@@ -478,7 +478,7 @@ static void ask_probe(Monitor *monitor)
 
 /* A batch came: looks at it and records. No error is set before or after. */
 static void end_with_batch(Consumer *self, datastall_wait *wait, uint64_t end_ns, PyObject *batch,
-                           const struct rf_stall *stall, bool under_way)
+                           const struct stall_bounds *stall, bool under_way)
 {
     datastall_batch out = DATASTALL_BATCH_INIT;
     timed_depth++; /* whatever measure() iterates is not the program's waiting */
@@ -488,7 +488,7 @@ static void end_with_batch(Consumer *self, datastall_wait *wait, uint64_t end_ns
         composition_measure(&self->composition, batch, &out);
     enum datastall_wait_kind kind = self->first ? DATASTALL_WAIT_FIRST : DATASTALL_WAIT_STEADY;
     self->first = false;
-    struct rf_cause cause;
+    struct wait_cause cause;
     feed_wait_end(self->feed, end_ns, kind, &cause);
     cause.stall_is_under_way = under_way;
     monitor_wait_end(wait, end_ns, kind, &out, stall, &cause);
@@ -573,7 +573,7 @@ static void stall_watch_begin(datastall_wait *wait, struct stall_watch *watch)
 
 /* True: the stall becomes known later. */
 static bool stall_watch_end(struct stall_watch *watch, const datastall_wait *wait, uint64_t end_ns,
-                            struct rf_stall *stall)
+                            struct stall_bounds *stall)
 {
     stall->lower_ns = stall->upper_ns = RF_UNKNOWN;
     if (watch->slot == NULL || wait->loader == NULL)
@@ -605,7 +605,7 @@ static PyObject *timed_next(Consumer *self, PyObject *(*call)(void *context), vo
     timed_depth--;
     uint64_t end_ns = ds_now_ns();
     feeding_end(before);
-    struct rf_stall stall;
+    struct stall_bounds stall;
     const bool under_way = stall_watch_end(&watch, &wait, end_ns, &stall);
     if (batch != NULL) {
         end_with_batch(self, &wait, end_ns, batch, &stall, under_way);
@@ -618,7 +618,7 @@ static PyObject *timed_next(Consumer *self, PyObject *(*call)(void *context), vo
         PyErr_Fetch(&type, &value, &traceback);
         bool no_more = type == NULL || PyErr_GivenExceptionMatches(type, PyExc_StopIteration);
         const enum datastall_wait_kind kind = no_more ? DATASTALL_WAIT_END : DATASTALL_WAIT_FAILED;
-        struct rf_cause cause;
+        struct wait_cause cause;
         feed_wait_end(self->feed, end_ns, kind, &cause);
         cause.stall_is_under_way = under_way;
         monitor_wait_end(&wait, end_ns, kind, NULL, &stall, &cause);
@@ -914,7 +914,7 @@ static PyObject *core_try_stall_events(PyObject *module, PyObject *unused)
     (void)module;
     (void)unused;
     struct stall_mark mark;
-    struct rf_stall stall;
+    struct stall_bounds stall;
     if (!stall_enable())
         return PyUnicode_FromString("the CUDA driver library lacks a function");
     if (stall_current_device() < 0)

@@ -28,12 +28,18 @@ static inline double ds_mean_or_nan(uint64_t sum, uint64_t count, double unit)
     return count == 0 ? NAN : (double)sum / (double)count * unit;
 }
 
-/* A double that is kept in a word. */
+/* A double that is kept in a word, and the word that it is kept in. */
 static inline double ds_double_of(uint64_t bits)
 {
     double value;
     memcpy(&value, &bits, 8);
     return value;
+}
+static inline uint64_t ds_bits_of(double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, 8);
+    return bits;
 }
 
 #endif

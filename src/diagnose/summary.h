@@ -41,20 +41,12 @@ enum summary_launcher {
     SUMMARY_LAUNCHER_MISSING /* there was one, its file is gone or cannot be read */
 };
 
-/* What the GPU felt of some waiting: nanoseconds. known_ns is the waiting for which events (or the
- * stream itself) told; of that between lower_ns and upper_ns were exposed, the rest hidden behind
- * GPU work. */
-struct summary_stall {
-    uint64_t waiting_ns, known_ns, lower_ns, upper_ns;
-};
-
 struct summary_loader {
     const struct run_loader *data;
     uint32_t process; /* index in processes[] */
     bool in_verdict;  /* false: reported by hand while hooks saw the same process */
     datastall_statistics figures;
-    uint64_t waiting_ns; /* all kinds */
-    struct summary_stall stall;
+    struct stall stall;   /* waits of all kinds */
     double waiting_share; /* of the loader's own window */
     struct why why;
     uint64_t
@@ -66,8 +58,7 @@ struct summary_stage {
     uint32_t process;
     uint64_t duration_ns; /* the stage's window: time spent in it */
     uint64_t entries, batches, samples, tokens;
-    uint64_t waiting_ns;
-    struct summary_stall stall;
+    struct stall stall;
     double waiting_share;
 };
 
@@ -79,11 +70,11 @@ struct summary_process {
     uint32_t threads; /* that waited, each counted once */
     bool background; /* one of them is not the main thread: the program may have worked meanwhile */
     uint64_t begin_ns, end_ns; /* window; DATASTALL_UNKNOWN without waits */
-    uint64_t waiting_ns;       /* host waits of the verdict's loaders */
-    struct summary_stall stall;
-    uint64_t stall_ns; /* what the verdict takes: exposed where known, else the wait: at most */
-    uint64_t stall_lower_ns; /* at least; 0 where nothing is known */
-    double stall_share;
+    struct stall stall; /* of the verdict's loaders: host waits, and what events told of them */
+    /* What all the evidence says: the verdict takes the upper one, exposed where known, else the
+     * wait. At least lower_ns; 0 where nothing is known. */
+    struct stall_bounds exposed;
+    double stall_share;     /* exposed.upper_ns of the window; NaN without one */
     double speedup_ceiling; /* window / (window - stall); NaN unknown, infinite: it only waited */
     uint32_t gpu; /* index in gpus[] of the one it uses; UINT32_MAX: not known, or several */
     /* What its severity follows: its stall, but of a shared GPU no more than is known of that. */
@@ -101,8 +92,8 @@ struct summary_gpu {
     const struct rf_gpu_view *data;
     bool silent;        /* the driver did not answer the last call */
     uint32_t processes; /* that consumed it at the same time, the most: it is shared from 2 on */
-    /* Of the loaders that this device consumed, in its own time: see shared.h. */
-    struct summary_stall stall;
+    /* Of the loaders that this device consumed, in its own time: see stats/stall.h. */
+    struct stall stall;
     double stall_share;       /* of the window, at most; NaN unknown */
     double stall_share_lower; /* at least */
     bool stall_is_bound;     /* the two are further apart than the error of the method, or stall and
@@ -153,16 +144,13 @@ struct summary {
     struct summary_gpu *gpus;
 };
 
-/* Bounds of the exposed stall where no event saw the waits: of a window in which the program waited
- * wait_ns and the GPU was idle idle_ns, at least so much idling must have been while it waited, and
- * at most so much can. Pure. */
-void summary_stall_bounds(uint64_t window_ns, uint64_t wait_ns, uint64_t idle_ns,
-                          uint64_t *lower_ns, uint64_t *upper_ns);
-
 /* now_ns: CLOCK_MONOTONIC, for runs and waits that still go on. data must outlive the summary.
  * Returns 0 or DATASTALL_ERR_MEMORY. Free with summary_free(). */
 int summary_make(const struct run_data *data, uint64_t now_ns, struct summary **summary);
 void summary_free(struct summary *summary);
+
+/* Whether a loader's batches were consumed on a device. */
+bool summary_consumes(const struct summary_loader *loader, const struct rf_gpu_view *device);
 
 const char *summary_severity_name(enum summary_severity severity);
 const char *summary_method_name(enum summary_method method); /* "host-exact", "host-bound" */

@@ -145,14 +145,12 @@ static void take_host(const struct run_process *process, struct why_host *host)
 
 /* ---- what it means ---- */
 
-static void take_stall(const struct run_loader *loader, struct why *why)
+static void take_stall(const struct run_loader *loader, const struct stall *stall, struct why *why)
 {
     const uint64_t *c = loader->totals.counters;
-    const uint64_t waiting_ns = rf_totals_waiting_ns(&loader->totals);
     uint64_t told_ns = 0;
     /* As the verdict takes it: exposed where the GPU told, else the wait. */
-    why->stall_ns =
-        ds_add(c[RF_COUNT_STALL_UPPER_NS], ds_subtract(waiting_ns, c[RF_COUNT_STALL_KNOWN_NS]));
+    why->stall_ns = stall_most_ns(stall);
     for (uint32_t i = 0; i < CAUSE_STATES; i++) {
         /* A damaged file may hold anything: never more than there is. */
         const uint64_t left_ns = why->stall_ns - told_ns;
@@ -202,10 +200,11 @@ static uint32_t choose(const struct run_loader *loader, const struct why *why)
     return largest;
 }
 
-void why_make(const struct run_process *process, const struct run_loader *loader, struct why *why)
+void why_make(const struct run_process *process, const struct run_loader *loader,
+              const struct stall *stall, struct why *why)
 {
     memset(why, 0, sizeof *why);
-    take_stall(loader, why);
+    take_stall(loader, stall, why);
     take_depth(loader->totals.counters, &why->depth);
     take_host(process, &why->host);
     add_work(process, loader, &why->work);

@@ -57,7 +57,9 @@ struct why {
     char suggestion[256]; /* "": none */
 };
 
-void why_make(const struct run_process *process, const struct run_loader *loader, struct why *why);
+/* stall: of the loader. */
+void why_make(const struct run_process *process, const struct run_loader *loader,
+              const struct stall *stall, struct why *why);
 
 /* "compute", "head_of_line", "none" ... */
 const char *why_name(uint32_t cause);

@@ -99,10 +99,10 @@ void summary_verdict_text(const struct summary *summary, char *text, size_t size
     char name[64], share[96] = "", least[48] = "";
     const double window = (double)(worst->end_ns - worst->begin_ns);
     /* Less than a point apart the two are one figure for people. */
-    if (worst->upper_bound && worst->stall_lower_ns > 0 &&
-        (double)(worst->stall_ns - worst->stall_lower_ns) > 0.01 * window)
+    if (worst->upper_bound && worst->exposed.lower_ns > 0 &&
+        (double)(worst->exposed.upper_ns - worst->exposed.lower_ns) > 0.01 * window)
         snprintf(least, sizeof least, ", at least %.1f %%",
-                 (double)worst->stall_lower_ns * 100 / window);
+                 (double)worst->exposed.lower_ns * 100 / window);
     const char *bound = worst->upper_bound ? "at most " : "";
     if (summary->process_count > 1)
         snprintf(share, sizeof share, "; the mean over %u processes is %s%.1f %%",
@@ -120,7 +120,7 @@ void summary_prize_text(const struct summary *summary, char *text, size_t size)
         return;
     const struct summary_process *worst = &summary->processes[summary->worst];
     char stall[32], window[32];
-    summary_duration_text((double)worst->stall_ns * 1e-9, stall, sizeof stall);
+    summary_duration_text((double)worst->exposed.upper_ns * 1e-9, stall, sizeof stall);
     summary_duration_text((double)(worst->end_ns - worst->begin_ns) * 1e-9, window, sizeof window);
     if (summary->severity == SUMMARY_SEVERITY_NONE)
         snprintf(text, size, "a perfect input pipeline would save at most %s of %s", stall, window);

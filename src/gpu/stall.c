@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "record/causes.h"
 
 /* The driver API as far as it is used; values from cuda.h, whose ABI is stable. */
 typedef int cu_result;
@@ -243,11 +244,11 @@ static void collect(struct monitor_slot *slot, struct stall_queue *queue)
         const bool bound = oldest->bound || stall_ns > oldest->wait_ns + TOLERANCE_NS;
         if (stall_ns > oldest->wait_ns)
             stall_ns = oldest->wait_ns;
-        const struct rf_late_stall late = {.wait_ns = oldest->wait_ns,
-                                           .stage = oldest->stage,
-                                           .lower_ns = bound ? 0 : stall_ns,
-                                           .upper_ns = stall_ns};
-        rf_slot_late_stall(&slot->writer, oldest->record, &late);
+        struct rf_late_stall late = {.wait_ns = oldest->wait_ns,
+                                     .stage = oldest->stage,
+                                     .lower_ns = bound ? 0 : stall_ns,
+                                     .upper_ns = stall_ns};
+        cause_late_stall(slot, oldest->record, &late);
         drop(queue, 0);
     }
 }
@@ -289,14 +290,14 @@ void stall_begin(struct monitor_slot *slot, uint64_t stream, struct stall_mark *
     cuda.exchange_mode(&mode);
 }
 
-static void settle(const struct stall_mark *mark, uint64_t stall_ns, struct rf_stall *stall)
+static void settle(const struct stall_mark *mark, uint64_t stall_ns, struct stall_bounds *stall)
 {
     stall->upper_ns = stall_ns;
     stall->lower_ns = mark->bound ? 0 : stall_ns;
 }
 
 bool stall_end(struct monitor_slot *slot, uint64_t stream, struct stall_mark *mark,
-               uint64_t wait_ns, uint64_t record, uint32_t stage, struct rf_stall *stall)
+               uint64_t wait_ns, uint64_t record, uint32_t stage, struct stall_bounds *stall)
 {
     stall->lower_ns = stall->upper_ns = RF_UNKNOWN;
     if (mark->state == MARK_IDLE)
@@ -371,7 +372,7 @@ void stall_probe_begin(uint64_t stream, struct stall_mark *mark)
     cuda.exchange_mode(&mode);
 }
 
-void stall_probe_end(struct stall_mark *mark, uint64_t wait_ns, struct rf_stall *stall)
+void stall_probe_end(struct stall_mark *mark, uint64_t wait_ns, struct stall_bounds *stall)
 {
     stall->lower_ns = stall->upper_ns = RF_UNKNOWN;
     if (mark->state == MARK_IDLE)

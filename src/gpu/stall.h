@@ -47,12 +47,12 @@ int stall_current_device(void);
  * the index that the wait's record will have. */
 void stall_begin(struct monitor_slot *slot, uint64_t stream, struct stall_mark *mark);
 bool stall_end(struct monitor_slot *slot, uint64_t stream, struct stall_mark *mark,
-               uint64_t wait_ns, uint64_t record, uint32_t stage, struct rf_stall *stall);
+               uint64_t wait_ns, uint64_t record, uint32_t stage, struct stall_bounds *stall);
 
 /* The same for a wait without a slot (making an iterator): nothing is read later, so a wait during
  * which the GPU ran out of work has an upper bound only. */
 void stall_probe_begin(uint64_t stream, struct stall_mark *mark);
-void stall_probe_end(struct stall_mark *mark, uint64_t wait_ns, struct rf_stall *stall);
+void stall_probe_end(struct stall_mark *mark, uint64_t wait_ns, struct stall_bounds *stall);
 
 /* Hands over what the GPU has reached. */
 void stall_collect(struct monitor_slot *slot);

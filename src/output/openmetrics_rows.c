@@ -258,7 +258,7 @@ static void collect_stall(struct row *row, const struct summary *run,
         method = SUMMARY_METHOD_HOST_BOUND;
     row->extra = labels[method];
     add(row, LOADER_STALL_NS,
-        method == SUMMARY_METHOD_GPU_EVENTS ? loader->stall.upper_ns : loader->waiting_ns);
+        method == SUMMARY_METHOD_GPU_EVENTS ? loader->stall.upper_ns : loader->stall.waiting_ns);
     if (loader->stall.known_ns > 0)
         add(row, LOADER_KNOWN_NS, loader->stall.known_ns);
 }
@@ -308,7 +308,7 @@ static void collect_loader(struct rows *rows, const struct summary *run,
     add_known(row, LOADER_TOKENS, c[RF_COUNT_TOKENS], c[RF_COUNT_TOKENS_BATCHES]);
     add(row, LOADER_ITERATORS, c[RF_COUNT_ITERATORS]);
     add(row, LOADER_ERRORS, c[RF_COUNT_FAILED]);
-    add(row, LOADER_WAITING_NS, loader->waiting_ns);
+    add(row, LOADER_WAITING_NS, loader->stall.waiting_ns);
     collect_feeding(row, c);
     openmetrics_cumulate(totals->steady, c[RF_COUNT_STEADY], &c[RF_COUNT_QUEUE],
                          openmetrics_wait_bounds, OPENMETRICS_WAIT_BOUNDS, counts);
@@ -335,7 +335,7 @@ static void collect_stages(struct rows *rows, const struct summary *run, const c
         if (row == NULL)
             return;
         add(row, STAGE_NS, stage->duration_ns);
-        add(row, STAGE_WAITING_NS, stage->waiting_ns);
+        add(row, STAGE_WAITING_NS, stage->stall.waiting_ns);
         if (stage->stall.known_ns > 0)
             add(row, STAGE_STALL_NS, stage->stall.upper_ns);
         add(row, STAGE_BATCHES, stage->batches);

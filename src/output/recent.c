@@ -7,7 +7,6 @@
 
 #include "base/clock.h"
 #include "base/sums.h"
-#include "diagnose/gpus.h"
 
 #define LEAST_LEAD 0.05
 #define FRESH_S 5u /* an older GPU sample says nothing about now */
@@ -50,7 +49,6 @@ static void add_loader(const struct summary *summary, const struct summary_loade
                        const struct span *span, uint64_t now_ns, struct recent_waits *recent)
 {
     const struct rf_totals *totals = &loader->data->totals;
-    const bool told = loader->stall.known_ns > 0;
     double stall[HISTORY_S] = {0};
     for (uint32_t i = 0; i < RF_TOTALS_SECONDS; i++) {
         const uint64_t *totals_of_it = totals->seconds[i];
@@ -58,10 +56,8 @@ static void add_loader(const struct summary *summary, const struct summary_loade
         if (number == 0 || number - 1 < span->begin || number - 1 >= span->end)
             continue;
         const uint64_t second = number - 1 + HISTORY_S - span->end;
-        const uint64_t ns = told ? totals_of_it[RF_ROLLUP_OF(STALL_UPPER_NS)]
-                                 : ds_add(totals_of_it[RF_ROLLUP_OF(STEADY_NS)],
-                                          totals_of_it[RF_ROLLUP_OF(OTHER_NS)]);
-        stall[second] += (double)ns * 1e-9;
+        const struct stall of_it = rf_stall_of_second(totals_of_it + 1);
+        stall[second] += (double)stall_most_ns(&of_it) * 1e-9;
         if (number - 1 + RECENT_S >= span->end) {
             recent->batches_per_s += (double)totals_of_it[RF_ROLLUP_OF(BATCHES)];
             recent->samples_per_s += (double)totals_of_it[RF_ROLLUP_OF(SAMPLES)];

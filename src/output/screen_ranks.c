@@ -28,7 +28,7 @@ static uint64_t p95_of(const struct summary *run, uint32_t process)
     for (uint32_t i = 0; i < run->loader_count; i++) {
         const struct summary_loader *loader = &run->loaders[i];
         if (loader->process == process && loader->in_verdict &&
-            (most == NULL || loader->waiting_ns > most->waiting_ns))
+            (most == NULL || loader->stall.waiting_ns > most->stall.waiting_ns))
             most = loader;
     }
     return most == NULL ? DATASTALL_UNKNOWN : most->figures.steady.p95_ns;

@@ -87,11 +87,11 @@ static void put_verdict(out e, const struct summary *s)
     put_real(e, "worst_share_lower",
              worst == NULL
                  ? NAN
-                 : (double)worst->stall_lower_ns / (double)(worst->end_ns - worst->begin_ns));
+                 : (double)worst->exposed.lower_ns / (double)(worst->end_ns - worst->begin_ns));
     put_real(e, "event_coverage",
              worst == NULL || worst->method != SUMMARY_METHOD_GPU_EVENTS
                  ? NAN
-                 : (double)worst->stall.known_ns / (double)worst->stall.waiting_ns);
+                 : stall_coverage(&worst->stall));
     put_integer(e, "worst_rank", worst == NULL ? DATASTALL_UNKNOWN : summary_rank(worst));
     put_integer(e, "worst_pid", worst == NULL ? DATASTALL_UNKNOWN : worst->data->view.fixed.pid);
     put_string(e, "method", worst == NULL ? NULL : summary_method_name(s->method));
@@ -106,19 +106,17 @@ static void put_verdict(out e, const struct summary *s)
 }
 
 /* exposed_stall_s, hidden_wait_s, unknown_wait_s; null where no GPU clock told anything. */
-static void put_stall(out e, const struct summary_stall *stall)
+static void put_stall(out e, const struct stall *stall)
 {
     const bool known = stall->known_ns > 0;
     e->open_object(e->context, "exposed_stall_s");
     put_seconds(e, "sum", known ? stall->upper_ns : DATASTALL_UNKNOWN);
     put_seconds(e, "lower", known ? stall->lower_ns : DATASTALL_UNKNOWN);
     put_seconds(e, "upper", known ? stall->upper_ns : DATASTALL_UNKNOWN);
-    put_real(e, "event_coverage",
-             known ? (double)stall->known_ns / (double)stall->waiting_ns : NAN);
+    put_real(e, "event_coverage", stall_coverage(stall));
     e->close(e->context);
-    put_seconds(e, "hidden_wait_s",
-                known ? ds_subtract(stall->known_ns, stall->upper_ns) : DATASTALL_UNKNOWN);
-    put_seconds(e, "unknown_wait_s", ds_subtract(stall->waiting_ns, stall->known_ns));
+    put_seconds(e, "hidden_wait_s", known ? stall_hidden_ns(stall) : DATASTALL_UNKNOWN);
+    put_seconds(e, "unknown_wait_s", stall_unknown_ns(stall));
 }
 
 static void put_slowest(out e, const struct summary *s, const struct summary_loader *loader)
@@ -191,7 +189,7 @@ static void put_loader(out e, const struct summary *s, const struct summary_load
     put_real(e, "recent_tokens_per_s", f->recent_tokens_per_s);
     put_integer(e, "window_start_ns", f->window_begin_ns);
     put_integer(e, "window_end_ns", f->window_end_ns);
-    put_seconds(e, "waiting_s", loader->waiting_ns);
+    put_seconds(e, "waiting_s", loader->stall.waiting_ns);
     put_real(e, "waiting_share", loader->waiting_share);
     put_stall(e, &loader->stall);
     put_seconds(e, "unfinished_wait_s",
@@ -272,7 +270,7 @@ static void put_stage(out e, const struct summary *s, const struct summary_stage
     put_integer(e, "batches", stage->batches);
     put_integer(e, "samples", stage->samples);
     put_integer(e, "tokens", stage->tokens);
-    put_seconds(e, "waiting_s", stage->waiting_ns);
+    put_seconds(e, "waiting_s", stage->stall.waiting_ns);
     put_real(e, "waiting_share", stage->waiting_share);
     put_stall(e, &stage->stall);
     e->close(e->context);
@@ -291,8 +289,8 @@ static void put_process(out e, const struct summary_process *process)
     put_string(e, "command", fixed->command);
     put_string(e, "state", summary_state_name(process->state));
     put_seconds(e, "window_s", known ? process->end_ns - process->begin_ns : DATASTALL_UNKNOWN);
-    put_seconds(e, "input_stall_s", known ? process->stall_ns : DATASTALL_UNKNOWN);
-    put_seconds(e, "input_stall_lower_s", known ? process->stall_lower_ns : DATASTALL_UNKNOWN);
+    put_seconds(e, "input_stall_s", known ? process->exposed.upper_ns : DATASTALL_UNKNOWN);
+    put_seconds(e, "input_stall_lower_s", known ? process->exposed.lower_ns : DATASTALL_UNKNOWN);
     put_real(e, "input_stall_share", process->stall_share);
     put_string(e, "method", known ? summary_method_name(process->method) : NULL);
     e->boolean(e->context, "upper_bound", process->upper_bound);

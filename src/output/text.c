@@ -89,8 +89,8 @@ static void put_verdict(const struct summary *s, FILE *file)
     if (worst != NULL && worst->method == SUMMARY_METHOD_GPU_EVENTS)
         line(file, "",
              "by the GPU's clock for %.1f %% of the waiting; the program itself waited %.1f %%",
-             100.0 * (double)worst->stall.known_ns / (double)worst->stall.waiting_ns,
-             100.0 * (double)worst->waiting_ns / (double)(worst->end_ns - worst->begin_ns));
+             100.0 * stall_coverage(&worst->stall),
+             100.0 * (double)worst->stall.waiting_ns / (double)(worst->end_ns - worst->begin_ns));
     if (worst != NULL && worst->severe_share < worst->stall_share)
         line(file, "",
              "%s, because its GPU is shared, and no more than %.1f %% of that is known to be lost",
@@ -217,8 +217,8 @@ static int by_waiting(const void *a, const void *b)
 {
     const struct summary_loader *one = *(const struct summary_loader *const *)a;
     const struct summary_loader *other = *(const struct summary_loader *const *)b;
-    if (one->waiting_ns != other->waiting_ns)
-        return one->waiting_ns < other->waiting_ns ? 1 : -1;
+    if (one->stall.waiting_ns != other->stall.waiting_ns)
+        return one->stall.waiting_ns < other->stall.waiting_ns ? 1 : -1;
     return one < other ? -1 : one > other;
 }
 

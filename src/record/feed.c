@@ -337,12 +337,12 @@ void feed_laid_over(struct feed *feed, uint64_t begin_ns, uint64_t end_ns, enum 
 
 /* ---- after it ---- */
 
-static void clear(struct rf_cause *cause)
+static void clear(struct wait_cause *cause)
 {
     /* All but the spans, which the count covers. */
     cause->timeline.count = 0;
-    memset((char *)cause + offsetof(struct rf_cause, stall_is_under_way), 0,
-           sizeof *cause - offsetof(struct rf_cause, stall_is_under_way));
+    memset((char *)cause + offsetof(struct wait_cause, stall_is_under_way), 0,
+           sizeof *cause - offsetof(struct wait_cause, stall_is_under_way));
     cause->depth = RF_UNKNOWN;
 }
 
@@ -400,7 +400,7 @@ static void add_finished(const uint64_t record[RF_WORK_WORDS], uint64_t from, ui
 /* The way of a batch to the loop. Meanwhile its worker may make the next ones, and Python code of
  * theirs keeps the thread that pickles from running: so much of the way is theirs, and returned. */
 static uint64_t add_handover(struct feed *feed, const uint64_t record[RF_WORK_WORDS],
-                             struct rf_cause *cause)
+                             struct wait_cause *cause)
 {
     const uint64_t begin_ns = record[RF_WORK_END_NS], came_ns = feed->blocker_ns;
     const uint64_t *entry = entry_of(feed, feed->by_worker[feed->blocker].entry);
@@ -427,7 +427,7 @@ static uint64_t add_handover(struct feed *feed, const uint64_t record[RF_WORK_WO
     return work.cpu_ns + work.delay_ns + work.collate_ns;
 }
 
-static void cause_of_worker(struct feed *feed, uint64_t end_ns, struct rf_cause *cause)
+static void cause_of_worker(struct feed *feed, uint64_t end_ns, struct wait_cause *cause)
 {
     uint64_t record[RF_WORK_WORDS];
     const uint64_t from = feed->begin_ns, came_ns = feed->blocker_ns;
@@ -460,7 +460,7 @@ static void cause_of_worker(struct feed *feed, uint64_t end_ns, struct rf_cause 
     }
 }
 
-static void cause_of_own_loading(struct feed *feed, uint64_t end_ns, struct rf_cause *cause)
+static void cause_of_own_loading(struct feed *feed, uint64_t end_ns, struct wait_cause *cause)
 {
     uint64_t record[RF_WORK_WORDS];
     const uint64_t from = feed->begin_ns;
@@ -476,7 +476,7 @@ static void cause_of_own_loading(struct feed *feed, uint64_t end_ns, struct rf_c
 }
 
 /* Both replays take every batch in turn, or begin anew. */
-static void replay(struct feed *feed, enum datastall_wait_kind kind, struct rf_cause *cause)
+static void replay(struct feed *feed, enum datastall_wait_kind kind, struct wait_cause *cause)
 {
     const uint64_t index = feed->has_blocker ? feed->blocker_index : feed->next_index;
     const uint32_t place = (uint32_t)(index % FEED_INDICES);
@@ -503,7 +503,7 @@ static void replay(struct feed *feed, enum datastall_wait_kind kind, struct rf_c
 }
 
 void feed_wait_end(struct feed *feed, uint64_t end_ns, enum datastall_wait_kind kind,
-                   struct rf_cause *cause)
+                   struct wait_cause *cause)
 {
     clear(cause);
     if (feed == NULL || !feed->waiting)
@@ -536,7 +536,7 @@ void feed_wait_end(struct feed *feed, uint64_t end_ns, enum datastall_wait_kind 
 }
 
 void feed_iter_cause(uint64_t begin_ns, uint64_t end_ns, uint64_t sampler_ns,
-                     struct rf_cause *cause)
+                     struct wait_cause *cause)
 {
     clear(cause);
     if (sampler_ns > end_ns - begin_ns)

@@ -98,10 +98,10 @@ void feed_arrived(struct feed *feed, uint64_t index, uint32_t worker, bool in_tu
 void feed_laid_over(struct feed *feed, uint64_t begin_ns, uint64_t end_ns, enum cause_state state);
 /* Fills in what the wait was spent on. feed NULL: nothing is known. */
 void feed_wait_end(struct feed *feed, uint64_t end_ns, enum datastall_wait_kind kind,
-                   struct rf_cause *cause);
+                   struct wait_cause *cause);
 
 /* The same for iter(): sampler_ns of it went into the sampler. */
 void feed_iter_cause(uint64_t begin_ns, uint64_t end_ns, uint64_t sampler_ns,
-                     struct rf_cause *cause);
+                     struct wait_cause *cause);
 
 #endif

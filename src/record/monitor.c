@@ -221,14 +221,17 @@ struct monitor_slot *monitor_slot_on_device(datastall_loader *loader, int number
     return slot;
 }
 
+static __attribute__((noinline)) struct monitor_slot *no_slot(datastall_monitor *monitor)
+{
+    if (!ds_fork_same_process(monitor->generation))
+        __atomic_fetch_add(&monitor->calls_in_child, 1, __ATOMIC_RELAXED);
+    return NULL;
+}
+
 struct monitor_slot *monitor_slot_of(datastall_loader *loader)
 {
-    datastall_monitor *monitor = loader->monitor;
-    if (!monitor_is_recording(monitor)) {
-        if (!ds_fork_same_process(monitor->generation))
-            __atomic_fetch_add(&monitor->calls_in_child, 1, __ATOMIC_RELAXED);
-        return NULL;
-    }
+    if (!monitor_is_recording(loader->monitor))
+        return no_slot(loader->monitor);
     const uint32_t home = (uint32_t)(loader->number % CACHE_ENTRIES);
     return slot_cache[home].key == key_of(loader, 0) ? slot_cache[home].slot : look_further(loader);
 }

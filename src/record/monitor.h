@@ -14,6 +14,7 @@
 #define MONITOR_NAME_BYTES 64
 #define MONITOR_WORKER_ENTRIES 64u
 
+#define MONITOR_PENDING_CAUSES 32u /* more than stalls can be under way */
 struct monitor_slot {
     uint64_t owner; /* thread number (never reused), 0: free to take over */
     uint32_t loader;
@@ -21,6 +22,12 @@ struct monitor_slot {
     bool used;
     struct stall_queue *stalls; /* src/gpu: events whose outcome is not known yet; NULL: none */
     struct rf_slot_writer writer;
+    /* Causes of waits whose stall is under way, each at its record's index. */
+    struct monitor_cause {
+        uint64_t record; /* 1 + index; 0: empty */
+        uint64_t begin_ns, end_ns;
+        struct wait_cause cause;
+    } causes[MONITOR_PENDING_CAUSES];
 };
 
 struct datastall_loader {
@@ -82,13 +89,13 @@ uint64_t monitor_thread_number(void);
 /* datastall_wait_end_at() with what is known of the exposed stall already, and of the cause (NULL:
  * nothing). */
 void monitor_wait_end(datastall_wait *wait, uint64_t end_ns, enum datastall_wait_kind kind,
-                      const datastall_batch *batch, const struct rf_stall *stall,
-                      const struct rf_cause *cause);
+                      const datastall_batch *batch, const struct stall_bounds *stall,
+                      const struct wait_cause *cause);
 
 /* datastall_wait_record() with the exposed stall. */
 void monitor_wait_record(datastall_loader *loader, uint64_t end_ns, uint64_t wait_ns,
                          enum datastall_wait_kind kind, const datastall_batch *batch,
-                         const struct rf_stall *stall, const struct rf_cause *cause);
+                         const struct stall_bounds *stall, const struct wait_cause *cause);
 
 /* The slot in which this thread's waits on the loader go; NULL: not recording. */
 struct monitor_slot *monitor_slot_of(datastall_loader *loader);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/fault_guard.h"
 #include "base/versioned.h"
+#include "record/causes.h"
 #include "record/monitor.h"
 
 /* Turns of waiting for the overflow slot, which another thread holds for some 100 ns. */
@@ -17,13 +18,7 @@ uint64_t datastall_clock_ns(void)
 
 enum datastall_queue_state datastall_infer_queue_state(uint64_t wait_ns)
 {
-    if (wait_ns == DATASTALL_UNKNOWN)
-        return DATASTALL_QUEUE_UNKNOWN;
-    if (wait_ns < DATASTALL_QUEUE_FULL_BELOW_NS)
-        return DATASTALL_QUEUE_FULL;
-    if (wait_ns > DATASTALL_QUEUE_STARVED_ABOVE_NS)
-        return DATASTALL_QUEUE_STARVED;
-    return DATASTALL_QUEUE_NORMAL;
+    return wait_queue_state(wait_ns);
 }
 
 /* ---- what cannot be ---- */
@@ -64,32 +59,49 @@ static void forget_real(datastall_monitor *monitor, double *value, double most)
     rf_count_loss(monitor->writer, RF_PROCESS_IMPOSSIBLE_COUNTS);
 }
 
-static __attribute__((noinline)) void forget_impossible(datastall_monitor *monitor,
-                                                        struct rf_wait *wait)
+static void forget_impossible(datastall_monitor *monitor, datastall_batch *batch)
 {
-    forget_count(monitor, &wait->batch_index);
-    forget_count(monitor, &wait->samples);
-    forget_count(monitor, &wait->tokens);
-    forget_count(monitor, &wait->longest);
-    forget_count(monitor, &wait->padded);
-    forget_real(monitor, &wait->mean_length, (double)DATASTALL_MAX_COUNT);
-    forget_real(monitor, &wait->efficiency, MOST_EFFICIENCY);
-    if (wait->efficiency > 1.0)
-        wait->efficiency = 1.0;
-    if ((wait->flags & ~DATASTALL_BATCH_TOKENS_SAMPLED) != 0)
+    forget_count(monitor, &batch->batch_index);
+    forget_count(monitor, &batch->samples);
+    forget_count(monitor, &batch->tokens);
+    forget_count(monitor, &batch->longest_sequence);
+    forget_count(monitor, &batch->padded_tokens);
+    forget_real(monitor, &batch->mean_sequence_length, (double)DATASTALL_MAX_COUNT);
+    forget_real(monitor, &batch->packing_efficiency, MOST_EFFICIENCY);
+    if (batch->packing_efficiency > 1.0)
+        batch->packing_efficiency = 1.0;
+    if ((batch->flags & ~DATASTALL_BATCH_TOKENS_SAMPLED) != 0)
         rf_count_loss(monitor->writer, RF_PROCESS_UNKNOWN_ARGUMENTS);
-    wait->flags &= DATASTALL_BATCH_TOKENS_SAMPLED;
+    batch->flags &= DATASTALL_BATCH_TOKENS_SAMPLED;
 }
 
 /* All at once, since they hardly ever are: unknown becomes 0, and what is large leaves high bits.
  */
-static inline bool may_be_impossible(const struct rf_wait *wait)
+static inline bool may_be_impossible(const datastall_batch *batch)
 {
-    const uint64_t bits = (wait->batch_index + 1) | (wait->samples + 1) | (wait->tokens + 1) |
-                          (wait->longest + 1) | (wait->padded + 1);
-    return bits >= DATASTALL_MAX_COUNT || wait->mean_length < 0 ||
-           wait->mean_length > (double)DATASTALL_MAX_COUNT || wait->efficiency < 0 ||
-           wait->efficiency > 1.0 || (wait->flags & ~DATASTALL_BATCH_TOKENS_SAMPLED) != 0;
+    const uint64_t bits = (batch->batch_index + 1) | (batch->samples + 1) | (batch->tokens + 1) |
+                          (batch->longest_sequence + 1) | (batch->padded_tokens + 1);
+    return bits >= DATASTALL_MAX_COUNT || batch->mean_sequence_length < 0 ||
+           batch->mean_sequence_length > (double)DATASTALL_MAX_COUNT ||
+           batch->packing_efficiency < 0 || batch->packing_efficiency > 1.0 ||
+           (batch->flags & ~DATASTALL_BATCH_TOKENS_SAMPLED) != 0;
+}
+
+static const datastall_batch nothing_stated = DATASTALL_BATCH_INIT;
+
+/* A batch as it can be recorded, where the caller's is not: built against another version of the
+ * header (what that does not have is unknown), or with figures that cannot be. */
+static __attribute__((noinline)) const datastall_batch *
+corrected(datastall_monitor *monitor, const datastall_batch *batch, datastall_batch *own)
+{
+    if (!ds_is_struct_size(batch->struct_size)) {
+        rf_count_loss(monitor->writer, RF_PROCESS_UNKNOWN_ARGUMENTS);
+        return &nothing_stated;
+    }
+    *own = nothing_stated;
+    memcpy(own, batch, batch->struct_size < sizeof *own ? batch->struct_size : sizeof *own);
+    forget_impossible(monitor, own);
+    return own;
 }
 
 /* ---- a wait under way ---- */
@@ -164,54 +176,15 @@ void datastall_wait_cancel(datastall_wait *wait)
 
 /* ---- a wait that ended ---- */
 
-static void take_batch(datastall_monitor *monitor, const datastall_batch *batch,
-                       struct rf_wait *wait)
-{
-    datastall_batch grown;
-    if (batch->struct_size != sizeof *batch) {
-        if (!ds_is_struct_size(batch->struct_size)) {
-            rf_count_loss(monitor->writer, RF_PROCESS_UNKNOWN_ARGUMENTS);
-            return;
-        }
-        /* Built against another version of the header: what it does not have is unknown. */
-        size_t size = batch->struct_size < sizeof grown ? batch->struct_size : sizeof grown;
-        grown = (datastall_batch)DATASTALL_BATCH_INIT;
-        memcpy(&grown, batch, size);
-        batch = &grown;
-    }
-    wait->batch_index = batch->batch_index;
-    wait->samples = batch->samples;
-    wait->tokens = batch->tokens;
-    wait->longest = batch->longest_sequence;
-    wait->padded = batch->padded_tokens;
-    wait->mean_length = batch->mean_sequence_length;
-    wait->efficiency = batch->packing_efficiency;
-    wait->flags = batch->flags;
-    if (may_be_impossible(wait))
-        forget_impossible(monitor, wait);
-    if (wait->padded == DATASTALL_UNKNOWN && wait->samples != DATASTALL_UNKNOWN &&
-        wait->longest != DATASTALL_UNKNOWN &&
-        (__builtin_mul_overflow(wait->samples, wait->longest, &wait->padded) ||
-         wait->padded > DATASTALL_MAX_COUNT))
-        wait->padded = DATASTALL_UNKNOWN;
-}
-
-static void append(struct monitor_slot *slot, struct rf_wait *wait)
-{
-    if (wait->batch_index == DATASTALL_UNKNOWN)
-        wait->batch_index = slot->writer.batches;
-    rf_slot_append(&slot->writer, wait);
-}
-
 /* All threads that found no slot of their own share one. False: it stayed busy, the wait is lost.
  */
-static bool append_to_overflow(datastall_monitor *monitor, struct rf_wait *wait)
+static bool append_to_overflow(datastall_monitor *monitor, const struct wait *wait)
 {
     for (int spin = 0; spin < OVERFLOW_SPINS; spin++) {
         uint64_t expected = 0;
         if (__atomic_compare_exchange_n(&monitor->overflow_busy, &expected, 1, false,
                                         __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
-            append(&monitor->overflow, wait);
+            rf_slot_append(&monitor->overflow.writer, wait);
             ds_store_release(&monitor->overflow_busy, 0);
             return true;
         }
@@ -220,57 +193,72 @@ static bool append_to_overflow(datastall_monitor *monitor, struct rf_wait *wait)
     return false;
 }
 
-static void record(datastall_monitor *monitor, struct monitor_slot *slot, uint64_t begin_ns,
-                   uint64_t wait_ns, enum datastall_wait_kind kind, const datastall_batch *batch,
-                   const struct rf_stall *stall, const struct rf_cause *cause)
+/* A wait of no kind: to call it a batch would make one up. */
+static __attribute__((noinline)) void refuse(datastall_monitor *monitor, struct monitor_slot *slot)
 {
-    if ((unsigned)kind > DATASTALL_WAIT_FAILED) { /* to call it a batch would make one up */
-        rf_count_loss(monitor->writer, RF_PROCESS_UNKNOWN_ARGUMENTS);
-        if (slot != &monitor->overflow)
-            rf_slot_waiting(&slot->writer, 0);
-        return;
-    }
-    struct rf_wait wait = {
-        .begin_ns = begin_ns,
-        .wait_ns = wait_ns,
-        .kind = kind,
-        .queue = datastall_infer_queue_state(wait_ns),
-        .stage = (uint32_t)ds_load(&monitor->current_stage),
-        .batch_index = DATASTALL_UNKNOWN,
-        .samples = DATASTALL_UNKNOWN,
-        .tokens = DATASTALL_UNKNOWN,
-        .longest = DATASTALL_UNKNOWN,
-        .padded = DATASTALL_UNKNOWN,
-        .mean_length = NAN,
-        .efficiency = NAN,
-        .stall = *stall,
-        .cause = cause,
-    };
-    if (batch != NULL)
-        take_batch(monitor, batch, &wait);
-    bool kept = true;
-    ds_fault_guard_keep(wait_ns == RF_UNKNOWN ? begin_ns : begin_ns + wait_ns);
-    if (slot == &monitor->overflow)
-        kept = append_to_overflow(monitor, &wait);
-    else
-        append(slot, &wait); /* over the row that showed a wait as under way */
-    if (kept && (slot->loader == 0 || wait.stage == RF_STAGE_OTHER))
-        rf_count_loss(monitor->writer, RF_PROCESS_MERGED_OTHER);
+    rf_count_loss(monitor->writer, RF_PROCESS_UNKNOWN_ARGUMENTS);
+    if (slot != &monitor->overflow)
+        rf_slot_waiting(&slot->writer, 0);
+}
+
+/* The file is gone: see base/fault_guard.h. */
+static void switch_off_if_lost(datastall_monitor *monitor)
+{
     if (ds_load(&monitor->writer->lost) != 0)
         ds_store(&monitor->off, 1);
 }
 
-static const struct rf_stall unknown_stall = {RF_UNKNOWN, RF_UNKNOWN};
+/* Of loaders or stages beyond those that have a name: loader 0, which the overflow slot is of. */
+static __attribute__((noinline)) void
+append_to_other(datastall_monitor *monitor, struct monitor_slot *slot, const struct wait *wait)
+{
+    if (slot != &monitor->overflow)
+        rf_slot_append(&slot->writer, wait);
+    else if (!append_to_overflow(monitor, wait))
+        return;
+    rf_count_loss(monitor->writer, RF_PROCESS_MERGED_OTHER);
+    switch_off_if_lost(monitor);
+}
+
+/* Over the row that showed the wait as under way. */
+static inline void append(datastall_monitor *monitor, struct monitor_slot *slot,
+                          const struct wait *wait)
+{
+    if (slot->loader == 0 || wait->stage == RF_STAGE_OTHER)
+        append_to_other(monitor, slot, wait);
+    else if (rf_slot_append(&slot->writer, wait))
+        switch_off_if_lost(monitor);
+}
+
+/* batch NULL: there was none, or nothing is known of it. wait: all but its batch and stage. */
+static inline void record(datastall_monitor *monitor, struct monitor_slot *slot,
+                          const datastall_batch *batch, struct wait *wait)
+{
+    datastall_batch own;
+    if (wait->kind > DATASTALL_WAIT_FAILED) {
+        refuse(monitor, slot);
+        return;
+    }
+    if (batch == NULL)
+        batch = &nothing_stated;
+    else if (batch->struct_size != sizeof *batch || may_be_impossible(batch))
+        batch = corrected(monitor, batch, &own);
+    wait->batch = batch;
+    wait->stage = (uint32_t)ds_load(&monitor->current_stage);
+    ds_fault_guard_keep(wait->begin_ns + ds_known_or_zero(wait->wait_ns));
+    append(monitor, slot, wait);
+}
 
 void datastall_wait_end_at(datastall_wait *wait, uint64_t end_ns, enum datastall_wait_kind kind,
                            const datastall_batch *batch)
 {
-    monitor_wait_end(wait, end_ns, kind, batch, &unknown_stall, NULL);
+    static const struct stall_bounds unknown = STALL_BOUNDS_UNKNOWN;
+    monitor_wait_end(wait, end_ns, kind, batch, &unknown, NULL);
 }
 
 void monitor_wait_end(datastall_wait *wait, uint64_t end_ns, enum datastall_wait_kind kind,
-                      const datastall_batch *batch, const struct rf_stall *stall,
-                      const struct rf_cause *cause)
+                      const datastall_batch *batch, const struct stall_bounds *exposed,
+                      const struct wait_cause *cause)
 {
     if (wait == NULL || wait->loader == NULL)
         return;
@@ -279,13 +267,20 @@ void monitor_wait_end(datastall_wait *wait, uint64_t end_ns, enum datastall_wait
     wait->loader = NULL;
     if (!monitor_is_recording(monitor)) /* forked, or switched off, while it waited */
         return;
-    uint64_t begin_ns = wait->begin_ns, wait_ns = end_ns - begin_ns;
-    if (end_ns < begin_ns || !is_possible_end(monitor, end_ns)) {
+    struct wait ended = {.begin_ns = wait->begin_ns,
+                         .wait_ns = end_ns - wait->begin_ns,
+                         .kind = kind,
+                         .exposed = *exposed};
+    if (end_ns < wait->begin_ns || ended.wait_ns > RF_MOST_WAIT_NS ||
+        !is_possible_end(monitor, end_ns)) {
         rf_count_loss(monitor->writer, RF_PROCESS_IMPOSSIBLE_TIMES);
-        begin_ns = ds_now_ns();
-        wait_ns = DATASTALL_UNKNOWN;
+        ended.begin_ns = ds_now_ns();
+        ended.wait_ns = DATASTALL_UNKNOWN;
     }
-    record(monitor, slot, begin_ns, wait_ns, kind, batch, stall, cause);
+    struct cause_share split;
+    if (cause != NULL)
+        cause_attach(slot, cause, &ended, &split);
+    record(monitor, slot, batch, &ended);
 }
 
 void datastall_wait_end(datastall_wait *wait, enum datastall_wait_kind kind,
@@ -294,15 +289,31 @@ void datastall_wait_end(datastall_wait *wait, enum datastall_wait_kind kind,
     datastall_wait_end_at(wait, ds_now_ns(), kind, batch);
 }
 
+/* A wait that ended when none can, or is longer than the machine runs or any wait can be, or of
+ * unknown length. */
+static __attribute__((noinline)) void mend_times(datastall_monitor *monitor, uint64_t end_ns,
+                                                 struct wait *ended)
+{
+    const bool late = !is_possible_end(monitor, end_ns);
+    if (late)
+        end_ns = ds_now_ns();
+    if (late || ended->wait_ns != DATASTALL_UNKNOWN)
+        rf_count_loss(monitor->writer, RF_PROCESS_IMPOSSIBLE_TIMES);
+    if (ended->wait_ns > end_ns || ended->wait_ns > RF_MOST_WAIT_NS)
+        ended->wait_ns = DATASTALL_UNKNOWN;
+    ended->begin_ns = end_ns - ds_known_or_zero(ended->wait_ns);
+}
+
 void datastall_wait_record(datastall_loader *loader, uint64_t end_ns, uint64_t wait_ns,
                            enum datastall_wait_kind kind, const datastall_batch *batch)
 {
-    monitor_wait_record(loader, end_ns, wait_ns, kind, batch, &unknown_stall, NULL);
+    static const struct stall_bounds unknown = STALL_BOUNDS_UNKNOWN;
+    monitor_wait_record(loader, end_ns, wait_ns, kind, batch, &unknown, NULL);
 }
 
 void monitor_wait_record(datastall_loader *loader, uint64_t end_ns, uint64_t wait_ns,
                          enum datastall_wait_kind kind, const datastall_batch *batch,
-                         const struct rf_stall *stall, const struct rf_cause *cause)
+                         const struct stall_bounds *exposed, const struct wait_cause *cause)
 {
     if (loader == NULL)
         return;
@@ -310,13 +321,12 @@ void monitor_wait_record(datastall_loader *loader, uint64_t end_ns, uint64_t wai
     if (slot == NULL)
         return;
     datastall_monitor *monitor = loader->monitor;
-    const bool late = !is_possible_end(monitor, end_ns);
-    if (late)
-        end_ns = ds_now_ns();
-    /* Longer than the machine runs: no wait at all. */
-    const bool endless = wait_ns > end_ns;
-    if (late || (endless && wait_ns != DATASTALL_UNKNOWN))
-        rf_count_loss(monitor->writer, RF_PROCESS_IMPOSSIBLE_TIMES);
-    record(monitor, slot, endless ? end_ns : end_ns - wait_ns,
-           endless ? DATASTALL_UNKNOWN : wait_ns, kind, batch, stall, cause);
+    struct wait ended = {
+        .begin_ns = end_ns - wait_ns, .wait_ns = wait_ns, .kind = kind, .exposed = *exposed};
+    if (!is_possible_end(monitor, end_ns) || wait_ns > end_ns || wait_ns > RF_MOST_WAIT_NS)
+        mend_times(monitor, end_ns, &ended);
+    struct cause_share split;
+    if (cause != NULL)
+        cause_attach(slot, cause, &ended, &split);
+    record(monitor, slot, batch, &ended);
 }

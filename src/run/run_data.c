@@ -46,7 +46,7 @@ static void merge_slowest(struct run_loader *loader, const struct rf_slot_view *
 
 static void add_gpu(struct run_loader *loader, const struct rf_slot_view *view)
 {
-    const uint64_t *c = view->counters;
+    const struct stall stall = rf_stall_of(view->counters);
     uint32_t i = 0;
     while (i < loader->gpu_count && memcmp(loader->gpus[i].uuid, view->gpu_uuid, 16) != 0)
         i++;
@@ -55,10 +55,7 @@ static void add_gpu(struct run_loader *loader, const struct rf_slot_view *view)
     struct run_loader_gpu *gpu = &loader->gpus[i];
     loader->gpu_count += i == loader->gpu_count;
     memcpy(gpu->uuid, view->gpu_uuid, sizeof gpu->uuid);
-    gpu->waiting_ns = ds_add(gpu->waiting_ns, ds_add(c[RF_COUNT_STEADY_NS], c[RF_COUNT_OTHER_NS]));
-    gpu->known_ns = ds_add(gpu->known_ns, c[RF_COUNT_STALL_KNOWN_NS]);
-    gpu->lower_ns = ds_add(gpu->lower_ns, c[RF_COUNT_STALL_LOWER_NS]);
-    gpu->upper_ns = ds_add(gpu->upper_ns, c[RF_COUNT_STALL_UPPER_NS]);
+    stall_add(&gpu->stall, &stall);
 }
 
 /* A thread has a slot for each device that it consumes on. */
@@ -100,53 +97,73 @@ static bool sums_fit(const struct run_loader *loader)
     return fit;
 }
 
-/* Adds every slot to its loader's entry of by_index, making the entry when it is the first. */
-static int read_slots(struct run_reader *reader, unsigned parts, struct run_loader **by_index)
+/* A loader's entry, made when its first slot is read; NULL: out of memory. */
+static struct run_loader *loader_at(struct run_process *process, uint32_t index)
+{
+    for (uint32_t i = 0; i < process->loader_count; i++) {
+        if (process->loaders[i].index == index)
+            return &process->loaders[i];
+    }
+    /* As many as there are: one is 50 KiB, and who reads live reads often. */
+    struct run_loader *more =
+        realloc(process->loaders, (process->loader_count + 1) * sizeof *process->loaders);
+    if (more == NULL)
+        return NULL;
+    process->loaders = more;
+    struct run_loader *loader = &more[process->loader_count++];
+    memset(loader, 0, sizeof *loader);
+    loader->index = index;
+    return loader;
+}
+
+static int out_of_memory(void)
+{
+    return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
+}
+
+/* Adds every slot to its loader. */
+static int read_slots(struct run_reader *reader, unsigned parts, struct run_process *process)
 {
     const uint64_t slots = run_reader_count(reader, RF_SECTION_SLOTS);
     for (uint64_t i = 0; i < slots; i++) {
         struct rf_slot_view view;
         enum rf_view_status status = run_reader_slot(reader, i, parts, &view);
         if (status == RF_VIEW_NO_MEMORY)
-            return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
+            return out_of_memory();
         if (status == RF_VIEW_CUT)
             break;
         if (status == RF_VIEW_UNUSED)
             continue;
-        uint64_t index = view.loader < RF_LOADER_CAPACITY ? view.loader : 0;
+        const uint32_t index = view.loader < RF_LOADER_CAPACITY ? (uint32_t)view.loader : 0;
         /* Of a damaged slot nothing can be trusted; it is reported, not shown. */
-        if (status == RF_VIEW_OK && by_index[index] == NULL)
-            by_index[index] = calloc(1, sizeof **by_index);
-        if (status == RF_VIEW_OK && by_index[index] != NULL)
-            add_slot(by_index[index], &view);
+        struct run_loader *loader = status == RF_VIEW_OK ? loader_at(process, index) : NULL;
+        if (loader != NULL)
+            add_slot(loader, &view);
         rf_slot_view_free(&view);
+        if (status == RF_VIEW_OK && loader == NULL)
+            return out_of_memory();
     }
     return DATASTALL_OK;
 }
 
+static int compare_loaders(const void *a, const void *b)
+{
+    const struct run_loader *one = a, *other = b;
+    return one->index < other->index ? -1 : one->index > other->index;
+}
+
 static int read_loaders(struct run_reader *reader, unsigned parts, struct run_process *process)
 {
-    struct run_loader *by_index[RF_LOADER_CAPACITY] = {NULL};
-    int error = read_slots(reader, parts, by_index);
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < RF_LOADER_CAPACITY; i++)
-        count += by_index[i] != NULL;
-    /* As many as there are: one is 50 KiB, and who reads live reads often. */
-    process->loaders = calloc(count + 1, sizeof *process->loaders);
-    if (process->loaders == NULL && error == DATASTALL_OK)
-        error = ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
-    for (uint32_t i = 0; i < RF_LOADER_CAPACITY; i++) {
-        if (by_index[i] != NULL && error == DATASTALL_OK) {
-            struct run_loader *loader = &process->loaders[process->loader_count++];
-            *loader = *by_index[i];
-            loader->index = i;
-            if (!run_reader_loader(reader, i, &loader->entry))
-                snprintf(loader->entry.name, sizeof loader->entry.name, "loader %u", i);
-            if (!sums_fit(loader))
-                run_reader_note(reader, "the totals of loader %u are more than can be: at least",
-                                i);
-        }
-        free(by_index[i]);
+    const int error = read_slots(reader, parts, process);
+    if (process->loader_count > 1)
+        qsort(process->loaders, process->loader_count, sizeof *process->loaders, compare_loaders);
+    for (uint32_t i = 0; i < process->loader_count && error == DATASTALL_OK; i++) {
+        struct run_loader *loader = &process->loaders[i];
+        if (!run_reader_loader(reader, loader->index, &loader->entry))
+            snprintf(loader->entry.name, sizeof loader->entry.name, "loader %u", loader->index);
+        if (!sums_fit(loader))
+            run_reader_note(reader, "the totals of loader %u are more than can be: at least",
+                            loader->index);
     }
     return error;
 }
@@ -172,7 +189,7 @@ static int read_workers(struct run_reader *reader, struct run_process *process)
     }
     process->workers = calloc(entries, sizeof *process->workers);
     if (process->workers == NULL)
-        return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
+        return out_of_memory();
     for (uint64_t i = 0; i < entries; i++) {
         if (run_reader_worker(reader, i, &process->workers[process->worker_count]))
             process->worker_count++;
@@ -295,7 +312,7 @@ static int read_file(struct run_data *data, const char *place, const char *name,
     }
     run_reader_close(reader);
     if (readable && error == DATASTALL_OK && !make_room(data))
-        error = ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
+        error = out_of_memory();
     if (!readable || error != DATASTALL_OK) {
         free(process.loaders);
         free(process.workers);
@@ -388,8 +405,7 @@ static int read_place(const char *folder, const char *place, unsigned parts,
     if (error != DATASTALL_OK)
         return error;
     struct run_data *data = new_data(folder, place);
-    error = data == NULL ? ds_fail(DATASTALL_ERR_MEMORY, "out of memory")
-                         : read_files(data, place, names, count, parts);
+    error = data == NULL ? out_of_memory() : read_files(data, place, names, count, parts);
     if (error == DATASTALL_OK && data->staged_at[0] != '\0')
         error = read_rest(data, folder, names, count, parts);
     rf_run_files_free(names, count);

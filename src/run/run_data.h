@@ -17,7 +17,7 @@ struct run_slow_wait {
 /* What the threads of a loader that consumed on one device waited. */
 struct run_loader_gpu {
     unsigned char uuid[16];
-    uint64_t waiting_ns, known_ns, lower_ns, upper_ns;
+    struct stall stall;
 };
 #define RUN_LOADER_GPUS 32 /* waits of more are in none of them */
 

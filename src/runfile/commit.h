@@ -45,10 +45,10 @@ static inline uint32_t rf_place_of(const struct rf_commit *commit, uint64_t word
     return place;
 }
 
-/* How many further words can become pending. */
+/* How many further words can become pending; of a reader's copy nothing ever is. */
 static inline uint32_t rf_room(const struct rf_commit *commit)
 {
-    return commit->direct ? RF_JOURNAL_CAPACITY : RF_JOURNAL_CAPACITY - commit->count;
+    return RF_JOURNAL_CAPACITY - commit->count;
 }
 
 /* The value that the block will have once everything pending is published. */

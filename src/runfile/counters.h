@@ -7,6 +7,7 @@
 
 #include "stats/cause.h"
 #include "stats/counters.h"
+#include "stats/stall.h"
 
 /* X(NAME, words, op, counter of its values, unit, meaning). The order is that of the words in the
  * file. What is counted for each second and each stage too stands first, so that a bucket of a
@@ -88,6 +89,8 @@ enum rf_counter_word {
 #undef RF_COUNTER_ENUM
 /* 36 years: a time or a sum of times beyond is damage. */
 #define RF_MOST_NS (UINT64_C(1) << 60)
+/* 208 days: no single wait is longer, so that those of one counting can be summed without care. */
+#define RF_MOST_WAIT_NS (UINT64_C(1) << 54)
 /* With so much more of a window the second replay is made. */
 #define RF_REPLAY_FACTOR 4u
 
@@ -97,6 +100,20 @@ extern const uint32_t rf_wait_counter_count;
 /* Adds a slot's totals to others (words RF_COUNT_WORDS), or a stage's to a stage's, or a second's
  * to a second's. */
 void rf_counters_add(uint64_t *to, const uint64_t *from, uint32_t words);
+
+/* The stall in a slot's, a loader's or a stage's totals. */
+static inline struct stall rf_stall_of(const uint64_t *totals)
+{
+    return stall_of(ds_add(totals[RF_COUNT_STEADY_NS], totals[RF_COUNT_OTHER_NS]),
+                    totals[RF_COUNT_STALL_KNOWN_NS], totals[RF_COUNT_STALL_LOWER_NS],
+                    totals[RF_COUNT_STALL_UPPER_NS]);
+}
+/* In a second's, which do not hold what of it is certain. */
+static inline struct stall rf_stall_of_second(const uint64_t *totals)
+{
+    return stall_of(ds_add(totals[RF_COUNT_STEADY_NS], totals[RF_COUNT_OTHER_NS]),
+                    totals[RF_COUNT_STALL_KNOWN_NS], 0, totals[RF_COUNT_STALL_UPPER_NS]);
+}
 
 /* False when a time in a slot's totals is longer than any machine ran: it was read from somewhere
  * else. */

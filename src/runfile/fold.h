@@ -6,6 +6,7 @@
 #define DATASTALL_RUNFILE_FOLD_H
 
 #include "runfile/commit.h"
+#include "stats/cause.h"
 
 struct rf_fold {
     struct rf_commit *commit; /* of the slot's block; direct for a reader's copy */
@@ -16,8 +17,7 @@ struct rf_fold {
     uint64_t slow_ns[2][RF_SLOWEST]; /* what the block holds, and which of it is the least */
     uint32_t slow_least[2];
     /* Totals of the last rows, those of one second and one stage: rows mostly share both. */
-    bool has_span;
-    uint64_t second, stage;
+    uint64_t second, stage; /* second 0: none */
     uint64_t span[RF_STAGE_WORDS];
 };
 
@@ -25,18 +25,28 @@ struct rf_fold {
 void rf_fold_start(struct rf_fold *fold, struct rf_commit *commit,
                    const struct rf_slot_layout *layout, uint64_t *counters, bool has_tables);
 
-/* Adds the next row; cause: its row of the other ring, NULL: none. The caller has checked that
- * kind, queue state and stage are possible, and rf_fold_has_room(). */
-void rf_fold_row(struct rf_fold *fold, const uint64_t *row, const uint64_t *cause);
+/* Whether a row is one: no kind, queue state or stage that there is not, and no time or count that
+ * cannot be (above DATASTALL_MAX_COUNT, RF_MOST_NS, RF_MOST_WAIT_NS). For rows from a file.
+ * What is summed over the rows of one counting cannot wrap then. */
+bool rf_row_is_possible(const uint64_t *row);
 
-/* A stall that became known after its row was added; the second under way takes it. split: CAUSE_STATES words and the three that
- * follow them in enum rf_cause_word; NULL: not known. */
+/* Rows and their causes, where they are: rings of 1 + mask rows of so many words. */
+struct rf_rows {
+    const uint64_t *rows, *causes;
+    uint64_t row_mask, row_words, cause_mask, cause_words;
+};
+
+/* Adds rows [from, to), which are possible. Returns where it stopped: `to`, or earlier where the
+ * journal may be full; the caller publishes then and goes on. */
+uint64_t rf_fold_rows(struct rf_fold *fold, const struct rf_rows *rows, uint64_t from, uint64_t to);
+
+/* A stall that became known after its row was added; the second under way takes it. */
 struct rf_late_stall {
     uint64_t wait_ns;
     uint32_t stage;
     uint64_t lower_ns, upper_ns;
-    bool has_split;
-    uint64_t split[RF_CAUSE_WINDOW_FULL_NS - RF_CAUSE_SPLIT_NS + 1];
+    bool has_split; /* false: its cause is not known */
+    struct cause_share split;
 };
 void rf_fold_late(struct rf_fold *fold, const struct rf_late_stall *late);
 

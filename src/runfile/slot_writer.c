@@ -27,6 +27,8 @@ void rf_slot_attach(struct rf_writer *writer, uint32_t index, struct rf_slot_wri
     slot->ring_mask = layout->recent - 1;
     slot->cause_mask = layout->causes - 1;
     slot->most_rows = layout->recent / 2 < MOST_ROWS ? layout->recent / 2 : MOST_ROWS;
+    slot->fair_rows = slot->most_rows < FAIR_ROWS ? slot->most_rows : FAIR_ROWS;
+    slot->look_at = slot->fair_rows;
 }
 
 void rf_slot_assign(struct rf_slot_writer *slot, uint32_t loader, uint64_t thread_id)
@@ -39,13 +41,6 @@ void rf_slot_assign(struct rf_slot_writer *slot, uint32_t loader, uint64_t threa
     ds_store_release(&payload[RF_SLOT_USED], 1);
 }
 
-static uint64_t bits_of(double value)
-{
-    uint64_t bits;
-    memcpy(&bits, &value, 8);
-    return bits;
-}
-
 /* ---- causes ---- */
 
 static uint64_t *cause_row(const struct rf_slot_writer *slot, uint64_t index)
@@ -53,29 +48,23 @@ static uint64_t *cause_row(const struct rf_slot_writer *slot, uint64_t index)
     return slot->causes + (index & slot->cause_mask) * slot->layout->cause_words;
 }
 
-static void write_split(uint64_t *row, const struct rf_cause *cause, uint64_t begin_ns,
-                        uint64_t end_ns, uint64_t stall_ns)
+static void write_split(uint64_t *row, const struct cause_share *split)
 {
-    struct cause_share share;
-    cause_of_stall(cause, begin_ns, end_ns, stall_ns, &share);
     for (uint32_t i = 0; i < CAUSE_STATES; i++)
-        ds_store(&row[RF_CAUSE_SPLIT_NS + i], share.states_ns[i]);
-    ds_store(&row[RF_CAUSE_LATER_READY_NS], share.later_ready_ns);
-    ds_store(&row[RF_CAUSE_OTHERS_IDLE_NS], share.others_idle_ns);
-    ds_store(&row[RF_CAUSE_WINDOW_FULL_NS], share.window_full_ns);
+        ds_store(&row[RF_CAUSE_SPLIT_NS + i], split->states_ns[i]);
+    ds_store(&row[RF_CAUSE_LATER_READY_NS], split->later_ready_ns);
+    ds_store(&row[RF_CAUSE_OTHERS_IDLE_NS], split->others_idle_ns);
+    ds_store(&row[RF_CAUSE_WINDOW_FULL_NS], split->window_full_ns);
 }
 
 /* Before the row of the wait is there, so that whoever sees that sees this. */
-static void write_cause(struct rf_slot_writer *slot, const struct rf_wait *wait)
+static void write_cause(struct rf_slot_writer *slot, const struct wait_cause *cause,
+                        const struct cause_share *split)
 {
-    const struct rf_cause *cause = wait->cause;
-    const uint64_t end_ns = wait->begin_ns + wait->wait_ns;
     uint64_t *row = cause_row(slot, slot->cause_head);
-    const bool known = wait->stall.upper_ns != RF_UNKNOWN;
-    const bool pending = !known && cause->stall_is_under_way;
     ds_store(&row[RF_CAUSE_RECORD], slot->head + 1);
-    ds_store(&row[RF_CAUSE_FLAGS],
-             (pending ? RF_CAUSE_IS_PENDING : 0) | (cause->replayed ? RF_CAUSE_IS_REPLAYED : 0));
+    ds_store(&row[RF_CAUSE_FLAGS], (split == NULL ? RF_CAUSE_IS_PENDING : 0) |
+                                       (cause->replayed ? RF_CAUSE_IS_REPLAYED : 0));
     ds_store(&row[RF_CAUSE_REPLAY_NS], cause->replay_ns);
     ds_store(&row[RF_CAUSE_REPLAY_LARGER_NS], cause->replay_larger_ns);
     ds_store(&row[RF_CAUSE_SAMPLER_NS], cause->sampler_ns);
@@ -85,60 +74,57 @@ static void write_cause(struct rf_slot_writer *slot, const struct rf_wait *wait)
     ds_store(&row[RF_CAUSE_DEPTH], cause->depth);
     ds_store(&row[RF_CAUSE_BLOCKER], cause->blocker);
     ds_store(&row[RF_CAUSE_SERVICE_NS], cause->service_ns);
-    if (pending) {
-        struct rf_pending_cause *later = &slot->pending[slot->head % RF_PENDING_CAUSES];
-        *later = (struct rf_pending_cause){.record = slot->head + 1,
-                                           .begin_ns = wait->begin_ns,
-                                           .end_ns = end_ns,
-                                           .cause_row = slot->cause_head,
-                                           .cause = *cause};
-    } else {
-        write_split(row, cause, wait->begin_ns, end_ns,
-                    known ? wait->stall.upper_ns : wait->wait_ns);
-    }
-    slot->cause_head++;
+    if (split != NULL)
+        write_split(row, split);
+    /* The next one must not be written over one that is not counted. */
+    if (++slot->cause_head - slot->causes_counted > slot->cause_mask)
+        slot->look_at = 0;
 }
 
 /* ---- a row ---- */
 
-static bool is_composed(const struct rf_wait *wait)
+static void write_composition(uint64_t *row, const datastall_batch *batch)
 {
-    return wait->tokens != RF_UNKNOWN || wait->longest != RF_UNKNOWN ||
-           wait->padded != RF_UNKNOWN || wait->mean_length == wait->mean_length ||
-           wait->efficiency == wait->efficiency;
+    ds_store(&row[RF_RECORD_TOKENS], batch->tokens);
+    ds_store(&row[RF_RECORD_LONGEST], batch->longest_sequence);
+    ds_store(&row[RF_RECORD_PADDED], wait_padded_tokens(batch));
+    ds_store(&row[RF_RECORD_MEAN_LENGTH], ds_bits_of(batch->mean_sequence_length));
+    ds_store(&row[RF_RECORD_EFFICIENCY], ds_bits_of(batch->packing_efficiency));
 }
 
-void rf_slot_append(struct rf_slot_writer *slot, const struct rf_wait *wait)
+/* Counts where it is time to: the rows are many, or the last time was a while ago. */
+static __attribute__((noinline)) bool count_in_time(struct rf_slot_writer *slot, uint64_t end_ns)
+{
+    const bool now = slot->look_at == 0 || slot->head - slot->counted >= slot->most_rows ||
+                     end_ns - slot->counted_at_ns >= A_WHILE_NS;
+    if (now)
+        rf_slot_flush(slot);
+    return now;
+}
+
+bool rf_slot_append(struct rf_slot_writer *slot, const struct wait *wait)
 {
     uint64_t *row = slot->ring + (slot->head & slot->ring_mask) * RF_RECORD_WORDS;
-    const bool composed = is_composed(wait);
+    const datastall_batch *batch = wait->batch;
+    const bool composed = wait_is_composed(batch);
     if (wait->cause != NULL && wait->wait_ns != RF_UNKNOWN)
-        write_cause(slot, wait);
+        write_cause(slot, wait->cause, wait->split);
     ds_store(&row[RF_RECORD_BEGIN_NS], wait->begin_ns);
     ds_store(&row[RF_RECORD_WAIT_NS], wait->wait_ns);
-    ds_store(&row[RF_RECORD_KIND], rf_pack_kind(wait->kind, wait->queue, wait->stage,
-                                                (wait->flags & ~RF_RECORD_COMPOSED) |
-                                                    (composed ? RF_RECORD_COMPOSED : 0)));
-    ds_store(&row[RF_RECORD_BATCH], wait->batch_index);
-    ds_store(&row[RF_RECORD_SAMPLES], wait->samples);
-    ds_store(&row[RF_RECORD_STALL_LOWER], wait->stall.lower_ns);
-    ds_store(&row[RF_RECORD_STALL_UPPER], wait->stall.upper_ns);
-    if (composed) {
-        ds_store(&row[RF_RECORD_TOKENS], wait->tokens);
-        ds_store(&row[RF_RECORD_LONGEST], wait->longest);
-        ds_store(&row[RF_RECORD_PADDED], wait->padded);
-        ds_store(&row[RF_RECORD_MEAN_LENGTH], bits_of(wait->mean_length));
-        ds_store(&row[RF_RECORD_EFFICIENCY], bits_of(wait->efficiency));
-    }
+    ds_store(&row[RF_RECORD_KIND],
+             rf_pack_kind(wait->kind, wait_queue_state(wait->wait_ns), wait->stage,
+                          batch->flags | (composed ? RF_RECORD_COMPOSED : 0)));
+    ds_store(&row[RF_RECORD_BATCH],
+             batch->batch_index != RF_UNKNOWN ? batch->batch_index : slot->batches);
+    ds_store(&row[RF_RECORD_SAMPLES], batch->samples);
+    ds_store(&row[RF_RECORD_STALL_LOWER], wait->exposed.lower_ns);
+    ds_store(&row[RF_RECORD_STALL_UPPER], wait->exposed.upper_ns);
+    if (composed)
+        write_composition(row, batch);
     ds_store_release(&row[RF_RECORD_SEQUENCE], ++slot->head);
     slot->batches += wait->kind == DATASTALL_WAIT_STEADY || wait->kind == DATASTALL_WAIT_FIRST;
-    const uint64_t rows = slot->head - slot->counted;
-    const bool many =
-        rows >= FAIR_ROWS &&
-        wait->begin_ns + ds_known_or_zero(wait->wait_ns) - slot->counted_at_ns >= A_WHILE_NS;
-    if (many || rows >= slot->most_rows ||
-        slot->cause_head - slot->counters[RF_COUNT_CAUSES] > slot->cause_mask)
-        rf_slot_flush(slot);
+    return slot->head >= slot->look_at &&
+           count_in_time(slot, wait->begin_ns + ds_known_or_zero(wait->wait_ns));
 }
 
 /* ---- stalls that become known late ---- */
@@ -157,37 +143,32 @@ static void patch_row(struct rf_slot_writer *slot, uint64_t index, const struct 
     ds_store_release(&row[RF_RECORD_STALL_UPPER], late->upper_ns);
 }
 
-static void split_late(struct rf_slot_writer *slot, uint64_t index, struct rf_late_stall *late)
+/* The split of a cause that is not counted yet; the newest are looked at first. */
+static void patch_cause(struct rf_slot_writer *slot, uint64_t index,
+                        const struct cause_share *split)
 {
-    struct rf_pending_cause *pending = &slot->pending[index % RF_PENDING_CAUSES];
-    uint64_t row[RF_CAUSE_WORDS];
-    if (pending->record != index + 1)
-        return;
-    if (is_counted(slot, index)) {
-        write_split(row, &pending->cause, pending->begin_ns, pending->end_ns, late->upper_ns);
-        memcpy(late->split, &row[RF_CAUSE_SPLIT_NS], sizeof late->split);
-        late->has_split = true;
-    } else {
-        write_split(cause_row(slot, pending->cause_row), &pending->cause, pending->begin_ns,
-                    pending->end_ns, late->upper_ns);
+    for (uint64_t i = slot->cause_head; i-- > slot->causes_counted;) {
+        uint64_t *row = cause_row(slot, i);
+        if (ds_load(&row[RF_CAUSE_RECORD]) == index + 1) {
+            write_split(row, split);
+            return;
+        }
     }
-    pending->record = 0;
 }
 
 void rf_slot_late_stall(struct rf_slot_writer *slot, uint64_t index,
                         const struct rf_late_stall *late)
 {
-    struct rf_late_stall own = *late;
-    if (own.upper_ns == RF_UNKNOWN || own.wait_ns == RF_UNKNOWN)
+    if (late->upper_ns == RF_UNKNOWN || late->wait_ns == RF_UNKNOWN)
         return;
-    own.has_split = false;
-    split_late(slot, index, &own);
-    patch_row(slot, index, &own);
+    if (!is_counted(slot, index) && late->has_split)
+        patch_cause(slot, index, &late->split);
+    patch_row(slot, index, late);
     if (!is_counted(slot, index))
         return; /* it is counted with its row */
     if (slot->late_count == RF_LATE_STALLS)
         rf_slot_flush(slot);
-    slot->late[slot->late_count++] = own;
+    slot->late[slot->late_count++] = *late;
 }
 
 /* ---- counting ---- */
@@ -197,9 +178,11 @@ static void publish(struct rf_slot_writer *slot)
     rf_fold_settle(&slot->fold);
     rf_publish(&slot->commit);
     slot->counted = slot->counters[RF_COUNT_SEQUENCE];
+    slot->causes_counted = slot->counters[RF_COUNT_CAUSES];
+    slot->look_at = slot->counted + slot->fair_rows;
 }
 
-void rf_slot_flush(struct rf_slot_writer *slot)
+__attribute__((noinline)) void rf_slot_flush(struct rf_slot_writer *slot)
 {
     for (uint32_t i = 0; i < slot->late_count; i++) {
         if (!rf_fold_has_room(&slot->fold))
@@ -207,18 +190,20 @@ void rf_slot_flush(struct rf_slot_writer *slot)
         rf_fold_late(&slot->fold, &slot->late[i]);
     }
     slot->late_count = 0;
-    for (uint64_t index = slot->counted; index < slot->head; index++) {
-        const uint64_t *row = slot->ring + (index & slot->ring_mask) * RF_RECORD_WORDS;
-        const uint64_t *cause = NULL;
-        if (slot->counters[RF_COUNT_CAUSES] < slot->cause_head)
-            cause = cause_row(slot, slot->counters[RF_COUNT_CAUSES]);
-        if (!rf_fold_has_room(&slot->fold))
-            publish(slot);
-        rf_fold_row(&slot->fold, row,
-                    cause != NULL && cause[RF_CAUSE_RECORD] == index + 1 ? cause : NULL);
-        slot->counted_at_ns = row[RF_RECORD_BEGIN_NS] + ds_known_or_zero(row[RF_RECORD_WAIT_NS]);
-    }
+    const struct rf_rows rows = {.rows = slot->ring,
+                                 .row_mask = slot->ring_mask,
+                                 .row_words = RF_RECORD_WORDS,
+                                 .causes = slot->causes,
+                                 .cause_mask = slot->cause_mask,
+                                 .cause_words = slot->layout->cause_words};
+    uint64_t index = slot->counted;
+    while ((index = rf_fold_rows(&slot->fold, &rows, index, slot->head)) < slot->head)
+        publish(slot);
     publish(slot);
+    if (index > 0) {
+        const uint64_t *last = slot->ring + ((index - 1) & slot->ring_mask) * RF_RECORD_WORDS;
+        slot->counted_at_ns = last[RF_RECORD_BEGIN_NS] + ds_known_or_zero(last[RF_RECORD_WAIT_NS]);
+    }
 }
 
 void rf_slot_set_gpu(struct rf_slot_writer *slot, const unsigned char uuid[16])

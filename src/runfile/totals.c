@@ -38,12 +38,6 @@ bool rf_totals_fit(const struct rf_totals *totals)
     return rf_counters_fit(totals->counters);
 }
 
-uint64_t rf_totals_waiting_ns(const struct rf_totals *totals)
-{
-    const uint64_t *c = totals->counters;
-    return ds_add(c[RF_COUNT_STEADY_NS], c[RF_COUNT_OTHER_NS]);
-}
-
 void rf_totals_distribution(const struct rf_totals *totals, bool startup,
                             datastall_distribution *distribution)
 {

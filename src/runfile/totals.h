@@ -30,7 +30,4 @@ void rf_totals_distribution(const struct rf_totals *totals, bool startup,
 /* Everything that datastall.h promises; struct_size is set. */
 void rf_totals_statistics(const struct rf_totals *totals, datastall_statistics *statistics);
 
-/* Time in waits of every kind, nanoseconds. */
-uint64_t rf_totals_waiting_ns(const struct rf_totals *totals);
-
 #endif

@@ -267,13 +267,6 @@ static bool redo(struct rf_slot_view *view, uint64_t words)
            redo_journal(view->block, words, view->layout.words);
 }
 
-static bool is_possible(const uint64_t *row)
-{
-    const uint64_t kind = row[RF_RECORD_KIND];
-    return rf_kind_of(kind) <= DATASTALL_WAIT_FAILED &&
-           rf_queue_of(kind) <= DATASTALL_QUEUE_STARVED && rf_stage_of(kind) < RF_STAGE_CAPACITY;
-}
-
 /* Adds the rows that are not counted yet to the copy. False: one of them is no row. */
 static bool count_rows(const struct attempt *copy, uint64_t head, bool has_tables)
 {
@@ -282,20 +275,23 @@ static bool count_rows(const struct attempt *copy, uint64_t head, bool has_table
     struct rf_commit commit = {.block = view->block, .direct = true};
     struct rf_fold fold;
     rf_fold_start(&fold, &commit, layout, view->counters, has_tables);
+    const struct rf_rows rows = {.rows = view->block + layout->ring_at,
+                                 .row_mask = layout->recent - 1,
+                                 .row_words = layout->record_words,
+                                 .causes = view->block + layout->causes_at,
+                                 .cause_mask = layout->causes - 1,
+                                 .cause_words = layout->cause_words};
     for (uint64_t index = copy->counted; index < head; index++) {
         uint64_t *row = row_of(view, index);
-        const uint64_t *cause =
-            view->block + layout->causes_at +
-            (view->counters[RF_COUNT_CAUSES] & (layout->causes - 1)) * layout->cause_words;
-        if (!is_possible(row))
+        if (!rf_row_is_possible(row))
             return false;
         /* The two are stored one after the other. */
         if (row[RF_RECORD_STALL_LOWER] > row[RF_RECORD_STALL_UPPER] ||
             (row[RF_RECORD_STALL_UPPER] != RF_UNKNOWN &&
              row[RF_RECORD_STALL_UPPER] > row[RF_RECORD_WAIT_NS]))
             row[RF_RECORD_STALL_LOWER] = row[RF_RECORD_STALL_UPPER] = RF_UNKNOWN;
-        rf_fold_row(&fold, row, cause[RF_CAUSE_RECORD] == index + 1 ? cause : NULL);
     }
+    rf_fold_rows(&fold, &rows, copy->counted, head); /* a copy has room for all of them */
     rf_fold_settle(&fold);
     return true;
 }
@@ -391,7 +387,7 @@ static const char *contradiction(const struct rf_slot_view *view, unsigned parts
     }
     for (uint64_t i = 0; i < view->ring_count; i++) {
         const uint64_t *record = rf_view_record(view, view->ring_first + i);
-        if (record[RF_RECORD_SEQUENCE] != view->ring_first + i + 1 || !is_possible(record))
+        if (record[RF_RECORD_SEQUENCE] != view->ring_first + i + 1 || !rf_row_is_possible(record))
             return "a record in its ring is not one";
     }
     return NULL;

@@ -6,7 +6,7 @@
 #include "runfile/fold.h"
 #include "runfile/layout.h"
 #include "runfile/rollup.h"
-#include "stats/cause.h"
+#include "stats/wait.h"
 
 struct rf_writer {
     uint64_t *map;
@@ -52,63 +52,38 @@ void rf_write_loader(struct rf_writer *writer, uint32_t index, const struct rf_l
 void rf_write_stage(struct rf_writer *writer, uint32_t index, const char *name);
 
 /* ---- slots ---- */
-/* An exposed stall: at least lower_ns and at most upper_ns of a wait. RF_UNKNOWN: not known (yet).
- */
-struct rf_stall {
-    uint64_t lower_ns, upper_ns;
-};
-
-#define RF_LATE_STALLS 32u    /* known after their row was counted: wait for the next counting */
-#define RF_PENDING_CAUSES 32u /* more than stalls can be under way */
+#define RF_LATE_STALLS 32u /* known after their row was counted: wait for the next counting */
 
 struct rf_slot_writer {
     /* what every wait touches */
     uint64_t *ring, *causes;
     uint64_t ring_mask, cause_mask;
-    uint64_t head;      /* rows written */
-    uint64_t counted;   /* of them in the tables */
-    uint64_t batches;   /* of the rows */
-    uint64_t most_rows; /* so many uncounted ones are counted at once ... */
-    uint64_t
-        counted_at_ns;   /* ... or a fair number after a while: the end of the last row counted */
-    uint64_t cause_head; /* rows of causes written */
+    uint64_t head;           /* rows written */
+    uint64_t counted;        /* of them in the tables */
+    uint64_t batches;        /* of the rows */
+    uint64_t look_at;        /* from this head on it may be time to count; 0: it is */
+    uint64_t cause_head;     /* rows of causes written */
+    uint64_t causes_counted; /* of them in the tables */
     /* now and then */
+    uint64_t most_rows;     /* so many uncounted ones are counted at once ... */
+    uint64_t fair_rows;     /* ... or so many after a while, since ... */
+    uint64_t counted_at_ns; /* ... the end of the last row counted */
     const struct rf_slot_layout *layout;
     struct rf_fold fold;
     uint64_t counters[RF_COUNT_WORDS]; /* the fold's */
     uint32_t late_count;
     struct rf_late_stall late[RF_LATE_STALLS];
-    /* Causes of waits whose stall is under way, each at its record's index. */
-    struct rf_pending_cause {
-        uint64_t record; /* 1 + index; 0: empty */
-        uint64_t begin_ns, end_ns;
-        uint64_t cause_row; /* index */
-        struct rf_cause cause;
-    } pending[RF_PENDING_CAUSES];
     struct rf_commit commit;
-};
-
-struct rf_wait {
-    uint64_t begin_ns;
-    uint64_t wait_ns; /* RF_UNKNOWN allowed */
-    uint32_t kind;    /* enum datastall_wait_kind */
-    uint32_t queue;   /* enum datastall_queue_state */
-    uint32_t stage;
-    uint32_t flags;
-    uint64_t batch_index, samples, tokens, longest, padded;
-    double mean_length, efficiency;
-    struct rf_stall stall;
-    const struct rf_cause *cause; /* NULL: nothing is known */
 };
 
 /* Attaches to slot `index`, which nobody used before. */
 void rf_slot_attach(struct rf_writer *writer, uint32_t index, struct rf_slot_writer *slot);
 /* Says whose slot it is (before the first record, or when a new thread takes it over). */
 void rf_slot_assign(struct rf_slot_writer *slot, uint32_t loader, uint64_t thread_id);
-/* One record: there as a whole when it returns. Now and then counts the rows up to here. */
-void rf_slot_append(struct rf_slot_writer *slot, const struct rf_wait *wait);
+/* One record: there as a whole when it returns. Now and then (true) counts the rows up to here. */
+bool rf_slot_append(struct rf_slot_writer *slot, const struct wait *wait);
 
-/* The stall of record `index`, which took wait_ns and ended at end_ns in a stage, became known. */
+/* The stall of record `index` became known; with split: how it is split over its cause. */
 void rf_slot_late_stall(struct rf_slot_writer *slot, uint64_t index,
                         const struct rf_late_stall *late);
 /* Counts every row and late stall. */

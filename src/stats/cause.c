@@ -159,7 +159,7 @@ void cause_split(const struct cause_timeline *timeline, uint64_t from, uint64_t 
     sums[CAUSE_UNKNOWN] += to - from - covered_ns;
 }
 
-void cause_of_stall(const struct rf_cause *cause, uint64_t begin_ns, uint64_t end_ns,
+void cause_of_stall(const struct wait_cause *cause, uint64_t begin_ns, uint64_t end_ns,
                     uint64_t stall_ns, struct cause_share *share)
 {
     const uint64_t from = stall_ns < end_ns - begin_ns ? end_ns - stall_ns : begin_ns;

@@ -77,10 +77,11 @@ void cause_overlay(struct cause_timeline *timeline, uint64_t begin_ns, uint64_t 
 void cause_split(const struct cause_timeline *timeline, uint64_t from, uint64_t to,
                  uint64_t sums[CAUSE_STATES]);
 
-/* What a wait was spent on, as its consumer found it; all zero where nothing is known. */
-struct rf_cause {
+/* What a wait was spent on, as its consumer found it; depth is unknown and all else zero where
+ * nothing is known. */
+struct wait_cause {
     struct cause_timeline timeline;
-    bool stall_is_under_way; /* becomes known later: the timeline is kept until then */
+    bool stall_is_under_way; /* becomes known later: it is split then */
     uint64_t later_ready_ns; /* from then to blocker_ns a later batch was there; 0: none was */
     uint64_t blocker_ns;     /* when the batch that ended the wait came */
     uint64_t others_idle_ns; /* between the two, as a mean over the other workers */
@@ -103,7 +104,7 @@ struct cause_share {
 
 /* Of the wait [begin, end) the last stall_ns stalled the program: the GPU ran dry then, and stayed
  * so. */
-void cause_of_stall(const struct rf_cause *cause, uint64_t begin_ns, uint64_t end_ns,
+void cause_of_stall(const struct wait_cause *cause, uint64_t begin_ns, uint64_t end_ns,
                     uint64_t stall_ns, struct cause_share *share);
 
 /* Length of the common part of [a, b) and [c, d). */

@@ -5,13 +5,6 @@
 
 #include "base/unknown.h"
 
-static uint64_t bits_of(double value)
-{
-    uint64_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
 /* A minimum needs the numbers of values as they were, so these come first. */
 static void take_minima(const struct counter *table, uint32_t count, uint32_t words, uint64_t *to,
                         const uint64_t *from)
@@ -38,7 +31,7 @@ static uint64_t combine(enum counter_op op, uint64_t to, uint64_t from)
     case COUNTER_MAX:
         return from > to ? from : to;
     case COUNTER_REAL_SUM:
-        return bits_of(ds_double_of(to) + ds_double_of(from));
+        return ds_bits_of(ds_double_of(to) + ds_double_of(from));
     default: /* a minimum, taken already */
         return to;
     }

@@ -31,32 +31,39 @@ static const struct rf_process_static process = {
 static void write_waits(struct rf_slot_writer *slot)
 {
     for (uint64_t i = 0; i < 20; i++) {
-        struct rf_wait wait = {
-            .stall = {RF_UNKNOWN, RF_UNKNOWN},
+        const datastall_batch batch = {
+            .struct_size = sizeof batch,
+            .batch_index = i,
+            .samples = i + 1,
+            .tokens = 10 * (i + 1),
+            .longest_sequence = 20,
+            .padded_tokens = 20 * (i + 1),
+            .mean_sequence_length = 10,
+            .packing_efficiency = i == 19 ? 0.5 : NAN,
+        };
+        struct wait wait = {
+            .batch = &batch,
+            .exposed = STALL_BOUNDS_UNKNOWN,
             .begin_ns = 101 * SECOND + i * SECOND / 2,
             .wait_ns = (i + 1) * 5 * MS,
             .kind = i == 0   ? DATASTALL_WAIT_ITER
                     : i == 1 ? DATASTALL_WAIT_FIRST
                              : DATASTALL_WAIT_STEADY,
             .stage = i < 10 ? 1 : 2,
-            .batch_index = i,
-            .samples = i + 1,
-            .tokens = 10 * (i + 1),
-            .longest = 20,
-            .padded = 20 * (i + 1),
-            .mean_length = 10,
-            .efficiency = i == 19 ? 0.5 : NAN,
         };
-        struct rf_cause cause = {.depth = rf_pack_depth(1, 1, 2, 8), .blocker = 1};
-        const struct cause_batch batch = {
+        struct wait_cause cause = {.depth = rf_pack_depth(1, 1, 2, 8), .blocker = 1};
+        const struct cause_batch made = {
             wait.begin_ns, wait.begin_ns + 3 * MS, wait.begin_ns + 4 * MS, 2 * MS, MS / 2, 0};
-        cause_add_batch(&cause.timeline, wait.begin_ns, wait.begin_ns + wait.wait_ns, &batch);
+        cause_add_batch(&cause.timeline, wait.begin_ns, wait.begin_ns + wait.wait_ns, &made);
         cause.later_ready_ns = wait.begin_ns + MS;
         cause.blocker_ns = wait.begin_ns + 3 * MS;
         cause.others_idle_ns = MS;
-        if (i >= 2)
+        struct cause_share split;
+        cause_of_stall(&cause, wait.begin_ns, wait.begin_ns + wait.wait_ns, wait.wait_ns, &split);
+        if (i >= 2) {
             wait.cause = &cause;
-        wait.queue = datastall_infer_queue_state(wait.wait_ns);
+            wait.split = &split;
+        }
         rf_slot_append(slot, &wait);
     }
 }

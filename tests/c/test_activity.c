@@ -124,10 +124,10 @@ static void bounds(void **state)
         {100, 100, 0, 0, 0},   {100, 130, 140, 130, 130}, /* more than there is: background */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        uint64_t lower, upper;
-        summary_stall_bounds(cases[i].window, cases[i].wait, cases[i].idle, &lower, &upper);
-        assert_int_equal(lower, cases[i].lower);
-        assert_int_equal(upper, cases[i].upper);
+        const struct stall_bounds stall =
+            stall_of_idle(cases[i].window, cases[i].wait, cases[i].idle);
+        assert_int_equal(stall.lower_ns, cases[i].lower);
+        assert_int_equal(stall.upper_ns, cases[i].upper);
     }
 }
 

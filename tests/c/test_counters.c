@@ -141,24 +141,20 @@ static int close_slot(void **state)
     return 0;
 }
 
-static struct rf_wait plain_wait(enum datastall_wait_kind kind, uint64_t wait_ns)
+static datastall_batch batch; /* of the wait that plain_wait() made last */
+
+static struct wait plain_wait(enum datastall_wait_kind kind, uint64_t wait_ns)
 {
-    return (struct rf_wait){.begin_ns = 100 * SECOND,
-                            .wait_ns = wait_ns,
-                            .kind = kind,
-                            .queue = datastall_infer_queue_state(wait_ns),
-                            .batch_index = 0,
-                            .samples = RF_UNKNOWN,
-                            .tokens = RF_UNKNOWN,
-                            .longest = RF_UNKNOWN,
-                            .padded = RF_UNKNOWN,
-                            .mean_length = NAN,
-                            .efficiency = NAN,
-                            .stall = {RF_UNKNOWN, RF_UNKNOWN}};
+    batch = (datastall_batch)DATASTALL_BATCH_INIT;
+    return (struct wait){.begin_ns = 100 * SECOND,
+                         .wait_ns = wait_ns,
+                         .kind = kind,
+                         .batch = &batch,
+                         .exposed = STALL_BOUNDS_UNKNOWN};
 }
 
 /* The counters that are not 0 are those of `wanted`: pairs of counter and value. */
-static void assert_counted(const struct rf_wait *wait, const uint64_t (*wanted)[2], size_t pairs)
+static void assert_counted(const struct wait *wait, const uint64_t (*wanted)[2], size_t pairs)
 {
     uint64_t all[RF_COUNT_WORDS] = {0};
     for (size_t i = 0; i < pairs; i++)
@@ -180,15 +176,15 @@ static void assert_counted(const struct rf_wait *wait, const uint64_t (*wanted)[
 static void a_steady_wait(void **state)
 {
     (void)state;
-    struct rf_wait wait = plain_wait(DATASTALL_WAIT_STEADY, 60 * MS);
-    wait.samples = 32;
-    wait.tokens = 100;
-    wait.longest = 10;
-    wait.padded = 320;
-    wait.mean_length = 3.5;
-    wait.efficiency = 0.79;
-    wait.flags = DATASTALL_BATCH_TOKENS_SAMPLED;
-    wait.stall = (struct rf_stall){20 * MS, 50 * MS};
+    struct wait wait = plain_wait(DATASTALL_WAIT_STEADY, 60 * MS);
+    batch.samples = 32;
+    batch.tokens = 100;
+    batch.longest_sequence = 10;
+    batch.padded_tokens = 320;
+    batch.mean_sequence_length = 3.5;
+    batch.packing_efficiency = 0.79;
+    batch.flags = DATASTALL_BATCH_TOKENS_SAMPLED;
+    wait.exposed = (struct stall_bounds){20 * MS, 50 * MS};
     ASSERT_COUNTED(
         &wait, {RF_COUNT_BATCHES, 1}, {RF_COUNT_SAMPLES, 32}, {RF_COUNT_SAMPLES_BATCHES, 1},
         {RF_COUNT_TOKENS, 100}, {RF_COUNT_TOKENS_BATCHES, 1}, {RF_COUNT_TOKENS_SAMPLED, 1},
@@ -209,9 +205,9 @@ static void a_steady_wait(void **state)
 static void an_iterator(void **state)
 {
     (void)state;
-    struct rf_wait wait = plain_wait(DATASTALL_WAIT_ITER, 5 * MS);
-    wait.samples = 32; /* no batch: stated or not, it has none */
-    wait.stall = (struct rf_stall){5 * MS, 5 * MS};
+    struct wait wait = plain_wait(DATASTALL_WAIT_ITER, 5 * MS);
+    batch.samples = 32; /* no batch: stated or not, it has none */
+    wait.exposed = (struct stall_bounds){5 * MS, 5 * MS};
     ASSERT_COUNTED(&wait, {RF_COUNT_OTHER_NS, 5 * MS}, {RF_COUNT_MAX_NS, 5 * MS},
                    {RF_COUNT_STALL_KNOWN_NS, 5 * MS}, {RF_COUNT_STALL_UPPER_NS, 5 * MS},
                    {RF_COUNT_STALL_LOWER_NS, 5 * MS}, {RF_COUNT_STALL_WAITS, 1},
@@ -224,7 +220,7 @@ static void an_iterator(void **state)
 static void a_failed_wait(void **state)
 {
     (void)state;
-    const struct rf_wait wait = plain_wait(DATASTALL_WAIT_FAILED, 5 * MS);
+    const struct wait wait = plain_wait(DATASTALL_WAIT_FAILED, 5 * MS);
     ASSERT_COUNTED(&wait, {RF_COUNT_OTHER_NS, 5 * MS}, {RF_COUNT_MAX_NS, 5 * MS},
                    {RF_COUNT_SEQUENCE, 1}, {RF_COUNT_BEGIN_NS, 100 * SECOND},
                    {RF_COUNT_END_NS, 100 * SECOND + 5 * MS}, {RF_COUNT_FAILED, 1},
@@ -234,8 +230,8 @@ static void a_failed_wait(void **state)
 static void a_wait_of_unknown_length(void **state)
 {
     (void)state;
-    struct rf_wait wait = plain_wait(DATASTALL_WAIT_STEADY, RF_UNKNOWN);
-    wait.stall = (struct rf_stall){1, 1}; /* of what? */
+    struct wait wait = plain_wait(DATASTALL_WAIT_STEADY, RF_UNKNOWN);
+    wait.exposed = (struct stall_bounds){1, 1}; /* of what? */
     ASSERT_COUNTED(&wait, {RF_COUNT_BATCHES, 1}, {RF_COUNT_SEQUENCE, 1},
                    {RF_COUNT_BEGIN_NS, 100 * SECOND}, {RF_COUNT_END_NS, 100 * SECOND},
                    {RF_COUNT_QUEUE + DATASTALL_QUEUE_UNKNOWN, 1});
@@ -245,26 +241,29 @@ static void a_wait_of_unknown_length(void **state)
 static void causes(void **state)
 {
     (void)state;
-    struct rf_cause cause = {.depth = rf_pack_depth(0, 1, 2, 8),
-                             .sampler_ns = 1,
-                             .pin_ns = 2,
-                             .get_cpu_ns = 3,
-                             .get_cpu_batches = 4,
-                             .replayed = true,
-                             .replay_ns = 5,
-                             .replay_larger_ns = 6};
-    struct rf_wait wait = plain_wait(DATASTALL_WAIT_STEADY, 10 * MS);
+    struct wait_cause cause = {.depth = rf_pack_depth(0, 1, 2, 8),
+                               .sampler_ns = 1,
+                               .pin_ns = 2,
+                               .get_cpu_ns = 3,
+                               .get_cpu_batches = 4,
+                               .replayed = true,
+                               .replay_ns = 5,
+                               .replay_larger_ns = 6};
+    struct wait wait = plain_wait(DATASTALL_WAIT_STEADY, 10 * MS);
     cause_add(&cause.timeline, wait.begin_ns, wait.begin_ns + 10 * MS, wait.begin_ns,
               wait.begin_ns + 10 * MS, CAUSE_COLLATE);
     uint64_t *c = slot.counters;
     rf_slot_append(&slot, &wait);
     rf_slot_flush(&slot);
     assert_int_equal(c[RF_COUNT_CAUSE_NS + CAUSE_UNKNOWN], 0);
+    struct cause_share split;
+    cause_of_stall(&cause, wait.begin_ns, wait.begin_ns + 10 * MS, 10 * MS, &split);
     wait.cause = &cause;
+    wait.split = &split;
     rf_slot_append(&slot, &wait);
     wait.cause = NULL;
     rf_slot_append(&slot, &wait);
-    wait.stall = (struct rf_stall){MS, 2 * MS};
+    wait.exposed = (struct stall_bounds){MS, 2 * MS};
     rf_slot_append(&slot, &wait);
     rf_slot_flush(&slot);
     assert_int_equal(c[RF_COUNT_CAUSES], 1);
@@ -282,9 +281,11 @@ static void causes(void **state)
 static void many_causes(void **state)
 {
     (void)state;
-    struct rf_cause cause = {.depth = RF_UNKNOWN, .pin_ns = 1};
-    struct rf_wait wait = plain_wait(DATASTALL_WAIT_STEADY, 10);
+    struct wait_cause cause = {.depth = RF_UNKNOWN, .pin_ns = 1};
+    struct wait wait = plain_wait(DATASTALL_WAIT_STEADY, 10);
+    const struct cause_share split = {.later_ready_ns = 1};
     wait.cause = &cause;
+    wait.split = &split;
     for (uint64_t i = 0; i < 1000; i++) {
         wait.begin_ns += 100;
         rf_slot_append(&slot, &wait);

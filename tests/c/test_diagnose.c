@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/sums.h"
-#include "diagnose/shared.h"
 #include "output/text.h"
 #include "support.h"
 
@@ -68,10 +67,7 @@ static void set_stall(uint32_t i, uint32_t gpu, uint64_t known_ns, uint64_t lowe
     c[RF_COUNT_STALL_LOWER_NS] = lower_ns;
     c[RF_COUNT_STALL_UPPER_NS] = upper_ns;
     struct run_loader_gpu *part = &loader->gpus[loader->gpu_count++];
-    *part = (struct run_loader_gpu){.waiting_ns = c[RF_COUNT_STEADY_NS],
-                                    .known_ns = known_ns,
-                                    .lower_ns = lower_ns,
-                                    .upper_ns = upper_ns};
+    part->stall = (struct stall){c[RF_COUNT_STEADY_NS], known_ns, lower_ns, upper_ns};
     memcpy(part->uuid, uuids[gpu], sizeof part->uuid);
 }
 
@@ -191,8 +187,8 @@ static void widths_that_make_a_bound(void **state)
         const uint64_t most_ms = rows[i].upper_ms + 4000 - rows[i].known_ms;
         assert_int_equal(summary->upper_bound, rows[i].bound);
         assert_int_equal(summary->gpus[0].stall_is_bound, rows[i].bound);
-        assert_int_equal(summary->processes[0].stall_ns, most_ms * S / 1000);
-        assert_int_equal(summary->processes[0].stall_lower_ns, rows[i].lower_ms * S / 1000);
+        assert_int_equal(summary->processes[0].exposed.upper_ns, most_ms * S / 1000);
+        assert_int_equal(summary->processes[0].exposed.lower_ns, rows[i].lower_ms * S / 1000);
         assert_float_equal(summary->gpus[0].stall_share, (double)most_ms / 1e4, NEAR);
         summary_free(summary);
     }
@@ -334,14 +330,14 @@ static void shares_of_a_device(void **state)
          2},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct shared_use uses[PROCESSES];
+        struct stall_use uses[PROCESSES];
         uint32_t count = 0;
         while (count < PROCESSES && rows[i].uses[count].end > 0) {
             const struct use_row *u = &rows[i].uses[count];
             uses[count++] =
-                (struct shared_use){u->begin, u->end, {u->waiting, u->known, u->lower, u->upper}};
+                (struct stall_use){u->begin, u->end, {u->waiting, u->known, u->lower, u->upper}};
         }
-        const struct shared_stall shared = shared_stall_of(uses, count);
+        const struct stall_shared shared = stall_share(uses, count);
         if (shared.stall.lower_ns != rows[i].lower || shared.stall.upper_ns != rows[i].upper ||
             shared.most_ns != rows[i].most || shared.at_once != rows[i].at_once)
             fail_msg("row %zu: %llu %llu %llu %u", i, (unsigned long long)shared.stall.lower_ns,
@@ -364,9 +360,9 @@ static void idle_time_of_a_shared_device(void **state)
         {25, 100, 100, 100, 100, true, 100, 100, 100}, {0, 70, 70, 20, 40, true, 0, 20, 20},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct shared_stall shared = {.stall = {100, 100, rows[i].lower, rows[i].upper},
+        struct stall_shared shared = {.stall = {100, 100, rows[i].lower, rows[i].upper},
                                       .most_ns = rows[i].most};
-        shared_stall_narrow(&shared, 100, rows[i].idle, rows[i].longest, rows[i].exact);
+        stall_share_narrow(&shared, 100, rows[i].idle, rows[i].longest, rows[i].exact);
         assert_int_equal(shared.stall.lower_ns, rows[i].new_lower);
         assert_int_equal(shared.stall.upper_ns, rows[i].new_upper);
         assert_int_equal(shared.most_ns, rows[i].new_most);
@@ -411,7 +407,7 @@ static void two_ranks_on_one_gpu(void **state)
             assert_true(gpu->busy_share + gpu->stall_share <= 1.0 + 1e-6);
         for (uint32_t rank = 0; rank < 2; rank++) { /* each rank's own figures hold */
             assert_float_equal(summary->processes[rank].stall_share, 0.625, NEAR);
-            assert_int_equal(summary->processes[rank].stall_lower_ns, stall_ns);
+            assert_int_equal(summary->processes[rank].exposed.lower_ns, stall_ns);
             assert_false(summary->processes[rank].upper_bound);
         }
         summary_free(summary);
@@ -479,7 +475,7 @@ static void bounds_by_activity(void **state)
         struct summary *summary = made(0);
         assert_int_equal(summary->method, SUMMARY_METHOD_HOST_BOUND);
         assert_float_equal(summary->processes[0].stall_share, rows[i].upper, 1e-6);
-        assert_float_equal((double)summary->processes[0].stall_lower_ns * 1e-10, rows[i].lower,
+        assert_float_equal((double)summary->processes[0].exposed.lower_ns * 1e-10, rows[i].lower,
                            1e-6);
         summary_free(summary);
     }
@@ -492,9 +488,9 @@ static void a_loader_over_two_devices(void **state)
     begin_world(1);
     set_wait(0, 10 * S, 20 * S, 3 * S);
     set_stall(0, 0, 3 * S, 2 * S, 2 * S);
-    world.loaders[0].gpus[0].waiting_ns = 3 * S;
+    world.loaders[0].gpus[0].stall.waiting_ns = 3 * S;
     set_stall(0, 1, S, S, S);
-    world.loaders[0].gpus[1].waiting_ns = S;
+    world.loaders[0].gpus[1].stall.waiting_ns = S;
     uint64_t *c = world.loaders[0].totals.counters;
     c[RF_COUNT_STEADY_NS] = c[RF_COUNT_STALL_KNOWN_NS] = 4 * S;
     c[RF_COUNT_STALL_LOWER_NS] = c[RF_COUNT_STALL_UPPER_NS] = 3 * S;
@@ -546,7 +542,7 @@ static void sums_that_do_not_fit(void **state)
     }
     set_gpu(0, RF_ACTIVITY_GPM, 10 * S, 20 * S, 0.5);
     struct summary *summary = made(0);
-    assert_int_equal(summary->processes[0].waiting_ns, DS_MOST);
+    assert_int_equal(summary->processes[0].stall.waiting_ns, DS_MOST);
     assert_int_equal(summary->processes[0].stall.waiting_ns, DS_MOST);
     assert_float_equal(summary->processes[0].stall_share, 1.0, NEAR);
     assert_float_equal(summary->gpus[0].stall_share, 1.0, NEAR);
@@ -566,7 +562,7 @@ static void a_stage_read_while_it_changes(void **state)
     words[RF_COUNT_STALL_LOWER_NS] = 8 * S;
     words[RF_COUNT_STALL_UPPER_NS] = 7 * S;
     struct summary *summary = made(0);
-    const struct summary_stall *stall = &summary->stages[0].stall;
+    const struct stall *stall = &summary->stages[0].stall;
     assert_int_equal(stall->waiting_ns, 3 * S);
     assert_int_equal(stall->known_ns, 3 * S);
     assert_int_equal(stall->upper_ns, 3 * S);

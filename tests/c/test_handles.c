@@ -741,7 +741,7 @@ static void one_loader_on_two_devices(void **state)
         const int device = i % 3 == 0 ? 0 : 1;
         unsigned char uuid[16];
         const uint64_t wait_ns = device == 0 ? 10 * MS : 20 * MS;
-        const struct rf_stall stall = {wait_ns / 4, wait_ns / 2};
+        const struct stall_bounds stall = {wait_ns / 4, wait_ns / 2};
         memset(uuid, 0xb0 + device, sizeof uuid);
         struct monitor_slot *slot = monitor_slot_on_device(l, device);
         assert_non_null(slot);
@@ -761,10 +761,10 @@ static void one_loader_on_two_devices(void **state)
     for (uint32_t i = 0; i < 2; i++) {
         const struct run_loader_gpu *device = &loader->gpus[i];
         const uint64_t ns = device->uuid[0] == 0xb0 ? 4 * 10 * MS : 8 * 20 * MS;
-        assert_int_equal(device->waiting_ns, ns);
-        assert_int_equal(device->known_ns, ns);
-        assert_int_equal(device->lower_ns, ns / 4);
-        assert_int_equal(device->upper_ns, ns / 2);
+        assert_int_equal(device->stall.waiting_ns, ns);
+        assert_int_equal(device->stall.known_ns, ns);
+        assert_int_equal(device->stall.lower_ns, ns / 4);
+        assert_int_equal(device->stall.upper_ns, ns / 2);
     }
     run_data_free(run);
     datastall_close(m);

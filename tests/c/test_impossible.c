@@ -282,33 +282,72 @@ static void the_file_has_the_counters(void **state)
 
 /* ---- sums ---- */
 
-/* Waits as long as the machine ever runs, until any sum of them would have wrapped many times. */
+/* The longest waits that are taken, until any sum of them would have wrapped several times. */
 static void no_sum_wraps(void **state)
 {
     (void)state;
     struct rf_slot_view view;
     struct run_reader *reader;
-    const uint64_t huge = UINT64_C(1) << 62;
+    const uint64_t huge = RF_MOST_WAIT_NS, end_ns = 4 * huge;
     test_any_time(monitor);
     datastall_stage_set(monitor, "long", NULL);
-    for (int i = 0; i < 40; i++) {
-        datastall_wait_record(loader, huge + 1, huge, DATASTALL_WAIT_STEADY, NULL);
-        datastall_wait_record(loader, huge + 1, huge, DATASTALL_WAIT_FIRST, NULL);
-        datastall_wait_record(loader, huge + 1, huge, DATASTALL_WAIT_FAILED, NULL);
+    for (uint64_t i = 0; i < 4000; i++) {
+        datastall_wait_record(loader, end_ns + i % 2 * SECOND, huge, DATASTALL_WAIT_STEADY, NULL);
+        datastall_wait_record(loader, end_ns + i % 2 * SECOND, huge, DATASTALL_WAIT_FIRST, NULL);
+        datastall_wait_record(loader, end_ns + i % 2 * SECOND, huge, DATASTALL_WAIT_FAILED, NULL);
     }
     const datastall_statistics s = figures();
     assert_true(s.steady.sum_ns == DS_MOST && s.startup.sum_ns == DS_MOST);
     assert_true(s.failed_ns == DS_MOST);
-    assert_int_equal(s.steady.count, 40);
+    assert_int_equal(s.steady.count, 4000);
+    assert_int_equal(lost().impossible_times, 0);
     assert_int_equal(run_reader_open(datastall_run_file(monitor), &reader), 0);
     /* No file of a machine says so: it is called damaged, and the sums stand all the same. */
     assert_int_equal(run_reader_slot(reader, 0, RF_PART_ALL, &view), RF_VIEW_DAMAGED);
     assert_true(rf_view_stage(&view, 1)[RF_COUNT_STEADY_NS] == DS_MOST);
-    const uint64_t *bucket =
-        rf_view_rollup(&view, 0, ((huge + 1) / SECOND + 1) % RF_ROLLUP_BUCKETS);
+    const uint64_t *bucket = rf_view_rollup(&view, 0, (end_ns / SECOND + 2) % RF_ROLLUP_BUCKETS);
     assert_true(bucket[RF_ROLLUP_OF(STEADY_NS)] == DS_MOST);
     rf_slot_view_free(&view);
     run_reader_close(reader);
+}
+
+/* One longer than that is none. */
+static void no_wait_is_endless(void **state)
+{
+    (void)state;
+    test_any_time(monitor);
+    datastall_wait_record(loader, RF_MOST_NS, RF_MOST_WAIT_NS + 1, DATASTALL_WAIT_STEADY, NULL);
+    datastall_wait wait = datastall_wait_begin(loader);
+    datastall_wait_end_at(&wait, wait.begin_ns + RF_MOST_WAIT_NS + 1, DATASTALL_WAIT_STEADY, NULL);
+    assert_int_equal(lost().impossible_times, 2);
+    const datastall_statistics s = figures();
+    assert_int_equal(s.batches, 2);
+    assert_int_equal(s.steady.count, 0);
+}
+
+/* The rows of a file: each word that is no time or count by itself makes the slot a damaged one. */
+static void rows_that_cannot_be_are_damage(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t word;
+        uint64_t most; /* that is possible */
+    } rows[] = {
+        {RF_RECORD_BEGIN_NS, RF_MOST_NS},         {RF_RECORD_WAIT_NS, RF_MOST_WAIT_NS},
+        {RF_RECORD_SAMPLES, DATASTALL_MAX_COUNT}, {RF_RECORD_TOKENS, DATASTALL_MAX_COUNT},
+        {RF_RECORD_LONGEST, DATASTALL_MAX_COUNT}, {RF_RECORD_PADDED, DATASTALL_MAX_COUNT},
+        {RF_RECORD_STALL_LOWER, RF_MOST_WAIT_NS}, {RF_RECORD_STALL_UPPER, RF_MOST_WAIT_NS},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t row[RF_RECORD_WORDS] = {0};
+        row[RF_RECORD_KIND] = rf_pack_kind(DATASTALL_WAIT_STEADY, 0, 0, RF_RECORD_COMPOSED);
+        row[rows[i].word] = rows[i].most;
+        assert_true(rf_row_is_possible(row));
+        row[rows[i].word] = rows[i].most + 1;
+        assert_false(rf_row_is_possible(row));
+        row[rows[i].word] = RF_UNKNOWN;
+        assert_int_equal(rf_row_is_possible(row), i != 0);
+    }
 }
 
 static void threads_add_up_without_wrapping(void **state)
@@ -318,14 +357,14 @@ static void threads_add_up_without_wrapping(void **state)
     struct rf_slot_view view;
     struct run_reader *reader;
     assert_non_null(totals);
-    test_any_time(monitor);
-    datastall_wait_record(loader, DS_MOST, DS_MOST, DATASTALL_WAIT_STEADY, NULL);
+    datastall_wait_record(loader, datastall_clock_ns(), MS, DATASTALL_WAIT_STEADY, NULL);
     assert_int_equal(run_reader_open(datastall_run_file(monitor), &reader), 0);
-    assert_int_equal(run_reader_slot(reader, 0, RF_PART_ALL, &view), RF_VIEW_DAMAGED);
+    assert_int_equal(run_reader_slot(reader, 0, RF_PART_ALL, &view), RF_VIEW_OK);
+    view.counters[RF_COUNT_STEADY_NS] = DS_MOST - 1;
     for (int i = 0; i < 3; i++)
         rf_totals_add(totals, &view);
     assert_true(totals->counters[RF_COUNT_STEADY_NS] == DS_MOST);
-    assert_true(rf_totals_waiting_ns(totals) == DS_MOST);
+    assert_true(rf_stall_of(totals->counters).waiting_ns == DS_MOST);
     rf_slot_view_free(&view);
     run_reader_close(reader);
     free(totals);
@@ -362,12 +401,20 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_monitor, close_monitor)
     const struct CMUnitTest tests[] = {
-        TEST(an_end_that_cannot_be_is_now),       TEST(ends_that_can_be_are_kept),
-        TEST(a_wait_that_cannot_be_is_unknown),   TEST(a_count_that_cannot_be_is_unknown),
-        TEST(each_figure_is_looked_at),           TEST(the_largest_counts_are_counts),
-        TEST(a_loaders_counts_are_looked_at_too), TEST(what_is_not_known_is_not_made_up),
-        TEST(the_file_has_the_counters),          TEST(no_sum_wraps),
-        TEST(threads_add_up_without_wrapping),    cmocka_unit_test(it_is_said_once),
+        TEST(an_end_that_cannot_be_is_now),
+        TEST(ends_that_can_be_are_kept),
+        TEST(a_wait_that_cannot_be_is_unknown),
+        TEST(a_count_that_cannot_be_is_unknown),
+        TEST(each_figure_is_looked_at),
+        TEST(the_largest_counts_are_counts),
+        TEST(a_loaders_counts_are_looked_at_too),
+        TEST(what_is_not_known_is_not_made_up),
+        TEST(the_file_has_the_counters),
+        TEST(no_sum_wraps),
+        TEST(threads_add_up_without_wrapping),
+        cmocka_unit_test(it_is_said_once),
+        TEST(no_wait_is_endless),
+        cmocka_unit_test(rows_that_cannot_be_are_damage),
     };
     test_run_folder();
     return cmocka_run_group_tests(tests, NULL, NULL);

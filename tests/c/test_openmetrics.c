@@ -129,9 +129,9 @@ static void the_format_is_what_the_client_prefers(void **state)
 
 /* ---- text of a run ---- */
 
-static const struct rf_stall unknown = {RF_UNKNOWN, RF_UNKNOWN};
+static const struct stall_bounds unknown = {RF_UNKNOWN, RF_UNKNOWN};
 
-static void record(datastall_loader *loader, uint32_t batches, const struct rf_stall *stall)
+static void record(datastall_loader *loader, uint32_t batches, const struct stall_bounds *stall)
 {
     datastall_batch batch = DATASTALL_BATCH_INIT;
     batch.samples = 4;
@@ -218,7 +218,7 @@ static void stalls_told_late_do_not_go_back(void **state)
 {
     (void)state;
     const char *folder = test_run_folder();
-    const struct rf_stall half = {MS, MS};
+    const struct stall_bounds half = {MS, MS};
     datastall_monitor *monitor;
     assert_int_equal(datastall_open(NULL, &monitor), 0);
     datastall_loader *loader = test_loader(monitor, "train");

@@ -37,24 +37,23 @@ static int close_slot(void **state)
 static void put(uint64_t end_ns, uint64_t wait_ns, uint32_t kind, uint64_t samples)
 {
     const bool steady = kind == DATASTALL_WAIT_STEADY;
-    struct rf_wait wait = {.begin_ns = end_ns - wait_ns,
-                           .wait_ns = wait_ns,
-                           .kind = kind,
-                           .queue = datastall_infer_queue_state(wait_ns),
-                           .samples = samples,
-                           .tokens = 3 * samples,
-                           .longest = RF_UNKNOWN,
-                           .padded = RF_UNKNOWN,
-                           .stall = {wait_ns / 3, wait_ns / 2}};
+    datastall_batch batch = DATASTALL_BATCH_INIT;
+    batch.samples = samples;
+    batch.tokens = 3 * samples;
+    struct wait wait = {.batch = &batch,
+                        .begin_ns = end_ns - wait_ns,
+                        .wait_ns = wait_ns,
+                        .kind = kind,
+                        .exposed = {wait_ns / 3, wait_ns / 2}};
     rf_slot_append(&slot, &wait);
-    const bool batch = steady || kind == DATASTALL_WAIT_FIRST;
-    sums[RF_ROLLUP_OF(BATCHES)] += batch;
-    sums[RF_ROLLUP_OF(SAMPLES)] += batch ? samples : 0;
-    sums[RF_ROLLUP_OF(TOKENS)] += batch ? 3 * samples : 0;
+    const bool is_batch = steady || kind == DATASTALL_WAIT_FIRST;
+    sums[RF_ROLLUP_OF(BATCHES)] += is_batch;
+    sums[RF_ROLLUP_OF(SAMPLES)] += is_batch ? samples : 0;
+    sums[RF_ROLLUP_OF(TOKENS)] += is_batch ? 3 * samples : 0;
     sums[steady ? RF_ROLLUP_OF(STEADY_NS) : RF_ROLLUP_OF(OTHER_NS)] += wait_ns;
     sums[RF_ROLLUP_OF(STALL_KNOWN_NS)] += wait_ns;
     sums[RF_ROLLUP_OF(STALL_UPPER_NS)] += wait_ns / 2;
-    sums[RF_ROLLUP_OF(STARVED)] += steady && wait.queue == DATASTALL_QUEUE_STARVED;
+    sums[RF_ROLLUP_OF(STARVED)] += steady && wait_queue_state(wait_ns) == DATASTALL_QUEUE_STARVED;
     if (wait_ns > sums[RF_ROLLUP_OF(MAX_NS)])
         sums[RF_ROLLUP_OF(MAX_NS)] = wait_ns;
 }
@@ -235,18 +234,19 @@ static void the_largest_changes_fit_the_journal(void **state)
     (void)state;
     uint64_t samples = 0;
     for (uint64_t i = 0; i < 400; i++) {
-        struct rf_wait wait = {.begin_ns = (START_S + i * 64 * 16384) * SECOND,
-                               .wait_ns = (i + 1) * 100000000,
-                               .kind = i % 2 ? DATASTALL_WAIT_STEADY : DATASTALL_WAIT_FIRST,
-                               .queue = DATASTALL_QUEUE_STARVED,
-                               .stage = (uint32_t)(i % 60 + 1),
-                               .samples = i,
-                               .tokens = 7,
-                               .longest = 3 + i,
-                               .padded = 9,
-                               .mean_length = (double)i,
-                               .efficiency = 0.5,
-                               .stall = {RF_UNKNOWN, RF_UNKNOWN}};
+        const datastall_batch batch = {.struct_size = sizeof batch,
+                                       .samples = i,
+                                       .tokens = 7,
+                                       .longest_sequence = 3 + i,
+                                       .padded_tokens = 9,
+                                       .mean_sequence_length = (double)i,
+                                       .packing_efficiency = 0.5};
+        struct wait wait = {.batch = &batch,
+                            .begin_ns = (START_S + i * 64 * 16384) * SECOND,
+                            .wait_ns = (i + 1) * 100000000,
+                            .kind = i % 2 ? DATASTALL_WAIT_STEADY : DATASTALL_WAIT_FIRST,
+                            .stage = (uint32_t)(i % 60 + 1),
+                            .exposed = STALL_BOUNDS_UNKNOWN};
         rf_slot_append(&slot, &wait);
         samples += i;
         for (uint32_t k = 0; k < 3; k++) {
@@ -279,11 +279,12 @@ static void a_ring_full_of_large_changes(void **state)
     assert_int_equal(rf_writer_create(NULL, &spec, &process, &large), 0);
     rf_slot_attach(large, 0, &rows);
     for (uint64_t i = 0; i < 250; i++) {
-        struct rf_wait wait = {.begin_ns = (START_S + i * 64 * 16384) * SECOND,
-                               .wait_ns = (i + 1) * 100000000,
-                               .stage = (uint32_t)(i % 60 + 1),
-                               .samples = 1,
-                               .stall = {1, 2}};
+        const datastall_batch batch = {.struct_size = sizeof batch, .samples = 1};
+        struct wait wait = {.batch = &batch,
+                            .begin_ns = (START_S + i * 64 * 16384) * SECOND,
+                            .wait_ns = (i + 1) * 100000000,
+                            .stage = (uint32_t)(i % 60 + 1),
+                            .exposed = {1, 2}};
         rows.counted_at_ns = UINT64_MAX / 2; /* the time is never ripe */
         rf_slot_append(&rows, &wait);
     }

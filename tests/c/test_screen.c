@@ -16,7 +16,7 @@
 #define S DS_NS_PER_S
 #define RANKS 6u
 
-static const struct rf_stall unknown = {RF_UNKNOWN, RF_UNKNOWN};
+static const struct stall_bounds unknown = {RF_UNKNOWN, RF_UNKNOWN};
 static const char *folder;
 static uint64_t now_ns; /* of all pictures: a whole second */
 static struct run_data *data;

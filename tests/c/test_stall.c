@@ -31,10 +31,10 @@ static datastall_loader *loader;
 static struct monitor_slot *slot;
 
 /* One next() of `ns`, as python/_core.c does it. */
-static struct rf_stall wait_for(uint64_t ns, uint64_t stream)
+static struct stall_bounds wait_for(uint64_t ns, uint64_t stream)
 {
     struct stall_mark mark;
-    struct rf_stall stall;
+    struct stall_bounds stall;
     datastall_wait wait = datastall_wait_begin(loader);
     stall_begin(slot, stream, &mark);
     pass(ns);
@@ -48,7 +48,7 @@ static struct rf_stall wait_for(uint64_t ns, uint64_t stream)
 static void wait_on(uintptr_t context, uint64_t ns)
 {
     struct stall_mark mark;
-    struct rf_stall stall;
+    struct stall_bounds stall;
     set_context(context);
     datastall_wait wait = datastall_wait_begin(loader);
     assert_true(monitor_wait_on_device(&wait, stall_current_device()));
@@ -108,7 +108,7 @@ static int tear_down(void **state)
 static void an_idle_gpu_feels_the_whole_wait(void **state)
 {
     (void)state;
-    struct rf_stall stall = wait_for(20 * MS, 0);
+    struct stall_bounds stall = wait_for(20 * MS, 0);
     assert_about(stall.upper_ns, 20 * MS);
     assert_int_equal(stall.lower_ns, stall.upper_ns);
     assert_int_equal(counters()[RF_COUNT_STALL_WAITS], 1);
@@ -119,7 +119,7 @@ static void a_busy_gpu_hides_the_wait(void **state)
 {
     (void)state;
     work(NULL, 60 * MS);
-    struct rf_stall stall = wait_for(20 * MS, 0);
+    struct stall_bounds stall = wait_for(20 * MS, 0);
     assert_int_equal(stall.upper_ns, 0);
     assert_int_equal(stall.lower_ns, 0);
     assert_about(counters()[RF_COUNT_STALL_KNOWN_NS], 20 * MS);
@@ -130,7 +130,7 @@ static void the_rest_is_exposed_and_comes_late(void **state)
 {
     (void)state;
     work(NULL, 15 * MS);
-    struct rf_stall stall = wait_for(40 * MS, 0);
+    struct stall_bounds stall = wait_for(40 * MS, 0);
     assert_true(stall.upper_ns == RF_UNKNOWN); /* read when the GPU has reached the second event */
     assert_int_equal(counters()[RF_COUNT_STALL_WAITS], 0);
     pass(MS);
@@ -187,7 +187,7 @@ static void what_is_under_way_at_the_end_is_not_lost(void **state)
 static void another_stream_gives_a_bound(void **state)
 {
     (void)state;
-    struct rf_stall stall = wait_for(10 * MS, 3);
+    struct stall_bounds stall = wait_for(10 * MS, 3);
     assert_about(stall.upper_ns, 10 * MS);
     assert_int_equal(stall.lower_ns, 0);
     assert_int_equal(counters()[RF_COUNT_STALL_BOUNDS], 1);
@@ -197,7 +197,7 @@ static void *wait_in_a_thread(void *out)
 {
     set_context(1);
     slot = monitor_slot_of(loader);
-    *(struct rf_stall *)out = wait_for(10 * MS, 0);
+    *(struct stall_bounds *)out = wait_for(10 * MS, 0);
     return NULL;
 }
 
@@ -205,7 +205,7 @@ static void another_thread_gives_a_bound(void **state)
 {
     (void)state;
     pthread_t thread;
-    struct rf_stall stall;
+    struct stall_bounds stall;
     pthread_create(&thread, NULL, wait_in_a_thread, &stall);
     pthread_join(thread, NULL);
     assert_about(stall.upper_ns, 10 * MS);
@@ -216,7 +216,7 @@ static void a_capture_is_not_touched(void **state)
 {
     (void)state;
     set_capture(1); /* the fake aborts when something that spoils a capture is called */
-    struct rf_stall stall = wait_for(5 * MS, 0);
+    struct stall_bounds stall = wait_for(5 * MS, 0);
     struct stall_mark mark;
     stall_probe_begin(0, &mark);
     stall_probe_end(&mark, MS, &stall);
@@ -230,7 +230,7 @@ static void a_capture_that_begins_while_it_waits(void **state)
 {
     (void)state;
     struct stall_mark mark;
-    struct rf_stall stall;
+    struct stall_bounds stall;
     work(NULL, 5 * MS);
     stall_begin(slot, 0, &mark);
     set_capture(1);
@@ -254,7 +254,7 @@ static void no_context_no_calls(void **state)
     (void)state;
     set_context(0);
     const int before = calls();
-    struct rf_stall stall = wait_for(MS, 0);
+    struct stall_bounds stall = wait_for(MS, 0);
     assert_true(stall.upper_ns == RF_UNKNOWN);
     assert_int_equal(stall_unknown_count(slot, STALL_NO_CONTEXT), 1);
     assert_int_equal(calls() - before, 1); /* the question for the context itself */
@@ -285,7 +285,7 @@ static void a_context_that_goes_away(void **state)
 {
     (void)state;
     struct stall_mark mark;
-    struct rf_stall stall;
+    struct stall_bounds stall;
     work(NULL, 5 * MS);
     wait_for(10 * MS, 0); /* two events are under way */
     work(NULL, 5 * MS);
@@ -308,7 +308,7 @@ static void a_forked_child_makes_no_call(void **state)
     if (child == 0) {
         const int before = calls();
         struct stall_mark mark;
-        struct rf_stall stall;
+        struct stall_bounds stall;
         stall_probe_begin(0, &mark);
         stall_probe_end(&mark, MS, &stall);
         bool quiet = !stall_is_enabled() && !stall_enable() && calls() == before &&
@@ -324,7 +324,7 @@ static void making_an_iterator(void **state)
 {
     (void)state;
     struct stall_mark mark;
-    struct rf_stall stall;
+    struct stall_bounds stall;
     stall_probe_begin(0, &mark);
     stall_probe_end(&mark, 7 * MS, &stall);
     assert_int_equal(stall.upper_ns, 7 * MS);
@@ -345,7 +345,7 @@ static void side_streams_make_bounds(void **state)
 {
     (void)state;
     stall_note_side_stream(); /* stays: the last test */
-    struct rf_stall stall = wait_for(5 * MS, 0);
+    struct stall_bounds stall = wait_for(5 * MS, 0);
     assert_about(stall.upper_ns, 5 * MS);
     assert_int_equal(stall.lower_ns, 0);
 }

@@ -34,19 +34,20 @@ static void open_pen(struct pen *pen, const char *path)
 
 static void put(struct pen *pen, uint64_t i)
 {
-    struct rf_wait wait = {.stall = {RF_UNKNOWN, RF_UNKNOWN},
-                           .begin_ns = (1000 + i / 3) * SECOND,
-                           .wait_ns = pattern_wait_ns(i),
-                           .kind = pattern_kind(i),
-                           .queue = datastall_infer_queue_state(pattern_wait_ns(i)),
-                           .stage = 1,
-                           .batch_index = i,
-                           .samples = pattern_samples(i),
-                           .tokens = pattern_tokens(i),
-                           .longest = pattern_longest(i),
-                           .padded = pattern_samples(i) * pattern_longest(i),
-                           .mean_length = (double)(i % 4),
-                           .efficiency = NAN};
+    const datastall_batch batch = {.struct_size = sizeof batch,
+                                   .batch_index = i,
+                                   .samples = pattern_samples(i),
+                                   .tokens = pattern_tokens(i),
+                                   .longest_sequence = pattern_longest(i),
+                                   .padded_tokens = pattern_samples(i) * pattern_longest(i),
+                                   .mean_sequence_length = (double)(i % 4),
+                                   .packing_efficiency = NAN};
+    struct wait wait = {.batch = &batch,
+                        .exposed = STALL_BOUNDS_UNKNOWN,
+                        .begin_ns = (1000 + i / 3) * SECOND,
+                        .wait_ns = pattern_wait_ns(i),
+                        .kind = pattern_kind(i),
+                        .stage = 1};
     rf_slot_append(&pen->slot, &wait);
 }
 

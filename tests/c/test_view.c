@@ -45,19 +45,20 @@ static int close_slot(void **state)
 
 static void put_into(struct rf_slot_writer *place, uint64_t i)
 {
-    struct rf_wait wait = {.stall = {RF_UNKNOWN, RF_UNKNOWN},
-                           .begin_ns = (1000 + i / 3) * SECOND,
-                           .wait_ns = (i * 7919 % 101 + 1) * 1000000,
-                           .kind = i % 10 == 0 ? DATASTALL_WAIT_FIRST : DATASTALL_WAIT_STEADY,
-                           .stage = i % 3,
-                           .batch_index = i,
-                           .samples = i + 1,
-                           .tokens = 10 * i,
-                           .longest = i,
-                           .padded = i * (i + 1),
-                           .mean_length = 2.5,
-                           .efficiency = 0.5};
-    wait.queue = datastall_infer_queue_state(wait.wait_ns);
+    const datastall_batch batch = {.struct_size = sizeof batch,
+                                   .batch_index = i,
+                                   .samples = i + 1,
+                                   .tokens = 10 * i,
+                                   .longest_sequence = i,
+                                   .padded_tokens = i * (i + 1),
+                                   .mean_sequence_length = 2.5,
+                                   .packing_efficiency = 0.5};
+    struct wait wait = {.batch = &batch,
+                        .exposed = STALL_BOUNDS_UNKNOWN,
+                        .begin_ns = (1000 + i / 3) * SECOND,
+                        .wait_ns = (i * 7919 % 101 + 1) * 1000000,
+                        .kind = i % 10 == 0 ? DATASTALL_WAIT_FIRST : DATASTALL_WAIT_STEADY,
+                        .stage = i % 3};
     rf_slot_append(place, &wait);
 }
 

@@ -1,0 +1,42 @@
+/* How a summary is made, each part from those before it and once: processes with their loaders,
+ * windows and states; what the devices did; what each process and device stalled; the verdict.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef DATASTALL_DIAGNOSE_PARTS_H
+#define DATASTALL_DIAGNOSE_PARTS_H
+
+#include "diagnose/summary.h"
+
+#define EXACT_WITHIN 0.005 /* of the window: the error that docs/accuracy.md measures */
+#define SUM_TOLERANCE 0.02 /* stall and busy may add up to so much more than all */
+#define LEAST_COVERAGE 0.5 /* of the waiting: less told by events says nothing of the rest */
+
+/* processes.c: processes, loaders and stages, all but what they stalled; and the run's window. */
+void summary_make_processes(struct summary *summary, uint64_t now_ns);
+
+/* run_state.c */
+enum summary_state summary_state_of(const struct run_process *process, uint64_t now_ns);
+/* When a process stopped, as well as it is known. */
+uint64_t summary_end_of(const struct summary *summary, const struct summary_process *process,
+                        uint64_t now_ns);
+void summary_describe_run(struct summary *summary, uint64_t now_ns);
+
+/* gpus.c: what the devices did, all but what they waited for. */
+void summary_make_gpus(struct summary *summary, uint64_t now_ns);
+/* Time of a window in which the device did nothing; DATASTALL_UNKNOWN: too little is known. */
+uint64_t summary_idle_within(const struct rf_gpu_view *device, uint64_t begin_ns, uint64_t end_ns);
+/* Only GPM's counters count as exact: NVML's utilisation is of moments, and of any one kernel. */
+bool summary_activity_is_exact(const struct rf_gpu_view *device);
+
+/* stalls.c: what devices and processes stalled. uses: room for one per process. */
+void summary_settle_stalls(struct summary *summary, struct stall_use *uses);
+
+/* verdict.c */
+void summary_make_verdict(struct summary *summary);
+
+static inline bool summary_has_window(const struct summary_process *process)
+{
+    return process->begin_ns != DATASTALL_UNKNOWN && process->end_ns > process->begin_ns;
+}
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "record/causes.h"
+
+static struct monitor_cause *place_of(struct monitor_slot *slot, uint64_t index)
+{
+    return &slot->causes[index % MONITOR_PENDING_CAUSES];
+}
+
+/* Of the stall that is taken: exposed where that is known, else the wait. */
+void cause_attach(struct monitor_slot *slot, const struct wait_cause *cause, struct wait *wait,
+                  struct cause_share *split)
+{
+    const uint64_t end_ns = wait->begin_ns + wait->wait_ns, record = slot->writer.head;
+    const bool known = wait->exposed.upper_ns != DS_UNKNOWN;
+    if (wait->wait_ns == DS_UNKNOWN)
+        return;
+    wait->cause = cause;
+    if (!known && cause->stall_is_under_way) {
+        *place_of(slot, record) =
+            (struct monitor_cause){record + 1, wait->begin_ns, end_ns, *cause};
+        return;
+    }
+    cause_of_stall(cause, wait->begin_ns, end_ns, known ? wait->exposed.upper_ns : wait->wait_ns,
+                   split);
+    wait->split = split;
+}
+
+void cause_late_stall(struct monitor_slot *slot, uint64_t index, struct rf_late_stall *late)
+{
+    struct monitor_cause *pending = place_of(slot, index);
+    late->has_split = pending->record == index + 1;
+    if (late->has_split) {
+        cause_of_stall(&pending->cause, pending->begin_ns, pending->end_ns, late->upper_ns,
+                       &late->split);
+        pending->record = 0;
+    }
+    rf_slot_late_stall(&slot->writer, index, late);
+}
