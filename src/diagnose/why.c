@@ -38,66 +38,80 @@ static double item_quantile(const uint64_t *items, uint64_t count, double p)
     return NAN;
 }
 
+struct item_times {
+    uint64_t buckets[RF_WORKER_ITEM_BUCKETS], counted, slowest_ns;
+};
+
+/* All workers of a loader. */
+static uint32_t add_workers(const struct run_process *process, const struct run_loader *loader,
+                            uint64_t *totals, uint64_t *generations, struct item_times *items)
+{
+    uint32_t workers = 0;
+    rf_worker_counters_clear(totals);
+    for (uint32_t i = 0; i < process->worker_count; i++) {
+        const struct rf_worker_view *worker = &process->workers[i];
+        if (worker->loader != loader->index)
+            continue;
+        workers++;
+        rf_worker_counters_add(totals, worker->totals);
+        *generations = ds_add(*generations, worker->generation);
+        for (uint32_t b = 0; b < RF_WORKER_ITEM_BUCKETS; b++) {
+            items->buckets[b] = ds_add(items->buckets[b], worker->items[b]);
+            items->counted = ds_add(items->counted, worker->items[b]);
+        }
+        if (worker->slowest_count > 0 && worker->slowest[0].ns > items->slowest_ns)
+            items->slowest_ns = worker->slowest[0].ns;
+    }
+    return workers;
+}
+
+static void take_items(const struct item_times *items, struct why_work *work)
+{
+    work->item_p50_ns = work->item_p99_ns = work->item_max_ns = NAN;
+    if (items->counted > 0) {
+        work->item_p50_ns = item_quantile(items->buckets, items->counted, 0.50);
+        work->item_p99_ns = item_quantile(items->buckets, items->counted, 0.99);
+    }
+    if (items->slowest_ns > 0)
+        work->item_max_ns = (double)items->slowest_ns;
+}
+
 static void add_work(const struct run_process *process, const struct run_loader *loader,
                      struct why_work *work)
 {
-    uint64_t items[RF_WORKER_ITEM_BUCKETS] = {0}, counted = 0, lived_ns = 0, busy_ns = 0;
-    uint64_t slowest_ns = 0;
-    uint64_t begin_ns = UINT64_MAX, end_ns = 0;
-    *work = (struct why_work){.asked_bytes = DATASTALL_UNKNOWN,
-                              .storage_bytes = DATASTALL_UNKNOWN,
-                              .major_faults = DATASTALL_UNKNOWN,
-                              .busy_share = NAN,
-                              .running_cpus = NAN,
-                              .item_p50_ns = NAN,
-                              .item_p99_ns = NAN,
-                              .item_max_ns = NAN};
-    for (uint32_t i = 0; i < process->worker_count; i++) {
-        const struct rf_worker_view *worker = &process->workers[i];
-        const uint64_t *t = worker->totals;
-        if (worker->loader != loader->index)
-            continue;
-        work->workers++;
-        work->batches = ds_add(work->batches, t[RF_TOTAL_BATCHES]);
-        work->items = ds_add(work->items, t[RF_TOTAL_ITEMS]);
-        work->items_timed = ds_add(work->items_timed, t[RF_TOTAL_ITEMS_TIMED]);
-        work->items_ns = ds_add(work->items_ns, t[RF_TOTAL_ITEMS_NS]);
-        work->cpu_ns = ds_add(work->cpu_ns, t[RF_TOTAL_ITEMS_CPU_NS]);
-        work->delay_ns = ds_add(work->delay_ns, t[RF_TOTAL_ITEMS_DELAY_NS]);
-        work->collate_ns = ds_add(work->collate_ns, t[RF_TOTAL_COLLATE_NS]);
-        work->gap_ns = ds_add(work->gap_ns, t[RF_TOTAL_GAP_NS]);
-        work->gap_cpu_ns = ds_add(work->gap_cpu_ns, t[RF_TOTAL_GAP_CPU_NS]);
-        work->startup_ns = ds_add(work->startup_ns, t[RF_TOTAL_STARTUP_NS]);
-        work->generations = ds_add(work->generations, worker->generation);
-        work->asked_bytes = ds_add_known(work->asked_bytes, t[RF_TOTAL_ASKED_BYTES]);
-        work->storage_bytes = ds_add_known(work->storage_bytes, t[RF_TOTAL_STORAGE_BYTES]);
-        work->major_faults = ds_add_known(work->major_faults, t[RF_TOTAL_MAJOR_FAULTS]);
-        const uint64_t made_ns = t[RF_TOTAL_ITEMS_NS] + t[RF_TOTAL_COLLATE_NS]; /* <= RF_MOST_NS */
-        busy_ns = ds_add(busy_ns, made_ns + t[RF_TOTAL_GAP_CPU_NS]);
-        lived_ns = ds_add(lived_ns, made_ns + t[RF_TOTAL_GAP_NS]);
-        if (t[RF_TOTAL_BEGIN_NS] < begin_ns)
-            begin_ns = t[RF_TOTAL_BEGIN_NS];
-        if (t[RF_TOTAL_END_NS] > end_ns)
-            end_ns = t[RF_TOTAL_END_NS];
-        for (uint32_t b = 0; b < RF_WORKER_ITEM_BUCKETS; b++) {
-            items[b] = ds_add(items[b], worker->items[b]);
-            counted = ds_add(counted, worker->items[b]);
-        }
-        if (worker->slowest_count > 0 && worker->slowest[0].ns > slowest_ns)
-            slowest_ns = worker->slowest[0].ns;
-    }
-    work->blocked_ns = ds_subtract(work->items_ns, ds_add(work->cpu_ns, work->delay_ns));
+    uint64_t t[RF_TOTAL_USED_WORDS], generations = 0;
+    struct item_times items = {.counted = 0};
+    const uint32_t workers = add_workers(process, loader, t, &generations, &items);
+    *work = (struct why_work){
+        .workers = workers,
+        .batches = t[RF_TOTAL_BATCHES],
+        .items = t[RF_TOTAL_ITEMS],
+        .items_timed = t[RF_TOTAL_ITEMS_TIMED],
+        .items_ns = t[RF_TOTAL_ITEMS_NS],
+        .cpu_ns = t[RF_TOTAL_ITEMS_CPU_NS],
+        .delay_ns = t[RF_TOTAL_ITEMS_DELAY_NS],
+        .blocked_ns = ds_subtract(t[RF_TOTAL_ITEMS_NS],
+                                  ds_add(t[RF_TOTAL_ITEMS_CPU_NS], t[RF_TOTAL_ITEMS_DELAY_NS])),
+        .collate_ns = t[RF_TOTAL_COLLATE_NS],
+        .gap_ns = t[RF_TOTAL_GAP_NS],
+        .gap_cpu_ns = t[RF_TOTAL_GAP_CPU_NS],
+        .startup_ns = t[RF_TOTAL_STARTUP_NS],
+        .generations = generations,
+        .asked_bytes = t[RF_TOTAL_ASKED_BYTES],
+        .storage_bytes = t[RF_TOTAL_STORAGE_BYTES],
+        .major_faults = t[RF_TOTAL_MAJOR_FAULTS],
+        .busy_share = NAN,
+        .running_cpus = NAN,
+    };
+    const uint64_t made_ns = ds_add(work->items_ns, work->collate_ns);
+    const uint64_t lived_ns = ds_add(made_ns, work->gap_ns);
+    const uint64_t ran_ns = ds_add(ds_add(work->cpu_ns, work->gap_cpu_ns), work->collate_ns);
+    const uint64_t span_ns = ds_subtract(t[RF_TOTAL_END_NS], t[RF_TOTAL_BEGIN_NS]);
     if (lived_ns > 0)
-        work->busy_share = fmin(1.0, share(busy_ns, lived_ns));
-    if (work->workers > 0 && end_ns > begin_ns)
-        work->running_cpus = share(ds_add(ds_add(work->cpu_ns, work->gap_cpu_ns), work->collate_ns),
-                                   end_ns - begin_ns);
-    if (counted > 0) {
-        work->item_p50_ns = item_quantile(items, counted, 0.50);
-        work->item_p99_ns = item_quantile(items, counted, 0.99);
-    }
-    if (slowest_ns > 0)
-        work->item_max_ns = (double)slowest_ns;
+        work->busy_share = fmin(1.0, share(ds_add(made_ns, work->gap_cpu_ns), lived_ns));
+    if (workers > 0 && span_ns > 0)
+        work->running_cpus = share(ran_ns, span_ns);
+    take_items(&items, work);
 }
 
 static void take_depth(const uint64_t *c, struct why_depth *depth)

@@ -64,8 +64,7 @@ static struct worker *make(uint64_t *entries, uint64_t entry_words, uint64_t ent
     worker->given_seen = UINT64_MAX;
     worker->schedstat = host_schedstat_open();
     worker->opened_ns = ds_now_ns();
-    worker->totals[RF_TOTAL_ASKED_BYTES] = worker->totals[RF_TOTAL_STORAGE_BYTES] =
-        worker->totals[RF_TOTAL_MAJOR_FAULTS] = RF_UNKNOWN;
+    rf_worker_counters_clear(worker->totals);
     read_io(worker, worker->opened_ns);
     return worker;
 }
@@ -222,22 +221,6 @@ static void put_slow(struct worker *worker, uint64_t ns, uint64_t index, uint64_
     ds_store_release(&row[RF_ITEM_NS], ns);
 }
 
-/* Adds what the ended workers of this entry counted to what this one counted so far. */
-static void take_over_totals(struct worker *worker, const uint64_t *before)
-{
-    uint64_t *t = worker->totals;
-    if (before[RF_TOTAL_COUNT] == 0)
-        return;
-    if (t[RF_TOTAL_BEGIN_NS] == 0 || before[RF_TOTAL_BEGIN_NS] < t[RF_TOTAL_BEGIN_NS])
-        t[RF_TOTAL_BEGIN_NS] = before[RF_TOTAL_BEGIN_NS];
-    if (t[RF_TOTAL_END_NS] == 0)
-        t[RF_TOTAL_END_NS] = before[RF_TOTAL_END_NS];
-    for (uint32_t i = RF_TOTAL_BATCHES; i < RF_TOTAL_BEGIN_NS; i++)
-        t[i] += before[i];
-    for (uint32_t i = RF_TOTAL_ASKED_BYTES; i <= RF_TOTAL_MAJOR_FAULTS; i++)
-        t[i] = ds_add_known(t[i], before[i]);
-}
-
 static void move_into(struct worker *worker, uint64_t *entry)
 {
     const struct rf_worker_layout *layout = &worker->layout;
@@ -249,7 +232,8 @@ static void move_into(struct worker *worker, uint64_t *entry)
     const uint64_t count = ds_load(&memory[RF_WORKER_COUNT]);
     worker->entry = entry;
     ds_store(&worker->first_sent, base);
-    take_over_totals(worker, before);
+    if (before[RF_TOTAL_COUNT] > 0) /* ended workers of this entry */
+        rf_worker_counters_add(worker->totals, before);
     const uint64_t kept = count < layout->recent ? count : layout->recent;
     for (uint64_t i = count - kept; i < count; i++) {
         const uint64_t *from =

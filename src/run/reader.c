@@ -255,12 +255,9 @@ static void take_slowest(const struct rf_worker_layout *layout, const uint64_t *
 static bool worker_is_possible(const struct rf_worker_view *view)
 {
     const uint64_t *t = view->totals;
-    for (uint32_t i = RF_TOTAL_COUNT; i < RF_TOTAL_ASKED_BYTES; i++) {
-        if (t[i] > RF_MOST_NS)
-            return false;
-    }
-    return view->loader < RF_LOADER_CAPACITY && t[RF_TOTAL_BEGIN_NS] <= t[RF_TOTAL_END_NS] &&
-           t[RF_TOTAL_BATCHES] <= t[RF_TOTAL_COUNT] && t[RF_TOTAL_FAILED] <= t[RF_TOTAL_COUNT];
+    return rf_worker_counters_possible(t) && view->loader < RF_LOADER_CAPACITY &&
+           t[RF_TOTAL_BEGIN_NS] <= t[RF_TOTAL_END_NS] && t[RF_TOTAL_BATCHES] <= t[RF_TOTAL_COUNT] &&
+           t[RF_TOTAL_FAILED] <= t[RF_TOTAL_COUNT];
 }
 
 bool run_reader_worker(struct run_reader *reader, uint64_t index, struct rf_worker_view *view)

@@ -11,6 +11,30 @@ const struct counter rf_wait_counters[] = {RF_SECOND_COUNTERS(ROW) RF_STAGE_COUN
 #undef ROW
 const uint32_t rf_wait_counter_count = sizeof rf_wait_counters / sizeof *rf_wait_counters;
 
+#define ROW(name, words, op, of, unit, meaning) {#name, words, COUNTER_##op, of, unit, meaning},
+static const struct counter worker_counters[] = {RF_WORKER_COUNTERS(ROW)};
+#undef ROW
+
+void rf_worker_counters_clear(uint64_t *totals)
+{
+    for (uint32_t i = 0; i < RF_TOTAL_USED_WORDS; i++)
+        totals[i] = worker_counters[i].op == COUNTER_KNOWN_SUM ? DS_UNKNOWN : 0;
+}
+
+void rf_worker_counters_add(uint64_t *to, const uint64_t *from)
+{
+    counters_add(worker_counters, RF_TOTAL_USED_WORDS, RF_TOTAL_USED_WORDS, to, from);
+}
+
+bool rf_worker_counters_possible(const uint64_t *totals)
+{
+    for (uint32_t i = 0; i < RF_TOTAL_USED_WORDS; i++) {
+        if (worker_counters[i].op != COUNTER_KNOWN_SUM && totals[i] > RF_MOST_NS)
+            return false;
+    }
+    return true;
+}
+
 void rf_counters_add(uint64_t *to, const uint64_t *from, uint32_t words)
 {
     counters_add(rf_wait_counters, rf_wait_counter_count, words, to, from);

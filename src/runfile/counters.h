@@ -77,6 +77,33 @@
     X(GET_CPU_NS, 1, SUM, 0, "ns", "CPU time of taking batches off the queue: unpickling")         \
     X(GET_CPU_BATCHES, 1, SUM, 0, "batches", "over so many")
 
+/* Of a DataLoader worker, over all the workers that had its entry. The thread that sends batches
+ * works beside the one that makes them. */
+#define RF_WORKER_COUNTERS(X)                                                                   \
+    X(COUNT, 1, SUM, 0, "records", "as RF_WORKER_COUNT where the copy is the right one")        \
+    X(BATCHES, 1, SUM, 0, "batches", "made")                                                    \
+    X(FAILED, 1, SUM, 0, "batches", "that raised an error")                                     \
+    X(ITEMS, 1, SUM, 0, "items", "of the data set")                                             \
+    X(ITEMS_TIMED, 1, SUM, 0, "items", "of them timed each by itself")                          \
+    X(ITEM_NS, 1, SUM, 0, "ns", "of the timed ones")                                            \
+    X(ITEMS_NS, 1, SUM, 0, "ns", "from the index to the last item, of all batches")             \
+    X(ITEMS_CPU_NS, 1, SUM, 0, "ns", "of that: running on a CPU")                               \
+    X(ITEMS_DELAY_NS, 1, SUM, 0, "ns", "of that: runnable, waiting for a CPU")                  \
+    X(COLLATE_NS, 1, SUM, 0, "ns", "from the last item to the collated batch")                  \
+    X(COLLATE_CPU_NS, 1, SUM, 0, "ns", "of that: running on a CPU")                             \
+    X(COLLATE_DELAY_NS, 1, SUM, 0, "ns", "of that: waiting for a CPU")                          \
+    X(GAP_NS, 1, SUM, 0, "ns", "from the end of a batch to the next index: handing over, idle") \
+    X(GAP_CPU_NS, 1, SUM, 0, "ns", "of that: running on a CPU")                                 \
+    X(GAP_DELAY_NS, 1, SUM, 0, "ns", "of that: waiting for a CPU")                              \
+    X(PICKLE_NS, 1, SUM, 0, "ns", "in the thread that sends batches")                           \
+    X(PICKLE_CPU_NS, 1, SUM, 0, "ns", "of that: running on a CPU")                              \
+    X(STARTUP_NS, 1, SUM, 0, "ns", "from the making of the iterator to the first index")        \
+    X(BEGIN_NS, 1, MIN, RF_TOTAL_COUNT, "ns", "of the first batch")                             \
+    X(END_NS, 1, MAX, 0, "ns", "of the last one")                                               \
+    X(ASKED_BYTES, 1, KNOWN_SUM, 0, "bytes", "given to read() and the like; ~0: not told")      \
+    X(STORAGE_BYTES, 1, KNOWN_SUM, 0, "bytes", "of them fetched from storage; ~0: not told")    \
+    X(MAJOR_FAULTS, 1, KNOWN_SUM, 0, "faults", "pages read from storage; ~0: not told")
+
 #define RF_COUNTER_ENUM(name, words, op, of, unit, meaning) \
     RF_COUNT_##name, RF_COUNT_##name##_LAST = RF_COUNT_##name + (words) - 1,
 enum rf_counter_word {
@@ -87,6 +114,15 @@ enum rf_counter_word {
     RF_RUN_COUNTERS(RF_COUNTER_ENUM) RF_COUNT_WORDS
 };
 #undef RF_COUNTER_ENUM
+
+#define RF_TOTAL_ENUM(name, words, op, of, unit, meaning) RF_TOTAL_##name,
+enum rf_worker_total_word {
+    RF_WORKER_COUNTERS(RF_TOTAL_ENUM) RF_TOTAL_USED_WORDS,
+    RF_TOTAL_WORDS = 32
+};
+#undef RF_TOTAL_ENUM
+_Static_assert((int)RF_TOTAL_USED_WORDS <= (int)RF_TOTAL_WORDS, "a worker's totals fit their copy");
+
 /* 36 years: a time or a sum of times beyond is damage. */
 #define RF_MOST_NS (UINT64_C(1) << 60)
 /* 208 days: no single wait is longer, so that those of one counting can be summed without care. */
@@ -114,6 +150,13 @@ static inline struct stall rf_stall_of_second(const uint64_t *totals)
     return stall_of(ds_add(totals[RF_COUNT_STEADY_NS], totals[RF_COUNT_OTHER_NS]),
                     totals[RF_COUNT_STALL_KNOWN_NS], 0, totals[RF_COUNT_STALL_UPPER_NS]);
 }
+
+/* A worker's totals: none yet; and those of a further one added. RF_TOTAL_USED_WORDS words. */
+void rf_worker_counters_clear(uint64_t *totals);
+void rf_worker_counters_add(uint64_t *to, const uint64_t *from);
+
+/* False when one of a worker's totals is more than can be. */
+bool rf_worker_counters_possible(const uint64_t *totals);
 
 /* False when a time in a slot's totals is longer than any machine ran: it was read from somewhere
  * else. */

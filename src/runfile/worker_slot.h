@@ -74,34 +74,6 @@ enum rf_worker_record_word {
     RF_WORK_WORDS
 };
 
-enum rf_worker_total_word {
-    RF_TOTAL_COUNT, /* records; the same as RF_WORKER_COUNT when the copy is the right one */
-    RF_TOTAL_BATCHES,
-    RF_TOTAL_FAILED,
-    RF_TOTAL_ITEMS,
-    RF_TOTAL_ITEMS_TIMED,
-    RF_TOTAL_ITEM_NS,  /* of the timed ones */
-    RF_TOTAL_ITEMS_NS, /* wall time of the items, and how it is split */
-    RF_TOTAL_ITEMS_CPU_NS,
-    RF_TOTAL_ITEMS_DELAY_NS,
-    RF_TOTAL_COLLATE_NS,
-    RF_TOTAL_COLLATE_CPU_NS,
-    RF_TOTAL_COLLATE_DELAY_NS,
-    RF_TOTAL_GAP_NS, /* from the end of a batch to the next index: handing over, and idle */
-    RF_TOTAL_GAP_CPU_NS,
-    RF_TOTAL_GAP_DELAY_NS,
-    RF_TOTAL_PICKLE_NS, /* in the thread that sends batches, beside the others */
-    RF_TOTAL_PICKLE_CPU_NS,
-    RF_TOTAL_STARTUP_NS,  /* from the making of the iterator to the first index, all generations */
-    RF_TOTAL_BEGIN_NS,    /* of the first batch */
-    RF_TOTAL_END_NS,      /* of the last one */
-    RF_TOTAL_ASKED_BYTES, /* given to read() and the like; RF_UNKNOWN: not told. So the next two */
-    RF_TOTAL_STORAGE_BYTES, /* of them fetched from storage */
-    RF_TOTAL_MAJOR_FAULTS,
-    RF_TOTAL_USED_WORDS,
-    RF_TOTAL_WORDS = 32
-};
-
 enum rf_worker_slow_word {
     RF_ITEM_NS, /* 0: empty */
     RF_ITEM_INDEX,
