@@ -33,7 +33,7 @@ SHM = Path("/dev/shm")
 PR_SET_CHILD_SUBREAPER = 36
 CODE = 7
 WORDS_EACH = 2
-#: Staging folders whose first file may still come are left alone so long.
+#: The tmpfs folder folders whose first file may still come are left alone so long.
 YOUNG_S = 30
 PATIENCE_S = 60
 #: torch's own workers look for their parent every five seconds.
@@ -50,12 +50,12 @@ class Tally:
     rounds: int = 0
     batches: int = 0
     kills: Counter[str] = field(default_factory=Counter)
-    staged: int = 0
+    on_tmpfs: int = 0
 
     def line(self, seconds: float, left: int) -> str:
         kinds = ", ".join(f"{count} of {name}" for name, count in sorted(self.kills.items()))
         return (
-            f"{sum(self.kills.values())} kills ({kinds}) in {self.rounds} runs, {self.staged} of "
+            f"{sum(self.kills.values())} kills ({kinds}) in {self.rounds} runs, {self.on_tmpfs} of "
             f"them on tmpfs: {self.batches} batches shown, none lost, none twice; "
             f"{left} folders left in /dev/shm; {seconds:.0f} s"
         )
@@ -109,10 +109,10 @@ class Harness:
     def datastall(self, *words: str) -> list[str]:
         return [self.options.program, *words]
 
-    def environment(self, staged: bool) -> dict[str, str]:
+    def environment(self, on_tmpfs: bool) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if "DATASTALL" not in name}
         package = {"DATASTALL_PACKAGE_DIR": self.options.package} if self.options.package else {}
-        on = {"DATASTALL_RECORD_ON": "tmpfs"} if staged else {}
+        on = {"DATASTALL_RECORD_ON": "tmpfs"} if on_tmpfs else {}
         return {**kept, **package, **on, "OMP_NUM_THREADS": "1"}
 
     def kill(self, name: str, pid: int) -> None:
@@ -181,13 +181,13 @@ class Harness:
     def once(self) -> None:
         number = self.tally.rounds
         self.tally.rounds += 1
-        staged = number % 2 == 0
-        self.tally.staged += staged
+        on_tmpfs = number % 2 == 0
+        self.tally.on_tmpfs += on_tmpfs
         board = Board(self.folder / "board")
         command = self.command(board)
         launcher = subprocess.Popen(
             self.datastall("run", "-q", "--dir", str(self.runs), *command),
-            env=self.environment(staged),
+            env=self.environment(on_tmpfs),
             stderr=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         )

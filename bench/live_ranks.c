@@ -216,7 +216,7 @@ int main(int argc, char **argv)
         sample_gpus(writer, gpus, start_ns + seconds * DS_NS_PER_S);
     for (int status; wait(&status) > 0;)
         failures += status != 0;
-    rf_stage(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_EXIT_KNOWN, 1);
+    rf_put(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_EXIT_KNOWN, 1);
     rf_writer_mark_closed(writer);
     rf_writer_destroy(writer);
     print_outcome(outcomes, ranks);

@@ -291,8 +291,8 @@ typedef struct datastall_wait {
 /** The waiting begins. One clock read. */
 DATASTALL_API datastall_wait datastall_wait_begin(datastall_loader *loader);
 
-/** Stops the clock of a wait now, for callers that look into the batch before they report it.
- * Returns the end in nanoseconds for datastall_wait_end_at(). */
+/** CLOCK_MONOTONIC now, in nanoseconds: the end of a wait for datastall_wait_end_at(), for callers
+ * that look into the batch before they report it. Stops nothing. */
 DATASTALL_API uint64_t datastall_clock_ns(void);
 
 /** The waiting ended now; batch may be NULL (nothing known, or no batch). One clock read. */

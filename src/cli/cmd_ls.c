@@ -10,7 +10,7 @@
 #include "cli/cli.h"
 #include "run/listing.h"
 #include "run/sweep.h"
-#include "runfile/staging.h"
+#include "runfile/tmpfs.h"
 
 static int take(void *context, const struct cli_option *option, const char *value)
 {
@@ -28,17 +28,17 @@ static void tell_of_launcher(const struct summary *summary)
     summary_launcher_text(summary, text, sizeof text);
     if (text[0] == '\0')
         return;
-    const char *staged = summary->data->staged_at;
-    printf("  %s%s%s\n", text, staged[0] == '\0' ? "" : "; it is recorded in ",
-           ds_clean_text(staged, clean, sizeof clean));
+    const char *place = summary->data->recorded_at;
+    printf("  %s%s%s\n", text, place[0] == '\0' ? "" : "; it is recorded in ",
+           ds_clean_text(place, clean, sizeof clean));
 }
 
 /* A run on tmpfs that cannot come home, for ls and doctor alike. */
 static void tell_of_orphan(void *context, const struct run_orphan *orphan)
 {
     (void)context;
-    ds_say("%s holds a run%s%s: %s; to remove it: rm -r %s", orphan->staging,
-           orphan->home[0] == '\0' ? "" : " of ", orphan->home, orphan->sentence, orphan->staging);
+    ds_say("%s holds a run%s%s: %s; to remove it: rm -r %s", orphan->tmpfs,
+           orphan->home[0] == '\0' ? "" : " of ", orphan->home, orphan->sentence, orphan->tmpfs);
 }
 
 /* True when the run could be read, all of it. */

@@ -223,15 +223,15 @@ static int make_launcher_file(const struct rf_run *run, const struct run_options
     if (getcwd(process.directory, sizeof process.directory) == NULL)
         process.directory[0] = '\0';
     join_command(command, process.command, sizeof process.command);
-    if (snprintf(path, sizeof path, "%s/" RF_LAUNCHER_FILE, run->staging) >= PATH_MAX)
+    if (snprintf(path, sizeof path, "%s/" RF_LAUNCHER_FILE, run->tmpfs) >= PATH_MAX)
         return ds_fail(DATASTALL_ERR_ARGUMENT, "the folder's path is too long");
     return rf_writer_create(path, &spec, &process, writer);
 }
 
 static void note_exit(struct rf_writer *writer, int code)
 {
-    rf_stage(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_EXIT_KNOWN, 1);
-    rf_stage(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_EXIT_STATUS, (uint64_t)code);
+    rf_put(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_EXIT_KNOWN, 1);
+    rf_put(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_EXIT_STATUS, (uint64_t)code);
     rf_writer_mark_closed(writer);
 }
 
@@ -241,10 +241,10 @@ static void bring_home(const struct rf_run *run)
 {
     bool stays;
     if (rf_run_finish(run, &stays) != DATASTALL_OK)
-        ds_say("%s; the run stays in %s", datastall_last_error(), run->staging);
+        ds_say("%s; the run stays in %s", datastall_last_error(), run->tmpfs);
     else if (stays)
         ds_say("a process of the command still records; the run stays in %s until it ends",
-               run->staging);
+               run->tmpfs);
 }
 
 /* Nothing ran: no run is left behind, nor a half-made one. */
@@ -333,7 +333,7 @@ static int run(const struct cli_command *table, int argc, char **argv)
                       &where) != DATASTALL_OK)
         return run_plainly(command, datastall_last_error());
     if (make_launcher_file(&where, &options, command, &writer) != DATASTALL_OK ||
-        inject_environment(package, where.staging, where.path) != DATASTALL_OK) {
+        inject_environment(package, where.tmpfs, where.path) != DATASTALL_OK) {
         abandon(&where, writer);
         return run_plainly(command, datastall_last_error());
     }
@@ -352,7 +352,7 @@ static int run(const struct cli_command *table, int argc, char **argv)
         gpu_sampler_stop(sampler);
     /* Once our file is closed, another process may bring the run home and remove the marks. */
     char silence[1024];
-    snprintf(silence, sizeof silence, "%s", inject_explain_silence(where.staging, command));
+    snprintf(silence, sizeof silence, "%s", inject_explain_silence(where.tmpfs, command));
     note_exit(writer, code);
     bring_home(&where);
     forward_signals(false);

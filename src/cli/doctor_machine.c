@@ -13,7 +13,7 @@
 #include "host/usage.h"
 #include "output/names.h"
 #include "run/sweep.h"
-#include "runfile/staging.h"
+#include "runfile/tmpfs.h"
 
 #define NVML_TIMEOUT_S 20.0 /* a driver without persistence mode takes seconds to wake */
 #define NOT_SUPPORTED 3u
@@ -30,14 +30,14 @@ void doctor_check_folder(const char *directory, struct doctor_report *report)
     /* A run is really made there, and taken away again. */
     int error = rf_run_create(base, "doctor", &run);
     if (error == DATASTALL_OK) {
-        error = rf_run_new_file(run.staging, UINT64_C(8) << 20, path);
+        error = rf_run_new_file(run.tmpfs, UINT64_C(8) << 20, path);
         rf_run_abandon(&run);
         rmdir(base); /* where the trial made it; a folder with runs stays */
     }
     if (error != DATASTALL_OK)
         doctor_add(report, DOCTOR_FAILED, "run folder",
                    "choose another with --dir or $DATASTALL_DIR", "%s", datastall_last_error());
-    else if (strcmp(run.staging, run.path) != 0)
+    else if (strcmp(run.tmpfs, run.path) != 0)
         doctor_add(report, DOCTOR_OK, "run folder", NULL,
                    "%s is no local disk: runs are recorded in /dev/shm and copied at the end",
                    base);
@@ -215,8 +215,8 @@ static void add_orphan(void *context, const struct run_orphan *orphan)
     char remedy[320];
     snprintf(remedy, sizeof remedy, "%srm -r %s",
              orphan->kind == RUN_ORPHAN_UNREACHABLE ? "make that folder reachable, or " : "",
-             orphan->staging);
-    doctor_add(context, DOCTOR_LIMITED, "run on tmpfs", remedy, "%s%s%.150s: %s", orphan->staging,
+             orphan->tmpfs);
+    doctor_add(context, DOCTOR_LIMITED, "run on tmpfs", remedy, "%s%s%.150s: %s", orphan->tmpfs,
                orphan->home[0] == '\0' ? "" : " of ", orphan->home, orphan->sentence);
 }
 

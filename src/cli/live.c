@@ -12,7 +12,7 @@
 
 #include "base/clock.h"
 #include "run/sweep.h"
-#include "runfile/staging.h"
+#include "runfile/tmpfs.h"
 
 #define LOOK_EVERY_NS DS_NS_PER_S          /* for new run folders */
 #define SEARCH_EVERY_NS (5 * DS_NS_PER_S)  /* for folders of runs, among processes */
@@ -20,7 +20,7 @@
 #define YOUNG_FOLDER_NS (60 * DS_NS_PER_S) /* an empty one may still get its files */
 #define MAX_CANDIDATES 128u
 #define KEPT_MEMORY_BYTES (64 << 20)
-#define SHRINK_PATIENCE_NS (2 * DS_NS_PER_S) /* while a staged run is brought home */
+#define SHRINK_PATIENCE_NS (2 * DS_NS_PER_S) /* while a run on tmpfs is brought home */
 
 enum standing {
     STANDING_NEW,    /* to be looked at */

@@ -1,6 +1,6 @@
 /* Every run on this machine that the user may read, found again as runs come and go, and read again
  * and again while they are written. For `top`, `serve` and `export`. Writes nothing, but for runs on
- * tmpfs that it brings home (runfile/staging.h). */
+ * tmpfs that it brings home (runfile/tmpfs.h). */
 #ifndef DATASTALL_CLI_LIVE_H
 #define DATASTALL_CLI_LIVE_H
 

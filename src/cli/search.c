@@ -67,8 +67,8 @@ static void look_at(const char *pid, char *environment,
         return; /* a kernel thread */
     const char *run = value_of(environment, length, "DATASTALL_RUN_DIR");
     if (run != NULL && run[0] == '/') {
-        struct rf_run staged;
-        if (parent_of(rf_run_of_staging(run, &staged) ? staged.path : run, base))
+        struct rf_run away;
+        if (parent_of(rf_run_of_tmpfs(run, &away) ? away.path : run, base))
             found(context, base);
         return;
     }

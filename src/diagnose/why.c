@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/sums.h"
 #include "base/unknown.h"
-#include "diagnose/why_words.h"
+#include "diagnose/why_sentences.h"
 
 /* A loader whose stalls are less of its window is not slow: as the severity "none". */
 #define LEAST_STALL 0.05

@@ -61,7 +61,7 @@ static void put_run(out e, const struct summary *s)
     put_string(e, "launcher", summary_launcher_name(s->launcher));
     summary_launcher_text(s, text, sizeof text);
     put_string(e, "launcher_text", text[0] == '\0' ? NULL : text);
-    put_string(e, "recorded_in", data->staged_at[0] == '\0' ? NULL : data->staged_at);
+    put_string(e, "recorded_in", data->recorded_at[0] == '\0' ? NULL : data->recorded_at);
     put_integer(e, "exit_status", s->exit_status);
     e->close(e->context);
 }

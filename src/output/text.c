@@ -114,9 +114,9 @@ static void put_launcher(const struct summary *s, FILE *file)
     if (text[0] == '\0')
         return;
     line(file, "", "%s", text);
-    if (s->data->staged_at[0] != '\0')
+    if (s->data->recorded_at[0] != '\0')
         line(file, "", "it is recorded in %s until nobody writes there any more",
-             s->data->staged_at);
+             s->data->recorded_at);
 }
 
 static void put_run(const struct summary *s, FILE *file)

@@ -352,7 +352,7 @@ static void add_other_entries(datastall_monitor *monitor)
     monitor->loader_count = 1;
     strcpy(monitor->stage_names[RF_STAGE_OTHER], "other");
     monitor->stage_count = 1;
-    rf_stage(&monitor->writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_STAGE_SINCE, ds_now_ns());
+    rf_put(&monitor->writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_STAGE_SINCE, ds_now_ns());
     rf_publish(&monitor->writer->process);
 }
 
@@ -404,11 +404,11 @@ static void change_stage(datastall_monitor *monitor, uint32_t stage, uint32_t en
     const uint64_t at = RF_BLOCK_PAYLOAD;
     const uint64_t old = ds_load(&monitor->current_stage);
     const uint64_t now = ds_now_ns();
-    rf_stage_add(process, at + RF_PROCESS_STAGE_NS + old,
-                 now - rf_current(process, at + RF_PROCESS_STAGE_SINCE));
-    rf_stage_add(process, at + RF_PROCESS_STAGE_ENTRIES + stage, entries);
-    rf_stage(process, at + RF_PROCESS_STAGE, stage);
-    rf_stage(process, at + RF_PROCESS_STAGE_SINCE, now);
+    rf_put_add(process, at + RF_PROCESS_STAGE_NS + old,
+               now - rf_current(process, at + RF_PROCESS_STAGE_SINCE));
+    rf_put_add(process, at + RF_PROCESS_STAGE_ENTRIES + stage, entries);
+    rf_put(process, at + RF_PROCESS_STAGE, stage);
+    rf_put(process, at + RF_PROCESS_STAGE_SINCE, now);
     rf_publish(process);
     ds_store_release(&monitor->current_stage, stage); /* after the name, for other threads */
 }

@@ -125,7 +125,7 @@ int process_run_folder(const datastall_options *options, char *folder);
 bool process_has_launcher(void);
 /* In a forked child: another thread of the parent may have held a lock. */
 void process_forget_parent(void);
-/* Brings a staged run home; called when the last monitor closes. */
+/* Brings a run on tmpfs home; called when the last monitor closes. */
 void process_run_finish(void);
 /* Removes the run folder again if nothing is in it: no file could be made. */
 void process_run_abandon(void);

@@ -75,7 +75,7 @@ int process_run_folder(const datastall_options *options, char *folder)
         own_run_made = error == DATASTALL_OK;
     }
     if (own_run_made)
-        rf_run_writing_place(own_run.staging, own_run.path, folder);
+        rf_run_writing_place(own_run.tmpfs, own_run.path, folder);
     pthread_mutex_unlock(&run_mutex);
     return error;
 }
@@ -84,9 +84,9 @@ static bool staged_run(struct rf_run *run)
 {
     char given[PATH_MAX];
     if (what_is_given(given) == GIVEN_FOLDER)
-        return rf_run_of_staging(given, run);
+        return rf_run_of_tmpfs(given, run);
     *run = own_run;
-    return own_run_made && strcmp(own_run.staging, own_run.path) != 0;
+    return own_run_made && strcmp(own_run.tmpfs, own_run.path) != 0;
 }
 
 void process_run_finish(void)
@@ -94,15 +94,15 @@ void process_run_finish(void)
     struct rf_run run;
     bool stays;
     pthread_mutex_lock(&run_mutex);
-    /* The last process to close brings a staged run home, under a launcher only when that has ended
+    /* The last process to close brings a run on tmpfs home, under a launcher only when that has ended
      * before; until then show finds it where it is. */
     if (staged_run(&run)) {
         if (rf_run_finish(&run, &stays) != DATASTALL_OK)
-            ds_say("%s; the run stays in %s", datastall_last_error(), run.staging);
+            ds_say("%s; the run stays in %s", datastall_last_error(), run.tmpfs);
         else if (!stays && process_has_launcher())
             strcpy(brought_home, run.path);
         else if (!stays)
-            strcpy(own_run.staging, own_run.path);
+            strcpy(own_run.tmpfs, own_run.path);
     }
     pthread_mutex_unlock(&run_mutex);
 }

@@ -12,7 +12,7 @@
 
 #include "base/error.h"
 #include "runfile/layout.h"
-#include "runfile/staging.h"
+#include "runfile/tmpfs.h"
 
 /* Real time at which the oldest run file of a folder was made, 0 if it holds none. */
 static uint64_t created_ns_of(const char *folder)
@@ -94,14 +94,14 @@ void run_explain_absence(const char *folder, char *sentence, size_t size)
 {
     char target[PATH_MAX];
     sentence[0] = '\0';
-    if (!rf_note_read(folder, RF_STAGING_NOTE, target) || rf_staging_belongs(target, folder))
+    if (!rf_note_read(folder, RF_TMPFS_NOTE, target) || rf_tmpfs_belongs(target, folder))
         return;
-    if (rf_staging_is_name(target) && access(target, F_OK) != 0)
+    if (rf_tmpfs_is_name(target) && access(target, F_OK) != 0)
         snprintf(sentence, size,
                  "it was recorded in %.300s, which is not here: on another machine, or lost when "
                  "this one was restarted",
                  target);
     else
         snprintf(sentence, size, "its note %s names %.300s, which is no folder of this run",
-                 RF_STAGING_NOTE, target);
+                 RF_TMPFS_NOTE, target);
 }

@@ -362,7 +362,7 @@ static struct run_data *new_data(const char *folder, const char *place)
     const char *slash = strrchr(data->path, '/');
     snprintf(data->id, sizeof data->id, "%.255s", slash != NULL ? slash + 1 : data->path);
     if (strcmp(place, folder) != 0)
-        snprintf(data->staged_at, sizeof data->staged_at, "%s", place);
+        snprintf(data->recorded_at, sizeof data->recorded_at, "%s", place);
     return data;
 }
 
@@ -406,7 +406,7 @@ static int read_place(const char *folder, const char *place, unsigned parts,
         return error;
     struct run_data *data = new_data(folder, place);
     error = data == NULL ? out_of_memory() : read_files(data, place, names, count, parts);
-    if (error == DATASTALL_OK && data->staged_at[0] != '\0')
+    if (error == DATASTALL_OK && data->recorded_at[0] != '\0')
         error = read_rest(data, folder, names, count, parts);
     rf_run_files_free(names, count);
     if (error != DATASTALL_OK) {

@@ -53,7 +53,7 @@ struct run_process {
 struct run_data {
     char path[PATH_MAX];
     char id[NAME_MAX + 1];
-    char staged_at[PATH_MAX]; /* where it is recorded until it comes home, "": it is there */
+    char recorded_at[PATH_MAX]; /* where it is recorded until it comes home, "": it is there */
     bool has_launcher;
     struct run_process launcher;
     enum rf_liveness command; /* the launcher's; RF_DEAD where it never started */

@@ -20,7 +20,7 @@ struct rf_commit {
     uint64_t version; /* even; of the block as it is */
     bool direct;      /* a reader's own copy: changes need no journal */
     uint32_t count;
-    uint32_t refused; /* words that found no room, of all changes: 0, see rf_stage() */
+    uint32_t refused; /* words that found no room, of all changes: 0, see rf_put() */
     uint32_t words[RF_JOURNAL_CAPACITY];
     uint64_t values[RF_JOURNAL_CAPACITY];
     uint16_t taken[RF_JOURNAL_CAPACITY]; /* the place of each */
@@ -63,8 +63,8 @@ static inline uint64_t rf_current(const struct rf_commit *commit, uint64_t word)
 }
 
 /* Makes a place's word pending with a value. */
-static inline void rf_stage_at(struct rf_commit *commit, uint32_t place, uint64_t word,
-                               uint64_t value)
+static inline void rf_put_at(struct rf_commit *commit, uint32_t place, uint64_t word,
+                             uint64_t value)
 {
     uint32_t i = commit->places[place];
     if (i == 0) {
@@ -82,19 +82,19 @@ static inline void rf_stage_at(struct rf_commit *commit, uint32_t place, uint64_
     ds_store(&commit->block[RF_BLOCK_JOURNAL + 2 * (i - 1) + 1], value);
 }
 
-/* Makes a word's new value pending. Whoever stages asks rf_room() before, or knows that the largest
+/* Makes a word's new value pending. Whoever puts asks rf_room() before, or knows that the largest
  * change fits (static assertions beside the writers count it, test_rollup makes it). One that did
  * not would be cut at the journal's end, whole up to there, and the rest counted; nothing beside
  * the journal is touched. */
-static inline void rf_stage(struct rf_commit *commit, uint64_t word, uint64_t value)
+static inline void rf_put(struct rf_commit *commit, uint64_t word, uint64_t value)
 {
     if (commit->direct)
         commit->block[word] = value;
     else
-        rf_stage_at(commit, rf_place_of(commit, word), word, value);
+        rf_put_at(commit, rf_place_of(commit, word), word, value);
 }
 
-static inline void rf_stage_add(struct rf_commit *commit, uint64_t word, uint64_t delta)
+static inline void rf_put_add(struct rf_commit *commit, uint64_t word, uint64_t delta)
 {
     if (commit->direct) {
         commit->block[word] += delta;
@@ -102,10 +102,10 @@ static inline void rf_stage_add(struct rf_commit *commit, uint64_t word, uint64_
     }
     const uint32_t place = rf_place_of(commit, word), at = commit->places[place];
     const uint64_t old = at != 0 ? commit->values[at - 1] : ds_load(&commit->block[word]);
-    rf_stage_at(commit, place, word, old + delta);
+    rf_put_at(commit, place, word, old + delta);
 }
 
-/* Commits what was staged. From the first store of the version on, it survives the writer. */
+/* Commits what is pending. From the first store of the version on, it survives the writer. */
 static inline void rf_publish(struct rf_commit *commit)
 {
     uint64_t *block = commit->block;

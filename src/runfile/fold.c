@@ -80,7 +80,7 @@ static void add_to_stage(struct rf_fold *fold)
     add_span(totals, fold->span);
     for (uint32_t i = 0; i < RF_STAGE_WORDS; i++) {
         if (fold->span[i] != 0)
-            rf_stage(fold->commit, at + i, totals[i]);
+            rf_put(fold->commit, at + i, totals[i]);
     }
 }
 
@@ -257,7 +257,7 @@ static void count_in_histogram(struct rf_fold *fold, uint32_t kind, uint64_t wai
         return;
     const uint64_t table =
         kind == DATASTALL_WAIT_STEADY ? fold->layout->steady_at : fold->layout->startup_at;
-    rf_stage_add(fold->commit, table + histogram_bucket(wait_ns), 1);
+    rf_put_add(fold->commit, table + histogram_bucket(wait_ns), 1);
 }
 
 static void keep_slowest(struct rf_fold *fold, const uint64_t *row, uint32_t set)
@@ -271,13 +271,13 @@ static void keep_slowest(struct rf_fold *fold, const uint64_t *row, uint32_t set
         fold->layout->slow_at + (set * fold->layout->slowest + place) * RF_SLOW_WORDS;
     const bool composed = rf_flags_of(row[RF_RECORD_KIND]) & RF_RECORD_COMPOSED;
     struct rf_commit *commit = fold->commit;
-    rf_stage(commit, at + RF_SLOW_WAIT_NS, row[RF_RECORD_WAIT_NS]);
-    rf_stage(commit, at + RF_SLOW_BEGIN_NS, row[RF_RECORD_BEGIN_NS]);
-    rf_stage(commit, at + RF_SLOW_KIND, row[RF_RECORD_KIND]);
-    rf_stage(commit, at + RF_SLOW_BATCH, row[RF_RECORD_BATCH]);
-    rf_stage(commit, at + RF_SLOW_SAMPLES, row[RF_RECORD_SAMPLES]);
-    rf_stage(commit, at + RF_SLOW_TOKENS, composed ? row[RF_RECORD_TOKENS] : RF_UNKNOWN);
-    rf_stage(commit, at + RF_SLOW_RECORD, row[RF_RECORD_SEQUENCE]);
+    rf_put(commit, at + RF_SLOW_WAIT_NS, row[RF_RECORD_WAIT_NS]);
+    rf_put(commit, at + RF_SLOW_BEGIN_NS, row[RF_RECORD_BEGIN_NS]);
+    rf_put(commit, at + RF_SLOW_KIND, row[RF_RECORD_KIND]);
+    rf_put(commit, at + RF_SLOW_BATCH, row[RF_RECORD_BATCH]);
+    rf_put(commit, at + RF_SLOW_SAMPLES, row[RF_RECORD_SAMPLES]);
+    rf_put(commit, at + RF_SLOW_TOKENS, composed ? row[RF_RECORD_TOKENS] : RF_UNKNOWN);
+    rf_put(commit, at + RF_SLOW_RECORD, row[RF_RECORD_SEQUENCE]);
 }
 
 /* ---- a row ---- */
@@ -399,6 +399,6 @@ void rf_fold_settle(struct rf_fold *fold)
     settle_span(fold);
     for (uint32_t i = 0; i < RF_COUNT_WORDS; i++) {
         if (ds_load(&fold->commit->block[at + i]) != fold->counters[i])
-            rf_stage(fold->commit, at + i, fold->counters[i]);
+            rf_put(fold->commit, at + i, fold->counters[i]);
     }
 }

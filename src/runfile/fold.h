@@ -62,7 +62,7 @@ _Static_assert(2 * RF_ROLLUP_WORDS * RF_ROLLUP_LEVELS + 2 * RF_STAGE_WORDS + 1 +
                    RF_JOURNAL_CAPACITY,
                "a row and everything that follows from it fit the journal");
 
-/* Stages what was collected and the totals; the caller publishes. */
+/* Puts what was collected and the totals; the caller publishes. */
 void rf_fold_settle(struct rf_fold *fold);
 
 #endif

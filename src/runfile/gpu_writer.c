@@ -38,7 +38,7 @@ void rf_gpu_attach(struct rf_writer *writer, uint32_t index, const struct rf_gpu
     gpu->open_second = gpu->last_ns = gpu->accounted_ns = gpu->power_ns = 0;
     rf_commit_attach(&gpu->commit, rf_entry(writer, RF_SECTION_GPUS, index));
     rf_write_words(gpu->commit.block + RF_BLOCK_PAYLOAD + RF_GPU_STATIC, device, sizeof *device);
-    rf_stage(&gpu->commit, RF_BLOCK_PAYLOAD + RF_GPU_STATE, RF_GPU_STARTING);
+    rf_put(&gpu->commit, RF_BLOCK_PAYLOAD + RF_GPU_STATE, RF_GPU_STARTING);
     rf_publish(&gpu->commit);
 }
 
@@ -48,48 +48,48 @@ void rf_gpu_calling(struct rf_gpu_writer *gpu, uint64_t since_ns)
 }
 
 /* Counts a field that was read: its count, sum and extreme words, those that exist (0: none). */
-static void stage_field(struct rf_commit *commit, uint32_t count_word, uint32_t sum_word,
-                        uint32_t min_word, uint32_t max_word, uint64_t value)
+static void put_field(struct rf_commit *commit, uint32_t count_word, uint32_t sum_word,
+                      uint32_t min_word, uint32_t max_word, uint64_t value)
 {
     if (value == RF_UNKNOWN)
         return;
     const uint64_t at = RF_BLOCK_PAYLOAD;
     const uint64_t count = rf_current(commit, at + count_word);
-    rf_stage(commit, at + count_word, count + 1);
-    rf_stage_add(commit, at + sum_word, value);
+    rf_put(commit, at + count_word, count + 1);
+    rf_put_add(commit, at + sum_word, value);
     if (min_word != 0 && (count == 0 || value < rf_current(commit, at + min_word)))
-        rf_stage(commit, at + min_word, value);
+        rf_put(commit, at + min_word, value);
     if (max_word != 0 && (count == 0 || value > rf_current(commit, at + max_word)))
-        rf_stage(commit, at + max_word, value);
+        rf_put(commit, at + max_word, value);
 }
 
 static void stage_gpu_totals(struct rf_commit *commit, const struct rf_gpu_sample *sample)
 {
     const uint64_t at = RF_BLOCK_PAYLOAD;
     if (rf_current(commit, at + RF_GPU_SAMPLES) == 0)
-        rf_stage(commit, at + RF_GPU_FIRST_NS, sample->time_ns);
-    rf_stage_add(commit, at + RF_GPU_SAMPLES, 1);
-    rf_stage(commit, at + RF_GPU_LAST_NS, sample->time_ns);
-    rf_stage(commit, at + RF_GPU_STATE, sample->state);
+        rf_put(commit, at + RF_GPU_FIRST_NS, sample->time_ns);
+    rf_put_add(commit, at + RF_GPU_SAMPLES, 1);
+    rf_put(commit, at + RF_GPU_LAST_NS, sample->time_ns);
+    rf_put(commit, at + RF_GPU_STATE, sample->state);
     if (sample->error != 0) {
-        rf_stage(commit, at + RF_GPU_ERROR, sample->error);
-        rf_stage_add(commit, at + RF_GPU_ERRORS, 1);
+        rf_put(commit, at + RF_GPU_ERROR, sample->error);
+        rf_put_add(commit, at + RF_GPU_ERRORS, 1);
     }
-    stage_field(commit, RF_GPU_BUSY_COUNT, RF_GPU_BUSY_PERCENT_SUM, RF_GPU_BUSY_PERCENT_MIN,
-                RF_GPU_BUSY_PERCENT_MAX, sample->busy_percent);
+    put_field(commit, RF_GPU_BUSY_COUNT, RF_GPU_BUSY_PERCENT_SUM, RF_GPU_BUSY_PERCENT_MIN,
+              RF_GPU_BUSY_PERCENT_MAX, sample->busy_percent);
     if (sample->memory_used != RF_UNKNOWN) {
-        rf_stage_add(commit, at + RF_GPU_MEMORY_COUNT, 1);
-        rf_stage_add(commit, at + RF_GPU_MEMORY_USED_SUM_KIB, sample->memory_used / 1024);
+        rf_put_add(commit, at + RF_GPU_MEMORY_COUNT, 1);
+        rf_put_add(commit, at + RF_GPU_MEMORY_USED_SUM_KIB, sample->memory_used / 1024);
         if (sample->memory_used > rf_current(commit, at + RF_GPU_MEMORY_USED_PEAK))
-            rf_stage(commit, at + RF_GPU_MEMORY_USED_PEAK, sample->memory_used);
-        rf_stage(commit, at + RF_GPU_MEMORY_TOTAL, sample->memory_total);
+            rf_put(commit, at + RF_GPU_MEMORY_USED_PEAK, sample->memory_used);
+        rf_put(commit, at + RF_GPU_MEMORY_TOTAL, sample->memory_total);
     }
-    stage_field(commit, RF_GPU_POWER_COUNT, RF_GPU_POWER_MW_SUM, RF_GPU_POWER_MW_MIN,
-                RF_GPU_POWER_MW_MAX, sample->power_mw);
-    stage_field(commit, RF_GPU_TEMPERATURE_COUNT, RF_GPU_TEMPERATURE_SUM, 0, RF_GPU_TEMPERATURE_MAX,
-                sample->temperature);
-    stage_field(commit, RF_GPU_SM_CLOCK_COUNT, RF_GPU_SM_CLOCK_MHZ_SUM, RF_GPU_SM_CLOCK_MHZ_MIN, 0,
-                sample->sm_clock_mhz);
+    put_field(commit, RF_GPU_POWER_COUNT, RF_GPU_POWER_MW_SUM, RF_GPU_POWER_MW_MIN,
+              RF_GPU_POWER_MW_MAX, sample->power_mw);
+    put_field(commit, RF_GPU_TEMPERATURE_COUNT, RF_GPU_TEMPERATURE_SUM, 0, RF_GPU_TEMPERATURE_MAX,
+              sample->temperature);
+    put_field(commit, RF_GPU_SM_CLOCK_COUNT, RF_GPU_SM_CLOCK_MHZ_SUM, RF_GPU_SM_CLOCK_MHZ_MIN, 0,
+              sample->sm_clock_mhz);
 }
 
 static void stage_gpu_stage_totals(struct rf_gpu_writer *gpu, const struct rf_gpu_sample *sample)
@@ -98,14 +98,14 @@ static void stage_gpu_stage_totals(struct rf_gpu_writer *gpu, const struct rf_gp
         return;
     struct rf_commit *commit = &gpu->commit;
     const uint64_t at = gpu->layout->stages_at + sample->stage * gpu->layout->stage_words;
-    rf_stage_add(commit, at + RF_GPU_STAGE_SAMPLES, 1);
+    rf_put_add(commit, at + RF_GPU_STAGE_SAMPLES, 1);
     if (sample->busy_percent != RF_UNKNOWN) {
-        rf_stage_add(commit, at + RF_GPU_STAGE_BUSY_COUNT, 1);
-        rf_stage_add(commit, at + RF_GPU_STAGE_BUSY_PERCENT_SUM, sample->busy_percent);
+        rf_put_add(commit, at + RF_GPU_STAGE_BUSY_COUNT, 1);
+        rf_put_add(commit, at + RF_GPU_STAGE_BUSY_PERCENT_SUM, sample->busy_percent);
     }
     if (sample->memory_used != RF_UNKNOWN &&
         sample->memory_used > rf_current(commit, at + RF_GPU_STAGE_MEMORY_USED_PEAK))
-        rf_stage(commit, at + RF_GPU_STAGE_MEMORY_USED_PEAK, sample->memory_used);
+        rf_put(commit, at + RF_GPU_STAGE_MEMORY_USED_PEAK, sample->memory_used);
 }
 
 /* What a sample adds to the counters of time. */
@@ -147,7 +147,7 @@ static struct spans spans_of(const struct rf_gpu_writer *gpu, const struct rf_gp
 static void stage_nonzero(struct rf_commit *commit, uint32_t word, uint64_t delta)
 {
     if (delta != 0)
-        rf_stage_add(commit, RF_BLOCK_PAYLOAD + word, delta);
+        rf_put_add(commit, RF_BLOCK_PAYLOAD + word, delta);
 }
 
 static void stage_spans(struct rf_commit *commit, const struct rf_gpu_sample *sample,
@@ -163,7 +163,7 @@ static void stage_spans(struct rf_commit *commit, const struct rf_gpu_sample *sa
         const uint64_t known = rf_current(commit, at);
         const uint64_t now = known | UINT64_C(1) << sample->activity_source;
         if (now != known)
-            rf_stage(commit, at, now);
+            rf_put(commit, at, now);
         for (uint32_t i = 0; i < RF_GPM_FIELDS; i++) {
             if (isnan(sample->gpm[i]) || sample->gpm[i] < 0.0)
                 continue;

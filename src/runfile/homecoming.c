@@ -1,4 +1,4 @@
-/* Bringing a staged run home.
+/* Bringing a run on tmpfs home.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <dirent.h>
@@ -14,7 +14,7 @@
 #include "base/error.h"
 #include "runfile/liveness.h"
 #include "runfile/opened.h"
-#include "runfile/staging.h"
+#include "runfile/tmpfs.h"
 
 #define COPY_NAME ".coming-home" /* a file on its way, in the run folder */
 #define LOCK_TRIES 20            /* of 5 ms */
@@ -61,7 +61,7 @@ static bool any_is_written(const char *folder, char *const *names, uint32_t coun
 
 /* True while another process (a forked child, the parent, one that outlives the command) writes a
  * file of the folder, or may do so: one that cannot be seen from here counts. */
-bool rf_staging_is_written(const char *folder)
+bool rf_tmpfs_is_written(const char *folder)
 {
     char **names;
     uint32_t count;
@@ -72,7 +72,7 @@ bool rf_staging_is_written(const char *folder)
     return found;
 }
 
-/* ---- bringing a staged run home ---- */
+/* ---- bringing a run on tmpfs home ---- */
 
 static int copy_bytes(int in, int out)
 {
@@ -108,7 +108,7 @@ static int keep_owner(int in, int out)
 static int copy_file(const struct rf_way *way, const char *name)
 {
     int error = 0;
-    const int in = openat(way->staging, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    const int in = openat(way->tmpfs, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (in < 0)
         return errno == ENOENT ? DATASTALL_OK /* its maker took it back */
                                : ds_fail_errno(errno, "cannot copy %s", name);
@@ -140,10 +140,10 @@ static int copy_files(const struct rf_way *way, const struct rf_run *run, bool *
     char **names;
     uint32_t count;
     uint64_t left_out;
-    int error = rf_run_files(run->staging, &names, &count, &left_out);
+    int error = rf_run_files(run->tmpfs, &names, &count, &left_out);
     if (error != DATASTALL_OK)
         return error;
-    *stays = any_is_written(run->staging, names, count);
+    *stays = any_is_written(run->tmpfs, names, count);
     for (uint32_t i = 0; i < count && error == DATASTALL_OK && !*stays; i++)
         error = copy_file(way, names[i]);
     rf_run_files_free(names, count);
@@ -152,12 +152,12 @@ static int copy_files(const struct rf_way *way, const struct rf_run *run, bool *
     return error;
 }
 
-/* Everything in a staging folder that nobody writes to; the notes go last, so that what a kill
+/* Everything in a tmpfs folder that nobody writes to; the notes go last, so that what a kill
  * leaves still says what it is. */
-void rf_staging_remove(int staging, const char *path)
+void rf_tmpfs_remove(int tmpfs, const char *path)
 {
     static const char *const last[] = {RF_HOME_NOTE, RF_SHUT_NOTE};
-    const int copy = dup(staging);
+    const int copy = dup(tmpfs);
     DIR *directory = copy < 0 ? NULL : fdopendir(copy);
     struct dirent *entry;
     if (directory == NULL && copy >= 0)
@@ -165,12 +165,12 @@ void rf_staging_remove(int staging, const char *path)
     while (directory != NULL && (entry = readdir(directory)) != NULL) {
         if (strcmp(entry->d_name, last[0]) != 0 && strcmp(entry->d_name, last[1]) != 0 &&
             strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            unlinkat(staging, entry->d_name, 0);
+            unlinkat(tmpfs, entry->d_name, 0);
     }
     if (directory != NULL)
         closedir(directory);
     for (size_t i = 0; i < sizeof last / sizeof *last; i++)
-        unlinkat(staging, last[i], 0);
+        unlinkat(tmpfs, last[i], 0);
     rmdir(path);
 }
 
@@ -183,10 +183,10 @@ static int move_home(const struct rf_way *way, const struct rf_run *run, bool *s
     if (fsync(way->home) != 0 && errno != EINVAL && errno != EBADF)
         return ds_fail_errno(errno, "cannot copy the run to %s", run->path);
     /* From here on it is read at home, and what is left on tmpfs is waste. */
-    if (unlinkat(way->home, RF_STAGING_NOTE, 0) != 0 && errno != ENOENT)
+    if (unlinkat(way->home, RF_TMPFS_NOTE, 0) != 0 && errno != ENOENT)
         return ds_fail_errno(errno, "cannot write to %s", run->path);
     fsync(way->home);
-    rf_staging_remove(way->staging, run->staging);
+    rf_tmpfs_remove(way->tmpfs, run->tmpfs);
     return DATASTALL_OK;
 }
 
@@ -194,7 +194,7 @@ static int go_home(const struct rf_way *way, const struct rf_run *run, bool *sta
 {
     static const char sentence[] = "cannot bring home what %s holds";
     if (!rf_way_shut(way))
-        return ds_fail_errno(errno, sentence, run->staging);
+        return ds_fail_errno(errno, sentence, run->tmpfs);
     const int error = move_home(way, run, stays);
     if (error != DATASTALL_OK || *stays)
         rf_way_open(way);
@@ -203,16 +203,16 @@ static int go_home(const struct rf_way *way, const struct rf_run *run, bool *sta
 
 int rf_run_finish(const struct rf_run *run, bool *stays)
 {
-    *stays = rf_run_is_staged(run) && rf_staging_is_written(run->staging);
-    if (!rf_run_is_staged(run) || *stays)
+    *stays = rf_run_is_on_tmpfs(run) && rf_tmpfs_is_written(run->tmpfs);
+    if (!rf_run_is_on_tmpfs(run) || *stays)
         return DATASTALL_OK;
-    struct rf_way way = {rf_open_folder(run->staging),
+    struct rf_way way = {rf_open_folder(run->tmpfs),
                          open(run->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), -1};
     int failed = errno, error = DATASTALL_OK;
-    if (way.staging >= 0)
-        way.lock = rf_way_open_lock(way.staging);
-    if (way.staging >= 0 && way.lock >= 0 && way.home < 0)
-        error = ds_fail_errno(failed, "cannot bring home what %s holds", run->staging);
+    if (way.tmpfs >= 0)
+        way.lock = rf_way_open_lock(way.tmpfs);
+    if (way.tmpfs >= 0 && way.lock >= 0 && way.home < 0)
+        error = ds_fail_errno(failed, "cannot bring home what %s holds", run->tmpfs);
     else if (way.lock >= 0 && rf_way_take_lock(way.lock, LOCK_TRIES))
         error = go_home(&way, run, stays);
     /* else: another process brought it home, or does */

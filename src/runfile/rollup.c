@@ -31,11 +31,11 @@ static void add_to_bucket(struct rf_commit *commit, const struct rf_rollup_shape
         uint64_t old = rf_current(commit, bucket + w);
         uint64_t sum = fresh ? values[w] : combine(shape, w, old, values[w]);
         if (sum != old)
-            rf_stage(commit, bucket + w, sum);
+            rf_put(commit, bucket + w, sum);
     }
     /* Last, so that no reader sees the new number over values of the span before. */
     if (fresh)
-        rf_stage(commit, bucket, number);
+        rf_put(commit, bucket, number);
 }
 
 void rf_rollup_add(struct rf_commit *commit, const struct rf_rollup_shape *shape,

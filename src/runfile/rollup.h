@@ -10,7 +10,7 @@ struct rf_rollup_shape {
 };
 
 /* Adds values[1 .. words) to the second `number` (1 + seconds of CLOCK_MONOTONIC). *open_number is
- * the second that level 0 is at; a smaller number goes to the open one. Stages at most words *
+ * the second that level 0 is at; a smaller number goes to the open one. Puts at most words *
  * levels changes. */
 void rf_rollup_add(struct rf_commit *commit, const struct rf_rollup_shape *shape,
                    uint64_t *open_number, uint64_t number, const uint64_t *values);

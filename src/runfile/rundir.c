@@ -16,7 +16,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "runfile/layout.h"
-#include "runfile/staging.h"
+#include "runfile/tmpfs.h"
 
 #define MAX_NAME 40
 #define LOCK_TRIES 100 /* of 2 ms */
@@ -98,7 +98,7 @@ int rf_run_create(const char *base, const char *name, struct rf_run *run)
             PATH_MAX)
             return ds_fail(DATASTALL_ERR_ARGUMENT, "the folder's path is too long");
         if (mkdir(run->path, 0700) == 0) {
-            rf_staging_choose(run);
+            rf_tmpfs_choose(run);
             return DATASTALL_OK;
         }
         if (errno != EEXIST)
@@ -151,7 +151,7 @@ int rf_run_new_file(const char *folder, uint64_t bytes, char *path)
     if (used + bytes > cap)
         return fail_at_cap(folder, cap);
     struct statvfs space;
-    if (strncmp(folder, RF_STAGING_PREFIX, strlen(RF_STAGING_PREFIX)) == 0 &&
+    if (strncmp(folder, RF_TMPFS_PREFIX, strlen(RF_TMPFS_PREFIX)) == 0 &&
         statvfs(folder, &space) == 0 && bytes > (uint64_t)space.f_bavail * space.f_frsize / 16)
         return ds_fail(DATASTALL_ERR_NO_SPACE,
                        "recording needs %llu MiB in /dev/shm and may use a sixteenth of the %llu "
@@ -186,7 +186,7 @@ static int lock_folder(const char *folder)
 int rf_run_admit_file(const char *folder, const char *path)
 {
     const uint64_t cap = run_cap_bytes();
-    if (rf_staging_is_name(folder) && !rf_staging_admits(folder)) {
+    if (rf_tmpfs_is_name(folder) && !rf_tmpfs_admits(folder)) {
         unlink(path);
         return ds_fail(DATASTALL_ERR_NOT_FOUND, "the run has left %s", folder);
     }

@@ -14,31 +14,31 @@
 
 #define RF_DEFAULT_BASE "datastall-runs"
 #define RF_RUN_CAP_BYTES (UINT64_C(1) << 30)
-#define RF_STAGING_PREFIX "/dev/shm/datastall-"
+#define RF_TMPFS_PREFIX "/dev/shm/datastall-"
 #define RF_MAX_RUN_FILES 8192u /* read of one folder; the rest is counted */
 
 /* The folder of runs: directory, else $DATASTALL_DIR, else ./datastall-runs. */
 const char *rf_base_directory(const char *directory);
 
 struct rf_run {
-    char path[PATH_MAX];    /* absolute; where people find the run */
-    char staging[PATH_MAX]; /* absolute; where it is recorded: the same, or a folder on tmpfs */
+    char path[PATH_MAX];  /* absolute; where people find the run */
+    char tmpfs[PATH_MAX]; /* absolute; where it is recorded: the same, or a folder on tmpfs */
 };
 
 /* Makes base/YYYYmmdd-HHMMSS-NAME (local time; -2, -3 ... when taken), mode 0700, and its parents.
  * NAME is cut to 40 bytes and cleaned. When base is on a network or FUSE file system (mapped pages
- * of such a file can stall the program) or $DATASTALL_RECORD_ON is "tmpfs", staging is a folder in
+ * of such a file can stall the program) or $DATASTALL_RECORD_ON is "tmpfs", run->tmpfs is a folder in
  * /dev/shm. Returns 0 or a datastall error with its sentence. */
 int rf_run_create(const char *base, const char *name, struct rf_run *run);
 
-/* Brings the files of a staged run home and removes the staging folder; nothing for others. While
+/* Brings the files of a run on tmpfs home and removes the tmpfs folder; nothing for others. While
  * another process writes there, or the command that a launcher started still runs, it stays there
  * (*stays): the last one to end calls this too, and so does every reader. */
 int rf_run_finish(const struct rf_run *run, bool *stays);
 
 /* The run that is recorded in a folder other than its own; false: the folder is no such one, or of
  * another owner than the run, or not for this process to bring home. */
-bool rf_run_of_staging(const char *folder, struct rf_run *run);
+bool rf_run_of_tmpfs(const char *folder, struct rf_run *run);
 
 /* Removes the folders of a run again unless something was recorded there; true: they are gone. */
 bool rf_run_abandon(const struct rf_run *run);

@@ -17,7 +17,7 @@
 #include "runfile/layout.h"
 
 enum rf_worker_geometry {
-    RF_WORKER_GEO_RECENT, /* records in the ring, a power of two; 0: format 1.0, nothing is here */
+    RF_WORKER_GEO_RECENT, /* records in the ring, a power of two */
     RF_WORKER_GEO_RECORD_WORDS,
     RF_WORKER_GEO_VERSIONS, /* copies of the totals, a power of two */
     RF_WORKER_GEO_TOTAL_WORDS,
@@ -88,7 +88,7 @@ struct rf_worker_layout {
     uint64_t words;
 };
 
-/* False when the geometry is impossible, or of format 1.0 (all zero). */
+/* False when the geometry is impossible. */
 bool rf_worker_layout_of(const uint64_t geometry[RF_GEOMETRY_WORDS],
                          struct rf_worker_layout *layout);
 /* What a writer of this version lays out. */

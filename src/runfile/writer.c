@@ -216,9 +216,9 @@ void rf_writer_destroy(struct rf_writer *writer)
 
 void rf_writer_mark_closed(struct rf_writer *writer)
 {
-    rf_stage(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_STATE, RF_STATE_CLOSED);
-    rf_stage(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_ENDED_MONO, ds_now_ns());
-    rf_stage(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_ENDED_REAL, ds_real_ns());
+    rf_put(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_STATE, RF_STATE_CLOSED);
+    rf_put(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_ENDED_MONO, ds_now_ns());
+    rf_put(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_ENDED_REAL, ds_real_ns());
     rf_publish(&writer->process);
 }
 

@@ -116,7 +116,7 @@ static void write_gpu(struct rf_writer *writer)
                                        .state = RF_GPU_OK};
         rf_gpu_append(&gpu, &sample);
     }
-    rf_stage(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_GPU_STATE, RF_GPU_OK);
+    rf_put(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_GPU_STATE, RF_GPU_OK);
     rf_publish(&writer->process);
 }
 
@@ -130,14 +130,14 @@ static void write_constant_header(struct rf_writer *writer)
     header.created_real_ns = UINT64_C(1767225600) * SECOND;
     header.checksum = rf_checksum(&header);
     memcpy(writer->map, &header, sizeof header);
-    rf_stage(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_STATE, RF_STATE_CLOSED);
-    rf_stage(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_ENDED_MONO, 112 * SECOND);
-    rf_stage(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_ENDED_REAL,
-             UINT64_C(1767225612) * SECOND);
-    rf_stage(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_STAGE_NS + 1, 5 * SECOND);
-    rf_stage(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_STAGE_NS + 2, 6 * SECOND);
-    rf_stage(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_STAGE_ENTRIES + 1, 1);
-    rf_stage(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_STAGE_ENTRIES + 2, 1);
+    rf_put(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_STATE, RF_STATE_CLOSED);
+    rf_put(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_ENDED_MONO, 112 * SECOND);
+    rf_put(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_ENDED_REAL,
+           UINT64_C(1767225612) * SECOND);
+    rf_put(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_STAGE_NS + 1, 5 * SECOND);
+    rf_put(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_STAGE_NS + 2, 6 * SECOND);
+    rf_put(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_STAGE_ENTRIES + 1, 1);
+    rf_put(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_STAGE_ENTRIES + 2, 1);
     rf_publish(&writer->process);
 }
 

@@ -257,16 +257,16 @@ static void the_file_is_cut(void *context)
 static void recorded_on_tmpfs(void *context)
 {
     (void)context;
-    char staging[PATH_MAX], home[PATH_MAX];
+    char tmpfs[PATH_MAX], home[PATH_MAX];
     struct run_data *run;
     struct run_entry *runs;
     uint32_t count;
     setenv("DATASTALL_DIR", base, 1);
     setenv("DATASTALL_RECORD_ON", "tmpfs", 1);
     datastall_monitor *monitor = open_monitor(), *second = open_monitor();
-    snprintf(staging, sizeof staging, "%s", datastall_run_file(monitor));
-    CHECK(strncmp(staging, RF_STAGING_PREFIX, strlen(RF_STAGING_PREFIX)) == 0, "%s", staging);
-    *strrchr(staging, '/') = '\0';
+    snprintf(tmpfs, sizeof tmpfs, "%s", datastall_run_file(monitor));
+    CHECK(strncmp(tmpfs, RF_TMPFS_PREFIX, strlen(RF_TMPFS_PREFIX)) == 0, "%s", tmpfs);
+    *strrchr(tmpfs, '/') = '\0';
     CHECK(run_list(base, &runs, &count) == 0 && count == 1, "%u runs", count);
     snprintf(home, sizeof home, "%s/%s", base, runs[0].id);
     run_list_free(runs, count);
@@ -276,9 +276,9 @@ static void recorded_on_tmpfs(void *context)
     CHECK(run->problems == 0, "%s", run->first_problem);
     run_data_free(run);
     datastall_close(monitor);
-    CHECK(access(staging, F_OK) == 0, "one still records there");
+    CHECK(access(tmpfs, F_OK) == 0, "one still records there");
     datastall_close(second);
-    CHECK(access(staging, F_OK) != 0, "%s is left", staging);
+    CHECK(access(tmpfs, F_OK) != 0, "%s is left", tmpfs);
     CHECK(entries_of(home) == 2, "two files came home");
     CHECK(run_data_read(home, &run) == 0 && run->process_count == 2, "it is read at home");
     CHECK(run->problems == 0, "%s", run->first_problem);

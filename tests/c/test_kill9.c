@@ -90,7 +90,7 @@ static void check_slot(const struct rf_slot_view *view, const struct message las
                        uint64_t found[THREADS])
 {
     const uint64_t n = view->records;
-    uint64_t thread = view->thread == last[0].kernel_id ? 0 : 1, staged = 0;
+    uint64_t thread = view->thread == last[0].kernel_id ? 0 : 1, in_stages = 0;
     CHECK(n == 0 || view->thread == last[thread].kernel_id || last[thread].done == 0,
           "a slot of nobody");
     CHECK(view->skew == 0, "skew %llu of a dead writer", (unsigned long long)view->skew);
@@ -106,8 +106,8 @@ static void check_slot(const struct rf_slot_view *view, const struct message las
     CHECK(histogram_total(rf_view_steady(view)) + histogram_total(rf_view_startup(view)) == n,
           "the histograms");
     for (uint32_t s = 1; s < RF_STAGE_CAPACITY; s++)
-        staged += rf_view_stage(view, s)[RF_COUNT_BATCHES];
-    CHECK(staged == n, "stages hold %llu of %llu batches", (unsigned long long)staged,
+        in_stages += rf_view_stage(view, s)[RF_COUNT_BATCHES];
+    CHECK(in_stages == n, "stages hold %llu of %llu batches", (unsigned long long)in_stages,
           (unsigned long long)n);
     found[thread] += n;
 }

@@ -304,7 +304,7 @@ static void a_change_that_does_not_fit_is_cut(void **state)
     struct rf_commit *commit = &slot.commit;
     const struct rf_commit before = *commit;
     for (uint32_t i = 0; i < RF_JOURNAL_CAPACITY + more; i++)
-        rf_stage(commit, at + i, i + 1);
+        rf_put(commit, at + i, i + 1);
     assert_int_equal(commit->refused, more);
     assert_int_equal(commit->block[RF_BLOCK_PAYLOAD + RF_SLOT_USED],
                      1); /* it follows the journal */
@@ -313,7 +313,7 @@ static void a_change_that_does_not_fit_is_cut(void **state)
     for (uint32_t i = 0; i < RF_JOURNAL_CAPACITY + more; i++)
         assert_int_equal(commit->block[at + i], i < RF_JOURNAL_CAPACITY ? i + 1 : 0);
     assert_int_equal(commit->block[RF_BLOCK_VERSION], before.version + 2);
-    rf_stage(commit, at, 5);
+    rf_put(commit, at, 5);
     rf_publish(commit);
     assert_int_equal(commit->block[at], 5);
 }

@@ -294,8 +294,8 @@ static void a_process_block_is_whole(void **state)
     (void)state;
     const uint64_t at = RF_BLOCK_PAYLOAD;
     uint64_t *block = rf_entry(writer, RF_SECTION_PROCESS, 0), copy[RF_PROCESS_BLOCK_WORDS];
-    rf_stage(&writer->process, at + RF_PROCESS_STAGE, 7);
-    rf_stage(&writer->process, at + RF_PROCESS_STAGE_SINCE, 8);
+    rf_put(&writer->process, at + RF_PROCESS_STAGE, 7);
+    rf_put(&writer->process, at + RF_PROCESS_STAGE_SINCE, 8);
     const struct rf_source source = {.memory = block, .fd = -1, .bytes = sizeof copy};
     assert_true(read_process(&source, copy));
     assert_int_equal(copy[at + RF_PROCESS_STAGE] + copy[at + RF_PROCESS_STAGE_SINCE], 0);

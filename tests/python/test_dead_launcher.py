@@ -60,7 +60,7 @@ class Orphan:
         until("it records", (folder / "begun").exists, 60)
         self.home = only(run_folders(folder))
         note = self.home / "recording-at"
-        self.staging = Path(note.read_text().strip()) if record_on else None
+        self.tmpfs = Path(note.read_text().strip()) if record_on else None
         self.pids = [process["pid"] for process in shown(folder)["processes"]]
         self.launcher.kill()
         # Its children hold the pipes, so this does not wait for them.
@@ -85,7 +85,7 @@ class Orphan:
         return ended
 
     def assert_at_home(self) -> None:
-        assert self.staging is None or not self.staging.exists()
+        assert self.tmpfs is None or not self.tmpfs.exists()
         assert sorted(path.suffix for path in self.home.iterdir() if path.stat().st_size > 99) == [
             ".dsrun",
             ".dsrun",
@@ -112,7 +112,7 @@ def test_the_command_goes_on(tmp_path: Path, record_on: str) -> None:
     assert (run["run"]["state"], run["run"]["launcher"]) == ("running", "died")
     assert run["run"]["exit_status"] is None
     assert only(run["processes"])["state"] == "running"
-    assert run["run"]["recorded_in"] == (str(orphan.staging) if record_on else None)
+    assert run["run"]["recorded_in"] == (str(orphan.tmpfs) if record_on else None)
     sentence = "launcher (datastall run) died, so the exit code is unknown; the command goes on"
     for text in (
         shown_text(tmp_path),
@@ -123,9 +123,9 @@ def test_the_command_goes_on(tmp_path: Path, record_on: str) -> None:
     # A narrow screen cuts it.
     topped = datastall("top", "--once", "--dir", "datastall-runs", folder=tmp_path).out
     assert "the launcher (datastall run) died" in topped
-    if orphan.staging is not None:
-        assert str(orphan.staging) in shown_text(tmp_path)
-        assert str(orphan.staging) in datastall("ls", folder=tmp_path).out
+    if orphan.tmpfs is not None:
+        assert str(orphan.tmpfs) in shown_text(tmp_path)
+        assert str(orphan.tmpfs) in datastall("ls", folder=tmp_path).out
     total = orphan.end()
     until("it wrote its code", lambda: (tmp_path / "code").exists(), 60)
     until("it wrote its code", lambda: (tmp_path / "code").read_text() != "", 60)
@@ -258,12 +258,12 @@ def test_orphans_are_named(tmp_path: Path) -> None:
     (orphan.home.parent / "another").touch()  # an empty folder of runs goes with doctor's trial
     orphan.kill()
     said = datastall("ls", folder=tmp_path).said
-    line = only([line for line in said if str(orphan.staging) in line])
-    assert f"to remove it: rm -r {orphan.staging}" in line
+    line = only([line for line in said if str(orphan.tmpfs) in line])
+    assert f"to remove it: rm -r {orphan.tmpfs}" in line
     findings = json.loads(datastall("doctor", "--json", folder=tmp_path).out)["findings"]
-    assert any(str(orphan.staging) in finding["finding"] for finding in findings)
-    assert orphan.staging is not None
+    assert any(str(orphan.tmpfs) in finding["finding"] for finding in findings)
+    assert orphan.tmpfs is not None
     old = time.time() - 100000
-    os.utime(orphan.staging / "home-is-gone", (old, old))
+    os.utime(orphan.tmpfs / "home-is-gone", (old, old))
     datastall("ls", folder=tmp_path)
-    assert not orphan.staging.exists()
+    assert not orphan.tmpfs.exists()

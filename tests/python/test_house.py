@@ -39,7 +39,7 @@ def test_the_arrows_hold() -> None:
     [
         ("stats/histogram.c", '#include "runfile/layout.h"', "goes against the arrows of stats"),
         ("runfile/view.h", '#include "record/monitor.h"', "goes against the arrows of runfile"),
-        ("diagnose/words.c", '#  include "output/text.h"', "goes against the arrows of diagnose"),
+        ("diagnose/sentences.c", '#  include "output/text.h"', "goes against the arrows of diagnose"),
         ("record/wait.c", "#include <jansson.h>", "belongs to the program only"),
         ("base/clock.h", "//\n" * 600, "lines, at most 600"),
     ],

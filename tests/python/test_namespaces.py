@@ -103,15 +103,15 @@ def test_not_seen_from_inside(tmp_path: Path) -> None:
     until("it died", lambda: states(shown(tmp_path)) == ("died", "died", "died"))
 
 
-def test_a_staged_run_is_not_taken_from_a_writer_that_is_not_seen(tmp_path: Path) -> None:
+def test_a_run_on_tmpfs_is_not_taken_from_a_writer_that_is_not_seen(tmp_path: Path) -> None:
     with recording(tmp_path, record_on="tmpfs"):
         home = only(run_folders(tmp_path))
-        staging = Path((home / "recording-at").read_text().strip())
+        tmpfs = Path((home / "recording-at").read_text().strip())
         for words in (("show",), ("ls",), ("top", "--once")):
             assert inside(tmp_path, *words).code == 0
         assert sorted(path.name for path in home.iterdir()) == ["recording-at"]
-        assert (staging / "belongs-to").exists()
-    until("it came home", lambda: shown(tmp_path) and not staging.exists())
+        assert (tmpfs / "belongs-to").exists()
+    until("it came home", lambda: shown(tmp_path) and not tmpfs.exists())
 
 
 def read_as_of_boot(words: Sequence[str], folder: Path, boot_id: str) -> Ended:

@@ -74,13 +74,13 @@ def test_a_command_that_is_not_there_leaves_no_run(tmp_path: Path, record_on: st
     """The newest run is still the last one that ran."""
     write(tmp_path, "prog.py", LOOP)
     recorded(tmp_path, "prog.py")
-    staged = set(Path("/dev/shm").glob("datastall-*"))
+    before = set(Path("/dev/shm").glob("datastall-*"))
     extra = {"DATASTALL_RECORD_ON": record_on}
     ended = datastall("run", "no-such-command-here", folder=tmp_path, extra=extra)
     assert ended.code == 127
     only(run_folders(tmp_path))
     assert only(shown(tmp_path)["loaders"])["batches"] == 3
-    new = set(Path("/dev/shm").glob("datastall-*")) - staged
+    new = set(Path("/dev/shm").glob("datastall-*")) - before
     assert not [run for run in new if str(tmp_path) in belongs_to(run)]
 
 
@@ -261,9 +261,9 @@ def test_on_tmpfs(tmp_path: Path) -> None:
         LOOP + "import os; print(os.environ['DATASTALL_RUN_DIR'])\n",
     )
     ended = recorded(tmp_path, "prog.py", extra={"DATASTALL_RECORD_ON": "tmpfs"})
-    staging = Path(ended.out.strip())
-    assert staging.parent == Path("/dev/shm")
-    assert not staging.exists()
+    tmpfs = Path(ended.out.strip())
+    assert tmpfs.parent == Path("/dev/shm")
+    assert not tmpfs.exists()
     folder = only(run_folders(tmp_path))
     assert sorted(path.suffix for path in folder.iterdir()) == [".dsrun", ".dsrun"]
     assert only(shown(tmp_path)["loaders"])["batches"] == 3
@@ -281,9 +281,9 @@ for number in datastall.watch(range(30), name="numbers"):
 """
 
 
-def belongs_to(staging: Path) -> str:
+def belongs_to(tmpfs: Path) -> str:
     try:
-        return (staging / "belongs-to").read_text().strip()
+        return (tmpfs / "belongs-to").read_text().strip()
     except OSError:  # another test's, on its way home
         return ""
 
@@ -298,33 +298,33 @@ def test_a_process_that_outlives_the_command_on_tmpfs(tmp_path: Path) -> None:
     """The last one to end brings the run home; until then show finds it where it is."""
     ended = start_one_that_outlives(tmp_path)
     home = only(run_folders(tmp_path))
-    staging = Path((home / "recording-at").read_text().strip())
+    tmpfs = Path((home / "recording-at").read_text().strip())
     assert ended.code == 0
-    assert belongs_to(staging) == str(home)
-    assert f"still records; the run stays in {staging}" in only(ended.said)
+    assert belongs_to(tmpfs) == str(home)
+    assert f"still records; the run stays in {tmpfs}" in only(ended.said)
     run = shown(tmp_path)
     assert only(run["loaders"])["batches"] in range(4, 11)
     assert run["run"]["exit_status"] == 0
     (tmp_path / "go").touch()
     until = time.monotonic() + TIMEOUT_S
-    while staging.exists() and time.monotonic() < until:
+    while tmpfs.exists() and time.monotonic() < until:
         time.sleep(0.01)
     assert (tmp_path / "out").read_text() == ""
     assert sorted(path.suffix for path in home.iterdir()) == [".dsrun", ".dsrun"]
     run = shown(tmp_path)
     assert only(run["loaders"])["batches"] == 30
     assert only(run["processes"])["state"] == "ended"
-    assert not staging.exists()
+    assert not tmpfs.exists()
 
 
 def test_a_process_that_outlives_the_command_and_is_killed(tmp_path: Path) -> None:
     """Nobody is left to bring the run home but who looks at it."""
     start_one_that_outlives(tmp_path)
     home = only(run_folders(tmp_path))
-    staging = Path((home / "recording-at").read_text().strip())
+    tmpfs = Path((home / "recording-at").read_text().strip())
     os.kill(only(shown(tmp_path)["processes"])["pid"], signal.SIGKILL)
     until = time.monotonic() + TIMEOUT_S
-    while only(shown(tmp_path)["processes"])["state"] == "running" or staging.exists():
+    while only(shown(tmp_path)["processes"])["state"] == "running" or tmpfs.exists():
         assert time.monotonic() < until
         time.sleep(0.05)
     assert only(shown(tmp_path)["loaders"])["batches"] in range(4, 11)

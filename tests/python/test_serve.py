@@ -520,7 +520,7 @@ def test_tls(tmp_path: Path, certificate: Path) -> None:
             assert answer.status == 200
 
 
-def test_staged_runs_are_read_where_they_are(tmp_path: Path) -> None:
+def test_runs_on_tmpfs_are_read_where_they_are(tmp_path: Path) -> None:
     write(tmp_path, "train.py", TRAINING)
     with serving(tmp_path) as served:
         extra = {"DATASTALL_RECORD_ON": "tmpfs"}

@@ -1,5 +1,5 @@
-/* The two folders of a staged run: how they name each other, and the door between them. */
-#include "runfile/staging.h"
+/* The two folders of a run on tmpfs: how they name each other, and the door between them. */
+#include "runfile/tmpfs.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -85,10 +85,10 @@ bool rf_note_read(const char *folder, const char *name, char text[PATH_MAX])
     return found;
 }
 
-/* The way home from a staging folder, whether its door is open or shut. */
-bool rf_staging_read_home(const char *staging, char home[PATH_MAX])
+/* The way home from a tmpfs folder, whether its door is open or shut. */
+bool rf_tmpfs_read_home(const char *tmpfs, char home[PATH_MAX])
 {
-    const int fd = rf_open_folder(staging);
+    const int fd = rf_open_folder(tmpfs);
     const bool found =
         fd >= 0 && (read_note_at(fd, RF_HOME_NOTE, home) || read_note_at(fd, RF_SHUT_NOTE, home));
     if (fd >= 0)
@@ -105,10 +105,10 @@ static void remove_note(const char *folder, const char *name)
 
 /* ---- whose is it? ---- */
 
-bool rf_staging_is_name(const char *folder)
+bool rf_tmpfs_is_name(const char *folder)
 {
-    const size_t length = strlen(RF_STAGING_PREFIX);
-    if (strncmp(folder, RF_STAGING_PREFIX, length) != 0 || strlen(folder) != length + NAME_RANDOM)
+    const size_t length = strlen(RF_TMPFS_PREFIX);
+    if (strncmp(folder, RF_TMPFS_PREFIX, length) != 0 || strlen(folder) != length + NAME_RANDOM)
         return false;
     for (const char *c = folder + length; *c != '\0'; c++) {
         if (!isalnum((unsigned char)*c))
@@ -118,17 +118,17 @@ bool rf_staging_is_name(const char *folder)
 }
 
 /* Of two open folders: what is written in one of them may be believed of the other. */
-static bool same_owner(int staging, int home)
+static bool same_owner(int tmpfs, int home)
 {
     struct stat one, other;
-    return fstat(staging, &one) == 0 && fstat(home, &other) == 0 && one.st_uid == other.st_uid;
+    return fstat(tmpfs, &one) == 0 && fstat(home, &other) == 0 && one.st_uid == other.st_uid;
 }
 
 /* Only a folder of our own kind and of the same owner: a note may come from anywhere, and root
  * reads everybody's runs. */
-bool rf_staging_belongs(const char *staging, const char *home)
+bool rf_tmpfs_belongs(const char *tmpfs, const char *home)
 {
-    const int here = rf_staging_is_name(staging) ? rf_open_folder(staging) : -1;
+    const int here = rf_tmpfs_is_name(tmpfs) ? rf_open_folder(tmpfs) : -1;
     const int there = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     const bool together = here >= 0 && there >= 0 && same_owner(here, there);
     if (here >= 0)
@@ -138,71 +138,71 @@ bool rf_staging_belongs(const char *staging, const char *home)
     return together;
 }
 
-bool rf_staging_is_ours(const char *staging)
+bool rf_tmpfs_is_ours(const char *tmpfs)
 {
     struct stat status;
-    return lstat(staging, &status) == 0 && S_ISDIR(status.st_mode) &&
+    return lstat(tmpfs, &status) == 0 && S_ISDIR(status.st_mode) &&
            (status.st_uid == geteuid() || geteuid() == 0);
 }
 
-bool rf_run_names_staging(const char *home, const char *staging)
+bool rf_run_names_tmpfs(const char *home, const char *tmpfs)
 {
     char back[PATH_MAX];
-    return rf_note_read(home, RF_STAGING_NOTE, back) && strcmp(back, staging) == 0;
+    return rf_note_read(home, RF_TMPFS_NOTE, back) && strcmp(back, tmpfs) == 0;
 }
 
-bool rf_run_is_staged(const struct rf_run *run)
+bool rf_run_is_on_tmpfs(const struct rf_run *run)
 {
-    return strcmp(run->path, run->staging) != 0;
+    return strcmp(run->path, run->tmpfs) != 0;
 }
 
 void rf_run_reading_place(const char *folder, char *place)
 {
     char target[PATH_MAX];
     snprintf(place, PATH_MAX, "%s", folder);
-    if (rf_note_read(folder, RF_STAGING_NOTE, target) && rf_staging_belongs(target, folder))
+    if (rf_note_read(folder, RF_TMPFS_NOTE, target) && rf_tmpfs_belongs(target, folder))
         snprintf(place, PATH_MAX, "%s", target);
 }
 
-bool rf_run_of_staging(const char *folder, struct rf_run *run)
+bool rf_run_of_tmpfs(const char *folder, struct rf_run *run)
 {
-    return rf_staging_is_name(folder) && rf_staging_is_ours(folder) &&
-           snprintf(run->staging, sizeof run->staging, "%s", folder) < PATH_MAX &&
-           rf_staging_read_home(folder, run->path) && strstr(run->path, "/../") == NULL &&
-           rf_run_names_staging(run->path, folder) && rf_staging_belongs(folder, run->path);
+    return rf_tmpfs_is_name(folder) && rf_tmpfs_is_ours(folder) &&
+           snprintf(run->tmpfs, sizeof run->tmpfs, "%s", folder) < PATH_MAX &&
+           rf_tmpfs_read_home(folder, run->path) && strstr(run->path, "/../") == NULL &&
+           rf_run_names_tmpfs(run->path, folder) && rf_tmpfs_belongs(folder, run->path);
 }
 
 /* ---- recording elsewhere ---- */
 
-void rf_staging_choose(struct rf_run *run)
+void rf_tmpfs_choose(struct rf_run *run)
 {
-    memcpy(run->staging, run->path, sizeof run->staging);
+    memcpy(run->tmpfs, run->path, sizeof run->tmpfs);
     const char *wish = getenv("DATASTALL_RECORD_ON");
     bool wanted = wish != NULL && strcmp(wish, "tmpfs") == 0;
     if (!wanted && !is_remote(run->path))
         return;
-    char folder[] = RF_STAGING_PREFIX "XXXXXX";
+    char folder[] = RF_TMPFS_PREFIX "XXXXXX";
     if (mkdtemp(folder) == NULL)
         return; /* no tmpfs: record in place, which works though it may be slow */
     if (rf_note_write(folder, RF_HOME_NOTE, run->path) &&
-        rf_note_write(run->path, RF_STAGING_NOTE, folder)) {
-        strcpy(run->staging, folder);
+        rf_note_write(run->path, RF_TMPFS_NOTE, folder)) {
+        strcpy(run->tmpfs, folder);
         return;
     }
-    remove_note(run->path, RF_STAGING_NOTE);
+    remove_note(run->path, RF_TMPFS_NOTE);
     remove_note(folder, RF_HOME_NOTE);
     rmdir(folder);
 }
 
 bool rf_run_abandon(const struct rf_run *run)
 {
-    if (rf_run_is_staged(run)) {
-        remove_note(run->staging, RF_HOME_NOTE);
-        if (rmdir(run->staging) != 0 && errno != ENOENT) {
-            rf_note_write(run->staging, RF_HOME_NOTE, run->path);
+    if (rf_run_is_on_tmpfs(run)) {
+        remove_note(run->tmpfs, RF_HOME_NOTE);
+        if (rmdir(run->tmpfs) != 0 && errno != ENOENT) {
+            rf_note_write(run->tmpfs, RF_HOME_NOTE, run->path);
             return false;
         }
-        remove_note(run->path, RF_STAGING_NOTE);
+        remove_note(run->path, RF_TMPFS_NOTE);
     }
     return rmdir(run->path) == 0;
 }
@@ -213,7 +213,7 @@ void rf_way_close(struct rf_way *way)
 {
     if (way->lock >= 0)
         flock(way->lock, LOCK_UN); /* also for a child that was forked meanwhile */
-    const int fds[] = {way->lock, way->home, way->staging};
+    const int fds[] = {way->lock, way->home, way->tmpfs};
     for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
         if (fds[i] >= 0)
             close(fds[i]);
@@ -221,11 +221,11 @@ void rf_way_close(struct rf_way *way)
     *way = (struct rf_way){-1, -1, -1};
 }
 
-int rf_way_open_lock(int staging)
+int rf_way_open_lock(int tmpfs)
 {
     const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-    const int fd = openat(staging, RF_HOME_NOTE, flags);
-    return fd >= 0 ? fd : openat(staging, RF_SHUT_NOTE, flags);
+    const int fd = openat(tmpfs, RF_HOME_NOTE, flags);
+    return fd >= 0 ? fd : openat(tmpfs, RF_SHUT_NOTE, flags);
 }
 
 /* False: another process is at it, or was and is done. */
@@ -242,16 +242,16 @@ bool rf_way_take_lock(int lock, int tries)
 
 bool rf_way_shut(const struct rf_way *way)
 {
-    return renameat(way->staging, RF_HOME_NOTE, way->staging, RF_SHUT_NOTE) == 0 ||
-           (errno == ENOENT && faccessat(way->staging, RF_SHUT_NOTE, F_OK, 0) == 0);
+    return renameat(way->tmpfs, RF_HOME_NOTE, way->tmpfs, RF_SHUT_NOTE) == 0 ||
+           (errno == ENOENT && faccessat(way->tmpfs, RF_SHUT_NOTE, F_OK, 0) == 0);
 }
 
 bool rf_way_open(const struct rf_way *way)
 {
-    return renameat(way->staging, RF_SHUT_NOTE, way->staging, RF_HOME_NOTE) == 0;
+    return renameat(way->tmpfs, RF_SHUT_NOTE, way->tmpfs, RF_HOME_NOTE) == 0;
 }
 
-bool rf_staging_is_open(const char *folder)
+bool rf_tmpfs_is_open(const char *folder)
 {
     char note[PATH_MAX];
     return snprintf(note, sizeof note, "%s/" RF_HOME_NOTE, folder) < PATH_MAX &&
@@ -260,16 +260,16 @@ bool rf_staging_is_open(const char *folder)
 
 /* Who makes a file shows it and then looks at the door; who goes home shuts the door and then looks
  * for files: one of them sees the other. A door that was left shut by a kill is opened again. */
-bool rf_staging_admits(const char *folder)
+bool rf_tmpfs_admits(const char *folder)
 {
-    if (rf_staging_is_open(folder))
+    if (rf_tmpfs_is_open(folder))
         return true;
     struct rf_run run;
     struct rf_way way = {rf_open_folder(folder), -1, -1};
-    way.lock = way.staging < 0 ? -1 : rf_way_open_lock(way.staging);
+    way.lock = way.tmpfs < 0 ? -1 : rf_way_open_lock(way.tmpfs);
     const bool opened = way.lock >= 0 && rf_way_take_lock(way.lock, 1) &&
-                        rf_run_of_staging(folder, &run) &&
-                        (rf_staging_is_open(folder) || rf_way_open(&way));
+                        rf_run_of_tmpfs(folder, &run) &&
+                        (rf_tmpfs_is_open(folder) || rf_way_open(&way));
     rf_way_close(&way);
     return opened;
 }
@@ -278,8 +278,8 @@ void rf_run_writing_place(const char *folder, const char *home, char *place)
 {
     struct stat status;
     snprintf(place, PATH_MAX, "%s", folder);
-    if (!rf_staging_is_name(folder) || home == NULL || home[0] != '/' ||
-        rf_staging_admits(folder) || stat(home, &status) != 0 || !S_ISDIR(status.st_mode))
+    if (!rf_tmpfs_is_name(folder) || home == NULL || home[0] != '/' || rf_tmpfs_admits(folder) ||
+        stat(home, &status) != 0 || !S_ISDIR(status.st_mode))
         return;
     snprintf(place, PATH_MAX, "%s", home);
 }

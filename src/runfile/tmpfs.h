@@ -1,61 +1,61 @@
 /* Runs that are recorded on tmpfs and come home when nobody writes to them any more.
  *
  * While a run is recorded elsewhere its own folder (home) holds a note, recording-at, that names the
- * folder on tmpfs (staging), and that one a note belongs-to with the way back. Whoever finds that
+ * folder on tmpfs, and that one a note belongs-to with the way back. Whoever finds that
  * nobody writes there any more brings the run home: the last process to end, the launcher, or any
  * reader of the same owner (or root, who leaves every file to its owner). Each step can be repeated
  * by anybody after a kill, and two at once do no harm; docs/run-file.md says why. */
-#ifndef DATASTALL_RUNFILE_STAGING_H
-#define DATASTALL_RUNFILE_STAGING_H
+#ifndef DATASTALL_RUNFILE_TMPFS_H
+#define DATASTALL_RUNFILE_TMPFS_H
 
 #include "runfile/rundir.h"
 
 /* Notes of one line. In a run folder: the folder that is written now. In that: the run folder, under
  * the second name while (and after) its files are copied: then no new file may be made there. */
-#define RF_STAGING_NOTE "recording-at"
+#define RF_TMPFS_NOTE "recording-at"
 #define RF_HOME_NOTE "belongs-to"
 #define RF_SHUT_NOTE "coming-home"
 
-/* Sets run->staging: a new folder on tmpfs where run->path is on a network or FUSE file system or
+/* Sets run->tmpfs: a new folder on tmpfs where run->path is on a network or FUSE file system or
  * $DATASTALL_RECORD_ON is "tmpfs", else run->path. */
-void rf_staging_choose(struct rf_run *run);
+void rf_tmpfs_choose(struct rf_run *run);
 
 /* True for /dev/shm/datastall-XXXXXX, as text. */
-bool rf_staging_is_name(const char *folder);
+bool rf_tmpfs_is_name(const char *folder);
 
-/* Whether new files may be made in a staging folder. */
-bool rf_staging_is_open(const char *folder);
+/* Whether new files may be made in a tmpfs folder. */
+bool rf_tmpfs_is_open(const char *folder);
 
-/* The last step of making the file path in a staging folder: true, it stays. False: the run goes
+/* The last step of making the file path in a tmpfs folder: true, it stays. False: the run goes
  * home at this moment, and the file must go elsewhere. */
-bool rf_staging_admits(const char *folder);
+bool rf_tmpfs_admits(const char *folder);
 
 /* ---- for those who bring runs home: homecoming.c, and readers ---- */
 /* False: there is none, or it is no line of text. */
 bool rf_note_read(const char *folder, const char *name, char text[PATH_MAX]);
 bool rf_note_write(const char *folder, const char *name, const char *text);
-/* The way home from a staging folder, whether its door is open or shut. */
-bool rf_staging_read_home(const char *staging, char home[PATH_MAX]);
+/* The way home from a tmpfs folder, whether its door is open or shut. */
+bool rf_tmpfs_read_home(const char *tmpfs, char home[PATH_MAX]);
 /* Whether this process may bring home what is there. */
-bool rf_staging_is_ours(const char *staging);
-bool rf_run_names_staging(const char *home, const char *staging);
-bool rf_run_is_staged(const struct rf_run *run);
-/* Whether two folders are of one owner, and the first is one for staging. */
-bool rf_staging_belongs(const char *staging, const char *home);
+bool rf_tmpfs_is_ours(const char *tmpfs);
+bool rf_run_names_tmpfs(const char *home, const char *tmpfs);
+bool rf_run_is_on_tmpfs(const struct rf_run *run);
+/* Whether two folders are of one owner, and the first is a tmpfs folder of ours. */
+bool rf_tmpfs_belongs(const char *tmpfs, const char *home);
 /* True while another process (a forked child, the parent, one that outlives the command) writes a
  * file of the folder, or may do so: one that cannot be seen from here counts. */
-bool rf_staging_is_written(const char *staging);
-/* Removes an open staging folder and what is in it, the notes last. */
-void rf_staging_remove(int staging, const char *path);
+bool rf_tmpfs_is_written(const char *tmpfs);
+/* Removes an open tmpfs folder and what is in it, the notes last. */
+void rf_tmpfs_remove(int tmpfs, const char *path);
 int rf_open_folder(const char *path); /* a descriptor; links are not followed */
 
-/* A staging folder, its run folder, and the note that is locked while one goes to the other. The
+/* A tmpfs folder, its run folder, and the note that is locked while one goes to the other. The
  * lock ends with its holder, however that ends. -1: not open. */
 struct rf_way {
-    int staging, home, lock;
+    int tmpfs, home, lock;
 };
 void rf_way_close(struct rf_way *way);
-int rf_way_open_lock(int staging);
+int rf_way_open_lock(int tmpfs);
 /* False: another process is at it, or was and is done. Tries are 5 ms apart. */
 bool rf_way_take_lock(int lock, int tries);
 bool rf_way_shut(const struct rf_way *way);

@@ -15,7 +15,7 @@
 #include "run/listing.h"
 #include "run/run_data.h"
 #include "run/sweep.h"
-#include "runfile/staging.h"
+#include "runfile/tmpfs.h"
 #include "runfile/writer.h"
 #include "small_file.h"
 #include "support.h"
@@ -32,20 +32,20 @@ static void write_text(const char *folder, const char *name, const char *text)
     test_write_file(test_path(folder, name), line, strlen(line));
 }
 
-/* A staged run with files whose writers are gone. */
+/* A run on tmpfs with files whose writers are gone. */
 static struct rf_run make_run(const char *name)
 {
     struct rf_run run;
     setenv("DATASTALL_RECORD_ON", "tmpfs", 1);
     CHECK(rf_run_create(base, name, &run) == 0, "create");
     unsetenv("DATASTALL_RECORD_ON");
-    CHECK(rf_staging_is_name(run.staging), "%s", run.staging);
+    CHECK(rf_tmpfs_is_name(run.tmpfs), "%s", run.tmpfs);
     for (int i = 0; i < FILES; i++) {
         char file[32];
         snprintf(file, sizeof file, "%d-0000000%d.dsrun", 1000 + i, i);
-        small_file_make(test_path(run.staging, file), i == 0);
+        small_file_make(test_path(run.tmpfs, file), i == 0);
     }
-    write_text(run.staging, "hooks-loaded", "a mark");
+    write_text(run.tmpfs, "hooks-loaded", "a mark");
     return run;
 }
 
@@ -82,7 +82,7 @@ static void check_home(const struct rf_run *run, uint64_t batches)
               entry->d_name);
     closedir(directory);
     CHECK(!is_there(test_path(run->path, ".coming-home")), "half a file is left");
-    CHECK(!is_there(run->staging) || rmdir(run->staging) == 0, "%s is left", run->staging);
+    CHECK(!is_there(run->tmpfs) || rmdir(run->tmpfs) == 0, "%s is left", run->tmpfs);
 }
 
 static void come_home(const struct rf_run *run)
@@ -189,35 +189,35 @@ static void a_process_that_comes_late(void *context)
     (void)context;
     char folder[PATH_MAX];
     struct rf_run run = make_run("late");
-    datastall_monitor *monitor = open_in(run.staging, run.path);
+    datastall_monitor *monitor = open_in(run.tmpfs, run.path);
     bool stays;
     datastall_close(monitor); /* the last one brings it home */
-    CHECK(!is_there(run.staging), "%s is left", run.staging);
-    monitor = open_in(run.staging, run.path);
+    CHECK(!is_there(run.tmpfs), "%s is left", run.tmpfs);
+    monitor = open_in(run.tmpfs, run.path);
     snprintf(folder, sizeof folder, "%s", datastall_run_file(monitor));
     CHECK(strncmp(folder, run.path, strlen(run.path)) == 0, "it records in %s", folder);
     datastall_close(monitor);
     /* Shut, and nobody there: it is opened again. */
     run = make_run("later");
-    CHECK(rename(test_path(run.staging, RF_HOME_NOTE), test_path(run.staging, RF_SHUT_NOTE)) == 0,
+    CHECK(rename(test_path(run.tmpfs, RF_HOME_NOTE), test_path(run.tmpfs, RF_SHUT_NOTE)) == 0,
           "shut");
-    CHECK(rf_staging_admits(run.staging) && rf_staging_is_open(run.staging), "it opens again");
+    CHECK(rf_tmpfs_admits(run.tmpfs) && rf_tmpfs_is_open(run.tmpfs), "it opens again");
     /* Shut, and somebody brings it home: no file may be made there. */
-    CHECK(rename(test_path(run.staging, RF_HOME_NOTE), test_path(run.staging, RF_SHUT_NOTE)) == 0,
+    CHECK(rename(test_path(run.tmpfs, RF_HOME_NOTE), test_path(run.tmpfs, RF_SHUT_NOTE)) == 0,
           "shut");
-    const int staging = rf_open_folder(run.staging), lock = rf_way_open_lock(staging);
+    const int tmpfs = rf_open_folder(run.tmpfs), lock = rf_way_open_lock(tmpfs);
     CHECK(rf_way_take_lock(lock, 1), "lock");
-    CHECK(!rf_staging_admits(run.staging), "the door is shut");
-    small_file_make(test_path(run.staging, "9-9.dsrun"), false);
-    CHECK(rf_run_admit_file(run.staging, test_path(run.staging, "9-9.dsrun")) ==
+    CHECK(!rf_tmpfs_admits(run.tmpfs), "the door is shut");
+    small_file_make(test_path(run.tmpfs, "9-9.dsrun"), false);
+    CHECK(rf_run_admit_file(run.tmpfs, test_path(run.tmpfs, "9-9.dsrun")) ==
                   DATASTALL_ERR_NOT_FOUND &&
-              !is_there(test_path(run.staging, "9-9.dsrun")),
+              !is_there(test_path(run.tmpfs, "9-9.dsrun")),
           "a file that came late is taken back");
-    CHECK(rf_run_finish(&run, &stays) == 0 && is_there(run.staging), "one at a time");
+    CHECK(rf_run_finish(&run, &stays) == 0 && is_there(run.tmpfs), "one at a time");
     close(lock);
-    close(staging);
+    close(tmpfs);
     run_sweep(NULL, NULL);
-    CHECK(!is_there(run.staging), "%s is left", run.staging);
+    CHECK(!is_there(run.tmpfs), "%s is left", run.tmpfs);
 }
 
 #define LATE_BATCHES 5 /* before and after it is told to go on */
@@ -239,7 +239,7 @@ static pid_t start_writer(const struct rf_run *run, int told[2], int ready[2])
     if (writer != 0)
         return writer;
     close(told[1]);
-    datastall_monitor *monitor = open_in(run->staging, run->path);
+    datastall_monitor *monitor = open_in(run->tmpfs, run->path);
     datastall_loader *loader = test_loader(monitor, "l");
     put(loader);
     CHECK(write(ready[1], "x", 1) == 1 && read(told[0], &byte, 1) == 1, "told");
@@ -312,7 +312,7 @@ static void a_writer_that_comes_and_goes(void *context)
         CHECK(late_batches(&run) == 2 * LATE_BATCHES, "from call %u on for %u", n, calls);
         run_sweep(NULL, NULL);
         CHECK(late_batches(&run) == 2 * LATE_BATCHES, "from call %u on for %u", n, calls);
-        CHECK(!is_there(run.staging) || rmdir(run.staging) == 0, "%s is left", run.staging);
+        CHECK(!is_there(run.tmpfs) || rmdir(run.tmpfs) == 0, "%s is left", run.tmpfs);
         test_remove(run.path);
     }
 }
@@ -339,55 +339,55 @@ static bool is_read_in(const char *folder, const char *where)
     return strcmp(place, where) == 0;
 }
 
-/* A run folder whose note says `staging`. */
-static const char *folder_with_note(const char *name, const char *staging)
+/* A run folder whose note says `tmpfs`. */
+static const char *folder_with_note(const char *name, const char *tmpfs)
 {
     static char folder[PATH_MAX];
     snprintf(folder, sizeof folder, "%s/%s", base, name);
     CHECK(mkdir(folder, 0700) == 0 || errno == EEXIST, "mkdir");
-    unlink(test_path(folder, RF_STAGING_NOTE));
-    if (staging != NULL)
-        write_text(folder, RF_STAGING_NOTE, staging);
+    unlink(test_path(folder, RF_TMPFS_NOTE));
+    if (tmpfs != NULL)
+        write_text(folder, RF_TMPFS_NOTE, tmpfs);
     return folder;
 }
 
 static void notes_that_are_not_believed(void *context)
 {
     (void)context;
-    char link_name[] = RF_STAGING_PREFIX "LINK00", note[PATH_MAX], path[2 * PATH_MAX];
+    char link_name[] = RF_TMPFS_PREFIX "LINK00", note[PATH_MAX], path[2 * PATH_MAX];
     struct rf_run run = make_run("owner"), of;
-    CHECK(is_read_in(run.path, run.staging), "its own note is believed");
-    CHECK(rf_run_of_staging(run.staging, &of) && strcmp(of.path, run.path) == 0, "and the other");
-    const char *name = strrchr(run.staging, '/') + 1;
+    CHECK(is_read_in(run.path, run.tmpfs), "its own note is believed");
+    CHECK(rf_run_of_tmpfs(run.tmpfs, &of) && strcmp(of.path, run.path) == 0, "and the other");
+    const char *name = strrchr(run.tmpfs, '/') + 1;
     snprintf(path, sizeof path, "/dev/shm/../shm/%s", name);
     CHECK(is_read_in(folder_with_note("dots", path), test_path(base, "dots")), "a way around");
-    snprintf(path, sizeof path, "%s/..", run.staging);
+    snprintf(path, sizeof path, "%s/..", run.tmpfs);
     CHECK(is_read_in(folder_with_note("up", path), test_path(base, "up")), "a way up");
-    snprintf(path, sizeof path, "%s/../%s", run.staging, name);
+    snprintf(path, sizeof path, "%s/../%s", run.tmpfs, name);
     CHECK(is_read_in(folder_with_note("down", path), test_path(base, "down")) &&
-              !rf_run_of_staging(path, &of),
+              !rf_run_of_tmpfs(path, &of),
           "a way up and down");
     CHECK(is_read_in(folder_with_note("tmp", base), test_path(base, "tmp")), "another folder");
     unlink(link_name);
-    CHECK(symlink(run.staging, link_name) == 0, "link");
+    CHECK(symlink(run.tmpfs, link_name) == 0, "link");
     CHECK(is_read_in(folder_with_note("link", link_name), test_path(base, "link")) &&
-              !rf_run_of_staging(link_name, &of),
+              !rf_run_of_tmpfs(link_name, &of),
           "a link");
     unlink(link_name);
     /* A note that is a link itself, or not a file. */
     const char *folder = folder_with_note("note", NULL);
-    snprintf(note, sizeof note, "%s", test_path(folder, RF_STAGING_NOTE));
-    CHECK(symlink(test_path(run.path, RF_STAGING_NOTE), note) == 0, "link");
+    snprintf(note, sizeof note, "%s", test_path(folder, RF_TMPFS_NOTE));
+    CHECK(symlink(test_path(run.path, RF_TMPFS_NOTE), note) == 0, "link");
     CHECK(is_read_in(folder, test_path(base, "note")), "a note that is a link");
     unlink(note);
     CHECK(mkfifo(note, 0600) == 0 && is_read_in(folder, test_path(base, "note")), "a fifo");
     /* The way back must be there, and lead back. */
-    CHECK(rename(test_path(run.path, RF_STAGING_NOTE), test_path(run.path, "kept")) == 0, "rename");
-    CHECK(!rf_run_of_staging(run.staging, &of), "the run folder does not know it");
-    write_text(run.path, RF_STAGING_NOTE, RF_STAGING_PREFIX "OTHER0");
-    CHECK(!rf_run_of_staging(run.staging, &of), "the run folder means another");
-    CHECK(rename(test_path(run.path, "kept"), test_path(run.path, RF_STAGING_NOTE)) == 0, "rename");
-    CHECK(rf_run_of_staging(run.staging, &of), "it is believed again");
+    CHECK(rename(test_path(run.path, RF_TMPFS_NOTE), test_path(run.path, "kept")) == 0, "rename");
+    CHECK(!rf_run_of_tmpfs(run.tmpfs, &of), "the run folder does not know it");
+    write_text(run.path, RF_TMPFS_NOTE, RF_TMPFS_PREFIX "OTHER0");
+    CHECK(!rf_run_of_tmpfs(run.tmpfs, &of), "the run folder means another");
+    CHECK(rename(test_path(run.path, "kept"), test_path(run.path, RF_TMPFS_NOTE)) == 0, "rename");
+    CHECK(rf_run_of_tmpfs(run.tmpfs, &of), "it is believed again");
     come_home(&run);
 }
 
@@ -400,31 +400,31 @@ static void other_owners(void *context)
         come_home(&run);
         exit(SKIPPED);
     }
-    give_to_another(run.staging, OTHER_USER);
+    give_to_another(run.tmpfs, OTHER_USER);
     CHECK(is_read_in(run.path, run.path), "a folder of another owner is not read");
-    CHECK(!rf_run_of_staging(run.staging, &of), "and nothing of it goes home");
-    CHECK(run_settle(run.path) == 0 && is_there(run.staging), "also not by a reader");
+    CHECK(!rf_run_of_tmpfs(run.tmpfs, &of), "and nothing of it goes home");
+    CHECK(run_settle(run.path) == 0 && is_there(run.tmpfs), "also not by a reader");
     run_sweep(NULL, NULL);
-    CHECK(is_there(run.staging), "also not by a sweep");
+    CHECK(is_there(run.tmpfs), "also not by a sweep");
     give_to_another(run.path, OTHER_USER);
-    CHECK(is_read_in(run.path, run.staging) && rf_run_of_staging(run.staging, &of), "both are");
+    CHECK(is_read_in(run.path, run.tmpfs) && rf_run_of_tmpfs(run.tmpfs, &of), "both are");
     /* A note of ours in a folder of another: root may have been tricked to write it. */
-    CHECK(chown(test_path(run.path, RF_STAGING_NOTE), 0, 0) == 0 && is_read_in(run.path, run.path),
+    CHECK(chown(test_path(run.path, RF_TMPFS_NOTE), 0, 0) == 0 && is_read_in(run.path, run.path),
           "a note of another owner than its folder");
-    CHECK(chown(test_path(run.path, RF_STAGING_NOTE), OTHER_USER, OTHER_USER) == 0, "chown");
+    CHECK(chown(test_path(run.path, RF_TMPFS_NOTE), OTHER_USER, OTHER_USER) == 0, "chown");
     /* Another user leaves it alone. */
     const pid_t child = fork();
     if (child == 0) {
         CHECK(chmod(base, 0755) == 0 && setgid(OTHER_USER + 1) == 0 && setuid(OTHER_USER + 1) == 0,
               "become another user");
         run_sweep(NULL, NULL);
-        CHECK(!rf_run_of_staging(run.staging, &of), "not ours");
-        _exit(is_there(run.staging) ? 0 : 1);
+        CHECK(!rf_run_of_tmpfs(run.tmpfs, &of), "not ours");
+        _exit(is_there(run.tmpfs) ? 0 : 1);
     }
     int status;
     CHECK(waitpid(child, &status, 0) == child && status == 0, "left alone");
     /* Root brings it home, and every file stays its owner's. */
-    CHECK(rf_run_finish(&run, &stays) == 0 && !stays && !is_there(run.staging), "finish");
+    CHECK(rf_run_finish(&run, &stays) == 0 && !stays && !is_there(run.tmpfs), "finish");
     DIR *directory = opendir(run.path);
     struct dirent *entry;
     int files = 0;
@@ -446,17 +446,17 @@ static int orphans;
 
 static void count_orphan(void *context, const struct run_orphan *orphan)
 {
-    if (strcmp(context, orphan->staging) != 0)
+    if (strcmp(context, orphan->tmpfs) != 0)
         return;
     last_orphan = *orphan;
     orphans++;
 }
 
-static bool sweep_tells(const char *staging, enum run_orphan_kind kind)
+static bool sweep_tells(const char *tmpfs, enum run_orphan_kind kind)
 {
     orphans = 0;
-    run_sweep(count_orphan, (void *)(uintptr_t)staging);
-    return orphans == 1 && last_orphan.kind == kind && is_there(staging);
+    run_sweep(count_orphan, (void *)(uintptr_t)tmpfs);
+    return orphans == 1 && last_orphan.kind == kind && is_there(tmpfs);
 }
 
 static void age(const char *path)
@@ -474,34 +474,34 @@ static void orphans_are_told_of(void *context)
     /* Moved: the sweep cannot know where to, a reader of the new place does. */
     snprintf(moved, sizeof moved, "%s/archive", base);
     CHECK(rename(run.path, moved) == 0, "move");
-    CHECK(sweep_tells(run.staging, RUN_ORPHAN_HOMELESS), "its home is gone");
+    CHECK(sweep_tells(run.tmpfs, RUN_ORPHAN_HOMELESS), "its home is gone");
     CHECK(batches_of(moved) == batches && run_settle(moved) == 0, "settle");
-    CHECK(!is_there(run.staging) && batches_of(moved) == batches, "it came home");
+    CHECK(!is_there(run.tmpfs) && batches_of(moved) == batches, "it came home");
     /* A copy is no home. */
     run = make_run("copied");
-    write_text(moved, RF_STAGING_NOTE, run.staging);
-    CHECK(run_settle(moved) == 0 && is_there(run.staging), "not to a copy");
+    write_text(moved, RF_TMPFS_NOTE, run.tmpfs);
+    CHECK(run_settle(moved) == 0 && is_there(run.tmpfs), "not to a copy");
     /* Not mounted? Then it waits for as long as it takes. */
     snprintf(gone, sizeof gone, "%s-away", base);
     CHECK(rename(base, gone) == 0, "unmount");
-    CHECK(sweep_tells(run.staging, RUN_ORPHAN_UNREACHABLE), "unreachable");
+    CHECK(sweep_tells(run.tmpfs, RUN_ORPHAN_UNREACHABLE), "unreachable");
     CHECK(rename(gone, base) == 0, "mount");
     /* Removed: it stays a day after that was seen first. */
     test_remove(run.path);
-    CHECK(sweep_tells(run.staging, RUN_ORPHAN_HOMELESS), "removed");
-    CHECK(sweep_tells(run.staging, RUN_ORPHAN_HOMELESS), "still there");
-    age(test_path(run.staging, "home-is-gone"));
+    CHECK(sweep_tells(run.tmpfs, RUN_ORPHAN_HOMELESS), "removed");
+    CHECK(sweep_tells(run.tmpfs, RUN_ORPHAN_HOMELESS), "still there");
+    age(test_path(run.tmpfs, "home-is-gone"));
     run_sweep(NULL, NULL);
-    CHECK(!is_there(run.staging), "%s is left", run.staging);
+    CHECK(!is_there(run.tmpfs), "%s is left", run.tmpfs);
     /* What does not say whose it is, but holds files, is never removed. */
     run = make_run("nameless");
-    unlink(test_path(run.staging, RF_HOME_NOTE));
-    CHECK(sweep_tells(run.staging, RUN_ORPHAN_UNKNOWN), "nameless");
-    test_remove(run.staging);
+    unlink(test_path(run.tmpfs, RF_HOME_NOTE));
+    CHECK(sweep_tells(run.tmpfs, RUN_ORPHAN_UNKNOWN), "nameless");
+    test_remove(run.tmpfs);
     CHECK(is_read_in(run.path, run.path), "then it is read at home");
     char why[512];
     run_explain_absence(run.path, why, sizeof why);
-    CHECK(strstr(why, run.staging) != NULL && strstr(why, "another machine") != NULL, "%s", why);
+    CHECK(strstr(why, run.tmpfs) != NULL && strstr(why, "another machine") != NULL, "%s", why);
 }
 
 static void what_is_being_made_is_left_alone(void *context)
@@ -512,8 +512,8 @@ static void what_is_being_made_is_left_alone(void *context)
     CHECK(rf_run_create(base, "young", &run) == 0, "create");
     run_sweep(NULL, NULL);
     CHECK(run_settle(run.path) == 0, "settle");
-    CHECK(is_there(run.staging) && rf_staging_is_open(run.staging), "its first file may come yet");
-    CHECK(rf_run_abandon(&run) && !is_there(run.staging), "abandon");
+    CHECK(is_there(run.tmpfs) && rf_tmpfs_is_open(run.tmpfs), "its first file may come yet");
+    CHECK(rf_run_abandon(&run) && !is_there(run.tmpfs), "abandon");
 }
 
 /* /dev/shm for this test alone: any `datastall show` of this user brings home what it finds. */
@@ -530,16 +530,16 @@ static void a_writer_of_another_version(void *context)
 {
     (void)context;
     struct rf_run run = make_run("version");
-    const char *path = test_path(run.staging, "1-1.dsrun");
+    const char *path = test_path(run.tmpfs, "1-1.dsrun");
     const struct rf_spec spec = {.slots = 1, .recent_waits = 8};
     const struct rf_process_static process = {.pid = 1};
     struct rf_writer *writer;
     bool stays;
     CHECK(rf_writer_create(path, &spec, &process, &writer) == 0, "create");
     writer->map[1] ^= 1; /* the checksum is wrong now */
-    CHECK(rf_run_finish(&run, &stays) == 0 && stays && is_there(run.staging), "it stays");
+    CHECK(rf_run_finish(&run, &stays) == 0 && stays && is_there(run.tmpfs), "it stays");
     rf_writer_destroy(writer);
-    CHECK(rf_run_finish(&run, &stays) == 0 && !stays && !is_there(run.staging), "it comes home");
+    CHECK(rf_run_finish(&run, &stays) == 0 && !stays && !is_there(run.tmpfs), "it comes home");
 }
 
 int main(void)

@@ -1,4 +1,4 @@
-#include "diagnose/why_words.h"
+#include "diagnose/why_sentences.h"
 
 #include <math.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* A cause in words: evidence in numbers, and what to try. Pure. */
-#ifndef DATASTALL_DIAGNOSE_WHY_WORDS_H
-#define DATASTALL_DIAGNOSE_WHY_WORDS_H
+#ifndef DATASTALL_DIAGNOSE_WHY_SENTENCES_H
+#define DATASTALL_DIAGNOSE_WHY_SENTENCES_H
 
 #include "diagnose/why.h"
 
