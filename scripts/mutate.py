@@ -6,7 +6,7 @@ Takes `n` places at random from src/diagnose, src/stats, src/runfile and src/run
 turned round, a sum made a difference, a limit moved by one, a condition negated, a statement left
 out), builds each changed tree in a copy and runs the C tests that take less than a few seconds.
 Prints a table per room and the changes that survived. Not part of `make test`: a mutant takes some
-seconds.
+seconds to a minute.
 
 A change that scripts/mutate-equivalent.txt lists (path | line | changed line | why) is not tried:
 no test can tell.
@@ -30,22 +30,15 @@ from queue import Queue
 ROOT = Path(__file__).parents[1]
 ROOMS = ("src/diagnose", "src/stats", "src/runfile", "src/run")
 #: Quick ones first: a mutant is dead at its first failure.
-TESTS = (
-    *(
-        "histogram",
-        "counters",
-        "cause",
-        "diagnose",
-        "view",
-        "rollup",
-        "record",
-        "format",
-        "feed",
-        "activity",
-    ),
-    *("openmetrics", "screen", "handles", "stall", "gpu_monitor", "sampler", "hostile", "kill9"),
-)
-SECONDS = 60
+QUICK = """
+histogram counters cause diagnose view rollup record format feed activity impossible openmetrics
+screen handles stall gpu_monitor sampler limits stopped_writer kill9 readers hostile
+"""
+TESTS = tuple(QUICK.split())
+#: What lies between folders has tests of its own, which take longer.
+FOLDERS = re.compile(r"/(tmpfs|homecoming|sweep|rundir|listing|liveness|opened|run_data)\.c$")
+TESTS_OF_FOLDERS = ("rundir", "faults", "tmpfs")
+SECONDS = 120
 #: What becomes of what; each match is a mutant.
 CHANGES: tuple[tuple[str, str], ...] = (
     (r" < ", " <= "),
@@ -142,15 +135,16 @@ def make_copy(folder: Path) -> Path:
     return copy
 
 
-def tests_in(copy: Path) -> list[str]:
-    return [name for name in TESTS if (copy / f"b/tests/c/test_{name}").exists()]
+def tests_for(mutant: Mutant) -> tuple[str, ...]:
+    return TESTS_OF_FOLDERS + TESTS if FOLDERS.search(mutant.path) else TESTS
 
 
-def outcome(mutant: Mutant, copy: Path, tests: list[str]) -> str:
+def outcome(mutant: Mutant, copy: Path) -> str:
     """ "killed by TEST", "does not build" or "survived"."""
     path = copy / mutant.path
     original = path.read_text(encoding="utf-8")
     lines = original.splitlines()
+    tests = tests_for(mutant)
     lines[mutant.line] = mutant.after
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     try:
@@ -193,12 +187,11 @@ def main() -> int:
         copies: Queue[Path] = Queue()
         for _ in range(asked.j):
             copies.put(make_copy(Path(folder)))
-        tests = tests_in(copies.queue[0])
 
         def work(mutant: Mutant) -> tuple[Mutant, str]:
             copy = copies.get()
             try:
-                return mutant, outcome(mutant, copy, tests)
+                return mutant, outcome(mutant, copy)
             finally:
                 copies.put(copy)
 

@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "run/listing.h"
 #include "run/sweep.h"
+#include "runfile/rundir.h"
 #include "runfile/tmpfs.h"
 
 static int take(void *context, const struct cli_option *option, const char *value)

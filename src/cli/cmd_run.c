@@ -19,6 +19,7 @@
 #include "output/text.h"
 #include "runfile/liveness.h"
 #include "runfile/rundir.h"
+#include "runfile/tmpfs.h"
 
 #define GPU_ENTRIES 32u
 #define SAMPLE_INTERVAL_S 1.0

@@ -13,6 +13,7 @@
 #include "host/usage.h"
 #include "output/names.h"
 #include "run/sweep.h"
+#include "runfile/rundir.h"
 #include "runfile/tmpfs.h"
 
 #define NVML_TIMEOUT_S 20.0 /* a driver without persistence mode takes seconds to wake */

@@ -10,6 +10,7 @@
 #include "cli/live.h"
 #include "run/listing.h"
 #include "run/sweep.h"
+#include "runfile/rundir.h"
 #include "runfile/tmpfs.h"
 
 #define MAX_FOLDERS 256u

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "run/sweep.h"
+#include "runfile/rundir.h"
 #include "runfile/tmpfs.h"
 
 #define LOOK_EVERY_NS DS_NS_PER_S          /* for new run folders */

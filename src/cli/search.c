@@ -12,6 +12,7 @@
 
 #include "cli/live.h"
 #include "runfile/rundir.h"
+#include "runfile/tmpfs.h"
 
 #define MAX_ENVIRONMENT (256u << 10)
 #define MAX_PROCESSES 65536u

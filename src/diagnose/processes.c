@@ -5,6 +5,7 @@
 
 #include "base/sums.h"
 #include "diagnose/parts.h"
+#include "diagnose/why_sentences.h"
 
 /* ---- loaders ---- */
 
@@ -38,6 +39,7 @@ static void make_loader(struct summary *summary, uint32_t process_index,
                                       .waiting_share = NAN};
     rf_totals_statistics(&data->totals, &loader->figures);
     why_make(process->data, data, &loader->stall, &loader->why);
+    why_tell(data, &loader->why);
     const uint64_t begin_ns = loader->figures.window_begin_ns;
     const uint64_t end_ns = loader->figures.window_end_ns;
     if (begin_ns != DATASTALL_UNKNOWN && end_ns > begin_ns)

@@ -6,7 +6,6 @@
 #include "base/clock.h"
 #include "base/sums.h"
 #include "base/unknown.h"
-#include "diagnose/why_sentences.h"
 
 /* A loader whose stalls are less of its window is not slow: as the severity "none". */
 #define LEAST_STALL 0.05
@@ -223,5 +222,4 @@ void why_make(const struct run_process *process, const struct run_loader *loader
     take_host(process, &why->host);
     add_work(process, loader, &why->work);
     why->primary = choose(loader, why);
-    why_tell(loader, why);
 }

@@ -57,7 +57,7 @@ struct why {
     char suggestion[256]; /* "": none */
 };
 
-/* stall: of the loader. */
+/* stall: of the loader. All but the sentences, see why_sentences.h. */
 void why_make(const struct run_process *process, const struct run_loader *loader,
               const struct stall *stall, struct why *why);
 

@@ -21,17 +21,6 @@ int openmetrics_write(const struct summary *const *runs, uint32_t count, uint64_
                       struct openmetrics_memory *memory, enum openmetrics_format format,
                       char **text, size_t *length);
 
-/* The upper bounds of the histograms, nanoseconds; the last bucket (+Inf) has none. */
-#define OPENMETRICS_WAIT_BOUNDS 12u
-#define OPENMETRICS_STARTUP_BOUNDS 5u
-
-/* How many of `count` waits took at most each bound, as said of the histogram: a log-linear bucket
- * that a bound cuts (its values differ by 1.6 % at most) counts above the bound. Exact at 1 ms (but
- * for waits of exactly 1 ms) and at 50 ms, which the queue states tell. queue: the counts by enum
- * datastall_queue_state; NULL: not known. Pure. */
-void openmetrics_cumulate(const uint64_t *histogram, uint64_t count, const uint64_t *queue,
-                          const uint64_t *bounds_ns, uint32_t bound_count, uint64_t *cumulative);
-
 /* Whether an Accept header prefers OpenMetrics 1.0 to the format of old; NULL: no header. Pure. */
 enum openmetrics_format openmetrics_accepted(const char *accept);
 const char *openmetrics_content_type(enum openmetrics_format format);

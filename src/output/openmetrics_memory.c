@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "output/openmetrics.h"
 #include "output/openmetrics_rows.h"
 
 #define FORGET_AFTER_NS (3600 * DS_NS_PER_S) /* a row that was not said for so long */

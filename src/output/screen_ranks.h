@@ -2,6 +2,7 @@
 #ifndef DATASTALL_OUTPUT_SCREEN_RANKS_H
 #define DATASTALL_OUTPUT_SCREEN_RANKS_H
 
+#include "diagnose/summary.h"
 #include "output/canvas.h"
 
 /* From the canvas's row up to `end`. Out of memory: no table. */

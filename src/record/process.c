@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "record/monitor.h"
 #include "runfile/liveness.h"
+#include "runfile/tmpfs.h"
 
 static pthread_mutex_t run_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct rf_run own_run;

@@ -15,6 +15,7 @@
 #include "host/usage.h"
 #include "runfile/liveness.h"
 #include "runfile/rundir.h"
+#include "runfile/tmpfs.h"
 
 #define IO_EVERY_NS (DS_NS_PER_S / 2)
 

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "runfile/layout.h"
+#include "runfile/rundir.h"
 #include "runfile/tmpfs.h"
 
 /* Real time at which the oldest run file of a folder was made, 0 if it holds none. */

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/sums.h"
 #include "runfile/rundir.h"
+#include "runfile/tmpfs.h"
 
 #define READ_ATTEMPTS 5
 #define MAX_WORKERS 4096u

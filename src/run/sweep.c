@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "runfile/rundir.h"
 #include "runfile/tmpfs.h"
 
 #define SHM "/dev/shm"

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "runfile/liveness.h"
 #include "runfile/opened.h"
+#include "runfile/rundir.h"
 #include "runfile/tmpfs.h"
 
 #define COPY_NAME ".coming-home" /* a file on its way, in the run folder */

@@ -449,15 +449,6 @@ struct rf_gpu_layout {
 bool rf_slot_layout_of(const uint64_t geometry[RF_GEOMETRY_WORDS], struct rf_slot_layout *layout);
 bool rf_gpu_layout_of(const uint64_t geometry[RF_GEOMETRY_WORDS], struct rf_gpu_layout *layout);
 
-/* What a writer lays out. */
-struct rf_spec {
-    uint32_t slots; /* including the overflow slot; 0: none */
-    uint32_t recent_waits;
-    uint32_t gpus;
-    uint32_t gpu_samples; /* kept per GPU, a power of two; 0: RF_GPU_RECENT */
-    uint32_t workers;
-};
-
 /* The section of a type in a header whose count is possible; NULL: there is none. */
 static inline const struct rf_section *rf_section_of(const struct rf_header *header, uint32_t type)
 {
@@ -467,9 +458,6 @@ static inline const struct rf_section *rf_section_of(const struct rf_header *hea
     }
     return NULL;
 }
-
-/* Fills the section table and file size; everything else of the header is zero. */
-void rf_layout_file(const struct rf_spec *spec, struct rf_header *header);
 
 /* A sample's activity: the share of the time before it (microseconds) that the GPU was busy, in
  * millionths. */

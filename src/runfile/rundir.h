@@ -7,41 +7,23 @@
 #ifndef DATASTALL_RUNFILE_RUNDIR_H
 #define DATASTALL_RUNFILE_RUNDIR_H
 
-#include <limits.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "runfile/place.h"
+
 #define RF_DEFAULT_BASE "datastall-runs"
 #define RF_RUN_CAP_BYTES (UINT64_C(1) << 30)
-#define RF_TMPFS_PREFIX "/dev/shm/datastall-"
 #define RF_MAX_RUN_FILES 8192u /* read of one folder; the rest is counted */
 
 /* The folder of runs: directory, else $DATASTALL_DIR, else ./datastall-runs. */
 const char *rf_base_directory(const char *directory);
-
-struct rf_run {
-    char path[PATH_MAX];  /* absolute; where people find the run */
-    char tmpfs[PATH_MAX]; /* absolute; where it is recorded: the same, or a folder on tmpfs */
-};
 
 /* Makes base/YYYYmmdd-HHMMSS-NAME (local time; -2, -3 ... when taken), mode 0700, and its parents.
  * NAME is cut to 40 bytes and cleaned. When base is on a network or FUSE file system (mapped pages
  * of such a file can stall the program) or $DATASTALL_RECORD_ON is "tmpfs", run->tmpfs is a folder in
  * /dev/shm. Returns 0 or a datastall error with its sentence. */
 int rf_run_create(const char *base, const char *name, struct rf_run *run);
-
-/* Brings the files of a run on tmpfs home and removes the tmpfs folder; nothing for others. While
- * another process writes there, or the command that a launcher started still runs, it stays there
- * (*stays): the last one to end calls this too, and so does every reader. */
-int rf_run_finish(const struct rf_run *run, bool *stays);
-
-/* The run that is recorded in a folder other than its own; false: the folder is no such one, or of
- * another owner than the run, or not for this process to bring home. */
-bool rf_run_of_tmpfs(const char *folder, struct rf_run *run);
-
-/* Removes the folders of a run again unless something was recorded there; true: they are gone. */
-bool rf_run_abandon(const struct rf_run *run);
 
 /* Picks a new file's path in a run folder that is being written and checks what it may cost: all
  * files of a run together at most 1 GiB ($DATASTALL_RUN_CAP_MIB), on tmpfs at most a sixteenth of
@@ -52,13 +34,6 @@ int rf_run_new_file(const char *folder, uint64_t bytes, char *path);
  * has not gone home meanwhile. Of processes that make their files at once none passes the cap. Waits for at most a fifth of a second. Otherwise the file is
  * removed: DATASTALL_ERR_NO_SPACE, DATASTALL_ERR_NOT_FOUND when the run has gone home. */
 int rf_run_admit_file(const char *folder, const char *path);
-
-/* The folder to read for a run: itself, or while it is recorded elsewhere on this machine, that. */
-void rf_run_reading_place(const char *folder, char *place);
-
-/* The folder to write to under a launcher that gave folder and home (NULL: none): folder, or home
- * where that has taken over. place has PATH_MAX bytes. */
-void rf_run_writing_place(const char *folder, const char *home, char *place);
 
 /* The run files of a folder, sorted, at most RF_MAX_RUN_FILES; free each and the array.
  * *left_out (may be NULL): how many there are beyond these. */

@@ -8,7 +8,7 @@
 #ifndef DATASTALL_RUNFILE_TMPFS_H
 #define DATASTALL_RUNFILE_TMPFS_H
 
-#include "runfile/rundir.h"
+#include "runfile/place.h"
 
 /* Notes of one line. In a run folder: the folder that is written now. In that: the run folder, under
  * the second name while (and after) its files are copied: then no new file may be made there. */
@@ -29,6 +29,25 @@ bool rf_tmpfs_is_open(const char *folder);
 /* The last step of making the file path in a tmpfs folder: true, it stays. False: the run goes
  * home at this moment, and the file must go elsewhere. */
 bool rf_tmpfs_admits(const char *folder);
+
+/* Brings the files of a run on tmpfs home and removes the tmpfs folder; nothing for others. While
+ * another process writes there, or the command that a launcher started still runs, it stays there
+ * (*stays): the last one to end calls this too, and so does every reader. */
+int rf_run_finish(const struct rf_run *run, bool *stays);
+
+/* The run that is recorded in a folder other than its own; false: the folder is no such one, or of
+ * another owner than the run, or not for this process to bring home. */
+bool rf_run_of_tmpfs(const char *folder, struct rf_run *run);
+
+/* Removes the folders of a run again unless something was recorded there; true: they are gone. */
+bool rf_run_abandon(const struct rf_run *run);
+
+/* The folder to read for a run: itself, or while it is recorded elsewhere on this machine, that. */
+void rf_run_reading_place(const char *folder, char *place);
+
+/* The folder to write to under a launcher that gave folder and home (NULL: none): folder, or home
+ * where that has taken over. place has PATH_MAX bytes. */
+void rf_run_writing_place(const char *folder, const char *home, char *place);
 
 /* ---- for those who bring runs home: homecoming.c, and readers ---- */
 /* False: there is none, or it is no line of text. */

@@ -3,6 +3,7 @@
 #define DATASTALL_RUNFILE_WRITER_H
 
 #include "runfile/commit.h"
+#include "runfile/file_spec.h"
 #include "runfile/fold.h"
 #include "runfile/layout.h"
 #include "runfile/rollup.h"

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "output/openmetrics.h"
 #include "output/openmetrics_rows.h"
 #include "record/monitor.h"
 #include "support.h"

@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "output/canvas.h"
 #include "output/recent.h"
+#include "output/screen.h"
 #include "record/monitor.h"
 #include "support.h"
 
