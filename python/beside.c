@@ -130,6 +130,14 @@ PyObject *beside_attributes(PyObject *object)
     return attributes;
 }
 
+PyObject *beside_held(PyObject *object, PyObject *name)
+{
+    PyObject *attributes = beside_attributes(object);
+    PyObject *value = attributes == NULL ? NULL : PyDict_GetItemWithError(attributes, name);
+    errors_forget();
+    return value;
+}
+
 /* ---- for the hooks in Python ---- */
 
 static PyObject *beside_remember(PyObject *module, PyObject *args)

@@ -19,6 +19,10 @@ PyObject *beside_get(PyObject *object);
  * none. Runs no code of its class. */
 PyObject *beside_attributes(PyObject *object);
 
+/* What an object holds under this name, borrowed; NULL, without an error: nothing. Not by asking for
+ * the attribute: its class may be somebody's, and do something then. */
+PyObject *beside_held(PyObject *object, PyObject *name);
+
 int beside_add(PyObject *module);
 
 #endif

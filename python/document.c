@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "convert.h"
 #include "output/shape.h"
 
 #define MAX_DEPTH 8
@@ -27,7 +28,7 @@ static PyObject *unknown_number(const struct builder *builder)
 /* Keys may come from a file or a program: names of stages. */
 static void set_item(PyObject *dict, const char *key, PyObject *value)
 {
-    PyObject *text = PyUnicode_DecodeUTF8(key, (Py_ssize_t)strlen(key), "replace");
+    PyObject *text = convert_str(key);
     if (text != NULL)
         PyDict_SetItem(dict, text, value);
     Py_XDECREF(text);
@@ -98,7 +99,7 @@ static void boolean(void *context, const char *key, bool value)
 static void string(void *context, const char *key, const char *value)
 {
     if (value != NULL) {
-        put(context, key, PyUnicode_DecodeUTF8(value, (Py_ssize_t)strlen(value), "replace"));
+        put(context, key, convert_str(value));
         return;
     }
     Py_INCREF(Py_None);

@@ -1,4 +1,7 @@
+#define PY_SSIZE_T_CLEAN
 #include "errors.h"
+
+#include "datastall.h"
 
 static _Thread_local PyObject *kept_type, *kept_value, *kept_traceback;
 
@@ -20,4 +23,14 @@ bool errors_raise_kept(void)
     PyErr_Restore(kept_type, kept_value, kept_traceback);
     kept_type = kept_value = kept_traceback = NULL;
     return true;
+}
+
+PyObject *errors_raise(int error)
+{
+    PyObject *type = error == DATASTALL_ERR_ARGUMENT ? PyExc_ValueError
+                     : error == DATASTALL_ERR_FORKED ? PyExc_RuntimeError
+                     : error == DATASTALL_ERR_MEMORY ? PyExc_MemoryError
+                                                     : PyExc_OSError;
+    PyErr_SetString(type, datastall_last_error());
+    return NULL;
 }

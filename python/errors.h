@@ -1,6 +1,8 @@
-/* Errors while we look at a program's objects. An ordinary one is ours and is dropped. One that is no
- * Exception (KeyboardInterrupt, SystemExit, raised by a signal handler that happened to run here) is the
- * program's: it is kept and raised when we are done. */
+/* Errors of Python: ours, the program's, and what the C library says. None is mixed up with another.
+ *
+ * While we look at a program's objects an ordinary error is ours and is dropped. One that is no
+ * Exception (KeyboardInterrupt, SystemExit, raised by a signal handler that happened to run here) is
+ * the program's: it is kept and raised when we are done. */
 #ifndef DATASTALL_PYTHON_ERRORS_H
 #define DATASTALL_PYTHON_ERRORS_H
 
@@ -12,5 +14,8 @@ void errors_forget(void);
 
 /* Raises what was kept in this thread. True: an error is set now. */
 bool errors_raise_kept(void);
+
+/* Raises what a function of datastall.h returned, with datastall_last_error(). Always NULL. */
+PyObject *errors_raise(int error);
 
 #endif

@@ -2,12 +2,14 @@
 #include "gpu_monitor_type.h"
 
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
+#include "convert.h"
 #include "document.h"
+#include "errors.h"
 #include "gpu/gpu_monitor.h"
-#include "gpu/sampler_process.h"
+#include "gpu_monitor_wait.h"
+#include "loader_type.h"
+#include "types.h"
 
 #define LOG_EVERY 10
 #define LOW_EFFICIENCY_EVERY 100
@@ -22,23 +24,6 @@ typedef struct {
     PyObject *log_efficiency; /* called for low efficiency at every 100th */
 } GpuMonitor;
 
-/* The arguments of record_dataloader_wait(), in order. */
-enum { WAIT, INDEX, SEQUENCES, TOKENS, MEAN_LENGTH, MAX_LENGTH, EFFICIENCY, ARGUMENTS };
-static const char *const argument_text[ARGUMENTS] = {
-    "wait_time_ms",        "batch_idx",           "sequences_in_batch", "tokens_in_batch",
-    "avg_sequence_length", "max_sequence_length", "packing_efficiency"};
-static PyObject *argument_name[ARGUMENTS];
-
-static PyObject *raise_datastall(int error)
-{
-    PyObject *type = error == DATASTALL_ERR_ARGUMENT ? PyExc_ValueError
-                     : error == DATASTALL_ERR_FORKED ? PyExc_RuntimeError
-                     : error == DATASTALL_ERR_MEMORY ? PyExc_MemoryError
-                                                     : PyExc_OSError;
-    PyErr_SetString(type, datastall_last_error());
-    return NULL;
-}
-
 /* ---- life ---- */
 
 /* Subclasses may have any arguments: only __init__ reads them. */
@@ -46,8 +31,7 @@ static PyObject *monitor_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
 {
     (void)args;
     (void)kwargs;
-    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-    return allocate(type, 0);
+    return types_new(type);
 }
 
 /* Their number, -1 with an error. More than fit are counted only; opening refuses them. */
@@ -93,7 +77,7 @@ static int monitor_init(GpuMonitor *self, PyObject *args, PyObject *kwargs)
     datastall_gpu_monitor *monitor;
     const int error = datastall_gpu_monitor_open(&options, &monitor);
     if (error != DATASTALL_OK) {
-        raise_datastall(error);
+        errors_raise(error);
         return -1;
     }
     datastall_gpu_monitor *old = self->monitor;
@@ -141,15 +125,12 @@ static int monitor_clear(GpuMonitor *self)
 
 static void monitor_dealloc(GpuMonitor *self)
 {
-    PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     monitor_clear(self);
     Py_BEGIN_ALLOW_THREADS
     datastall_gpu_monitor_close(self->monitor);
     Py_END_ALLOW_THREADS
-    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
-    release(self);
-    Py_DECREF(type);
+    types_free((PyObject *)self);
 }
 
 static PyObject *monitor_set_loggers(GpuMonitor *self, PyObject *args)
@@ -181,127 +162,20 @@ static void ask_for_mirror(GpuMonitor *self)
 {
     self->mirror_asked = true;
     PyObject *loader = PyObject_CallFunctionObjArgs(self->mirror_owner, NULL);
-    datastall_loader *inner = NULL;
+    const Loader *known = NULL;
     if (loader != NULL && loader != Py_None)
-        inner = core_loader_of(loader);
+        known = loader_type_cast(loader);
     PyErr_Clear();
-    if (inner == NULL) {
+    if (known == NULL) {
         Py_XDECREF(loader);
         return;
     }
     Py_DECREF(self->mirror_owner);
     self->mirror_owner = loader;
-    self->mirror = inner;
+    self->mirror = known->loader;
 }
 
 /* ---- record_dataloader_wait ---- */
-
-/* Puts keyword values at their places. False with TypeError. */
-static bool place_keywords(PyObject *const *values, PyObject *names, PyObject **placed)
-{
-    const Py_ssize_t count = PyTuple_Size(names);
-    for (Py_ssize_t k = 0; k < count; k++) {
-        PyObject *name = PyTuple_GetItem(names, k);
-        int place = 0;
-        /* Names written in code are interned, as ours are: the first loop finds them. */
-        while (place < ARGUMENTS && name != argument_name[place])
-            place++;
-        for (int i = 0; place == ARGUMENTS && i < ARGUMENTS; i++) {
-            if (PyUnicode_CompareWithASCIIString(name, argument_text[i]) == 0) {
-                place = i;
-                break;
-            }
-        }
-        if (place == ARGUMENTS || placed[place] != NULL) {
-            PyErr_Format(PyExc_TypeError, "record_dataloader_wait() got %s argument '%U'",
-                         place == ARGUMENTS ? "an unexpected" : "twice the", name);
-            return false;
-        }
-        placed[place] = values[k];
-    }
-    return true;
-}
-
-/* The value as an integer object: new reference, NULL with TypeError. Sums are often whole floats.
- */
-static PyObject *whole_number(PyObject *value, int place)
-{
-    PyObject *index = PyIndex_Check(value) ? PyNumber_Index(value) : NULL;
-    if (index != NULL)
-        return index;
-    /* Tensors of floats have an __index__ that refuses. */
-    if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_TypeError))
-        return NULL;
-    PyErr_Clear();
-    const double real = PyFloat_AsDouble(value);
-    if (real == -1.0 && PyErr_Occurred())
-        return NULL;
-    if (isfinite(real) && real == floor(real))
-        return PyLong_FromDouble(real);
-    PyErr_Format(PyExc_TypeError, "%s is %R; a count is a whole number", argument_text[place],
-                 value);
-    return NULL;
-}
-
-/* A count that may be a NumPy or torch scalar. */
-static bool take_count(PyObject *value, int place, uint64_t *count)
-{
-    long long number;
-    if (PyLong_CheckExact(value)) {
-        number = PyLong_AsLongLong(value);
-    } else {
-        PyObject *whole = whole_number(value, place);
-        if (whole == NULL)
-            return false;
-        number = PyLong_AsLongLong(whole);
-        Py_DECREF(whole);
-    }
-    if (number == -1 && PyErr_Occurred())
-        return false;
-    if (number < 0) {
-        PyErr_Format(PyExc_ValueError, "%s is %lld; a count cannot be negative",
-                     argument_text[place], number);
-        return false;
-    }
-    *count = (uint64_t)number;
-    return true;
-}
-
-/* A figure that must not be negative or infinite; NaN means unknown. */
-static bool take_real(PyObject *value, int place, double *real)
-{
-    *real = PyFloat_AsDouble(value);
-    if (*real == -1.0 && PyErr_Occurred())
-        return false;
-    if (isinf(*real) || *real < 0) {
-        PyErr_Format(PyExc_ValueError, "%s must be finite and not negative", argument_text[place]);
-        return false;
-    }
-    return true;
-}
-
-static bool take_batch(PyObject *const *given, datastall_batch *batch)
-{
-    uint64_t longest = 0;
-    double mean_length = 0.0;
-    if (!take_count(given[INDEX], INDEX, &batch->batch_index) ||
-        !take_count(given[SEQUENCES], SEQUENCES, &batch->samples))
-        return false;
-    batch->tokens = 0;
-    if ((given[TOKENS] != NULL && !take_count(given[TOKENS], TOKENS, &batch->tokens)) ||
-        (given[MEAN_LENGTH] != NULL && !take_real(given[MEAN_LENGTH], MEAN_LENGTH, &mean_length)) ||
-        (given[MAX_LENGTH] != NULL && !take_count(given[MAX_LENGTH], MAX_LENGTH, &longest)))
-        return false;
-    if (given[EFFICIENCY] != NULL && given[EFFICIENCY] != Py_None &&
-        !take_real(given[EFFICIENCY], EFFICIENCY, &batch->packing_efficiency))
-        return false;
-    /* The defaults mean "not given": no length, no tokens. */
-    batch->mean_sequence_length = mean_length > 0 ? mean_length : NAN;
-    batch->longest_sequence = longest > 0 ? longest : DATASTALL_UNKNOWN;
-    if (batch->tokens == 0)
-        batch->tokens = DATASTALL_UNKNOWN;
-    return true;
-}
 
 static const char *state_name(enum datastall_queue_state state)
 {
@@ -335,28 +209,24 @@ static PyObject *log_wait(GpuMonitor *self, double wait_ms, const datastall_batc
     Py_RETURN_NONE;
 }
 
+/* Under `datastall run` a wait is in the run as well. */
+static void mirror(GpuMonitor *self, double wait_ms, const datastall_batch *batch)
+{
+    if (self->mirror_owner != NULL && !self->mirror_asked)
+        ask_for_mirror(self);
+    if (self->mirror == NULL)
+        return;
+    const uint64_t now_ns = datastall_clock_ns();
+    datastall_wait_record(self->mirror, now_ns, gpu_monitor_wait_ns(wait_ms, now_ns),
+                          DATASTALL_WAIT_STEADY, batch);
+}
+
 static PyObject *monitor_record(GpuMonitor *self, PyObject *const *args, Py_ssize_t count,
                                 PyObject *names)
 {
-    PyObject *given[ARGUMENTS] = {NULL};
-    if (count > ARGUMENTS) {
-        PyErr_Format(PyExc_TypeError, "record_dataloader_wait() takes at most %d arguments",
-                     ARGUMENTS);
-        return NULL;
-    }
-    for (Py_ssize_t i = 0; i < count; i++)
-        given[i] = args[i];
-    if (names != NULL && !place_keywords(args + count, names, given))
-        return NULL;
-    for (int i = WAIT; i <= SEQUENCES; i++) {
-        if (given[i] == NULL) {
-            PyErr_Format(PyExc_TypeError, "record_dataloader_wait() needs '%s'", argument_text[i]);
-            return NULL;
-        }
-    }
     datastall_batch batch = DATASTALL_BATCH_INIT;
-    double wait_ms = PyFloat_AsDouble(given[WAIT]);
-    if ((wait_ms == -1.0 && PyErr_Occurred()) || !take_batch(given, &batch))
+    double wait_ms;
+    if (!gpu_monitor_wait_take(args, count, names, &wait_ms, &batch))
         return NULL;
     if (!is_open(self)) /* after the conversions, which may call Python */
         return NULL;
@@ -364,14 +234,8 @@ static PyObject *monitor_record(GpuMonitor *self, PyObject *const *args, Py_ssiz
     int error =
         datastall_gpu_monitor_record_dataloader_wait(self->monitor, wait_ms, &batch, &state);
     if (error != DATASTALL_OK && error != DATASTALL_ERR_FORKED)
-        return raise_datastall(error);
-    if (self->mirror_owner != NULL && !self->mirror_asked)
-        ask_for_mirror(self);
-    if (self->mirror != NULL) {
-        const uint64_t now = datastall_clock_ns();
-        datastall_wait_record(self->mirror, now, gpu_monitor_wait_ns(wait_ms, now),
-                              DATASTALL_WAIT_STEADY, &batch);
-    }
+        return errors_raise(error);
+    mirror(self, wait_ms, &batch);
     if (batch.batch_index % LOG_EVERY == 0)
         return log_wait(self, wait_ms, &batch, state);
     Py_RETURN_NONE;
@@ -386,7 +250,7 @@ static PyObject *monitor_start(GpuMonitor *self, PyObject *unused)
         return NULL;
     int error = datastall_gpu_monitor_start_monitoring(self->monitor);
     if (error != DATASTALL_OK)
-        return raise_datastall(error);
+        return errors_raise(error);
     Py_RETURN_NONE;
 }
 
@@ -432,7 +296,7 @@ static PyObject *monitor_check_bottleneck(GpuMonitor *self, PyObject *arg)
     int error = datastall_gpu_monitor_check_bottleneck(
         self->monitor, recent > UINT32_MAX ? UINT32_MAX : (uint32_t)recent, &bottleneck);
     if (error != DATASTALL_OK)
-        return raise_datastall(error);
+        return errors_raise(error);
     static const char *const names[] = {"none", "mild", "critical"};
     return Py_BuildValue("(Osd)",
                          bottleneck.level == DATASTALL_BOTTLENECK_NONE ? Py_False : Py_True,
@@ -447,7 +311,7 @@ static PyObject *monitor_dataloader_statistics(GpuMonitor *self, PyObject *unuse
         return NULL;
     int error = datastall_gpu_monitor_dataloader_statistics(self->monitor, &statistics);
     if (error != DATASTALL_OK)
-        return raise_datastall(error);
+        return errors_raise(error);
     if (statistics.batches == 0)
         return PyDict_New();
     return document_build(gpu_report_dataloader, &statistics, true);
@@ -463,7 +327,7 @@ static PyObject *monitor_device_statistics(GpuMonitor *self, PyObject *arg)
         return NULL;
     int error = datastall_gpu_monitor_device_statistics(self->monitor, (int)id, &statistics);
     if (error != DATASTALL_OK)
-        return raise_datastall(error);
+        return errors_raise(error);
     const struct gpu_report_device device = {self->monitor, (int)id};
     return document_build(gpu_report_device, &device, true);
 }
@@ -485,7 +349,7 @@ static PyObject *monitor_throughput(GpuMonitor *self, PyObject *unused)
         return NULL;
     int error = datastall_gpu_monitor_throughput(self->monitor, &throughput);
     if (error != DATASTALL_OK)
-        return raise_datastall(error);
+        return errors_raise(error);
     return document_build(gpu_report_throughput, &throughput, true);
 }
 
@@ -510,23 +374,6 @@ static PyObject *monitor_peak_memory(GpuMonitor *self, PyObject *arg)
     return peak == DATASTALL_UNKNOWN ? PyFloat_FromDouble(NAN) : PyLong_FromUnsignedLongLong(peak);
 }
 
-/* A number, or None where it is not known. */
-static PyObject *real_or_none(double value)
-{
-    if (isfinite(value))
-        return PyFloat_FromDouble(value);
-    Py_INCREF(Py_None);
-    return Py_None;
-}
-
-static PyObject *count_or_none(uint64_t value)
-{
-    if (value != DATASTALL_UNKNOWN)
-        return PyLong_FromUnsignedLongLong(value);
-    Py_INCREF(Py_None);
-    return Py_None;
-}
-
 static PyObject *monitor_current(GpuMonitor *self, PyObject *arg)
 {
     datastall_gpu_metrics m = DATASTALL_GPU_METRICS_INIT;
@@ -537,10 +384,10 @@ static PyObject *monitor_current(GpuMonitor *self, PyObject *arg)
         return NULL;
     if (datastall_gpu_monitor_current(self->monitor, (int)id, &m) != DATASTALL_OK)
         Py_RETURN_NONE;
-    return Py_BuildValue("(diNNNNNNs)", m.timestamp, m.device_id, real_or_none(m.gpu_util),
-                         count_or_none(m.mem_used), count_or_none(m.mem_total),
-                         real_or_none(m.mem_percent), real_or_none(m.temperature),
-                         real_or_none(m.power_draw), m.stage);
+    return Py_BuildValue("(diNNNNNNs)", m.timestamp, m.device_id, convert_real(m.gpu_util),
+                         convert_count(m.mem_used), convert_count(m.mem_total),
+                         convert_real(m.mem_percent), convert_real(m.temperature),
+                         convert_real(m.power_draw), m.stage);
 }
 
 static PyObject *monitor_export(GpuMonitor *self, PyObject *args)
@@ -562,7 +409,7 @@ static PyObject *monitor_export(GpuMonitor *self, PyObject *args)
     self->in_use--;
     Py_DECREF(path);
     if (error != DATASTALL_OK)
-        return raise_datastall(error);
+        return errors_raise(error);
     Py_RETURN_NONE;
 }
 
@@ -578,7 +425,7 @@ static PyObject *monitor_save_logs(GpuMonitor *self, PyObject *unused)
     Py_END_ALLOW_THREADS
     self->in_use--;
     if (error != DATASTALL_OK)
-        return raise_datastall(error);
+        return errors_raise(error);
     Py_RETURN_NONE;
 }
 
@@ -635,76 +482,14 @@ static PyType_Slot monitor_slots[] = {
 static PyType_Spec monitor_spec = {"datastall._core.GpuMonitor", sizeof(GpuMonitor), 0,
                                    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
                                    monitor_slots};
-/* Opens the driver for one question. The GIL is released, since a driver may take its time. */
-static PyObject *visible_gpus(PyObject *module, PyObject *unused)
-{
-    (void)module;
-    (void)unused;
-    struct rf_gpu_sample samples[GPU_MONITOR_DEVICES];
-    uint32_t count;
-    char program[PATH_MAX];
-    const bool found = gpu_program_find(program);
-    /* Copied while no other thread can change os.environ. */
-    const char *variables[2] = {getenv("CUDA_VISIBLE_DEVICES"), getenv("CUDA_DEVICE_ORDER")};
-    char *copies[2] = {NULL, NULL};
-    for (int i = 0; i < 2; i++) {
-        if (variables[i] != NULL && (copies[i] = strdup(variables[i])) == NULL) {
-            free(copies[0]);
-            return PyErr_NoMemory();
-        }
-    }
-    char **environment = found ? gpu_environment_copy() : NULL;
-    Py_BEGIN_ALLOW_THREADS
-    count = gpu_read_visible(&gpu_nvml, environment != NULL ? program : NULL, environment,
-                             copies[0], copies[1], samples, GPU_MONITOR_DEVICES);
-    Py_END_ALLOW_THREADS
-    free(environment);
-    free(copies[0]);
-    free(copies[1]);
-    PyObject *list = PyList_New(0);
-    for (uint32_t i = 0; list != NULL && i < count; i++) {
-        PyObject *memory = Py_BuildValue("(NNN)", count_or_none(samples[i].memory_used),
-                                         count_or_none(samples[i].memory_total),
-                                         count_or_none(samples[i].memory_free));
-        if (memory == NULL || PyList_Append(list, memory) < 0)
-            Py_CLEAR(list);
-        Py_XDECREF(memory);
-    }
-    return list;
-}
-
-static PyObject *set_program(PyObject *module, PyObject *path)
-{
-    (void)module;
-    const char *text = PyUnicode_AsUTF8AndSize(path, NULL);
-    if (text == NULL)
-        return NULL;
-    gpu_program_set(text);
-    Py_RETURN_NONE;
-}
-
 static PyMethodDef functions[] = {
-    {"set_program", set_program, METH_O,
-     "Where the program `datastall` lies, which samples GPUs for this process."},
-    {"visible_gpus", visible_gpus, METH_NOARGS,
-     "[(memory used, total, free) in bytes] of the devices that CUDA shows this process; [] "
-     "without "
-     "any."},
     {"infer_queue_state", infer_queue_state, METH_O,
      "'full' (< 1 ms), 'starved' (> 50 ms), 'normal', or 'unknown' (negative, not finite)."},
     {NULL, NULL, 0, NULL}};
 
 int gpu_monitor_type_add(PyObject *module)
 {
-    for (int i = 0; i < ARGUMENTS; i++) {
-        argument_name[i] = PyUnicode_InternFromString(argument_text[i]);
-        if (argument_name[i] == NULL)
-            return -1;
-    }
-    PyObject *type = PyType_FromSpec(&monitor_spec);
-    if (type == NULL)
+    if (!gpu_monitor_wait_prepare() || PyModule_AddFunctions(module, functions) < 0)
         return -1;
-    return PyModule_AddFunctions(module, functions) < 0
-               ? -1
-               : PyModule_AddObject(module, "GpuMonitor", type);
+    return types_add(module, &monitor_spec, NULL);
 }

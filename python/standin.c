@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "types.h"
+
 static PyObject *method_type, *function_type; /* of types */
 static PyObject *object_attributes;           /* object.__dict__ */
 
@@ -17,14 +19,6 @@ bool standin_prepare(void)
     Py_XDECREF(types);
     object_attributes = PyObject_GetAttrString((PyObject *)&PyBaseObject_Type, "__dict__");
     return function_type != NULL && object_attributes != NULL;
-}
-
-void standin_free(PyObject *self)
-{
-    PyTypeObject *type = Py_TYPE(self);
-    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
-    release(self);
-    Py_DECREF(type);
 }
 
 /* Of 3.11 and later, not of the limited API: missing, our helpers can be seen. */
@@ -49,8 +43,7 @@ PyObject *standin_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     PyObject *original, *helper = Py_None, *before = Py_None;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|OO", names, &original, &helper, &before))
         return NULL;
-    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-    Standin *self = (Standin *)allocate(type, 0);
+    Standin *self = (Standin *)types_new(type);
     if (self == NULL)
         return NULL;
     Py_INCREF(original);
@@ -86,7 +79,7 @@ void standin_dealloc(Standin *self)
     if (self->weak_references != NULL)
         PyObject_ClearWeakRefs((PyObject *)self);
     standin_clear(self);
-    standin_free((PyObject *)self);
+    types_free((PyObject *)self);
 }
 
 PyObject *standin_bind(PyObject *self, PyObject *instance, PyObject *type)

@@ -22,9 +22,6 @@ typedef struct {
 /* Once, before the first type is made. */
 bool standin_prepare(void);
 
-/* What every type of ours ends with: gives the memory back and lets go of the type. */
-void standin_free(PyObject *self);
-
 /* The original, called as the method that it is: args begin with the instance. What others have put
  * in the place of a function (a partial, a mock, a wrapper with a __get__) is bound as it binds. */
 PyObject *standin_call_method(Standin *self, PyObject *args, PyObject *kwargs);

@@ -87,7 +87,7 @@ class Watch(Generic[T]):
             return iterator
         if begin_ns is not None and end_ns is not None:
             loader.record(begin_ns, end_ns, _hooks.WAIT_ITER)
-        return _core.Watch(iterator, _core.Consumer(loader, measure))
+        return _core.TimedIterator(iterator, _core.Consumer(loader, measure))
 
     def __bool__(self) -> bool:
         return bool(self._datastall_iterable)

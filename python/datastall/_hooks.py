@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any
 
-from . import _core, _feeding
+from . import _causes, _core
 from ._looks import held, is_a, mro, name_of, namespace
 
 WAIT_ITER = 2  # enum datastall_wait_kind
@@ -307,7 +307,7 @@ def _begin_epoch(iterator: object, loader: object, begin: int, end: int) -> None
     core_loader = _consumer_for(iterator, loader)
     if core_loader is not None:
         core_loader.record(begin, end, WAIT_ITER)
-        _feeding.feed(_core.recall(iterator), iterator, epoch, begin)
+        _causes.open_feed(_core.recall(iterator), iterator, epoch, begin)
 
 
 def _after_loader_iter(args: tuple, kwargs: Any, iterator: Any, begin: int, end: int) -> None:
@@ -419,7 +419,7 @@ def patch(dataloader: ModuleType) -> None:
         _patched = dataloader
         # By itself: waits are recorded also where this torch is made otherwise.
         try:
-            _feeding.patch(dataloader, lambda: _monitor)
+            _causes.patch(dataloader, lambda: _monitor)
         except Exception as error:
             say_once(f"why a loader is slow cannot be told with this PyTorch: {error!r}")
 

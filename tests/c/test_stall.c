@@ -30,7 +30,7 @@ static datastall_monitor *monitor;
 static datastall_loader *loader;
 static struct monitor_slot *slot;
 
-/* One next() of `ns`, as python/_core.c does it. */
+/* One next() of `ns`, as python/timed_next.c does it. */
 static struct stall_bounds wait_for(uint64_t ns, uint64_t stream)
 {
     struct stall_mark mark;

@@ -27,6 +27,7 @@ def check_arrows(root: Path) -> tuple[int, str]:
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "src", tmp_path / "src")
+    shutil.copytree(ROOT / "python", tmp_path / "python", ignore=shutil.ignore_patterns("*.so"))
     return tmp_path
 
 
@@ -42,14 +43,35 @@ def test_the_arrows_hold() -> None:
         ("diagnose/sentences.c", '#  include "output/text.h"', "goes against the arrows of diagnose"),
         ("record/wait.c", "#include <jansson.h>", "belongs to the program only"),
         ("base/clock.h", "//\n" * 600, "lines, at most 600"),
+        ("base/clock.h", "#include <Python.h>", "belongs to python/ only"),
+        ("python/errors.h", '#include "runfile/view.h"', "goes against the arrows of python"),
+        ("python/errors.h", "#include <jansson.h>", "belongs to the program only"),
+        ("python/tensor.c", "//\n" * 600, "lines, at most 600"),
+        ("base/error.h", '#include "errors.h"', "goes against the arrows of base"),
     ],
 )
 def test_a_forbidden_include_is_found(copy: Path, place: str, line: str, complaint: str) -> None:
-    path = copy / "src" / place
+    path = (copy if place.startswith("python/") else copy / "src") / place
     path.write_text(path.read_text() + f"\n{line}\n")
     code, out = check_arrows(copy)
     assert code == 1
     assert place in out and complaint in out
+
+
+@pytest.mark.parametrize(
+    ("place", "line", "modules"),
+    [
+        ("python/errors.h", '#include "timed_next.h"', {"python/errors", "python/timed_next"}),
+        ("src/record/monitor.h", '#include "record/feed.h"', {"record/monitor", "record/feed"}),
+    ],
+)
+def test_a_circle_is_found(copy: Path, place: str, line: str, modules: set[str]) -> None:
+    path = copy / place
+    path.write_text(path.read_text() + f"\n{line}\n")
+    code, out = check_arrows(copy)
+    assert code == 1
+    (circle,) = [found for found in out.splitlines() if "include one another" in found]
+    assert modules <= set(circle.removesuffix(" include one another").split(", "))
 
 
 def test_a_new_room_must_be_named(copy: Path) -> None:

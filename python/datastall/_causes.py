@@ -1,8 +1,9 @@
 """Stands in for what makes batches and brings them to the loop, so that a wait can be explained.
 
 In a worker (and in the loop's own process with ``num_workers=0``): the fetcher's ``fetch``. Beside
-the loop: the queue, the sampler, pinning. The timing is C (python/feeding.c); here is what happens
-once per process, iterator or epoch. What is not there in some release of torch stays unknown.
+the loop: the queue, the sampler, pinning. The timing is C (python/fetch_causes.c, loop_causes.c);
+here is what happens once per process, iterator or epoch. What is not there in some release of torch
+stays unknown.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 from . import _core
 from ._looks import held, in_class, mro, namespace
 
-FETCH_EACH, FETCH_ALL, FETCH_ONE = 0, 1, 2  # enum fetch_mode in feeding.c
+FETCH_EACH, FETCH_ALL, FETCH_ONE = 0, 1, 2  # enum fetch_mode in python/fetch_causes.c
 
 _monitor: Callable[[], _core.Monitor | None] | None = None
 _fetchers: tuple[type, ...] = ()
@@ -117,7 +118,7 @@ def _count(value: object) -> int:
     return value if type(value) is int and value > 0 else 0
 
 
-def feed(consumer: object, iterator: object, epoch: int = 1, begin_ns: int = 0) -> None:
+def open_feed(consumer: object, iterator: object, epoch: int = 1, begin_ns: int = 0) -> None:
     """Tells the core what feeds an iterator whose workers run."""
     if type(consumer) is not _core.Consumer:
         return
@@ -126,11 +127,11 @@ def feed(consumer: object, iterator: object, epoch: int = 1, begin_ns: int = 0) 
         return
     if workers == 0:
         fetcher = held(iterator, "_dataset_fetcher")
-        if fetcher is not None and consumer.feed(0, 0, (), 1, begin_ns, 0, True):
+        if fetcher is not None and consumer.open_feed(0, 0, (), 1, begin_ns, 0, True):
             _mark(fetcher, consumer)
         return
     _watch_queue(type(iterator))
-    consumer.feed(
+    consumer.open_feed(
         workers,
         _count(held(iterator, "_prefetch_factor")),
         tuple(_pid_of(process) for process in held(iterator, "_workers") or ()),
@@ -164,4 +165,4 @@ def patch(dataloader: ModuleType, monitor: Callable[[], _core.Monitor | None]) -
         if type(original) is not stand_in:  # of a module that was not loaded anew
             setattr(owner, name, stand_in(original))
     kind.create_fetcher = staticmethod(create)
-    _core.set_feed_maker(feed)
+    _core.set_feed_opener(open_feed)

@@ -1,0 +1,27 @@
+/* datastall._core.Consumer: what one iterator hands out in one epoch, and what is known of it. */
+#ifndef DATASTALL_PYTHON_CONSUMER_TYPE_H
+#define DATASTALL_PYTHON_CONSUMER_TYPE_H
+
+#include "composition.h"
+#include "record/feed.h"
+#include "recording.h"
+
+typedef struct {
+    PyObject_HEAD Loader *loader; /* NULL once collected */
+    PyObject *measure;            /* callable(batch), or NULL: look at the shapes */
+    struct feed *feed;            /* what feeds the iterator; NULL: not known */
+    uint64_t batches;             /* so far */
+    uint64_t host_noted_ns;
+    struct composition composition;
+    bool feed_asked; /* it was tried to learn what feeds it */
+} Consumer;
+
+int consumer_type_add(PyObject *module);
+
+/* The object as a Consumer; NULL, without an error, for anything else. */
+Consumer *consumer_type_cast(PyObject *object);
+
+/* Calls the hooks' feed opener, which calls open_feed(). Sets no error. */
+void consumer_type_ask_feed(Consumer *self, PyObject *iterator);
+
+#endif

@@ -1,0 +1,285 @@
+#define PY_SSIZE_T_CLEAN
+#include "fetch_causes.h"
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "beside.h"
+#include "consumer_type.h"
+#include "errors.h"
+#include "fetch_items.h"
+#include "monitor_type.h"
+#include "standin.h"
+#include "thread.h"
+#include "types.h"
+
+static PyObject *name_collate;
+static PyTypeObject *fetch_type, *collate_type;
+
+/* The one of this process; made with its first fetcher. */
+static struct worker *process_worker;
+
+static bool worker_is_usable(const struct worker *worker)
+{
+    return worker != NULL && worker_is_ours(worker) && ds_load(&worker->lost) == 0;
+}
+
+static struct worker *open_worker(const datastall_monitor *parent, const char *folder,
+                                  uint64_t parent_pid)
+{
+    if (parent != NULL && parent->writer->path != NULL)
+        return worker_open_inherited(parent->writer);
+    return folder != NULL ? worker_open_in_folder(folder, parent_pid) : NULL;
+}
+
+/* worker_epoch(monitor or None, folder or None, parent_pid) -> bool: a worker process begins an
+ * epoch. monitor: the parent's, inherited; folder: where the parent's run file is. */
+static PyObject *fetch_worker_epoch(PyObject *module, PyObject *args)
+{
+    PyObject *monitor;
+    const char *folder;
+    unsigned long long parent_pid;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "OzK:worker_epoch", &monitor, &folder, &parent_pid))
+        return NULL;
+    /* Inherited from a process that is a worker itself: its memory stays, we make our own. */
+    if (process_worker == NULL || !worker_is_ours(process_worker))
+        process_worker = open_worker(monitor_type_inner(monitor), folder, parent_pid);
+    if (!worker_is_usable(process_worker))
+        Py_RETURN_FALSE;
+    worker_epoch(process_worker);
+    Py_RETURN_TRUE;
+}
+
+/* worker_end(): a worker process ends. */
+static PyObject *fetch_worker_end(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    if (worker_is_usable(process_worker))
+        worker_finish(process_worker);
+    Py_RETURN_NONE;
+}
+
+/* Pickling of what a queue sends, in the thread that does it. A batch is (index, data). */
+static PyObject *dumps_call(Standin *self, PyObject *args, PyObject *kwargs)
+{
+    struct worker *worker = process_worker;
+    PyObject *message = PyTuple_Size(args) > 1 ? PyTuple_GetItem(args, 1) : NULL;
+    if (!worker_is_usable(worker) || message == NULL || !PyTuple_CheckExact(message) ||
+        PyTuple_Size(message) < 2 || !PyLong_CheckExact(PyTuple_GetItem(message, 0)) ||
+        (uint64_t)syscall(SYS_gettid) == worker->pid)
+        return PyObject_Call(self->original, args, kwargs);
+    const uint64_t begin_ns = ds_now_ns(), cpu_ns = ds_clock_ns_of(CLOCK_THREAD_CPUTIME_ID);
+    PyObject *bytes = PyObject_Call(self->original, args, kwargs);
+    worker_pickled(worker, ds_now_ns() - begin_ns,
+                   ds_clock_ns_of(CLOCK_THREAD_CPUTIME_ID) - cpu_ns);
+    return bytes;
+}
+
+/* How a fetcher's work is cut into items and collation. */
+enum fetch_mode {
+    FETCH_EACH, /* it iterates over the indices: each step is an item */
+    FETCH_ALL,  /* __getitems__: one call for all */
+    FETCH_ONE   /* no batching: the one item is the batch */
+};
+
+typedef struct {
+    PyObject_HEAD PyObject *consumer; /* of the loop whose process this is; NULL: a worker */
+    PyObject *collate; /* the stand-in for its collate_fn used last, NULL: none yet */
+    int mode;
+} Fetch;
+
+static PyObject *fetch_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    int mode;
+    PyObject *consumer = Py_None;
+    if (kwargs != NULL || !PyArg_ParseTuple(args, "i|O:Fetch", &mode, &consumer))
+        return NULL;
+    Fetch *self = (Fetch *)types_new(type);
+    if (self == NULL)
+        return NULL;
+    self->mode = mode;
+    if (consumer != Py_None) {
+        Py_INCREF(consumer);
+        self->consumer = consumer;
+    }
+    return (PyObject *)self;
+}
+
+static int fetch_traverse(Fetch *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->consumer);
+    Py_VISIT(self->collate);
+    return 0;
+}
+
+static int fetch_clear(Fetch *self)
+{
+    Py_CLEAR(self->consumer);
+    Py_CLEAR(self->collate);
+    return 0;
+}
+
+static void fetch_dealloc(Fetch *self)
+{
+    PyObject_GC_UnTrack(self);
+    fetch_clear(self);
+    types_free((PyObject *)self);
+}
+
+static const struct feed *feed_of(PyObject *consumer)
+{
+    const Consumer *known = consumer_type_cast(consumer);
+    return known == NULL ? NULL : known->feed;
+}
+
+/* Who records what this fetcher does now; NULL: nobody. */
+static struct worker *worker_of_fetch(const Fetch *fetch)
+{
+    struct worker *worker = NULL;
+    if (fetch->consumer == NULL)
+        worker = process_worker;
+    else if (thread.feed != NULL && feed_of(fetch->consumer) == thread.feed)
+        worker = thread.feed->own;
+    return worker_is_usable(worker) ? worker : NULL;
+}
+
+/* What is kept beside the fetcher that a fetch() is called for, with its worker. */
+static Fetch *fetch_of_call(PyObject *args, PyObject *kwargs, struct worker **worker)
+{
+    if (thread.fetch_depth > 0 || kwargs != NULL || PyTuple_Size(args) != 2)
+        return NULL;
+    PyObject *kept = beside_get(PyTuple_GetItem(args, 0));
+    if (kept == NULL || Py_TYPE(kept) != fetch_type)
+        return NULL;
+    *worker = worker_of_fetch((Fetch *)kept);
+    return *worker == NULL ? NULL : (Fetch *)kept;
+}
+
+/* Where items do not show one by one, the call of collate_fn tells when they are all there: a
+ * stand-in takes its place for as long as fetch() runs. False: the fetcher is untouched. */
+static bool stand_in_for_collate(Fetch *fetch, PyObject *fetcher)
+{
+    PyObject *attributes = beside_attributes(fetcher),
+             *collate = beside_held(fetcher, name_collate);
+    if (fetch->mode == FETCH_EACH || collate == NULL || Py_TYPE(collate) == collate_type)
+        return false;
+    if (fetch->collate == NULL || ((Standin *)fetch->collate)->original != collate) {
+        Py_XDECREF(fetch->collate);
+        fetch->collate = PyObject_CallFunctionObjArgs(
+            (PyObject *)collate_type, collate, fetch->mode == FETCH_ONE ? Py_True : Py_False, NULL);
+    }
+    if (fetch->collate == NULL || PyDict_SetItem(attributes, name_collate, fetch->collate) < 0) {
+        errors_forget();
+        return false;
+    }
+    return true;
+}
+
+/* With or without an error set, which stays. */
+static void put_collate_back(const Fetch *fetch, PyObject *fetcher)
+{
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    if (beside_held(fetcher, name_collate) == fetch->collate &&
+        PyDict_SetItem(beside_attributes(fetcher), name_collate,
+                       ((Standin *)fetch->collate)->original) < 0)
+        errors_forget();
+    PyErr_Restore(type, value, traceback);
+}
+
+/* The original, with what tells items from collation around it. */
+static PyObject *fetch_in_parts(Standin *self, PyObject *args, Fetch *fetch, struct worker *worker)
+{
+    PyObject *fetcher = PyTuple_GetItem(args, 0), *indices = PyTuple_GetItem(args, 1);
+    PyObject *items = NULL, *changed = NULL;
+    if (fetch->mode == FETCH_EACH && (PyList_CheckExact(indices) || PyTuple_CheckExact(indices))) {
+        items = fetch_items_new(indices, worker);
+        changed = items == NULL ? NULL : PyTuple_Pack(2, fetcher, items);
+        errors_forget();
+    }
+    const bool stands_in = stand_in_for_collate(fetch, fetcher);
+    PyObject *result = standin_call_method(self, changed != NULL ? changed : args, NULL);
+    if (stands_in)
+        put_collate_back(fetch, fetcher);
+    Py_XDECREF(changed);
+    Py_XDECREF(items);
+    return result;
+}
+
+static PyObject *fetch_call(Standin *self, PyObject *args, PyObject *kwargs)
+{
+    struct worker *worker = NULL;
+    Fetch *fetch = fetch_of_call(args, kwargs, &worker);
+    if (fetch == NULL)
+        return standin_call_method(self, args, kwargs);
+    Py_INCREF(fetch); /* the program may drop the fetcher meanwhile */
+    thread.fetch_depth++;
+    thread.fetching = worker;
+    worker_begin(worker);
+    PyObject *result = fetch_in_parts(self, args, fetch, worker);
+    enum rf_worker_outcome outcome = RF_BATCH_MADE;
+    if (result == NULL)
+        outcome = PyErr_ExceptionMatches(PyExc_StopIteration) ? RF_BATCH_END : RF_BATCH_FAILED;
+    if (fetch->mode == FETCH_ALL && result != NULL) {
+        PyObject *indices = PyTuple_GetItem(args, 1);
+        const Py_ssize_t count = PyList_CheckExact(indices) ? PyList_Size(indices) : 0;
+        worker->items = count > 0 ? (uint64_t)count : 0;
+    }
+    worker_end(worker, outcome);
+    thread.fetching = NULL;
+    thread.fetch_depth--;
+    Py_DECREF(fetch);
+    return result;
+}
+
+/* Before collate_fn, where the items do not show when they are all there. */
+static PyObject *collate_call(Standin *self, PyObject *args, PyObject *kwargs)
+{
+    struct worker *worker = thread.fetching;
+    if (worker != NULL && worker->fetching && !worker->items_ended) {
+        if (self->helper == Py_True) /* one item, one batch */
+            worker_item(worker, ds_now_ns(), RF_UNKNOWN);
+        worker_items_end(worker);
+    }
+    return PyObject_Call(self->original, args, kwargs);
+}
+
+static PyType_Slot timed_fetch_slots[] =
+    STANDIN_SLOTS(fetch_call, "Stands in for a fetcher's fetch().");
+static PyType_Slot collate_slots[] = STANDIN_SLOTS(collate_call, "Stands in for a collate_fn.");
+static PyType_Slot dumps_slots[] =
+    STANDIN_SLOTS(dumps_call, "Stands in for ForkingPickler.dumps() in a worker.");
+static PyType_Spec dumps_spec = STANDIN_SPEC("TimedDumps", dumps_slots);
+static PyType_Spec timed_fetch_spec = STANDIN_SPEC("TimedFetch", timed_fetch_slots);
+static PyType_Spec collate_spec = STANDIN_SPEC("Collate", collate_slots);
+
+static PyType_Slot fetch_slots[] = {
+    {Py_tp_new, fetch_new},
+    {Py_tp_dealloc, fetch_dealloc},
+    {Py_tp_traverse, fetch_traverse},
+    {Py_tp_clear, fetch_clear},
+    {Py_tp_doc, "What is kept beside a fetcher: how its work is recorded."},
+    {0, NULL}};
+static PyType_Spec fetch_spec = {"datastall._core.Fetch", sizeof(Fetch), 0,
+                                 Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, fetch_slots};
+
+static PyMethodDef functions[] = {
+    {"worker_epoch", fetch_worker_epoch, METH_VARARGS,
+     "worker_epoch(monitor, folder, parent_pid) -> bool: a worker process begins an epoch."},
+    {"worker_end", fetch_worker_end, METH_NOARGS, "worker_end(): a worker process ends."},
+    {NULL, NULL, 0, NULL}};
+
+int fetch_causes_add(PyObject *module)
+{
+    name_collate = PyUnicode_InternFromString("collate_fn");
+    if (name_collate == NULL || types_add(module, &timed_fetch_spec, NULL) < 0 ||
+        types_add(module, &dumps_spec, NULL) < 0 ||
+        types_add(module, &collate_spec, &collate_type) < 0 ||
+        types_add(module, &fetch_spec, &fetch_type) < 0)
+        return -1;
+    return PyModule_AddFunctions(module, functions);
+}

@@ -1,0 +1,106 @@
+#define PY_SSIZE_T_CLEAN
+#include "fetch_items.h"
+
+#include "base/clock.h"
+#include "errors.h"
+#include "types.h"
+
+static PyTypeObject *items_type;
+
+typedef struct {
+    PyObject_HEAD PyObject *indices; /* a list or a tuple */
+    struct worker *worker;
+    Py_ssize_t next;
+} Items;
+
+static uint64_t index_of(const Items *self, Py_ssize_t place)
+{
+    PyObject *index = PyList_Check(self->indices) ? PyList_GetItem(self->indices, place)
+                                                  : PyTuple_GetItem(self->indices, place);
+    if (index == Py_None) /* an iterable data set: count */
+        return self->worker->totals[RF_TOTAL_ITEMS] + self->worker->items;
+    if (index == NULL || !PyLong_Check(index)) {
+        errors_forget();
+        return RF_UNKNOWN;
+    }
+    const long long value = PyLong_AsLongLong(index);
+    errors_forget();
+    return value < 0 ? RF_UNKNOWN : (uint64_t)value;
+}
+
+static Py_ssize_t items_length(Items *self)
+{
+    return PyObject_Size(self->indices);
+}
+
+static PyObject *items_iter(Items *self)
+{
+    self->next = 0;
+    Py_INCREF(self);
+    return (PyObject *)self;
+}
+
+static PyObject *items_next(Items *self)
+{
+    struct worker *worker = self->worker;
+    const bool list = PyList_Check(self->indices);
+    const Py_ssize_t count = list ? PyList_Size(self->indices) : PyTuple_Size(self->indices);
+    if (worker->fetching && !worker->items_ended) {
+        const uint64_t now_ns = ds_now_ns();
+        if (self->next == 0)
+            worker->item_begin_ns = now_ns;
+        else if (self->next <= count)
+            worker_item(worker, now_ns,
+                        worker_is_slow(worker, now_ns - worker->item_begin_ns)
+                            ? index_of(self, self->next - 1)
+                            : RF_UNKNOWN);
+        if (self->next >= count)
+            worker_items_end(worker);
+    }
+    if (self->next >= count) {
+        self->next = count + 1;
+        return NULL;
+    }
+    PyObject *index = list ? PyList_GetItem(self->indices, self->next)
+                           : PyTuple_GetItem(self->indices, self->next);
+    self->next++;
+    Py_XINCREF(index);
+    return index;
+}
+
+static PyObject *items_repr(Items *self) /* for who prints the locals of a traceback */
+{
+    return PyObject_Repr(self->indices);
+}
+
+static void items_dealloc(Items *self)
+{
+    Py_CLEAR(self->indices);
+    types_free((PyObject *)self);
+}
+
+PyObject *fetch_items_new(PyObject *indices, struct worker *worker)
+{
+    Items *items = (Items *)types_new(items_type);
+    if (items == NULL)
+        return NULL;
+    Py_INCREF(indices);
+    items->indices = indices;
+    items->worker = worker;
+    return (PyObject *)items;
+}
+
+static PyType_Slot items_slots[] = {{Py_tp_dealloc, items_dealloc},
+                                    {Py_tp_iter, items_iter},
+                                    {Py_tp_iternext, items_next},
+                                    {Py_sq_length, items_length},
+                                    {Py_tp_repr, items_repr},
+                                    {Py_tp_doc, "The indices of a batch, timed one by one."},
+                                    {0, NULL}};
+static PyType_Spec items_spec = {"datastall._core.Items", sizeof(Items), 0, Py_TPFLAGS_DEFAULT,
+                                 items_slots};
+
+int fetch_items_add(PyObject *module)
+{
+    return types_add(module, &items_spec, &items_type);
+}

@@ -1,0 +1,178 @@
+#define PY_SSIZE_T_CLEAN
+#include "loop_causes.h"
+
+#include "base/clock.h"
+#include "beside.h"
+#include "errors.h"
+#include "record/pin_threads.h"
+#include "standin.h"
+#include "thread.h"
+#include "types.h"
+
+/* The CPU time of taking a batch off the queue is asked for at each so manieth. */
+#define GET_CPU_EVERY 8u
+
+/* What torch's iterator counts and keeps. */
+static PyObject *name_received, *name_sent, *name_tasks;
+
+static bool number_of(PyObject *object, PyObject *name, uint64_t *number)
+{
+    PyObject *value = beside_held(object, name);
+    const long long got = value != NULL && PyLong_Check(value) ? PyLong_AsLongLong(value) : -1;
+    errors_forget();
+    *number = (uint64_t)got;
+    return got >= 0;
+}
+
+/* The worker that has task `index`: _task_info[index] is (worker,) or (worker, data). */
+static uint32_t worker_of(PyObject *tasks, uint64_t index)
+{
+    PyObject *key = PyLong_FromUnsignedLongLong(index);
+    PyObject *task =
+        key != NULL && PyDict_CheckExact(tasks) ? PyDict_GetItemWithError(tasks, key) : NULL;
+    PyObject *worker = task != NULL && PyTuple_Check(task) && PyTuple_Size(task) > 0
+                           ? PyTuple_GetItem(task, 0)
+                           : NULL;
+    const long number = worker != NULL && PyLong_Check(worker) ? PyLong_AsLong(worker) : -1;
+    Py_XDECREF(key);
+    errors_forget();
+    return number >= 0 && number < (long)FEED_WORKERS ? (uint32_t)number : FEED_NO_ENTRY;
+}
+
+/* Tells the feed what was handed out since it was last told. */
+static void follow_tasks(struct feed *feed, PyObject *iterator, uint64_t sent)
+{
+    if (sent < feed->sent_until) /* an epoch began that nobody told of */
+        feed_next_epoch(feed);
+    if (feed->sent_until >= sent)
+        return;
+    PyObject *tasks = beside_held(iterator, name_tasks);
+    while (tasks != NULL && feed->sent_until < sent)
+        feed_sent(feed, feed->sent_until, worker_of(tasks, feed->sent_until));
+}
+
+struct loop_wait loop_wait_begin(struct feed *feed, PyObject *iterator, uint64_t now_ns)
+{
+    const struct loop_wait before = {thread.feed, thread.iterator};
+    thread.feed = NULL;
+    thread.iterator = NULL;
+    if (feed == NULL || iterator == NULL || !ds_fork_same_process(feed->fork_generation))
+        return before;
+    uint64_t next = 0, sent = 0;
+    if (feed->workers > 0) {
+        if (!number_of(iterator, name_received, &next) || !number_of(iterator, name_sent, &sent))
+            return before;
+        follow_tasks(feed, iterator, sent);
+    }
+    feed_wait_begin(feed, now_ns, next, sent);
+    thread.feed = feed;
+    thread.iterator = iterator;
+    return before;
+}
+
+void loop_wait_end(struct loop_wait before)
+{
+    thread.feed = before.feed;
+    thread.iterator = before.iterator;
+}
+
+/* The wait under way, if args begin with its iterator. */
+static struct feed *feed_of_call(PyObject *args)
+{
+    if (thread.feed == NULL || PyTuple_Size(args) < 1 ||
+        PyTuple_GetItem(args, 0) != thread.iterator ||
+        !ds_fork_same_process(thread.feed->fork_generation))
+        return NULL;
+    return thread.feed;
+}
+
+/* What _try_get_data() returned: (True, (index, data)); index is a number for batches only. */
+static void note_arrival(struct feed *feed, PyObject *iterator, PyObject *result, uint64_t now_ns)
+{
+    if (!PyTuple_Check(result) || PyTuple_Size(result) != 2 ||
+        PyTuple_GetItem(result, 0) != Py_True)
+        return;
+    PyObject *message = PyTuple_GetItem(result, 1);
+    PyObject *first =
+        PyTuple_Check(message) && PyTuple_Size(message) > 0 ? PyTuple_GetItem(message, 0) : NULL;
+    uint64_t next;
+    if (first == NULL || !PyLong_Check(first) || !number_of(iterator, name_received, &next))
+        return;
+    const long long index = PyLong_AsLongLong(first);
+    PyObject *tasks = beside_held(iterator, name_tasks);
+    errors_forget();
+    if (index >= 0 && tasks != NULL) {
+        const uint32_t worker = worker_of(tasks, (uint64_t)index);
+        while (feed->sent_until <= (uint64_t)index) /* handed out during this very wait */
+            feed_sent(feed, feed->sent_until, worker_of(tasks, feed->sent_until));
+        feed_arrived(feed, (uint64_t)index, worker, (uint64_t)index == next, now_ns);
+    }
+}
+
+static PyObject *get_call(Standin *self, PyObject *args, PyObject *kwargs)
+{
+    struct feed *feed = feed_of_call(args);
+    if (feed == NULL)
+        return standin_call_method(self, args, kwargs);
+    const bool ask_cpu = feed->gets++ % GET_CPU_EVERY == 0;
+    const uint64_t cpu_ns = ask_cpu ? ds_clock_ns_of(CLOCK_THREAD_CPUTIME_ID) : 0;
+    PyObject *result = standin_call_method(self, args, kwargs);
+    const uint64_t now_ns = ds_now_ns();
+    /* The wait may have ended meanwhile, in a signal handler that iterates. */
+    if (result == NULL || feed_of_call(args) != feed)
+        return result;
+    if (ask_cpu) {
+        feed->get_cpu_ns += ds_clock_ns_of(CLOCK_THREAD_CPUTIME_ID) - cpu_ns;
+        feed->get_cpu_batches++;
+    }
+    note_arrival(feed, PyTuple_GetItem(args, 0), result, now_ns);
+    return result;
+}
+
+static PyObject *sampler_call(Standin *self, PyObject *args, PyObject *kwargs)
+{
+    const uint64_t begin_ns = ds_now_ns();
+    PyObject *index = standin_call_method(self, args, kwargs);
+    const uint64_t end_ns = ds_now_ns();
+    thread.sampler_ns += end_ns - begin_ns;
+    struct feed *feed = feed_of_call(args);
+    if (feed != NULL)
+        feed_laid_over(feed, begin_ns, end_ns, CAUSE_SAMPLER);
+    return index;
+}
+
+/* pin_memory() calls itself for what is inside a batch: the outermost call counts. */
+static PyObject *pin_call(Standin *self, PyObject *args, PyObject *kwargs)
+{
+    if (thread.pin_depth > 0)
+        return PyObject_Call(self->original, args, kwargs);
+    thread.pin_depth++;
+    const uint64_t begin_ns = ds_now_ns();
+    PyObject *pinned = PyObject_Call(self->original, args, kwargs);
+    const uint64_t end_ns = ds_now_ns();
+    thread.pin_depth--;
+    if (thread.feed == NULL)
+        pin_threads_note(begin_ns, end_ns);
+    else if (ds_fork_same_process(thread.feed->fork_generation))
+        feed_laid_over(thread.feed, begin_ns, end_ns, CAUSE_PIN);
+    return pinned;
+}
+
+static PyType_Slot get_slots[] = STANDIN_SLOTS(get_call, "Stands in for _try_get_data().");
+static PyType_Slot sampler_slots[] = STANDIN_SLOTS(sampler_call, "Stands in for _next_index().");
+static PyType_Slot pin_slots[] = STANDIN_SLOTS(pin_call, "Stands in for pin_memory().");
+static PyType_Spec get_spec = STANDIN_SPEC("TimedGet", get_slots);
+static PyType_Spec sampler_spec = STANDIN_SPEC("TimedSampler", sampler_slots);
+static PyType_Spec pin_spec = STANDIN_SPEC("TimedPin", pin_slots);
+
+int loop_causes_add(PyObject *module)
+{
+    name_received = PyUnicode_InternFromString("_rcvd_idx");
+    name_sent = PyUnicode_InternFromString("_send_idx");
+    name_tasks = PyUnicode_InternFromString("_task_info");
+    if (name_received == NULL || name_sent == NULL || name_tasks == NULL)
+        return -1;
+    return types_add(module, &get_spec, NULL) < 0 || types_add(module, &sampler_spec, NULL) < 0
+               ? -1
+               : types_add(module, &pin_spec, NULL);
+}

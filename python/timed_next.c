@@ -1,0 +1,123 @@
+#define PY_SSIZE_T_CLEAN
+#include "timed_next.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "errors.h"
+#include "exposed_stall.h"
+#include "loop_causes.h"
+#include "monitor_type.h"
+#include "thread.h"
+
+/* Says once in a process what went wrong in a measure(). */
+static void say_measure_failed(void)
+{
+    static bool said;
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    PyObject *text = said || value == NULL ? NULL : PyObject_Repr(value);
+    PyObject *bytes = text == NULL ? NULL : PyUnicode_AsEncodedString(text, "utf-8", "replace");
+    if (bytes != NULL) {
+        said = true;
+        ds_say("measure() failed: %s; what its batches are made of is unknown",
+               PyBytes_AsString(bytes));
+    }
+    errors_forget();
+    Py_XDECREF(bytes);
+    Py_XDECREF(text);
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(traceback);
+}
+
+static void measure_by_callable(Consumer *self, PyObject *batch, datastall_batch *out)
+{
+    PyObject *answer = PyObject_CallFunctionObjArgs(self->measure, batch, NULL);
+    if (answer == NULL || !composition_from_answer(answer, out)) {
+        *out = (datastall_batch)DATASTALL_BATCH_INIT;
+        if (PyErr_ExceptionMatches(PyExc_Exception))
+            say_measure_failed();
+        else
+            errors_forget(); /* kept, and raised when the batch is recorded */
+    }
+    Py_XDECREF(answer);
+}
+
+/* One next() from its call to its return. */
+struct next {
+    Consumer *consumer;
+    uint64_t end_ns;
+    bool stall_is_under_way;
+    struct stall_bounds stall;
+    datastall_wait wait;
+    struct exposed_stall asked;
+};
+
+static void record(struct next *next, enum datastall_wait_kind kind, const datastall_batch *batch)
+{
+    struct wait_cause cause;
+    feed_wait_end(next->consumer->feed, next->end_ns, kind, &cause);
+    cause.stall_is_under_way = next->stall_is_under_way;
+    monitor_wait_end(&next->wait, next->end_ns, kind, batch, &next->stall, &cause);
+}
+
+/* Looks at what came and records it. No error is set before or after. */
+static void end_with_batch(struct next *next, PyObject *batch)
+{
+    Consumer *self = next->consumer;
+    datastall_batch out = DATASTALL_BATCH_INIT;
+    thread.timed_depth++; /* whatever measure() iterates is not the program's waiting */
+    if (self->measure != NULL)
+        measure_by_callable(self, batch, &out);
+    else
+        composition_measure(&self->composition, batch, &out);
+    record(next, self->batches == 0 ? DATASTALL_WAIT_FIRST : DATASTALL_WAIT_STEADY, &out);
+    self->batches++;
+    const Monitor *monitor = self->loader->owner;
+    monitor_type_note_host(monitor, next->end_ns, &self->host_noted_ns);
+    /* At batches 1, 2, 4, 8 ...: a program may start to use the GPU after its first batch. */
+    if ((self->batches & (self->batches - 1)) == 0)
+        monitor_type_ask_gpu(monitor);
+    thread.timed_depth--;
+}
+
+/* Records the end of the iterator, or its failure, and leaves the error as it is. */
+static void end_without_batch(struct next *next)
+{
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    const bool no_more = type == NULL || PyErr_GivenExceptionMatches(type, PyExc_StopIteration);
+    record(next, no_more ? DATASTALL_WAIT_END : DATASTALL_WAIT_FAILED, NULL);
+    PyErr_Restore(type, value, traceback);
+}
+
+PyObject *timed_next(Consumer *consumer, PyObject *(*call)(void *context), void *context,
+                     PyObject *iterator)
+{
+    if (thread.timed_depth > 0 || consumer->loader == NULL)
+        return call(context);
+    Py_INCREF(consumer); /* the program may drop the iterator while it waits */
+    if (!consumer->feed_asked)
+        consumer_type_ask_feed(consumer, iterator);
+    struct next next;
+    next.consumer = consumer;
+    next.wait = datastall_wait_begin(consumer->loader->loader);
+    exposed_stall_begin(&next.wait, &next.asked);
+    const struct loop_wait before = loop_wait_begin(consumer->feed, iterator, next.wait.begin_ns);
+    thread.timed_depth++;
+    PyObject *batch = call(context);
+    thread.timed_depth--;
+    next.end_ns = ds_now_ns();
+    loop_wait_end(before);
+    next.stall_is_under_way = exposed_stall_end(&next.asked, &next.wait, next.end_ns, &next.stall);
+    if (batch == NULL) {
+        end_without_batch(&next);
+    } else {
+        end_with_batch(&next, batch);
+        if (errors_raise_kept()) /* a signal handler raised while we looked at the batch */
+            Py_CLEAR(batch);
+    }
+    Py_DECREF(consumer);
+    return batch;
+}
