@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "base/hot.h"
 #include "errors.h"
 
 #define SMALLEST 64u
@@ -22,7 +23,7 @@ static size_t place_of(const PyObject *object)
 }
 
 /* The object's entry, or the free one where it would be. */
-static struct entry *find(const PyObject *object)
+DS_HOT static struct entry *find(const PyObject *object)
 {
     size_t place = place_of(object);
     while (entries[place].object != NULL && entries[place].object != object)
@@ -116,12 +117,12 @@ bool beside_put(PyObject *object, PyObject *value)
     return true;
 }
 
-PyObject *beside_get(PyObject *object)
+DS_HOT PyObject *beside_get(PyObject *object)
 {
     return capacity == 0 ? NULL : find(object)->value;
 }
 
-PyObject *beside_attributes(PyObject *object)
+DS_HOT PyObject *beside_attributes(PyObject *object)
 {
     PyObject *attributes = PyObject_GenericGetDict(object, NULL);
     if (attributes == NULL)
@@ -130,7 +131,7 @@ PyObject *beside_attributes(PyObject *object)
     return attributes;
 }
 
-PyObject *beside_held(PyObject *object, PyObject *name)
+DS_HOT PyObject *beside_held(PyObject *object, PyObject *name)
 {
     PyObject *attributes = beside_attributes(object);
     PyObject *value = attributes == NULL ? NULL : PyDict_GetItemWithError(attributes, name);

@@ -1,6 +1,7 @@
 #define PY_SSIZE_T_CLEAN
 #include "consumer_type.h"
 
+#include "base/hot.h"
 #include "errors.h"
 #include "loader_type.h"
 #include "standin.h"
@@ -21,6 +22,7 @@ static PyObject *consumer_new(PyTypeObject *type, PyObject *args, PyObject *kwar
         return NULL;
     Py_INCREF(loader);
     self->loader = loader;
+    self->inner = loader->loader;
     if (measure != Py_None) {
         Py_INCREF(measure);
         self->measure = measure;
@@ -39,6 +41,7 @@ static int consumer_clear(Consumer *self)
 {
     feed_close(self->feed);
     self->feed = NULL;
+    self->inner = NULL;
     Py_CLEAR(self->loader);
     Py_CLEAR(self->measure);
     return 0;
@@ -72,8 +75,8 @@ static PyObject *consumer_open_feed(Consumer *self, PyObject *args)
     options.pin_thread = pin_thread;
     options.in_order = in_order != 0;
     self->feed_asked = true;
-    if (self->feed == NULL && self->loader != NULL)
-        self->feed = feed_open(self->loader->loader, &options);
+    if (self->feed == NULL && self->inner != NULL)
+        self->feed = feed_open(self->inner, &options);
     return PyBool_FromLong(self->feed != NULL);
 }
 
@@ -88,7 +91,7 @@ Consumer *consumer_type_cast(PyObject *object)
     return Py_TYPE(object) == consumer_type ? (Consumer *)object : NULL;
 }
 
-void consumer_type_ask_feed(Consumer *self, PyObject *iterator)
+DS_COLD void consumer_type_ask_feed(Consumer *self, PyObject *iterator)
 {
     self->feed_asked = true;
     if (feed_opener == NULL || iterator == NULL)

@@ -7,10 +7,11 @@
 #include "recording.h"
 
 typedef struct {
-    PyObject_HEAD Loader *loader; /* NULL once collected */
-    PyObject *measure;            /* callable(batch), or NULL: look at the shapes */
-    struct feed *feed;            /* what feeds the iterator; NULL: not known */
-    uint64_t batches;             /* so far */
+    PyObject_HEAD datastall_loader *inner; /* of the loader; NULL once collected */
+    Loader *loader;
+    PyObject *measure; /* callable(batch), or NULL: look at the shapes */
+    struct feed *feed; /* what feeds the iterator; NULL: not known */
+    uint64_t batches;  /* so far */
     uint64_t host_noted_ns;
     struct composition composition;
     bool feed_asked; /* it was tried to learn what feeds it */

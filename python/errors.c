@@ -1,11 +1,12 @@
 #define PY_SSIZE_T_CLEAN
 #include "errors.h"
 
+#include "base/hot.h"
 #include "datastall.h"
 
 static _Thread_local PyObject *kept_type, *kept_value, *kept_traceback;
 
-void errors_forget(void)
+DS_HOT void errors_forget(void)
 {
     if (!PyErr_Occurred())
         return;
@@ -16,7 +17,7 @@ void errors_forget(void)
     PyErr_Fetch(&kept_type, &kept_value, &kept_traceback);
 }
 
-bool errors_raise_kept(void)
+DS_HOT bool errors_raise_kept(void)
 {
     if (kept_type == NULL)
         return false;

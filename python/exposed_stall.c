@@ -1,6 +1,7 @@
 #define PY_SSIZE_T_CLEAN
 #include "exposed_stall.h"
 
+#include "base/hot.h"
 #include "errors.h"
 #include "standin.h"
 
@@ -59,8 +60,8 @@ void exposed_stall_ask(datastall_wait *wait, struct exposed_stall *asked)
     stall_begin(asked->slot, asked->stream, &asked->mark);
 }
 
-bool exposed_stall_end(struct exposed_stall *asked, const datastall_wait *wait, uint64_t end_ns,
-                       struct stall_bounds *stall)
+DS_HOT bool exposed_stall_end(struct exposed_stall *asked, const datastall_wait *wait,
+                              uint64_t end_ns, struct stall_bounds *stall)
 {
     stall->lower_ns = stall->upper_ns = RF_UNKNOWN;
     if (asked->slot == NULL || wait->loader == NULL)

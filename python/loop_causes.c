@@ -2,6 +2,7 @@
 #include "loop_causes.h"
 
 #include "base/clock.h"
+#include "base/hot.h"
 #include "beside.h"
 #include "errors.h"
 #include "record/pin_threads.h"
@@ -15,7 +16,7 @@
 /* What torch's iterator counts and keeps. */
 static PyObject *name_received, *name_sent, *name_tasks;
 
-static bool number_of(PyObject *object, PyObject *name, uint64_t *number)
+DS_HOT static bool number_of(PyObject *object, PyObject *name, uint64_t *number)
 {
     PyObject *value = beside_held(object, name);
     const long long got = value != NULL && PyLong_Check(value) ? PyLong_AsLongLong(value) : -1;
@@ -25,7 +26,7 @@ static bool number_of(PyObject *object, PyObject *name, uint64_t *number)
 }
 
 /* The worker that has task `index`: _task_info[index] is (worker,) or (worker, data). */
-static uint32_t worker_of(PyObject *tasks, uint64_t index)
+DS_HOT static uint32_t worker_of(PyObject *tasks, uint64_t index)
 {
     PyObject *key = PyLong_FromUnsignedLongLong(index);
     PyObject *task =
@@ -40,7 +41,7 @@ static uint32_t worker_of(PyObject *tasks, uint64_t index)
 }
 
 /* Tells the feed what was handed out since it was last told. */
-static void follow_tasks(struct feed *feed, PyObject *iterator, uint64_t sent)
+DS_HOT static void follow_tasks(struct feed *feed, PyObject *iterator, uint64_t sent)
 {
     if (sent < feed->sent_until) /* an epoch began that nobody told of */
         feed_next_epoch(feed);
@@ -51,7 +52,7 @@ static void follow_tasks(struct feed *feed, PyObject *iterator, uint64_t sent)
         feed_sent(feed, feed->sent_until, worker_of(tasks, feed->sent_until));
 }
 
-struct loop_wait loop_wait_begin(struct feed *feed, PyObject *iterator, uint64_t now_ns)
+DS_HOT struct loop_wait loop_wait_begin(struct feed *feed, PyObject *iterator, uint64_t now_ns)
 {
     const struct loop_wait before = {thread.feed, thread.iterator};
     thread.feed = NULL;
@@ -70,14 +71,14 @@ struct loop_wait loop_wait_begin(struct feed *feed, PyObject *iterator, uint64_t
     return before;
 }
 
-void loop_wait_end(struct loop_wait before)
+DS_HOT void loop_wait_end(struct loop_wait before)
 {
     thread.feed = before.feed;
     thread.iterator = before.iterator;
 }
 
 /* The wait under way, if args begin with its iterator. */
-static struct feed *feed_of_call(PyObject *args)
+DS_HOT static struct feed *feed_of_call(PyObject *args)
 {
     if (thread.feed == NULL || PyTuple_Size(args) < 1 ||
         PyTuple_GetItem(args, 0) != thread.iterator ||
@@ -87,7 +88,8 @@ static struct feed *feed_of_call(PyObject *args)
 }
 
 /* What _try_get_data() returned: (True, (index, data)); index is a number for batches only. */
-static void note_arrival(struct feed *feed, PyObject *iterator, PyObject *result, uint64_t now_ns)
+DS_HOT static void note_arrival(struct feed *feed, PyObject *iterator, PyObject *result,
+                                uint64_t now_ns)
 {
     if (!PyTuple_Check(result) || PyTuple_Size(result) != 2 ||
         PyTuple_GetItem(result, 0) != Py_True)
@@ -109,7 +111,7 @@ static void note_arrival(struct feed *feed, PyObject *iterator, PyObject *result
     }
 }
 
-static PyObject *get_call(Standin *self, PyObject *args, PyObject *kwargs)
+DS_HOT static PyObject *get_call(Standin *self, PyObject *args, PyObject *kwargs)
 {
     struct feed *feed = feed_of_call(args);
     if (feed == NULL)
@@ -129,7 +131,7 @@ static PyObject *get_call(Standin *self, PyObject *args, PyObject *kwargs)
     return result;
 }
 
-static PyObject *sampler_call(Standin *self, PyObject *args, PyObject *kwargs)
+DS_HOT static PyObject *sampler_call(Standin *self, PyObject *args, PyObject *kwargs)
 {
     const uint64_t begin_ns = ds_now_ns();
     PyObject *index = standin_call_method(self, args, kwargs);

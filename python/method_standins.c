@@ -1,6 +1,7 @@
 #define PY_SSIZE_T_CLEAN
 #include "method_standins.h"
 
+#include "base/hot.h"
 #include "beside.h"
 #include "errors.h"
 #include "standin.h"
@@ -14,7 +15,7 @@ struct next_call {
     PyObject *args;
 };
 
-static PyObject *call_original(void *context)
+DS_HOT static PyObject *call_original(void *context)
 {
     struct next_call *call = context;
     return standin_call_method(call->self, call->args, NULL);
@@ -31,7 +32,7 @@ static PyObject *adopt(const Standin *self, PyObject *iterator)
     return consumer;
 }
 
-static PyObject *next_call(Standin *self, PyObject *args, PyObject *kwargs)
+DS_HOT static PyObject *next_call(Standin *self, PyObject *args, PyObject *kwargs)
 {
     if (thread.timed_depth > 0 || kwargs != NULL || PyTuple_Size(args) != 1)
         return standin_call_method(self, args, kwargs);

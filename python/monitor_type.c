@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hot.h"
 #include "convert.h"
 #include "errors.h"
 #include "gpu/stall.h"
@@ -140,7 +141,7 @@ datastall_monitor *monitor_type_inner(PyObject *object)
     return Py_TYPE(object) == monitor_type ? ((Monitor *)object)->monitor : NULL;
 }
 
-void monitor_type_note_host(const Monitor *self, uint64_t now_ns, uint64_t *noted_ns)
+DS_HOT void monitor_type_note_host(const Monitor *self, uint64_t now_ns, uint64_t *noted_ns)
 {
     if (now_ns - *noted_ns <= HOST_NOTES_NS)
         return;
@@ -148,7 +149,7 @@ void monitor_type_note_host(const Monitor *self, uint64_t now_ns, uint64_t *note
     monitor_note_host(self->monitor, now_ns);
 }
 
-void monitor_type_ask_gpu(const Monitor *self)
+DS_COLD void monitor_type_ask_gpu(const Monitor *self)
 {
     if (self->uses_gpu == NULL)
         return;

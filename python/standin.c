@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/hot.h"
 #include "types.h"
 
 static PyObject *method_type, *function_type; /* of types */
@@ -150,7 +151,7 @@ PyMemberDef standin_members[] = {
     {"__weaklistoffset__", T_PYSSIZET, offsetof(Standin, weak_references), READONLY, NULL},
     {NULL, 0, 0, 0, NULL}};
 
-PyObject *standin_call_method(Standin *self, PyObject *args, PyObject *kwargs)
+DS_HOT PyObject *standin_call_method(Standin *self, PyObject *args, PyObject *kwargs)
 {
     if (self->is_function || PyTuple_Size(args) < 1)
         return PyObject_Call(self->original, args, kwargs);

@@ -1,17 +1,31 @@
 #define PY_SSIZE_T_CLEAN
 #include "tensor.h"
 
+#include "base/hot.h"
 #include "errors.h"
+
+/* A function of torch._C without arguments. One of C is called without the interpreter's help, which
+ * would be as long a way as the function itself. */
+struct question {
+    PyCFunction call; /* NULL: by the interpreter */
+    PyObject *self;
+    PyObject *no;       /* the answer that is hoped for, always the same object */
+    PyObject *function; /* NULL: this torch has none */
+};
+
+/* What is asked for every batch. */
+PyTypeObject *tensor_plain_type DS_HOT_DATA;
+static lenfunc torch_length DS_HOT_DATA;
+static struct question mode_sees DS_HOT_DATA; /* a TorchFunctionMode */
 
 /* The class that torch.Tensor is made of, its C getters (descriptors) and torch's own functions.
  * Those that this torch does not have are NULL. */
 static struct {
-    PyTypeObject *type, *base;
-    lenfunc length;
+    PyTypeObject *base;
+    struct question is_tracing;                                /* torch.jit.trace */
     PyObject *shape, *ndim, *is_cpu, *dtype, *python_dispatch; /* getters */
     PyObject *is_contiguous, *storage_offset, *untyped_storage, *data_ptr, *storage_nbytes;
-    PyObject *count_modes, *is_tracing, *data_address,
-        *is_copied_lazily; /* functions of torch._C */
+    PyObject *data_address, *is_copied_lazily; /* functions of torch._C */
     PyObject *disable_type, *disable_enter, *disable_exit;
 } torch;
 
@@ -74,6 +88,17 @@ static PyObject *fetch_function(PyObject *dict, const char *name)
     return found;
 }
 
+/* Takes the reference to no. */
+static struct question fetch_question(PyObject *dict, const char *name, PyObject *no)
+{
+    struct question question = {NULL, NULL, no, fetch_function(dict, name)};
+    if (question.function != NULL && PyCFunction_GetFlags(question.function) == METH_NOARGS) {
+        question.call = PyCFunction_GetFunction(question.function);
+        question.self = PyCFunction_GetSelf(question.function);
+    }
+    return question;
+}
+
 static void fetch_getters(PyObject *base)
 {
     torch.shape = fetch_getter(base, "shape");
@@ -89,8 +114,10 @@ static void fetch_getters(PyObject *base)
 
 static void fetch_functions(PyObject *c_module)
 {
-    torch.count_modes = fetch_function(c_module, "_len_torch_function_stack");
-    torch.is_tracing = fetch_function(c_module, "_is_tracing");
+    mode_sees = fetch_question(c_module, "_is_torch_function_mode_enabled", PyBool_FromLong(0));
+    if (mode_sees.function == NULL) /* small numbers are one object each */
+        mode_sees = fetch_question(c_module, "_len_torch_function_stack", PyLong_FromLong(0));
+    torch.is_tracing = fetch_question(c_module, "_is_tracing", PyBool_FromLong(0));
     torch.data_address = fetch_function(c_module, "_data_address");
     torch.is_copied_lazily = fetch_function(c_module, "_is_cow_tensor");
     torch.disable_type = PyDict_GetItemString(c_module, "DisableTorchFunction");
@@ -111,20 +138,20 @@ static void fetch_dtypes(PyObject *module)
 void tensor_set_type(PyObject *type)
 {
     PyObject *c_module = module_dict("torch._C"), *module = module_dict("torch");
-    if (!PyType_Check(type) || torch.type != NULL || c_module == NULL || module == NULL)
+    if (!PyType_Check(type) || tensor_plain_type != NULL || c_module == NULL || module == NULL)
         return;
     PyTypeObject *base = PyType_GetSlot((PyTypeObject *)type, Py_tp_base);
     fetch_getters((PyObject *)base);
     fetch_functions(c_module);
     fetch_dtypes(module);
     errors_forget();
-    if (torch.shape == NULL || torch.count_modes == NULL || torch.disable_enter == NULL ||
+    if (torch.shape == NULL || mode_sees.function == NULL || torch.disable_enter == NULL ||
         torch.disable_exit == NULL)
         return;
-    torch.length = (lenfunc)PyType_GetSlot(base, Py_mp_length);
+    torch_length = (lenfunc)PyType_GetSlot(base, Py_mp_length);
     torch.base = base;
     Py_INCREF(type);
-    torch.type = (PyTypeObject *)type;
+    tensor_plain_type = (PyTypeObject *)type;
 }
 
 static void find_torch(void)
@@ -151,15 +178,15 @@ static void find_numpy(void)
 
 /* Either may be imported late, or never: looked for when the 1st, 2nd, 4th ... object came that is
  * nothing known. */
-static void find_libraries(void)
+DS_COLD static void find_libraries(void)
 {
     static uint64_t asked;
-    if (torch.type != NULL && numpy.type != NULL)
+    if (tensor_plain_type != NULL && numpy.type != NULL)
         return;
     asked++;
     if ((asked & (asked - 1)) != 0)
         return;
-    if (torch.type == NULL)
+    if (tensor_plain_type == NULL)
         find_torch();
     if (numpy.type == NULL)
         find_numpy();
@@ -190,10 +217,19 @@ static PyObject *ask(PyObject *callable, PyObject *object)
 }
 
 /* Both take the reference. */
-static bool is_same(PyObject *value, PyObject *other)
+DS_HOT static bool is_same(PyObject *value, PyObject *other)
 {
     Py_XDECREF(value);
     return value != NULL && value == other;
+}
+
+DS_HOT static bool answer_is_no(const struct question *question)
+{
+    PyObject *answer = question->call != NULL ? question->call(question->self, NULL)
+                                              : PyObject_CallNoArgs(question->function);
+    if (answer == NULL)
+        errors_forget();
+    return is_same(answer, question->no);
 }
 
 static uint64_t as_number(PyObject *value)
@@ -201,13 +237,14 @@ static uint64_t as_number(PyObject *value)
     uint64_t number = DATASTALL_UNKNOWN;
     if (value != NULL && PyLong_CheckExact(value)) {
         number = PyLong_AsUnsignedLongLong(value);
-        errors_forget(); /* negative or too large is UNKNOWN as well */
+        if (number == DATASTALL_UNKNOWN) /* negative or too large */
+            errors_forget();
     }
     Py_XDECREF(value);
     return number;
 }
 
-static bool disable_torch_functions(struct tensor_questions *questions)
+DS_COLD static bool disable_torch_functions(struct tensor_questions *questions)
 {
     if (questions->disabled != NULL)
         return true;
@@ -221,7 +258,7 @@ static bool disable_torch_functions(struct tensor_questions *questions)
     return disabled != NULL;
 }
 
-void tensor_questions_end(struct tensor_questions *questions)
+DS_HOT void tensor_questions_end(struct tensor_questions *questions)
 {
     if (questions->disabled == NULL)
         return;
@@ -232,24 +269,18 @@ void tensor_questions_end(struct tensor_questions *questions)
 }
 
 /* A mode of the program (torch.set_default_device() has one, too) would see each question. */
-static bool no_mode_sees(struct tensor_questions *questions)
+DS_HOT static bool no_mode_sees(struct tensor_questions *questions)
 {
     if (questions->modes_known || questions->disabled != NULL)
         return true;
-    PyObject *modes = PyObject_CallNoArgs(torch.count_modes);
-    if (modes == NULL)
-        errors_forget();
-    questions->modes_known = as_number(modes) == 0;
+    questions->modes_known = answer_is_no(&mode_sees);
     return questions->modes_known || disable_torch_functions(questions);
 }
 
 static bool is_tracing(struct tensor_questions *questions)
 {
-    if (!questions->tracing_known && torch.is_tracing != NULL) {
-        PyObject *answer = PyObject_CallNoArgs(torch.is_tracing);
-        if (answer == NULL)
-            errors_forget();
-        questions->tracing = !is_same(answer, Py_False);
+    if (!questions->tracing_known && torch.is_tracing.function != NULL) {
+        questions->tracing = !answer_is_no(&torch.is_tracing);
         questions->tracing_known = true;
     }
     return questions->tracing;
@@ -258,7 +289,8 @@ static bool is_tracing(struct tensor_questions *questions)
 static bool is_torch(PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
-    return torch.type != NULL && (type == torch.type || PyType_IsSubtype(type, torch.base));
+    return tensor_plain_type != NULL &&
+           (type == tensor_plain_type || PyType_IsSubtype(type, torch.base));
 }
 
 static bool is_numpy(PyObject *object)
@@ -276,15 +308,15 @@ bool tensor_is_one(PyObject *object)
 }
 
 /* True when base-class getters may be called on it: none of them leads to Python. */
-static bool may_be_asked(struct tensor_questions *questions, PyObject *tensor)
+DS_HOT static bool may_be_asked(struct tensor_questions *questions, PyObject *tensor)
 {
-    if (Py_TYPE(tensor) == torch.type)
+    if (Py_TYPE(tensor) == tensor_plain_type)
         return no_mode_sees(questions);
     return disable_torch_functions(questions) &&
            is_same(get(torch.python_dispatch, tensor), Py_False);
 }
 
-static uint64_t slot_length(lenfunc length, PyObject *object)
+DS_HOT static uint64_t slot_length(lenfunc length, PyObject *object)
 {
     Py_ssize_t answer = length(object);
     if (answer < 0)
@@ -292,15 +324,15 @@ static uint64_t slot_length(lenfunc length, PyObject *object)
     return answer < 0 ? DATASTALL_UNKNOWN : (uint64_t)answer;
 }
 
-uint64_t tensor_length(struct tensor_questions *questions, PyObject *object)
+DS_HOT uint64_t tensor_length(struct tensor_questions *questions, PyObject *object)
 {
     if (!tensor_is_one(object))
         return DATASTALL_UNKNOWN;
     if (!is_torch(object))
         return slot_length(numpy.length, object);
-    if (torch.length == NULL || !may_be_asked(questions, object))
+    if (torch_length == NULL || !may_be_asked(questions, object))
         return DATASTALL_UNKNOWN;
-    const uint64_t length = slot_length(torch.length, object);
+    const uint64_t length = slot_length(torch_length, object);
     /* torch says 0 also where there is no dimension. */
     if (length == 0 && as_number(get(torch.ndim, object)) == 0)
         return DATASTALL_UNKNOWN;
@@ -390,8 +422,9 @@ static bool lies_in_storage(PyObject *tensor, uint64_t count, unsigned element_b
 bool tensor_memory(struct tensor_questions *questions, PyObject *object,
                    const struct tensor_shape *shape, struct tensor_memory *memory)
 {
-    if (torch.type == NULL || Py_TYPE(object) != torch.type || !no_mode_sees(questions) ||
-        is_tracing(questions) || shape->elements == 0 || shape->elements == DATASTALL_UNKNOWN)
+    if (tensor_plain_type == NULL || Py_TYPE(object) != tensor_plain_type ||
+        !no_mode_sees(questions) || is_tracing(questions) || shape->elements == 0 ||
+        shape->elements == DATASTALL_UNKNOWN)
         return false;
     const struct element *element = element_of(object);
     uint64_t offset_bytes;

@@ -37,6 +37,14 @@ struct tensor_memory {
 /* Takes the getters from torch.Tensor's base class; without them tensors stay unknown. */
 void tensor_set_type(PyObject *type);
 
+/* torch.Tensor once it is known, else NULL. Most batches hold plain ones, which need no further look
+ * at their class. */
+extern PyTypeObject *tensor_plain_type;
+static inline bool tensor_is_plain(PyObject *object)
+{
+    return Py_TYPE(object) == tensor_plain_type;
+}
+
 /* torch.Tensor, numpy.ndarray or a subclass. */
 bool tensor_is_one(PyObject *object);
 

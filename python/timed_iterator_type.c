@@ -1,13 +1,21 @@
 #define PY_SSIZE_T_CLEAN
 #include "timed_iterator_type.h"
 
+#include "base/hot.h"
 #include "timed_next.h"
 #include "types.h"
 
 typedef struct {
     PyObject_HEAD PyObject *iterator;
+    iternextfunc next; /* of its type, which cannot change; NULL: ask the type each time */
     Consumer *consumer;
 } TimedIterator;
+
+/* The slot itself, and not PyIter_Next(): that would drop what a generator returns. */
+static iternextfunc next_of(PyTypeObject *type)
+{
+    return (iternextfunc)PyType_GetSlot(type, Py_tp_iternext);
+}
 
 static PyObject *timed_iterator_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
@@ -25,6 +33,8 @@ static PyObject *timed_iterator_new(PyTypeObject *type, PyObject *args, PyObject
     Py_INCREF(iterator);
     Py_INCREF(consumer);
     self->iterator = iterator;
+    if (!(PyType_GetFlags(Py_TYPE(iterator)) & Py_TPFLAGS_HEAPTYPE))
+        self->next = next_of(Py_TYPE(iterator));
     self->consumer = (Consumer *)consumer;
     return (PyObject *)self;
 }
@@ -51,15 +61,14 @@ static void timed_iterator_dealloc(TimedIterator *self)
     types_free((PyObject *)self);
 }
 
-static PyObject *call_iterator(void *context)
+DS_HOT static PyObject *call_iterator(void *context)
 {
-    /* The slot itself, and not PyIter_Next(): that would drop what a generator returns. */
-    PyObject *iterator = ((TimedIterator *)context)->iterator;
-    iternextfunc next = (iternextfunc)PyType_GetSlot(Py_TYPE(iterator), Py_tp_iternext);
-    return next(iterator);
+    const TimedIterator *self = context;
+    PyObject *iterator = self->iterator;
+    return self->next != NULL ? self->next(iterator) : next_of(Py_TYPE(iterator))(iterator);
 }
 
-static PyObject *timed_iterator_next(TimedIterator *self)
+DS_HOT static PyObject *timed_iterator_next(TimedIterator *self)
 {
     if (self->iterator == NULL) /* being collected */
         return NULL;

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/hot.h"
 #include "errors.h"
 #include "exposed_stall.h"
 #include "loop_causes.h"
@@ -10,7 +11,7 @@
 #include "thread.h"
 
 /* Says once in a process what went wrong in a measure(). */
-static void say_measure_failed(void)
+DS_COLD static void say_measure_failed(void)
 {
     static bool said;
     PyObject *type, *value, *traceback;
@@ -31,7 +32,7 @@ static void say_measure_failed(void)
     Py_XDECREF(traceback);
 }
 
-static void measure_by_callable(Consumer *self, PyObject *batch, datastall_batch *out)
+DS_COLD static void measure_by_callable(Consumer *self, PyObject *batch, datastall_batch *out)
 {
     PyObject *answer = PyObject_CallFunctionObjArgs(self->measure, batch, NULL);
     if (answer == NULL || !composition_from_answer(answer, out)) {
@@ -54,7 +55,8 @@ struct next {
     struct exposed_stall asked;
 };
 
-static void record(struct next *next, enum datastall_wait_kind kind, const datastall_batch *batch)
+DS_HOT static void record(struct next *next, enum datastall_wait_kind kind,
+                          const datastall_batch *batch)
 {
     struct wait_cause cause;
     feed_wait_end(next->consumer->feed, next->end_ns, kind, &cause);
@@ -63,7 +65,7 @@ static void record(struct next *next, enum datastall_wait_kind kind, const datas
 }
 
 /* Looks at what came and records it. No error is set before or after. */
-static void end_with_batch(struct next *next, PyObject *batch)
+DS_HOT static void end_with_batch(struct next *next, PyObject *batch)
 {
     Consumer *self = next->consumer;
     datastall_batch out = DATASTALL_BATCH_INIT;
@@ -83,7 +85,7 @@ static void end_with_batch(struct next *next, PyObject *batch)
 }
 
 /* Records the end of the iterator, or its failure, and leaves the error as it is. */
-static void end_without_batch(struct next *next)
+DS_COLD static void end_without_batch(struct next *next)
 {
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
@@ -92,17 +94,17 @@ static void end_without_batch(struct next *next)
     PyErr_Restore(type, value, traceback);
 }
 
-PyObject *timed_next(Consumer *consumer, PyObject *(*call)(void *context), void *context,
-                     PyObject *iterator)
+DS_HOT PyObject *timed_next(Consumer *consumer, PyObject *(*call)(void *context), void *context,
+                            PyObject *iterator)
 {
-    if (thread.timed_depth > 0 || consumer->loader == NULL)
+    if (thread.timed_depth > 0 || consumer->inner == NULL)
         return call(context);
     Py_INCREF(consumer); /* the program may drop the iterator while it waits */
     if (!consumer->feed_asked)
         consumer_type_ask_feed(consumer, iterator);
     struct next next;
     next.consumer = consumer;
-    next.wait = datastall_wait_begin(consumer->loader->loader);
+    next.wait = datastall_wait_begin(consumer->inner);
     exposed_stall_begin(&next.wait, &next.asked);
     const struct loop_wait before = loop_wait_begin(consumer->feed, iterator, next.wait.begin_ns);
     thread.timed_depth++;

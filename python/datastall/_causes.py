@@ -50,7 +50,7 @@ def _mode_of(fetcher: Any) -> int | None:
     return FETCH_EACH if not is_map or _has_no_getitems(held(fetcher, "dataset")) else FETCH_ALL
 
 
-def _mark(fetcher: Any, consumer: _core.Consumer | None) -> None:
+def _remember_fetch(fetcher: Any, consumer: _core.Consumer | None) -> None:
     mode = _mode_of(fetcher)
     if mode is not None:
         _core.remember(fetcher, _core.Fetch(mode, consumer))
@@ -61,7 +61,7 @@ def _parent_pid() -> int:
     return parent.pid if parent is not None and parent.pid is not None else os.getppid()
 
 
-def _watch_pickling() -> None:
+def _time_pickling() -> None:
     """In a worker: batches are pickled by a thread of the queue. The bytes are the same."""
     pickler: Any = ForkingPickler
     original = pickler.__dict__.get("dumps")
@@ -93,12 +93,12 @@ def _after_create_fetcher(args: tuple, kwargs: Any, fetcher: Any) -> None:
     if folder is not None and not folder.startswith("/"):
         folder = None
     if _core.worker_epoch(_monitor() if _monitor is not None else None, folder, _parent_pid()):
-        _mark(fetcher, None)
-        _watch_pickling()
+        _remember_fetch(fetcher, None)
+        _time_pickling()
         _say_end()
 
 
-def _watch_queue(iterator_type: type) -> None:
+def _time_queue(iterator_type: type) -> None:
     """Puts a stand-in where this kind of iterator takes batches off its queue."""
     for owner in mro(iterator_type):
         original = namespace(owner).get("_try_get_data")
@@ -128,9 +128,9 @@ def open_feed(consumer: object, iterator: object, epoch: int = 1, begin_ns: int 
     if workers == 0:
         fetcher = held(iterator, "_dataset_fetcher")
         if fetcher is not None and consumer.open_feed(0, 0, (), 1, begin_ns, 0, True):
-            _mark(fetcher, consumer)
+            _remember_fetch(fetcher, consumer)
         return
-    _watch_queue(type(iterator))
+    _time_queue(type(iterator))
     consumer.open_feed(
         workers,
         _count(held(iterator, "_prefetch_factor")),

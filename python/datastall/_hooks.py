@@ -290,7 +290,7 @@ def _consumer_for(iterator: object, loader: object) -> _core.Loader | None:
             _core.remember(iterator, consumer)
         if _monitor is not None:
             _monitor.note_accelerator(_uses_gpu())
-            _watch_side_streams()
+            _notice_side_streams()
     except Exception as error:
         if _is_torchs(iterator):
             _core.remember(iterator, None)
@@ -332,19 +332,19 @@ def _after_iterator_init(args: tuple, kwargs: Any, result: Any, begin: int, end:
         _consumer_for(args[0], loader)
 
 
-_side_streams_watched = False
+_side_streams_noticed = False
 
 
-def _watch_side_streams() -> None:
+def _notice_side_streams() -> None:
     """Notices the first `with torch.cuda.stream(...)` of the program.
 
     Work on such a stream does not keep the consumer's stream busy, so stalls are upper bounds from
     then on. torch's own uses (capturing a graph) do not count.
     """
-    global _side_streams_watched
-    if _side_streams_watched or not _torch_cuda_is_up():
+    global _side_streams_noticed
+    if _side_streams_noticed or not _torch_cuda_is_up():
         return
-    _side_streams_watched = True
+    _side_streams_noticed = True
     context = getattr(sys.modules["torch"].cuda, "StreamContext", None)
     original = None if context is None else context.__dict__.get("__enter__")
     if context is None or original is None:
