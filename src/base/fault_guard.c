@@ -7,6 +7,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/hot.h"
+
 #define MAX_RANGES 64
 #define MAX_COVERED 8
 
@@ -20,9 +22,9 @@ static struct guarded_range {
 /* Guards what follows, and who adds to the ranges. */
 static pthread_mutex_t ranges_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct sigaction covered[MAX_COVERED]; /* by the handler function of the same index */
-static uint64_t covered_count;                /* 0: the guard was never put in place */
+DS_HOT_DATA static uint64_t covered_count;    /* 0: the guard was never put in place */
 
-uint64_t ds_fault_guard_looked_ns;
+DS_HOT_DATA uint64_t ds_fault_guard_looked_ns;
 
 static bool replace_range_of(uint64_t address)
 {
@@ -128,9 +130,27 @@ static bool put_in_place(void)
     return is_ours(&found);
 }
 
-void ds_fault_guard_renew(void)
+/* Asked of the kernel itself: a step of the program lies between two looks, none of libc's way is in a
+ * cache then. False: not so, or not known. A sanitizer, which has handlers of its own there, takes
+ * the long way. */
+DS_HOT static bool is_in_place(void)
 {
-    if (ds_load(&covered_count) == 0 || pthread_mutex_trylock(&ranges_mutex) != 0)
+#if defined __x86_64__ || defined __aarch64__
+    uint64_t action[8]; /* handler, flags, restorer, mask */
+    if (syscall(SYS_rt_sigaction, SIGBUS, NULL, action, sizeof(uint64_t)) != 0 ||
+        !(action[1] & SA_SIGINFO))
+        return false;
+    for (int i = 0; i < MAX_COVERED; i++) {
+        if (action[0] == (uint64_t)handlers[i])
+            return true;
+    }
+#endif
+    return false;
+}
+
+DS_HOT void ds_fault_guard_renew(void)
+{
+    if (ds_load(&covered_count) == 0 || is_in_place() || pthread_mutex_trylock(&ranges_mutex) != 0)
         return;
     put_in_place();
     pthread_mutex_unlock(&ranges_mutex);

@@ -4,13 +4,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/hot.h"
+
 #ifndef MADV_WIPEONFORK
 #define MADV_WIPEONFORK 18
 #endif
 
 /* Before the first monitor the page is this static 0, which matches no generation. */
 static uint64_t no_generation;
-uint64_t *ds_fork_page = &no_generation;
+DS_HOT_DATA uint64_t *ds_fork_page = &no_generation;
 
 static pthread_mutex_t page_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t handler_once = PTHREAD_ONCE_INIT;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/hot.h"
 #include "record/causes.h"
 
 /* The driver API as far as it is used; values from cuda.h, whose ABI is stable. */
@@ -29,7 +30,6 @@ typedef int cu_device;
 enum { MARK_UNKNOWN, MARK_IDLE, MARK_QUEUED };
 
 static struct {
-    uint64_t ready;        /* the fork generation in which all was found, 0: not yet */
     uint64_t side_streams; /* 1: the program uses streams of its own */
     cu_result (*get_context)(cu_context *);
     cu_result (*get_device)(cu_device *);
@@ -43,6 +43,8 @@ static struct {
     cu_result (*query_event)(cu_event);
     cu_result (*elapsed_ms)(float *, cu_event, cu_event);
 } cuda;
+/* The fork generation in which all was found, 0: not yet. */
+static uint64_t cuda_ready DS_HOT_DATA;
 
 struct pending_stall {
     uint32_t pair;
@@ -84,7 +86,7 @@ bool stall_enable(void)
     static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
     if (stall_is_enabled())
         return true;
-    if (ds_load_acquire(&cuda.ready) != 0)
+    if (ds_load_acquire(&cuda_ready) != 0)
         return false; /* a forked child */
     /* A fork in between costs the child its stalls, not more: it does not wait for the mutex. */
     if (pthread_mutex_trylock(&mutex) != 0)
@@ -100,15 +102,15 @@ bool stall_enable(void)
         found = symbol != NULL;
     }
     if (found)
-        ds_store_release(&cuda.ready, ds_fork_generation());
+        ds_store_release(&cuda_ready, ds_fork_generation());
     pthread_mutex_unlock(&mutex);
     return found;
 }
 
-bool stall_is_enabled(void)
+DS_HOT bool stall_is_enabled(void)
 {
     /* CUDA does not survive a fork: in a child nothing is asked. */
-    uint64_t ready = ds_load_acquire(&cuda.ready);
+    uint64_t ready = ds_load_acquire(&cuda_ready);
     return ready != 0 && ds_fork_same_process(ready);
 }
 

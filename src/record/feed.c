@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/fault_guard.h"
+#include "base/hot.h"
 #include "record/pin_threads.h"
 #include "runfile/liveness.h"
 
@@ -502,8 +503,8 @@ static void replay(struct feed *feed, enum datastall_wait_kind kind, struct wait
     cause->replayed = !first && kind == DATASTALL_WAIT_STEADY;
 }
 
-void feed_wait_end(struct feed *feed, uint64_t end_ns, enum datastall_wait_kind kind,
-                   struct wait_cause *cause)
+DS_HOT void feed_wait_end(struct feed *feed, uint64_t end_ns, enum datastall_wait_kind kind,
+                          struct wait_cause *cause)
 {
     clear(cause);
     if (feed == NULL || !feed->waiting)

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fault_guard.h"
+#include "base/hot.h"
 #include "base/text.h"
 #include "base/versioned.h"
 
@@ -228,7 +229,7 @@ static __attribute__((noinline)) struct monitor_slot *no_slot(datastall_monitor 
     return NULL;
 }
 
-struct monitor_slot *monitor_slot_of(datastall_loader *loader)
+DS_HOT struct monitor_slot *monitor_slot_of(datastall_loader *loader)
 {
     if (!monitor_is_recording(loader->monitor))
         return no_slot(loader->monitor);

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/fault_guard.h"
+#include "base/hot.h"
 #include "base/versioned.h"
 #include "record/causes.h"
 #include "record/monitor.h"
@@ -128,7 +129,7 @@ static void show_wait(const datastall_monitor *monitor, struct monitor_slot *slo
     rf_slot_waiting(&slot->writer, begin_ns);
 }
 
-datastall_wait datastall_wait_begin(datastall_loader *loader)
+DS_HOT datastall_wait datastall_wait_begin(datastall_loader *loader)
 {
     datastall_wait wait = DATASTALL_WAIT_INIT;
     if (loader == NULL)
@@ -256,9 +257,9 @@ void datastall_wait_end_at(datastall_wait *wait, uint64_t end_ns, enum datastall
     monitor_wait_end(wait, end_ns, kind, batch, &unknown, NULL);
 }
 
-void monitor_wait_end(datastall_wait *wait, uint64_t end_ns, enum datastall_wait_kind kind,
-                      const datastall_batch *batch, const struct stall_bounds *exposed,
-                      const struct wait_cause *cause)
+DS_HOT void monitor_wait_end(datastall_wait *wait, uint64_t end_ns, enum datastall_wait_kind kind,
+                             const datastall_batch *batch, const struct stall_bounds *exposed,
+                             const struct wait_cause *cause)
 {
     if (wait == NULL || wait->loader == NULL)
         return;

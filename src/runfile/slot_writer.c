@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/hot.h"
 #include "base/unknown.h"
 #include "datastall.h"
 #include "runfile/writer.h"
@@ -48,7 +49,7 @@ static uint64_t *cause_row(const struct rf_slot_writer *slot, uint64_t index)
     return slot->causes + (index & slot->cause_mask) * slot->layout->cause_words;
 }
 
-static void write_split(uint64_t *row, const struct cause_share *split)
+DS_HOT static void write_split(uint64_t *row, const struct cause_share *split)
 {
     for (uint32_t i = 0; i < CAUSE_STATES; i++)
         ds_store(&row[RF_CAUSE_SPLIT_NS + i], split->states_ns[i]);
@@ -58,8 +59,8 @@ static void write_split(uint64_t *row, const struct cause_share *split)
 }
 
 /* Before the row of the wait is there, so that whoever sees that sees this. */
-static void write_cause(struct rf_slot_writer *slot, const struct wait_cause *cause,
-                        const struct cause_share *split)
+DS_HOT static void write_cause(struct rf_slot_writer *slot, const struct wait_cause *cause,
+                               const struct cause_share *split)
 {
     uint64_t *row = cause_row(slot, slot->cause_head);
     ds_store(&row[RF_CAUSE_RECORD], slot->head + 1);
@@ -102,7 +103,7 @@ static __attribute__((noinline)) bool count_in_time(struct rf_slot_writer *slot,
     return now;
 }
 
-bool rf_slot_append(struct rf_slot_writer *slot, const struct wait *wait)
+DS_HOT bool rf_slot_append(struct rf_slot_writer *slot, const struct wait *wait)
 {
     uint64_t *row = slot->ring + (slot->head & slot->ring_mask) * RF_RECORD_WORDS;
     const datastall_batch *batch = wait->batch;

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/hot.h"
+
 static struct cause_span *append(struct cause_timeline *timeline, uint64_t begin_ns,
                                  uint64_t end_ns, uint32_t state)
 {
@@ -141,8 +143,8 @@ static void split_items(const struct cause_span *span, uint64_t part_ns,
                                          : CAUSE_COLLATE] += left_ns;
 }
 
-void cause_split(const struct cause_timeline *timeline, uint64_t from, uint64_t to,
-                 uint64_t sums[CAUSE_STATES])
+DS_HOT void cause_split(const struct cause_timeline *timeline, uint64_t from, uint64_t to,
+                        uint64_t sums[CAUSE_STATES])
 {
     if (to <= from)
         return;
@@ -159,8 +161,8 @@ void cause_split(const struct cause_timeline *timeline, uint64_t from, uint64_t 
     sums[CAUSE_UNKNOWN] += to - from - covered_ns;
 }
 
-void cause_of_stall(const struct wait_cause *cause, uint64_t begin_ns, uint64_t end_ns,
-                    uint64_t stall_ns, struct cause_share *share)
+DS_HOT void cause_of_stall(const struct wait_cause *cause, uint64_t begin_ns, uint64_t end_ns,
+                           uint64_t stall_ns, struct cause_share *share)
 {
     const uint64_t from = stall_ns < end_ns - begin_ns ? end_ns - stall_ns : begin_ns;
     memset(share, 0, sizeof *share);
