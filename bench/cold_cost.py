@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What recording adds to one next() when the caches are cold, as they are after a training step.
 
 Between two batches 32 MB of other memory are written. Three loops over the same ready batch take

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """datastall.gpu_monitor against a hand-made monitor with the same arguments, in one run.
 
     python bench/gpu_monitor_cost.py [LARGEST]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """On a machine with an NVIDIA GPU: step time with against without datastall, in one process.
 
 Two iterators of the same loader take turns over segments of 100 steps; one is not recorded. Two

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the hook adds to one next() of a DataLoader, against the bare loop, in one process.
 
 Two iterators hand out the same ready batch: one with torch's own __next__, one with datastall's

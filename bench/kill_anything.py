@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """kill -9 of launcher, program, worker and reader at random moments, thousands of times.
 
 Every batch that had ended must be shown, exactly once; the command's code is its own; nothing stays

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A command for kill_anything.py: records batches whose figures follow from their number, in two
  * processes, and announces each when it has ended.
  *

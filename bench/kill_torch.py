@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A command for kill_anything.py: a torch DataLoader with workers.
 
 python kill_torch.py BOARD BATCHES PAUSE_US CODE

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Readers against writers: 64 ranks that record 100 batches a second each, once alone and once with
 four scrapers at 5 Hz and two `datastall top`.
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Many ranks on one machine that record at a fixed rate, for trying what reads them meanwhile.
  *
  *     bench_live_ranks BASE RANKS BATCHES_PER_S SECONDS GPUS

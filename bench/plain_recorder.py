@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The usual hand-made recorder (a dataclass appended to a list under a lock, statistics by sorting)
 against the C recorder, as ratios within one run.
 

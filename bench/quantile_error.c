@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Error of the histogram's quantiles against sorting, on four kinds of waits.
  *
  *     bench_quantiles [count]

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What one wait costs from C, and what statistics cost after ever longer runs.
  *
  *     bench_record [file|memory]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What sampling the GPUs costs: CPU time of the process beside the program and of the program's own
 thread, at 1 Hz and at 10 Hz.
 

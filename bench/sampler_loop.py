@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Starts and ends GPU sampling again and again: does anything die of it?
 
     python bench/sampler_loop.py [STARTS [SECONDS]]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the hooks add to an interpreter's start: datastall.pth without a run; a run without torch.
 
 The first figure is taken inside one process (site reads the file as it does at a start, against a

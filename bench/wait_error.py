@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How near the recorded waits are to what a program measures around next() itself, in one run.
 
 Runs loops of tests/python/programs/loops.py under datastall. The program reads its clock outside of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What recording costs where batches are made.
 
 Part 1: one fetch() in this process, bare against recorded, in turns: per batch and per item.

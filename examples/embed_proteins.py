@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Embeds the proteins of a FASTA file in length-sorted, token-packed batches, and watches itself.
 
 An inference runner as several projects have one, written for a hand-made GPU monitor; only the

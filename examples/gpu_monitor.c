@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The GPU monitor from C: a native inference loop over a real file that samples the GPU, reports
  * how it waited for its input, and says whether the input starves the GPU. Uses every function of
  * that part of datastall.h.

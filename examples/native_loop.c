@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A native input loop that says how long it waits for its data.
  *
  *     cc native_loop.c $(pkg-config --cflags --libs datastall) -o native_loop

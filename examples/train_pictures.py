@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Trains a small network to tell which photograph a crop comes from.
 
 Knows nothing of datastall. The pictures are those that the package scikit-image ships (photographs,

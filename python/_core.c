@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* datastall._core: the recorder for Python, limited API of 3.10. Here is its table only.
  *
  * What runs between a program's call of next() and its return is C (timed_next.c): it adds no frame to

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the hooks know of a program's objects, kept beside them and not in them: who looks into a
  * loader, an iterator or a fetcher, copies or pickles it, sees what it would see without us. A
  * table by address; an entry goes with its object (a weak reference). All calls need the GIL. */

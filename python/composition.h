@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a batch is made of, from shapes only: samples, tokens, longest sequence, padded tokens.
  *
  * Looks past the methods of the program's classes: at what a dict, a tuple, a list or an object's

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* datastall._core.Consumer: what one iterator hands out in one epoch, and what is known of it. */
 #ifndef DATASTALL_PYTHON_CONSUMER_TYPE_H
 #define DATASTALL_PYTHON_CONSUMER_TYPE_H

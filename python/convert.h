@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Values of C as Python objects and the other way round. Every answer that is an object is a new
  * reference, or NULL with an error. */
 #ifndef DATASTALL_PYTHON_CONVERT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Documents told to an emitter, as Python dicts. */
 #ifndef DATASTALL_PYTHON_DOCUMENT_H
 #define DATASTALL_PYTHON_DOCUMENT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Errors of Python: ours, the program's, and what the C library says. None is mixed up with another.
  *
  * While we look at a program's objects an ordinary error is ours and is dropped. One that is no

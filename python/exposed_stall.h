@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a wait cost the GPU (gpu/stall.h), asked of the device and stream that the waiting thread uses
  * as torch's own functions name them. None of these sets an error. */
 #ifndef DATASTALL_PYTHON_EXPOSED_STALL_H

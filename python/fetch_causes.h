@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the making of a batch went into, seen where it is made: stand-ins for a fetcher's fetch(), its
  * collate_fn and the pickling of what is sent; in workers, and in the loop's own process with
  * num_workers=0. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* datastall._core.Items: iterates over a batch's indices and notes when the next one is asked for:
  * then the item of the one before is there. Nothing else is changed: what the data set sees are the
  * indices themselves. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* datastall._core.GpuMonitor: the C side of datastall.gpu_monitor. */
 #ifndef DATASTALL_PYTHON_GPU_MONITOR_TYPE_H
 #define DATASTALL_PYTHON_GPU_MONITOR_TYPE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The arguments of GpuMonitor.record_dataloader_wait(): numbers of Python, NumPy and torch. */
 #ifndef DATASTALL_PYTHON_GPU_MONITOR_WAIT_H
 #define DATASTALL_PYTHON_GPU_MONITOR_WAIT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* datastall._core.Loader: a loader of a Monitor. */
 #ifndef DATASTALL_PYTHON_LOADER_TYPE_H
 #define DATASTALL_PYTHON_LOADER_TYPE_H

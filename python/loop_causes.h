@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a loop's wait went into, seen beside the loop: stand-ins for taking a batch off the queue, for
  * the sampler and for pinning, and what torch's iterator has handed out and received. */
 #ifndef DATASTALL_PYTHON_LOOP_CAUSES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* datastall._core.Monitor: the recording of a process. */
 #ifndef DATASTALL_PYTHON_MONITOR_TYPE_H
 #define DATASTALL_PYTHON_MONITOR_TYPE_H

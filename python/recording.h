@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What objects of Monitor and Loader hold: a recording and one of its loaders. */
 #ifndef DATASTALL_PYTHON_RECORDING_H
 #define DATASTALL_PYTHON_RECORDING_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Stand-ins for methods and functions of torch: C objects that call the original and do something
  * around it, without a frame in tracebacks, tracers and profilers.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Questions to tensors and arrays, none of which runs code of the program or changes anything.
  *
  * torch's and NumPy's own C getters are fetched once and called past whatever a subclass overrides.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What is kept of each thread of the program, together, so that a wait finds it in one place. */
 #ifndef DATASTALL_PYTHON_THREAD_H
 #define DATASTALL_PYTHON_THREAD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The making of an iterator, timed: iter() of a watched iterable, __iter__() of a loader. */
 #ifndef DATASTALL_PYTHON_TIMED_ITER_H
 #define DATASTALL_PYTHON_TIMED_ITER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One next(), timed and recorded: what runs between a program's call and its return. */
 #ifndef DATASTALL_PYTHON_TIMED_NEXT_H
 #define DATASTALL_PYTHON_TIMED_NEXT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Types of the module: how they are made, how their objects go. */
 #ifndef DATASTALL_PYTHON_TYPES_H
 #define DATASTALL_PYTHON_TYPES_H

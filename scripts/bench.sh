@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # `make bench`: what recording costs. Figures of one run are comparable with each other only.
 set -eu
 cd "$(dirname "$0")/.."

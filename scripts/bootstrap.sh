@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Installs what building and testing need and is missing: Debian packages through apt-get (as root or
 # with sudo), Python packages into .venv. Does nothing when all is there.
 #

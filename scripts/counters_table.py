@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The tables of counters in docs/run-file.md, made from src/runfile/counters.h.
 
 python scripts/counters_table.py            prints them

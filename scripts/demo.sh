@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # `make demo`: the same training twice, first with a loader that is too slow, then with one that is not.
 set -eu
 cd "$(dirname "$0")/.."

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Formatting and static checks. Prints "lint: NAME ok|FAILED" per check; exit 1 when one failed.
 set -u
 cd "$(dirname "$0")/.."
@@ -17,6 +18,12 @@ check() {
     fi
 }
 
+# Prints the source files that do not.
+all_say_their_licence() {
+    ! git ls-files -z '*.c' '*.h' '*.py' '*.pyi' '*.sh' |
+        xargs -0 grep -L 'SPDX-License-Identifier: Apache-2.0' | grep .
+}
+
 c_files=$(git ls-files '*.c' '*.h')
 check clang-format $bin/clang-format --dry-run -Werror $c_files
 check ruff-format $bin/ruff format --check .
@@ -27,5 +34,6 @@ check cppcheck cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr \
     --suppress=normalCheckLevelMaxBranches --suppress=unknownMacro \
     -D_GNU_SOURCE -I include -I src $(git ls-files 'src/*.c')
 check arrows $bin/python scripts/check_arrows.py
+check licence all_say_their_licence
 check counters $bin/python scripts/counters_table.py --check
 exit $failed

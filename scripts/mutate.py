@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Changes the code in small ways, one at a time, and says which changes no C test notices.
 
     python scripts/mutate.py [-n 200] [-j 2] [--seed 1] [--only src/diagnose] [--list]

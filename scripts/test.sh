@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # `make test`: static checks, C tests (plain, address+undefined, thread sanitizer), fuzzing, Python tests.
 # Says how long each took and ends with one line "N passed, N failed" over all of them; exit 1 when
 # anything failed. What cannot be tried here (no root, no ptrace) is skipped, and counted by itself.

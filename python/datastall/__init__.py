@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How long a program waits for its data.
 
 Zero code: ``datastall run python train.py``. From Python::

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stands in for what makes batches and brings them to the loop, so that a wait can be explained.
 
 In a worker (and in the loop's own process with ``num_workers=0``): the fetcher's ``fetch``. Beside

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, SupportsFloat, SupportsIndex
 

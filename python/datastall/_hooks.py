@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stands in for the methods of torch's DataLoader that a program waits in.
 
 The timing itself is C (``_core.TimedNext``); here is what happens once per loader or epoch.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Looks at objects of the program without running code of theirs.
 
 A property, ``__getattr__``, ``__class__`` or a metaclass may do whatever it likes; the program

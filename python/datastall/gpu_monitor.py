@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A GPU monitor with DataLoader metrics, in place of a hand-made one: only the import changes.
 
     from datastall.gpu_monitor import NvitopMonitor

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Relaxed atomic words and the two fences of the commit protocol.
  *
  * Everything that two threads or processes may see at once is a 64-bit word accessed through these.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Text from elsewhere (names, commands, paths, what a file or another program says) on its way to
  * people. Pure, and no locale: text is UTF-8. */
 #ifndef DATASTALL_BASE_CLEAN_TEXT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The one clock of every figure: CLOCK_MONOTONIC. Real time appears only in pairs with it. */
 #ifndef DATASTALL_BASE_CLOCK_H
 #define DATASTALL_BASE_CLOCK_H

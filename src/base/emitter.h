@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Where a document goes: the rooms that know a shape tell it to an emitter, which builds JSON or a
  * Python dict from it. Unknown figures are passed as they are (DATASTALL_UNKNOWN, NaN, NULL); what
  * they become is the builder's choice: null, None or nan. */

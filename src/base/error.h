@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How a failing function says what happened: a code for the caller, one sentence for people. */
 #ifndef DATASTALL_BASE_ERROR_H
 #define DATASTALL_BASE_ERROR_H

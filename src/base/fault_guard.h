@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Keeps a program alive when a file that it has mapped is cut short from outside.
  *
  * Touching a page beyond a truncated file's end raises SIGBUS. The handler puts anonymous memory

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Notices fork() without a system call.
  *
  * A page with MADV_WIPEONFORK holds a generation number: the child finds 0 there (one load, 0.3 ns;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Keeps a signal that a system call of ours may raise in this thread (SIGPIPE, SIGXFSZ) from the
  * program: its disposition is its own, and other threads may count on theirs. */
 #ifndef DATASTALL_BASE_SIGNAL_GUARD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Arithmetic on figures that a file holds, each of which may be anything. */
 #ifndef DATASTALL_BASE_SUMS_H
 #define DATASTALL_BASE_SUMS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A file that a user names for something to be written to. A regular file, also behind a link, is
  * replaced once the new one is whole: who reads it finds the old one or the new one. Nothing else is
  * replaced: a pipe, a terminal, a device, and what standard output or error lead to, is written to

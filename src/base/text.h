@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Strings in fixed places. */
 #ifndef DATASTALL_BASE_TEXT_H
 #define DATASTALL_BASE_TEXT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What is not known: UINT64_MAX as a whole number, NaN as a real one. It is never 0. */
 #ifndef DATASTALL_BASE_UNKNOWN_H
 #define DATASTALL_BASE_UNKNOWN_H

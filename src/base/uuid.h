@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* UUIDs of GPUs: CUDA gives 16 bytes, NVML a text. */
 #ifndef DATASTALL_BASE_UUID_H
 #define DATASTALL_BASE_UUID_H

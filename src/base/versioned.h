@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Structs of datastall.h that come from programs with an older or a newer header: each begins with
  * its size in that header. */
 #ifndef DATASTALL_BASE_VERSIONED_H

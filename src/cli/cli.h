@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The command table and one option table per command: parsing, help, man page and completion all
  * come from these. */
 #ifndef DATASTALL_CLI_CLI_H

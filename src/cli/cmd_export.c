@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* `datastall export`: runs in other programs' formats. */
 #include <errno.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* `datastall run CMD`: starts the command with the hooks, samples the GPUs, prints the summary. It
  * never stands between the user and the command: what goes wrong here costs the recording, not the
  * program. */

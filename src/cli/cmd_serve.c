@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* `datastall serve`: the machine's runs for Prometheus, over HTTP. */
 #include <signal.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* `datastall top`: the machine's runs on a screen that follows them. */
 #include <limits.h>
 #include <signal.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What `datastall doctor` finds out, one finding a line. */
 #ifndef DATASTALL_CLI_DOCTOR_H
 #define DATASTALL_CLI_DOCTOR_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The folder of runs, the GPUs, and what the process may use of the host. */
 #include <math.h>
 #include <stdio.h>

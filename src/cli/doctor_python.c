@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Python and PyTorch: a real interpreter is started with the hooks, as `datastall run` would. */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Under which names a server may be asked. A page in a browser can make its own name lead to this
  * machine (DNS rebinding) and read what is served here; the Host header then still says its name. */
 #ifndef DATASTALL_CLI_HOST_NAMES_H

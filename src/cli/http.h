@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A small HTTP server for `serve`, on libmicrohttpd: one thread, a bounded number of connections, a
  * bounded time for each. The library is looked for when the server opens, so that the program starts
  * on machines that lack it. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How `datastall run` reaches the Python processes of a command. */
 #ifndef DATASTALL_CLI_INJECT_H
 #define DATASTALL_CLI_INJECT_H

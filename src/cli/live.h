@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Every run on this machine that the user may read, found again as runs come and go, and read again
  * and again while they are written. For `top`, `serve` and `export`. Writes nothing, but for runs on
  * tmpfs that it brings home (runfile/tmpfs.h). */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which folders of runs the processes of this machine use. A process that was started by `datastall
  * run` carries $DATASTALL_RUN_DIR; one that records by itself writes to $DATASTALL_DIR or to
  * datastall-runs in its working folder. What another user's process carries cannot be read, unless

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What `serve` is told in files: a certificate and its key, and who may ask. */
 #ifndef DATASTALL_CLI_SECRETS_H
 #define DATASTALL_CLI_SECRETS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The terminal, through ncurses. One at a time. */
 #ifndef DATASTALL_CLI_TERMINAL_H
 #define DATASTALL_CLI_TERMINAL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* `--check 'idle<5'`: conditions on a summary, for scripts and CI. Pure. */
 #ifndef DATASTALL_DIAGNOSE_CHECK_H
 #define DATASTALL_DIAGNOSE_CHECK_H

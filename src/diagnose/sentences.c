@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The summary in words. The wording follows the method: what was measured, and no more. */
 #include <math.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* From what was read to what it means: the words and formulas of docs/measuring.md as numbers.
  * Pure: no clock, no file, no environment. Shares are 0..1; NaN and DATASTALL_UNKNOWN: not known.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Why a loader is slow: the cause that its stalls show, with the evidence and what to try. Pure.
  * The terms and rules are those of docs/causes.md; keep the two together. */
 #ifndef DATASTALL_DIAGNOSE_WHY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A cause in words: evidence in numbers, and what to try. Pure. */
 #ifndef DATASTALL_DIAGNOSE_WHY_SENTENCES_H
 #define DATASTALL_DIAGNOSE_WHY_SENTENCES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which devices this process sees, by the CUDA driver itself. */
 #ifndef DATASTALL_GPU_CUDA_DEVICES_H
 #define DATASTALL_GPU_CUDA_DEVICES_H

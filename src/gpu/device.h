@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One table of functions per vendor library, and a value per field that says "not read" by itself.
  */
 #ifndef DATASTALL_GPU_DEVICE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* GPM: counters of the GPU itself (Hopper and newer), as two samples and their difference. Measured
  * on an H100: 0.08 to 1.4 ms a sample, and no disturbance of profilers. */
 #include <math.h>

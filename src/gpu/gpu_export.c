@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The samples and figures of a GPU monitor as a JSON or CSV file. */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The GPU monitor of datastall.h: a memory-only monitor, a sampling thread, and questions to both.
  */
 #include "gpu/gpu_monitor.h"

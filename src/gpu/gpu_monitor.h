@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Inside of datastall_gpu_monitor, for gpu/ and for the Python extension. */
 #ifndef DATASTALL_GPU_GPU_MONITOR_H
 #define DATASTALL_GPU_GPU_MONITOR_H

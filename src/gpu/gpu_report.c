@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a GPU monitor tells others: documents and the log file. */
 #include <errno.h>
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What is said between who reads the vendor's library and who writes the run file. The two are the
  * sampler process and its host, or, without a process, two functions of one thread: the words are
  * the same. One message is one packet of a SOCK_SEQPACKET pair. */

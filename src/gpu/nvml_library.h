@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The loaded NVML, for nvml.c and gpm.c. Structs and numbers are those of nvml.h, which is not
  * needed to build; tests/python/test_nvml_header.py compares them with it. */
 #ifndef DATASTALL_GPU_NVML_LIBRARY_H

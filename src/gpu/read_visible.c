@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One look at the devices that a process sees. */
 #include <stdlib.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Samples every GPU once per interval and writes what they say to a run file. The vendor's library is
  * entered by a process beside this one (sampler_process.h); a thread here takes down what that tells.
  * Where there is no such process, the thread enters the library itself: one thread for all devices,

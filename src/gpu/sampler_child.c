@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* `datastall sample`: the sampler process's own side. One thread, nothing to lose: a driver that
  * crashes or hangs takes this process with it and nothing else. */
 #include <dirent.h>

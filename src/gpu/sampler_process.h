@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The process that enters the vendor's library for its host, as the host sees it: `datastall sample`
  * (sampler_child.c), at the other end of a pair of sockets.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* datastall.h's GPU sampling: a sampler that belongs to a monitor. */
 #include "base/error.h"
 #include "gpu/sampler.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "gpu/sampling_loop.h"
 
 #include "base/clock.h"

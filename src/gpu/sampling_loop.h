@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Reads one device after the other, once per interval, and tells what they say. The only code that
  * enters a vendor's library to sample, by one thread of a process at a time. */
 #ifndef DATASTALL_GPU_SAMPLING_LOOP_H

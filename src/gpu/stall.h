@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Exposed stall: what of a wait the GPU felt, by the GPU's own clock.
  *
  * At the call of next() the consumer's stream is asked whether it has work left. If not, the whole

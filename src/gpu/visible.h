@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which devices a process sees as CUDA ordinals 0, 1, 2 ... Pure: takes the environment as strings.
  */
 #ifndef DATASTALL_GPU_VISIBLE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Small files of /proc and /sys, below a root that tests choose. */
 #ifndef DATASTALL_HOST_HOST_FILE_H
 #define DATASTALL_HOST_HOST_FILE_H

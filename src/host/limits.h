@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How many CPUs this process may really use: its affinity, the cpuset and the CPU quota of its
  * control groups (v1, v2 or both, with every group above), and how long those held it back.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the calling thread did so far, by the kernel's books: ran on a CPU, waited for one. The rest
  * of the time it was blocked: storage, sockets, sleep, locks. */
 #ifndef DATASTALL_HOST_THREAD_TIMES_H

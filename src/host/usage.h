@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the process and the machine did meanwhile: bytes asked for and really read, major faults,
  * CPU and I/O pressure (PSI), shared memory. */
 #ifndef DATASTALL_HOST_USAGE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A screen as cells, what a user asked to see on it, and putting text into cells. */
 #ifndef DATASTALL_OUTPUT_CANVAS_H
 #define DATASTALL_OUTPUT_CANVAS_H

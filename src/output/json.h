@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The document of output/shape.h as text, through jansson. */
 #ifndef DATASTALL_OUTPUT_JSON_H
 #define DATASTALL_OUTPUT_JSON_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "output/names.h"
 
 const char *output_nvml_error(uint64_t code)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Words for values of the run file, shared by every output. */
 #ifndef DATASTALL_OUTPUT_NAMES_H
 #define DATASTALL_OUTPUT_NAMES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Runs as text for Prometheus: format 0.0.4, or OpenMetrics 1.0 (docs/metrics.md has every metric).
  * Counters are exact, whole nanoseconds as decimal seconds. */
 #ifndef DATASTALL_OUTPUT_OPENMETRICS_H

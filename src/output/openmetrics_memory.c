@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What was said last of each row: an open hash table by the row's key. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Inside of openmetrics.h: runs as rows of numbers, one row per set of labels. */
 #ifndef DATASTALL_OUTPUT_OPENMETRICS_ROWS_H
 #define DATASTALL_OUTPUT_OPENMETRICS_ROWS_H

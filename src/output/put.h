@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Telling figures to an emitter, in the units of the JSON's keys. Unknown stays unknown. */
 #ifndef DATASTALL_OUTPUT_PUT_H
 #define DATASTALL_OUTPUT_PUT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What goes on now: the last seconds of runs, devices, loaders and ranks, and the last minute second
  * by second. Pure functions of a summary and the time. Shares are 0..1; NaN: not known. */
 #ifndef DATASTALL_OUTPUT_RECENT_H

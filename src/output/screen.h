@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The screen of `datastall top`: a pure function from runs to cells. It knows no terminal. */
 #ifndef DATASTALL_OUTPUT_SCREEN_H
 #define DATASTALL_OUTPUT_SCREEN_H

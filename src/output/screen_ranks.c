@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "output/screen_ranks.h"
 
 #include <math.h>

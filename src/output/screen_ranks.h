@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Inside of screen.h: the table of a run's processes. */
 #ifndef DATASTALL_OUTPUT_SCREEN_RANKS_H
 #define DATASTALL_OUTPUT_SCREEN_RANKS_H

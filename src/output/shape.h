@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The JSON document of a run (docs/json.md), told to an emitter: the program builds it with
  * jansson, the Python extension as a dict. One shape, whoever asks. Uses libc only. */
 #ifndef DATASTALL_OUTPUT_SHAPE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The part of a loader's document that says why it is slow: `why`, `depth`, `workers`. */
 #ifndef DATASTALL_OUTPUT_SHAPE_WHY_H
 #define DATASTALL_OUTPUT_SHAPE_WHY_H

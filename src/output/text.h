@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A run on one screen, for people: ASCII but for names, at most 100 columns. */
 #ifndef DATASTALL_OUTPUT_TEXT_H
 #define DATASTALL_OUTPUT_TEXT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* WHY and TRY of a loader on the screen. */
 #ifndef DATASTALL_OUTPUT_TEXT_WHY_H
 #define DATASTALL_OUTPUT_TEXT_WHY_H

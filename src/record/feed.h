@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What feeds one iterator of a loader: its workers, what is on the way, and for each wait what the
  * batch that ended it was in meanwhile. Belongs to the thread that consumes the iterator.
  *

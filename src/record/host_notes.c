@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What stands around the loaders, noted in the process block now and then. */
 #include <math.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Loaders: who they are, and finding them again. */
 #include <stdio.h>
 #include <stdlib.h>

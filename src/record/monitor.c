@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Handles: opening, closing, loaders, stages, and which slot a thread writes to. */
 #include "record/monitor.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Inside of the handles of datastall.h, for record/ and for the rooms above it. */
 #ifndef DATASTALL_RECORD_MONITOR_H
 #define DATASTALL_RECORD_MONITOR_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the threads do that pin batches (torch's _pin_memory_loop): noted by each, read by the
  * consumer of its loader. */
 #ifndef DATASTALL_RECORD_PIN_THREADS_H

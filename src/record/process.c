@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Who this process is, and in which run folder it writes. */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Reading the statistics back in the process that records, without stopping it. */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The recording path: what runs once per batch. No allocation, lock, log or blocking call. */
 #include <math.h>
 #include <string.h>

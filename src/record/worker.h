@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The worker's side: one per process that loads (a DataLoader worker, or the loop's own process
  * with num_workers = 0). Writes one entry of the recording process's run file (worker_slot.h).
  *

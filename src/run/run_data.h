@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A whole run in memory: every run file of a folder, read once, slots added up to loaders. */
 #ifndef DATASTALL_RUN_RUN_DATA_H
 #define DATASTALL_RUN_RUN_DATA_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One sample of one GPU, with everything that follows from it, in one change of its block. */
 #include <math.h>
 #include <string.h>

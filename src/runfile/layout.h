@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The run file, word by word. docs/run-file.md is this page for people; keep the two together.
  *
  * A file is a header with a table of sections, and the sections. All numbers are 64-bit words in

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Whether the process that wrote a run file still runs, as far as that can be seen from here. */
 #ifndef DATASTALL_RUNFILE_LIVENESS_H
 #define DATASTALL_RUNFILE_LIVENESS_H

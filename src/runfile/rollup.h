@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Spans of time that coarsen with age: the writer adds, readers sum. */
 #ifndef DATASTALL_RUNFILE_ROLLUP_H
 #define DATASTALL_RUNFILE_ROLLUP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Run folders: where they are, what they are called, what they may cost.
  *
  *     ./datastall-runs/20261124-054500-train/

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The two folders of a run on tmpfs: how they name each other, and the door between them. */
 #include "runfile/tmpfs.h"
 

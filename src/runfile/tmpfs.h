@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Runs that are recorded on tmpfs and come home when nobody writes to them any more.
  *
  * While a run is recorded elsewhere its own folder (home) holds a note, recording-at, that names the

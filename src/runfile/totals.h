@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Adds slots up: the figures of a loader over all its threads, or of all loaders. */
 #ifndef DATASTALL_RUNFILE_TOTALS_H
 #define DATASTALL_RUNFILE_TOTALS_H

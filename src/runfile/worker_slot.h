@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* RF_SECTION_WORKERS: one entry per DataLoader worker (loader, worker number), or per loop that
  * loads in its own process. docs/run-file.md is this page for people.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Makes a run file and writes to it. One writer per block; nothing here locks. */
 #ifndef DATASTALL_RUNFILE_WRITER_H
 #define DATASTALL_RUNFILE_WRITER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a batch was in while the program waited for it: a timeline of spans, and how much of an
  * interval each state takes. Pure arithmetic; the words are those of docs/causes.md.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Log-linear histogram of nanoseconds: fixed size, exact counts, quantiles to within 1 %.
  *
  * Values below 128 have a bucket each; above, every power of two is cut into 64 buckets, so a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A recorded run of a loader once more, with another prefetch window.
  *
  * With W workers and a window of so many batches under way (prefetch_factor * W), batch i is handed

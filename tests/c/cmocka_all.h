@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* cmocka wants these before it, in this order. */
 #ifndef DATASTALL_TESTS_CMOCKA_ALL_H
 #define DATASTALL_TESTS_CMOCKA_ALL_H

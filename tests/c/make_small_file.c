@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Writes the small file: make_small_file PATH [gpu]. How tests/c/data/format-1.0.dsrun was made,
  * and what the fuzzer starts from. */
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Waits whose every figure follows from their number, so that any reader can check what it sees:
  * wait i of a thread, and the totals of its first n. */
 #ifndef DATASTALL_TESTS_PATTERN_H

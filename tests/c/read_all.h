@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Reads everything that can be read of a run file, as every part of the program would. */
 #ifndef DATASTALL_TESTS_READ_ALL_H
 #define DATASTALL_TESTS_READ_ALL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A small run file with the same content each time: what the hostile, fixture and fuzz tests read.
  */
 #ifndef DATASTALL_TESTS_SMALL_FILE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the tests share: temporary folders, files in memory, checks outside cmocka. */
 #ifndef DATASTALL_TESTS_SUPPORT_H
 #define DATASTALL_TESTS_SUPPORT_H

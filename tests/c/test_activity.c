@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a GPU's samples add up to, and the bounds that follow from its activity. */
 #include "cmocka_all.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Whom `serve` answers: files of passwords as people and scripts write them, and Host headers. */
 #include "cmocka_all.h"
 

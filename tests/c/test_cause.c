@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The arithmetic of causes: an interval split by phases, and a run replayed with another window. */
 #include "cmocka_all.h"
 

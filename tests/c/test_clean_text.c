@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Text from elsewhere: what a terminal might obey, and what only makes two names look the same. */
 #include "cmocka_all.h"
 

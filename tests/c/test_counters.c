@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How two values of a counter become one, and what one wait adds to which counter. */
 #include "cmocka_all.h"
 

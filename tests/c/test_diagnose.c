@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* From what was read to what it means: a row per threshold and rule of docs/measuring.md. */
 #include "cmocka_all.h"
 

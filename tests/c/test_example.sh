@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # test_example.sh EXAMPLE [DATASTALL]: the native example counts what it read, and its file is there.
 set -eu
 example=$1 program=${2:-}

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What may happen to a program that records: each has one outcome, and the program goes on. Every
  * scenario runs in a process of its own, since a process has one run folder. */
 #include <dirent.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Workers as processes, and the loop that learns from their entries what its waits were spent on. */
 #include "cmocka_all.h"
 

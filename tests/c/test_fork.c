@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* fork(): a child never writes as its parent, and can record for itself, whatever the parent's
  * other threads were doing at that moment. */
 #include <errno.h>

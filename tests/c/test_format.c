@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A file that format 1.0 wrote (tests/c/data/format-1.0.dsrun) is read for ever, to the last
  * figure. When the format grows, this file stays and a new one is put beside it. */
 #include "cmocka_all.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A disk without space: an error at the start, and never a fault later. Mounts small file systems
  * in a mount namespace of its own, which needs root. */
 #include <dirent.h>

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # test_gpu_example.sh EXAMPLE: the GPU monitor's example, on a machine whose driver is out of reach.
 set -eu
 example=$(realpath "$1")

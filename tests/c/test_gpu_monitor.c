@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The GPU monitor of datastall.h: what the Python tests cannot reach. Figures of GPUs are tested
  * there, with the fake driver. */
 #include <math.h>

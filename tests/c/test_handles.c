@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Handles of datastall.h: opening, loaders, stages, slots, NULLs, and structs of other versions. */
 #include "cmocka_all.h"
 

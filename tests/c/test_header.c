@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The header as programs include it: compiled by test_symbols.sh as C99, C11 and C++, with every
  * warning an error. Uses every _INIT macro and every public constant once. */
 #include "datastall.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The histogram: every value has its bucket, and quantiles are what sorting says, to within 1 %. */
 #include "cmocka_all.h"
 

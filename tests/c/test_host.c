@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a container may use, read from fixture trees as kernels and container runtimes make them. */
 #include "cmocka_all.h"
 

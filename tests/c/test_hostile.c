@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Files of any content: the reader never crashes, and says what is wrong in one sentence. */
 #include <fcntl.h>
 #include <math.h>

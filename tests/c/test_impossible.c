@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Times and counts that cannot be: each is refused by the rule of the header, counted by reason,
  * and leaves every other figure as it was. And no sum wraps. */
 #include "cmocka_all.h"

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # test_install.sh MESON BUILD PREFIX EXAMPLE.c CC: what `meson install` puts down is enough to build a
 # native program: header, pkg-config file and shared library; the library shows datastall_* only and
 # needs libc only.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* kill -9 at a random moment, two hundred times: every batch that was announced is in the file,
  * none twice, and all totals are those of exactly these batches. */
 #include <fcntl.h>

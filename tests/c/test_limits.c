@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A program whose limits leave no room: opening fails with a sentence or works, recording goes on or
  * does nothing, and no signal ends the program. */
 #include <string.h>

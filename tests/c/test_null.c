@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Every function of datastall.h with NULL in every place that a pointer can have: it answers, and
  * what works with the other pointers works on. test_symbols.sh sees to it that none is left out. */
 #include "cmocka_all.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What `serve` says: buckets, formats, and counters that never go back. */
 #include "cmocka_all.h"
 

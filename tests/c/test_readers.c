@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Files of any numbers through everything that shows them: no crash, no sum that wraps (under the
  * sanitizers of scripts/test.sh), and nothing on a terminal that it would obey. */
 #include <string.h>

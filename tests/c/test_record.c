@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Figures: what is recorded through datastall.h comes back as documented, in memory and in a file.
  */
 #include "cmocka_all.h"

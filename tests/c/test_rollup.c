@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Spans of time coarsen with age, and no wait is lost or counted twice where the levels meet. */
 #include "cmocka_all.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Run folders: their cap, their files, whose file a worker takes; and who a process says it is. */
 #include <fcntl.h>
 #include <limits.h>

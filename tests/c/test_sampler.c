@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The sampler, by a process and by a thread, with a vendor library that is slow, hangs, dies, or comes
  * and goes. Runs under the sanitizers too. The process is this program itself, started again. */
 #include "cmocka_all.h"

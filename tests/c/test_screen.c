@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The layout of `datastall top`, without a terminal. */
 #include "cmocka_all.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Exposed stall against a GPU that is a clock (tests/fake/cuda.c): what is exposed, hidden, a
  * bound, unknown; and that nothing is touched that must not be. test_stall LIBCUDA */
 #include <dlfcn.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A real writer, stopped after each of its instructions (ptrace): whenever it has changed the file,
  * a reader sees the record as a whole or not at all, equal to what a writer in peace wrote. */
 #include <errno.h>

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # The header, the symbol map and the library name the same functions; the header compiles, without a
 # warning, as old and new C and as C++; and no function is left out of test_null.c.
 # test_symbols.sh SOURCE_ROOT LIBRARY CC

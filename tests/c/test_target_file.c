@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Files that a user names: regular ones are replaced whole, nothing else is. */
 #include "cmocka_all.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Four threads write at full speed while another process reads the file and another thread asks for
  * statistics: whatever they see is whole. Also the program for the thread sanitizer. */
 #include <pthread.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Runs on tmpfs: whose they are, and coming home, killed at each of its system calls. */
 #include <dirent.h>
 #include <errno.h>
@@ -15,6 +16,7 @@
 #include "run/listing.h"
 #include "run/run_data.h"
 #include "run/sweep.h"
+#include "runfile/rundir.h"
 #include "runfile/tmpfs.h"
 #include "runfile/writer.h"
 #include "small_file.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Reading a slot whose writer stopped: at every point of a record a reader sees the record as a
  * whole or not at all. The stops are made by hand here, from a copy before and a copy after a
  * record; test_stopped_writer stops a real one. */

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the planted programs share: work of a known kind, and a loop that consumes it."""
 
 from __future__ import annotations

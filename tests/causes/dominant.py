@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Programs whose planted cause dominates by construction, however busy the machine is.
 
     python dominant.py NAME

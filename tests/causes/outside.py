@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The split of a worker's time, seen from outside: /proc sampled by another process.
 
 Starts planted programs under datastall, samples each worker's main thread (state and schedstat) at

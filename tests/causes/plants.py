@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Programs with a planted cause, and healthy ones.
 
     python plants.py NAME

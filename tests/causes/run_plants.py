@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs planted programs under datastall and prints what was planted against what was named.
 
     python tests/causes/run_plants.py [--json FILE] [NAME ...]

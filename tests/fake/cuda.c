@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A stand-in for libcuda.so.1 with a GPU that is a clock: work keeps a stream busy for so many
  * nanoseconds of real time, and two devices. Only what src/gpu uses, and knobs for its tests:
  *

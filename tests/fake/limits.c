@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A stand-in for a machine that is at its limits, for LD_PRELOAD: the functions named in $FAKE_LIMITS
  * (separated by commas) fail, as they do where no process, thread or descriptor is left. */
 #include <dlfcn.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A stand-in for libnvidia-ml.so.1 that says what a script tells it to, for tests without a GPU.
  *
  * The script is the file named by $FAKE_NVML, one statement a line ('#' begins a comment):

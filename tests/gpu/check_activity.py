@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """On a machine with an NVIDIA GPU: how busy datastall says the GPU was, against a kernel trace.
 
 Each loop runs in a process of its own, so that the window is the loop's. Truth is the union of all

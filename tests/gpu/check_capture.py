@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """On a machine with an NVIDIA GPU: CUDA graphs are captured in the main thread while a background
 thread iterates a recorded loader.
 

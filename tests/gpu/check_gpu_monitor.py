@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """On a machine with an NVIDIA GPU: datastall.gpu_monitor against nvidia-smi.
 
 A starved and a fed loop of tests/gpu/loop.py's kind run in this process with an NvitopMonitor;

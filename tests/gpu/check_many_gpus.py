@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """On a machine with NVIDIA GPUs, best with several: starts by the hundred, and ranks on each GPU.
 
 starts: N starts each of `datastall run -- sleep`, of datastall.install() and of gpu_monitor with

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """On a machine with an NVIDIA GPU: torch.profiler inside a program under `datastall run`.
 
 The program profiles itself with the default activities. Its trace must hold every kernel that it

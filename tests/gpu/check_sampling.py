@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """On a machine with an NVIDIA GPU: what `datastall run` samples, against nvidia-smi.
 
 Runs tests/gpu/loop.py starved and fed, with nvidia-smi reading twice a second beside it, and prints

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """On a machine with an NVIDIA GPU: exposed stall by datastall against a kernel trace, loop by loop.
 
 Truth is the time inside the waits (iter() and every next()) in which no kernel and no copy ran, by

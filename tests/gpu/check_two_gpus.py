@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """On a machine with two NVIDIA GPUs: two in one process, and two ranks under torchrun.
 
 GPU 0 (rank 0) is starved, GPU 1 (rank 1) is fed. Each must have its own stall and its own activity.

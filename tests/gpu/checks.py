@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every check on a GPU needs: whether it can run, and datastall as a user calls it.
 
 Importing it changes nothing: neither the environment nor what datastall records.

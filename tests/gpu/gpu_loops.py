@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the checks on a GPU share: a loop whose waits are timed, GPU work, truth by a kernel trace.
 
 Importing it changes nothing: neither the environment nor what datastall records.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A training-like loop on cuda:0 with a loader that starves it or feeds it.
 
 python loop.py starved|fed SECONDS

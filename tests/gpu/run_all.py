@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs every check of this folder that fits the GPUs found, one after the other, in nine minutes.
 
 python tests/gpu/run_all.py [--wheel FILE] [--budget SECONDS] [--starts N] [--parallel N] [NAME...]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fixtures of the whole-program tests. They need torch and datastall beside the interpreter."""
 
 from __future__ import annotations

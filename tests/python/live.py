@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`datastall serve` and Prometheus, for the tests: started, asked, stopped."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Starts programs as a user would and reads what datastall says about them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """import datastall: install(), watch(), stage(), summary(), without the launcher."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`datastall serve` keeps answering, in bounded memory, whatever its clients do."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What batches are made of: samples, tokens, packing efficiency."""
 
 from __future__ import annotations

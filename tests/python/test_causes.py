@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Why a loader is slow, by planted programs; and that looking for it changes nothing."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """kill -9 of `datastall run`: the command goes on, its code is its own, and nothing is lost."""
 
 from __future__ import annotations

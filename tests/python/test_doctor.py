@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`datastall doctor`: every finding against a machine in which it is so."""
 
 from __future__ import annotations

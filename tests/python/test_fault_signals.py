@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A run file that is cut while it is written to, whoever has set handlers of SIGBUS since.
 
 The program's output and exit code are as without datastall, and one sentence is said.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What goes wrong costs the recording, never the program, and one line says what it was."""
 
 from __future__ import annotations

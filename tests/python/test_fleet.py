@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rules, dashboard and docs of the fleet: promtool takes them, and they name what is there."""
 
 from __future__ import annotations

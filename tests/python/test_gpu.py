@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """GPU sampling, against a driver that says what a script tells it to (tests/fake/nvml.c)."""
 
 from __future__ import annotations

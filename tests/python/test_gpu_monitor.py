@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """datastall.gpu_monitor, name by name: arguments, returned keys, log lines, and the places where
 hand-made monitors go wrong. Each program runs by itself, so that it can have its own driver."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How the hooks come into a process, and what they leave alone there."""
 
 from __future__ import annotations

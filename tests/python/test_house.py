@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The house: arrows between the rooms, and docs that name what exists."""
 
 from __future__ import annotations
@@ -40,7 +41,11 @@ def test_the_arrows_hold() -> None:
     [
         ("stats/histogram.c", '#include "runfile/layout.h"', "goes against the arrows of stats"),
         ("runfile/view.h", '#include "record/monitor.h"', "goes against the arrows of runfile"),
-        ("diagnose/sentences.c", '#  include "output/text.h"', "goes against the arrows of diagnose"),
+        (
+            "diagnose/sentences.c",
+            '#  include "output/text.h"',
+            "goes against the arrows of diagnose",
+        ),
         ("record/wait.c", "#include <jansson.h>", "belongs to the program only"),
         ("base/clock.h", "//\n" * 600, "lines, at most 600"),
         ("base/clock.h", "#include <Python.h>", "belongs to python/ only"),

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every way of looping over a DataLoader: exact counts, and waits as the program measures them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a guest in somebody's process must not do.
 
 Swallow its signals, raise into it, change what its iterators and mappings do, claim what it cannot

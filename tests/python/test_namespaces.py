@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A live run in another PID namespace is never called dead: it is seen, or said to be unseen."""
 
 from __future__ import annotations

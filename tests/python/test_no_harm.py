@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Programs do the same with datastall and without it.
 
 harmless/ holds small programs, ordinary ones and evil ones. Each prints what it saw and must print

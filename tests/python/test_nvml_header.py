@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the sources state about NVML, against the real nvml.h (PyPI's nvidia-nvml-dev)."""
 
 from __future__ import annotations

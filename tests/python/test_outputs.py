@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every command that reads and prints has in common: exit codes, and names from elsewhere."""
 
 from __future__ import annotations

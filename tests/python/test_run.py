@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`datastall run` between a user and a command: codes, signals, descriptors, options."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sampling that cannot hurt: a driver's library that crashes, hangs or leaves, under the launcher
 and within a program, costs the GPUs' figures and nothing else (tests/fake/nvml.c)."""
 

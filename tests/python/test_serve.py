@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`datastall serve` and `export`: what they say is what `show --json` says, in form and figures."""
 
 from __future__ import annotations

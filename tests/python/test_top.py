@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`datastall top` in a real terminal (tmux), and as a command in a pipe."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # How the hooks come into a Python of a run. Two ways lead here, and who comes second does nothing:
 #
 # - datastall.pth, where the package is installed: site executes it at each start, and it executes

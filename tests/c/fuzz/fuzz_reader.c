@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* libFuzzer target: any bytes as a run file. Most inputs get a right magic, version and checksum,
  * so that they come past the header's check to what lies behind it. */
 #include <fcntl.h>

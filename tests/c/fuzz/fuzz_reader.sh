@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # fuzz_reader.sh FUZZER SEEDS CORPUS: fuzzes for $DATASTALL_FUZZ_SECONDS (120), starting from the small
 # files and from what earlier runs found in CORPUS.
 set -eu

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """NumPy arrays and their subclasses, which notice what becomes of them."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Objects that say they are tensors, dicts or lists."""
 
 import torch

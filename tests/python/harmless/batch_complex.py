@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Complex tensors and views that are lazily negated or conjugated."""
 
 import torch

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """No method of a batch's class is called but by the program."""
 
 from torch.utils.data import DataLoader

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """torch.set_default_device() and set_default_dtype() hold in the loop as before it."""
 
 import torch

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A dict whose every method has an effect."""
 
 import torch

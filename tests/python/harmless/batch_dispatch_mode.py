@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A TorchDispatchMode sees the program's operators only."""
 
 import torch

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fake tensors, within their mode and outside."""
 
 import torch

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A TorchFunctionMode sees the program's calls only."""
 
 import torch

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A loop inside vmap() and grad(): its batches are wrapped tensors."""
 
 import torch

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every attribute of the batch ends the program, __class__ and __dict__ too."""
 
 from torch.utils.data import DataLoader

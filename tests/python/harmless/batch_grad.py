@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tensors that require gradients: their graph and version stay as they are."""
 
 import torch

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Keys that have the hash of what is looked for, and an __eq__ of their own."""
 
 import torch

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A dict of 200,000 entries, a list of a million."""
 
 import torch

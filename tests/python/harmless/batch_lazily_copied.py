@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lazily copied tensors stay lazy."""
 
 import torch

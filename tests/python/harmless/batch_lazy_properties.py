@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Properties that are computed once, descriptors, slots, and a __dict__ that is none."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lengths that are negative, enormous, or no numbers."""
 
 from torch.utils.data import DataLoader

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A list and a tuple that raise whenever they are looked at."""
 
 import torch

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A mapping that hands out each value once."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Masks whose storage was cut below their shape."""
 
 import torch

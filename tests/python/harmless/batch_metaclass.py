@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A metaclass that notices every question about its class."""
 
 import torch

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A mock as batch writes down who touches it."""
 
 from unittest import mock

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Named tensors; making one warns, looking at it does not."""
 
 import warnings

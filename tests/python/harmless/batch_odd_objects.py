@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Batches that are modules, classes, functions, generators, files, numbers."""
 
 import contextlib

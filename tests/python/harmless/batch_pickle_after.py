@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A batch pickles to the same bytes and has the same attributes after it was looked at."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Containers that hold themselves, and deep ones."""
 
 from torch.utils.data import DataLoader

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Nobody else holds a batch, what is in it, or its storage."""
 
 import sys

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A batch whose shape ends the program when it is asked for."""
 
 from torch.utils.data import DataLoader

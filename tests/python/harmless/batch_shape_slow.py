@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A batch whose shape takes long to tell: nobody asks for it."""
 
 import time

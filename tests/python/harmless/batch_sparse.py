@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sparse tensors of each layout, and MKL-DNN's."""
 
 import warnings

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tensors whose storage was swapped for another, or taken apart."""
 
 import torch

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Masks that overlap, repeat, skip or turn their memory."""
 
 import torch

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Proxies of torch.fx as batches: whoever touches one writes into the graph."""
 
 import torch

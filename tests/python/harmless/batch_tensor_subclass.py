@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tensor subclasses that see all that is done with them."""
 
 import torch

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A loop inside torch.jit.trace: the graph holds the program's operators only."""
 
 import warnings

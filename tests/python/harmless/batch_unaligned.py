@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tensors over memory at odd addresses, of a bytearray, a file, an array."""
 
 import torch

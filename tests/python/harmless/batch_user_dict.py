@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """UserDicts, whose data is what it wants."""
 
 from collections import UserDict

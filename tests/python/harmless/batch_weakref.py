@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A batch dies when the program lets go of it, without the garbage collector."""
 
 import gc

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Wrapper tensors whose very shape comes from Python."""
 
 import torch

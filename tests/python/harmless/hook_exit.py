@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # fresh
 """Loops that are under way while the interpreter ends."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A program that forks while it iterates."""
 
 import os

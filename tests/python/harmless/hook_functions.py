@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a stand-in looks like to pickle, copy, inspect and everybody else."""
 
 import copy

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ultralytics' way: the iterator is made once by _get_iterator() and read by a generator."""
 
 from torch.utils.data import DataLoader

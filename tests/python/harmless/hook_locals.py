@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A look at the frames above must not write the locals of somebody's function anew."""
 
 from torch.utils.data import DataLoader

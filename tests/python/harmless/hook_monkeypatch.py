@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Others put something of their own over a method, and take it away again."""
 
 import functools

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """torch's iterators over objects that are no DataLoader, as fastai hands them over."""
 
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Loaders, iterators and fetchers hold nothing that the program did not put there."""
 
 import copy

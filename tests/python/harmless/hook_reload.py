@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # fresh
 """torch's module is executed again."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Handlers of SIGBUS that the program sets, reads back and gets called through."""
 
 import faulthandler

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Subclasses with opinions about their attributes."""
 
 from torch.utils.data import DataLoader, Dataset

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Errors look as they do without the hooks: every line of every traceback."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a tracer, a profiler and a look at the frames see of a loop."""
 
 import cProfile

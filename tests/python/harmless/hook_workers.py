@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Workers by fork, spawn and forkserver; what they pickle, see and are called."""
 
 import multiprocessing

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Attributes written to functions of torch, and read back."""
 
 from torch.utils.data import DataLoader

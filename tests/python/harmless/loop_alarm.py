@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A signal handler that raises, and one that iterates, while a batch is waited for."""
 
 import signal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Loops in an event loop, in tasks and in an executor."""
 
 import asyncio

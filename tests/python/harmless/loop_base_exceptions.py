@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Errors that are no Exception, from collate and from items."""
 
 import sys

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Loops that are left early, taken up again, or entered twice."""
 
 from torch.utils.data import DataLoader

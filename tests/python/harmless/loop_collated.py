@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """default_collate and friends, on samples of many kinds."""
 
 import collections

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The modes of torch and of the interpreter are the same inside of items as around them."""
 
 import decimal

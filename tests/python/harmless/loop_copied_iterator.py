@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What copying and pickling iterators, fetchers and samplers does or raises."""
 
 import copy

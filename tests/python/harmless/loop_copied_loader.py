@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Loaders are copied and pickled, before, within and after a loop."""
 
 import copy

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Methods of the loader are pickled and copied as functions are."""
 
 import copy

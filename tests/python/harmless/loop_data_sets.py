@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The data sets of torch.utils.data, and __getitems__."""
 
 import torch

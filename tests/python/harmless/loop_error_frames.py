@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tracebacks of errors in the main process have the same frames, lines and chain."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """sys.exc_info() around a next() and inside of it."""
 
 import sys

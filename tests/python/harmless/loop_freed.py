@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Loaders, iterators and data sets die when they are let go of, in the same order."""
 
 import gc

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A generator around a loader is closed, thrown into, and dropped."""
 
 from torch.utils.data import DataLoader

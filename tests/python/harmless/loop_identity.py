@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Functions that are looked at twice are the same; attributes can be set on them."""
 
 import functools

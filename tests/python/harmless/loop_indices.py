@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A data set sees the very indices of its sampler."""
 
 from torch.utils.data import DataLoader, Dataset

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What inspect and typing say about the loader's methods."""
 
 import inspect

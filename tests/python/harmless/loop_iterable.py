@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Iterable data sets, shared out among workers, with a length that is wrong."""
 
 import warnings

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A loader that notices which of its attributes are set and asked for."""
 
 from torch.utils.data import DataLoader

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """in_order=False with one worker, and options that come and go with releases."""
 
 import torch

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A program that replaces the loader's methods itself, and puts them back."""
 
 import functools

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Persistent workers live through the epochs, others do not."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pin_memory without a GPU: the same warning, from the same line."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What sys.setprofile sees of a next(): Python's calls, C's, and their returns."""
 
 import os

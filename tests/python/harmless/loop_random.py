@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random numbers of the main process: the same before, in and after the loop."""
 
 import random

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random numbers of the workers, their seeds, and a generator of one's own."""
 
 import random

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How deep in the stack a batch can be taken, and how deep its collation may go."""
 
 import sys

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Samplers: generators, lists, batches of several lengths, none."""
 
 import torch

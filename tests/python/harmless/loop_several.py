@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several iterators at once, of one loader and nested."""
 
 import torch

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Warnings that name a caller's line by stacklevel, and frames that are counted."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """StopIteration from places where it does not belong."""
 
 import torch

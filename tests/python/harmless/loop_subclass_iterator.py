@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Iterators of one's own, made of torch's."""
 
 from torch.utils.data import DataLoader

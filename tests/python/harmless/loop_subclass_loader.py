@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Subclasses of DataLoader that do it all in their own way."""
 
 from torch.utils.data import DataLoader

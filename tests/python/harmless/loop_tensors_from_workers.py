@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tensors that workers share, of many kinds, and what becomes of them."""
 
 import torch

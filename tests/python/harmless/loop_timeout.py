@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A worker that is too slow for the loader's timeout."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What sys.settrace sees of a whole loop, loader and all."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """All warnings are errors: whatever warns, it is the same."""
 
 import warnings

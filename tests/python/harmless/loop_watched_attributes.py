@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an iterator and a loader have, seen from outside."""
 
 from torch.utils.data import DataLoader

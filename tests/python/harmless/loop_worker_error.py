@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Errors in workers arrive with the same text, traceback and all."""
 
 from torch.utils.data import DataLoader, Dataset

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """worker_init_fn, get_worker_info(), and what a worker is."""
 
 import multiprocessing

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Wrong calls of the loader's methods raise the same errors."""
 
 from torch.utils.data import DataLoader, dataloader

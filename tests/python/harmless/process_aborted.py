@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # ends with: -6
 """abort(), after faulthandler's dump of the frames."""
 

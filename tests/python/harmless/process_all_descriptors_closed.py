@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A daemon's habit: every descriptor above 2 is closed, before and within a loop."""
 
 import os

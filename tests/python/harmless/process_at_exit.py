@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The order of what runs at exit, with loops in it."""
 
 import atexit

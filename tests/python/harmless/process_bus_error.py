@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # ends with: -7
 """A SIGBUS of the program's own: a file that it cut under its map."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Interpreters that a program starts, with their own flags and environments."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # fresh
 """torch.compile, by the eager backend, of what a loop does with its batches."""
 

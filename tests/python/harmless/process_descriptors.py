@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The open descriptors that a program finds: which a loop leaves, and which the next gets."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The environment that the program sees, but for what `datastall run` documents."""
 
 import locale

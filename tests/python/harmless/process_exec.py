@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A program that replaces itself in the middle of a loop."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # ends with: 42
 """sys.exit() with a number, with workers alive."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # fresh: -W error -X dev -B -u
 """A loop where every warning is an error and the interpreter checks itself."""
 

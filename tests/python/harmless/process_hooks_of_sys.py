@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # ends with: 1
 """sys.excepthook, threading.excepthook and sys.unraisablehook of the program."""
 

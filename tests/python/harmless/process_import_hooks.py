@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Modules that a program may stumble over."""
 
 import pkgutil

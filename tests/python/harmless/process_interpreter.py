@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # fresh
 """The state of an interpreter that has just begun, without torch."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # ends with: -2
 """Ctrl-C: the traceback, and a death by SIGINT."""
 

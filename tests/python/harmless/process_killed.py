@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # ends with: -9
 """A program that kills itself."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # fresh
 """torch is imported in a function, in a thread, after a finder of the program's own saw it."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Limits, working folder, umask, group, priority, affinity."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # fresh: -OO -s
 """An interpreter without assertions and docstrings."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # ends with: 5
 """os._exit() in the middle of a loop."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Standard output and error are replaced, redirected, closed."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """multiprocessing by fork: a pool whose workers iterate loaders themselves."""
 
 import multiprocessing

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A program that reloads torch's module, or imports it anew."""
 
 import importlib

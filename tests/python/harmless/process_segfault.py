@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # ends with: -11
 """A real SIGSEGV is the program's."""
 

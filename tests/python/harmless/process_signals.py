@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The handlers of signals that Python knows, before and after a loop, in workers too."""
 
 import signal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # fresh
 """multiprocessing by spawn and forkserver, without torch: the main module is imported again."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # ends with: -15
 """SIGTERM, unhandled, with workers alive."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The threads that a program finds, in Python and in the kernel."""
 
 import os

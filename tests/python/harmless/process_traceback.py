@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # fresh
 # ends with: 1
 """The traceback of an error in a data set has the same frames."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Errors in __del__ and in threads are printed as ever."""
 
 import threading

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Batches of every shape, each through a loader with the shape's name.
 
 Prints what each is truly made of: samples, tokens, padded positions, longest sequence. Some lines,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Loops over DataLoaders, one a name: python loops.py NAME.
 
 A line that makes a loader ends in a comment that names it; the tests look for the line.

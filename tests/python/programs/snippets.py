@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs snippets one after the other and writes down what each did.
 
     python snippets.py RESULTS WORK SNIPPET...

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the programs under test share: data that takes a known time, and their own clocks.
 
 Lies beside a program, as a module of its own would.
