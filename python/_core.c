@@ -12,7 +12,6 @@
 #include "composition.h"
 #include "consumer_type.h"
 #include "datastall.h"
-#include "document.h"
 #include "exposed_stall.h"
 #include "fetch_causes.h"
 #include "fetch_items.h"
@@ -26,17 +25,6 @@
 #include "timed_iter.h"
 #include "timed_iterator_type.h"
 
-static PyObject *core_summary(PyObject *module, PyObject *arg)
-{
-    (void)module;
-    PyObject *bytes;
-    if (!PyUnicode_FSConverter(arg, &bytes))
-        return NULL;
-    PyObject *document = document_of_run(PyBytes_AsString(bytes));
-    Py_DECREF(bytes);
-    return document;
-}
-
 static PyObject *core_set_tensor_type(PyObject *module, PyObject *arg)
 {
     (void)module;
@@ -44,11 +32,9 @@ static PyObject *core_set_tensor_type(PyObject *module, PyObject *arg)
     Py_RETURN_NONE;
 }
 
-static PyMethodDef functions[] = {
-    {"summary", core_summary, METH_O, "The document of a run folder (docs/json.md) as a dict."},
-    {"set_tensor_type", core_set_tensor_type, METH_O,
-     "Tell torch.Tensor, whose memory may be read."},
-    {NULL, NULL, 0, NULL}};
+static PyMethodDef functions[] = {{"set_tensor_type", core_set_tensor_type, METH_O,
+                                   "Tell torch.Tensor, whose memory may be read."},
+                                  {NULL, NULL, 0, NULL}};
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT,
                                         "datastall._core",
                                         "The recorder of datastall.",

@@ -5,9 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "convert.h"
-#include "output/shape.h"
+#include "datastall.h"
 
 #define MAX_DEPTH 8
 
@@ -117,29 +116,4 @@ PyObject *document_build(void (*tell)(const void *subject, const struct emitter 
     if (PyErr_Occurred())
         Py_CLEAR(builder.root);
     return builder.root;
-}
-
-static void tell_run(const void *subject, const struct emitter *emitter)
-{
-    output_shape(subject, emitter);
-}
-
-PyObject *document_of_run(const char *folder)
-{
-    struct run_data *data = NULL;
-    struct summary *summary = NULL;
-    int error;
-    Py_BEGIN_ALLOW_THREADS
-    error = run_data_read(folder, &data);
-    if (error == DATASTALL_OK)
-        error = summary_make(data, ds_now_ns(), &summary);
-    Py_END_ALLOW_THREADS
-    PyObject *document = NULL;
-    if (error != DATASTALL_OK)
-        PyErr_SetString(PyExc_OSError, datastall_last_error());
-    else
-        document = document_build(tell_run, summary, false);
-    summary_free(summary);
-    run_data_free(data);
-    return document;
 }

@@ -13,7 +13,4 @@
 PyObject *document_build(void (*tell)(const void *subject, const struct emitter *emitter),
                          const void *subject, bool unknown_is_nan);
 
-/* The document of a run folder (output/shape.h). New reference, or NULL with OSError. */
-PyObject *document_of_run(const char *folder);
-
 #endif

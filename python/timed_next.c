@@ -60,7 +60,12 @@ DS_HOT static void record(struct next *next, enum datastall_wait_kind kind,
                           const datastall_batch *batch)
 {
     struct wait_cause cause;
-    feed_wait_end(next->consumer->feed, next->end_ns, kind, &cause);
+    struct feed *feed = next->consumer->feed;
+    if (feed == NULL) { /* of a loop around any iterable nothing more is known */
+        monitor_wait_end(&next->wait, next->end_ns, kind, batch, &next->stall, NULL);
+        return;
+    }
+    feed_wait_end(feed, next->end_ns, kind, &cause);
     cause.stall_is_under_way = next->stall_is_under_way;
     monitor_wait_end(&next->wait, next->end_ns, kind, batch, &next->stall, &cause);
 }

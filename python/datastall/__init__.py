@@ -149,4 +149,6 @@ def summary() -> dict[str, Any]:
     recording = _hooks._monitor
     if recording is None or not recording.path():
         return {}
-    return _core.summary(os.path.dirname(recording.path()))
+    from . import _reading  # what is only recorded does not carry it
+
+    return _reading.summary(os.path.dirname(recording.path()))
