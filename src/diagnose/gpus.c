@@ -11,6 +11,12 @@
 #include "runfile/rollup.h"
 
 #define SILENT_AFTER_NS (2 * DS_NS_PER_S)
+/* An answer that a device owes is late after four times the longest that it ever took, within these:
+ * another process that begins or ends on the machine holds a driver up for some 100 ms, and after 3 s
+ * the sampler itself gives up. */
+#define LATE_TIMES_LONGEST 4u
+#define EARLIEST_LATE_NS (DS_NS_PER_S / 2)
+#define LATEST_LATE_NS (3 * DS_NS_PER_S)
 #define MAX_ROLLUP_WORDS 64
 
 /* ---- how busy ---- */
@@ -133,14 +139,28 @@ static struct summary_gpm gpm_of(const uint64_t *words)
     };
 }
 
-/* A call that never returned; the sampler notes when it begins one. */
+static uint64_t late_after_ns(const uint64_t *words)
+{
+    const uint64_t longest_ns = ds_least(words[RF_GPU_CALL_LONGEST_NS], LATEST_LATE_NS);
+    const uint64_t ns = ds_least(LATE_TIMES_LONGEST * longest_ns, LATEST_LATE_NS);
+    return ns > EARLIEST_LATE_NS ? ns : EARLIEST_LATE_NS;
+}
+
+/* A call that never returned, as far as can be told; the sampler notes when it begins one, and how
+ * old it is when sampling ends. A device that never gave a sample has no excuse but that the run is
+ * young; of one that did, the call may have just begun. */
 static bool driver_is_silent(const struct summary *summary, const uint64_t *words, uint64_t now_ns)
 {
-    const uint64_t since = words[RF_GPU_CALL_NS];
-    if (since == 0 || summary->launcher == SUMMARY_LAUNCHER_DIED)
+    const uint64_t since_ns = words[RF_GPU_CALL_NS], age_ns = words[RF_GPU_UNANSWERED_NS];
+    const bool running = summary->state == SUMMARY_RUNNING;
+    if (since_ns == 0 || summary->launcher == SUMMARY_LAUNCHER_DIED ||
+        !(running || summary->state == SUMMARY_ENDED))
         return false; /* its sampler was killed in the middle of a call */
-    return summary->state == SUMMARY_ENDED ||
-           (summary->state == SUMMARY_RUNNING && now_ns > ds_add(since, SILENT_AFTER_NS));
+    if (age_ns != 0)
+        return words[RF_GPU_SAMPLES] == 0 || age_ns > late_after_ns(words);
+    const uint64_t late_ns = late_after_ns(words);
+    return !running ||
+           ds_subtract(now_ns, since_ns) > (late_ns > SILENT_AFTER_NS ? late_ns : SILENT_AFTER_NS);
 }
 
 /* Time that passed since the driver last answered, or since sampling ended, is unknown; a little of

@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault_guard.h"
+#include "base/sums.h"
 #include "base/uuid.h"
 #include "gpu/cuda_devices.h"
 #include "gpu/sampler_process.h"
@@ -29,14 +31,17 @@
     10u /* a driver without persistence mode takes seconds; so may a first sample */
 #define SAMPLE_ROUNDS 3u
 /* Devices that did not answer are tried again after a minute, two, four ... */
-#define FIRST_RETRY_NS (60 * DS_NS_PER_S)
+#define FIRST_RETRY_S 60.0
 #define MOST_RESTARTS 24u
 #define FOR_EVER UINT32_MAX
 
 struct sampled_device {
     uint32_t entry; /* of the run file; NO_ENTRY: none (yet) */
     bool identified;
-    bool calling; /* the driver has not come back yet */
+    bool hung;        /* it was given up, and gave no sample since */
+    uint64_t call_ns; /* begin of the newest call */
+    uint64_t
+        owes_since_ns; /* begin of the call that is not answered; of a hung one the first; 0: none */
     uint32_t samples;
     struct rf_gpu_static identity;
     struct rf_gpu_writer writer;
@@ -44,7 +49,7 @@ struct sampled_device {
 
 struct gpu_sampler {
     struct gpu_sampler_options options;
-    uint64_t interval_ns;
+    uint64_t interval_ns, first_retry_ns;
     pthread_t thread;
     pthread_mutex_t mutex; /* guards all that follows; held to write, never during a driver call */
     pthread_cond_t wake;
@@ -151,9 +156,11 @@ static void attach(struct gpu_sampler *sampler, struct sampled_device *device)
     rf_gpu_attach(sampler->options.writer, device->entry, &device->identity, &device->writer);
 }
 
-static void note_calling(struct sampled_device *device, uint64_t since_ns)
+static void note_owing(struct sampled_device *device, uint64_t since_ns)
 {
-    device->calling = since_ns != 0;
+    if (device->hung) /* since it hung: only a sample proves that it no longer does */
+        return;
+    device->owes_since_ns = since_ns;
     if (device->writer.layout != NULL)
         rf_gpu_calling(&device->writer, since_ns);
 }
@@ -186,14 +193,15 @@ static void take_calling(struct gpu_sampler *sampler, const struct gpu_message *
     if (device->entry != NO_ENTRY && device->writer.layout == NULL)
         attach(sampler, device); /* one that hangs here is in the file, and seen to hang */
     sampler->calling = message->device;
-    note_calling(device, message->time_ns);
+    device->call_ns = message->time_ns;
+    note_owing(device, message->time_ns);
 }
 
 static void take_identity(struct gpu_sampler *sampler, const struct gpu_message *message)
 {
     struct sampled_device *device = &sampler->devices[message->device];
     sampler->calling = GPU_NO_DEVICE;
-    note_calling(device, 0);
+    note_owing(device, 0);
     if (device->identified)
         return;
     device->identified = true;
@@ -238,18 +246,31 @@ static void take_sample(struct gpu_sampler *sampler, const struct gpu_message *m
         sample.activity_span_ns = 2 * sampler->interval_ns;
     device->samples++;
     rf_gpu_append(&device->writer, &sample);
-    note_calling(device, 0);
+    device->hung = false;
+    device->owes_since_ns = 0;
+    rf_gpu_answered(&device->writer, ds_subtract(sample.time_ns, device->call_ns));
     if (sampler->options.on_sample != NULL)
         sampler->options.on_sample(sampler->options.context, device->entry, &sample);
 }
 
-/* Nobody calls any more; but who hung stays noted. */
+/* Nobody calls any more; who hung stays noted. */
 static void forget_calls(struct gpu_sampler *sampler)
 {
     sampler->calling = GPU_NO_DEVICE;
+    for (uint32_t i = 0; i < sampler->device_count; i++)
+        note_owing(&sampler->devices[i], 0);
+}
+
+/* No answer will be taken any more; how long it was owed tells who hung from who was just asked. */
+static void note_unanswered(struct gpu_sampler *sampler)
+{
+    const uint64_t now_ns = ds_now_ns();
+    ds_fault_guard_keep(now_ns);
     for (uint32_t i = 0; i < sampler->device_count; i++) {
-        if (!(sampler->skip & gpu_bit(i)))
-            note_calling(&sampler->devices[i], 0);
+        struct sampled_device *device = &sampler->devices[i];
+        if (device->owes_since_ns != 0 && device->writer.layout != NULL)
+            rf_gpu_unanswered(&device->writer, /* not 0 */
+                              1 + ds_subtract(now_ns, device->owes_since_ns));
     }
 }
 
@@ -349,8 +370,9 @@ static void leave_out_caller(struct gpu_sampler *sampler)
 {
     const uint32_t doublings = sampler->restarts < 6 ? sampler->restarts : 6;
     sampler->skip |= gpu_bit(sampler->calling);
+    sampler->devices[sampler->calling].hung = true;
     sampler->calling = GPU_NO_DEVICE;
-    sampler->retry_ns = ds_now_ns() + (FIRST_RETRY_NS << doublings);
+    sampler->retry_ns = ds_now_ns() + (sampler->first_retry_ns << doublings);
     if (++sampler->restarts >= MOST_RESTARTS)
         end(sampler, RF_GPU_END_HUNG, 0);
     if (all_are_left_out(sampler))
@@ -387,31 +409,6 @@ static bool sample_by_process(struct gpu_sampler *sampler, int *error)
 }
 
 /* ---- by this thread ---- */
-
-/* The library of this process; a child starts with nobody in it. */
-static pthread_mutex_t library_mutex = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t library_once = PTHREAD_ONCE_INIT;
-
-static void forget_parent(void)
-{
-    pthread_mutex_init(&library_mutex, NULL);
-}
-
-static void watch_forks(void)
-{
-    pthread_atfork(NULL, NULL, forget_parent);
-}
-
-void gpu_library_enter(void)
-{
-    pthread_once(&library_once, watch_forks);
-    pthread_mutex_lock(&library_mutex);
-}
-
-void gpu_library_leave(void)
-{
-    pthread_mutex_unlock(&library_mutex);
-}
 
 static bool tell_directly(void *context, const struct gpu_message *message)
 {
@@ -539,6 +536,8 @@ static struct gpu_sampler *make_sampler(const struct gpu_sampler_options *option
         memcpy(sampler->ordinals, options->ordinals,
                sampler->options.ordinal_count * sizeof *sampler->ordinals);
     sampler->interval_ns = (uint64_t)(options->interval_s * 1e9);
+    sampler->first_retry_ns =
+        (uint64_t)((options->first_retry_s > 0 ? options->first_retry_s : FIRST_RETRY_S) * 1e9);
     pthread_mutex_init(&sampler->mutex, NULL);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -577,6 +576,7 @@ void gpu_sampler_stop(struct gpu_sampler *sampler)
     gpu_process_send(&sampler->process, &(struct gpu_message){.kind = GPU_STOP});
     wait_until(sampler, ds_now_ns() + JOIN_TIMEOUT_NS, &sampler->finished);
     const bool finished = sampler->finished;
+    note_unanswered(sampler);
     sampler->silenced = true;
     sampler->abandoned = !finished;
     gpu_process_hang_up(&sampler->process);

@@ -20,6 +20,7 @@ struct gpu_sampler_options {
     const char *program;      /* that samples; NULL: looked for, see gpu_program_find() */
     struct rf_writer *writer; /* with a GPU section; devices beyond its entries are left out */
     double interval_s;
+    double first_retry_s;  /* after which a device that hung is tried again; 0: a minute */
     const uint64_t *stage; /* the stage that samples belong to, read at each; NULL: none */
     /* Sample these CUDA ordinals of the process, in entry 0, 1 ...; NULL: every device by NVML
      * index. An ordinal that there is not keeps an empty entry. */
@@ -34,13 +35,14 @@ struct gpu_sampler_options {
  * options is copied, but not what writer, stage and context point to, as is the environment: it may
  * change later. NULL: no thread, no memory; the run file then says so.
  *
- * A device that does not answer for some seconds is noted as calling and left alone, and the others
- * are sampled on by a new process; after a while it is tried again. A library that crashes or leaves
+ * A device that does not answer for some seconds is noted as owing an answer and left alone, and the
+ * others are sampled on by a new process; after a while it is tried again, each time after twice as
+ * long. It owes the answer until a sample comes. A library that crashes or leaves
  * ends the sampling; what was sampled stays, and the run file says why. */
 struct gpu_sampler *gpu_sampler_start(const struct gpu_sampler_options *options);
 
 /* Ends the sampling with one last sample where the driver is quick, and waits up to 100 ms for it.
- * What hangs in the driver is left behind; it never touches writer, stage or context again. The
+ * What hangs in the driver is left behind, and how long it has is noted; it never touches writer, stage or context again. The
  * sampler is gone after the call. */
 void gpu_sampler_stop(struct gpu_sampler *sampler);
 

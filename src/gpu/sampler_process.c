@@ -241,7 +241,9 @@ static bool is_sane(struct gpu_message *message)
         if (message->device >= GPU_MAX_DEVICES)
             return false;
     }
-    if (message->kind == GPU_IDENTITY) {
+    if (message->kind == GPU_CALLING) {
+        return message->time_ns <= ds_now_ns();
+    } else if (message->kind == GPU_IDENTITY) {
         identity->uuid[sizeof identity->uuid - 1] = '\0';
         identity->name[sizeof identity->name - 1] = '\0';
     } else if (message->kind == GPU_SAMPLE) {

@@ -188,9 +188,11 @@ enum rf_view_status run_reader_slot(struct run_reader *reader, uint64_t index, u
 static bool gpu_is_possible(const uint64_t *w)
 {
     static const uint8_t times[] = {
-        RF_GPU_FIRST_NS,      RF_GPU_LAST_NS,         RF_GPU_CALL_NS,         RF_GPU_BUSY_NS,
-        RF_GPU_IDLE_NS,       RF_GPU_UNKNOWN_NS,      RF_GPU_ENERGY_NS,       RF_GPU_HELD_KNOWN_NS,
-        RF_GPU_HELD_POWER_NS, RF_GPU_HELD_THERMAL_NS, RF_GPU_HELD_HARDWARE_NS};
+        RF_GPU_FIRST_NS,        RF_GPU_LAST_NS,          RF_GPU_CALL_NS,
+        RF_GPU_BUSY_NS,         RF_GPU_IDLE_NS,          RF_GPU_UNKNOWN_NS,
+        RF_GPU_ENERGY_NS,       RF_GPU_HELD_KNOWN_NS,    RF_GPU_HELD_POWER_NS,
+        RF_GPU_HELD_THERMAL_NS, RF_GPU_HELD_HARDWARE_NS, RF_GPU_CALL_LONGEST_NS,
+        RF_GPU_UNANSWERED_NS};
     for (size_t i = 0; i < sizeof times; i++) {
         if (w[times[i]] > RF_MOST_NS)
             return false;

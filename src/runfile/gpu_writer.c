@@ -45,7 +45,22 @@ void rf_gpu_attach(struct rf_writer *writer, uint32_t index, const struct rf_gpu
 
 void rf_gpu_calling(struct rf_gpu_writer *gpu, uint64_t since_ns)
 {
-    ds_store(&gpu->commit.block[RF_BLOCK_PAYLOAD + RF_GPU_CALL_NS], since_ns);
+    uint64_t *words = gpu->commit.block + RF_BLOCK_PAYLOAD;
+    ds_store(&words[RF_GPU_UNANSWERED_NS], 0);
+    ds_store(&words[RF_GPU_CALL_NS], since_ns);
+}
+
+void rf_gpu_answered(struct rf_gpu_writer *gpu, uint64_t took_ns)
+{
+    uint64_t *longest = &gpu->commit.block[RF_BLOCK_PAYLOAD + RF_GPU_CALL_LONGEST_NS];
+    rf_gpu_calling(gpu, 0);
+    if (took_ns > ds_load(longest))
+        ds_store(longest, took_ns);
+}
+
+void rf_gpu_unanswered(struct rf_gpu_writer *gpu, uint64_t age_ns)
+{
+    ds_store(&gpu->commit.block[RF_BLOCK_PAYLOAD + RF_GPU_UNANSWERED_NS], age_ns);
 }
 
 /* Counts a field that was read: its count, sum and extreme words, those that exist (0: none). */

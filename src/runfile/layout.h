@@ -341,7 +341,7 @@ enum rf_gpu_word {
     RF_GPU_SAMPLES,
     RF_GPU_FIRST_NS,
     RF_GPU_LAST_NS,
-    RF_GPU_CALL_NS, /* begin of the sampling under way, 0: none: tells a hung device */
+    RF_GPU_CALL_NS, /* begin of the call that is not answered yet; tried anew: of the first; 0: none */
     RF_GPU_ERRORS,
     RF_GPU_BUSY_COUNT, /* samples with utilisation */
     RF_GPU_BUSY_PERCENT_SUM,
@@ -373,6 +373,9 @@ enum rf_gpu_word {
     RF_GPU_GPM,              /* [RF_GPM_FIELDS][2]: nanoseconds for which it is known; the sum */
     RF_GPU_GPM_LAST = RF_GPU_GPM + 15,
     RF_GPU_POWER_MW_MIN,
+    RF_GPU_CALL_LONGEST_NS, /* the longest sampling that was answered; a plain store, as is ... */
+    RF_GPU_UNANSWERED_NS,   /* ... how old the call of RF_GPU_CALL_NS was when sampling ended; 0: it
+                               did not end */
     RF_GPU_WORDS = 64,
     RF_GPU_STATIC = RF_GPU_WORDS /* struct rf_gpu_static */
 };

@@ -153,7 +153,11 @@ struct rf_gpu_sample rf_gpu_nothing_read(void);
 void rf_gpu_attach(struct rf_writer *writer, uint32_t index, const struct rf_gpu_static *device,
                    struct rf_gpu_writer *gpu);
 void rf_gpu_append(struct rf_gpu_writer *gpu, const struct rf_gpu_sample *sample);
-/* Notes that a round of calls to the device begins (time) or is over (0). */
+/* Notes since when the device has owed an answer; 0: it owes none. */
 void rf_gpu_calling(struct rf_gpu_writer *gpu, uint64_t since_ns);
+/* Notes that a sample came, after so long: it owes none, and so long is usual. */
+void rf_gpu_answered(struct rf_gpu_writer *gpu, uint64_t took_ns);
+/* Notes that nobody waits for the answer any more, which had been owed for so long. */
+void rf_gpu_unanswered(struct rf_gpu_writer *gpu, uint64_t age_ns);
 
 #endif

@@ -453,6 +453,59 @@ static void a_bound_is_called_one(void **state)
     summary_free(summary);
 }
 
+/* ---- a GPU that owes an answer ---- */
+
+#define LONG_AGO (1000 * S) /* the sampler's call began then */
+
+/* When sampling ends with the run, the age of the call tells who hung from who was just asked. */
+static void a_device_that_owes_an_answer(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t samples, longest_ms;
+        uint64_t age_ms; /* of the call when sampling ended; 0: it goes on, or nobody noted it */
+        uint64_t now_ms; /* after the call's begin; 0: the run is over */
+        bool silent;
+    } rows[] = {
+        {0, 0, 20, 0, true}, /* never a sample: there is nothing to trust in */
+        {0, 0, 20, 50, true},
+        {1, 5, 160, 0, false},
+        {1, 5, 500, 0, false},
+        {1, 5, 501, 0, true},
+        {1, 5, 160, 9000, false}, /* the program stopped the sampling, long ago */
+        {9, 200, 800, 0, false},  /* usual here */
+        {9, 200, 801, 0, true},
+        {9, 60000, 3000, 0, false},
+        {9, 60000, 3001, 0, true}, /* whatever is usual: the sampler gave up */
+        {9, UINT64_C(1) << 50, 3001, 0, true},
+        {1, 5, 0, 0, true}, /* a file in which nobody noted it */
+        {1, 5, 0, 2000, false},
+        {1, 5, 0, 2001, true},
+        {0, 0, 0, 2000, false},
+        {0, 0, 0, 2001, true},
+        {1, 700, 0, 2800, false}, /* slow, and on its way */
+        {1, 700, 0, 2801, true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin_world(1);
+        set_wait(0, 10 * S, 20 * S, 7 * S);
+        set_gpu(0, RF_ACTIVITY_GPM, 10 * S, 20 * S, 0.4);
+        if (rows[i].now_ms != 0) {
+            world.processes[0].view.words[RF_PROCESS_STATE] = RF_STATE_OPEN;
+            world.processes[0].liveness = RF_ALIVE;
+        }
+        uint64_t *w = world.gpus[0].words;
+        w[RF_GPU_SAMPLES] = rows[i].samples;
+        w[RF_GPU_CALL_NS] = LONG_AGO;
+        w[RF_GPU_CALL_LONGEST_NS] = rows[i].longest_ms * 1000000;
+        w[RF_GPU_UNANSWERED_NS] = rows[i].age_ms * 1000000;
+        struct summary *summary = made(LONG_AGO + rows[i].now_ms * 1000000);
+        if (summary->gpus[0].silent != rows[i].silent)
+            fail_msg("row %zu: %s", i, rows[i].silent ? "it is silent" : "it is not silent");
+        summary_free(summary);
+    }
+}
+
 /* Without events: idle time bounds the stall from above only where nobody else made it busy. */
 static void bounds_by_activity(void **state)
 {
@@ -585,6 +638,7 @@ int main(void)
         cmocka_unit_test(idle_time_of_a_shared_device),
         cmocka_unit_test(two_ranks_on_one_gpu),
         cmocka_unit_test(a_bound_is_called_one),
+        cmocka_unit_test(a_device_that_owes_an_answer),
         cmocka_unit_test(bounds_by_activity),
         cmocka_unit_test(a_loader_over_two_devices),
         cmocka_unit_test(sums_that_do_not_fit),

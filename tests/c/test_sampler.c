@@ -4,6 +4,7 @@
 #include "cmocka_all.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -32,12 +33,22 @@ static bool gate_open;           /* lets those go that hang */
 static uint32_t hangs_in_sample; /* device, from its second sample on */
 static uint32_t hangs_in_identify;
 static uint32_t dies_in_sample; /* device, at its second sample; in a process only */
+static uint32_t device_count = DEVICES;
+/* A file: who hangs adds a letter to it; once it is gone, nobody hangs. */
+static const char *hangs_noted_in;
 static uint32_t opened, closed, samples_of[DEVICES];
 static uint32_t inside;   /* threads that are in a call */
 static uint32_t overlaps; /* calls that met another one; cmocka asserts in its own thread only */
 
 static void hang(void)
 {
+    if (hangs_noted_in != NULL) {
+        const int fd = open(hangs_noted_in, O_WRONLY | O_APPEND | O_CLOEXEC);
+        if (fd < 0)
+            return;
+        assert_int_equal(write(fd, "h", 1), 1);
+        close(fd);
+    }
     pthread_mutex_lock(&gate_mutex);
     while (!gate_open)
         pthread_cond_wait(&gate_opens, &gate_mutex);
@@ -86,7 +97,7 @@ static void fake_close(struct gpu_library *library)
 static uint32_t fake_count(struct gpu_library *library)
 {
     (void)library;
-    return DEVICES;
+    return device_count;
 }
 
 static uint32_t fake_identify(struct gpu_library *library, uint32_t index,
@@ -137,6 +148,8 @@ static void tell_process(const char *what, uint32_t device)
     unsetenv("HANGS_IN_SAMPLE");
     unsetenv("HANGS_IN_IDENTIFY");
     unsetenv("DIES_IN_SAMPLE");
+    unsetenv("DEVICES");
+    unsetenv("HANGS_NOTED_IN");
     if (what != NULL)
         setenv(what, number, 1);
 }
@@ -152,6 +165,9 @@ static int be_the_process(void)
     hangs_in_sample = told_by("HANGS_IN_SAMPLE");
     hangs_in_identify = told_by("HANGS_IN_IDENTIFY");
     dies_in_sample = told_by("DIES_IN_SAMPLE");
+    if (told_by("DEVICES") != NOBODY)
+        device_count = told_by("DEVICES");
+    hangs_noted_in = getenv("HANGS_NOTED_IN");
     return gpu_sampler_main(&vendor);
 }
 
@@ -229,6 +245,7 @@ static void every_device_has_its_entry(void **state)
     reset(NOBODY, NOBODY);
     tell_process(NULL, 0);
     told = 0;
+    const uint64_t begin_ns = ds_now_ns();
     const struct gpu_sampler_options options = {.vendor = &vendor,
                                                 .program = program,
                                                 .writer = writer,
@@ -244,6 +261,10 @@ static void every_device_has_its_entry(void **state)
         assert_true(word(writer, i, RF_GPU_SAMPLES) >= 3);
         assert_int_equal(word(writer, i, RF_GPU_BUSY_PERCENT_MAX), i);
         assert_int_equal(word(writer, i, RF_GPU_CALL_NS), 0);
+        assert_int_equal(word(writer, i, RF_GPU_UNANSWERED_NS), 0);
+        /* enter() takes some time, and no more than all of it. */
+        assert_true(word(writer, i, RF_GPU_CALL_LONGEST_NS) >= 20000);
+        assert_true(word(writer, i, RF_GPU_CALL_LONGEST_NS) < ds_now_ns() - begin_ns);
         sum += word(writer, i, RF_GPU_SAMPLES);
     }
     assert_int_equal(told, sum);
@@ -292,6 +313,15 @@ static void start_and_stop_at_once(void **state)
 
 /* ---- by a thread ---- */
 
+/* Since a time and, as of the end of the sampling, for a time that go together. */
+static void assert_owing(const struct rf_writer *writer, uint32_t entry)
+{
+    const uint64_t since_ns = word(writer, entry, RF_GPU_CALL_NS);
+    const uint64_t age_ns = word(writer, entry, RF_GPU_UNANSWERED_NS);
+    assert_true(since_ns != 0 && age_ns != 0);
+    assert_true(since_ns + age_ns <= ds_now_ns() + 1);
+}
+
 static void one_hangs(uint32_t in_sample, uint32_t in_identify, uint32_t expected)
 {
     struct rf_writer *writer = writer_in_memory(DEVICES);
@@ -308,8 +338,9 @@ static void one_hangs(uint32_t in_sample, uint32_t in_identify, uint32_t expecte
     assert_true(ds_now_ns() - begin_ns < 30000 * MS); /* 100 ms, on a machine that has time */
     assert_int_equal(__atomic_load_n(&closed, __ATOMIC_ACQUIRE), 0); /* it is still in use */
     assert_int_equal(word(writer, 1, RF_GPU_SAMPLES), expected);
-    assert_true(word(writer, 1, RF_GPU_CALL_NS) != 0); /* seen to hang */
+    assert_owing(writer, 1); /* seen to hang */
     assert_int_equal(word(writer, 0, RF_GPU_CALL_NS), 0);
+    assert_int_equal(word(writer, 0, RF_GPU_UNANSWERED_NS), 0);
     /* The driver comes back after the stop: nothing is written any more, all is cleaned up. */
     const uint64_t version = ds_load(rf_entry(writer, RF_SECTION_GPUS, 1));
     let_go();
@@ -381,7 +412,10 @@ static void a_device_that_hangs(const char *where, uint32_t expected)
         assert_true(i == 1 ? word(writer, i, RF_GPU_SAMPLES) == expected
                            : word(writer, i, RF_GPU_SAMPLES) >= 4);
         assert_int_equal(word(writer, i, RF_GPU_CALL_NS) != 0, i == 1);
+        assert_int_equal(word(writer, i, RF_GPU_UNANSWERED_NS) != 0, i == 1);
     }
+    assert_owing(writer, 1);
+    assert_true(word(writer, 1, RF_GPU_UNANSWERED_NS) > 3000 * MS); /* it was waited for so long */
     assert_int_equal(process_word(writer, RF_PROCESS_GPU_STATE), RF_GPU_OK);
     rf_writer_destroy(writer);
 }
@@ -396,6 +430,91 @@ static void an_identity_that_hangs_in_a_process(void **state)
 {
     (void)state;
     a_device_that_hangs("HANGS_IN_IDENTIFY", 0);
+}
+
+/* ---- tried again ---- */
+
+static off_t size_of(const char *path)
+{
+    struct stat status;
+    assert_int_equal(stat(path, &status), 0);
+    return status.st_size;
+}
+
+static void until_hung(const char *path, off_t times)
+{
+    for (int i = 0; i < 12000 && size_of(path) < times; i++)
+        usleep(10000);
+    assert_true(size_of(path) >= times);
+}
+
+static struct gpu_sampler *start_with_retry(struct rf_writer *writer, double first_retry_s)
+{
+    const struct gpu_sampler_options options = {
+        .program = OURSELVES, .writer = writer, .interval_s = 0.01, .first_retry_s = first_retry_s};
+    struct gpu_sampler *sampler = gpu_sampler_start(&options);
+    assert_non_null(sampler);
+    return sampler;
+}
+
+/* One of several devices, or all that there are: it is given up, hangs again when it is tried again,
+ * owes the answer since it first did, and is there again when it no longer hangs. */
+static void is_tried_again(const char *where, uint32_t devices, uint32_t hangs)
+{
+    char noted[] = "/tmp/datastall-test-XXXXXX", count[16];
+    struct rf_writer *writer = writer_in_memory(devices);
+    close(mkstemp(noted));
+    tell_process(where, hangs);
+    snprintf(count, sizeof count, "%u", devices);
+    setenv("DEVICES", count, 1);
+    setenv("HANGS_NOTED_IN", noted, 1);
+    struct gpu_sampler *sampler = start_with_retry(writer, 0.01);
+    until_hung(noted, 1);
+    const uint64_t samples = word(writer, hangs, RF_GPU_SAMPLES);
+    const uint64_t since_ns = word(writer, hangs, RF_GPU_CALL_NS);
+    assert_true(since_ns != 0);
+    until_hung(noted, 2);
+    assert_int_equal(word(writer, hangs, RF_GPU_CALL_NS), since_ns);
+    assert_true(word(writer, hangs, RF_GPU_SAMPLES) <= samples + 1); /* its second one hangs */
+    unlink(noted);
+    until_at_least(writer, hangs, RF_GPU_SAMPLES, samples + 5);
+    gpu_sampler_stop(sampler);
+    assert_int_equal(word(writer, hangs, RF_GPU_CALL_NS), 0);
+    assert_int_equal(word(writer, hangs, RF_GPU_UNANSWERED_NS), 0);
+    assert_int_equal(process_word(writer, RF_PROCESS_GPU_END), 0);
+    rf_writer_destroy(writer);
+}
+
+static void one_of_several_is_tried_again(void **state)
+{
+    (void)state;
+    is_tried_again("HANGS_IN_IDENTIFY", 3, 1);
+}
+
+static void the_only_one_is_tried_again(void **state)
+{
+    (void)state;
+    is_tried_again("HANGS_IN_IDENTIFY", 1, 0);
+}
+
+/* Not before its time, while the others are sampled; and the end does not wait for it. */
+static void none_is_tried_too_soon(void **state)
+{
+    (void)state;
+    char noted[] = "/tmp/datastall-test-XXXXXX";
+    struct rf_writer *writer = writer_in_memory(3);
+    close(mkstemp(noted));
+    tell_process("HANGS_IN_SAMPLE", 1);
+    setenv("DEVICES", "3", 1);
+    setenv("HANGS_NOTED_IN", noted, 1);
+    struct gpu_sampler *sampler = start_with_retry(writer, 3600);
+    until_hung(noted, 1);
+    until_at_least(writer, 2, RF_GPU_SAMPLES, 60);
+    assert_int_equal(size_of(noted), 1);
+    unlink(noted);
+    gpu_sampler_stop(sampler);
+    assert_int_equal(word(writer, 1, RF_GPU_SAMPLES), 1);
+    rf_writer_destroy(writer);
 }
 
 static volatile sig_atomic_t children_ended;
@@ -539,6 +658,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_process_that_dies),
         cmocka_unit_test(a_sample_that_hangs_in_a_process),
         cmocka_unit_test(an_identity_that_hangs_in_a_process),
+        cmocka_unit_test(one_of_several_is_tried_again),
+        cmocka_unit_test(the_only_one_is_tried_again),
+        cmocka_unit_test(none_is_tried_too_soon),
         cmocka_unit_test(a_process_is_not_seen),
         cmocka_unit_test(nobody_samples),
 #if !defined(__SANITIZE_THREAD__) /* it calls this a race, which it is */

@@ -21,6 +21,8 @@
  *   hang init                         the call never returns
  *   hang utilization 0 [CALL]
  *   delay_us utilization 500          every call takes that much longer
+ *   slow utilization 0 300000 [CALL]  one call of a device takes so many microseconds longer; SCRIPT.slow
+ *                                     is made when it begins
  *   die nvmlGpmSampleGet 3 11         the third call (of all devices) ends the process by signal 11;
  *   leave nvmlInit 1 5                ... by exit(5);
  *   stick nvmlDeviceGetName 2         ... never returns, nor do those after it; SCRIPT.stuck is made.
@@ -88,7 +90,8 @@ struct device {
 struct fault {
     enum figure figure;
     int device;
-    unsigned code; /* 0: hang */
+    unsigned code;    /* 0: hang */
+    unsigned slow_us; /* else: that call is late and well */
     int from_call;
 };
 
@@ -130,8 +133,9 @@ static void read_values(struct device *device, int figure, char *text)
     }
 }
 
-static void read_fault(const char *line, bool hang, int figure, const char *rest)
+static void read_fault(const char *line, int figure, const char *rest)
 {
+    const bool hang = line[0] == 'h', slow = line[0] == 's';
     int numbers[3] = {0, 0, 0};
     int count = sscanf(rest, "%d %d %d", &numbers[0], &numbers[1], &numbers[2]);
     count = count < 0 ? 0 : count; /* nothing there */
@@ -142,10 +146,10 @@ static void read_fault(const char *line, bool hang, int figure, const char *rest
         count--;
     }
     if (!hang) {
-        fault.code = (unsigned)*next++;
+        *(slow ? &fault.slow_us : &fault.code) = (unsigned)*next++;
         count--;
     }
-    if (count < 0 || (!hang && fault.code == 0) || fault_count == MAX_FAULTS)
+    if (count < 0 || (!hang && fault.code + fault.slow_us == 0) || fault_count == MAX_FAULTS)
         give_up(line);
     if (count > 0)
         fault.from_call = *next;
@@ -195,8 +199,10 @@ static void read_line(char *line)
         snprintf(device->uuid, sizeof device->uuid, "%s", rest);
     else if (strcmp(verb, "delay_us") == 0 && of_subject >= 0)
         delay_us[of_subject] = (unsigned)atoi(rest);
-    else if ((strcmp(verb, "fail") == 0 || strcmp(verb, "hang") == 0) && of_subject >= 0)
-        read_fault(line, verb[0] == 'h', of_subject, rest);
+    else if ((strcmp(verb, "fail") == 0 || strcmp(verb, "hang") == 0 ||
+              strcmp(verb, "slow") == 0) &&
+             of_subject >= 0)
+        read_fault(line, of_subject, rest);
     else if (strcmp(verb, "die") == 0 || strcmp(verb, "leave") == 0 || strcmp(verb, "stick") == 0)
         read_mishap(line, verb[0], subject, rest);
     else if (of_verb > INIT)
@@ -232,14 +238,20 @@ static bool is_meant(const struct mishap *mishap, const char *function)
             (function[length] == '\0' || strcmp(function + length, "_v2") == 0));
 }
 
-/* For ever. A file beside the script says so, for who waits for it. */
-static void stick(void)
+/* A file beside the script, for who waits for it. */
+static void leave_word(const char *word)
 {
     char path[4096];
-    snprintf(path, sizeof path, "%s.stuck", getenv("FAKE_NVML"));
+    snprintf(path, sizeof path, "%s.%s", getenv("FAKE_NVML"), word);
     FILE *file = fopen(path, "w");
     if (file != NULL)
         fclose(file);
+}
+
+/* For ever. */
+static void stick(void)
+{
+    leave_word("stuck");
     for (;;)
         pause();
 }
@@ -292,6 +304,13 @@ static unsigned suffer(enum figure figure, int device, int call)
     for (int i = 0; i < fault_count; i++) {
         if (faults[i].figure != figure || faults[i].device != device || call < faults[i].from_call)
             continue;
+        if (faults[i].slow_us > 0) {
+            if (call == faults[i].from_call) {
+                leave_word("slow");
+                usleep(faults[i].slow_us);
+            }
+            continue;
+        }
         while (faults[i].code == 0)
             pause();
         return faults[i].code;

@@ -200,13 +200,26 @@ def test_the_launcher_does_not_load_the_library(tmp_path: Path, fake_nvml: Fake)
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_it_hangs(tmp_path: Path, fake_nvml: Fake, function: str) -> None:
     extra = fake_nvml(*several(4, f"stick {function} 1"))
-    document = run_until(Path(extra["FAKE_NVML"] + ".stuck").exists, tmp_path, extra)
+    stuck = Path(extra["FAKE_NVML"] + ".stuck")
+
+    def has_hung_for_a_while() -> bool:
+        return stuck.exists() and time.time() - stuck.stat().st_mtime > 1
+
+    document = run_until(has_hung_for_a_while, tmp_path, extra)
     assert "did not answer" in shown_text(tmp_path)
     opening = function in OPENING
     assert document["gpu_sampling"]["state"] == ("starting" if opening else "ok")
     silent = [gpu["index"] for gpu in document["gpus"] if gpu["state"] == "silent"]
     assert silent == [] if opening else [0]
     until(lambda: not samplers(extra))
+
+
+def test_a_call_that_has_just_begun_is_no_silence(tmp_path: Path, fake_nvml: Fake) -> None:
+    """The command ends while a device that answered before is asked once more."""
+    extra = fake_nvml(*several(2, "slow utilization 0 300000 2"))
+    begun = Path(extra["FAKE_NVML"] + ".slow")
+    document = run_until(begun.exists, tmp_path, extra)
+    assert [gpu["state"] for gpu in document["gpus"]] == ["ok", "ok"]
 
 
 @pytest.mark.parametrize("mishap", ["hang utilization 1 2", "hang identity 1"])
