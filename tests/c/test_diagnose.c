@@ -3,103 +3,12 @@
 #include "cmocka_all.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/sums.h"
 #include "output/text.h"
-#include "support.h"
-
-#define S UINT64_C(1000000000)
-#define NEAR 1e-9
-
-/* ---- a run in memory ---- */
-
-#define PROCESSES 3
-
-struct world {
-    struct run_data data;
-    struct run_process processes[PROCESSES];
-    struct run_loader loaders[PROCESSES];
-    struct rf_gpu_view gpus[2];
-    uint64_t samples[2][RF_GPU_SAMPLE_WORDS];
-};
-static struct world world;
-static const unsigned char uuids[2][16] = {{0x10}, {0x20}};
-
-static void begin_world(uint32_t processes)
-{
-    memset(&world, 0, sizeof world);
-    world.data.processes = world.processes;
-    world.data.process_count = processes;
-    for (uint32_t i = 0; i < processes; i++) {
-        struct run_process *process = &world.processes[i];
-        process->view.words[RF_PROCESS_STATE] = RF_STATE_CLOSED;
-        process->view.words[RF_PROCESS_ENDED_MONO] = 1000 * S;
-        process->view.words[RF_PROCESS_ACCELERATOR] = RF_ACCELERATOR_NONE;
-        process->view.fixed.rank = i;
-        process->loader_count = 1;
-        process->loaders = &world.loaders[i];
-    }
-}
-
-/* What process i waited in its window of [begin, end), all times in nanoseconds. */
-static void set_wait(uint32_t i, uint64_t begin_ns, uint64_t end_ns, uint64_t wait_ns)
-{
-    struct run_loader *loader = &world.loaders[i];
-    uint64_t *c = loader->totals.counters;
-    snprintf(loader->entry.name, sizeof loader->entry.name, "train");
-    loader->entry.source = DATASTALL_SOURCE_TORCH;
-    loader->threads = 1;
-    loader->thread_ids[0] = i;
-    c[RF_COUNT_SEQUENCE] = c[RF_COUNT_STEADY] = c[RF_COUNT_BATCHES] = 1;
-    c[RF_COUNT_STEADY_NS] = c[RF_COUNT_STEADY_MIN] = c[RF_COUNT_STEADY_MAX] = wait_ns;
-    c[RF_COUNT_BEGIN_NS] = begin_ns;
-    c[RF_COUNT_END_NS] = end_ns;
-}
-
-/* What events told of it, on a device. */
-static void set_stall(uint32_t i, uint32_t gpu, uint64_t known_ns, uint64_t lower_ns,
-                      uint64_t upper_ns)
-{
-    struct run_loader *loader = &world.loaders[i];
-    uint64_t *c = loader->totals.counters;
-    world.processes[i].view.words[RF_PROCESS_ACCELERATOR] = RF_ACCELERATOR_USED;
-    c[RF_COUNT_STALL_KNOWN_NS] = known_ns;
-    c[RF_COUNT_STALL_LOWER_NS] = lower_ns;
-    c[RF_COUNT_STALL_UPPER_NS] = upper_ns;
-    struct run_loader_gpu *part = &loader->gpus[loader->gpu_count++];
-    part->stall = (struct stall){c[RF_COUNT_STEADY_NS], known_ns, lower_ns, upper_ns};
-    memcpy(part->uuid, uuids[gpu], sizeof part->uuid);
-}
-
-/* A device that was busy for a share of [begin, end), in one sample. */
-static void set_gpu(uint32_t g, enum rf_activity_source source, uint64_t begin_ns, uint64_t end_ns,
-                    double busy)
-{
-    struct rf_gpu_view *gpu = &world.gpus[g];
-    uint64_t *row = world.samples[g];
-    world.data.gpus = world.gpus;
-    world.data.gpu_count = g + 1;
-    gpu->layout.recent = 1;
-    gpu->layout.sample_words = RF_GPU_SAMPLE_WORDS;
-    gpu->block = row;
-    snprintf(gpu->fixed.uuid, sizeof gpu->fixed.uuid, "GPU-%02x000000-0000-0000-0000-000000000000",
-             uuids[g][0]);
-    gpu->words[RF_GPU_STATE] = RF_GPU_OK;
-    gpu->words[RF_GPU_SAMPLES] = 1;
-    gpu->words[RF_GPU_ACTIVITY_SOURCES] = UINT64_C(1) << source;
-    row[RF_GPU_SAMPLE_SEQUENCE] = 1;
-    row[RF_GPU_SAMPLE_NS] = end_ns;
-    row[RF_GPU_SAMPLE_BUSY_PERCENT] = RF_UNKNOWN;
-    row[RF_GPU_SAMPLE_ACTIVITY] = rf_pack_activity(busy, end_ns - begin_ns);
-}
-
-static struct summary *made(uint64_t now_ns)
-{
-    struct summary *summary;
-    assert_int_equal(summary_make(&world.data, now_ns, &summary), 0);
-    return summary;
-}
+#include "world.h"
 
 /* ---- the verdict ---- */
 
@@ -298,7 +207,7 @@ struct use_row {
     uint64_t begin, end, waiting, known, lower, upper;
 };
 struct shared_row {
-    struct use_row uses[PROCESSES];
+    struct use_row uses[WORLD_PROCESSES];
     uint64_t lower, upper, most;
     uint32_t at_once;
 };
@@ -331,9 +240,9 @@ static void shares_of_a_device(void **state)
          2},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct stall_use uses[PROCESSES];
+        struct stall_use uses[WORLD_PROCESSES];
         uint32_t count = 0;
-        while (count < PROCESSES && rows[i].uses[count].end > 0) {
+        while (count < WORLD_PROCESSES && rows[i].uses[count].end > 0) {
             const struct use_row *u = &rows[i].uses[count];
             uses[count++] =
                 (struct stall_use){u->begin, u->end, {u->waiting, u->known, u->lower, u->upper}};

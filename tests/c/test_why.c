@@ -1,0 +1,572 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Why a loader is slow: what was recorded, row by row, and the cause that it shows. The rules are
+ * those of docs/causes.md. */
+#include "cmocka_all.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "world.h"
+
+#define WINDOW (100 * S) /* of the loader, unless a row has another */
+
+/* A loader that waited for stall_ns of its window, of which nothing is known. */
+static uint64_t *begin_loader(uint64_t stall_ns)
+{
+    begin_world(1);
+    set_wait(0, 10 * S, 10 * S + WINDOW, stall_ns);
+    world.loaders[0].totals.counters[RF_COUNT_ITERATORS] = 1;
+    return world.loaders[0].totals.counters;
+}
+
+/* What the counters say of it; every function below takes the answer of the last one asked. */
+static const struct why *asked(void)
+{
+    static struct why why;
+    const struct stall stall = rf_stall_of(world.loaders[0].totals.counters);
+    why_make(&world.processes[0], &world.loaders[0], &stall, &why);
+    return &why;
+}
+
+static void assert_cause(size_t row, uint32_t wanted)
+{
+    const struct why *why = asked();
+    if (why->primary != wanted)
+        fail_msg("row %zu: %s instead of %s", row, why_name(why->primary), why_name(wanted));
+}
+
+static void assert_figure(double value, double wanted)
+{
+    if (isnan(wanted))
+        assert_true(isnan(value));
+    else
+        assert_float_equal(value, wanted, NEAR);
+}
+
+/* ---- which cause ---- */
+
+static void the_least_stall_that_has_a_cause(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t stall_ms; /* of a hundred seconds */
+        uint32_t cause;
+    } rows[] = {
+        {0, WHY_NONE},           {1, WHY_NONE},         {4999, WHY_NONE},
+        {5000, CAUSE_COMPUTE},   {5001, CAUSE_COMPUTE}, {100000, CAUSE_COMPUTE},
+        {200000, CAUSE_COMPUTE}, /* of several threads */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t *c = begin_loader(rows[i].stall_ms * MS);
+        c[RF_COUNT_CAUSE_NS + CAUSE_COMPUTE] = rows[i].stall_ms * MS;
+        assert_cause(i, rows[i].cause);
+        assert_figure(asked()->stall_share, fmin(1.0, (double)rows[i].stall_ms * 1e-5));
+    }
+}
+
+static void without_a_window_there_is_no_cause(void **state)
+{
+    (void)state;
+    static const uint64_t ends[] = {0, 1, 9 * S, 10 * S, 10 * S + 1};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        uint64_t *c = begin_loader(10 * S);
+        c[RF_COUNT_CAUSE_NS + CAUSE_PIN] = 10 * S;
+        c[RF_COUNT_END_NS] = ends[i];
+        assert_cause(i, ends[i] > 10 * S ? CAUSE_PIN : CAUSE_UNKNOWN);
+        assert_figure(asked()->stall_share, ends[i] > 10 * S ? 1.0 : NAN);
+    }
+}
+
+static void the_largest_state_is_the_cause(void **state)
+{
+    (void)state;
+    for (uint32_t largest = 0; largest < CAUSE_STATES; largest++) {
+        uint64_t *c = begin_loader(20 * S);
+        for (uint32_t i = 0; i < CAUSE_STATES; i++)
+            c[RF_COUNT_CAUSE_NS + i] = 2 * S + (i == largest ? 2 * S : 0);
+        assert_cause(largest, largest);
+        const struct why *why = asked();
+        for (uint32_t i = 0; i < CAUSE_STATES; i++) {
+            assert_int_equal(why->states_ns[i], (i == largest ? 4 : 2) * S);
+            assert_figure(why->shares[i], i == largest ? 0.2 : 0.1);
+        }
+    }
+    /* Of two that are equal the first. */
+    uint64_t *c = begin_loader(20 * S);
+    c[RF_COUNT_CAUSE_NS + CAUSE_COLLATE] = c[RF_COUNT_CAUSE_NS + CAUSE_PIN] = 10 * S;
+    assert_cause(0, CAUSE_COLLATE);
+}
+
+/* What no state has is unknown, and no more than there is can have a state. */
+static void states_are_the_whole_of_the_stall(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t compute_s, startup_s, unknown_s; /* as the file has them */
+        uint64_t compute, startup, unknown;       /* as they are taken, of 20 s */
+    } rows[] = {
+        {0, 0, 0, 0, 0, 20},  {8, 0, 0, 8, 0, 12},    {8, 4, 1, 8, 4, 8},
+        {8, 4, 8, 8, 4, 8},   {20, 0, 0, 20, 0, 0},   {19, 1, 0, 19, 1, 0},
+        {30, 0, 0, 20, 0, 0}, {15, 15, 15, 15, 5, 0}, {8, 4, 100, 8, 4, 8},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t *c = begin_loader(20 * S);
+        c[RF_COUNT_CAUSE_NS + CAUSE_COMPUTE] = rows[i].compute_s * S;
+        c[RF_COUNT_CAUSE_NS + CAUSE_STARTUP] = rows[i].startup_s * S;
+        c[RF_COUNT_CAUSE_NS + CAUSE_UNKNOWN] = rows[i].unknown_s * S;
+        const struct why *why = asked();
+        assert_int_equal(why->stall_ns, 20 * S);
+        assert_int_equal(why->states_ns[CAUSE_COMPUTE], rows[i].compute * S);
+        assert_int_equal(why->states_ns[CAUSE_STARTUP], rows[i].startup * S);
+        assert_int_equal(why->states_ns[CAUSE_UNKNOWN], rows[i].unknown * S);
+    }
+    begin_loader(0);
+    for (uint32_t i = 0; i < CAUSE_STATES; i++)
+        assert_true(isnan(asked()->shares[i]));
+    assert_true(isnan(asked()->head_of_line) && isnan(asked()->window));
+}
+
+/* Exposed where events told, and the wait where they did not. */
+static void the_stall_is_what_the_verdict_takes(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t known_s, upper_s, stall_s; /* of 20 s of waiting */
+    } rows[] = {{0, 0, 20}, {20, 20, 20}, {20, 6, 6}, {15, 6, 11}, {20, 0, 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t *c = begin_loader(20 * S);
+        c[RF_COUNT_STALL_KNOWN_NS] = rows[i].known_s * S;
+        c[RF_COUNT_STALL_UPPER_NS] = rows[i].upper_s * S;
+        c[RF_COUNT_STALL_LOWER_NS] = rows[i].upper_s * S / 2;
+        assert_int_equal(asked()->stall_ns, rows[i].stall_s * S);
+        assert_figure(asked()->stall_share, (double)rows[i].stall_s * 0.01);
+    }
+}
+
+/* What happens once is a cause from a second on, or where the rest is one. */
+static void start_up(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t iterators, startup_ms, rest_ms, window_ms;
+        uint32_t cause;
+    } rows[] = {
+        /* one: long enough by itself */
+        {1, 999, 0, 10000, WHY_NONE},
+        {1, 1000, 0, 10000, CAUSE_STARTUP},
+        {1, 1001, 0, 10000, CAUSE_STARTUP},
+        {0, 999, 0, 10000, WHY_NONE},
+        {0, 1000, 0, 10000, CAUSE_STARTUP},
+        /* or with a rest that is a twentieth of the window */
+        {1, 900, 498, 10000, WHY_NONE},
+        {1, 900, 500, 10000, CAUSE_STARTUP},
+        {1, 900, 502, 10000, CAUSE_STARTUP},
+        {1, 600, 700, 10000, CAUSE_PIN},
+        /* several: each one counts */
+        {2, 999, 0, 10000, CAUSE_STARTUP},
+        {2, 600, 0, 10000, CAUSE_STARTUP},
+        {2, 499, 0, 10000, WHY_NONE}, /* too little of the window, whatever it is */
+        {100, 600, 10, 10000, CAUSE_STARTUP},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t *c = begin_loader(0);
+        c[RF_COUNT_OTHER_NS] = rows[i].startup_ms * MS;
+        c[RF_COUNT_STEADY_NS] = rows[i].rest_ms * MS;
+        c[RF_COUNT_END_NS] = 10 * S + rows[i].window_ms * MS;
+        c[RF_COUNT_ITERATORS] = rows[i].iterators;
+        c[RF_COUNT_CAUSE_NS + CAUSE_STARTUP] = rows[i].startup_ms * MS;
+        c[RF_COUNT_CAUSE_NS + CAUSE_PIN] = rows[i].rest_ms * MS;
+        assert_cause(i, rows[i].cause);
+    }
+}
+
+/* Half of what is not start-up, by what the other workers could not do. */
+static void head_of_line(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t startup_ms, ready_ms, idle_ms; /* of ten seconds of stall */
+        uint32_t cause;
+    } rows[] = {
+        {0, 10000, 0, CAUSE_BLOCKED_IO},
+        {0, 10000, 4999, CAUSE_BLOCKED_IO},
+        {0, 10000, 5000, WHY_HEAD_OF_LINE},
+        {0, 10000, 10000, WHY_HEAD_OF_LINE},
+        {0, 4999, 10000, CAUSE_BLOCKED_IO}, /* idle only while one was ready */
+        {0, 5000, 10000, WHY_HEAD_OF_LINE},
+        {0, 20000, 20000, WHY_HEAD_OF_LINE}, /* damage: no more than there is */
+        {4000, 10000, 2999, CAUSE_BLOCKED_IO},
+        {4000, 10000, 3000, WHY_HEAD_OF_LINE},
+        {5001, 10000, 10000, CAUSE_STARTUP}, /* which no order of batches helps */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t *c = begin_loader(10 * S);
+        c[RF_COUNT_CAUSE_NS + CAUSE_STARTUP] = rows[i].startup_ms * MS;
+        c[RF_COUNT_CAUSE_NS + CAUSE_BLOCKED_IO] = 10 * S - rows[i].startup_ms * MS;
+        c[RF_COUNT_LATER_READY_NS] = rows[i].ready_ms * MS;
+        c[RF_COUNT_OTHERS_IDLE_NS] = rows[i].idle_ms * MS;
+        assert_cause(i, rows[i].cause);
+        const struct why *why = asked();
+        const uint64_t ready_ms = rows[i].ready_ms < 10000 ? rows[i].ready_ms : 10000;
+        assert_int_equal(why->later_ready_ns, ready_ms * MS);
+        assert_int_equal(why->others_idle_ns,
+                         (rows[i].idle_ms < ready_ms ? rows[i].idle_ms : ready_ms) * MS);
+        assert_figure(why->head_of_line, (double)ready_ms * 1e-4);
+        assert_figure(why->window, 0);
+    }
+}
+
+/* The window is the cause where a larger one removes half of its part in a replay. */
+static void the_window(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t idle_ms, full_ms, before_ms, after_ms; /* of ten seconds of stall */
+        uint64_t window_ms;
+        uint32_t cause;
+    } rows[] = {
+        {10000, 8000, 9000, 1000, 8000, WHY_WINDOW},
+        {10000, 5000, 9000, 1000, 5000, WHY_WINDOW},
+        {10000, 4999, 9000, 1000, 4999, WHY_HEAD_OF_LINE},
+        {4000, 8000, 9000, 1000, 4000, CAUSE_COLLATE}, /* full only while they were idle */
+        {6000, 8000, 9000, 1000, 6000, WHY_WINDOW},
+        {10000, 8000, 9000, 5000, 8000, WHY_WINDOW}, /* exactly half of it is removed */
+        {10000, 8000, 9000, 5001, 0, WHY_HEAD_OF_LINE},
+        {10000, 8000, 9000, 9000, 0, WHY_HEAD_OF_LINE},
+        {10000, 8000, 5000, 9000, 0, WHY_HEAD_OF_LINE},
+        {10000, 0, 5000, 5000, 0, WHY_HEAD_OF_LINE},
+        {10000, 8000, 0, 0, 0, WHY_HEAD_OF_LINE}, /* nothing was replayed */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t *c = begin_loader(10 * S);
+        c[RF_COUNT_CAUSE_NS + CAUSE_COLLATE] = 10 * S;
+        c[RF_COUNT_LATER_READY_NS] = 10 * S;
+        c[RF_COUNT_OTHERS_IDLE_NS] = rows[i].idle_ms * MS;
+        c[RF_COUNT_WINDOW_FULL_NS] = rows[i].full_ms * MS;
+        c[RF_COUNT_REPLAY_NS] = rows[i].before_ms * MS;
+        c[RF_COUNT_REPLAY_LARGER_NS] = rows[i].after_ms * MS;
+        assert_cause(i, rows[i].cause);
+        assert_int_equal(asked()->window_ns, rows[i].window_ms * MS);
+        assert_figure(asked()->window, (double)rows[i].window_ms * 1e-4);
+    }
+}
+
+static void start_up_does_not_count_for_the_window(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t full_ms;
+        uint32_t cause;
+    } rows[] = {{2999, WHY_HEAD_OF_LINE}, {3000, WHY_WINDOW}};
+    for (size_t i = 0; i < 2; i++) {
+        uint64_t *c = begin_loader(10 * S);
+        c[RF_COUNT_CAUSE_NS + CAUSE_STARTUP] = 4 * S;
+        c[RF_COUNT_CAUSE_NS + CAUSE_COLLATE] = 6 * S;
+        c[RF_COUNT_LATER_READY_NS] = c[RF_COUNT_OTHERS_IDLE_NS] = 10 * S;
+        c[RF_COUNT_WINDOW_FULL_NS] = rows[i].full_ms * MS;
+        c[RF_COUNT_REPLAY_NS] = 10 * S;
+        assert_cause(i, rows[i].cause);
+    }
+}
+
+static void names_of_causes(void **state)
+{
+    (void)state;
+    static const char *const names[] = {
+        "compute", "cpu_contention", "blocked_io", "collate",      "transfer", "pin",
+        "sampler", "startup",        "unknown",    "head_of_line", "window",   "none"};
+    _Static_assert(sizeof names / sizeof *names == WHY_CAUSES, "one name each");
+    for (uint32_t i = 0; i < WHY_CAUSES; i++)
+        assert_string_equal(why_name(i), names[i]);
+    assert_null(why_name(WHY_CAUSES));
+}
+
+/* ---- the queue ---- */
+
+static void depth_of_the_queue(void **state)
+{
+    (void)state;
+    uint64_t *c = begin_loader(10 * S);
+    assert_int_equal(asked()->depth.waits, 0);
+    assert_true(isnan(asked()->depth.ready) && isnan(asked()->depth.early) &&
+                isnan(asked()->depth.in_flight) && isnan(asked()->depth.possible) &&
+                isnan(asked()->depth.empty_share));
+    c[RF_COUNT_DEPTH_WAITS] = 8;
+    c[RF_COUNT_DEPTH_READY] = 4;
+    c[RF_COUNT_DEPTH_EARLY] = 2;
+    c[RF_COUNT_DEPTH_IN_FLIGHT] = 24;
+    c[RF_COUNT_DEPTH_POSSIBLE] = 64;
+    c[RF_COUNT_DEPTH_EMPTY] = 6;
+    const struct why_depth *depth = &asked()->depth;
+    assert_int_equal(depth->waits, 8);
+    assert_figure(depth->ready, 0.5);
+    assert_figure(depth->early, 0.25);
+    assert_figure(depth->in_flight, 3);
+    assert_figure(depth->possible, 8);
+    assert_figure(depth->empty_share, 0.75);
+}
+
+/* ---- the machine ---- */
+
+struct host_row {
+    uint64_t milli, source, cpu_ns, throttled_ns, cpu_pressure_ns, io_pressure_ns, shm, used;
+    uint64_t first_s, last_s;
+    struct why_host host;
+};
+#define NONE RF_UNKNOWN
+#define ALL_BUT_RATES 4.5, "the machine"
+static const struct host_row host_rows[] = {
+    /* never read */
+    {4500, 0, 1, 1, 1, 1, 1, 1, 0, 0, {NAN, NULL, NAN, NAN, NAN, NAN, NAN, NAN}},
+    /* all told, over ten seconds */
+    {4500, 0, 5 * S, 3 * S, 2 * S, S, 100, 40, 10, 20, {ALL_BUT_RATES, 0.5, 3, 0.2, 0.1, 100, 40}},
+    {2000, 1, 0, 0, 0, 0, 0, 0, 10, 20, {2, "its CPU affinity", 0, 0, 0, 0, 0, 0}},
+    {2000, 2, 0, 0, 0, 0, 0, 0, 10, 20, {2, "its cpuset", 0, 0, 0, 0, 0, 0}},
+    {2000, 3, 0, 0, 0, 0, 0, 0, 10, 20, {2, "the CPU quota of its container", 0, 0, 0, 0, 0, 0}},
+    {2000, 4, 0, 0, 0, 0, 0, 0, 10, 20, {2, NULL, 0, 0, 0, 0, 0, 0}},
+    {2000, NONE, 0, 0, 0, 0, 0, 0, 10, 20, {2, NULL, 0, 0, 0, 0, 0, 0}},
+    /* more pressure than time: no more than all of it */
+    {4500, 0, 20 * S, 0, 30 * S, 11 * S, 0, 0, 10, 20, {ALL_BUT_RATES, 2, 0, 1, 1, 0, 0}},
+    /* read once: there is no rate yet */
+    {4500, 0, S, S, S, S, 8, 7, 10, 10, {ALL_BUT_RATES, NAN, 1, NAN, NAN, 8, 7}},
+    {4500, 0, S, S, S, S, 8, 7, 11, 10, {ALL_BUT_RATES, NAN, 1, NAN, NAN, 8, 7}},
+    /* each one unknown alone */
+    {NONE, 0, S, S, S, S, 8, 7, 10, 20, {NAN, "the machine", 0.1, 1, 0.1, 0.1, 8, 7}},
+    {4500, 0, NONE, S, S, S, 8, 7, 10, 20, {ALL_BUT_RATES, NAN, 1, 0.1, 0.1, 8, 7}},
+    {4500, 0, S, NONE, S, S, 8, 7, 10, 20, {ALL_BUT_RATES, 0.1, NAN, 0.1, 0.1, 8, 7}},
+    {4500, 0, S, S, NONE, S, 8, 7, 10, 20, {ALL_BUT_RATES, 0.1, 1, NAN, 0.1, 8, 7}},
+    {4500, 0, S, S, S, NONE, 8, 7, 10, 20, {ALL_BUT_RATES, 0.1, 1, 0.1, NAN, 8, 7}},
+    {4500, 0, S, S, S, S, NONE, 7, 10, 20, {ALL_BUT_RATES, 0.1, 1, 0.1, 0.1, NAN, 7}},
+    {4500, 0, S, S, S, S, 8, NONE, 10, 20, {ALL_BUT_RATES, 0.1, 1, 0.1, 0.1, 8, NAN}},
+};
+
+static void what_the_machine_gave(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof host_rows / sizeof *host_rows; i++) {
+        const struct host_row *row = &host_rows[i];
+        begin_loader(10 * S);
+        uint64_t *w = world.processes[0].view.words;
+        w[RF_PROCESS_HOST_NS] = row->last_s * S;
+        w[RF_PROCESS_HOST_FIRST_NS] = row->first_s * S;
+        w[RF_PROCESS_CPUS_MILLI] = row->milli;
+        w[RF_PROCESS_CPUS_SOURCE] = row->source;
+        w[RF_PROCESS_CPU_NS] = row->cpu_ns;
+        w[RF_PROCESS_THROTTLED_NS] = row->throttled_ns;
+        w[RF_PROCESS_CPU_PRESSURE_NS] = row->cpu_pressure_ns;
+        w[RF_PROCESS_IO_PRESSURE_NS] = row->io_pressure_ns;
+        w[RF_PROCESS_SHM_BYTES] = row->shm;
+        w[RF_PROCESS_SHM_USED_BYTES] = row->used;
+        const struct why_host *host = &asked()->host;
+        assert_figure(host->cpus_usable, row->host.cpus_usable);
+        if (row->host.limit == NULL)
+            assert_null(host->limit);
+        else
+            assert_string_equal(host->limit, row->host.limit);
+        assert_figure(host->loop_cpus, row->host.loop_cpus);
+        assert_figure(host->throttled_s, row->host.throttled_s);
+        assert_figure(host->cpu_pressure, row->host.cpu_pressure);
+        assert_figure(host->io_pressure, row->host.io_pressure);
+        assert_figure(host->shm_size_bytes, row->host.shm_size_bytes);
+        assert_figure(host->shm_used_bytes, row->host.shm_used_bytes);
+    }
+}
+
+/* ---- the workers ---- */
+
+static void without_workers_nothing_is_said_of_them(void **state)
+{
+    (void)state;
+    begin_loader(10 * S);
+    add_worker()->loader = 1; /* another loader's */
+    world.workers[0].totals[RF_TOTAL_BATCHES] = 5;
+    world.workers[0].totals[RF_TOTAL_END_NS] = 9 * S;
+    const struct why_work *work = &asked()->work;
+    assert_int_equal(work->workers, 0);
+    assert_int_equal(work->batches, 0);
+    assert_int_equal(work->generations, 0);
+    assert_int_equal(work->asked_bytes, DATASTALL_UNKNOWN);
+    assert_int_equal(work->storage_bytes, DATASTALL_UNKNOWN);
+    assert_int_equal(work->major_faults, DATASTALL_UNKNOWN);
+    assert_true(isnan(work->busy_share) && isnan(work->running_cpus));
+    assert_true(isnan(work->item_p50_ns) && isnan(work->item_p99_ns) && isnan(work->item_max_ns));
+}
+
+/* Worker k of three: sums of it are told apart by their last figure. */
+static void fill_worker(uint64_t k)
+{
+    struct rf_worker_view *worker = add_worker();
+    uint64_t *t = worker->totals;
+    worker->generation = k;
+    t[RF_TOTAL_COUNT] = k;
+    t[RF_TOTAL_BATCHES] = 10 * k;
+    t[RF_TOTAL_ITEMS] = 100 * k;
+    t[RF_TOTAL_ITEMS_TIMED] = 50 * k;
+    t[RF_TOTAL_ITEMS_NS] = 1000 * k;
+    t[RF_TOTAL_ITEMS_CPU_NS] = 500 * k;
+    t[RF_TOTAL_ITEMS_DELAY_NS] = 200 * k;
+    t[RF_TOTAL_COLLATE_NS] = 300 * k;
+    t[RF_TOTAL_GAP_NS] = 700 * k;
+    t[RF_TOTAL_GAP_CPU_NS] = 70 * k;
+    t[RF_TOTAL_STARTUP_NS] = 7 * k;
+    t[RF_TOTAL_BEGIN_NS] = 10000 - k;
+    t[RF_TOTAL_END_NS] = 20000 + k;
+    t[RF_TOTAL_ASKED_BYTES] = k == 2 ? DATASTALL_UNKNOWN : 1000 * k;
+    t[RF_TOTAL_STORAGE_BYTES] = 10 * k;
+    t[RF_TOTAL_MAJOR_FAULTS] = k == 3 ? 4 : DATASTALL_UNKNOWN;
+}
+
+static void workers_of_a_loader_are_added_up(void **state)
+{
+    (void)state;
+    begin_loader(10 * S);
+    world.loaders[0].index = 7;
+    for (uint64_t k = 1; k <= 3; k++)
+        fill_worker(k);
+    add_worker()->loader = 6;
+    world.workers[3].totals[RF_TOTAL_BATCHES] = 1000;
+    const struct why_work *work = &asked()->work;
+    assert_int_equal(work->workers, 3);
+    assert_int_equal(work->generations, 6);
+    assert_int_equal(work->batches, 60);
+    assert_int_equal(work->items, 600);
+    assert_int_equal(work->items_timed, 300);
+    assert_int_equal(work->items_ns, 6000);
+    assert_int_equal(work->cpu_ns, 3000);
+    assert_int_equal(work->delay_ns, 1200);
+    assert_int_equal(work->blocked_ns, 1800);
+    assert_int_equal(work->collate_ns, 1800);
+    assert_int_equal(work->gap_ns, 4200);
+    assert_int_equal(work->gap_cpu_ns, 420);
+    assert_int_equal(work->startup_ns, 42);
+    assert_int_equal(work->asked_bytes, 4000);
+    assert_int_equal(work->storage_bytes, 60);
+    assert_int_equal(work->major_faults, 4);
+    /* items and collation, and what of the gaps ran, of all that they lived */
+    assert_figure(work->busy_share, (6000 + 1800 + 420) / 12000.0);
+    /* what ran, from the first batch of any to the last one */
+    assert_figure(work->running_cpus, (3000 + 420 + 1800) / (20003.0 - 9997.0));
+}
+
+/* Figures of a file may contradict each other. */
+static void figures_of_workers_that_cannot_be(void **state)
+{
+    (void)state;
+    begin_loader(10 * S);
+    fill_worker(1);
+    uint64_t *t = world.workers[0].totals;
+    t[RF_TOTAL_ITEMS_CPU_NS] = 2000; /* of 1000 */
+    t[RF_TOTAL_GAP_CPU_NS] = 5000;   /* of 700 */
+    assert_int_equal(asked()->work.blocked_ns, 0);
+    assert_figure(asked()->work.busy_share, 1);
+    t[RF_TOTAL_END_NS] = t[RF_TOTAL_BEGIN_NS]; /* no span: no rate */
+    assert_true(isnan(asked()->work.running_cpus));
+    t[RF_TOTAL_END_NS] = 1;
+    assert_true(isnan(asked()->work.running_cpus));
+    t[RF_TOTAL_ITEMS_NS] = t[RF_TOTAL_COLLATE_NS] = t[RF_TOTAL_GAP_NS] = 0; /* not lived */
+    assert_true(isnan(asked()->work.busy_share));
+    t[RF_TOTAL_GAP_NS] = 1;
+    assert_figure(asked()->work.busy_share, 1);
+}
+
+static void quantiles_of_items(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t counts[4]; /* of the buckets 10, 20, 30 and of the last one */
+        uint32_t p50, p99;  /* buckets */
+    } rows[] = {
+        {{1, 0, 0, 0}, 10, 10},   {{0, 0, 0, 1}, 191, 191},
+        {{1, 1, 0, 0}, 20, 20},   /* rank 1 of 0 and 1 */
+        {{2, 1, 0, 0}, 10, 20},   /* rank 1 of 0, 1, 2 */
+        {{50, 50, 0, 0}, 20, 20}, /* rank 50 is the first of the second fifty */
+        {{51, 49, 0, 0}, 10, 20}, /* and here the last of the first */
+        {{50, 49, 1, 0}, 20, 30}, /* rank 99 */
+        {{50, 50, 1, 0}, 20, 20}, /* rank 99 of 101 */
+        {{99, 0, 1, 0}, 10, 30},  {{100, 0, 1, 0}, 10, 10},
+        {{990, 9, 1, 0}, 10, 20},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin_loader(10 * S);
+        static const uint32_t buckets[] = {10, 20, 30, 191};
+        for (uint32_t b = 0; b < 4; b++) { /* over two workers */
+            if (b == 0) {
+                add_worker();
+                add_worker();
+            }
+            world.workers[0].items[buckets[b]] = rows[i].counts[b] / 2;
+            world.workers[1].items[buckets[b]] = rows[i].counts[b] - rows[i].counts[b] / 2;
+        }
+        assert_figure(asked()->work.item_p50_ns, (double)rf_item_bucket_ns(rows[i].p50));
+        assert_figure(asked()->work.item_p99_ns, (double)rf_item_bucket_ns(rows[i].p99));
+        assert_true(isnan(asked()->work.item_max_ns));
+    }
+}
+
+static void the_slowest_item_of_all_workers(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t counts[2], ns[2];
+        double slowest;
+    } rows[] = {
+        {{1, 1}, {5, 9}, 9}, {{1, 1}, {9, 5}, 9},   {{0, 1}, {9, 5}, 5},
+        {{1, 0}, {5, 9}, 5}, {{0, 0}, {5, 9}, NAN}, {{1, 1}, {1, 0}, 1},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin_loader(10 * S);
+        for (uint32_t k = 0; k < 2; k++) {
+            struct rf_worker_view *worker = add_worker();
+            worker->slowest_count = (uint32_t)rows[i].counts[k];
+            worker->slowest[0].ns = rows[i].ns[k];
+        }
+        assert_figure(asked()->work.item_max_ns, rows[i].slowest);
+    }
+}
+
+/* The buckets of item times: each begins where the one before ends, and has its middle inside. */
+static void buckets_of_items(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t ns;
+        uint32_t bucket;
+        uint64_t middle;
+    } rows[] = {
+        {0, 0, 8},   {15, 0, 8},  {16, 1, 18}, {19, 1, 18},           {20, 2, 22},
+        {24, 3, 26}, {28, 4, 30}, {31, 4, 30}, {32, 5, 36},           {39, 5, 36},
+        {40, 6, 44}, {63, 8, 60}, {64, 9, 72}, {1000000, 64, 983040},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_int_equal(rf_item_bucket(rows[i].ns), rows[i].bucket);
+        assert_int_equal(rf_item_bucket_ns(rows[i].bucket), rows[i].middle);
+    }
+    assert_int_equal(rf_item_bucket(UINT64_MAX), RF_WORKER_ITEM_BUCKETS - 1);
+    for (uint32_t b = 0; b < RF_WORKER_ITEM_BUCKETS; b++)
+        assert_int_equal(rf_item_bucket(rf_item_bucket_ns(b)), b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_least_stall_that_has_a_cause),
+        cmocka_unit_test(without_a_window_there_is_no_cause),
+        cmocka_unit_test(the_largest_state_is_the_cause),
+        cmocka_unit_test(states_are_the_whole_of_the_stall),
+        cmocka_unit_test(the_stall_is_what_the_verdict_takes),
+        cmocka_unit_test(start_up),
+        cmocka_unit_test(head_of_line),
+        cmocka_unit_test(the_window),
+        cmocka_unit_test(start_up_does_not_count_for_the_window),
+        cmocka_unit_test(names_of_causes),
+        cmocka_unit_test(depth_of_the_queue),
+        cmocka_unit_test(what_the_machine_gave),
+        cmocka_unit_test(without_workers_nothing_is_said_of_them),
+        cmocka_unit_test(workers_of_a_loader_are_added_up),
+        cmocka_unit_test(figures_of_workers_that_cannot_be),
+        cmocka_unit_test(quantiles_of_items),
+        cmocka_unit_test(the_slowest_item_of_all_workers),
+        cmocka_unit_test(buckets_of_items),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
