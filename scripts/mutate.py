@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Changes the code in small ways, one at a time, and says which changes no C test notices.
 
-    python scripts/mutate.py [-n 200] [-j 2] [--seed 1] [--only src/diagnose] [--list]
+    python scripts/mutate.py [-n 200] [-j 2] [--seed 1] [--only src/diagnose] [--log FILE] [--list]
 
 Takes `n` places at random from src/diagnose, src/stats, src/runfile and src/run (a comparison
 turned round, a sum made a difference, a limit moved by one, a condition negated, a statement left
-out), builds each changed tree in a copy and runs the C tests that take less than a few seconds.
-Prints a table per room and the changes that survived. Not part of `make test`: a mutant takes some
-seconds to a minute.
+out), builds each changed tree in a copy with the address and undefined behaviour sanitizers, so
+that a leak or a read beyond the end is noticed, and runs the C tests that reach the file, quick
+ones first. A line per change as it is tried; at the end a table per room and the survivors.
+Not part of `make test`: a mutant takes seconds where a quick test notices it, minutes where none
+does. With --log, what an earlier run with the same seed has tried is not tried again.
+
+Tests run in a mount and a PID namespace of their own where that is allowed (else they share
+/dev/shm with whoever else is on the machine).
 
 A change that scripts/mutate-equivalent.txt lists (path | line | changed line | why) is not tried:
 no test can tell.
@@ -16,30 +21,58 @@ no test can tell.
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("src/diagnose", "src/stats", "src/runfile", "src/run")
-#: Quick ones first: a mutant is dead at its first failure.
-QUICK = """
-histogram counters cause diagnose view rollup record format feed activity impossible openmetrics
-screen handles stall gpu_monitor sampler limits stopped_writer kill9 readers hostile
-"""
-TESTS = tuple(QUICK.split())
-#: What lies between folders has tests of its own, which take longer.
-FOLDERS = re.compile(r"/(tmpfs|homecoming|sweep|rundir|listing|liveness|opened|run_data)\.c$")
-TESTS_OF_FOLDERS = ("rundir", "faults", "tmpfs")
+#: In the order in which they are tried: a mutant is dead at its first failure. What is built and
+#: linked for a test that is not needed any more was for nothing, so they come in groups.
+MEANING = (
+    ["diagnose", "devices", "why", "why_sentences", "sentences", "run_state"],
+    ["openmetrics", "screen", "admission"],
+)
+FIGURES = ["counters", "cause", "histogram", "format", "layout", "null"]
+RECORDING = (
+    ["view", "record", "impossible", "activity", "handles", "gpu_monitor", "stall", "feed"],
+    ["limits", "rollup", "full_disk", "stopped_writer", "fork"],
+)
+FOLDERS = (["folders", "rundir", "faults"], ["tmpfs"])
+AFTER_ALL = (["kill9", "readers", "threads"], ["sampler"], ["hostile"])
+#: By the beginning of a path, the first that fits.
+TESTS: dict[str, tuple[list[str], ...]] = {
+    "src/diagnose/": MEANING,
+    "src/stats/": (FIGURES, *MEANING, *RECORDING, *AFTER_ALL),
+    "src/runfile/tmpfs": (*FOLDERS, *RECORDING, *AFTER_ALL),
+    "src/runfile/homecoming": (*FOLDERS, *RECORDING, *AFTER_ALL),
+    "src/runfile/rundir": (*FOLDERS, *RECORDING, *AFTER_ALL),
+    "src/runfile/liveness": (*FOLDERS, *RECORDING, *AFTER_ALL),
+    "src/runfile/": (FIGURES, *RECORDING, MEANING[1], *FOLDERS, *AFTER_ALL),
+    "src/run/": (*FOLDERS, FIGURES, MEANING[1], *RECORDING, *AFTER_ALL),
+}
+#: What is random or long in a test is kept short.
+SHORT = {"DATASTALL_TEST_SECONDS": "2", "DATASTALL_TEST_STRIDE": "16"}
+SANITIZERS = {
+    "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=23",
+    "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=0",
+}
 SECONDS = 120
+SKIPPED = 77
+APART = ["unshare", "-mpf", "--mount-proc", "--kill-child", "sh", "-c"]
+APART += ['mount -t tmpfs none /dev/shm && "$@"; exit $?', "sh"]
 #: What becomes of what; each match is a mutant.
 CHANGES: tuple[tuple[str, str], ...] = (
     (r" < ", " <= "),
@@ -84,7 +117,9 @@ def mutants_of(path: Path) -> Iterator[Mutant]:
         code = line.split("/*")[0]
         for pattern, new in CHANGES:
             for match in re.finditer(pattern, code):
-                yield Mutant(name, number, line, replaced(line, match, new))
+                after = replaced(line, match, new)
+                if not is_the_same(line, after):
+                    yield Mutant(name, number, line, after)
         if STATEMENT.match(code) and "return" not in code:
             yield Mutant(name, number, line, re.match(r"\s*", line)[0] + ";")  # type: ignore[index]
 
@@ -99,6 +134,14 @@ def replaced(line: str, match: re.Match[str], new: str) -> str:
     return after
 
 
+#: Names of nought.
+NOUGHT = re.compile(r"\breturn (NULL|false|DATASTALL_OK|0\.0);")
+
+
+def is_the_same(before: str, after: str) -> bool:
+    return NOUGHT.sub("return 0;", before) == after
+
+
 def equivalent() -> set[tuple[str, str, str]]:
     file = ROOT / "scripts/mutate-equivalent.txt"
     if not file.exists():
@@ -107,57 +150,128 @@ def equivalent() -> set[tuple[str, str, str]]:
     return {(r[0].strip(), r[1].strip(), r[2].strip()) for r in rows if len(r) >= 4}
 
 
-def run(command: list[str], where: Path, seconds: int) -> bool:
-    try:
-        return (
-            subprocess.run(
-                command, cwd=where, capture_output=True, timeout=seconds, check=False
-            ).returncode
-            == 0
+@dataclass(frozen=True)
+class Test:
+    command: list[str]
+    environment: dict[str, str]
+
+
+class Tree:
+    """A built copy of the tree."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = Path(tempfile.mkdtemp(dir=folder)) / "tree"
+        self.path.mkdir()
+        self.tmp = self.path / "tmp"
+        self.tmp.mkdir()
+        self.tests: dict[str, Test] = {}
+
+    def make(self) -> None:
+        files = subprocess.run(
+            ["git", "ls-files", "-co", "--exclude-standard"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.splitlines()
+        for name in files:
+            if (ROOT / name).is_file():
+                (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, self.path / name)
+        options = (
+            "-Dpython=false -Dtests=true -Dshared_library=false -Db_sanitize=address,undefined"
         )
-    except subprocess.TimeoutExpired:
-        return False
+        options += " -Db_lundef=false -Dbuildtype=plain -Doptimization=1"
+        for command in (["meson", "setup", "b", *options.split()], ["ninja", "-j2", "-C", "b"]):
+            done = subprocess.run(command, cwd=self.path, capture_output=True, text=True)
+            if done.returncode != 0:
+                sys.exit(f"{' '.join(command)}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+        said = subprocess.run(
+            ["meson", "introspect", "--tests", "b"],
+            cwd=self.path,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for test in json.loads(said.stdout):
+            self.tests[test["name"]] = Test(test["cmd"], test["env"])
+
+    def passes(self, name: str, apart: bool) -> bool:
+        test = self.tests[name]
+        environment = {**os.environ, **SHORT, **SANITIZERS, **test.environment}
+        environment["TMPDIR"] = str(self.tmp)
+        ends = run(
+            [*(APART if apart else []), *test.command], self.path / "b", environment, SECONDS
+        )
+        return ends in (0, SKIPPED)
+
+    def builds(self, names: list[str]) -> bool:
+        targets = [f"tests/c/test_{name}" for name in names]
+        return run(["ninja", "-j1", "-C", "b", *targets], self.path, dict(os.environ), 600) == 0
 
 
-def make_copy(folder: Path) -> Path:
-    copy = Path(tempfile.mkdtemp(dir=folder)) / "tree"
-    files = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
-    ).stdout.splitlines()
-    for name in files:
-        if (ROOT / name).is_file():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, copy / name)
-    options = ["-Dpython=false", "-Dtests=true", "-Dshared_library=false", "-Dbuildtype=plain"]
-    for command in (["meson", "setup", "b", *options], ["ninja", "-j1", "-C", "b"]):
-        done = subprocess.run(command, cwd=copy, capture_output=True, text=True)
-        if done.returncode != 0:
-            sys.exit(f"{' '.join(command)}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return copy
+def run(command: list[str], where: Path, environment: dict[str, str], seconds: int) -> int:
+    """The exit status; -1 where it took too long, and is gone with all that it started."""
+    with subprocess.Popen(
+        command,
+        cwd=where,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        try:
+            return process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            return -1
 
 
-def tests_for(mutant: Mutant) -> tuple[str, ...]:
-    return TESTS_OF_FOLDERS + TESTS if FOLDERS.search(mutant.path) else TESTS
+def groups_for(path: str) -> tuple[list[str], ...]:
+    return next(groups for start, groups in TESTS.items() if path.startswith(start))
 
 
-def outcome(mutant: Mutant, copy: Path) -> str:
+def failing(tree: Tree, chosen: list[Mutant], apart: bool) -> set[str]:
+    """Tests that fail as the tree is: they would kill everything."""
+    paths = {mutant.path for mutant in chosen}
+    names = {name for path in paths for group in groups_for(path) for name in group}
+    return {name for name in sorted(names) if not tree.passes(name, apart)}
+
+
+def outcome(mutant: Mutant, tree: Tree, without: set[str], apart: bool) -> str:
     """ "killed by TEST", "does not build" or "survived"."""
-    path = copy / mutant.path
+    path = tree.path / mutant.path
     original = path.read_text(encoding="utf-8")
     lines = original.splitlines()
-    tests = tests_for(mutant)
     lines[mutant.line] = mutant.after
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     try:
-        targets = [f"tests/c/test_{name}" for name in tests]
-        if not run(["ninja", "-j1", "-C", "b", *targets], copy, 300):
-            return "does not build"
-        for name in tests:
-            if not run(["meson", "test", "-C", "b", "--no-rebuild", name], copy, SECONDS):
-                return f"killed by {name}"
+        for group in groups_for(mutant.path):
+            names = [name for name in group if name not in without]
+            if not tree.builds(names):
+                return "does not build"
+            for name in names:
+                if not tree.passes(name, apart):
+                    return f"killed by {name}"
         return "survived"
     finally:
         path.write_text(original, encoding="utf-8")
+        shutil.rmtree(tree.tmp, ignore_errors=True)
+        tree.tmp.mkdir(exist_ok=True)
+
+
+def line_of(mutant: Mutant, said: str) -> str:
+    place = f"{mutant.path}:{mutant.line + 1}"
+    return f"{said} | {place} | {mutant.before.strip()} | {mutant.after.strip()}"
+
+
+def tried_before(log: Path | None) -> dict[str, str]:
+    """What a log says: outcomes by the rest of their lines."""
+    if log is None or not log.exists():
+        return {}
+    lines = [line.split(" | ", 1) for line in log.read_text(encoding="utf-8").splitlines()]
+    return {rest[0]: said for said, *rest in lines if rest}
 
 
 def main() -> int:
@@ -166,6 +280,7 @@ def main() -> int:
     parser.add_argument("-j", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="")
+    parser.add_argument("--log", type=Path, help="takes a line per change, and is gone on with")
     parser.add_argument("--list", action="store_true", help="the mutants, without trying them")
     asked = parser.parse_args()
     known = equivalent()
@@ -184,31 +299,50 @@ def main() -> int:
         for mutant in chosen:
             print(f"{mutant.path}:{mutant.line + 1}: {mutant.after.strip()}")
         return 0
-    with tempfile.TemporaryDirectory() as folder:
-        copies: Queue[Path] = Queue()
-        for _ in range(asked.j):
-            copies.put(make_copy(Path(folder)))
-
-        def work(mutant: Mutant) -> tuple[Mutant, str]:
-            copy = copies.get()
-            try:
-                return mutant, outcome(mutant, copy)
-            finally:
-                copies.put(copy)
-
-        with ThreadPoolExecutor(asked.j) as pool:
-            results = []
-            for mutant, said in pool.map(work, chosen):
-                results.append((mutant, said))
-                if said == "survived":
-                    place = f"{mutant.path}:{mutant.line + 1}"
-                    print(f"survived {place}: {mutant.before.strip()}  ->  {mutant.after.strip()}")
-                    sys.stdout.flush()
-    report(results)
+    report(tried(chosen, asked.j, asked.log))
     return 0
 
 
+def tried(chosen: list[Mutant], jobs: int, log: Path | None) -> list[tuple[Mutant, str]]:
+    before = tried_before(log)
+    results: list[tuple[Mutant, str]] = []
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, ExitStack() as stack:
+        file = stack.enter_context(log.open("a", encoding="utf-8")) if log else None
+        apart = subprocess.run([*APART, "true"], capture_output=True, check=False).returncode == 0
+        trees: Queue[Tree] = Queue()
+        for _ in range(jobs):
+            tree = Tree(Path(folder))
+            tree.make()
+            trees.put(tree)
+        without = failing(tree, chosen, apart)
+        if without:
+            print(f"fail as the tree is, and are left out: {' '.join(sorted(without))}", flush=True)
+
+        def work(mutant: Mutant) -> tuple[Mutant, str]:
+            said = before.get(line_of(mutant, "").split(" | ", 1)[1])
+            if said is not None:
+                return mutant, said
+            tree = trees.get()
+            try:
+                return mutant, outcome(mutant, tree, without, apart)
+            finally:
+                trees.put(tree)
+
+        with ThreadPoolExecutor(jobs) as pool:
+            for future in as_completed([pool.submit(work, mutant) for mutant in chosen]):
+                mutant, said = future.result()
+                results.append((mutant, said))
+                line = line_of(mutant, said)
+                print(f"{len(results)}/{len(chosen)} {line}", flush=True)
+                if file is not None and line.split(" | ", 1)[1] not in before:
+                    print(line, file=file, flush=True)
+    return results
+
+
 def report(results: list[tuple[Mutant, str]]) -> None:
+    for mutant, said in results:
+        if said == "survived":
+            print(line_of(mutant, said))
     print(f"{'room':<16} {'tried':>6} {'killed':>7} {'share':>7}")
     tried = [(m, said) for m, said in results if said != "does not build"]
     for room in (*ROOMS, ""):
