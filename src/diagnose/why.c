@@ -24,12 +24,11 @@ static double share(uint64_t part, uint64_t whole)
 
 /* ---- what was recorded ---- */
 
-/* The value of rank n * p of the sampled items. */
+/* The value of rank n * p of the sampled items; p is less than 1. */
 static double item_quantile(const uint64_t *items, uint64_t count, double p)
 {
-    uint64_t rank = (uint64_t)((double)count * p), seen = 0;
-    if (rank >= count)
-        rank = count - 1;
+    const uint64_t rank = (uint64_t)((double)count * p);
+    uint64_t seen = 0;
     for (uint32_t i = 0; i < RF_WORKER_ITEM_BUCKETS; i++) {
         seen = ds_add(seen, items[i]);
         if (seen > rank)

@@ -116,6 +116,7 @@ static void stall_and_busy_beyond_all_there_is(void **state)
         {RF_ACTIVITY_GPM, 0.30, false, 0.10},    {RF_ACTIVITY_GPM, 0.40, false, 0.0},
         {RF_ACTIVITY_GPM, 0.419, false, -0.019}, {RF_ACTIVITY_GPM, 0.421, true, NAN},
         {RF_ACTIVITY_NVML, 0.9, false, NAN}, /* a symptom proves nothing */
+        {RF_ACTIVITY_NVML, 0.2, false, NAN},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         begin_world(1);
@@ -180,6 +181,41 @@ static void a_stage_that_still_runs(void **state)
         assert_int_equal(summary->stages[0].duration_ns, rows[i].duration_s * S);
         summary_free(summary);
     }
+}
+
+/* The ceiling is one process's; of several it says at most, as does a bound. */
+static void the_ceiling_of_the_worst(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t processes;
+        enum rf_accelerator accelerator;
+        bool bound;
+    } rows[] = {
+        {1, RF_ACCELERATOR_NONE, false},
+        {1, RF_ACCELERATOR_USED, true},
+        {2, RF_ACCELERATOR_NONE, true},
+        {3, RF_ACCELERATOR_NONE, true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin_world(rows[i].processes);
+        for (uint32_t p = 0; p < rows[i].processes; p++)
+            set_wait(p, 10 * S, 20 * S, (5 - p) * S);
+        world.processes[0].view.words[RF_PROCESS_ACCELERATOR] = rows[i].accelerator;
+        struct summary *summary = made(0);
+        assert_int_equal(summary->worst, 0);
+        assert_float_equal(summary->speedup_ceiling, 2, NEAR);
+        assert_int_equal(summary->ceiling_is_bound, rows[i].bound);
+        assert_true(summary->processes[0].counts);
+        summary_free(summary);
+    }
+    /* A second process that never waited is none. */
+    begin_world(2);
+    set_wait(0, 10 * S, 20 * S, S);
+    struct summary *summary = made(0);
+    assert_false(summary->ceiling_is_bound);
+    assert_false(summary->processes[1].counts);
+    summary_free(summary);
 }
 
 /* ---- energy ---- */
@@ -463,6 +499,11 @@ static void a_loader_over_two_devices(void **state)
     assert_float_equal(summary->gpus[0].stall_share, 0.2, NEAR);
     assert_float_equal(summary->gpus[1].stall_share, 0.1, NEAR);
     assert_int_equal(summary->processes[0].gpu, UINT32_MAX);
+    assert_true(summary_consumes(&summary->loaders[0], &world.gpus[0]));
+    assert_true(summary_consumes(&summary->loaders[0], &world.gpus[1]));
+    world.loaders[0].gpu_count = 1;
+    assert_false(summary_consumes(&summary->loaders[0], &world.gpus[1]));
+    world.loaders[0].gpu_count = 2;
     summary_free(summary);
     /* A thread that named no device may have waited on either. */
     c[RF_COUNT_STEADY_NS] = 5 * S;
@@ -542,6 +583,7 @@ int main(void)
         cmocka_unit_test(stall_and_busy_beyond_all_there_is),
         cmocka_unit_test(the_least_window_that_counts),
         cmocka_unit_test(a_stage_that_still_runs),
+        cmocka_unit_test(the_ceiling_of_the_worst),
         cmocka_unit_test(energy_while_stalled),
         cmocka_unit_test(shares_of_a_device),
         cmocka_unit_test(idle_time_of_a_shared_device),

@@ -35,14 +35,6 @@ static void assert_cause(size_t row, uint32_t wanted)
         fail_msg("row %zu: %s instead of %s", row, why_name(why->primary), why_name(wanted));
 }
 
-static void assert_figure(double value, double wanted)
-{
-    if (isnan(wanted))
-        assert_true(isnan(value));
-    else
-        assert_float_equal(value, wanted, NEAR);
-}
-
 /* ---- which cause ---- */
 
 static void the_least_stall_that_has_a_cause(void **state)

@@ -310,6 +310,20 @@ static void a_quota_that_held_it_back(void **state)
     assert_line(&why, 5, CPUS);
 }
 
+static void one_batch_of_one(void **state)
+{
+    (void)state;
+    struct why why = full_why_of(CAUSE_PIN);
+    why.depth = (struct why_depth){1, 1, 0, 0, 1, 0};
+    why.work.batches = 1;
+    why_tell(&loader, &why);
+    assert_line(&why, 1,
+                "3 workers busy 75 % of the time; items 100 ms a batch (60 % running, 10 % waiting "
+                "for a CPU, 30 % blocked), collate 5.00 ms");
+    assert_line(&why, 2,
+                "ready batches: 1.0 of 1 on average when asked, none for 0 % of the waits");
+}
+
 static void starts_of_workers(void **state)
 {
     (void)state;
@@ -511,6 +525,7 @@ int main(void)
         cmocka_unit_test(items_need_their_quantiles_and_the_slowest),
         cmocka_unit_test(one_worker_or_none),
         cmocka_unit_test(a_quota_that_held_it_back),
+        cmocka_unit_test(one_batch_of_one),
         cmocka_unit_test(starts_of_workers),
         cmocka_unit_test(suggestions_by_cause),
         cmocka_unit_test(start_up_by_what_starts),

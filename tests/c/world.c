@@ -102,6 +102,14 @@ void set_launcher(enum rf_process_state state, enum rf_liveness liveness)
     launcher->view.fixed.kind = RF_PROCESS_LAUNCHER;
 }
 
+void assert_figure(double value, double wanted)
+{
+    if (isnan(wanted))
+        assert_true(isnan(value));
+    else
+        assert_float_equal(value, wanted, NEAR);
+}
+
 struct summary *made(uint64_t now_ns)
 {
     struct summary *summary = NULL;

@@ -47,6 +47,9 @@ struct rf_worker_view *add_worker(void);
 /* `datastall run` around the processes, in a state of its file and of its process. */
 void set_launcher(enum rf_process_state state, enum rf_liveness liveness);
 
+/* Equal, or both unknown. */
+void assert_figure(double value, double wanted);
+
 /* To be freed with summary_free(). Ends the test where there is none. */
 struct summary *made(uint64_t now_ns);
 
