@@ -40,7 +40,7 @@ static bool busy_from_ring(const struct rf_gpu_view *data, uint64_t begin_ns, ui
         const uint64_t from_ns = time_ns > span_ns ? time_ns - span_ns : 0;
         const uint64_t low = from_ns > begin_ns ? from_ns : begin_ns;
         const uint64_t high = time_ns < end_ns ? time_ns : end_ns;
-        if (span_ns > 0 && high > low) {
+        if (high > low) {
             const double share = fmin(1.0, rf_activity_share(row[RF_GPU_SAMPLE_ACTIVITY]));
             busy->known_ns += (double)(high - low);
             busy->busy_ns += share * (double)(high - low);

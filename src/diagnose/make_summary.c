@@ -4,6 +4,12 @@
 #include "base/error.h"
 #include "diagnose/parts.h"
 
+/* Exactly as many as there are; none are a place that nobody looks at. */
+static void *zeroed(size_t count, size_t bytes)
+{
+    return calloc(count > 0 ? count : 1, bytes);
+}
+
 int summary_make(const struct run_data *data, uint64_t now_ns, struct summary **result)
 {
     *result = NULL;
@@ -11,15 +17,15 @@ int summary_make(const struct run_data *data, uint64_t now_ns, struct summary **
     if (summary == NULL)
         return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
     summary->data = data;
-    uint32_t loaders = 1;
+    uint32_t loaders = 0;
     for (uint32_t i = 0; i < data->process_count; i++)
         loaders += data->processes[i].loader_count;
-    summary->loaders = calloc(loaders, sizeof *summary->loaders);
+    summary->loaders = zeroed(loaders, sizeof *summary->loaders);
     summary->stages =
-        calloc((size_t)data->process_count * RF_STAGE_CAPACITY + 1, sizeof *summary->stages);
-    summary->processes = calloc(data->process_count + 1, sizeof *summary->processes);
-    summary->gpus = calloc(data->gpu_count + 1, sizeof *summary->gpus);
-    struct stall_use *uses = calloc(data->process_count + 1, sizeof *uses);
+        zeroed((size_t)data->process_count * RF_STAGE_CAPACITY, sizeof *summary->stages);
+    summary->processes = zeroed(data->process_count, sizeof *summary->processes);
+    summary->gpus = zeroed(data->gpu_count, sizeof *summary->gpus);
+    struct stall_use *uses = zeroed(data->process_count, sizeof *uses);
     if (summary->loaders == NULL || summary->stages == NULL || summary->processes == NULL ||
         summary->gpus == NULL || uses == NULL) {
         summary_free(summary);

@@ -180,7 +180,7 @@ static void suggest_workers(const struct run_loader *loader, struct why *why, co
     if (workers == 0 && room >= 1)
         suggest(why, "num_workers=%d: the loop waits while it loads itself; %s", (int)fmin(room, 4),
                 otherwise);
-    else if (workers != DATASTALL_UNKNOWN && workers > 0 && room >= 1)
+    else if (workers != DATASTALL_UNKNOWN && room >= 1)
         suggest(why, "num_workers=%d instead of %d: there are CPUs for them; else %s",
                 (int)fmin((double)workers * 2, (double)workers + room), (int)workers, otherwise);
     else if (room >= 0)

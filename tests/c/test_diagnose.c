@@ -84,7 +84,8 @@ static void widths_that_make_a_bound(void **state)
         uint64_t known_ms, lower_ms, upper_ms; /* of ten seconds, of which four were waited */
         bool bound;
     } rows[] = {
-        {4000, 2000, 2000, false}, {4000, 2000, 2050, false}, {4000, 2000, 2051, true},
+        {4000, 2000, 2000, false}, {4000, 2000, 2050, false},
+        {4000, 2000, 2051, true},  {4000, 0, 50, false},
         {3950, 2000, 2000, false}, {3949, 2000, 2000, true}, /* of 51 ms nothing is known */
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -100,6 +101,7 @@ static void widths_that_make_a_bound(void **state)
         assert_int_equal(summary->processes[0].exposed.upper_ns, most_ms * S / 1000);
         assert_int_equal(summary->processes[0].exposed.lower_ns, rows[i].lower_ms * S / 1000);
         assert_float_equal(summary->gpus[0].stall_share, (double)most_ms / 1e4, NEAR);
+        assert_float_equal(summary->gpus[0].other_idle_share, 0.5 - (double)most_ms / 1e4, NEAR);
         summary_free(summary);
     }
 }
@@ -360,6 +362,25 @@ static void two_ranks_on_one_gpu(void **state)
     }
 }
 
+/* Who stalls longest leaves the others the least time in which they may have worked. */
+static void the_longest_stall_of_a_shared_device(void **state)
+{
+    (void)state;
+    for (uint32_t longest = 0; longest < 2; longest++) {
+        begin_world(2);
+        for (uint32_t rank = 0; rank < 2; rank++) {
+            const uint64_t stall_ns = (rank == longest ? 6250 : 4000) * MS;
+            set_wait(rank, 10 * S, 20 * S, 7 * S);
+            set_stall(rank, 0, 7 * S, stall_ns, stall_ns);
+        }
+        set_gpu(0, RF_ACTIVITY_GPM, 10 * S, 20 * S, 0.4);
+        struct summary *summary = made(0);
+        assert_float_equal(summary->gpus[0].stall_share_lower, 0.225, NEAR);
+        assert_float_equal(summary->gpus[0].stall_share, 0.6, NEAR);
+        summary_free(summary);
+    }
+}
+
 static void assert_told(const struct summary *summary, const char *words)
 {
     char *text = NULL;
@@ -588,6 +609,7 @@ int main(void)
         cmocka_unit_test(shares_of_a_device),
         cmocka_unit_test(idle_time_of_a_shared_device),
         cmocka_unit_test(two_ranks_on_one_gpu),
+        cmocka_unit_test(the_longest_stall_of_a_shared_device),
         cmocka_unit_test(a_bound_is_called_one),
         cmocka_unit_test(a_device_that_owes_an_answer),
         cmocka_unit_test(bounds_by_activity),

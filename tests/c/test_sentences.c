@@ -231,12 +231,13 @@ static void durations(void **state)
         double seconds;
         const char *text;
     } rows[] = {
-        {NAN, "unknown"},   {0, "0 ms"},       {0.0004, "0 ms"},     {0.82, "820 ms"},
-        {0.9994, "999 ms"}, {0.9996, "1.0 s"}, {1, "1.0 s"},         {12.34, "12.3 s"},
-        {59.94, "59.9 s"},  {59.96, "1m 00s"}, {60, "1m 00s"},       {78, "1m 18s"},
-        {119.4, "1m 59s"},  {119.6, "2m 00s"}, {3599.4, "59m 59s"},  {3599.6, "1h 00m"},
-        {3600, "1h 00m"},   {3629, "1h 00m"},  {3630, "1h 01m"},     {7169, "1h 59m"},
-        {7171, "2h 00m"},   {7380, "2h 03m"},  {360000, "100h 00m"},
+        {NAN, "unknown"},    {0, "0 ms"},          {0.0004, "0 ms"},   {0.82, "820 ms"},
+        {0.9994, "999 ms"},  {0.9995, "1.0 s"},    {0.9996, "1.0 s"},  {1, "1.0 s"},
+        {12.34, "12.3 s"},   {59.94, "59.9 s"},    {59.95, "1m 00s"},  {59.96, "1m 00s"},
+        {60, "1m 00s"},      {78, "1m 18s"},       {119.4, "1m 59s"},  {119.6, "2m 00s"},
+        {3599.4, "59m 59s"}, {3599.5, "1h 00m"},   {3599.6, "1h 00m"}, {3600, "1h 00m"},
+        {3629, "1h 00m"},    {3630, "1h 01m"},     {7169, "1h 59m"},   {7171, "2h 00m"},
+        {7380, "2h 03m"},    {360000, "100h 00m"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char text[32];
@@ -314,6 +315,21 @@ static void the_verdict_by_its_method(void **state)
         assert_string_equal(text, rows[i].verdict);
         summary_free(summary);
     }
+}
+
+/* The smallest lower bound is one. */
+static void at_least_a_nanosecond(void **state)
+{
+    (void)state;
+    begin_world(1);
+    set_wait(0, 10 * S, 20 * S, 4 * S);
+    set_stall(0, 0, 4 * S, 1, 3500 * MS);
+    struct summary *summary = made(0);
+    char text[256];
+    summary_verdict_text(summary, text, sizeof text);
+    assert_string_equal(text,
+                        "mild: the GPU waited for data at most 35.0 % of the time, at least 0.0 %");
+    summary_free(summary);
 }
 
 static void the_verdict_of_several_processes(void **state)
@@ -460,6 +476,7 @@ int main(void)
         cmocka_unit_test(durations),
         cmocka_unit_test(the_verdict_of_one_process),
         cmocka_unit_test(the_verdict_by_its_method),
+        cmocka_unit_test(at_least_a_nanosecond),
         cmocka_unit_test(the_verdict_of_several_processes),
         cmocka_unit_test(the_launcher_in_words),
         cmocka_unit_test(names),

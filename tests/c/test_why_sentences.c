@@ -217,6 +217,13 @@ static void states_from_a_twentieth_on(void **state)
     assert_line(&why, 0,
                 "of the stall: 11 % compute, 11 % cpu_contention, 11 % blocked_io, 11 % collate, "
                 "11 % transfer, 11 % pin, 11 % sampler, 11 % startup");
+    why = full_why_of(CAUSE_PIN);
+    for (uint32_t i = 0; i < CAUSE_STATES; i++)
+        why.shares[i] = i < 3 ? 0.06 : 0.11;
+    why_tell(&loader, &why);
+    assert_line(&why, 0,
+                "of the stall: 6 % compute, 6 % cpu_contention, 6 % blocked_io, 11 % collate, "
+                "11 % transfer, 11 % pin, 11 % sampler, 11 % startup, 11 % unknown");
 }
 
 static void lengths_with_three_figures(void **state)
