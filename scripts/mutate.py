@@ -45,7 +45,7 @@ MEANING = (
     ["diagnose", "devices", "why", "why_sentences", "sentences", "run_state"],
     ["openmetrics", "screen", "admission"],
 )
-FIGURES = ["counters", "cause", "histogram", "format", "layout", "null"]
+FIGURES = ["figures", "counters", "cause", "histogram", "format", "layout", "null"]
 RECORDING = (
     ["view", "record", "impossible", "activity", "handles", "gpu_monitor", "stall", "feed"],
     ["limits", "rollup", "full_disk", "stopped_writer", "fork"],
@@ -135,7 +135,10 @@ def replaced(line: str, match: re.Match[str], new: str) -> str:
 
 
 #: Names of nought.
-NOUGHT = re.compile(r"\breturn (NULL|false|DATASTALL_OK|0\.0);")
+NOUGHT = re.compile(
+    r"\breturn (NULL|false|0\.0|DATASTALL_OK|SUMMARY_RUNNING|SUMMARY_LAUNCHER_NONE|RF_DEAD|"
+    r"RF_VIEW_OK|PROC_SILENT|CHECK_HOLDS);"
+)
 
 
 def is_the_same(before: str, after: str) -> bool:

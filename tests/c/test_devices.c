@@ -184,10 +184,18 @@ static void busy_from_the_rollups(void **state)
         }
         summary_free(summary);
     }
+    /* Without activity their utilisation serves. */
+    for (uint64_t second = 5; second < 25; second++)
+        block[second * RF_GPU_ROLLUP_WORDS + RF_GPU_ROLLUP_ACTIVITY_NS] = 0;
+    world.gpus[0].words[RF_GPU_SAMPLES] = WORLD_SAMPLES + 1;
+    struct summary *summary = made(NOW);
+    assert_figure(summary->gpus[0].busy_share, 0.5);
+    assert_string_equal(summary->gpus[0].busy_source, "nvml");
+    summary_free(summary);
     /* A bucket of more words than a reader has room for is passed over. */
     world.gpus[0].words[RF_GPU_SAMPLES] = WORLD_SAMPLES + 1;
     world.gpus[0].layout.rollup_words = 65;
-    struct summary *summary = made(NOW);
+    summary = made(NOW);
     assert_true(isnan(summary->gpus[0].busy_share));
     summary_free(summary);
 }

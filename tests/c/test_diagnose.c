@@ -480,17 +480,29 @@ static void bounds_by_activity(void **state)
         uint32_t processes;
         enum rf_activity_source source;
         double coverage, upper, lower;
+        uint64_t begin_s, end_s; /* of the second one */
+        enum rf_accelerator accelerator;
     } rows[] = {
-        {1, RF_ACTIVITY_GPM, 1.0, 0.6, 0.3},  {1, RF_ACTIVITY_NVML, 1.0, 0.7, 0.3},
-        {2, RF_ACTIVITY_GPM, 1.0, 0.7, 0.3},  {1, RF_ACTIVITY_GPM, 0.97, 0.7, 0.0},
-        {1, RF_ACTIVITY_GPM, 0.99, 0.6, 0.3},
+        {1, RF_ACTIVITY_GPM, 1.0, 0.6, 0.3, 0, 0, RF_ACCELERATOR_USED},
+        {1, RF_ACTIVITY_NVML, 1.0, 0.7, 0.3, 0, 0, RF_ACCELERATOR_USED},
+        {1, RF_ACTIVITY_GPM, 0.97, 0.7, 0.0, 0, 0, RF_ACCELERATOR_USED},
+        {1, RF_ACTIVITY_GPM, 0.99, 0.6, 0.3, 0, 0, RF_ACCELERATOR_USED},
+        {2, RF_ACTIVITY_GPM, 1.0, 0.7, 0.3, 10, 20, RF_ACCELERATOR_USED},
+        {2, RF_ACTIVITY_GPM, 1.0, 0.7, 0.3, 19, 30, RF_ACCELERATOR_USED},
+        {2, RF_ACTIVITY_GPM, 1.0, 0.7, 0.3, 1, 11, RF_ACCELERATOR_UNKNOWN},
+        /* one that uses no GPU, is there at another time, or never waited, makes it busy for none */
+        {2, RF_ACTIVITY_GPM, 1.0, 0.6, 0.3, 10, 20, RF_ACCELERATOR_NONE},
+        {2, RF_ACTIVITY_GPM, 1.0, 0.6, 0.3, 20, 30, RF_ACCELERATOR_USED},
+        {2, RF_ACTIVITY_GPM, 1.0, 0.6, 0.3, 0, 10, RF_ACCELERATOR_USED},
+        {2, RF_ACTIVITY_GPM, 1.0, 0.6, 0.3, 15, 15, RF_ACCELERATOR_USED},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         begin_world(rows[i].processes);
-        for (uint32_t rank = 0; rank < rows[i].processes; rank++) {
-            set_wait(rank, 10 * S, 20 * S, 7 * S);
-            world.processes[rank].view.words[RF_PROCESS_ACCELERATOR] = RF_ACCELERATOR_USED;
-        }
+        set_wait(0, 10 * S, 20 * S, 7 * S);
+        world.processes[0].view.words[RF_PROCESS_ACCELERATOR] = RF_ACCELERATOR_USED;
+        if (rows[i].processes > 1)
+            set_wait(1, rows[i].begin_s * S, rows[i].end_s * S, S);
+        world.processes[1].view.words[RF_PROCESS_ACCELERATOR] = rows[i].accelerator;
         set_gpu(0, rows[i].source, 20 * S - (uint64_t)(rows[i].coverage * 1e10), 20 * S, 0.4);
         struct summary *summary = made(0);
         assert_int_equal(summary->method, SUMMARY_METHOD_HOST_BOUND);
