@@ -8,10 +8,20 @@ DATASTALL_DIR=$(mktemp -d)
 export DATASTALL_DIR
 [ -e build-bench/build.ninja ] ||
     meson setup build-bench -Dtests=true -Dpython=false -Dbuildtype=release >/dev/null
-ninja -C build-bench bench/bench_record bench/bench_quantiles bench/bench_live_ranks src/datastall \
+ninja -C build-bench bench/bench_record bench/bench_quantiles bench/bench_live_ranks bench/record_count src/datastall \
     >/dev/null
 echo "== one wait in C, and the usual hand-made recorder"
 python bench/plain_recorder.py build-bench/bench/bench_record
+echo
+echo "== one wait in C, counted: instructions, and cache lines (needs valgrind)"
+if command -v valgrind >/dev/null; then
+    python bench/record_lines.py build-bench/bench/record_count
+else
+    echo "no valgrind here"
+fi
+echo
+echo "== one next() of watch() with 32 MB touched between two, against the hand-made recorder"
+python bench/cold_cost.py
 echo
 echo "== one next() of a DataLoader from Python"
 python bench/hook_cost.py
