@@ -38,10 +38,9 @@
 struct sampled_device {
     uint32_t entry; /* of the run file; NO_ENTRY: none (yet) */
     bool identified;
-    bool hung;        /* it was given up, and gave no sample since */
-    uint64_t call_ns; /* begin of the newest call */
-    uint64_t
-        owes_since_ns; /* begin of the call that is not answered; of a hung one the first; 0: none */
+    bool hung;              /* it was given up, and gave no sample since */
+    uint64_t call_ns;       /* begin of the newest call */
+    uint64_t owes_since_ns; /* begin of the call not answered; hung: of the first; 0: none */
     uint32_t samples;
     struct rf_gpu_static identity;
     struct rf_gpu_writer writer;

@@ -37,13 +37,13 @@ struct gpu_sampler_options {
  *
  * A device that does not answer for some seconds is noted as owing an answer and left alone, and the
  * others are sampled on by a new process; after a while it is tried again, each time after twice as
- * long. It owes the answer until a sample comes. A library that crashes or leaves
- * ends the sampling; what was sampled stays, and the run file says why. */
+ * long. It owes the answer until a sample comes. A library that crashes or leaves ends the sampling;
+ * what was sampled stays, and the run file says why. */
 struct gpu_sampler *gpu_sampler_start(const struct gpu_sampler_options *options);
 
 /* Ends the sampling with one last sample where the driver is quick, and waits up to 100 ms for it.
- * What hangs in the driver is left behind, and how long it has is noted; it never touches writer, stage or context again. The
- * sampler is gone after the call. */
+ * What hangs in the driver is left behind, and how long it has is noted; it never touches writer,
+ * stage or context again. The sampler is gone after the call. */
 void gpu_sampler_stop(struct gpu_sampler *sampler);
 
 /* Opens the library, reads every device that the process sees by `visible` (CUDA_VISIBLE_DEVICES)

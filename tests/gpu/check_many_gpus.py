@@ -65,10 +65,9 @@ def complaint(document: dict[str, Any], count: int) -> str:
     if document["gpu_sampling"]["state"] != "ok" or len(gpus) != count:
         return f"{len(gpus)} GPUs, sampling {document['gpu_sampling']}"
     for gpu in gpus:
-        if gpu["state"] != "ok" or not gpu["samples"]:
-            return f"GPU {gpu['index']}: {gpu['state']}, {gpu['samples']} samples"
-        if gpu["busy_share"] is None and gpu["samples"] > 2:
-            return f"GPU {gpu['index']}: no busy share of {gpu['samples']} samples"
+        if gpu["state"] != "ok" or not gpu["samples"] or gpu["busy_share"] is None:
+            told = f"{gpu['state']}, {gpu['samples']} samples, busy share {gpu['busy_share']}"
+            return f"GPU {gpu['index']}: {told}"
     return ""
 
 

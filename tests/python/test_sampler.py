@@ -197,15 +197,19 @@ def test_the_launcher_does_not_load_the_library(tmp_path: Path, fake_nvml: Fake)
 # ---- the library hangs ----
 
 
+def silent_in(folder: Path) -> list[int]:
+    gpus = (newest(folder) or {"gpus": []})["gpus"]
+    return [gpu["index"] for gpu in gpus if gpu["state"] == "silent"]
+
+
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_it_hangs(tmp_path: Path, fake_nvml: Fake, function: str) -> None:
+    """In the first call of a run that ends at once. Metrics are asked for at the second sample:
+    there the device had answered before, and is given time."""
     extra = fake_nvml(*several(4, f"stick {function} 1"))
     stuck = Path(extra["FAKE_NVML"] + ".stuck")
-
-    def has_hung_for_a_while() -> bool:
-        return stuck.exists() and time.time() - stuck.stat().st_mtime > 1
-
-    document = run_until(has_hung_for_a_while, tmp_path, extra)
+    late = stuck.exists if function != "nvmlGpmMetricsGet" else lambda: silent_in(tmp_path)
+    document = run_until(late, tmp_path, extra)
     assert "did not answer" in shown_text(tmp_path)
     opening = function in OPENING
     assert document["gpu_sampling"]["state"] == ("starting" if opening else "ok")
@@ -214,12 +218,32 @@ def test_it_hangs(tmp_path: Path, fake_nvml: Fake, function: str) -> None:
     until(lambda: not samplers(extra))
 
 
-def test_a_call_that_has_just_begun_is_no_silence(tmp_path: Path, fake_nvml: Fake) -> None:
-    """The command ends while a device that answered before is asked once more."""
-    extra = fake_nvml(*several(2, "slow utilization 0 300000 2"))
-    begun = Path(extra["FAKE_NVML"] + ".slow")
-    document = run_until(begun.exists, tmp_path, extra)
-    assert [gpu["state"] for gpu in document["gpus"]] == ["ok", "ok"]
+def test_a_call_that_had_just_begun(tmp_path: Path, fake_nvml: Fake) -> None:
+    """When the run ends, one GPU is in its second call, which takes longer than the end waits."""
+    extra = fake_nvml(*several(4, "slow utilization 2 300000 2"))
+    begun = Path(extra["FAKE_NVML"] + ".slow").exists
+    gpus = run_until(begun, tmp_path, extra)["gpus"]
+    assert [gpu["state"] for gpu in gpus] == ["ok"] * 4
+    assert min(gpu["samples"] for gpu in gpus) >= 1
+    assert "did not answer" not in shown_text(tmp_path)
+    until(lambda: not samplers(extra))
+
+
+def test_a_call_that_is_as_slow_as_usual(tmp_path: Path, fake_nvml: Fake) -> None:
+    """Each takes 0.4 s, so that one of 0.8 s is none that hangs."""
+    slow = ("delay_us utilization 400000", "slow utilization 0 400000 2")
+    extra = fake_nvml("devices 1", "utilization 0 30", *slow)
+    begun = Path(extra["FAKE_NVML"] + ".slow").exists
+    assert only(run_until(begun, tmp_path, extra)["gpus"])["state"] == "ok"
+    until(lambda: not samplers(extra))
+
+
+def test_a_call_that_hangs_after_others(tmp_path: Path, fake_nvml: Fake) -> None:
+    extra = fake_nvml("devices 1", "utilization 0 30", "hang utilization 0 2")
+    gpu = only(run_until(lambda: silent_in(tmp_path), tmp_path, extra)["gpus"])
+    assert (gpu["state"], gpu["samples"]) == ("silent", 1)
+    assert "did not answer its last call" in shown_text(tmp_path)
+    until(lambda: not samplers(extra))
 
 
 @pytest.mark.parametrize("mishap", ["hang utilization 1 2", "hang identity 1"])
