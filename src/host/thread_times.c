@@ -8,6 +8,9 @@
 #include "base/clock.h"
 #include "host/host_file.h"
 
+#define ONE_MOMENT_NS UINT64_C(100000)
+#define MOST_READINGS 4
+
 int host_schedstat_open(void)
 {
     return open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
@@ -31,4 +34,21 @@ void host_thread_times_read(int schedstat, struct host_thread_times *times)
         text[length] = '\0';
         times->delay_ns = host_parse_schedstat(text);
     }
+}
+
+uint64_t host_moment_read(int schedstat, struct host_thread_times *times)
+{
+    uint64_t wall_ns = 0, least_ns = UINT64_MAX, before_ns = ds_now_ns();
+    for (int i = 0; i < MOST_READINGS && least_ns >= ONE_MOMENT_NS; i++) {
+        struct host_thread_times reading;
+        host_thread_times_read(schedstat, &reading);
+        const uint64_t after_ns = ds_now_ns();
+        if (after_ns - before_ns < least_ns) {
+            least_ns = after_ns - before_ns;
+            wall_ns = before_ns;
+            *times = reading;
+        }
+        before_ns = after_ns;
+    }
+    return wall_ns;
 }

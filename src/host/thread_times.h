@@ -18,6 +18,12 @@ int host_schedstat_open(void);
 /* Two system calls, some 0.4 us together; neither blocks. */
 void host_thread_times_read(int schedstat, struct host_thread_times *times);
 
+/* The times and, returned, the wall clock (ds_now_ns()) of one moment. A thread that is put aside
+ * between two clocks (a CPU quota does so at the return from a system call) has waited for longer
+ * than the wall clock says: then they are read again. They are less than 0.1 ms apart, or the nearest
+ * of four readings. */
+uint64_t host_moment_read(int schedstat, struct host_thread_times *times);
+
 /* The second number of "cpu_ns delay_ns slices"; 0 when there is none. */
 uint64_t host_parse_schedstat(const char *text);
 

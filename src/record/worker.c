@@ -322,7 +322,7 @@ void worker_epoch(struct worker *worker)
 
 void worker_begin(struct worker *worker)
 {
-    const uint64_t now_ns = ds_now_ns();
+    const uint64_t now_ns = host_moment_read(worker->schedstat, &worker->begin_times);
     ds_fault_guard_keep(now_ns);
     if (!worker->attached)
         try_to_attach(worker);
@@ -332,7 +332,6 @@ void worker_begin(struct worker *worker)
             count_startup(worker);
     }
     ds_store(&worker->entry[RF_WORKER_PHASE], rf_pack_phase(now_ns, RF_PHASE_FETCH));
-    host_thread_times_read(worker->schedstat, &worker->begin_times);
     worker->begin_ns = worker->item_begin_ns = now_ns;
     worker->items = 0;
     worker->slowest_ns = 0;
@@ -360,8 +359,7 @@ void worker_items_end(struct worker *worker)
 {
     if (!worker->fetching || worker->items_ended)
         return;
-    worker->items_end_ns = ds_now_ns();
-    host_thread_times_read(worker->schedstat, &worker->items_times);
+    worker->items_end_ns = host_moment_read(worker->schedstat, &worker->items_times);
     worker->items_ended = true;
 }
 
@@ -371,9 +369,8 @@ void worker_end(struct worker *worker, enum rf_worker_outcome outcome)
     if (!worker->fetching)
         return;
     worker->fetching = false;
-    const uint64_t end_ns = ds_now_ns();
+    const uint64_t end_ns = host_moment_read(worker->schedstat, &end_times);
     ds_fault_guard_keep(end_ns);
-    host_thread_times_read(worker->schedstat, &end_times);
     if (!worker->items_ended) {
         worker->items_end_ns = end_ns;
         worker->items_times = end_times;
