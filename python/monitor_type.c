@@ -124,6 +124,19 @@ static PyObject *monitor_accelerator(Monitor *self, PyObject *arg)
     Py_RETURN_NONE;
 }
 
+static PyObject *monitor_count_refused(Monitor *self, PyObject *args)
+{
+    int reason, times;
+    if (!PyArg_ParseTuple(args, "ii", &reason, &times))
+        return NULL;
+    if (reason < 0 || reason >= RF_REFUSAL_KINDS) {
+        PyErr_SetString(PyExc_ValueError, "no reason of enum rf_refusal");
+        return NULL;
+    }
+    monitor_refuse(self->monitor, (enum rf_refusal)reason, times < 0 ? 0 : (uint64_t)times);
+    Py_RETURN_NONE;
+}
+
 static PyObject *monitor_sample_gpus(Monitor *self, PyObject *arg)
 {
     double interval_s = PyFloat_AsDouble(arg);
@@ -172,6 +185,8 @@ static PyMethodDef monitor_methods[] = {
     {"path", (PyCFunction)monitor_path, METH_NOARGS, "Path of the run file, '' in memory."},
     {"note_accelerator", (PyCFunction)monitor_accelerator, METH_O,
      "Say whether this process uses a GPU."},
+    {"count_refused", (PyCFunction)monitor_count_refused, METH_VARARGS,
+     "count_refused(reason, times): count what the hooks had to leave out (enum rf_refusal)."},
     {"sample_gpus", (PyCFunction)monitor_sample_gpus, METH_O,
      "Sample the GPUs every given number of seconds."},
     {"finish", (PyCFunction)monitor_finish, METH_NOARGS,

@@ -21,6 +21,7 @@ from typing import Any
 from . import _core
 from ._looks import held, in_class, mro, namespace
 
+REFUSED_FEED = 3  # enum rf_refusal
 FETCH_EACH, FETCH_ALL, FETCH_ONE = 0, 1, 2  # enum fetch_mode in python/fetch_causes.c
 
 _monitor: Callable[[], _core.Monitor | None] | None = None
@@ -51,10 +52,17 @@ def _mode_of(fetcher: Any) -> int | None:
     return FETCH_EACH if not is_map or _has_no_getitems(held(fetcher, "dataset")) else FETCH_ALL
 
 
-def _remember_fetch(fetcher: Any, consumer: _core.Consumer | None) -> None:
+def _remember_fetch(fetcher: Any, consumer: _core.Consumer | None) -> bool:
     mode = _mode_of(fetcher)
     if mode is not None:
         _core.remember(fetcher, _core.Fetch(mode, consumer))
+    return mode is not None
+
+
+def _refuse_feed() -> None:
+    recording = _monitor() if _monitor is not None else None
+    if recording is not None:
+        recording.count_refused(REFUSED_FEED, 1)
 
 
 def _parent_pid() -> int:
@@ -124,12 +132,16 @@ def open_feed(consumer: object, iterator: object, epoch: int = 1, begin_ns: int 
     if type(consumer) is not _core.Consumer:
         return
     workers = held(iterator, "_num_workers")
-    if type(workers) is not int:
+    fetcher = held(iterator, "_dataset_fetcher")
+    if type(workers) is not int or (workers == 0 and fetcher is None):
+        if begin_ns == 0:  # else the core asks once more, at the first next()
+            _refuse_feed()
         return
     if workers == 0:
-        fetcher = held(iterator, "_dataset_fetcher")
-        if fetcher is not None and consumer.open_feed(0, 0, (), 1, begin_ns, 0, True):
-            _remember_fetch(fetcher, consumer)
+        if consumer.open_feed(0, 0, (), 1, begin_ns, 0, True) and not _remember_fetch(
+            fetcher, consumer
+        ):
+            _refuse_feed()
         return
     _time_queue(type(iterator))
     consumer.open_feed(

@@ -16,11 +16,16 @@ from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any
 
 from . import _causes, _core
-from ._looks import held, is_a, mro, name_of, namespace
+from ._looks import held, is_a, is_held, mro, name_of, namespace
 
 WAIT_ITER = 2  # enum datastall_wait_kind
 SOURCE_WATCH, SOURCE_TORCH = 2, 3  # enum datastall_source
 PIN_MEMORY, PERSISTENT_WORKERS = 1, 2  # DATASTALL_LOADER_*
+REFUSED_LOADER, REFUSED_ITERATOR, REFUSED_SETTING = 0, 1, 2  # enum rf_refusal
+
+#: What a loader is asked for.
+NUMBERS = ("num_workers", "prefetch_factor", "batch_size")
+SETTINGS = (*NUMBERS, "dataset", "sampler", "pin_memory", "persistent_workers")
 
 #: A loader that one of these makes belongs to the line of the program that called them.
 FRAMEWORKS = frozenset(
@@ -238,6 +243,12 @@ def _number(value: object) -> int:
     return value if type(value) is int else -1
 
 
+def _unreadable_settings(loader: object) -> int:
+    """How many are missing, computed, or of a type that is somebody's own."""
+    missing = sum(not is_held(loader, name) for name in SETTINGS)
+    return missing + sum(type(held(loader, name)) not in (int, type(None)) for name in NUMBERS)
+
+
 def _after_loader_init(args: tuple, kwargs: Any, result: Any, begin: int, end: int) -> None:
     # The caller of __init__ is our caller: C has no frame.
     _core.remember(args[0], describe_site(sys._getframe(1), args[0]))
@@ -259,6 +270,7 @@ def _register(loader: object) -> _core.Loader | None:
     flags = (PIN_MEMORY if held(loader, "pin_memory") is True else 0) | (
         PERSISTENT_WORKERS if held(loader, "persistent_workers") is True else 0
     )
+    recording.count_refused(REFUSED_SETTING, _unreadable_settings(loader))
     workers = _number(held(loader, "num_workers"))
     batch_size = _number(held(loader, "batch_size"))
     return recording.loader(
@@ -287,14 +299,18 @@ def _consumer_for(iterator: object, loader: object) -> _core.Loader | None:
         core_loader = _register(loader)
         _, measure = getattr(_override, "value", None) or (None, None)
         consumer = None if core_loader is None else _core.Consumer(core_loader, measure)
-        if _is_torchs(iterator):  # one that is not has no next() that we see
+        if _is_torchs(iterator):
             _core.remember(iterator, consumer)
+        elif _monitor is not None:  # it has no next() that we see
+            _monitor.count_refused(REFUSED_ITERATOR, 1)
         if _monitor is not None:
             _monitor.note_accelerator(_uses_gpu())
             _notice_side_streams()
     except Exception as error:
         if _is_torchs(iterator):
             _core.remember(iterator, None)
+        if _monitor is not None:
+            _monitor.count_refused(REFUSED_LOADER, 1)
         say_once(f"a loader could not be registered: {error!r}; it is not recorded")
     return core_loader
 

@@ -45,6 +45,17 @@ def in_class(kind: type, name: str) -> Any:
     return None
 
 
+def is_held(thing: object, name: str) -> bool:
+    """Whether held() says what is there, be it None."""
+    own = _core.attributes(thing)
+    if own is not None and dict.__contains__(own, name):
+        return True
+    for one in mro(type(thing)):
+        if name in namespace(one):
+            return in_class(type(namespace(one)[name]), "__get__") is None
+    return False
+
+
 def held(thing: object, name: str) -> Any:
     """What an object or else its class holds under this name; None: nothing, or what it would be
     must be computed."""

@@ -219,8 +219,12 @@ static void collect_processes(struct rows *rows, const struct summary *run, cons
             return;
         if (process->begin_ns != DATASTALL_UNKNOWN)
             add(row, PROCESS_WINDOW_NS, process->end_ns - process->begin_ns);
-        add(row, PROCESS_LOST, process->data->view.words[RF_PROCESS_LOST_CONTENTION]);
-        add(row, PROCESS_MERGED, process->data->view.words[RF_PROCESS_MERGED_OTHER]);
+        const uint64_t *words = process->data->view.words;
+        add(row, PROCESS_LOST, words[RF_PROCESS_LOST_CONTENTION]);
+        add(row, PROCESS_MERGED, words[RF_PROCESS_MERGED_OTHER]);
+        add(row, PROCESS_IMPOSSIBLE_TIMES, words[RF_PROCESS_IMPOSSIBLE_TIMES]);
+        add(row, PROCESS_IMPOSSIBLE_COUNTS, words[RF_PROCESS_IMPOSSIBLE_COUNTS]);
+        add(row, PROCESS_UNKNOWN_ARGUMENTS, words[RF_PROCESS_UNKNOWN_ARGUMENTS]);
     }
 }
 

@@ -277,6 +277,17 @@ static void put_stage(out e, const struct summary *s, const struct summary_stage
     e->close(e->context);
 }
 
+static void put_refusals(out e, const uint64_t *refused)
+{
+#define KEY(name, key, what) key,
+    static const char *const keys[] = {RF_REFUSALS(KEY)};
+#undef KEY
+    e->open_object(e->context, "hooks_refused");
+    for (uint32_t i = 0; i < RF_REFUSAL_KINDS; i++)
+        put_integer(e, keys[i], refused[i]);
+    e->close(e->context);
+}
+
 static void put_process(out e, const struct summary_process *process)
 {
     const struct rf_process_static *fixed = &process->data->view.fixed;
@@ -301,6 +312,7 @@ static void put_process(out e, const struct summary_process *process)
     put_integer(e, "impossible_times", process->data->view.words[RF_PROCESS_IMPOSSIBLE_TIMES]);
     put_integer(e, "impossible_counts", process->data->view.words[RF_PROCESS_IMPOSSIBLE_COUNTS]);
     put_integer(e, "unknown_arguments", process->data->view.words[RF_PROCESS_UNKNOWN_ARGUMENTS]);
+    put_refusals(e, fixed->refused);
     put_string(e, "file", process->data->file);
     e->close(e->context);
 }

@@ -335,6 +335,22 @@ static void put_ranks(const struct summary *s, FILE *file)
     fprintf(file, "%s\n", s->process_count > MAX_RANKS ? ", ..." : "");
 }
 
+/* A line for each reason for which the hooks left something out. */
+static void put_refusals(const struct summary *s, FILE *file)
+{
+#define WHAT(name, key, what) what,
+    static const char *const whats[] = {RF_REFUSALS(WHAT)};
+#undef WHAT
+    for (uint32_t k = 0; k < RF_REFUSAL_KINDS; k++) {
+        uint64_t times = 0;
+        for (uint32_t i = 0; i < s->process_count; i++)
+            times = ds_add(times, s->processes[i].data->view.fixed.refused[k]);
+        if (times > 0)
+            line(file, "NOTE", "the hooks left out, %llu time%s: %s", (unsigned long long)times,
+                 times == 1 ? "" : "s", whats[k]);
+    }
+}
+
 static void put_notes(const struct summary *s, FILE *file)
 {
     uint64_t lost = 0, merged = 0, refused[3] = {0};
@@ -366,6 +382,7 @@ static void put_notes(const struct summary *s, FILE *file)
              "of batches, %llu unknown kinds, flags or sizes",
              (unsigned long long)refused[0], (unsigned long long)refused[1],
              (unsigned long long)refused[2]);
+    put_refusals(s, file);
     if (s->data->problems > 0)
         line(file, "DAMAGED", "%u problem%s; the first: %s", s->data->problems,
              s->data->problems == 1 ? "" : "s", s->data->first_problem);

@@ -546,6 +546,16 @@ void monitor_note_accelerator(datastall_monitor *monitor, uint64_t accelerator)
         ds_store(word, accelerator);
 }
 
+void monitor_refuse(datastall_monitor *monitor, enum rf_refusal reason, uint64_t times)
+{
+    const size_t first = RF_PROCESS_STATIC + offsetof(struct rf_process_static, refused) / 8;
+    if (!monitor_is_recording(monitor))
+        return;
+    ds_fault_guard_keep(ds_now_ns());
+    for (uint64_t i = 0; i < times; i++)
+        rf_count_loss(monitor->writer, (uint32_t)(first + reason));
+}
+
 /* ---- stages ---- */
 
 static uint32_t find_or_add_stage(datastall_monitor *monitor, const char *name)

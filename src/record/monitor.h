@@ -119,6 +119,9 @@ void monitor_note_host(datastall_monitor *monitor, uint64_t now_ns);
 /* Notes whether the process uses a GPU (enum rf_accelerator); once used stays used. */
 void monitor_note_accelerator(datastall_monitor *monitor, uint64_t accelerator);
 
+/* Counts what the hooks had to leave out (enum rf_refusal); any thread. */
+void monitor_refuse(datastall_monitor *monitor, enum rf_refusal reason, uint64_t times);
+
 /* The run folder of this process: $DATASTALL_RUN_DIR, or where that run is now, or one made on the
  * first call. folder has PATH_MAX bytes. */
 int process_run_folder(const datastall_options *options, char *folder);

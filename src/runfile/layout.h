@@ -134,6 +134,18 @@ enum rf_process_word {
     RF_PROCESS_STATIC = RF_PROCESS_STAGE_ENTRIES + RF_STAGE_CAPACITY /* struct rf_process_static */
 };
 
+/* What the hooks had to leave out of a recording: X(NAME, name in JSON, what). Each is counted at every
+ * iter(). */
+#define RF_REFUSALS(X)                                                                  \
+    X(LOADERS, "loaders", "a loader that could not be registered")                      \
+    X(ITERATORS, "iterators",                                                           \
+      "an iterator of another kind than torch's, whose waits are not seen")             \
+    X(SETTINGS, "settings", "a setting of a loader that cannot be read and is unknown") \
+    X(FEEDS, "feeds", "what feeds an iterator, which is not known")
+#define RF_REFUSAL_ENUM(name, key, what) RF_REFUSED_##name,
+enum rf_refusal { RF_REFUSALS(RF_REFUSAL_ENUM) RF_REFUSAL_KINDS };
+#undef RF_REFUSAL_ENUM
+
 struct rf_process_static {
     uint64_t kind; /* enum rf_process_kind */
     uint64_t pid;
@@ -146,7 +158,8 @@ struct rf_process_static {
     uint64_t process_start_mono_ns; /* of the process itself; RF_UNKNOWN */
     uint64_t pid_namespace; /* inode of /proc/self/ns/pid, where pid means something; 0: unknown */
     uint64_t launched;      /* recorder: 1 under a launcher, which has a file of its own */
-    uint64_t reserved[5];
+    uint64_t refused[RF_REFUSAL_KINDS]; /* these change: plain atomic adds, outside the journal */
+    uint64_t reserved[1];
     char hostname[64];
     char name[64]; /* launcher: --name */
     char directory[512];

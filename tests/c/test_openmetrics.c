@@ -186,7 +186,16 @@ static void a_text_holds_the_exact_totals(void **state)
     assert_int_equal(datastall_open(NULL, &monitor), 0);
     datastall_loader *loader = test_loader(monitor, "a \"quoted\" \\ name");
     record(loader, 7, &unknown);
+    const uint64_t refused[] = {RF_PROCESS_IMPOSSIBLE_TIMES, RF_PROCESS_IMPOSSIBLE_COUNTS,
+                                RF_PROCESS_UNKNOWN_ARGUMENTS};
+    for (uint32_t i = 0; i < 3; i++) {
+        for (uint32_t times = 0; times <= i; times++)
+            rf_count_loss(monitor->writer, (uint32_t)refused[i]);
+    }
     char *text = text_of(folder, NULL, OPENMETRICS_PROMETHEUS);
+    assert_string_equal(value_of(text, "datastall_impossible_times_total", ""), "1");
+    assert_string_equal(value_of(text, "datastall_impossible_counts_total", ""), "2");
+    assert_string_equal(value_of(text, "datastall_unknown_arguments_total", ""), "3");
     assert_non_null(strstr(text, "loader=\"a \\\"quoted\\\" \\\\ name\""));
     assert_string_equal(value_of(text, "datastall_batches_total", ""), "7");
     assert_string_equal(value_of(text, "datastall_samples_total", ""), "28");

@@ -73,10 +73,10 @@ def assert_adds_up(loader: dict[str, Any]) -> None:
     assert 0 <= why["window"] <= why["head_of_line"] <= 1
 
 
-#: Wall clock, CPU time and time waited for a CPU are read again where a thread was put aside between
-#: two of them (a CPU quota does so at the return from a system call), but not for ever: where each of
-#: the readings was torn, it waited for longer than the wall clock says, and that is taken off what it
-#: was blocked.
+#: Wall clock, CPU time and time waited for a CPU are read again where a thread was put aside
+#: between two of them (a CPU quota does so at the return from a system call), but not for ever:
+#: where each reading was torn, it waited for longer than the wall clock says, and that is taken off
+#: what it was blocked.
 LEAST_TOLD, LEAST_BLOCKED = 0.9, 0.6
 
 

@@ -19,6 +19,7 @@ from support import (
     recorded,
     run_folders,
     shown,
+    shown_text,
     write,
 )
 
@@ -420,3 +421,102 @@ def test_a_torch_that_cannot_be_hooked(tmp_path: Path) -> None:
     ended = recorded(tmp_path, "prog.py")
     assert ended.out == "[1, 2]\n"
     assert "the hooks failed in Python" in only(ended.said)
+
+
+REFUSED = """
+    import torch
+    from torch.utils.data import DataLoader
+    from torch.utils.data.dataloader import _DatasetKind, _SingleProcessDataLoaderIter
+
+    class Stream(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            return iter(range(5))
+
+    class Fake:
+        _IterableDataset_len_called, _auto_collation, drop_last = None, False, False
+        _dataset_kind, num_workers, pin_memory = _DatasetKind.Iterable, 0, False
+        timeout, prefetch_factor, _index_sampler = 0, 2, range(5)
+        generator = multiprocessing_context = worker_init_fn = None
+        persistent_workers, pin_memory_device, in_order = False, "", True
+        collate_fn = staticmethod(lambda item: item)
+        dataset, batch_size, sampler = Stream(), None, range(5)
+
+    def iterate(loader):
+        print(sum(_SingleProcessDataLoaderIter(loader)))
+"""
+REFUSALS = {
+    "nothing": ("\n    list(DataLoader(range(3))), iterate(Fake())\n", {}, ()),
+    "settings": (
+        """
+    class Without(Fake):
+        pin_memory = property(lambda self: False)  # may be anybody's code
+        persistent_workers = False
+    del Fake.sampler, Fake.batch_size
+    iterate(Without())
+    iterate(Without())
+    """,
+        {"settings": 6},
+        ("6 times: a setting of a loader that cannot be read",),
+    ),
+    "iterators": (
+        """
+    class Other(DataLoader):
+        def _get_iterator(self):
+            return iter([1, 2])
+    for epoch in range(3):
+        print(list(Other(range(3))))
+    """,
+        {"iterators": 3},
+        ("3 times: an iterator of another kind than torch's",),
+    ),
+    "loaders": (
+        """
+    Fake.batch_size = 1 << 80
+    iterate(Fake())
+    """,
+        {"loaders": 1},
+        ("1 time: a loader that could not be registered",),
+    ),
+    "feeds": (
+        """
+    Fake.num_workers = False
+    iterate(Fake())
+    iterate(Fake())
+    """,
+        {"feeds": 2, "settings": 2},
+        ("2 times: what feeds an iterator", "2 times: a setting of a loader"),
+    ),
+    "fetchers": (
+        """
+    from torch.utils.data._utils.fetch import _IterableDatasetFetcher
+    class Fetcher(_IterableDatasetFetcher):
+        pass
+    class Iterator(_SingleProcessDataLoaderIter):
+        def __init__(self, loader):
+            super().__init__(loader)
+            self._dataset_fetcher.__class__ = Fetcher
+    class Foreign(DataLoader):
+        def _get_iterator(self):
+            return Iterator(self)
+    print(list(Foreign(Stream(), batch_size=None)))
+    """,
+        {"feeds": 1},
+        ("1 time: what feeds an iterator",),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_what_is_left_out_is_counted_by_reason(tmp_path: Path, name: str) -> None:
+    """At each iter(); said in `show`, and the program is as ever."""
+    program, counts, sentences = REFUSALS[name]
+    write(tmp_path, "prog.py", REFUSED + program)
+    plain = command([PYTHON, "prog.py"], tmp_path)
+    ended = recorded(tmp_path, "prog.py")
+    assert (ended.code, ended.out) == (plain.code, plain.out) and plain.code == 0, plain.err
+    none = dict.fromkeys(("loaders", "iterators", "settings", "feeds"), 0)
+    assert only(shown(tmp_path)["processes"])["hooks_refused"] == {**none, **counts}
+    text = shown_text(tmp_path)
+    assert text.count("the hooks left out") == len(sentences)
+    for sentence in sentences:
+        assert f"the hooks left out, {sentence}" in text
