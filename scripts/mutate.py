@@ -45,7 +45,7 @@ MEANING = (
     ["diagnose", "devices", "why", "why_sentences", "sentences", "run_state"],
     ["openmetrics", "screen", "admission"],
 )
-FIGURES = ["figures", "counters", "cause", "histogram", "format", "layout", "null"]
+FIGURES = ["figures", "gpu_writer", "counters", "cause", "histogram", "format", "layout", "null"]
 RECORDING = (
     ["view", "record", "impossible", "activity", "handles", "gpu_monitor", "stall", "feed"],
     ["limits", "rollup", "full_disk", "stopped_writer", "fork"],
