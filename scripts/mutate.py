@@ -50,7 +50,7 @@ RECORDING = (
     ["view", "record", "impossible", "activity", "handles", "gpu_monitor", "stall", "feed"],
     ["limits", "rollup", "full_disk", "stopped_writer", "fork"],
 )
-FOLDERS = (["folders", "whole_runs", "entries", "rundir", "faults"], ["tmpfs"])
+FOLDERS = (["folders", "home", "whole_runs", "entries", "rundir", "faults"], ["tmpfs"])
 AFTER_ALL = (["kill9", "readers", "threads"], ["sampler"], ["hostile"])
 #: By the beginning of a path, the first that fits.
 TESTS: dict[str, tuple[list[str], ...]] = {

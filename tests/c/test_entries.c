@@ -47,12 +47,14 @@ static void files_that_cannot_be_read(void **state)
     header->format_major = RF_FORMAT_MAJOR + 1;
     header->checksum = rf_checksum(header);
     test_write_file(test_path(folder, "d.dsrun"), bytes, size);
+    test_write_file(test_path(folder, "e.dsrun"), bytes, size);
     free(bytes);
+    test_write_file(test_path(folder, "f.dsrun"), "x", 1);
     struct run_data *run = read_run();
-    assert_int_equal(run->files, 4);
-    assert_int_equal(run->unreadable_files, 3);
-    assert_int_equal(run->newer_files, 1);
-    assert_int_equal(run->problems, 3);
+    assert_int_equal(run->files, 6);
+    assert_int_equal(run->unreadable_files, 5);
+    assert_int_equal(run->newer_files, 2);
+    assert_int_equal(run->problems, 5);
     assert_non_null(strstr(run->first_problem, "b.dsrun is cut short"));
     assert_int_equal(run->process_count, 1);
     run_data_free(run);

@@ -487,6 +487,51 @@ static void both_distributions(void **state)
     assert_float_equal(d.mean_ns, 3, 1e-12);
 }
 
+/* The newest span of each place counts, and all slots that have it. */
+static void seconds_of_several_slots(void **state)
+{
+    (void)state;
+    static uint64_t words[2 * HISTOGRAM_BUCKETS + 3 * RF_ROLLUP_WORDS];
+    struct rf_slot_view view = {.block = words};
+    view.layout.startup_at = HISTOGRAM_BUCKETS;
+    view.layout.rollup_at = 2 * (uint64_t)HISTOGRAM_BUCKETS;
+    view.layout.rollup_buckets = 3;
+    view.layout.rollup_words = RF_ROLLUP_WORDS;
+    static const struct {
+        uint64_t numbers[3], samples[3];
+        uint64_t number, sum; /* of place 5, afterwards */
+    } rows[] = {
+        {{5, 6, 0}, {1, 100, 1000}, 5, 1},
+        {{0, 5, 6}, {1000, 2, 100}, 5, 3},
+        {{6, 0, 5}, {100, 1000, 4}, 5, 7},
+        {{5 + 64, 6, 7}, {8, 100, 1}, 69, 8}, /* later: what was there is over */
+        {{5, 6, 7}, {16, 100, 1}, 69, 8},     /* earlier: it is over already */
+        {{1, 2, 5 + 64}, {1, 1, 32}, 69, 40},
+    };
+    memset(&totals, 0, sizeof totals);
+    words[3] = 7;
+    words[HISTOGRAM_BUCKETS + 4] = 9;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        for (int k = 0; k < 3; k++) {
+            uint64_t *bucket = words + 2 * HISTOGRAM_BUCKETS + k * RF_ROLLUP_WORDS;
+            bucket[RF_ROLLUP_NUMBER] = rows[i].numbers[k];
+            bucket[RF_ROLLUP_OF(SAMPLES)] = rows[i].samples[k];
+        }
+        view.counters[RF_COUNT_BATCHES] = 1;
+        rf_totals_add(&totals, &view);
+        assert_int_equal(totals.seconds[5][RF_ROLLUP_NUMBER], rows[i].number);
+        assert_int_equal(totals.seconds[5][RF_ROLLUP_OF(SAMPLES)], rows[i].sum);
+        assert_int_equal(totals.seconds[0][RF_ROLLUP_NUMBER], 0);
+        assert_int_equal(totals.slots, i + 1);
+        assert_int_equal(totals.counters[RF_COUNT_BATCHES], i + 1);
+        assert_int_equal(totals.steady[3], 7 * (i + 1));
+        assert_int_equal(totals.startup[4], 9 * (i + 1));
+    }
+    assert_true(rf_totals_fit(&totals));
+    totals.counters[RF_COUNT_BATCHES] = DS_MOST;
+    assert_false(rf_totals_fit(&totals));
+}
+
 /* ---- rollups ---- */
 
 #define BUCKETS 8
@@ -577,6 +622,7 @@ int main(void)
         cmocka_unit_test(recent_rates),
         cmocka_unit_test(rates_and_means),
         cmocka_unit_test(both_distributions),
+        cmocka_unit_test(seconds_of_several_slots),
         cmocka_unit_test(sums_over_levels),
         cmocka_unit_test(numbers_of_no_span),
     };
