@@ -11,24 +11,6 @@ from pathlib import Path
 
 import pytest
 
-#: Fixtures that run many programs at once for many tests.
-COSTLY = ("ended", "together", "loops", "batches")
-
-
-@pytest.hookimpl(tryfirst=True)  # xdist looks at the marks in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What shares a costly fixture goes to one worker (--dist loadgroup), and goes first."""
-
-    def place(item: pytest.Item) -> int:
-        shared = [name for name in COSTLY if name in getattr(item, "fixturenames", ())]
-        if not shared:
-            return len(COSTLY)
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}.{shared[0]}"))
-        return COSTLY.index(shared[0])
-
-    items.sort(key=place)
-
-
 FAKE_FOLDER = Path(__file__).parents[1] / "fake"
 SONAME = "libnvidia-ml.so.1"
 

@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any
 
 PYTHON = sys.executable
-#: The interpreter of the virtual environment's maker, which has no torch as a rule.
-BASE = os.path.realpath(PYTHON)
 DATASTALL = str(Path(sys.executable).parent / "datastall")
 PROGRAMS = Path(__file__).parent / "programs"
 #: For what ought to end at once; a machine may be slow and busy with others.
@@ -25,8 +23,7 @@ TIMEOUT_S = 300
 
 #: Variables that change what the programs under test do; a test sets those that it means.
 CLEARED = (
-    *("PYTHONPATH", "PYTHONSTARTUP", "PYTHONHASHSEED", "PYTHONDONTWRITEBYTECODE"),
-    *("LD_PRELOAD", "LD_LIBRARY_PATH"),
+    *("PYTHONPATH", "PYTHONSTARTUP", "PYTHONHASHSEED", "LD_PRELOAD", "LD_LIBRARY_PATH"),
     *("RANK", "LOCAL_RANK", "WORLD_SIZE", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK"),
 )
 
@@ -121,34 +118,6 @@ def recorded(
     ended = datastall("run", *options, PYTHON, *arguments, folder=folder, extra=extra)
     assert ended.code == 0, ended.err
     return ended
-
-
-#: What a program printed, and a folder for shown().
-Part = tuple[Ended, Path]
-
-
-def recorded_together(folder: Path, *programs: str) -> dict[str, Part]:
-    """Runs programs (PATH, or PATH::ARGUMENT) at the same time, in forks of one interpreter.
-
-    That one is recorded and has imported torch, which takes longer than most programs. By argument,
-    or by the program's name, come what it printed and a folder that holds the run with the files
-    of this program's process only.
-    """
-    (folder / "work").mkdir()
-    words = ["--together", "results.json", "work", *programs]
-    recorded(folder, str(PROGRAMS / "snippets.py"), *words)
-    run = only(run_folders(folder))
-    together = {}
-    for part, ended in json.loads((folder / "results.json").read_text()).items():
-        own = folder / "work" / part / "datastall-runs" / run.name
-        own.mkdir(parents=True)
-        for file in run.iterdir():
-            if not file.name[0].isdigit() or file.name.startswith(f"{ended['pid']}-"):
-                os.link(file, own / file.name)
-        assert ended["code"] == 0, ended["err"]
-        printed = Ended(ended["code"], ended["out"], ended["err"])
-        together[part] = printed, folder / "work" / part
-    return together
 
 
 def shown(folder: Path, *arguments: str, code: int = 0) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import bring, only, recorded, shown, write
+from support import PYTHON, bring, command, only, recorded, shown, write
 
 #: Every case of programs/batches.py but those that tests below look at.
 EXACT = [
@@ -181,3 +181,60 @@ def test_without_hooks(tmp_path: Path) -> None:
     recorded(tmp_path, "prog.py")
     loader = only(shown(tmp_path)["loaders"])
     assert (loader["batches"], loader["samples"], loader["tokens"]) == (4, 9, 10)
+
+
+def test_modes_do_not_see_the_looks(tmp_path: Path) -> None:
+    """What is told under a mode of the program is the same; none of the questions reaches it."""
+    write(
+        tmp_path,
+        "prog.py",
+        """
+        import datastall, torch
+        from torch.overrides import TorchFunctionMode
+        from torch.utils.data import DataLoader
+
+        class Seeing(TorchFunctionMode):
+            seen = 0
+            def __torch_function__(self, function, types, arguments=(), keywords=None):
+                Seeing.seen += 1
+                return function(*arguments, **(keywords or {}))
+
+        masks = [{"attention_mask": torch.ones(4, 6)}] * 3
+        for mode in (Seeing(), torch.device("cpu")):
+            loader = DataLoader(masks, batch_size=None, collate_fn=lambda batch: batch)
+            watched = iter(datastall.watch(loader, name=type(mode).__name__))
+            with mode:
+                for batch in watched:
+                    before = torch._C._is_torch_function_mode_enabled()
+                    assert before
+        print(Seeing.seen)
+        """,
+    )
+    plain = command([PYTHON, "prog.py"], tmp_path, {"DATASTALL_RUN_DIR": "off"})
+    assert recorded(tmp_path, "prog.py").out == plain.out
+    for loader in shown(tmp_path)["loaders"]:
+        assert (loader["samples"], loader["tokens"]) == (12, 72), loader["name"]
+
+
+def test_a_trace_does_not_see_the_looks(tmp_path: Path) -> None:
+    """A graph that is traced while batches come holds nothing of ours."""
+    write(
+        tmp_path,
+        "prog.py",
+        """
+        import sys, torch
+        from torch.utils.data import DataLoader
+
+        loader = DataLoader([{"attention_mask": torch.ones(4, 6)}] * 3, batch_size=None)
+
+        class Model(torch.nn.Module):
+            def forward(self, x):
+                for batch in loader:
+                    x = x + batch["attention_mask"].sum()
+                return x
+
+        print(torch.jit.trace(Model(), torch.zeros(1)).graph)
+        """,
+    )
+    plain = command([PYTHON, "prog.py"], tmp_path)
+    assert recorded(tmp_path, "prog.py").out == plain.out

@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 from support import (
     PYTHON,
-    Part,
+    command,
     datastall,
     environment,
     only,
     recorded,
-    recorded_together,
     shown,
     shown_text,
     write,
@@ -34,34 +33,6 @@ STATES = {
     *("compute", "cpu_contention", "blocked_io", "collate", "transfer", "pin", "sampler"),
     *("startup", "unknown"),
 }
-
-
-#: These are alone on the machine as far as the tests can see to it.
-COMPUTING = ("compute_in_the_loop", "transfer_python_objects")
-#: Data set, workers, context, items of a batch.
-FEEDS = (
-    *("map-0-fork-4", "map-2-fork-4", "map-2-spawn-4", "map-1-forkserver-4", "map-2-fork-0"),
-    *("many-2-fork-4", "stream-2-fork-4", "stream-0-fork-0"),
-)
-#: Context, epochs, workers. Where they are no forks, each worker imports torch.
-SHORTS = ("fork-20-2", "spawn-2-1", "forkserver-3-2")
-
-Together = dict[str, Part]
-
-
-@pytest.fixture(scope="module")
-def together(tmp_path_factory: pytest.TempPathFactory) -> Together:
-    """What sleeps more than it computes, at the same time."""
-    folder = tmp_path_factory.mktemp("causes")
-    feed, short = write(folder, "feed.py", FEED), write(folder, "short.py", SHORT)
-    return recorded_together(
-        folder,
-        *(f"{CAUSES / 'dominant.py'}::{name}" for name in DOMINANT if name not in COMPUTING),
-        *(f"{feed}::{name}" for name in FEEDS),
-        *(f"{short}::{name}" for name in SHORTS),
-        str(write(folder, "epochs.py", EPOCHS)),
-        str(write(folder, "freed.py", FREED)),
-    )
 
 
 def assert_adds_up(loader: dict[str, Any]) -> None:
@@ -95,14 +66,10 @@ def assert_workers_slept(loader: dict[str, Any], slept_s: float) -> None:
 
 
 @pytest.mark.parametrize("name", DOMINANT)
-def test_a_planted_cause_is_named(tmp_path: Path, together: Together, name: str) -> None:
-    if name in COMPUTING:
-        loader = run_plant(name, tmp_path, environment(), "dominant")
-    else:
-        _, folder = together[name]
-        loader = max(shown(folder)["loaders"], key=lambda one: one["waiting_s"])
+def test_a_planted_cause_is_named(tmp_path: Path, name: str) -> None:
+    loader = run_plant(name, tmp_path, environment(), "dominant")
     why = loader["why"]
-    expected = DOMINANT[name]
+    expected = loader["planted"]
     if expected == "compute":  # on a busy machine others are on the CPUs, and that is told
         assert why["primary"] in ("compute", "cpu_contention"), why
         assert why["shares"]["compute"] + why["shares"]["cpu_contention"] > 0.9
@@ -142,7 +109,6 @@ FEED = """
                 yield torch.full((2,), float(i))
 
     def main(kind, workers, how, batch):
-        workers, batch = int(workers), int(batch)
         data = {"map": Map, "many": Many, "stream": Stream}[kind]()
         options = {"multiprocessing_context": how} if workers else {}
         loader = DataLoader(
@@ -153,30 +119,31 @@ FEED = """
         print(json.dumps([value for values in seen for value in values]))
 
     if __name__ == "__main__":
-        main(*sys.argv[1].split("-"))
+        main(sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
 """
 
 
-def fed(kind: str, workers: int, batch: int) -> list[int]:
-    """What the loop gets in an epoch."""
-    items = list(range(40))
-    if kind != "stream" or workers == 0:
-        return items
-    shares = [items[worker::workers] for worker in range(workers)]
-    return [
-        one
-        for k in range(0, len(shares[0]), batch)
-        for share in shares
-        for one in share[k : k + batch]
-    ]
-
-
-@pytest.mark.parametrize("name", FEEDS)
-def test_every_way_of_feeding(together: Together, name: str) -> None:
-    kind, workers, batch = name.split("-")[0], *map(int, name.split("-")[1::2])
-    ended, folder = together[name]
-    assert ended.printed() == 2 * fed(kind, workers, batch)
-    loader = only(shown(folder)["loaders"])
+@pytest.mark.parametrize(
+    ("kind", "workers", "how", "batch"),
+    [
+        ("map", 0, "fork", 4),
+        ("map", 2, "fork", 4),
+        ("map", 2, "spawn", 4),
+        ("map", 1, "forkserver", 4),
+        ("map", 2, "fork", 0),
+        ("many", 2, "fork", 4),
+        ("stream", 2, "fork", 4),
+        ("stream", 0, "fork", 0),
+    ],
+)
+def test_every_way_of_feeding(
+    tmp_path: Path, kind: str, workers: int, how: str, batch: int
+) -> None:
+    write(tmp_path, "feed.py", FEED)
+    arguments = ["feed.py", kind, str(workers), how, str(batch)]
+    values = recorded(tmp_path, *arguments).printed()
+    assert values == command([PYTHON, *arguments], tmp_path).printed()
+    loader = only(shown(tmp_path)["loaders"])
     assert_adds_up(loader)
     assert len(loader["workers"]) == max(1, workers)
     assert sum(worker["items"] for worker in loader["workers"]) == 80
@@ -207,62 +174,64 @@ def test_every_way_of_feeding(together: Together, name: str) -> None:
         assert 0 <= loader["depth"]["ready_mean"] <= loader["depth"]["possible_mean"]
 
 
-EPOCHS = """
-    import torch
-    from torch.utils.data import DataLoader, TensorDataset
+def test_workers_without_persistence_share_entries(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "epochs.py",
+        """
+        import torch
+        from torch.utils.data import DataLoader, TensorDataset
 
-    loader = DataLoader(TensorDataset(torch.arange(16)), batch_size=4, num_workers=2)
-    for _ in range(5):
-        for _ in loader:
-            pass
-    """
-
-
-def test_workers_without_persistence_share_entries(together: Together) -> None:
-    workers = only(shown(together["epochs"][1])["loaders"])["workers"]
+        loader = DataLoader(TensorDataset(torch.arange(16)), batch_size=4, num_workers=2)
+        for _ in range(5):
+            for _ in loader:
+                pass
+        """,
+    )
+    recorded(tmp_path, "epochs.py")
+    workers = only(shown(tmp_path)["loaders"])["workers"]
     assert [worker["worker"] for worker in workers] == [0, 1]
     assert [worker["generations"] for worker in workers] == [5, 5]
     assert [worker["batches"] for worker in workers] == [10, 10]
 
 
-SHORT = """
-    import multiprocessing, sys, time
-    import torch
-    from torch.utils.data import DataLoader, TensorDataset
-
-    class Slow:
-        def __iter__(self):
-            for i in range(3):
-                yield [i]
-                time.sleep(0.01)
-
-        def __len__(self):
-            return 3
-
-    if __name__ == "__main__":
-        context, epochs, workers = sys.argv[1].split("-")
-        if context == "forkserver":  # its forks have torch then
-            multiprocessing.set_forkserver_preload(["torch.utils.data"])
-        loader = DataLoader(
-            TensorDataset(torch.arange(3)), batch_sampler=Slow(), num_workers=int(workers),
-            multiprocessing_context=context,
-        )
-        for _ in range(int(epochs)):
-            for _ in loader:
-                pass
-    """
-
-
-@pytest.mark.parametrize("name", SHORTS)
+@pytest.mark.parametrize(("context", "epochs"), [("fork", 60), ("spawn", 2), ("forkserver", 3)])
 def test_workers_of_short_epochs_are_counted_to_the_last_batch(
-    together: Together, name: str
+    tmp_path: Path, context: str, epochs: int
 ) -> None:
     """They have made everything before their parent's iter() returns, and make no more."""
-    epochs, count = map(int, name.split("-")[1:])
-    loader = only(shown(together[name][1])["loaders"])
+    write(
+        tmp_path,
+        "short.py",
+        f"""
+        import time
+        import torch
+        from torch.utils.data import DataLoader, TensorDataset
+
+        class Slow:
+            def __iter__(self):
+                for i in range(3):
+                    yield [i]
+                    time.sleep(0.01)
+
+            def __len__(self):
+                return 3
+
+        if __name__ == "__main__":
+            loader = DataLoader(
+                TensorDataset(torch.arange(3)), batch_sampler=Slow(), num_workers=2,
+                multiprocessing_context="{context}",
+            )
+            for _ in range({epochs}):
+                for _ in loader:
+                    pass
+        """,
+    )
+    recorded(tmp_path, "short.py")
+    loader = only(shown(tmp_path)["loaders"])
     assert loader["batches"] == 3 * epochs
     workers = [(w["worker"], w["generations"], w["batches"]) for w in loader["workers"]]
-    assert workers == [(k, epochs, epochs * len(range(k, 3, count))) for k in range(count)]
+    assert workers == [(0, epochs, 2 * epochs), (1, epochs, epochs)]
     assert loader["unknown_worker_batches"] == 0
 
 
@@ -338,32 +307,106 @@ def test_what_workers_did_survives_a_kill(tmp_path: Path) -> None:
     assert 0 < shares["blocked_io"] == max(shares.values())
 
 
-FREED = """
-    import gc, weakref
+TRACEBACK = """
+    import sys, traceback
     import torch
     from torch.utils.data import DataLoader, Dataset
 
-    gc.disable()
-
-    class Small(Dataset):
+    class Broken(Dataset):
         def __len__(self):
             return 8
         def __getitem__(self, i):
+            if i == 5:
+                raise ValueError(f"item {i} is broken")
             return torch.zeros(2)
 
-    for kind in (4, None):
-        data = Small()
-        ref = weakref.ref(data)
-        for _ in DataLoader(data, batch_size=kind):
-            pass
-        del data
-        print(ref() is None)
-    """
+    class BrokenMany(Broken):
+        def __getitems__(self, indices):
+            return [self[i] for i in indices]
+
+    def collate(rows):
+        raise KeyError("no such field")
+
+    for data, options in (
+        (Broken(), {}), (BrokenMany(), {}), (Broken(), {"batch_size": None}),
+        (Broken(), {"collate_fn": collate}), (BrokenMany(), {"collate_fn": collate}),
+    ):
+        for workers in (0, 1):
+            try:
+                for batch in DataLoader(data, **{"batch_size": 4, **options}, num_workers=workers):
+                    pass
+            except Exception:
+                print(traceback.format_exc().replace("pid", ""))
+"""
 
 
-def test_the_dataset_goes_with_its_last_reference(together: Together) -> None:
+def test_tracebacks_are_the_same(tmp_path: Path) -> None:
+    write(tmp_path, "broken.py", TRACEBACK)
+    bare = command([PYTHON, "broken.py"], tmp_path)
+    assert bare.code == 0, bare.err
+    assert bare.out.count("item 5 is broken") >= 6
+    assert recorded(tmp_path, "broken.py").out == bare.out
+
+
+def test_random_state_and_pickles_are_the_same(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "state.py",
+        """
+        import hashlib, multiprocessing.reduction as reduction, random, zlib
+        import torch
+        from torch.utils.data import DataLoader, Dataset
+
+        class Noisy(Dataset):
+            def __len__(self):
+                return 24
+            def __getitem__(self, i):
+                sent = reduction.ForkingPickler.dumps((i, [i] * 3))
+                return torch.tensor([i, random.random(), torch.rand(1).item(), zlib.crc32(sent)])
+
+        torch.manual_seed(5)
+        loader = DataLoader(Noisy(), batch_size=4, num_workers=2, shuffle=True)
+        digest = hashlib.sha256()
+        for _ in range(2):
+            for batch in loader:
+                digest.update(batch.numpy().tobytes())
+        print(digest.hexdigest(), torch.rand(1).item())
+        """,
+    )
+    assert (
+        recorded(tmp_path, "state.py").out.splitlines()[-1]
+        == (command([PYTHON, "state.py"], tmp_path).out.splitlines()[-1])
+    )
+
+
+def test_the_dataset_goes_with_its_last_reference(tmp_path: Path) -> None:
     """No cycle of ours keeps it until the garbage collector runs."""
-    assert together["freed"][0].out.splitlines()[:2] == ["True", "True"]
+    write(
+        tmp_path,
+        "freed.py",
+        """
+        import gc, weakref
+        import torch
+        from torch.utils.data import DataLoader, Dataset
+
+        gc.disable()
+
+        class Small(Dataset):
+            def __len__(self):
+                return 8
+            def __getitem__(self, i):
+                return torch.zeros(2)
+
+        for kind in (4, None):
+            data = Small()
+            ref = weakref.ref(data)
+            for _ in DataLoader(data, batch_size=kind):
+                pass
+            del data
+            print(ref() is None)
+        """,
+    )
+    assert recorded(tmp_path, "freed.py").out.splitlines()[:2] == ["True", "True"]
 
 
 def test_in_words(tmp_path: Path) -> None:

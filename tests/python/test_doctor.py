@@ -12,13 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import BASE, Ended, datastall, write
+from support import Ended, datastall, write
 
 Fake = Callable[..., dict[str, str]]
-
-
-#: Where PyTorch is not the point: it takes seconds to import.
-WITHOUT_TORCH = ("--python", BASE)
 
 
 def doctor(folder: Path, *arguments: str, extra: dict[str, str] | None = None) -> Ended:
@@ -63,7 +59,7 @@ def test_gpus(tmp_path: Path, fake_nvml: Fake) -> None:
         *("name 1 Old", "utilization 1 10", "name 2 Shut", "utilization 2 10"),
         *("gpm_activity 2 100", "fail gpm_sample 2 4", "name 3 Gone", "fail utilization 3 15"),
     )
-    found = findings(tmp_path, *WITHOUT_TORCH, extra=extra)
+    found = findings(tmp_path, extra=extra)
     assert found["NVML"]["status"] == "ok"
     assert (found["GPU 0"]["status"], found["GPU 1"]["status"]) == ("ok", "limited")
     assert found["GPU 0"]["finding"] == "New: its own activity counters (GPM), no memory use"
@@ -77,14 +73,14 @@ def test_gpus(tmp_path: Path, fake_nvml: Fake) -> None:
 
 @pytest.mark.parametrize(("code", "word"), [(9, "not loaded"), (18, "do not match")])
 def test_a_driver_that_does_not_open(tmp_path: Path, fake_nvml: Fake, code: int, word: str) -> None:
-    found = findings(tmp_path, *WITHOUT_TORCH, extra=fake_nvml("devices 1", f"fail init {code}"))
+    found = findings(tmp_path, extra=fake_nvml("devices 1", f"fail init {code}"))
     assert found["NVML"]["status"] == "missing"
     assert word in found["NVML"]["finding"]
 
 
 def test_a_driver_that_hangs(tmp_path: Path, fake_nvml: Fake) -> None:
     begin = time.monotonic()
-    found = findings(tmp_path, *WITHOUT_TORCH, extra=fake_nvml("devices 1", "hang init"))
+    found = findings(tmp_path, extra=fake_nvml("devices 1", "hang init"))
     assert time.monotonic() - begin < 200
     assert "did not answer" in found["NVML"]["finding"]
 
@@ -114,7 +110,7 @@ def test_an_interpreter_without_torch(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     write(tmp_path, "file", "")
-    found = findings(tmp_path, *WITHOUT_TORCH, "--dir", str(tmp_path / "file"))
+    found = findings(tmp_path, "--dir", str(tmp_path / "file"))
     assert found["run folder"]["status"] == "failed"
 
 

@@ -10,9 +10,7 @@ from typing import Any
 
 import pytest
 from support import (
-    PROGRAMS,
     PYTHON,
-    Part,
     assert_steady_waits,
     assert_waits,
     bring,
@@ -22,19 +20,22 @@ from support import (
     lines_of,
     only,
     recorded,
-    recorded_together,
     shown,
     shown_text,
     write,
 )
 
-LOOPS = PROGRAMS / "loops.py"
-Loops = dict[str, Part]
+
+def run_loop(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Runs a loop of programs/loops.py; (what the program measured, what datastall shows)."""
+    bring(folder, "loops.py", "timing.py")
+    ended = recorded(folder, "loops.py", name)
+    return ended.printed(), shown(folder)
 
 
-def loader_at(shown_run: dict[str, Any], marker: str) -> dict[str, Any]:
+def loader_at(shown_run: dict[str, Any], folder: Path, marker: str) -> dict[str, Any]:
     """The loader that loops.py makes for a marker; the file has one such line for each loop."""
-    sites = lines_of(LOOPS, f"loader: {marker}")
+    sites = lines_of(folder / "loops.py", f"loader: {marker}")
     return only([loader for loader in shown_run["loaders"] if loader["site"] in sites])
 
 
@@ -56,34 +57,18 @@ SIMPLE = {
     "spawned_workers": (110, 220, 1, 109),
     "custom_collate": (110, 220, 1, 109),
 }
-OTHERS = (
-    *("train_and_validate", "one_by_one", "zipped", "in_thread", "helper_function", "no_batching"),
-)
-
-
-@pytest.fixture(scope="module")
-def loops(tmp_path_factory: pytest.TempPathFactory) -> Loops:
-    """All loops of programs/loops.py."""
-    folder = tmp_path_factory.mktemp("loops")
-    return recorded_together(folder, *(f"{LOOPS}::{name}" for name in (*SIMPLE, *OTHERS)))
-
-
-def run_loop(loops: Loops, name: str) -> tuple[dict[str, Any], dict[str, Any], Path]:
-    """(what the program measured, what datastall shows, the folder)."""
-    ended, folder = loops[name]
-    return ended.printed(), shown(folder), folder
 
 
 @pytest.mark.parametrize("name", SIMPLE)
-def test_one_loader(loops: Loops, name: str) -> None:
-    own, run, _ = run_loop(loops, name)
+def test_one_loader(tmp_path: Path, name: str) -> None:
+    own, run = run_loop(tmp_path, name)
     loader = only(run["loaders"])
     batches, samples, iterators, steady = SIMPLE[name]
     assert_waits(loader, own["main"])
     assert (loader["batches"], loader["samples"]) == (batches, samples)
     assert (loader["iterators"], loader["wait_ms"]["count"]) == (iterators, steady)
     assert own["main"]["samples"] == samples
-    assert loader == loader_at(run, "main")
+    assert loader == loader_at(run, tmp_path, "main")
     assert loader["source"] == "torch"
     assert loader["in_verdict"]
     process = only(run["processes"])
@@ -93,8 +78,8 @@ def test_one_loader(loops: Loops, name: str) -> None:
     assert process["lost_records"] == process["merged_other"] == 0
 
 
-def test_settings_are_told(loops: Loops) -> None:
-    _, run, _ = run_loop(loops, "persistent")
+def test_settings_are_told(tmp_path: Path) -> None:
+    _, run = run_loop(tmp_path, "persistent")
     loader = only(run["loaders"])
     assert loader["dataset_type"] == "Slow"
     assert loader["num_workers"] == 2
@@ -104,60 +89,62 @@ def test_settings_are_told(loops: Loops) -> None:
     assert loader["pin_memory"] is False
 
 
-def test_train_and_validation_are_told_apart(loops: Loops) -> None:
-    own, run, folder = run_loop(loops, "train_and_validate")
+def test_train_and_validation_are_told_apart(tmp_path: Path) -> None:
+    own, run = run_loop(tmp_path, "train_and_validate")
     assert len(run["loaders"]) == 2
     for name, samples in (("train", 240), ("validation", 102)):
-        loader = loader_at(run, name)
+        loader = loader_at(run, tmp_path, name)
         assert_waits(loader, own[name])
         assert loader["samples"] == samples
         assert loader["iterators"] == 2
-    text = shown_text(folder)
+    text = shown_text(tmp_path)
     assert len(re.findall("^LOADER ", text, re.M)) == 2
 
 
-def test_an_iterator_for_each_batch_has_only_startup(loops: Loops) -> None:
-    own, run, folder = run_loop(loops, "one_by_one")
+def test_an_iterator_for_each_batch_has_only_startup(tmp_path: Path) -> None:
+    own, run = run_loop(tmp_path, "one_by_one")
     loader = only(run["loaders"])
     assert_waits(loader, own["main"])
     assert loader["batches"] == loader["iterators"] == 25
     assert loader["wait_ms"]["count"] == 0
     assert loader["wait_ms"]["p50"] is None
     assert loader["startup_ms"]["count"] == 50
-    assert "every batch came from a new iterator, so all waiting is start-up" in shown_text(folder)
+    assert "every batch came from a new iterator, so all waiting is start-up" in shown_text(
+        tmp_path
+    )
     assert run["verdict"]["input_stall_share"] > 0.5
 
 
-def test_zipped_loaders(loops: Loops) -> None:
-    own, run, _ = run_loop(loops, "zipped")
+def test_zipped_loaders(tmp_path: Path) -> None:
+    own, run = run_loop(tmp_path, "zipped")
     assert len(run["loaders"]) == 2
     for name in ("left", "right"):
-        assert_waits(loader_at(run, name), own[name])
+        assert_waits(loader_at(run, tmp_path, name), own[name])
 
 
-def test_a_thread_makes_an_upper_bound(loops: Loops) -> None:
-    own, run, folder = run_loop(loops, "in_thread")
+def test_a_thread_makes_an_upper_bound(tmp_path: Path) -> None:
+    own, run = run_loop(tmp_path, "in_thread")
     loader = only(run["loaders"])
     assert_waits(loader, own["main"])
     assert loader["samples"] == 220
     assert run["verdict"]["upper_bound"] is True
     assert only(run["processes"])["upper_bound"] is True
-    assert "at most" in shown_text(folder)
+    assert "at most" in shown_text(tmp_path)
 
 
-def test_a_helper_function_called_from_two_lines(loops: Loops) -> None:
-    own, run, folder = run_loop(loops, "helper_function")
+def test_a_helper_function_called_from_two_lines(tmp_path: Path) -> None:
+    own, run = run_loop(tmp_path, "helper_function")
     assert len(run["loaders"]) == 2
     one, other = sorted(run["loaders"], key=lambda loader: -loader["batches"])
     assert_waits(one, own["one"])
     assert_waits(other, own["other"])
     assert (one["batches"], other["batches"]) == (110, 105)
     assert one["name"] != other["name"]
-    assert len(re.findall("^LOADER ", shown_text(folder), re.M)) == 2
+    assert len(re.findall("^LOADER ", shown_text(tmp_path), re.M)) == 2
 
 
-def test_without_batching_the_samples_are_unknown(loops: Loops) -> None:
-    own, run, _ = run_loop(loops, "no_batching")
+def test_without_batching_the_samples_are_unknown(tmp_path: Path) -> None:
+    own, run = run_loop(tmp_path, "no_batching")
     loader = only(run["loaders"])
     assert_waits(loader, own["main"])
     assert loader["batches"] == 120
@@ -248,9 +235,9 @@ main()
 """
 
 
-def test_an_error_in_the_dataset_is_the_programs_own(tmp_path: Path) -> None:
-    """Without workers: harmless/process_traceback.py."""
-    workers = "1"  # with more, the line of torch that raises depends on whose batch came first
+# One worker: with more, the line of torch that raises depends on whose batch came first.
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_an_error_in_the_dataset_is_the_programs_own(tmp_path: Path, workers: str) -> None:
     write(tmp_path, "prog.py", FAILING)
     plain = command([PYTHON, "prog.py", workers], tmp_path)
     ended = datastall("run", "--quiet", PYTHON, "prog.py", workers, folder=tmp_path)
@@ -301,6 +288,81 @@ def test_an_error_that_the_program_catches(tmp_path: Path) -> None:
     loader = only(shown(tmp_path)["loaders"])
     assert loader["failed_ms"]["count"] == 3
     assert loader["batches"] == 6
+
+
+TRAINING = """
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+class Points(Dataset):
+    def __init__(self):
+        generator = torch.Generator().manual_seed(7)
+        self.x = torch.randn(96, 8, generator=generator)
+        self.y = self.x.sum(dim=1, keepdim=True) + torch.randn(96, 1, generator=generator)
+    def __len__(self):
+        return 96
+    def __getitem__(self, index):
+        # The workers' random numbers are part of the result.
+        return index, self.x[index] + 0.01 * torch.randn(8), self.y[index]
+
+torch.manual_seed(3)
+torch.set_num_threads(1)
+model = torch.nn.Linear(8, 1)
+optimiser = torch.optim.SGD(model.parameters(), lr=0.05)
+for workers in (0, 2):
+    loader = DataLoader(Points(), batch_size=8, shuffle=True, num_workers=workers)
+    for epoch in range(2):
+        for index, x, y in loader:
+            loss = torch.nn.functional.mse_loss(model(x), y)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            print(epoch, index.tolist(), repr(loss.item()))
+print(torch.rand(3).tolist(), torch.initial_seed())
+"""
+
+
+def test_a_seeded_training_has_the_same_results(tmp_path: Path) -> None:
+    write(tmp_path, "prog.py", TRAINING)
+    plain = command([PYTHON, "prog.py"], tmp_path)
+    ended = datastall("run", "-q", PYTHON, "prog.py", folder=tmp_path)
+    assert plain.code == ended.code == 0
+    assert len(plain.out.splitlines()) == 2 * 2 * 12 + 1
+    assert ended.out == plain.out
+    assert ended.err == plain.err
+    assert [loader["samples"] for loader in shown(tmp_path)["loaders"]] == [192, 192]
+
+
+def test_the_classes_look_as_before(tmp_path: Path) -> None:
+    """Signatures, documentation, pickles and copies of a DataLoader."""
+    write(
+        tmp_path,
+        "prog.py",
+        """
+        import copy, inspect, pickle
+        import torch.utils.data.dataloader as module
+
+        DataLoader, Base = module.DataLoader, module._BaseDataLoaderIter
+        for method in (DataLoader.__init__, DataLoader.__iter__, Base.__init__, Base.__next__):
+            print(method.__name__, method.__qualname__, method.__module__)
+            print(inspect.signature(method), method.__doc__, method.__annotations__)
+            print(inspect.getsource(method))
+        print(inspect.signature(DataLoader))
+        print(sorted(vars(DataLoader)), sorted(vars(Base)))
+        print(module.__spec__.loader, module.__loader__, module.__file__)
+        data = DataLoader(list(range(10)), batch_size=5)
+        pickled = pickle.loads(pickle.dumps(data))
+        for loader in (data, copy.copy(data), copy.deepcopy(data), pickled):
+            print([batch.tolist() for batch in loader], loader)
+        print(iter(data).__next__().tolist(), Base.__next__(iter(data)).tolist())
+        """,
+    )
+    plain = command([PYTHON, "prog.py"], tmp_path)
+    ended = datastall("run", "-q", PYTHON, "prog.py", folder=tmp_path)
+    assert plain.code == ended.code == 0, ended.err
+    assert without_numbers(ended.out) == without_numbers(plain.out)
+    assert ended.err == plain.err
+    assert sum(loader["batches"] for loader in shown(tmp_path)["loaders"]) == 4 * 2 + 2
 
 
 PARENT = """

@@ -22,7 +22,7 @@ import pytest
 from support import DATASTALL, PROGRAMS, PYTHON, environment, shown
 
 SNIPPETS = sorted((Path(__file__).parent / "harmless").glob("*_*.py"))
-TIMEOUT_S = 1200  # a minute where nothing else runs
+TIMEOUT_S = 900  # a minute where nothing else runs
 
 #: Where datastall shows, as docs/measuring.md says: name of the snippet -> how.
 SHOWS: dict[str, str] = {
@@ -118,23 +118,3 @@ def test_they_were_recorded(ended: tuple[Outcomes, Outcomes, Path]) -> None:
     iterating = [path for path in SNIPPETS if path.stem.startswith(("batch_", "loop_"))]
     seen = [path for path in iterating if any(site.startswith(f"{path.name}:") for site in sites)]
     assert len(seen) > len(iterating) / 2, sorted(sites)
-
-
-def test_what_was_recorded_of_some(ended: tuple[Outcomes, Outcomes, Path]) -> None:
-    """What they print is looked at above."""
-    loaders = shown(ended[2])["loaders"]
-
-    def of(snippet: str, *keys: str) -> list[list[Any]]:
-        mine = [one for one in loaders if str(one.get("site")).startswith(f"{snippet}.py:")]
-        return [[one[key] for key in keys] for one in mine]
-
-    assert of("loop_trained", "samples") == [[192], [192]]
-    assert sum(batches for [batches] in of("hook_classes", "batches")) == 4 * 2 + 2
-    told = {one["name"]: (one["samples"], one["tokens"]) for one in loaders}
-    assert told["Seeing"] == told["device"] == (12, 72)
-
-
-def test_the_training_trained(ended: tuple[Outcomes, Outcomes, Path]) -> None:
-    plain, _, _ = ended
-    assert len(plain["loop_trained"]["out"].splitlines()) == 2 * 2 * 12 + 1
-    assert plain["loop_broken_items"]["out"].count("item 5 is broken") >= 6

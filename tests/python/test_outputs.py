@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 from live import parse, serving, until, value
 from support import (
-    BASE,
     DATASTALL,
     PYTHON,
     TIMEOUT_S,
@@ -66,8 +65,8 @@ PRINTERS = (
     "serve --help",
     "--version",
     "--help",
-    f"doctor --python {BASE}",
-    f"doctor --json --python {BASE}",
+    "doctor",
+    "doctor --json",
 )
 
 
@@ -212,7 +211,7 @@ def test_names_reach_nobody_s_terminal(tmp_path: Path, hidden: str, fake_nvml: F
         assert_harmless(text)
         assert re.search(r'datastall_batches_total\{.*loader="a\?z\u00fc"\} 5\n', text)
         assert re.search(r'datastall_run_info\{.*name="a\?z\u00fc"', text)
-    ended = datastall("doctor", "--python", BASE, "--dir", name, folder=folder, extra=gpu)
+    ended = datastall("doctor", "--dir", name, folder=folder, extra=gpu)
     assert_harmless(ended.out + ended.err)
     ended = datastall("run", "--dir", name, PYTHON, "five.py", folder=folder)
     assert "datastall show " in ended.err

@@ -74,21 +74,6 @@ for epoch in range(10000):
         break
 """
 
-#: The same without torch, which takes a second to import.
-WATCHING = """
-import pathlib, time, datastall
-
-rows = [{"samples": 4, "tokens": 20 + n, "padded_tokens": 64} for n in range(16)]
-for epoch in range(10000):
-    for stage in ("train", "validate"):
-        with datastall.stage(stage):
-            for batch in datastall.watch(rows, name=stage, measure=lambda batch: batch):
-                time.sleep(0.001)
-    pathlib.Path("begun").touch()
-    if pathlib.Path("enough").exists():
-        break
-"""
-
 GPU = (
     "devices 1",
     "uuid 0 GPU-12345678-1234",
@@ -288,7 +273,7 @@ def check_openmetrics(text: str) -> None:
 
 
 def test_export_to_a_file(tmp_path: Path) -> None:
-    write(tmp_path, "train.py", WATCHING)
+    write(tmp_path, "train.py", TRAINING)
     (tmp_path / "enough").touch()
     recorded(tmp_path, "train.py")
     run = run_folders(tmp_path)[0].name
@@ -313,7 +298,7 @@ def test_export_to_a_file(tmp_path: Path) -> None:
 
 def test_runs_come_and_go(tmp_path: Path) -> None:
     """Listed while it runs and after; not a run of another boot, nor one that ended long ago."""
-    write(tmp_path, "train.py", WATCHING)
+    write(tmp_path, "train.py", TRAINING)
     with serving(tmp_path) as served:
         assert values(served.series(), "datastall_run_info") == []
         (tmp_path / "enough").touch()
@@ -352,7 +337,7 @@ def test_runs_are_found_by_their_processes(tmp_path: Path) -> None:
     elsewhere, library, server = (tmp_path / name for name in ("elsewhere", "library", "server"))
     for folder in (elsewhere, library, server):
         folder.mkdir()
-    write(elsewhere, "train.py", WATCHING)
+    write(elsewhere, "train.py", TRAINING)
     source = """
     import datastall, pathlib, time
     for _ in datastall.watch(iter(lambda: time.sleep(0.01), 1), name="by-hand"):
@@ -385,7 +370,7 @@ def ended_by_file(process: subprocess.Popen[str], file: Path) -> Iterator[None]:
 
 
 def test_a_killed_run(tmp_path: Path) -> None:
-    write(tmp_path, "train.py", WATCHING)
+    write(tmp_path, "train.py", TRAINING)
     with serving(tmp_path) as served:
         training = start([DATASTALL, "run", PYTHON, "train.py"], tmp_path)
         until("it trains", (tmp_path / "begun").exists)
@@ -537,7 +522,7 @@ def test_tls(tmp_path: Path, certificate: Path) -> None:
 
 
 def test_runs_on_tmpfs_are_read_where_they_are(tmp_path: Path) -> None:
-    write(tmp_path, "train.py", WATCHING)
+    write(tmp_path, "train.py", TRAINING)
     with serving(tmp_path) as served:
         extra = {"DATASTALL_RECORD_ON": "tmpfs"}
         training = start([DATASTALL, "run", PYTHON, "train.py"], tmp_path, extra)
@@ -581,7 +566,7 @@ def test_connections_are_kept(tmp_path: Path) -> None:
 
 
 def test_export_of_a_damaged_run(tmp_path: Path) -> None:
-    write(tmp_path, "train.py", WATCHING)
+    write(tmp_path, "train.py", TRAINING)
     (tmp_path / "enough").touch()
     recorded(tmp_path, "train.py")
     folder = run_folders(tmp_path)[0]

@@ -9,17 +9,24 @@ from multiprocessing.reduction import ForkingPickler
 from torch.utils.data import DataLoader, get_worker_info
 
 
-class Looks:
-    """In a worker: at what the hooks may have touched."""
-
+class Data:
     def __len__(self):
         return 4
 
     def __getitem__(self, index):
         info = get_worker_info()
+        return index, info.id if info else None, multiprocessing.parent_process() is not None
+
+
+class Looks:
+    """In a worker: at what the hooks may have touched."""
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
         method = ForkingPickler.dumps
         return (
-            (index, info.id if info else None, multiprocessing.parent_process() is not None),
             pickle.dumps(method),
             method.__func__.__qualname__,
             bytes(ForkingPickler.dumps((1, 2))),
@@ -37,14 +44,14 @@ def choose(worker):
 
 
 if __name__ == "__main__":
-    # Each worker that is no fork imports torch.
-    for context, epochs in (("fork", 2), ("spawn", 1), ("forkserver", 1)):
-        loader = DataLoader(
-            Looks(),
-            num_workers=1,
-            collate_fn=same,
-            multiprocessing_context=context,
-            worker_init_fn=choose,
-        )
-        for _epoch in range(epochs):
-            print(context, list(loader), flush=True)
+    for context in ("fork", "spawn", "forkserver"):
+        for data in (Data(), Looks()):
+            loader = DataLoader(
+                data,
+                num_workers=1,
+                collate_fn=same,
+                multiprocessing_context=context,
+                worker_init_fn=choose,
+            )
+            for _epoch in range(2):
+                print(context, list(loader), flush=True)

@@ -1,5 +1,5 @@
-# SPDX-License-Identifier: Apache-2.0
 # fresh
+# SPDX-License-Identifier: Apache-2.0
 """torch.compile, by the eager backend, of what a loop does with its batches."""
 
 import torch

@@ -1,5 +1,5 @@
-# SPDX-License-Identifier: Apache-2.0
 # fresh: -W error -X dev -B -u
+# SPDX-License-Identifier: Apache-2.0
 """A loop where every warning is an error and the interpreter checks itself."""
 
 import sys

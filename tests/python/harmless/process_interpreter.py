@@ -1,5 +1,5 @@
-# SPDX-License-Identifier: Apache-2.0
 # fresh
+# SPDX-License-Identifier: Apache-2.0
 """The state of an interpreter that has just begun, without torch."""
 
 import gc

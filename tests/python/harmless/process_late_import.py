@@ -1,5 +1,5 @@
-# SPDX-License-Identifier: Apache-2.0
 # fresh
+# SPDX-License-Identifier: Apache-2.0
 """torch is imported in a function, in a thread, after a finder of the program's own saw it."""
 
 import sys

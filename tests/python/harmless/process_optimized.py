@@ -1,5 +1,5 @@
-# SPDX-License-Identifier: Apache-2.0
 # fresh: -OO -s
+# SPDX-License-Identifier: Apache-2.0
 """An interpreter without assertions and docstrings."""
 
 from torch.utils.data import DataLoader

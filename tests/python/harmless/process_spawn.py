@@ -1,5 +1,5 @@
-# SPDX-License-Identifier: Apache-2.0
 # fresh
+# SPDX-License-Identifier: Apache-2.0
 """multiprocessing by spawn and forkserver, without torch: the main module is imported again."""
 
 import multiprocessing

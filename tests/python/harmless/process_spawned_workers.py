@@ -1,5 +1,5 @@
-# SPDX-License-Identifier: Apache-2.0
 # fresh
+# SPDX-License-Identifier: Apache-2.0
 """A loader whose workers are spawned."""
 
 import torch

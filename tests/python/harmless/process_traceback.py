@@ -1,5 +1,5 @@
-# SPDX-License-Identifier: Apache-2.0
 # fresh
+# SPDX-License-Identifier: Apache-2.0
 # ends with: 1
 """The traceback of an error in a data set has the same frames."""
 

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs snippets one after the other and writes down what each did.
 
-    python snippets.py [--together] RESULTS WORK SNIPPET[::ARGUMENT]...
+    python snippets.py RESULTS WORK SNIPPET...
 
 Importing torch takes seconds, so a snippet runs in a fork of this process, which has it already.
 One that begins with a line `# fresh` (and, after a colon, flags of the interpreter) gets an
 interpreter of its own. Those named process_* end as the interpreter ends, which takes longer.
-With --together they run at the same time, which is for those that sleep. RESULTS becomes a JSON
-object: name, or argument -> pid, code, out, err, cpu_s.
+RESULTS becomes a JSON object: name -> code, out, err, cpu_s.
 """
 
 import atexit
@@ -27,22 +26,7 @@ from typing import NoReturn
 import numpy  # noqa: F401
 import torch.utils.data  # noqa: F401
 
-TIMEOUT_MS = 600_000  # of what takes ten seconds, or hangs
-
-
-class Snippet:
-    """A program, perhaps with an argument that says which part of it."""
-
-    def __init__(self, text: str) -> None:
-        path, _, argument = text.partition("::")
-        self.path = Path(path)
-        self.arguments = [argument] if argument else []
-        self.name = argument or self.path.stem
-
-    def flags(self) -> list[str] | None:
-        """The interpreter's flags for one that is run by itself, else None."""
-        fresh = re.match(r"# fresh(?::(.*))?\n", self.path.read_text())
-        return None if fresh is None else (fresh[1] or "").split()
+TIMEOUT_MS = 600_000
 
 
 def start_fork(work: Path, streams: list[int]) -> int:
@@ -56,8 +40,8 @@ def start_fork(work: Path, streams: list[int]) -> int:
     return child
 
 
-def start_interpreter(snippet: Snippet, flags: list[str], work: Path, streams: list[int]) -> int:
-    argv = [sys.executable, *flags, str(snippet.path), *snippet.arguments]
+def start_interpreter(snippet: Path, flags: list[str], work: Path, streams: list[int]) -> int:
+    argv = [sys.executable, *flags, str(snippet)]
     out, err = streams
     process = subprocess.Popen(
         argv, cwd=work, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True
@@ -82,63 +66,53 @@ def wait_for(child: int) -> tuple[int | None, float]:
     return code, round(used.ru_utime + used.ru_stime, 2)
 
 
-def start(snippet: Snippet, work: Path) -> int:
-    """The process that runs it; 0 in that process."""
-    folder = work / snippet.name
-    folder.mkdir()
-    files = [work / f"{snippet.name}.{stream}" for stream in ("out", "err")]
-    streams = [os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) for file in files]
-    flags = snippet.flags()
-    if flags is None:
-        child = start_fork(folder, streams)
-    else:
-        child = start_interpreter(snippet, flags, folder, streams)
-    if child:
+def flags_of(snippet: Path) -> list[str] | None:
+    """The interpreter's flags for one that is run by itself, else None."""
+    fresh = re.match(r"# fresh(?::(.*))?\n", snippet.read_text())
+    return None if fresh is None else (fresh[1] or "").split()
+
+
+def all_of(results: Path, work: Path, snippets: list[Path]) -> Path | None:
+    """In the child: the snippet to run. In this process: None, when all have ended."""
+    ended = {}
+    for snippet in snippets:
+        folder = work / snippet.stem
+        folder.mkdir()
+        files = [work / f"{snippet.stem}.{stream}" for stream in ("out", "err")]
+        streams = [os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) for file in files]
+        flags = flags_of(snippet)
+        if flags is not None:
+            child = start_interpreter(snippet, flags, folder, streams)
+        else:
+            child = start_fork(folder, streams)
+            if child == 0:
+                return snippet
         for stream in streams:
             os.close(stream)
-    return child
-
-
-def end(snippet: Snippet, child: int, work: Path) -> dict:
-    code, cpu_s = wait_for(child)
-    files = [work / f"{snippet.name}.{stream}" for stream in ("out", "err")]
-    out, err = (file.read_bytes().decode(errors="backslashreplace") for file in files)
-    return {"pid": child, "code": code, "out": out, "err": err, "cpu_s": cpu_s}
-
-
-def all_of(results: Path, work: Path, snippets: list[Snippet], together: bool) -> Snippet | None:
-    """In the child: the snippet to run. In this process: None, when all have ended."""
-    started, ended = [], {}
-    for snippet in snippets:
-        child = start(snippet, work)
-        if child == 0:
-            return snippet
-        started.append((snippet, child))
-        if not together:
-            ended[snippet.name] = end(snippet, child, work)
-    if together:
-        ended = {snippet.name: end(snippet, child, work) for snippet, child in started}
+        code, cpu_s = wait_for(child)
+        out, err = (file.read_bytes().decode(errors="backslashreplace") for file in files)
+        ended[snippet.stem] = {"code": code, "out": out, "err": err, "cpu_s": cpu_s}
     results.write_text(json.dumps(ended))
     return None
 
 
-def become(snippet: Snippet) -> dict:
+def become(snippet: Path) -> dict:
     """Makes a snippet the main module; returns the names it begins with."""
     module = types.ModuleType("__main__")
-    module.__file__ = str(snippet.path)
+    module.__file__ = str(snippet)
     sys.modules["__driver__"] = sys.modules["__main__"]
     sys.modules["__main__"] = module
-    sys.argv = [str(snippet.path), *snippet.arguments]
-    sys.path[0] = str(snippet.path.parent)
+    sys.argv = [str(snippet)]
+    sys.path[0] = str(snippet.parent)
     return module.__dict__
 
 
-def run(snippet: Snippet) -> None:
+def run(snippet: Path) -> None:
     names = become(snippet)
-    exec(compile(snippet.path.read_bytes(), str(snippet.path), "exec"), names)
+    exec(compile(snippet.read_bytes(), str(snippet), "exec"), names)
 
 
-def run_and_leave(snippet: Snippet) -> NoReturn:
+def run_and_leave(snippet: Path) -> NoReturn:
     """As a program ends, but for the objects of torch: taking them apart is most of the time."""
     code = 0
     try:
@@ -157,9 +131,7 @@ def run_and_leave(snippet: Snippet) -> NoReturn:
 
 gc.collect()
 gc.freeze()  # the collector of a child leaves alone what all share
-together = sys.argv[1] == "--together"
-results, work, *texts = sys.argv[1 + together :]
-chosen = all_of(Path(results), Path(work), [Snippet(text) for text in texts], together)
+chosen = all_of(Path(sys.argv[1]), Path(sys.argv[2]), [Path(name) for name in sys.argv[3:]])
 if chosen is not None:
     # At the top of the stack, how a program ends is the interpreter's business.
     (run if chosen.name.startswith("process_") else run_and_leave)(chosen)
