@@ -24,6 +24,11 @@ all_say_their_licence() {
         xargs -0 grep -L 'SPDX-License-Identifier: Apache-2.0' | grep .
 }
 
+# Prints the places where a merge was left half done.
+no_merge_is_half_done() {
+    ! git grep -nE '^(<<<<<<<|>>>>>>>) '
+}
+
 c_files=$(git ls-files '*.c' '*.h')
 check clang-format $bin/clang-format --dry-run -Werror $c_files
 check ruff-format $bin/ruff format --check .
@@ -34,6 +39,7 @@ check cppcheck cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr \
     --suppress=normalCheckLevelMaxBranches --suppress=unknownMacro \
     -D_GNU_SOURCE -I include -I src $(git ls-files 'src/*.c')
 check arrows $bin/python scripts/check_arrows.py
+check merges no_merge_is_half_done
 check licence all_say_their_licence
 check counters $bin/python scripts/counters_table.py --check
 exit $failed
