@@ -19,6 +19,8 @@ for workers in (0, 1):
             print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
     print("parent", workers, got, flush=True)
 child = os.fork()
-print([batch.tolist() for batch in DataLoader(range(4), num_workers=2)], flush=True)
+batches = [batch.tolist() for batch in DataLoader(range(4), num_workers=2)]
+ended = os.waitpid(child, 0)[1] if child else None  # two at once would mix their lines
+print(batches, flush=True)
 if child:
-    print(os.waitpid(child, 0)[1], flush=True)
+    print(ended, flush=True)
