@@ -301,7 +301,8 @@ DATASTALL_API void datastall_wait_end(datastall_wait *wait, enum datastall_wait_
 
 /** The same with the end read earlier by datastall_clock_ns(). An end that cannot be (before the
  * wait began or before the process did, or more than a second from now: another clock, another unit)
- * is counted in datastall_lost.impossible_times: the batch counts with an unknown wait, as of now. */
+ * is counted in datastall_lost.impossible_times: the batch counts with an unknown wait, as of now. So
+ * does one whose wait is longer than 2^54 ns (208 days). */
 DATASTALL_API void datastall_wait_end_at(datastall_wait *wait, uint64_t end_ns,
                                          enum datastall_wait_kind kind,
                                          const datastall_batch *batch);
@@ -311,8 +312,8 @@ DATASTALL_API void datastall_wait_cancel(datastall_wait *wait);
 
 /** Records a wait that was measured elsewhere and ended at about end_ns. wait_ns may be
  * DATASTALL_UNKNOWN: the batch is counted, its queue state is unknown and it is in no mean and no
- * quantile. So it is with a wait longer than the machine has run; an end that cannot be, as above,
- * is taken as now. Both are counted in datastall_lost.impossible_times. */
+ * quantile. So it is with a wait longer than the machine has run or than 2^54 ns (208 days); an end
+ * that cannot be, as above, is taken as now. Both are counted in datastall_lost.impossible_times. */
 DATASTALL_API void datastall_wait_record(datastall_loader *loader, uint64_t end_ns,
                                          uint64_t wait_ns, enum datastall_wait_kind kind,
                                          const datastall_batch *batch);

@@ -61,7 +61,9 @@ DS_HOT static void record(struct next *next, enum datastall_wait_kind kind,
 {
     struct wait_cause cause;
     struct feed *feed = next->consumer->feed;
-    if (feed == NULL) { /* of a loop around any iterable nothing more is known */
+    /* Of a loop around any iterable nothing more is known; a stall that becomes known later is counted
+     * once, with the cause that says so. */
+    if (feed == NULL && !next->stall_is_under_way) {
         monitor_wait_end(&next->wait, next->end_ns, kind, batch, &next->stall, NULL);
         return;
     }

@@ -34,6 +34,13 @@ void summary_settle_stalls(struct summary *summary, struct stall_use *uses);
 /* verdict.c */
 void summary_make_verdict(struct summary *summary);
 
+/* Whether events told enough of the waiting to speak for all of it. */
+static inline bool summary_is_told(const struct stall *stall)
+{
+    return stall->known_ns > 0 &&
+           (double)stall->known_ns >= LEAST_COVERAGE * (double)stall->waiting_ns;
+}
+
 static inline bool summary_has_window(const struct summary_process *process)
 {
     return process->begin_ns != DATASTALL_UNKNOWN && process->end_ns > process->begin_ns;

@@ -85,10 +85,8 @@ static enum summary_method method_of(const struct summary *summary,
     case RF_ACCELERATOR_NONE:
         return SUMMARY_METHOD_HOST_EXACT;
     case RF_ACCELERATOR_USED:
-        return process->stall.known_ns > 0 && (double)process->stall.known_ns >=
-                                                  LEAST_COVERAGE * (double)process->stall.waiting_ns
-                   ? SUMMARY_METHOD_GPU_EVENTS
-                   : SUMMARY_METHOD_HOST_BOUND;
+        return summary_is_told(&process->stall) ? SUMMARY_METHOD_GPU_EVENTS
+                                                : SUMMARY_METHOD_HOST_BOUND;
     default: /* nobody looked: a machine without GPUs settles it */
         return summary->data->gpu_count == 0 ? SUMMARY_METHOD_HOST_EXACT
                                              : SUMMARY_METHOD_HOST_BOUND;

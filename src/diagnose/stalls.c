@@ -66,6 +66,13 @@ static void narrow_shared(const struct summary *summary, const struct summary_gp
                            summary_activity_is_exact(gpu->data));
 }
 
+/* Stall and busy are more than there is. */
+static bool is_too_much(const struct summary_gpu *gpu)
+{
+    return summary_activity_is_exact(gpu->data) &&
+           gpu->busy_share + gpu->stall_share > 1.0 + SUM_TOLERANCE;
+}
+
 /* The stalls of the processes that consumed a device, and what they make of its window. */
 static void set_stall(const struct summary *summary, struct stall_use *uses,
                       struct summary_gpu *gpu)
@@ -90,18 +97,15 @@ static void set_stall(const struct summary *summary, struct stall_use *uses,
     const double window_ns = (double)(summary->end_ns - summary->begin_ns);
     gpu->stall_share = fmin(1.0, (double)shared.most_ns / window_ns);
     gpu->stall_share_lower = fmin(1.0, (double)gpu->stall.lower_ns / window_ns);
-    gpu->stall_is_bound = gpu->stall_share - gpu->stall_share_lower > EXACT_WITHIN ||
-                          (summary_activity_is_exact(gpu->data) &&
-                           gpu->busy_share + gpu->stall_share > 1.0 + SUM_TOLERANCE);
+    gpu->stall_is_bound =
+        gpu->stall_share - gpu->stall_share_lower > EXACT_WITHIN || is_too_much(gpu);
 }
 
 static void set_other_idle(struct summary_gpu *gpu)
 {
-    const struct stall *stall = &gpu->stall;
     gpu->other_idle_share = NAN;
-    if (gpu->busy_source == NULL || strcmp(gpu->busy_source, "gpm") != 0 || stall->known_ns == 0 ||
-        (double)stall->known_ns < LEAST_COVERAGE * (double)stall->waiting_ns ||
-        (gpu->processes > 1 && gpu->stall_is_bound))
+    if (gpu->busy_source == NULL || strcmp(gpu->busy_source, "gpm") != 0 ||
+        !summary_is_told(&gpu->stall) || (gpu->processes > 1 && gpu->stall_is_bound))
         return;
     const double rest = 1.0 - gpu->busy_share - gpu->stall_share;
     if (rest >= -SUM_TOLERANCE)
@@ -178,13 +182,6 @@ static void narrow(struct summary_process *process, const struct summary_gpu *gp
     process->exposed.lower_ns = idle.lower_ns;
     if (summary_activity_is_exact(gpu->data) && !shared)
         process->exposed.upper_ns = idle.upper_ns;
-}
-
-/* Stall and busy are more than there is. */
-static bool is_too_much(const struct summary_gpu *gpu)
-{
-    return summary_activity_is_exact(gpu->data) &&
-           gpu->busy_share + gpu->stall_share > 1.0 + SUM_TOLERANCE;
 }
 
 static bool is_bound(const struct summary_process *process, const struct summary_gpu *gpu,

@@ -6,16 +6,18 @@ static struct monitor_cause *place_of(struct monitor_slot *slot, uint64_t index)
     return &slot->causes[index % MONITOR_PENDING_CAUSES];
 }
 
-/* Of the stall that is taken: exposed where that is known, else the wait. */
+/* Of the stall that is taken: exposed where that is known, else the wait. No stall of the overflow
+ * slot is ever under way, so its head, which threads share, is not read. */
 void cause_attach(struct monitor_slot *slot, const struct wait_cause *cause, struct wait *wait,
                   struct cause_share *split)
 {
-    const uint64_t end_ns = wait->begin_ns + wait->wait_ns, record = slot->writer.head;
+    const uint64_t end_ns = wait->begin_ns + wait->wait_ns;
     const bool known = wait->exposed.upper_ns != DS_UNKNOWN;
     if (wait->wait_ns == DS_UNKNOWN)
         return;
     wait->cause = cause;
     if (!known && cause->stall_is_under_way) {
+        const uint64_t record = slot->writer.head;
         *place_of(slot, record) =
             (struct monitor_cause){record + 1, wait->begin_ns, end_ns, *cause};
         return;

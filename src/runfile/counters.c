@@ -8,10 +8,7 @@
 #define ROW(name, words, op, of, unit, meaning) {#name, words, COUNTER_##op, of, unit, meaning},
 const struct counter rf_wait_counters[] = {RF_SECOND_COUNTERS(ROW) RF_STAGE_COUNTERS(ROW)
                                                RF_RUN_COUNTERS(ROW)};
-#undef ROW
 const uint32_t rf_wait_counter_count = sizeof rf_wait_counters / sizeof *rf_wait_counters;
-
-#define ROW(name, words, op, of, unit, meaning) {#name, words, COUNTER_##op, of, unit, meaning},
 static const struct counter worker_counters[] = {RF_WORKER_COUNTERS(ROW)};
 #undef ROW
 

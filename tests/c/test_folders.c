@@ -28,12 +28,9 @@ static const char *base; /* a new folder for each test */
 static int new_base(void **state)
 {
     (void)state;
-    static char path[PATH_MAX];
-    static unsigned count;
-    snprintf(path, sizeof path, "%s/%u", test_folder(), count++);
-    base = path;
+    base = test_folder();
     unsetenv("DATASTALL_RUN_CAP_MIB");
-    return mkdir(path, 0700);
+    return 0;
 }
 
 static const char *in_base(const char *name)

@@ -94,6 +94,27 @@ def datastall(*arguments: str, folder: Path, extra: Mapping[str, str] | None = N
     return command([DATASTALL, *arguments], folder, extra)
 
 
+#: The beginning of a program: as fastai hands its own to torch's iterator. What the class lacks is
+#: for the program to add.
+FOREIGN_LOADER = """
+    import torch
+    from torch.utils.data.dataloader import _DatasetKind, _SingleProcessDataLoaderIter
+
+    class Stream(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            return iter(range(5))
+
+    class Foreign:
+        _IterableDataset_len_called, _auto_collation, drop_last = None, False, False
+        _dataset_kind, num_workers, pin_memory = _DatasetKind.Iterable, 0, False
+        timeout, prefetch_factor, _index_sampler = 0, 2, range(5)
+        generator = multiprocessing_context = worker_init_fn = None
+        persistent_workers, pin_memory_device, in_order = False, "", True
+        collate_fn = staticmethod(lambda item: item)
+        dataset = Stream()
+"""
+
+
 def write(folder: Path, name: str, source: str) -> Path:
     """Writes a program (indented as the test is) into a folder."""
     path = folder / name

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support import PYTHON, command, datastall, only, recorded, shown, write
+from support import FOREIGN_LOADER, PYTHON, command, datastall, only, recorded, shown, write
 
 #: Not within the millisecond for which a new handler may be unseen (base/fault_guard.h).
 CUT = """
@@ -116,34 +116,16 @@ def test_a_fault_of_the_programs_own_ends_it_as_ever(tmp_path: Path) -> None:
 
 
 def test_loaders_that_are_no_dataloader_are_recorded(tmp_path: Path) -> None:
-    """As fastai hands its own to torch's iterator; no word, and what is missing is unknown."""
-    write(
-        tmp_path,
-        "prog.py",
-        """
-        import torch
-        from torch.utils.data.dataloader import _DatasetKind, _SingleProcessDataLoaderIter
+    """No word, and what is missing is unknown."""
+    source = """
+    class Fake(Foreign):
+        @property
+        def batch_size(self):
+            raise SystemExit(3)
 
-        class Stream(torch.utils.data.IterableDataset):
-            def __iter__(self):
-                return iter(range(5))
-
-        class Fake:
-            _IterableDataset_len_called, _auto_collation, drop_last = None, False, False
-            _dataset_kind, num_workers, pin_memory = _DatasetKind.Iterable, 0, False
-            timeout, prefetch_factor, _index_sampler = 0, 2, range(5)
-            generator = multiprocessing_context = worker_init_fn = None
-            persistent_workers, pin_memory_device, in_order = False, "", True
-            collate_fn = staticmethod(lambda item: item)
-            dataset = Stream()
-
-            @property
-            def batch_size(self):
-                raise SystemExit(3)
-
-        print(list(_SingleProcessDataLoaderIter(Fake())))
-        """,
-    )
+    print(list(_SingleProcessDataLoaderIter(Fake())))
+    """
+    write(tmp_path, "prog.py", FOREIGN_LOADER + source)
     ended = recorded(tmp_path, "prog.py")
     assert ended.out == "[0, 1, 2, 3, 4]\n" and not ended.err.count("could not be")
     loader = only(shown(tmp_path)["loaders"])

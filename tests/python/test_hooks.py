@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from support import (
     DATASTALL,
+    FOREIGN_LOADER,
     PYTHON,
     command,
     datastall,
@@ -422,27 +423,18 @@ def test_a_torch_that_cannot_be_hooked(tmp_path: Path) -> None:
     assert "the hooks failed in Python" in only(ended.said)
 
 
-REFUSED = """
-    import torch
+REFUSED = (
+    FOREIGN_LOADER
+    + """
     from torch.utils.data import DataLoader
-    from torch.utils.data.dataloader import _DatasetKind, _SingleProcessDataLoaderIter
 
-    class Stream(torch.utils.data.IterableDataset):
-        def __iter__(self):
-            return iter(range(5))
-
-    class Fake:
-        _IterableDataset_len_called, _auto_collation, drop_last = None, False, False
-        _dataset_kind, num_workers, pin_memory = _DatasetKind.Iterable, 0, False
-        timeout, prefetch_factor, _index_sampler = 0, 2, range(5)
-        generator = multiprocessing_context = worker_init_fn = None
-        persistent_workers, pin_memory_device, in_order = False, "", True
-        collate_fn = staticmethod(lambda item: item)
-        dataset, batch_size, sampler = Stream(), None, range(5)
+    class Fake(Foreign):
+        batch_size, sampler = None, range(5)
 
     def iterate(loader):
         print(sum(_SingleProcessDataLoaderIter(loader)))
 """
+)
 REFUSALS = {
     "nothing": ("\n    list(DataLoader(range(3))), iterate(Fake())\n", {}, ()),
     "settings": (
