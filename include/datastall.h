@@ -218,6 +218,12 @@ typedef struct datastall_loader_options {
 } datastall_loader_options;
 #define DATASTALL_LOADER_PIN_MEMORY 0x1u
 #define DATASTALL_LOADER_PERSISTENT_WORKERS 0x2u
+#define DATASTALL_LOADER_STREAM 0x4u /**< an iterable data set: the workers go through it */
+#define DATASTALL_LOADER_SPAWNED \
+    0x8u                                   /**< workers start anew (spawn, forkserver): the data set
+                                                is sent to each */
+#define DATASTALL_LOADER_UNBATCHED 0x10u   /**< one item is one batch (batch_size=None) */
+#define DATASTALL_LOADER_WORKER_INIT 0x20u /**< a function of the program's prepares each worker */
 #define DATASTALL_LOADER_OPTIONS_INIT  \
     {sizeof(datastall_loader_options), \
      NULL,                             \

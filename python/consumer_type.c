@@ -2,14 +2,17 @@
 #define PY_SSIZE_T_CLEAN
 #include "consumer_type.h"
 
+#include "base/clock.h"
 #include "base/hot.h"
 #include "errors.h"
 #include "loader_type.h"
 #include "standin.h"
+#include "timed_iter.h"
 #include "types.h"
 
 static PyTypeObject *consumer_type;
-static PyObject *feed_opener; /* callable(consumer, iterator) of the hooks */
+/* of the hooks: callable(consumer, iterator) */
+static PyObject *feed_opener, *failure_teller;
 
 static PyObject *consumer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
@@ -38,8 +41,16 @@ static int consumer_traverse(Consumer *self, visitproc visit, void *arg)
     return 0;
 }
 
+void consumer_type_end(Consumer *self, uint64_t end_ns, bool dropped)
+{
+    if (self->iterating && self->inner != NULL)
+        monitor_iteration_ends(self->inner, end_ns, dropped);
+    self->iterating = false;
+}
+
 static int consumer_clear(Consumer *self)
 {
+    consumer_type_end(self, ds_now_ns(), true);
     feed_close(self->feed);
     self->feed = NULL;
     self->inner = NULL;
@@ -81,6 +92,41 @@ static PyObject *consumer_open_feed(Consumer *self, PyObject *args)
     return PyBool_FromLong(self->feed != NULL);
 }
 
+static PyObject *consumer_begin(Consumer *self, PyObject *args)
+{
+    unsigned long long begin_ns, end_ns;
+    if (!PyArg_ParseTuple(args, "KK:begin", &begin_ns, &end_ns))
+        return NULL;
+    if (self->inner != NULL && !self->iterating) {
+        monitor_iteration_begins(self->inner, begin_ns);
+        self->iterating = true;
+        timed_iter_record(self->inner, begin_ns, end_ns, DATASTALL_WAIT_ITER);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *consumer_end(Consumer *self, PyObject *args)
+{
+    unsigned long long begin_ns, end_ns;
+    if (!PyArg_ParseTuple(args, "KK:end", &begin_ns, &end_ns))
+        return NULL;
+    if (self->inner != NULL)
+        timed_iter_record(self->inner, begin_ns, end_ns, DATASTALL_WAIT_END);
+    consumer_type_end(self, end_ns, true);
+    Py_RETURN_NONE;
+}
+
+static PyObject *consumer_worker_ended(Consumer *self, PyObject *args)
+{
+    unsigned int number;
+    int status;
+    if (!PyArg_ParseTuple(args, "Ii:worker_ended", &number, &status))
+        return NULL;
+    if (self->feed != NULL)
+        feed_worker_ended(self->feed, number, status);
+    Py_RETURN_NONE;
+}
+
 static PyObject *consumer_epoch(Consumer *self, PyObject *unused)
 {
     (void)unused;
@@ -92,24 +138,44 @@ Consumer *consumer_type_cast(PyObject *object)
     return Py_TYPE(object) == consumer_type ? (Consumer *)object : NULL;
 }
 
-DS_COLD void consumer_type_ask_feed(Consumer *self, PyObject *iterator)
+static void call_hook(PyObject *hook, Consumer *self, PyObject *iterator)
 {
-    self->feed_asked = true;
-    if (feed_opener == NULL || iterator == NULL)
+    if (hook == NULL || iterator == NULL)
         return;
     standin_hide();
-    PyObject *answer = PyObject_CallFunctionObjArgs(feed_opener, (PyObject *)self, iterator, NULL);
+    PyObject *answer = PyObject_CallFunctionObjArgs(hook, (PyObject *)self, iterator, NULL);
     standin_show();
     Py_XDECREF(answer);
     errors_forget();
 }
 
-static PyObject *set_feed_opener(PyObject *module, PyObject *opener)
+DS_COLD void consumer_type_ask_feed(Consumer *self, PyObject *iterator)
 {
+    self->feed_asked = true;
+    call_hook(feed_opener, self, iterator);
+}
+
+DS_COLD void consumer_type_tell_failure(Consumer *self, PyObject *iterator)
+{
+    call_hook(failure_teller, self, iterator);
+}
+
+static void take_hook(PyObject **place, PyObject *hook)
+{
+    PyObject *before = *place;
+    Py_INCREF(hook);
+    *place = hook;
+    Py_XDECREF(before);
+}
+
+static PyObject *set_feed_hooks(PyObject *module, PyObject *args)
+{
+    PyObject *opener, *teller;
     (void)module;
-    Py_INCREF(opener);
-    Py_XDECREF(feed_opener);
-    feed_opener = opener;
+    if (!PyArg_ParseTuple(args, "OO:set_feed_hooks", &opener, &teller))
+        return NULL;
+    take_hook(&feed_opener, opener);
+    take_hook(&failure_teller, teller);
     Py_RETURN_NONE;
 }
 
@@ -117,6 +183,12 @@ static PyMethodDef consumer_methods[] = {
     {"open_feed", (PyCFunction)consumer_open_feed, METH_VARARGS,
      "open_feed(workers, prefetch_factor, pids, epoch, iter_begin_ns, pin_thread, in_order) -> "
      "bool: say what feeds the iterator."},
+    {"begin", (PyCFunction)consumer_begin, METH_VARARGS,
+     "begin(begin_ns, end_ns): its iterator was made, between these two times."},
+    {"end", (PyCFunction)consumer_end, METH_VARARGS,
+     "end(begin_ns, end_ns): its iterator was ended by other than its last next()."},
+    {"worker_ended", (PyCFunction)consumer_worker_ended, METH_VARARGS,
+     "worker_ended(number, status): the exit status of a worker's process, negative: a signal."},
     {"epoch", (PyCFunction)consumer_epoch, METH_NOARGS,
      "The epoch of its workers, from 1; 0: nothing is known of what feeds it."},
     {NULL, NULL, 0, NULL}};
@@ -130,10 +202,11 @@ static PyType_Slot consumer_slots[] = {{Py_tp_new, consumer_new},
 static PyType_Spec consumer_spec = {"datastall._core.Consumer", sizeof(Consumer), 0,
                                     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, consumer_slots};
 
-static PyMethodDef functions[] = {
-    {"set_feed_opener", set_feed_opener, METH_O,
-     "set_feed_opener(opener): opener(consumer, iterator) says what feeds an iterator."},
-    {NULL, NULL, 0, NULL}};
+static PyMethodDef functions[] = {{"set_feed_hooks", set_feed_hooks, METH_VARARGS,
+                                   "set_feed_hooks(opener, teller): opener(consumer, iterator) "
+                                   "says what feeds an iterator, teller "
+                                   "what became of its workers once next() raised."},
+                                  {NULL, NULL, 0, NULL}};
 
 int consumer_type_add(PyObject *module)
 {

@@ -16,12 +16,19 @@ typedef struct {
     uint64_t host_noted_ns;
     struct composition composition;
     bool feed_asked; /* it was tried to learn what feeds it */
+    bool iterating;  /* begun and not ended: see monitor_iteration_begins() */
 } Consumer;
 
 int consumer_type_add(PyObject *module);
 
 /* The object as a Consumer; NULL, without an error, for anything else. */
 Consumer *consumer_type_cast(PyObject *object);
+
+/* The iteration is over: there is no more, or (dropped) nobody can take it any more. */
+void consumer_type_end(Consumer *self, uint64_t end_ns, bool dropped);
+
+/* next() raised: calls the hooks' teller, which calls worker_ended(). No error is set before or after. */
+void consumer_type_tell_failure(Consumer *self, PyObject *iterator);
 
 /* Calls the hooks' feed opener, which calls open_feed(). Sets no error. */
 void consumer_type_ask_feed(Consumer *self, PyObject *iterator);

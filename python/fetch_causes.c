@@ -6,12 +6,15 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fork_guard.h"
 #include "beside.h"
 #include "consumer_type.h"
 #include "errors.h"
 #include "fetch_items.h"
+#include "fingerprint.h"
 #include "monitor_type.h"
 #include "standin.h"
+#include "tensor.h"
 #include "thread.h"
 #include "types.h"
 
@@ -20,6 +23,7 @@ static PyTypeObject *fetch_type, *collate_type;
 
 /* The one of this process; made with its first fetcher. */
 static struct worker *process_worker;
+static bool asked_early; /* which worker it is, before that */
 
 static bool worker_is_usable(const struct worker *worker)
 {
@@ -50,6 +54,9 @@ static PyObject *fetch_worker_epoch(PyObject *module, PyObject *args)
     if (!worker_is_usable(process_worker))
         Py_RETURN_FALSE;
     worker_epoch(process_worker);
+    if (asked_early)
+        worker_asked_which(process_worker);
+    asked_early = false;
     Py_RETURN_TRUE;
 }
 
@@ -63,6 +70,142 @@ static PyObject *fetch_worker_end(PyObject *module, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+/* The attribute `id` of torch's WorkerInfo: only a data set of a stream that reads it can give each
+ * worker a part of its own. Where the class has slots, `inner` is the one that it stands in for; else
+ * the value stays in the object's __dict__. */
+typedef struct {
+    PyObject_HEAD PyObject *name, *inner;
+} WorkerId;
+
+static PyObject *worker_id_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    PyObject *inner;
+    if (kwargs != NULL || !PyArg_ParseTuple(args, "O:WorkerId", &inner))
+        return NULL;
+    WorkerId *self = (WorkerId *)types_new(type);
+    PyObject *name = PyUnicode_InternFromString("id");
+    if (self == NULL || name == NULL) {
+        Py_XDECREF(self);
+        Py_XDECREF(name);
+        return NULL;
+    }
+    self->name = name;
+    if (inner != Py_None) {
+        Py_INCREF(inner);
+        self->inner = inner;
+    }
+    return (PyObject *)self;
+}
+
+static void worker_id_dealloc(WorkerId *self)
+{
+    Py_CLEAR(self->name);
+    Py_CLEAR(self->inner);
+    types_free((PyObject *)self);
+}
+
+static void note_question(void)
+{
+    struct worker *worker = process_worker;
+    if (!worker_is_usable(worker))
+        asked_early = true;
+    else if (!worker->fetching || !worker->items_ended) /* not of the collation */
+        worker_asked_which(worker);
+}
+
+static PyObject *kept_id(const WorkerId *self, PyObject *info, PyObject *type)
+{
+    if (self->inner != NULL) {
+        const descrgetfunc get =
+            (descrgetfunc)PyType_GetSlot(Py_TYPE(self->inner), Py_tp_descr_get);
+        return get(self->inner, info, type);
+    }
+    PyObject *kept = info == NULL ? NULL : beside_attributes(info);
+    PyObject *value = kept == NULL ? NULL : PyDict_GetItemWithError(kept, self->name);
+    if (value == NULL && !PyErr_Occurred())
+        PyErr_SetObject(PyExc_AttributeError, self->name);
+    Py_XINCREF(value);
+    return value;
+}
+
+static PyObject *worker_id_get(WorkerId *self, PyObject *info, PyObject *type)
+{
+    PyObject *value = kept_id(self, info, type);
+    if (info != NULL && value != NULL)
+        note_question();
+    return value;
+}
+
+static int worker_id_set(WorkerId *self, PyObject *info, PyObject *value)
+{
+    if (self->inner != NULL) {
+        const descrsetfunc set =
+            (descrsetfunc)PyType_GetSlot(Py_TYPE(self->inner), Py_tp_descr_set);
+        return set(self->inner, info, value);
+    }
+    PyObject *kept = beside_attributes(info);
+    if (kept == NULL) {
+        PyErr_SetObject(PyExc_AttributeError, self->name);
+        return -1;
+    }
+    return value == NULL ? PyDict_DelItem(kept, self->name)
+                         : PyDict_SetItem(kept, self->name, value);
+}
+
+/* worker_asked(): whether the data set asks which worker it is in cannot be seen, or it is told. */
+static PyObject *fetch_worker_asked(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    if (worker_is_usable(process_worker))
+        worker_asked_which(process_worker);
+    Py_RETURN_NONE;
+}
+
+/* Tensors in a batch of the kinds that collation makes, to some depth and number. */
+#define MOST_TENSORS 4096
+static void count_tensors(PyObject *data, int depth, uint64_t *tensors)
+{
+    if (tensor_is_plain(data)) {
+        ++*tensors;
+        return;
+    }
+    if (depth == 0 || *tensors >= MOST_TENSORS)
+        return;
+    if (PyList_CheckExact(data)) {
+        for (Py_ssize_t i = 0; i < PyList_Size(data) && i < MOST_TENSORS; i++)
+            count_tensors(PyList_GetItem(data, i), depth - 1, tensors);
+    } else if (PyTuple_CheckExact(data)) {
+        for (Py_ssize_t i = 0; i < PyTuple_Size(data) && i < MOST_TENSORS; i++)
+            count_tensors(PyTuple_GetItem(data, i), depth - 1, tensors);
+    } else if (PyDict_CheckExact(data)) {
+        PyObject *key, *value;
+        Py_ssize_t place = 0;
+        while (PyDict_Next(data, &place, &key, &value))
+            count_tensors(value, depth - 1, tensors);
+    }
+}
+
+/* How long the thread that sends waited for a CPU since this was last asked. */
+static uint64_t waited_for_cpu_ns(void)
+{
+    static _Thread_local struct {
+        uint64_t fork_generation, delay_ns;
+        int schedstat;
+    } sender;
+    struct host_thread_times times;
+    if (!ds_fork_same_process(sender.fork_generation)) {
+        sender.schedstat = host_schedstat_open();
+        host_thread_times_read(sender.schedstat, &times);
+        sender.delay_ns = times.delay_ns;
+        sender.fork_generation = ds_fork_generation();
+    }
+    host_thread_times_read(sender.schedstat, &times);
+    const uint64_t waited_ns = times.delay_ns - sender.delay_ns;
+    sender.delay_ns = times.delay_ns;
+    return waited_ns;
+}
+
 /* Pickling of what a queue sends, in the thread that does it. A batch is (index, data). */
 static PyObject *dumps_call(Standin *self, PyObject *args, PyObject *kwargs)
 {
@@ -72,10 +215,17 @@ static PyObject *dumps_call(Standin *self, PyObject *args, PyObject *kwargs)
         PyTuple_Size(message) < 2 || !PyLong_CheckExact(PyTuple_GetItem(message, 0)) ||
         (uint64_t)syscall(SYS_gettid) == worker->pid)
         return PyObject_Call(self->original, args, kwargs);
+    struct worker_message sent = {.tensors = 0};
+    count_tensors(PyTuple_GetItem(message, 1), 3, &sent.tensors);
+    sent.delay_ns = waited_for_cpu_ns();
     const uint64_t begin_ns = ds_now_ns(), cpu_ns = ds_clock_ns_of(CLOCK_THREAD_CPUTIME_ID);
     PyObject *bytes = PyObject_Call(self->original, args, kwargs);
-    worker_pickled(worker, ds_now_ns() - begin_ns,
-                   ds_clock_ns_of(CLOCK_THREAD_CPUTIME_ID) - cpu_ns);
+    sent.wall_ns = ds_now_ns() - begin_ns;
+    sent.cpu_ns = ds_clock_ns_of(CLOCK_THREAD_CPUTIME_ID) - cpu_ns;
+    sent.delay_ns += waited_for_cpu_ns();
+    if (bytes != NULL && (PyMemoryView_Check(bytes) || PyBytes_Check(bytes)))
+        sent.bytes = (uint64_t)PyObject_Size(bytes);
+    worker_pickled(worker, &sent);
     return bytes;
 }
 
@@ -90,18 +240,21 @@ typedef struct {
     PyObject_HEAD PyObject *consumer; /* of the loop whose process this is; NULL: a worker */
     PyObject *collate; /* the stand-in for its collate_fn used last, NULL: none yet */
     int mode;
+    bool is_stream;
+    uint32_t fingerprints; /* taken of this epoch */
 } Fetch;
 
 static PyObject *fetch_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    int mode;
+    int mode, is_stream = 0;
     PyObject *consumer = Py_None;
-    if (kwargs != NULL || !PyArg_ParseTuple(args, "i|O:Fetch", &mode, &consumer))
+    if (kwargs != NULL || !PyArg_ParseTuple(args, "i|Op:Fetch", &mode, &consumer, &is_stream))
         return NULL;
     Fetch *self = (Fetch *)types_new(type);
     if (self == NULL)
         return NULL;
     self->mode = mode;
+    self->is_stream = is_stream != 0;
     if (consumer != Py_None) {
         Py_INCREF(consumer);
         self->consumer = consumer;
@@ -231,6 +384,8 @@ static PyObject *fetch_call(Standin *self, PyObject *args, PyObject *kwargs)
         worker->items = count > 0 ? (uint64_t)count : 0;
     }
     worker_end(worker, outcome);
+    if (fetch->is_stream && fetch->fingerprints < 2 && result != NULL)
+        worker_fingerprint(worker, fetch->fingerprints++, fingerprint_of(result));
     thread.fetching = NULL;
     thread.fetch_depth--;
     Py_DECREF(fetch);
@@ -254,6 +409,15 @@ static PyType_Slot timed_fetch_slots[] =
 static PyType_Slot collate_slots[] = STANDIN_SLOTS(collate_call, "Stands in for a collate_fn.");
 static PyType_Slot dumps_slots[] =
     STANDIN_SLOTS(dumps_call, "Stands in for ForkingPickler.dumps() in a worker.");
+static PyType_Slot worker_id_slots[] = {
+    {Py_tp_new, worker_id_new},
+    {Py_tp_dealloc, worker_id_dealloc},
+    {Py_tp_descr_get, worker_id_get},
+    {Py_tp_descr_set, worker_id_set},
+    {Py_tp_doc, "The id of a WorkerInfo; notes that it was read."},
+    {0, NULL}};
+static PyType_Spec worker_id_spec = {"datastall._core.WorkerId", sizeof(WorkerId), 0,
+                                     Py_TPFLAGS_DEFAULT, worker_id_slots};
 static PyType_Spec dumps_spec = STANDIN_SPEC("TimedDumps", dumps_slots);
 static PyType_Spec timed_fetch_spec = STANDIN_SPEC("TimedFetch", timed_fetch_slots);
 static PyType_Spec collate_spec = STANDIN_SPEC("Collate", collate_slots);
@@ -271,6 +435,8 @@ static PyType_Spec fetch_spec = {"datastall._core.Fetch", sizeof(Fetch), 0,
 static PyMethodDef functions[] = {
     {"worker_epoch", fetch_worker_epoch, METH_VARARGS,
      "worker_epoch(monitor, folder, parent_pid) -> bool: a worker process begins an epoch."},
+    {"worker_asked", fetch_worker_asked, METH_NOARGS,
+     "worker_asked(): the data set asks which worker it is in, or that cannot be seen."},
     {"worker_end", fetch_worker_end, METH_NOARGS, "worker_end(): a worker process ends."},
     {NULL, NULL, 0, NULL}};
 
@@ -278,7 +444,7 @@ int fetch_causes_add(PyObject *module)
 {
     name_collate = PyUnicode_InternFromString("collate_fn");
     if (name_collate == NULL || types_add(module, &timed_fetch_spec, NULL) < 0 ||
-        types_add(module, &dumps_spec, NULL) < 0 ||
+        types_add(module, &dumps_spec, NULL) < 0 || types_add(module, &worker_id_spec, NULL) < 0 ||
         types_add(module, &collate_spec, &collate_type) < 0 ||
         types_add(module, &fetch_spec, &fetch_type) < 0)
         return -1;

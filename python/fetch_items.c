@@ -64,6 +64,8 @@ static PyObject *items_next(Items *self)
     }
     PyObject *index = list ? PyList_GetItem(self->indices, self->next)
                            : PyTuple_GetItem(self->indices, self->next);
+    if (worker->fetching && !worker->items_ended)
+        worker_item_begins(worker, index_of(self, self->next));
     self->next++;
     Py_XINCREF(index);
     return index;

@@ -4,7 +4,6 @@
 
 #include "convert.h"
 #include "errors.h"
-#include "timed_iter.h"
 #include "types.h"
 
 static PyTypeObject *loader_type;
@@ -58,13 +57,10 @@ static void loader_dealloc(Loader *self)
     types_free((PyObject *)self);
 }
 
-static PyObject *loader_record(Loader *self, PyObject *args)
+static PyObject *loader_count_object(Loader *self, PyObject *unused)
 {
-    unsigned long long begin_ns, end_ns;
-    int kind;
-    if (!PyArg_ParseTuple(args, "KKi:record", &begin_ns, &end_ns, &kind))
-        return NULL;
-    timed_iter_record(self->loader, begin_ns, end_ns, (enum datastall_wait_kind)kind);
+    (void)unused;
+    monitor_count_object(self->loader);
     Py_RETURN_NONE;
 }
 
@@ -76,9 +72,10 @@ Loader *loader_type_cast(PyObject *object)
     return NULL;
 }
 
-static PyMethodDef loader_methods[] = {{"record", (PyCFunction)loader_record, METH_VARARGS,
-                                        "record(begin_ns, end_ns, kind): a wait without a batch."},
-                                       {NULL, NULL, 0, NULL}};
+static PyMethodDef loader_methods[] = {
+    {"count_object", (PyCFunction)loader_count_object, METH_NOARGS,
+     "count_object(): one more object of the program's is iterated over under this loader."},
+    {NULL, NULL, 0, NULL}};
 static PyType_Slot loader_slots[] = {
     {Py_tp_dealloc, loader_dealloc},
     {Py_tp_methods, loader_methods},

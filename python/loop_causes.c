@@ -88,9 +88,10 @@ DS_HOT static struct feed *feed_of_call(PyObject *args)
     return thread.feed;
 }
 
-/* What _try_get_data() returned: (True, (index, data)); index is a number for batches only. */
+/* What _try_get_data() returned: (True, (index, data)); index is a number for batches only, and for
+ * an object of end_type, which says that a worker's stream has no more. */
 DS_HOT static void note_arrival(struct feed *feed, PyObject *iterator, PyObject *result,
-                                uint64_t now_ns)
+                                PyObject *end_type, uint64_t now_ns)
 {
     if (!PyTuple_Check(result) || PyTuple_Size(result) != 2 ||
         PyTuple_GetItem(result, 0) != Py_True)
@@ -108,7 +109,10 @@ DS_HOT static void note_arrival(struct feed *feed, PyObject *iterator, PyObject 
         const uint32_t worker = worker_of(tasks, (uint64_t)index);
         while (feed->sent_until <= (uint64_t)index) /* handed out during this very wait */
             feed_sent(feed, feed->sent_until, worker_of(tasks, feed->sent_until));
-        feed_arrived(feed, (uint64_t)index, worker, (uint64_t)index == next, now_ns);
+        if (PyTuple_Size(message) == 2 && Py_TYPE(PyTuple_GetItem(message, 1)) == (void *)end_type)
+            feed_ended(feed, worker);
+        else
+            feed_arrived(feed, (uint64_t)index, worker, (uint64_t)index == next, now_ns);
     }
 }
 
@@ -128,7 +132,7 @@ DS_HOT static PyObject *get_call(Standin *self, PyObject *args, PyObject *kwargs
         feed->get_cpu_ns += ds_clock_ns_of(CLOCK_THREAD_CPUTIME_ID) - cpu_ns;
         feed->get_cpu_batches++;
     }
-    note_arrival(feed, PyTuple_GetItem(args, 0), result, now_ns);
+    note_arrival(feed, PyTuple_GetItem(args, 0), result, self->helper, now_ns);
     return result;
 }
 

@@ -13,8 +13,8 @@
 #include "standin.h"
 #include "types.h"
 
-/* What stands around the loaders is looked at so often. */
-#define HOST_NOTES_NS (2 * DS_NS_PER_S)
+/* What stands around the loaders is looked at at most so often. */
+#define HOST_NOTES_NS (DS_NS_PER_S / 4)
 
 static PyTypeObject *monitor_type;
 
@@ -49,7 +49,7 @@ static PyObject *monitor_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
         return NULL;
     }
     self->monitor = monitor;
-    monitor_note_host(monitor, ds_now_ns());
+    monitor_note_host(monitor, ds_now_ns(), true);
     if (uses_gpu != NULL && uses_gpu != Py_None) {
         Py_INCREF(uses_gpu);
         self->uses_gpu = uses_gpu;
@@ -70,7 +70,7 @@ static PyObject *monitor_finish(Monitor *self, PyObject *unused)
     (void)unused;
     stall_finish(self->monitor);
     if (self->monitor != NULL)
-        monitor_note_host(self->monitor, ds_now_ns() + HOST_NOTES_NS);
+        monitor_note_host(self->monitor, ds_now_ns(), true);
     Py_BEGIN_ALLOW_THREADS
     monitor_end(self->monitor);
     Py_END_ALLOW_THREADS
@@ -160,7 +160,7 @@ DS_HOT void monitor_type_note_host(const Monitor *self, uint64_t now_ns, uint64_
     if (now_ns - *noted_ns <= HOST_NOTES_NS)
         return;
     *noted_ns = now_ns;
-    monitor_note_host(self->monitor, now_ns);
+    monitor_note_host(self->monitor, now_ns, false);
 }
 
 DS_COLD void monitor_type_ask_gpu(const Monitor *self)

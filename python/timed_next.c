@@ -54,6 +54,7 @@ struct next {
     struct stall_bounds stall;
     datastall_wait wait;
     struct exposed_stall asked;
+    PyObject *iterator; /* borrowed; NULL: not one of torch's */
 };
 
 DS_HOT static void record(struct next *next, enum datastall_wait_kind kind,
@@ -99,6 +100,10 @@ DS_COLD static void end_without_batch(struct next *next)
     PyErr_Fetch(&type, &value, &traceback);
     const bool no_more = type == NULL || PyErr_GivenExceptionMatches(type, PyExc_StopIteration);
     record(next, no_more ? DATASTALL_WAIT_END : DATASTALL_WAIT_FAILED, NULL);
+    if (no_more)
+        consumer_type_end(next->consumer, next->end_ns, false);
+    else
+        consumer_type_tell_failure(next->consumer, next->iterator);
     PyErr_Restore(type, value, traceback);
 }
 
@@ -112,6 +117,7 @@ DS_HOT PyObject *timed_next(Consumer *consumer, PyObject *(*call)(void *context)
         consumer_type_ask_feed(consumer, iterator);
     struct next next;
     next.consumer = consumer;
+    next.iterator = iterator;
     next.wait = datastall_wait_begin(consumer->inner);
     exposed_stall_begin(&next.wait, &next.asked);
     const struct loop_wait before = loop_wait_begin(consumer->feed, iterator, next.wait.begin_ns);

@@ -86,9 +86,10 @@ class Watch(Generic[T]):
         except Exception as error:
             _hooks.say_once(f"an iterable could not be registered: {error!r}; it is not recorded")
             return iterator
+        consumer = _core.Consumer(loader, measure)
         if begin_ns is not None and end_ns is not None:
-            loader.record(begin_ns, end_ns, _hooks.WAIT_ITER)
-        return _core.TimedIterator(iterator, _core.Consumer(loader, measure))
+            consumer.begin(begin_ns, end_ns)
+        return _core.TimedIterator(iterator, consumer)
 
     def __bool__(self) -> bool:
         return bool(self._datastall_iterable)

@@ -15,7 +15,7 @@ import os
 import sys
 from collections.abc import Callable
 from multiprocessing.reduction import ForkingPickler
-from types import ModuleType
+from types import MemberDescriptorType, ModuleType
 from typing import Any
 
 from . import _core
@@ -26,6 +26,13 @@ FETCH_EACH, FETCH_ALL, FETCH_ONE = 0, 1, 2  # enum fetch_mode in python/fetch_ca
 
 _monitor: Callable[[], _core.Monitor | None] | None = None
 _fetchers: tuple[type, ...] = ()
+_asked_unseen = True  # whether a data set asks which worker it is in cannot be seen
+
+
+def worker_info() -> Any:
+    """What torch's get_worker_info() says, without asking as the program would; None: no worker."""
+    worker = sys.modules.get("torch.utils.data._utils.worker")
+    return getattr(worker, "_worker_info", None)
 
 
 def _has_no_getitems(dataset: object) -> bool:
@@ -55,7 +62,8 @@ def _mode_of(fetcher: Any) -> int | None:
 def _remember_fetch(fetcher: Any, consumer: _core.Consumer | None) -> bool:
     mode = _mode_of(fetcher)
     if mode is not None:
-        _core.remember(fetcher, _core.Fetch(mode, consumer))
+        is_stream = consumer is None and type(fetcher) is not _fetchers[0]
+        _core.remember(fetcher, _core.Fetch(mode, consumer, is_stream))
     return mode is not None
 
 
@@ -94,7 +102,7 @@ def _say_end() -> None:
 
 def _after_create_fetcher(args: tuple, kwargs: Any, fetcher: Any) -> None:
     """A worker's fetcher: its process begins an epoch."""
-    info = sys.modules["torch.utils.data"].get_worker_info()
+    info = worker_info()
     dataset = args[1] if len(args) > 1 else (kwargs or {}).get("dataset")
     if info is None or info.dataset is not dataset:
         return  # the loop's own process, or a loader inside a worker's data set
@@ -105,6 +113,8 @@ def _after_create_fetcher(args: tuple, kwargs: Any, fetcher: Any) -> None:
         _remember_fetch(fetcher, None)
         _time_pickling()
         _say_end()
+        if _asked_unseen:
+            _core.worker_asked()
 
 
 def _time_queue(iterator_type: type) -> None:
@@ -113,7 +123,9 @@ def _time_queue(iterator_type: type) -> None:
         original = namespace(owner).get("_try_get_data")
         if original is not None:
             if type(original) is not _core.TimedGet:
-                owner._try_get_data = _core.TimedGet(original)  # type: ignore[attr-defined]
+                worker = sys.modules.get("torch.utils.data._utils.worker")
+                end: Any = getattr(worker, "_IterableDatasetStopIteration", None)
+                owner._try_get_data = _core.TimedGet(original, end)  # type: ignore[attr-defined]
             return
 
 
@@ -155,6 +167,30 @@ def open_feed(consumer: object, iterator: object, epoch: int = 1, begin_ns: int 
     )
 
 
+def tell_failure(consumer: object, iterator: object) -> None:
+    """Tells the core of the workers that ended; next() raised."""
+    if type(consumer) is not _core.Consumer:
+        return
+    for number, process in enumerate(held(iterator, "_workers") or ()):
+        status = held(held(process, "_popen"), "returncode")
+        if type(status) is int:
+            consumer.worker_ended(number, status)
+
+
+def _watch_for_questions(worker: Any) -> None:
+    """Notes in a worker that its WorkerInfo was asked for the worker's id."""
+    global _asked_unseen
+    kind: Any = getattr(worker, "WorkerInfo", None)
+    if kind is None:
+        return
+    slot = namespace(kind).get("id")  # of a class with slots; else the objects hold it
+    if type(slot) is not _core.WorkerId:
+        if slot is not None and type(slot) is not MemberDescriptorType:
+            return
+        kind.id = _core.WorkerId(slot)
+    _asked_unseen = False
+
+
 def patch(dataloader: ModuleType, monitor: Callable[[], _core.Monitor | None]) -> None:
     """Puts the stand-ins into torch; called once."""
     global _monitor, _fetchers
@@ -178,4 +214,5 @@ def patch(dataloader: ModuleType, monitor: Callable[[], _core.Monitor | None]) -
         if type(original) is not stand_in:  # of a module that was not loaded anew
             setattr(owner, name, stand_in(original))
     kind.create_fetcher = staticmethod(create)
-    _core.set_feed_opener(open_feed)
+    _watch_for_questions(utils.worker)
+    _core.set_feed_hooks(open_feed, tell_failure)

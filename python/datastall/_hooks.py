@@ -8,6 +8,7 @@ Everything fails open: a program runs as it would without datastall, whatever go
 from __future__ import annotations
 
 import atexit
+import multiprocessing
 import os
 import sys
 import threading
@@ -18,9 +19,10 @@ from typing import Any
 from . import _causes, _core
 from ._looks import held, is_a, is_held, mro, name_of, namespace
 
-WAIT_ITER = 2  # enum datastall_wait_kind
 SOURCE_WATCH, SOURCE_TORCH = 2, 3  # enum datastall_source
-PIN_MEMORY, PERSISTENT_WORKERS = 1, 2  # DATASTALL_LOADER_*
+PIN_MEMORY, PERSISTENT_WORKERS, STREAM = 1, 2, 4  # DATASTALL_LOADER_*, as the next three
+SPAWNED, UNBATCHED, WORKER_INIT = 8, 16, 32
+ENDS_AT_ONCE_NS = 50_000  # an iterator that has no workers to end
 REFUSED_LOADER, REFUSED_ITERATOR, REFUSED_SETTING = 0, 1, 2  # enum rf_refusal
 
 #: What a loader is asked for.
@@ -100,8 +102,7 @@ def _leave_mark(name: str) -> None:
 
 
 def _in_worker() -> bool:
-    info = getattr(sys.modules.get("torch.utils.data"), "get_worker_info", None)
-    return info is not None and info() is not None
+    return _causes.worker_info() is not None
 
 
 def _torch_cuda_is_up() -> bool:
@@ -251,7 +252,30 @@ def _unreadable_settings(loader: object) -> int:
 
 def _after_loader_init(args: tuple, kwargs: Any, result: Any, begin: int, end: int) -> None:
     # The caller of __init__ is our caller: C has no frame.
-    _core.remember(args[0], describe_site(sys._getframe(1), args[0]))
+    _core.remember(args[0], (*describe_site(sys._getframe(1), args[0]), False))
+
+
+def _start_method_of(loader: object) -> str | None:
+    """Without settling it, as multiprocessing.get_context() would."""
+    method = held(held(loader, "_DataLoader__multiprocessing_context"), "_name")
+    if method is None:
+        method = multiprocessing.get_start_method(allow_none=True)
+    if method is None:
+        method = "forkserver" if sys.version_info >= (3, 14) else "fork"
+    return method
+
+
+def _flags_of(loader: object) -> int:
+    kinds = None if _patched is None else _patched._DatasetKind
+    facts = (
+        (PIN_MEMORY, held(loader, "pin_memory") is True),
+        (PERSISTENT_WORKERS, held(loader, "persistent_workers") is True),
+        (STREAM, kinds is not None and held(loader, "_dataset_kind") == kinds.Iterable),
+        (SPAWNED, _start_method_of(loader) in ("spawn", "forkserver")),
+        (UNBATCHED, is_held(loader, "batch_sampler") and held(loader, "batch_sampler") is None),
+        (WORKER_INIT, held(loader, "worker_init_fn") is not None),
+    )
+    return sum(flag for flag, holds in facts if holds)
 
 
 def _register(loader: object) -> _core.Loader | None:
@@ -262,18 +286,16 @@ def _register(loader: object) -> _core.Loader | None:
         return None
     name, _ = getattr(_override, "value", None) or (None, None)
     # A class with an __init__ of its own (torchdata's StatefulDataLoader) is known by its loop.
-    identity, site, site_name = _core.recall(loader) or describe_site(sys._getframe(1), loader)
+    known = _core.recall(loader) or (*describe_site(sys._getframe(1), loader), False)
+    identity, site, site_name, seen = known
     if name is None and not _pending_stage:
         name = site_name
     dataset_type = _type_name(held(loader, "dataset"))
     sampler = name_of(type(held(loader, "sampler")))
-    flags = (PIN_MEMORY if held(loader, "pin_memory") is True else 0) | (
-        PERSISTENT_WORKERS if held(loader, "persistent_workers") is True else 0
-    )
     recording.count_refused(REFUSED_SETTING, _unreadable_settings(loader))
     workers = _number(held(loader, "num_workers"))
     batch_size = _number(held(loader, "batch_size"))
-    return recording.loader(
+    core_loader = recording.loader(
         name=name,
         site=site,
         dataset_type=dataset_type,
@@ -283,8 +305,12 @@ def _register(loader: object) -> _core.Loader | None:
         prefetch_factor=_number(held(loader, "prefetch_factor")) if workers > 0 else -1,
         batch_size=batch_size,
         source=SOURCE_TORCH,
-        flags=flags,
+        flags=_flags_of(loader),
     )
+    if not seen:
+        core_loader.count_object()
+        _core.remember(loader, (identity, site, site_name, True))
+    return core_loader
 
 
 def _is_torchs(iterator: object) -> bool:
@@ -323,8 +349,10 @@ def _begin_epoch(iterator: object, loader: object, begin: int, end: int) -> None
     # since watch() may have given the loader another name.
     core_loader = _consumer_for(iterator, loader)
     if core_loader is not None:
-        core_loader.record(begin, end, WAIT_ITER)
-        _causes.open_feed(_core.recall(iterator), iterator, epoch, begin)
+        consumer = _core.recall(iterator)
+        if type(consumer) is _core.Consumer:
+            consumer.begin(begin, end)
+        _causes.open_feed(consumer, iterator, epoch, begin)
 
 
 def _after_loader_iter(args: tuple, kwargs: Any, iterator: Any, begin: int, end: int) -> None:
@@ -347,6 +375,13 @@ def _after_iterator_init(args: tuple, kwargs: Any, result: Any, begin: int, end:
     """An iterator of another kind (torchdata's StatefulDataLoader has its own), half made."""
     for loader in _loader_of(args, kwargs):
         _consumer_for(args[0], loader)
+
+
+def _after_shutdown(args: tuple, kwargs: Any, result: Any, begin: int, end: int) -> None:
+    """An iterator's workers were ended, in no next(): it was dropped before its end."""
+    consumer = _core.recall(args[0])
+    if type(consumer) is _core.Consumer and end - begin >= ENDS_AT_ONCE_NS:
+        consumer.end(begin, end)
 
 
 _side_streams_noticed = False
@@ -406,6 +441,7 @@ def _stand_ins(dataloader: ModuleType) -> list[tuple[Any, str, Any]]:
         (base, "__init__", _after_iterator_init, None),
         (dataloader._SingleProcessDataLoaderIter, "__init__", _after_iterator_made, monitor),
         (dataloader._MultiProcessingDataLoaderIter, "__init__", _after_iterator_made, monitor),
+        (dataloader._MultiProcessingDataLoaderIter, "_shutdown_workers", _after_shutdown, None),
     ]
     return [
         *(

@@ -37,6 +37,7 @@ int summary_make(const struct run_data *data, uint64_t now_ns, struct summary **
     summary_make_gpus(summary, now_ns);
     summary_settle_stalls(summary, uses);
     summary_make_verdict(summary);
+    summary_tell_causes(summary);
     free(uses);
     *result = summary;
     return DATASTALL_OK;

@@ -33,6 +33,8 @@ void summary_settle_stalls(struct summary *summary, struct stall_use *uses);
 
 /* verdict.c */
 void summary_make_verdict(struct summary *summary);
+/* The causes in words: none where the verdict has none, and nothing to try where it knows too little. */
+void summary_tell_causes(struct summary *summary);
 
 /* Whether events told enough of the waiting to speak for all of it. */
 static inline bool summary_is_told(const struct stall *stall)

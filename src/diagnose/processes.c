@@ -5,7 +5,6 @@
 
 #include "base/sums.h"
 #include "diagnose/parts.h"
-#include "diagnose/why_sentences.h"
 
 /* ---- loaders ---- */
 
@@ -27,6 +26,13 @@ static void widen(struct summary_process *process, uint64_t begin_ns, uint64_t e
         process->end_ns = end_ns;
 }
 
+static bool command_failed(const struct run_data *data)
+{
+    const uint64_t *words = data->launcher.view.words;
+    return data->has_launcher && words[RF_PROCESS_EXIT_KNOWN] == 1 &&
+           words[RF_PROCESS_EXIT_STATUS] != 0;
+}
+
 static void make_loader(struct summary *summary, uint32_t process_index,
                         const struct run_loader *data, bool in_verdict, uint64_t now_ns)
 {
@@ -38,8 +44,6 @@ static void make_loader(struct summary *summary, uint32_t process_index,
                                       .stall = rf_stall_of(data->totals.counters),
                                       .waiting_share = NAN};
     rf_totals_statistics(&data->totals, &loader->figures);
-    why_make(process->data, data, &loader->stall, &loader->why);
-    why_tell(data, &loader->why);
     const uint64_t begin_ns = loader->figures.window_begin_ns;
     const uint64_t end_ns = loader->figures.window_end_ns;
     if (begin_ns != DATASTALL_UNKNOWN && end_ns > begin_ns)
@@ -52,9 +56,19 @@ static void make_loader(struct summary *summary, uint32_t process_index,
     const uint64_t stopped_ns = summary_end_of(summary, process, now_ns);
     if (data->waiting_since_ns != 0 && stopped_ns != DATASTALL_UNKNOWN)
         loader->unfinished_wait_ns = ds_subtract(stopped_ns, data->waiting_since_ns);
+    const struct why_around around = {
+        .life_ns = process->life_ns,
+        .stopped_ns = stopped_ns,
+        .unfinished_ns = loader->unfinished_wait_ns,
+        .failed = command_failed(summary->data),
+    };
+    why_make(process->data, data, &loader->stall, &around, &loader->why);
 }
 
 /* ---- processes ---- */
+
+/* Of the usable CPUs, in use by loop and workers: together they then want more. */
+#define LEAST_CPUS_SHARED 0.85
 
 /* Counts the threads that waited in the verdict's loaders of a process. */
 static void count_threads(struct summary *summary, uint32_t index)
@@ -93,6 +107,38 @@ static enum summary_method method_of(const struct summary *summary,
     }
 }
 
+/* From its first wait, so that what it set up before is not counted. */
+static uint64_t life_of(const struct summary *summary, const struct summary_process *process,
+                        uint64_t now_ns)
+{
+    uint64_t began_ns = DATASTALL_UNKNOWN;
+    for (uint32_t i = 0; i < process->data->loader_count; i++) {
+        const uint64_t *c = process->data->loaders[i].totals.counters;
+        if (c[RF_COUNT_SEQUENCE] > 0)
+            began_ns = ds_least(began_ns, c[RF_COUNT_BEGIN_NS]);
+    }
+    const uint64_t ended_ns = summary_end_of(summary, process, now_ns);
+    return ended_ns == DATASTALL_UNKNOWN || ended_ns <= began_ns ? DATASTALL_UNKNOWN
+                                                                 : ended_ns - began_ns;
+}
+
+/* Loop and workers want as many CPUs as there are. */
+static bool shares_cpus(const struct summary *summary, uint32_t index)
+{
+    for (uint32_t i = 0; i < summary->loader_count; i++) {
+        const struct summary_loader *loader = &summary->loaders[i];
+        const struct why *why = &loader->why;
+        if (loader->process != index || loader->data->entry.num_workers == 0)
+            continue;
+        const double loop = isnan(why->host.loop_cpus) ? 0 : why->host.loop_cpus;
+        if (why->states_ns[CAUSE_LOOP_CPU_WAIT] + why->states_ns[CAUSE_CPU_CONTENTION] >
+                why->stall_ns / 10 ||
+            why->work.running_cpus + loop > LEAST_CPUS_SHARED * why->host.cpus_usable)
+            return true;
+    }
+    return false;
+}
+
 static void make_process(struct summary *summary, const struct run_process *data, uint64_t now_ns)
 {
     const uint32_t index = summary->process_count++;
@@ -102,6 +148,7 @@ static void make_process(struct summary *summary, const struct run_process *data
                                         .state = summary_state_of(data, now_ns),
                                         .begin_ns = DATASTALL_UNKNOWN,
                                         .end_ns = DATASTALL_UNKNOWN};
+    process->life_ns = life_of(summary, process, now_ns);
     for (uint32_t i = 0; i < data->loader_count; i++) {
         const struct run_loader *loader = &data->loaders[i];
         const bool in_verdict = !hooked || loader->entry.source != DATASTALL_SOURCE_MANUAL;
@@ -109,6 +156,11 @@ static void make_process(struct summary *summary, const struct run_process *data
     }
     if (!summary_has_window(process))
         return;
+    const uint64_t window_ns = process->end_ns - process->begin_ns;
+    const uint64_t paused_ns = data->view.words[RF_PROCESS_PAUSED_NS];
+    process->paused_ns = paused_ns < window_ns ? paused_ns : 0; /* more is damage */
+    process->active_ns = window_ns - process->paused_ns;
+    process->shares_cpus = shares_cpus(summary, index);
     process->method = method_of(summary, process);
     count_threads(summary, index);
 }

@@ -98,7 +98,7 @@ void summary_verdict_text(const struct summary *summary, char *text, size_t size
     }
     const struct summary_process *worst = &summary->processes[summary->worst];
     char name[64], share[96] = "", least[48] = "";
-    const double window = (double)(worst->end_ns - worst->begin_ns);
+    const double window = (double)worst->active_ns;
     /* Less than a point apart the two are one figure for people. */
     if (worst->upper_bound && worst->exposed.lower_ns > 0 &&
         (double)(worst->exposed.upper_ns - worst->exposed.lower_ns) > 0.01 * window)
@@ -109,6 +109,16 @@ void summary_verdict_text(const struct summary *summary, char *text, size_t size
         snprintf(share, sizeof share, "; the mean over %u processes is %s%.1f %%",
                  summary->process_count, summary->upper_bound ? "at most " : "",
                  summary->stall_share * 100);
+    if (summary->severity == SUMMARY_SEVERITY_NONE && worst->is_brief &&
+        worst->stall_share >= SUMMARY_LEAST_STALL) {
+        char stall[32], life[32];
+        summary_duration_text((double)worst->exposed.upper_ns * 1e-9, stall, sizeof stall);
+        summary_duration_text((double)worst->life_ns * 1e-9, life, sizeof life);
+        snprintf(text, size,
+                 "none: %s waited for data for %s%s in the %s since it first loaded any",
+                 who(summary, name, sizeof name), bound, stall, life);
+        return;
+    }
     snprintf(text, size, "%s: %s waited for data %s%.1f %% of the time%s%s",
              summary_severity_name(summary->severity), who(summary, name, sizeof name), bound,
              worst->stall_share * 100, least, share);
@@ -122,11 +132,17 @@ void summary_prize_text(const struct summary *summary, char *text, size_t size)
     const struct summary_process *worst = &summary->processes[summary->worst];
     char stall[32], window[32];
     summary_duration_text((double)worst->exposed.upper_ns * 1e-9, stall, sizeof stall);
-    summary_duration_text((double)(worst->end_ns - worst->begin_ns) * 1e-9, window, sizeof window);
+    summary_duration_text((double)worst->active_ns * 1e-9, window, sizeof window);
     if (summary->severity == SUMMARY_SEVERITY_NONE)
         snprintf(text, size, "a perfect input pipeline would save at most %s of %s", stall, window);
     else if (!isfinite(summary->speedup_ceiling) || summary->speedup_ceiling > 100)
         snprintf(text, size, "it did little else than wait (%s of %s)", stall, window);
+    else if (worst->shares_cpus) /* less loading also leaves the loop more of the CPUs */
+        snprintf(
+            text, size,
+            "without this waiting it would be %.1fx as fast (%s of %s), or more: loop and workers "
+            "share the CPUs",
+            summary->speedup_ceiling, stall, window);
     else
         snprintf(text, size,
                  "a perfect input pipeline would make it at most %.1fx faster (waiting: %s of %s)",

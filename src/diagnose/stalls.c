@@ -187,34 +187,48 @@ static void narrow(struct summary_process *process, const struct summary_gpu *gp
 static bool is_bound(const struct summary_process *process, const struct summary_gpu *gpu,
                      bool shared)
 {
-    const double window_ns = (double)(process->end_ns - process->begin_ns);
+    const double window_ns = (double)process->active_ns;
     const double width_ns = (double)(stall_most_ns(&process->stall) - process->stall.lower_ns);
     if (process->method != SUMMARY_METHOD_GPU_EVENTS)
         return process->background || process->method == SUMMARY_METHOD_HOST_BOUND;
     return width_ns > EXACT_WITHIN * window_ns || (gpu != NULL && !shared && is_too_much(gpu));
 }
 
+/* What is known is charged. Where that is little and what may be is much, nothing is. */
+static double severe_share(const struct summary_process *process)
+{
+    const double lower = process->stall_share_lower, upper = process->stall_share;
+    if (process->is_brief)
+        return 0;
+    if (!process->upper_bound || upper < SUMMARY_LEAST_STALL)
+        return upper;
+    return lower < SUMMARY_LEAST_STALL ? NAN : lower;
+}
+
 static void settle_process(struct summary *summary, uint32_t index)
 {
     struct summary_process *process = &summary->processes[index];
     process->stall_share = process->severe_share = process->speedup_ceiling = NAN;
+    process->stall_share_lower = NAN;
     if (!summary_has_window(process))
         return;
     const struct summary_gpu *gpu =
         process->gpu == UINT32_MAX ? NULL : &summary->gpus[process->gpu];
     const bool shared = gpu != NULL && is_shared(summary, index);
-    const uint64_t window_ns = process->end_ns - process->begin_ns;
+    const uint64_t active_ns = process->active_ns;
     process->exposed = stall_by_waits(process);
     if (gpu != NULL && process->method == SUMMARY_METHOD_HOST_BOUND)
         narrow(process, gpu, shared);
     process->upper_bound = is_bound(process, gpu, shared);
-    process->exposed.upper_ns = ds_least(process->exposed.upper_ns, window_ns);
+    process->exposed.upper_ns = ds_least(process->exposed.upper_ns, active_ns);
     process->exposed.lower_ns = ds_least(process->exposed.lower_ns, process->exposed.upper_ns);
-    process->stall_share = (double)process->exposed.upper_ns / (double)window_ns;
-    process->speedup_ceiling = (double)window_ns / (double)(window_ns - process->exposed.upper_ns);
-    process->severe_share = process->stall_share;
+    process->stall_share = (double)process->exposed.upper_ns / (double)active_ns;
+    process->stall_share_lower = (double)process->exposed.lower_ns / (double)active_ns;
+    process->speedup_ceiling = (double)active_ns / (double)(active_ns - process->exposed.upper_ns);
+    process->is_brief = why_is_brief(process->exposed.upper_ns, process->life_ns);
+    process->severe_share = severe_share(process);
     if (shared && !isnan(gpu->stall_share_lower))
-        process->severe_share = fmin(process->stall_share, gpu->stall_share_lower);
+        process->severe_share = fmin(process->severe_share, gpu->stall_share_lower);
 }
 
 void summary_settle_stalls(struct summary *summary, struct stall_use *uses)

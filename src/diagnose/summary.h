@@ -16,6 +16,9 @@ enum summary_method {
     SUMMARY_METHOD_HOST_BOUND  /* a GPU is used and may have been busy meanwhile: at most */
 };
 
+/* Of the time that loaders are iterated over: what is less is no stall to speak of. */
+#define SUMMARY_LEAST_STALL 0.05
+
 enum summary_severity {
     SUMMARY_SEVERITY_UNKNOWN,
     SUMMARY_SEVERITY_NONE,    /* stall share below 5 % */
@@ -71,14 +74,22 @@ struct summary_process {
     uint32_t threads; /* that waited, each counted once */
     bool background; /* one of them is not the main thread: the program may have worked meanwhile */
     uint64_t begin_ns, end_ns; /* window; DATASTALL_UNKNOWN without waits */
+    /* Of the window, while no loader was iterated over: another cell of a notebook, a checkpoint. */
+    uint64_t paused_ns;
+    uint64_t active_ns; /* the rest of it, which shares are of */
+    uint64_t life_ns;   /* from its first wait to its end, or now; DATASTALL_UNKNOWN */
     struct stall stall; /* of the verdict's loaders: host waits, and what events told of them */
     /* What all the evidence says: the verdict takes the upper one, exposed where known, else the
      * wait. At least lower_ns; 0 where nothing is known. */
     struct stall_bounds exposed;
-    double stall_share;     /* exposed.upper_ns of the window; NaN without one */
-    double speedup_ceiling; /* window / (window - stall); NaN unknown, infinite: it only waited */
+    double stall_share;       /* exposed.upper_ns of active_ns; NaN without one */
+    double stall_share_lower; /* exposed.lower_ns of it */
+    double speedup_ceiling;   /* active / (active - stall); NaN unknown, infinite: it only waited */
+    bool shares_cpus;         /* loop and workers: less loading may also speed up the loop itself */
+    bool is_brief;            /* what it waited is nothing beside its life */
     uint32_t gpu; /* index in gpus[] of the one it uses; UINT32_MAX: not known, or several */
-    /* What its severity follows: its stall, but of a shared GPU no more than is known of that. */
+    /* What its severity follows: what is known of its stall, and of a shared GPU's no more than is known
+     * of that; NaN: too little is known. */
     double severe_share;
     bool counts; /* for the worst rank: its window is at least a tenth of the longest */
 };

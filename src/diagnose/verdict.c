@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "diagnose/parts.h"
+#include "diagnose/why_sentences.h"
 
 #define LEAST_COUNTED_WINDOW 0.1 /* of the longest */
 
@@ -15,12 +16,13 @@ static enum summary_severity severity_of(double share)
         return SUMMARY_SEVERITY_CRITICAL;
     if (share >= 0.20)
         return SUMMARY_SEVERITY_MILD;
-    return share >= 0.05 ? SUMMARY_SEVERITY_MINOR : SUMMARY_SEVERITY_NONE;
+    return share >= SUMMARY_LEAST_STALL ? SUMMARY_SEVERITY_MINOR : SUMMARY_SEVERITY_NONE;
 }
 
 void summary_make_verdict(struct summary *summary)
 {
-    double longest = 0.0, windows = 0.0, stalls = 0.0, severe = 0.0;
+    double longest = 0.0, windows = 0.0, stalls = 0.0, severe = NAN;
+    bool unknown = false;
     uint32_t measured = 0;
     summary->worst = UINT32_MAX;
     summary->stall_share = summary->speedup_ceiling = NAN;
@@ -28,7 +30,7 @@ void summary_make_verdict(struct summary *summary)
         const struct summary_process *process = &summary->processes[i];
         if (isnan(process->stall_share))
             continue;
-        double window = (double)(process->end_ns - process->begin_ns);
+        double window = (double)process->active_ns;
         longest = fmax(longest, window);
         windows += window;
         stalls += (double)process->exposed.upper_ns;
@@ -41,20 +43,47 @@ void summary_make_verdict(struct summary *summary)
         struct summary_process *process = &summary->processes[i];
         if (isnan(process->stall_share))
             continue;
-        double window = (double)(process->end_ns - process->begin_ns);
+        double window = (double)process->active_ns;
         process->counts = window >= LEAST_COUNTED_WINDOW * longest;
         summary->upper_bound |= process->upper_bound;
         if (process->method > summary->method)
             summary->method = process->method;
-        if (process->counts)
+        if (process->counts) { /* fmax() leaves NaN out */
             severe = fmax(severe, process->severe_share);
+            unknown |= isnan(process->severe_share);
+        }
         if (process->counts &&
             (summary->worst == UINT32_MAX ||
              process->stall_share > summary->processes[summary->worst].stall_share))
             summary->worst = i;
     }
     const struct summary_process *worst = &summary->processes[summary->worst];
+    /* "none" must be known of all. */
+    if (unknown && !(severe >= SUMMARY_LEAST_STALL))
+        severe = NAN;
     summary->severity = severity_of(severe);
     summary->speedup_ceiling = worst->speedup_ceiling;
     summary->ceiling_is_bound = measured > 1 || worst->upper_bound;
+}
+
+/* A background thread that waits nearly always takes batches as fast as they come: whatever the program
+ * does meanwhile, it is no faster than its loader. */
+#define LEAST_LIMIT 0.95
+
+void summary_tell_causes(struct summary *summary)
+{
+    for (uint32_t i = 0; i < summary->loader_count; i++) {
+        struct summary_loader *loader = &summary->loaders[i];
+        const struct summary_process *process = &summary->processes[loader->process];
+        const bool is_unknown =
+            loader->in_verdict && isnan(process->severe_share) && loader->why.primary != WHY_FAILED;
+        if (loader->in_verdict && process->severe_share < SUMMARY_LEAST_STALL &&
+            loader->why.primary != WHY_FAILED)
+            loader->why.primary = WHY_NONE;
+        else if (is_unknown && process->background && process->stall_share < LEAST_LIMIT)
+            loader->why.primary = CAUSE_UNKNOWN;
+        why_tell(loader->data, &loader->why);
+        if (is_unknown && !(process->background && process->stall_share >= LEAST_LIMIT))
+            loader->why.suggestion[0] = '\0';
+    }
 }

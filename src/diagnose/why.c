@@ -8,12 +8,6 @@
 #include "base/sums.h"
 #include "base/unknown.h"
 
-/* A loader whose stalls are less of its window is not slow: as the severity "none". */
-#define LEAST_STALL 0.05
-/* Start-up that happens once is no cause to look for below this. */
-#define LEAST_SINGLE_STARTUP_NS DS_NS_PER_S
-/* Head of line and window are causes when they explain so much of what is not start-up. */
-#define LEAST_LINE 0.5
 /* The larger window must remove so much of the window's part. */
 #define LEAST_REMOVED 0.5
 
@@ -43,17 +37,22 @@ struct item_times {
 
 /* All workers of a loader. */
 static uint32_t add_workers(const struct run_process *process, const struct run_loader *loader,
-                            uint64_t *totals, uint64_t *generations, struct item_times *items)
+                            uint64_t *totals, struct why_work *work, struct item_times *items)
 {
     uint32_t workers = 0;
     rf_worker_counters_clear(totals);
+    work->least_items = UINT64_MAX;
     for (uint32_t i = 0; i < process->worker_count; i++) {
         const struct rf_worker_view *worker = &process->workers[i];
         if (worker->loader != loader->index)
             continue;
         workers++;
         rf_worker_counters_add(totals, worker->totals);
-        *generations = ds_add(*generations, worker->generation);
+        work->generations = ds_add(work->generations, worker->generation);
+        const uint64_t made = worker->totals[RF_TOTAL_ITEMS];
+        work->fed += made > 0;
+        work->most_items = made > work->most_items ? made : work->most_items;
+        work->least_items = ds_least(work->least_items, made);
         for (uint32_t b = 0; b < RF_WORKER_ITEM_BUCKETS; b++) {
             items->buckets[b] = ds_add(items->buckets[b], worker->items[b]);
             items->counted = ds_add(items->counted, worker->items[b]);
@@ -71,41 +70,80 @@ static void take_items(const struct item_times *items, struct why_work *work)
         work->item_p50_ns = item_quantile(items->buckets, items->counted, 0.50);
         work->item_p99_ns = item_quantile(items->buckets, items->counted, 0.99);
     }
-    if (items->slowest_ns > 0)
-        work->item_max_ns = (double)items->slowest_ns;
+    if (items->slowest_ns == 0)
+        return;
+    /* A bucket's middle may be beyond the slowest in it. */
+    work->item_max_ns = (double)items->slowest_ns;
+    work->item_p50_ns = fmin(work->item_p50_ns, work->item_max_ns);
+    work->item_p99_ns = fmin(work->item_p99_ns, work->item_max_ns);
+}
+
+/* Workers of ended iterators are there as well. */
+static bool is_same_data(const struct run_process *process, const struct run_loader *loader)
+{
+    const struct rf_worker_view *first = NULL;
+    uint32_t alike = 0;
+    for (uint32_t i = 0; i < process->worker_count; i++) {
+        const struct rf_worker_view *worker = &process->workers[i];
+        if (worker->loader != loader->index)
+            continue;
+        if (worker->fingerprints[0] == 0 || worker->fingerprints[0] == worker->fingerprints[1])
+            return false;
+        if (first == NULL)
+            first = worker;
+        if (memcmp(worker->fingerprints, first->fingerprints, sizeof first->fingerprints) != 0)
+            return false;
+        alike++;
+    }
+    return alike >= 2;
 }
 
 static void add_work(const struct run_process *process, const struct run_loader *loader,
-                     struct why_work *work)
+                     uint64_t active_ns, struct why_work *work)
 {
-    uint64_t t[RF_TOTAL_USED_WORDS], generations = 0;
+    uint64_t t[RF_TOTAL_USED_WORDS];
     struct item_times items = {.counted = 0};
-    const uint32_t workers = add_workers(process, loader, t, &generations, &items);
+    struct why_work shape = {.generations = 0};
+    const uint32_t workers = add_workers(process, loader, t, &shape, &items);
     *work = (struct why_work){
         .workers = workers,
+        .generations = shape.generations,
+        .fed = shape.fed,
+        .same_data = is_same_data(process, loader),
+        .most_items = shape.most_items,
+        .least_items = workers == 0 ? 0 : shape.least_items,
         .batches = t[RF_TOTAL_BATCHES],
         .items = t[RF_TOTAL_ITEMS],
         .items_timed = t[RF_TOTAL_ITEMS_TIMED],
         .items_ns = t[RF_TOTAL_ITEMS_NS],
         .cpu_ns = t[RF_TOTAL_ITEMS_CPU_NS],
         .delay_ns = t[RF_TOTAL_ITEMS_DELAY_NS],
-        .blocked_ns = ds_subtract(t[RF_TOTAL_ITEMS_NS],
-                                  ds_add(t[RF_TOTAL_ITEMS_CPU_NS], t[RF_TOTAL_ITEMS_DELAY_NS])),
+        .threads_ns = t[RF_TOTAL_ITEMS_THREADS_NS],
         .collate_ns = t[RF_TOTAL_COLLATE_NS],
+        .collate_delay_ns = t[RF_TOTAL_COLLATE_DELAY_NS],
         .gap_ns = t[RF_TOTAL_GAP_NS],
         .gap_cpu_ns = t[RF_TOTAL_GAP_CPU_NS],
         .startup_ns = t[RF_TOTAL_STARTUP_NS],
-        .generations = generations,
+        .sent = t[RF_TOTAL_SENT],
+        .sent_bytes = t[RF_TOTAL_SENT_BYTES],
+        .sent_tensors = t[RF_TOTAL_SENT_TENSORS],
+        .ended = t[RF_TOTAL_ENDED],
+        .asked_which = t[RF_TOTAL_ASKED_WHICH],
         .asked_bytes = t[RF_TOTAL_ASKED_BYTES],
         .storage_bytes = t[RF_TOTAL_STORAGE_BYTES],
         .major_faults = t[RF_TOTAL_MAJOR_FAULTS],
         .busy_share = NAN,
         .running_cpus = NAN,
     };
+    const uint64_t told_ns = ds_add(ds_add(work->cpu_ns, work->delay_ns), work->threads_ns);
+    work->blocked_ns = ds_subtract(work->items_ns, told_ns);
     const uint64_t made_ns = ds_add(work->items_ns, work->collate_ns);
     const uint64_t lived_ns = ds_add(made_ns, work->gap_ns);
-    const uint64_t ran_ns = ds_add(ds_add(work->cpu_ns, work->gap_cpu_ns), work->collate_ns);
-    const uint64_t span_ns = ds_subtract(t[RF_TOTAL_END_NS], t[RF_TOTAL_BEGIN_NS]);
+    const uint64_t ran_ns = ds_add(ds_add(ds_add(work->cpu_ns, work->threads_ns), work->gap_cpu_ns),
+                                   t[RF_TOTAL_COLLATE_CPU_NS]);
+    /* A loader that is seldom iterated over keeps no CPU busy meanwhile. */
+    const uint64_t span_ns =
+        ds_least(ds_subtract(t[RF_TOTAL_END_NS], t[RF_TOTAL_BEGIN_NS]), active_ns);
     if (lived_ns > 0)
         work->busy_share = fmin(1.0, share(ds_add(made_ns, work->gap_cpu_ns), lived_ns));
     if (workers > 0 && span_ns > 0)
@@ -134,12 +172,15 @@ static void take_host(const struct run_process *process, struct why_host *host)
     static const char *const limits[] = {"the machine", "its CPU affinity", "its cpuset",
                                          "the CPU quota of its container"};
     const uint64_t *w = process->view.words;
-    *host = (struct why_host){NAN, NULL, NAN, NAN, NAN, NAN, NAN, NAN};
+    *host = (struct why_host){NAN, NULL, NAN, NAN, NAN, NAN, NAN, NAN, NAN};
     if (w[RF_PROCESS_HOST_NS] == 0)
         return;
     const uint64_t source = w[RF_PROCESS_CPUS_SOURCE];
     host->cpus_usable = known(w[RF_PROCESS_CPUS_MILLI], 1e-3);
     host->limit = source < sizeof limits / sizeof *limits ? limits[source] : NULL;
+    if (w[RF_PROCESS_IDLE_SPAN_NS] > 0)
+        host->idle_cpus = fmin(host->cpus_usable,
+                               (double)w[RF_PROCESS_IDLE_NS] / (double)w[RF_PROCESS_IDLE_SPAN_NS]);
     host->throttled_s = known(w[RF_PROCESS_THROTTLED_NS], 1e-9);
     host->shm_size_bytes = known(w[RF_PROCESS_SHM_BYTES], 1.0);
     host->shm_used_bytes = known(w[RF_PROCESS_SHM_USED_BYTES], 1.0);
@@ -183,43 +224,29 @@ static void take_stall(const struct run_loader *loader, const struct stall *stal
     why->window_ns = helps ? ds_least(full_ns, why->others_idle_ns) : 0;
     why->head_of_line = share(why->later_ready_ns, why->stall_ns);
     why->window = share(why->window_ns, why->stall_ns);
-    const uint64_t begin_ns = c[RF_COUNT_BEGIN_NS], end_ns = c[RF_COUNT_END_NS];
-    why->stall_share = end_ns > begin_ns ? fmin(1.0, share(why->stall_ns, end_ns - begin_ns)) : NAN;
+    why->stall_share = why->active_ns > 0 ? fmin(1.0, share(why->stall_ns, why->active_ns)) : NAN;
 }
 
-static uint32_t choose(const struct run_loader *loader, const struct why *why)
+/* The loader's window without its pauses. What is more than the window is damage. */
+static uint64_t active_ns(const struct run_loader *loader)
 {
     const uint64_t *c = loader->totals.counters;
-    const uint64_t startup_ns = why->states_ns[CAUSE_STARTUP];
-    const uint64_t rest_ns = why->stall_ns - startup_ns;
-    uint32_t largest = CAUSE_COMPUTE;
-    if (isnan(why->stall_share))
-        return CAUSE_UNKNOWN;
-    if (why->stall_share < LEAST_STALL)
-        return WHY_NONE;
-    if (c[RF_COUNT_ITERATORS] <= 1 && startup_ns < LEAST_SINGLE_STARTUP_NS &&
-        why->stall_share * (double)rest_ns < LEAST_STALL * (double)why->stall_ns)
-        return WHY_NONE;
-    for (uint32_t i = 1; i < CAUSE_STATES; i++) {
-        if (why->states_ns[i] > why->states_ns[largest])
-            largest = i;
-    }
-    if (largest == CAUSE_STARTUP)
-        return largest;
-    if ((double)why->window_ns >= LEAST_LINE * (double)rest_ns)
-        return WHY_WINDOW;
-    if ((double)why->others_idle_ns >= LEAST_LINE * (double)rest_ns)
-        return WHY_HEAD_OF_LINE;
-    return largest;
+    const uint64_t window_ns = ds_subtract(c[RF_COUNT_END_NS], c[RF_COUNT_BEGIN_NS]);
+    const uint64_t paused_ns = loader->entry.paused_ns;
+    return paused_ns < window_ns ? window_ns - paused_ns : window_ns;
 }
 
 void why_make(const struct run_process *process, const struct run_loader *loader,
-              const struct stall *stall, struct why *why)
+              const struct stall *stall, const struct why_around *around, struct why *why)
 {
     memset(why, 0, sizeof *why);
+    why->active_ns = active_ns(loader);
+    why->first_ns = loader->totals.counters[RF_COUNT_STARTUP_NS];
     take_stall(loader, stall, why);
     take_depth(loader->totals.counters, &why->depth);
     take_host(process, &why->host);
-    add_work(process, loader, &why->work);
-    why->primary = choose(loader, why);
+    add_work(process, loader, why->active_ns, &why->work);
+    why_find_failure(process, loader, around, &why->failure);
+    why_reckon(loader, why, &why->setting);
+    why->primary = why_choose(loader, around, why);
 }

@@ -4,12 +4,18 @@
 #ifndef DATASTALL_DIAGNOSE_WHY_H
 #define DATASTALL_DIAGNOSE_WHY_H
 
+#include "base/clock.h"
 #include "run/run_data.h"
 #include "stats/cause.h"
 
 enum why_cause { /* the first CAUSE_STATES are the states themselves */
                  WHY_HEAD_OF_LINE = CAUSE_STATES,
                  WHY_WINDOW,
+                 WHY_STORAGE,          /* blocked, and storage was read meanwhile */
+                 WHY_EPOCH_START,      /* the first batches of many epochs */
+                 WHY_UNEVEN_SHARDS,    /* workers of a stream with little or nothing to do */
+                 WHY_DUPLICATE_STREAM, /* each worker goes through all of a stream */
+                 WHY_FAILED,           /* a worker was killed, hangs, or an item raised an error */
                  WHY_NONE,
                  WHY_CAUSES
 };
@@ -18,8 +24,14 @@ enum why_cause { /* the first CAUSE_STATES are the states themselves */
 struct why_work {
     uint32_t workers; /* entries that recorded something */
     uint64_t batches, items, items_timed;
-    uint64_t items_ns, cpu_ns, delay_ns, blocked_ns, collate_ns, gap_ns, gap_cpu_ns;
+    uint64_t items_ns, cpu_ns, delay_ns, threads_ns, blocked_ns; /* the first: sum of the rest */
+    uint64_t collate_ns, collate_delay_ns, gap_ns, gap_cpu_ns;
     uint64_t startup_ns, generations;
+    uint64_t sent, sent_bytes, sent_tensors; /* batches pickled, and what was in them */
+    uint64_t ended, asked_which;             /* of streams: see RF_TOTAL_ENDED */
+    uint32_t fed;                            /* workers that had items */
+    uint64_t most_items, least_items;        /* of one worker */
+    bool same_data; /* the first batches of all workers are alike, and not like their second ones */
     uint64_t asked_bytes, storage_bytes, major_faults; /* DATASTALL_UNKNOWN: not told */
     double busy_share;   /* of the workers' time from their first to their last batch; NaN */
     double running_cpus; /* CPUs that they kept busy on average; NaN */
@@ -39,28 +51,100 @@ struct why_host {
     double throttled_s; /* time for which the cgroup's quota held it back */
     double cpu_pressure, io_pressure;      /* share of the time in which some task waited (PSI) */
     double shm_size_bytes, shm_used_bytes; /* /dev/shm; the most that was seen in use */
+    double idle_cpus; /* of the usable ones, idle on average while loaders were iterated over */
 };
 
-#define WHY_EVIDENCE 6
+/* What became of a worker that did not bring its batch. */
+enum why_failure_kind {
+    WHY_NOTHING_FAILED,
+    WHY_WORKER_KILLED, /* status: the signal */
+    WHY_WORKER_EXITED, /* status: its exit status */
+    WHY_WORKER_HANGS,
+    WHY_ITEM_RAISED
+};
+struct why_failure {
+    enum why_failure_kind kind;
+    uint64_t worker, pid; /* worker RF_WORKER_MAIN: the loop's own process */
+    uint64_t status;
+    uint64_t item;     /* index in the data set; DATASTALL_UNKNOWN */
+    uint64_t since_ns; /* it hangs: how long already */
+};
+
+/* What another setting gives, reckoned from the means of what was recorded: time per batch is the
+ * longer of the loop's own work and the workers' share of the making. */
+struct why_setting {
+    double loop_ns, make_ns; /* per batch: the loop's own work, the making of it; NaN unknown */
+    double cpus_each;        /* that one worker keeps busy while it makes batches */
+    double most_workers;     /* that there are CPUs for; NaN unknown */
+    uint32_t workers;        /* the fewest that give nearly the most; 0: none gives more */
+    double gain;             /* with those: so much of the time is saved, 0..1 */
+    double in_loop_ns;       /* all the waits with num_workers=0; NaN unknown, or it is so */
+};
+
+#define WHY_EVIDENCE 8
 struct why {
-    uint32_t primary;                 /* enum why_cause, or enum cause_state */
+    uint32_t primary; /* enum why_cause, or enum cause_state */
+    struct why_failure failure;
+    struct why_setting setting;
+    uint64_t active_ns;               /* the loader's window without its pauses */
+    uint64_t first_ns;                /* of the waits: in iter(), in first batches, in ends */
     uint64_t stall_ns;                /* what is split: exposed where known, else waited */
     uint64_t states_ns[CAUSE_STATES]; /* sum to stall_ns */
     uint64_t later_ready_ns, others_idle_ns, window_ns;
     double shares[CAUSE_STATES]; /* of the stall; NaN without one */
     double head_of_line, window;
-    double stall_share; /* of the loader's window */
+    double stall_share; /* of active_ns */
     struct why_host host;
     struct why_work work;
     struct why_depth depth;
     uint32_t evidence_count;
     char evidence[WHY_EVIDENCE][160];
-    char suggestion[256]; /* "": none */
+    char suggestion[320]; /* "": none */
 };
+
+/* What is known beside the loader. */
+struct why_around {
+    uint64_t life_ns;    /* from the process's first wait to its end, or now; DATASTALL_UNKNOWN */
+    uint64_t stopped_ns; /* when it stopped, or now; DATASTALL_UNKNOWN */
+    uint64_t unfinished_ns; /* a wait that had not ended then; 0: none */
+    bool failed;            /* the command ended with an error */
+};
+
+/* So short a stall is not worth a word, whatever share of a loop it is: next to nothing by itself, or
+ * short and little of what the process did since its first wait. (A long one is, also where the process
+ * lives on for hours, as a notebook does.) */
+#define WHY_NOTHING_NS (20 * DS_NS_PER_S / 1000)
+#define WHY_SHORT_NS DS_NS_PER_S
+#define WHY_LITTLE_OF_LIFE 0.05
+static inline bool why_is_brief(uint64_t stall_ns, uint64_t life_ns)
+{
+    return stall_ns < WHY_NOTHING_NS || (stall_ns < WHY_SHORT_NS && life_ns != DATASTALL_UNKNOWN &&
+                                         (double)stall_ns < WHY_LITTLE_OF_LIFE * (double)life_ns);
+}
 
 /* stall: of the loader. All but the sentences, see why_sentences.h. */
 void why_make(const struct run_process *process, const struct run_loader *loader,
-              const struct stall *stall, struct why *why);
+              const struct stall *stall, const struct why_around *around, struct why *why);
+
+/* why_choose.c: the cause, from all that was recorded. */
+uint32_t why_choose(const struct run_loader *loader, const struct why_around *around,
+                    const struct why *why);
+/* why_setting.c: what more workers, or none, would give. */
+void why_reckon(const struct run_loader *loader, const struct why *why,
+                struct why_setting *setting);
+/* why_failure.c */
+void why_find_failure(const struct run_process *process, const struct run_loader *loader,
+                      const struct why_around *around, struct why_failure *failure);
+
+static inline bool why_loader_is(const struct run_loader *loader, uint64_t flag)
+{
+    return (loader->entry.flags & flag) != 0;
+}
+/* How many workers it has; DATASTALL_UNKNOWN: not told, or more than any machine has. */
+static inline uint64_t why_workers_of(const struct run_loader *loader)
+{
+    return loader->entry.num_workers < 100000 ? loader->entry.num_workers : DATASTALL_UNKNOWN;
+}
 
 /* "compute", "head_of_line", "none" ... */
 const char *why_name(uint32_t cause);

@@ -4,18 +4,37 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+
+#include "base/sums.h"
+#include "diagnose/summary.h"
 
 #define MIB (1024.0 * 1024)
 
 const char *why_name(uint32_t cause)
 {
     static const char *const names[WHY_CAUSES] = {
-        [CAUSE_COMPUTE] = "compute",       [CAUSE_CPU_CONTENTION] = "cpu_contention",
-        [CAUSE_BLOCKED_IO] = "blocked_io", [CAUSE_COLLATE] = "collate",
-        [CAUSE_TRANSFER] = "transfer",     [CAUSE_PIN] = "pin",
-        [CAUSE_SAMPLER] = "sampler",       [CAUSE_STARTUP] = "startup",
-        [CAUSE_UNKNOWN] = "unknown",       [WHY_HEAD_OF_LINE] = "head_of_line",
-        [WHY_WINDOW] = "window",           [WHY_NONE] = "none",
+        [CAUSE_COMPUTE] = "compute",
+        [CAUSE_COMPUTE_IN_THREADS] = "compute_in_threads",
+        [CAUSE_CPU_CONTENTION] = "cpu_contention",
+        [CAUSE_BLOCKED] = "blocked",
+        [CAUSE_COLLATE] = "collate",
+        [CAUSE_TRANSFER] = "transfer",
+        [CAUSE_LOOP_CPU_WAIT] = "loop_cpu_wait",
+        [CAUSE_INTERPRETER] = "interpreter",
+        [CAUSE_OVERHEAD] = "overhead",
+        [CAUSE_PIN] = "pin",
+        [CAUSE_SAMPLER] = "sampler",
+        [CAUSE_STARTUP] = "startup",
+        [CAUSE_UNKNOWN] = "unknown",
+        [WHY_HEAD_OF_LINE] = "head_of_line",
+        [WHY_WINDOW] = "window",
+        [WHY_STORAGE] = "storage",
+        [WHY_EPOCH_START] = "epoch_start",
+        [WHY_UNEVEN_SHARDS] = "uneven_shards",
+        [WHY_DUPLICATE_STREAM] = "duplicate_stream",
+        [WHY_FAILED] = "failed",
+        [WHY_NONE] = "none",
     };
     return cause < WHY_CAUSES ? names[cause] : NULL;
 }
@@ -27,14 +46,6 @@ static void __attribute__((format(printf, 2, 3))) add(struct why *why, const cha
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(why->evidence[why->evidence_count++], sizeof why->evidence[0], format, arguments);
-    va_end(arguments);
-}
-
-static void __attribute__((format(printf, 2, 3))) suggest(struct why *why, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(why->suggestion, sizeof why->suggestion, format, arguments);
     va_end(arguments);
 }
 
@@ -72,29 +83,41 @@ static void tell_states(struct why *why)
         add(why, "%s", text);
 }
 
+/* "40 % running, 60 % blocked": the parts of the items' time, without those of nearly nothing. */
+static const char *parts_of_items(const struct why_work *work, char *text, size_t size)
+{
+    const struct {
+        uint64_t ns;
+        const char *what;
+    } parts[] = {{work->cpu_ns, "running"},
+                 {work->threads_ns, "running in other threads"},
+                 {work->delay_ns, "waiting for a CPU"},
+                 {work->blocked_ns, "blocked"}};
+    size_t length = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        const double share = percent((double)parts[i].ns / (double)work->items_ns);
+        if (work->items_ns > 0 && share >= 0.5 && length < size)
+            length += (size_t)snprintf(text + length, size - length, "%s%.0f %% %s",
+                                       length > 0 ? ", " : "", share, parts[i].what);
+    }
+    return text;
+}
+
 static void tell_workers(const struct run_loader *loader, struct why *why)
 {
     const struct why_work *work = &why->work;
-    char items[24], collate[24];
+    /* Entries of ended workers may be there beside those of the next ones. */
+    const uint64_t workers = ds_least(work->workers, why_workers_of(loader));
+    char items[24], collate[24], parts[96], who[48] = "loaded in the loop's own process";
     if (work->workers == 0 || work->batches == 0 || isnan(work->busy_share))
         return;
-    const double whole_ns = (double)work->items_ns;
-    const double cpu = whole_ns > 0 ? (double)work->cpu_ns / whole_ns : 0;
-    const double delay = whole_ns > 0 ? (double)work->delay_ns / whole_ns : 0;
-    const double blocked = whole_ns > 0 ? (double)work->blocked_ns / whole_ns : 0;
-    if (loader->entry.num_workers == 0)
-        add(why,
-            "loaded in the loop's own process: items %s a batch (%.0f %% running, %.0f %% waiting "
-            "for a CPU, %.0f %% blocked), collate %s",
-            ms(per_batch(work, work->items_ns), items), percent(cpu), percent(delay),
-            percent(blocked), ms(per_batch(work, work->collate_ns), collate));
-    else
-        add(why,
-            "%u worker%s busy %.0f %% of the time; items %s a batch (%.0f %% running, %.0f %% "
-            "waiting for a CPU, %.0f %% blocked), collate %s",
-            work->workers, work->workers == 1 ? "" : "s", percent(work->busy_share),
-            ms(per_batch(work, work->items_ns), items), percent(cpu), percent(delay),
-            percent(blocked), ms(per_batch(work, work->collate_ns), collate));
+    if (loader->entry.num_workers != 0)
+        snprintf(who, sizeof who, "%llu worker%s busy %.0f %% of the time",
+                 (unsigned long long)workers, workers == 1 ? "" : "s", percent(work->busy_share));
+    add(why, "%s; items %s a batch (%s), collate %s", who,
+        ms(per_batch(work, work->items_ns), items), parts_of_items(work, parts, sizeof parts),
+        ms(per_batch(work, work->collate_ns), collate));
 }
 
 static void tell_cpus(const struct run_loader *loader, struct why *why)
@@ -114,6 +137,8 @@ static void tell_cpus(const struct run_loader *loader, struct why *why)
         isnan(host->loop_cpus) ? 0.0 : host->loop_cpus);
     if (host->throttled_s > 0)
         add(why, "the CPU quota held the container back for %.1f s", host->throttled_s);
+    if (!isnan(host->idle_cpus))
+        add(why, "of those CPUs %.2f were idle on average", host->idle_cpus);
 }
 
 static void tell_items(struct why *why)
@@ -129,12 +154,87 @@ static void tell_items(struct why *why)
 static void tell_storage(struct why *why)
 {
     const struct why_work *work = &why->work;
-    if (work->asked_bytes == DATASTALL_UNKNOWN || work->storage_bytes == DATASTALL_UNKNOWN ||
-        (double)work->asked_bytes < MIB) /* it is not files that they wait for */
-        return;
-    add(why,
-        "the workers asked for %.1f MiB of files; %.1f MiB came from storage, the rest from memory",
-        (double)work->asked_bytes / MIB, (double)work->storage_bytes / MIB);
+    if (work->asked_bytes != DATASTALL_UNKNOWN && work->storage_bytes != DATASTALL_UNKNOWN &&
+        (double)work->asked_bytes >= MIB) /* else it is not files that they wait for */
+        add(why,
+            "the workers asked for %.1f MiB of files; %.1f MiB came from storage, the rest from "
+            "memory",
+            (double)work->asked_bytes / MIB, (double)work->storage_bytes / MIB);
+    if (work->major_faults != DATASTALL_UNKNOWN && work->major_faults > 0)
+        add(why, "%llu page%s of mapped files had to be read from storage (major faults)",
+            (unsigned long long)work->major_faults, work->major_faults == 1 ? "" : "s");
+}
+
+static void tell_sent(struct why *why)
+{
+    const struct why_work *work = &why->work;
+    if (work->sent > 0)
+        add(why, "each batch is %.3g tensor%s and %.3g KiB of pickled bytes",
+            (double)work->sent_tensors / (double)work->sent,
+            work->sent_tensors == work->sent ? "" : "s",
+            (double)work->sent_bytes / 1024 / (double)work->sent);
+}
+
+static void tell_epochs(const struct run_loader *loader, struct why *why)
+{
+    const uint64_t *c = loader->totals.counters;
+    const double waits_ns = (double)c[RF_COUNT_STEADY_NS] + (double)why->first_ns;
+    if (c[RF_COUNT_ITERATORS] > 0 && waits_ns > 0)
+        add(why,
+            "%llu iterator%s of %.3g batches each; %.0f %% of the waiting is at their begin and "
+            "end",
+            (unsigned long long)c[RF_COUNT_ITERATORS], c[RF_COUNT_ITERATORS] == 1 ? "" : "s",
+            (double)c[RF_COUNT_BATCHES] / (double)c[RF_COUNT_ITERATORS],
+            percent((double)why->first_ns / waits_ns));
+}
+
+static void tell_shards(const struct run_loader *loader, struct why *why)
+{
+    const struct why_work *work = &why->work;
+    const uint64_t workers = why_workers_of(loader);
+    if (why->primary == WHY_DUPLICATE_STREAM && work->same_data)
+        add(why, "the first batches of all %llu workers are the same", (unsigned long long)workers);
+    else if (why->primary == WHY_DUPLICATE_STREAM)
+        add(why,
+            "each of the %llu workers made the same %llu items, and none asked which worker it is",
+            (unsigned long long)workers, (unsigned long long)work->most_items);
+    else if (work->fed < workers)
+        add(why, "%u of %llu workers had data", work->fed, (unsigned long long)workers);
+    else
+        add(why, "one of %llu workers made %.0f %% of the items", (unsigned long long)workers,
+            percent((double)work->most_items / (double)work->items));
+}
+
+/* "in worker 1 (pid 123), at item 100" */
+static void tell_failure(struct why *why)
+{
+    const struct why_failure *failure = &why->failure;
+    char who[64] = "the loop's own process", item[48] = "", since[32];
+    if (failure->worker != RF_WORKER_MAIN)
+        snprintf(who, sizeof who, "worker %llu (pid %llu)", (unsigned long long)failure->worker,
+                 (unsigned long long)failure->pid);
+    if (failure->item != DATASTALL_UNKNOWN)
+        snprintf(item, sizeof item, " at item %llu", (unsigned long long)failure->item);
+    summary_duration_text((double)failure->since_ns * 1e-9, since, sizeof since);
+    switch (failure->kind) {
+    case WHY_WORKER_KILLED:
+        add(why, "%s was killed by signal %llu (%s)%s", who, (unsigned long long)failure->status,
+            strsignal((int)failure->status), item);
+        break;
+    case WHY_WORKER_EXITED:
+        add(why, "%s ended with exit status %llu%s", who, (unsigned long long)failure->status,
+            item);
+        break;
+    case WHY_WORKER_HANGS:
+        add(why, "%s did not come back%s for %s", who, item, since);
+        break;
+    default:
+        add(why, "%s raised an error%s", who, item);
+        break;
+    }
+    if (!isnan(why->host.shm_size_bytes))
+        add(why, "/dev/shm holds %.0f MiB, of which at most %.0f MiB were seen in use",
+            why->host.shm_size_bytes / MIB, why->host.shm_used_bytes / MIB);
 }
 
 static void tell_line(struct why *why)
@@ -153,105 +253,24 @@ static void tell_depth(struct why *why)
             why->depth.ready, why->depth.possible, percent(why->depth.empty_share));
 }
 
-/* ---- what to try ---- */
-
-/* How many more workers the CPUs have room for, at what one uses now; negative: not known. */
-static double room_for_workers(const struct run_loader *loader, const struct why *why)
+static void tell_the_loop(const struct run_loader *loader, struct why *why)
 {
-    const struct why_work *work = &why->work;
-    const struct why_host *host = &why->host;
-    if (isnan(host->cpus_usable) || isnan(work->running_cpus) || work->workers == 0)
-        return -1;
-    const double loop = isnan(host->loop_cpus) ? 1.0 : host->loop_cpus;
-    /* Loading in the loop's own process, the two are one. */
-    const double used =
-        loader->entry.num_workers == 0 ? fmax(loop, work->running_cpus) : loop + work->running_cpus;
-    const double free = host->cpus_usable - used;
-    const double each = fmax(0.05, work->running_cpus / work->workers);
-    return free <= 0 ? 0 : floor(free / each + 0.25);
-}
-
-static void suggest_workers(const struct run_loader *loader, struct why *why, const char *otherwise)
-{
-    /* More than any machine has: of a damaged file. */
-    const uint64_t workers =
-        loader->entry.num_workers < 100000 ? loader->entry.num_workers : DATASTALL_UNKNOWN;
-    const double room = fmin(100000, room_for_workers(loader, why));
-    if (workers == 0 && room >= 1)
-        suggest(why, "num_workers=%d: the loop waits while it loads itself; %s", (int)fmin(room, 4),
-                otherwise);
-    else if (workers != DATASTALL_UNKNOWN && room >= 1)
-        suggest(why, "num_workers=%d instead of %d: there are CPUs for them; else %s",
-                (int)fmin((double)workers * 2, (double)workers + room), (int)workers, otherwise);
-    else if (room >= 0)
-        suggest(why, "no CPU is free for more workers; %s", otherwise);
-    else
-        suggest(why, "%s", otherwise);
-}
-
-static void suggest_for(const struct run_loader *loader, struct why *why)
-{
-    const uint64_t prefetch = loader->entry.prefetch_factor;
-    switch (why->primary) {
-    case CAUSE_COMPUTE:
-        suggest_workers(loader, why, "make __getitem__ cheaper (decode less, prepare ahead)");
-        break;
-    case CAUSE_CPU_CONTENTION:
-        if (why->host.cpus_usable >= 1 && (double)why->work.workers > why->host.cpus_usable)
-            suggest(why,
-                    "fewer workers or more CPUs: %u workers share %.3g; threads inside the items "
-                    "(OpenMP, OpenCV, BLAS) count too",
-                    why->work.workers, why->host.cpus_usable);
-        else
-            suggest(why, "more CPUs, or less beside the workers: others use the CPUs too, and so "
-                         "do threads inside the items (OpenMP, OpenCV, BLAS)");
-        break;
-    case CAUSE_BLOCKED_IO:
-        suggest_workers(loader, why,
-                        "bring the data nearer: local disk or memory, larger reads, fewer round "
-                        "trips and locks");
-        break;
-    case CAUSE_COLLATE:
-        suggest(why, "make collate_fn cheaper: fewer and larger tensors, pad once, convert in "
-                     "__getitem__");
-        break;
-    case CAUSE_TRANSFER:
-        suggest(why, "send less between processes: smaller types, no copies of large objects; "
-                     "tensors made by torch's default collation travel in shared memory");
-        break;
-    case CAUSE_PIN:
-        suggest(why, "pinning takes the time: smaller batches or types, or pin_memory=False and a "
-                     "pinned buffer of your own");
-        break;
-    case CAUSE_SAMPLER:
-        suggest(why, "the sampler runs in the loop itself: draw its indices ahead, or in one go");
-        break;
-    case CAUSE_STARTUP:
-        if (loader->entry.num_workers == 0 || loader->entry.num_workers == DATASTALL_UNKNOWN)
-            suggest(why, "make fewer iterators: each one starts anew");
-        else if (loader->entry.flags & DATASTALL_LOADER_PERSISTENT_WORKERS)
-            suggest(why, "longer epochs, or less to do when workers and data set start");
-        else
-            suggest(why, "persistent_workers=True: the workers start anew for every epoch");
-        break;
-    case WHY_WINDOW:
-        suggest(why,
-                "prefetch_factor=%d instead of %d: a replay of this run with it loses far less",
-                (int)(prefetch * RF_REPLAY_FACTOR % 1000000), (int)(prefetch % 1000000));
-        break;
-    case WHY_HEAD_OF_LINE:
-        suggest(why, "single slow items hold back batches that are ready: make those faster or "
-                     "drop them (slowest items: --json), or in_order=False where order is free");
-        break;
-    default:
-        break;
-    }
+    const char *const what = why->primary == CAUSE_LOOP_CPU_WAIT
+                                 ? "the loop's own thread waited for a CPU"
+                                 : "other Python threads of the loop's process ran";
+    add(why, "with the batch made, %s: %.1f s", what, (double)why->states_ns[why->primary] * 1e-9);
+    tell_cpus(loader, why);
 }
 
 void why_tell(const struct run_loader *loader, struct why *why)
 {
     if (why->primary == WHY_NONE)
         return;
+    if (why->primary == WHY_FAILED) { /* nothing of speed: it did not come to that */
+        tell_failure(why);
+        why_suggest(loader, why);
+        return;
+    }
     tell_states(why);
     tell_workers(loader, why);
     switch (why->primary) {
@@ -260,24 +279,41 @@ void why_tell(const struct run_loader *loader, struct why *why)
         tell_line(why);
         tell_items(why);
         break;
-    case CAUSE_BLOCKED_IO:
+    case CAUSE_BLOCKED:
+    case WHY_STORAGE:
         tell_storage(why);
         tell_cpus(loader, why);
         break;
     case CAUSE_COMPUTE:
+    case CAUSE_COMPUTE_IN_THREADS:
     case CAUSE_CPU_CONTENTION:
         tell_cpus(loader, why);
         tell_items(why);
         break;
+    case CAUSE_TRANSFER:
+        tell_sent(why);
+        break;
+    case CAUSE_LOOP_CPU_WAIT:
+    case CAUSE_INTERPRETER:
+        tell_the_loop(loader, why);
+        break;
+    case WHY_EPOCH_START:
+        tell_epochs(loader, why);
+        break;
+    case WHY_UNEVEN_SHARDS:
+    case WHY_DUPLICATE_STREAM:
+        tell_shards(loader, why);
+        break;
     case CAUSE_STARTUP:
+        tell_epochs(loader, why);
         if (why->work.generations > 0 && why->work.startup_ns > 0)
-            add(why, "%llu starts of a worker, %.0f ms each until its first index",
-                (unsigned long long)why->work.generations,
+            add(why, "%llu start%s of a worker, %.0f ms each until its first index",
+                (unsigned long long)why->work.generations, why->work.generations == 1 ? "" : "s",
                 (double)why->work.startup_ns * 1e-6 / (double)why->work.generations);
         break;
     default:
         break;
     }
     tell_depth(why);
-    suggest_for(loader, why);
+    why_suggest(loader, why);
 }

@@ -8,4 +8,7 @@
 /* Fills in evidence and suggestion of a cause that was chosen. */
 void why_tell(const struct run_loader *loader, struct why *why);
 
+/* why_suggest.c: the latter. */
+void why_suggest(const struct run_loader *loader, struct why *why);
+
 #endif

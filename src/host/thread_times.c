@@ -27,6 +27,7 @@ void host_thread_times_read(int schedstat, struct host_thread_times *times)
 {
     char text[96];
     times->cpu_ns = ds_clock_ns_of(CLOCK_THREAD_CPUTIME_ID);
+    times->process_cpu_ns = ds_clock_ns_of(CLOCK_PROCESS_CPUTIME_ID);
     times->delay_ns = 0;
     /* Its first number is the CPU time as of the last switch only; hence the clock above. */
     const ssize_t length = schedstat < 0 ? -1 : pread(schedstat, text, sizeof text - 1, 0);

@@ -2,9 +2,14 @@
 #include "host/usage.h"
 
 #include <limits.h>
+#include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/clock.h"
 
 void host_process_io_read(const char *root, struct host_process_io *io)
 {
@@ -47,6 +52,39 @@ void host_pressure_read(const char *root, struct host_pressure *pressure)
         pressure->io_some_us = host_parse_pressure(text, "some");
         pressure->io_full_us = host_parse_pressure(text, "full");
     }
+}
+
+/* "cpu7 user nice system idle iowait ...": the two that are idle; HOST_UNKNOWN: no such line. */
+static uint64_t idle_ticks(const char *line)
+{
+    unsigned long long user, nice, system, idle, iowait;
+    if (sscanf(line, "cpu%*u %llu %llu %llu %llu %llu", &user, &nice, &system, &idle, &iowait) != 5)
+        return HOST_UNKNOWN;
+    return idle + iowait;
+}
+
+uint64_t host_idle_read(const char *root, char *text, size_t size)
+{
+    cpu_set_t usable;
+    uint64_t ticks = 0;
+    bool told = false;
+    const long ticks_per_s = sysconf(_SC_CLK_TCK);
+    if (ticks_per_s <= 0 || sched_getaffinity(0, sizeof usable, &usable) != 0 ||
+        !host_file_read(root, "/proc/stat", text, size))
+        return HOST_UNKNOWN;
+    for (const char *line = text; line != NULL && *line != '\0'; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        unsigned number;
+        if (sscanf(line, "cpu%u ", &number) != 1 || number >= CPU_SETSIZE ||
+            !CPU_ISSET(number, &usable))
+            continue;
+        const uint64_t idle = idle_ticks(line);
+        if (idle == HOST_UNKNOWN)
+            return HOST_UNKNOWN;
+        ticks += idle;
+        told = told || idle > 0; /* a sandbox tells zeros */
+    }
+    return told ? ticks * (DS_NS_PER_S / (uint64_t)ticks_per_s) : HOST_UNKNOWN;
 }
 
 void host_shared_memory_read(const char *root, struct host_shared_memory *memory)

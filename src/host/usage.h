@@ -24,6 +24,10 @@ void host_pressure_read(const char *root, struct host_pressure *pressure);
 /* "some avg10=0.00 avg60=0.00 avg300=0.00 total=1234": the total of a line; HOST_UNKNOWN. */
 uint64_t host_parse_pressure(const char *text, const char *kind);
 
+/* Time for which the CPUs that the calling thread may use were idle since boot, all together;
+ * HOST_UNKNOWN where the kernel does not tell. text: memory to read /proc/stat into. */
+uint64_t host_idle_read(const char *root, char *text, size_t size);
+
 /* /dev/shm, where batches of worker processes travel. */
 struct host_shared_memory {
     uint64_t size_bytes, used_bytes;

@@ -218,7 +218,7 @@ static void collect_processes(struct rows *rows, const struct summary *run, cons
         if (row == NULL)
             return;
         if (process->begin_ns != DATASTALL_UNKNOWN)
-            add(row, PROCESS_WINDOW_NS, process->end_ns - process->begin_ns);
+            add(row, PROCESS_WINDOW_NS, process->active_ns);
         const uint64_t *words = process->data->view.words;
         add(row, PROCESS_LOST, words[RF_PROCESS_LOST_CONTENTION]);
         add(row, PROCESS_MERGED, words[RF_PROCESS_MERGED_OTHER]);

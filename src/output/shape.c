@@ -85,10 +85,7 @@ static void put_verdict(out e, const struct summary *s)
     put_string(e, "severity", summary_severity_name(s->severity));
     put_real(e, "input_stall_share", s->stall_share);
     put_real(e, "worst_share", worst == NULL ? NAN : worst->stall_share);
-    put_real(e, "worst_share_lower",
-             worst == NULL
-                 ? NAN
-                 : (double)worst->exposed.lower_ns / (double)(worst->end_ns - worst->begin_ns));
+    put_real(e, "worst_share_lower", worst == NULL ? NAN : worst->stall_share_lower);
     put_real(e, "event_coverage",
              worst == NULL || worst->method != SUMMARY_METHOD_GPU_EVENTS
                  ? NAN
@@ -301,6 +298,8 @@ static void put_process(out e, const struct summary_process *process)
     put_string(e, "command", fixed->command);
     put_string(e, "state", summary_state_name(process->state));
     put_seconds(e, "window_s", known ? process->end_ns - process->begin_ns : DATASTALL_UNKNOWN);
+    put_seconds(e, "paused_s", known ? process->paused_ns : DATASTALL_UNKNOWN);
+    put_seconds(e, "life_s", process->life_ns);
     put_seconds(e, "input_stall_s", known ? process->exposed.upper_ns : DATASTALL_UNKNOWN);
     put_seconds(e, "input_stall_lower_s", known ? process->exposed.lower_ns : DATASTALL_UNKNOWN);
     put_real(e, "input_stall_share", process->stall_share);

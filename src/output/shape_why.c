@@ -17,11 +17,48 @@ static void put_host(out e, const struct why_host *host)
     put_real(e, "cpus_usable", host->cpus_usable);
     e->string(e->context, "cpus_limited_by", host->limit);
     put_real(e, "loop_cpus", host->loop_cpus);
+    put_real(e, "idle_cpus", host->idle_cpus);
     put_real(e, "throttled_s", host->throttled_s);
     put_real(e, "cpu_pressure", host->cpu_pressure);
     put_real(e, "io_pressure", host->io_pressure);
     put_real(e, "shm_size_bytes", host->shm_size_bytes);
     put_real(e, "shm_used_bytes", host->shm_used_bytes);
+    e->close(e->context);
+}
+
+static const char *failure_name(enum why_failure_kind kind)
+{
+    static const char *const names[] = {NULL, "killed", "exited", "hangs", "raised"};
+    return names[kind];
+}
+
+static void put_failure(out e, const struct why_failure *failure)
+{
+    const bool failed = failure->kind != WHY_NOTHING_FAILED;
+    const bool ended = failure->kind == WHY_WORKER_KILLED || failure->kind == WHY_WORKER_EXITED;
+    e->open_object(e->context, "failure");
+    e->string(e->context, "kind", failure_name(failure->kind));
+    put_integer(e, "worker",
+                failed && failure->worker != RF_WORKER_MAIN ? failure->worker : DATASTALL_UNKNOWN);
+    put_integer(e, "pid", failed ? failure->pid : DATASTALL_UNKNOWN);
+    put_integer(e, "item", failure->item);
+    put_integer(e, "status", ended ? failure->status : DATASTALL_UNKNOWN);
+    put_seconds(e, "since_s",
+                failure->kind == WHY_WORKER_HANGS ? failure->since_ns : DATASTALL_UNKNOWN);
+    e->close(e->context);
+}
+
+/* What other numbers of workers are reckoned to give: diagnose/why_setting.c. */
+static void put_setting(out e, const struct why_setting *setting)
+{
+    e->open_object(e->context, "setting");
+    put_real(e, "loop_ms_per_batch", setting->loop_ns * 1e-6);
+    put_real(e, "make_ms_per_batch", setting->make_ns * 1e-6);
+    put_real(e, "cpus_per_worker", setting->cpus_each);
+    put_real(e, "most_workers", setting->most_workers);
+    put_integer(e, "workers", setting->workers > 0 ? setting->workers : DATASTALL_UNKNOWN);
+    put_real(e, "gain", setting->gain);
+    put_real(e, "in_loop_s", setting->in_loop_ns * 1e-9);
     e->close(e->context);
 }
 
@@ -58,6 +95,10 @@ static void put_why(out e, const struct summary_loader *loader)
              c[RF_COUNT_GET_CPU_BATCHES] == 0
                  ? NAN
                  : (double)c[RF_COUNT_GET_CPU_NS] * 1e-6 / (double)c[RF_COUNT_GET_CPU_BATCHES]);
+    put_seconds(e, "active_s", why->active_ns);
+    put_seconds(e, "first_waits_s", why->first_ns);
+    put_setting(e, &why->setting);
+    put_failure(e, &why->failure);
     put_host(e, &why->host);
     e->close(e->context);
 }
@@ -90,7 +131,8 @@ static void put_items(out e, const struct rf_worker_view *worker)
 static void put_worker(out e, const struct rf_worker_view *worker)
 {
     const uint64_t *t = worker->totals;
-    const uint64_t running_ns = t[RF_TOTAL_ITEMS_CPU_NS] + t[RF_TOTAL_ITEMS_DELAY_NS];
+    const uint64_t running_ns =
+        t[RF_TOTAL_ITEMS_CPU_NS] + t[RF_TOTAL_ITEMS_DELAY_NS] + t[RF_TOTAL_ITEMS_THREADS_NS];
     const uint64_t idle_ns = ds_subtract(t[RF_TOTAL_GAP_NS], t[RF_TOTAL_GAP_CPU_NS]);
     const uint64_t whole_ns = t[RF_TOTAL_ITEMS_NS] + t[RF_TOTAL_COLLATE_NS] + t[RF_TOTAL_GAP_NS];
     e->open_object(e->context, NULL);
@@ -112,11 +154,17 @@ static void put_worker(out e, const struct rf_worker_view *worker)
                     t[RF_TOTAL_GAP_DELAY_NS]);
     put_seconds(e, "items_s", t[RF_TOTAL_ITEMS_NS]);
     put_seconds(e, "items_running_s", t[RF_TOTAL_ITEMS_CPU_NS]);
+    put_seconds(e, "items_in_threads_s", t[RF_TOTAL_ITEMS_THREADS_NS]);
     put_seconds(e, "items_cpu_wait_s", t[RF_TOTAL_ITEMS_DELAY_NS]);
     put_seconds(e, "items_blocked_s", ds_subtract(t[RF_TOTAL_ITEMS_NS], running_ns));
     put_seconds(e, "collate_s", t[RF_TOTAL_COLLATE_NS]);
     put_seconds(e, "pickle_s", t[RF_TOTAL_PICKLE_NS]);
     put_seconds(e, "pickle_running_s", t[RF_TOTAL_PICKLE_CPU_NS]);
+    put_integer(e, "sent_batches", t[RF_TOTAL_SENT]);
+    put_integer(e, "sent_bytes", t[RF_TOTAL_SENT_BYTES]);
+    put_integer(e, "sent_tensors", t[RF_TOTAL_SENT_TENSORS]);
+    put_integer(e, "streams_ended", t[RF_TOTAL_ENDED]);
+    put_integer(e, "asked_which", t[RF_TOTAL_ASKED_WHICH]);
     put_seconds(e, "startup_s", t[RF_TOTAL_STARTUP_NS]);
     put_real(e, "item_ms_mean",
              t[RF_TOTAL_ITEMS_TIMED] == 0

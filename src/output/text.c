@@ -91,11 +91,17 @@ static void put_verdict(const struct summary *s, FILE *file)
         line(file, "",
              "by the GPU's clock for %.1f %% of the waiting; the program itself waited %.1f %%",
              100.0 * stall_coverage(&worst->stall),
-             100.0 * (double)worst->stall.waiting_ns / (double)(worst->end_ns - worst->begin_ns));
-    if (worst != NULL && worst->severe_share < worst->stall_share)
+             100.0 * (double)worst->stall.waiting_ns / (double)worst->active_ns);
+    if (worst != NULL && worst->gpu != UINT32_MAX && s->gpus[worst->gpu].processes > 1 &&
+        worst->severe_share < worst->stall_share_lower)
         line(file, "",
              "%s, because its GPU is shared, and no more than %.1f %% of that is known to be lost",
              summary_severity_name(s->severity), worst->severe_share * 100);
+    if (worst != NULL && worst->paused_ns > worst->active_ns / 20) {
+        summary_duration_text((double)worst->paused_ns * 1e-9, text, sizeof text);
+        line(file, "", "of the time in which it iterated over loaders; it paused for %s between",
+             text);
+    }
     if (s->method == SUMMARY_METHOD_HOST_BOUND)
         line(file, "",
              "at most, because the GPU may have been busy during a wait (host clock only)");

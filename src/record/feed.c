@@ -5,11 +5,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fault_guard.h"
 #include "base/hot.h"
+#include "base/sums.h"
 #include "record/pin_threads.h"
 #include "runfile/liveness.h"
 
@@ -73,6 +75,7 @@ static uint32_t give_entry(struct feed *feed, uint32_t loader, uint64_t number, 
     ds_store(&entry[RF_WORKER_NUMBER], number);
     ds_store(&entry[RF_WORKER_PID], pid);
     ds_store(&entry[RF_WORKER_START_TICKS], rf_start_ticks_of(pid));
+    ds_store(&entry[RF_WORKER_EXIT], 0);
     ds_store(&entry[RF_WORKER_ASSIGNED_NS], begin_ns);
     ds_store_release(&entry[RF_WORKER_GENERATION], *generation);
     __atomic_fetch_add(&entry_of(feed, 0)[RF_WORKER_GIVEN], 1, __ATOMIC_RELEASE);
@@ -155,6 +158,7 @@ struct feed *feed_open(datastall_loader *loader, const struct feed_options *opti
     feed->pin_thread = options->pin_thread;
     for (uint32_t i = 0; i < FEED_INDICES; i++)
         feed->indices[i].worker = FEED_NO_ENTRY;
+    feed->schedstat = -1;
     give_entries(feed, loader->index, options);
     if (feed->own_entry != FEED_NO_ENTRY) {
         feed->own = worker_open_own(monitor->writer, feed->own_entry);
@@ -195,6 +199,8 @@ void feed_close(struct feed *feed)
     if (feed->own_entry != FEED_NO_ENTRY && ds_fork_same_process(feed->fork_generation))
         ds_store_release(&feed->monitor->entry_busy[feed->own_entry], 0); /* after its last word */
     worker_close(feed->own);
+    if (feed->schedstat >= 0 && ds_fork_same_process(feed->fork_generation))
+        close(feed->schedstat);
     free(feed);
 }
 
@@ -205,6 +211,8 @@ void feed_next_epoch(struct feed *feed)
     feed->replaying = false;
     for (uint32_t i = 0; i < FEED_WORKERS; i++)
         feed->by_worker[i].sent = feed->by_worker[i].arrived = 0;
+    for (uint32_t i = 0; i < FEED_WORKERS; i++)
+        feed->by_worker[i].done = false;
 }
 
 /* ---- what workers have done ---- */
@@ -237,9 +245,10 @@ static bool read_batch(const struct feed *feed, uint32_t number, uint64_t ordina
 
 static struct cause_batch batch_of(const uint64_t record[RF_WORK_WORDS])
 {
-    return (struct cause_batch){record[RF_WORK_BEGIN_NS], record[RF_WORK_ITEMS_END_NS],
-                                record[RF_WORK_END_NS],   record[RF_WORK_CPU_NS],
-                                record[RF_WORK_DELAY_NS], record[RF_WORK_COLLATE_DELAY_NS]};
+    return (struct cause_batch){record[RF_WORK_BEGIN_NS],        record[RF_WORK_ITEMS_END_NS],
+                                record[RF_WORK_END_NS],          record[RF_WORK_CPU_NS],
+                                record[RF_WORK_DELAY_NS],        record[RF_WORK_THREADS_NS],
+                                record[RF_WORK_COLLATE_DELAY_NS]};
 }
 
 /* ---- before a wait ---- */
@@ -269,15 +278,48 @@ static uint64_t depth_now(const struct feed *feed, uint64_t next_index, uint64_t
             done[i] = 0;
     }
     bool in_row = true;
+    uint64_t coming = 0;
     for (uint64_t index = next_index; index < sent_until; index++) {
         const uint32_t place = (uint32_t)(index % FEED_INDICES);
         const uint32_t worker = feed->indices[place].worker;
+        if (worker < feed->workers && feed->by_worker[worker].done)
+            continue; /* nothing comes for it */
         const bool made = worker < feed->workers && feed->indices[place].ordinal < done[worker];
         in_row = in_row && made;
         ready += in_row;
         all += made;
+        coming++;
     }
-    return rf_pack_depth(ready, all - ready, sent_until - next_index - all, feed->possible);
+    return rf_pack_depth(ready, all - ready, coming - all, feed->possible);
+}
+
+/* Three system calls: at most every 0.2 ms, which is less than 1 % of the loop's time. */
+#define LOOK_EVERY_NS UINT64_C(200000)
+
+static void look_at_loop(struct feed *feed, uint64_t now_ns)
+{
+    const uint64_t thread = (uint64_t)syscall(SYS_gettid);
+    feed->looking = true;
+    feed->looked_ns = now_ns;
+    if (feed->schedstat_thread != thread) {
+        if (feed->schedstat >= 0)
+            close(feed->schedstat);
+        feed->schedstat = host_schedstat_open();
+        feed->schedstat_thread = thread;
+    }
+    host_thread_times_read(feed->schedstat, &feed->loop_begin);
+}
+
+/* What the loop's own thread did in the wait that ends. */
+static void tell_loop(const struct feed *feed, struct cause_loop *loop)
+{
+    struct host_thread_times end;
+    host_thread_times_read(feed->schedstat, &end);
+    const struct host_thread_times *begin = &feed->loop_begin;
+    loop->cpu_ns = ds_subtract(end.cpu_ns, begin->cpu_ns);
+    loop->delay_ns = ds_subtract(end.delay_ns, begin->delay_ns);
+    loop->others_cpu_ns =
+        ds_subtract(ds_subtract(end.process_cpu_ns, begin->process_cpu_ns), loop->cpu_ns);
 }
 
 void feed_wait_begin(struct feed *feed, uint64_t now_ns, uint64_t next_index, uint64_t sent_until)
@@ -291,6 +333,9 @@ void feed_wait_begin(struct feed *feed, uint64_t now_ns, uint64_t next_index, ui
     feed->laid_count = 0;
     feed->sampler_ns = feed->pin_ns = feed->get_cpu_ns = feed->get_cpu_batches = 0;
     feed->depth = depth_now(feed, next_index, sent_until);
+    feed->looking = false;
+    if (feed->workers > 0 && now_ns - feed->looked_ns >= LOOK_EVERY_NS)
+        look_at_loop(feed, now_ns);
     if (feed->own != NULL)
         feed->own_count = ds_load(&feed->own->entry[RF_WORKER_COUNT]);
 }
@@ -323,6 +368,25 @@ void feed_arrived(struct feed *feed, uint64_t index, uint32_t worker, bool in_tu
         feed->later_ready_ns = now_ns;
 }
 
+void feed_ended(struct feed *feed, uint32_t worker)
+{
+    if (worker >= FEED_WORKERS)
+        return;
+    feed->by_worker[worker].arrived++; /* it is a record of the worker's */
+    feed->by_worker[worker].done = true;
+}
+
+void feed_worker_ended(struct feed *feed, uint32_t worker, int status)
+{
+    if (worker >= FEED_WORKERS || feed->by_worker[worker].entry == FEED_NO_ENTRY ||
+        !ds_fork_same_process(feed->fork_generation) || !monitor_is_recording(feed->monitor))
+        return;
+    uint64_t *entry = entry_of(feed, feed->by_worker[worker].entry);
+    if (ds_load(&entry[RF_WORKER_GENERATION]) == feed->by_worker[worker].generation)
+        ds_store(&entry[RF_WORKER_EXIT],
+                 1 + (status < 0 ? 256 + (uint64_t)-(int64_t)status : (uint64_t)status));
+}
+
 void feed_laid_over(struct feed *feed, uint64_t begin_ns, uint64_t end_ns, enum cause_state state)
 {
     if (state == CAUSE_SAMPLER)
@@ -351,16 +415,19 @@ static void clear(struct wait_cause *cause)
 /* How long the other workers sat without an index while a later batch was ready, as a mean. */
 static uint64_t others_idle(const struct feed *feed, uint64_t from, uint64_t to)
 {
-    uint64_t sum_ns = 0;
+    uint64_t sum_ns = 0, others = 0;
     for (uint32_t i = 0; i < feed->workers && i < FEED_WORKERS; i++) {
         uint64_t base, done;
-        if (i == feed->blocker || !progress(feed, i, &base, &done))
+        if (i == feed->blocker || feed->by_worker[i].done)
+            continue; /* one that is done does not wait for an index */
+        others++;
+        if (!progress(feed, i, &base, &done))
             continue;
         const uint64_t phase = ds_load(&entry_of(feed, feed->by_worker[i].entry)[RF_WORKER_PHASE]);
         if ((phase & 3) == RF_PHASE_IDLE)
             sum_ns += cause_overlap(phase >> 2, to, from, to);
     }
-    return feed->workers > 1 ? sum_ns / (feed->workers - 1) : 0;
+    return others > 0 ? sum_ns / others : 0;
 }
 
 static double ratio(uint64_t part, uint64_t whole)
@@ -417,6 +484,7 @@ static uint64_t add_handover(struct feed *feed, const uint64_t record[RF_WORK_WO
     const uint64_t phase = ds_load(&entry[RF_WORKER_PHASE]);
     if ((phase & 3) == RF_PHASE_FETCH && phase >> 2 >= ended_ns)
         add_unfinished(feed, entry, cause_overlap(phase >> 2, came_ns, begin_ns, came_ns), &work);
+    work.delay_ns += record[RF_WORK_SEND_DELAY_NS]; /* of the thread that sends */
     /* What pickling itself ran is its own. */
     uint64_t *const running[2] = {&work.cpu_ns, &work.collate_ns};
     uint64_t own_ns = record[RF_WORK_PICKLE_CPU_NS];
@@ -471,9 +539,9 @@ static void cause_of_own_loading(struct feed *feed, uint64_t end_ns, struct wait
         !rf_worker_record(feed->own->entry, &feed->layout, count - 1, record))
         return;
     const struct cause_batch batch = batch_of(record);
-    cause_add(&cause->timeline, from, end_ns, from, batch.begin_ns, CAUSE_TRANSFER);
+    cause_add(&cause->timeline, from, end_ns, from, batch.begin_ns, CAUSE_OVERHEAD);
     cause_add_batch(&cause->timeline, from, end_ns, &batch);
-    cause_add(&cause->timeline, from, end_ns, batch.end_ns, end_ns, CAUSE_TRANSFER);
+    cause_add(&cause->timeline, from, end_ns, batch.end_ns, end_ns, CAUSE_OVERHEAD);
     cause->service_ns = batch.end_ns - batch.begin_ns;
 }
 
@@ -517,6 +585,8 @@ DS_HOT void feed_wait_end(struct feed *feed, uint64_t end_ns, enum datastall_wai
     cause->pin_ns = feed->pin_ns;
     cause->get_cpu_ns = feed->get_cpu_ns;
     cause->get_cpu_batches = feed->get_cpu_batches;
+    if (feed->looking && batch && end_ns - feed->begin_ns >= FEED_SHORT_NS)
+        tell_loop(feed, &cause->loop);
     if (feed->own != NULL)
         cause_of_own_loading(feed, end_ns, cause);
     else if (feed->has_blocker)

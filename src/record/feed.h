@@ -24,6 +24,7 @@ struct feed_worker {
     uint64_t generation;
     uint64_t sent, arrived; /* batches of this epoch, given to it and come from it */
     uint64_t came;          /* of all epochs of this feed */
+    bool done;              /* its stream said in this epoch that there is no more */
 };
 
 struct feed {
@@ -68,6 +69,13 @@ struct feed {
     } laid[FEED_LAID_SPANS];
     uint64_t sampler_ns, pin_ns, get_cpu_ns, get_cpu_batches, gets;
     uint64_t pin_thread, pin_total_ns;
+
+    /* the loop's own thread, where there are workers */
+    int schedstat;
+    uint64_t schedstat_thread; /* that it tells of; 0: not opened */
+    uint64_t looked_ns;        /* when a wait last began with a look */
+    bool looking;
+    struct host_thread_times loop_begin;
 };
 
 struct feed_options {
@@ -95,6 +103,10 @@ void feed_wait_begin(struct feed *feed, uint64_t now_ns, uint64_t next_index, ui
 /* A message of a worker came off the queue; in_turn: it is what the loop takes next. */
 void feed_arrived(struct feed *feed, uint64_t index, uint32_t worker, bool in_turn,
                   uint64_t now_ns);
+/* Instead of a batch the worker's stream said that there is no more. */
+void feed_ended(struct feed *feed, uint32_t worker);
+/* The process of a worker ended: its exit status, negative for a signal. */
+void feed_worker_ended(struct feed *feed, uint32_t worker, int status);
 /* The loop's own thread was in the sampler, or pinned. */
 void feed_laid_over(struct feed *feed, uint64_t begin_ns, uint64_t end_ns, enum cause_state state);
 /* Fills in what the wait was spent on. feed NULL: nothing is known. */

@@ -10,12 +10,19 @@
 #include "record/monitor.h"
 
 #define HOST_EVERY_NS (2 * DS_NS_PER_S)
+/* The first notes are closer together, so that a short run has some. */
+#define HOST_SOON_NS (DS_NS_PER_S / 4)
+/* Further apart than this, the program was about something else than its loaders between two notes. */
+#define HOST_APART_NS (2 * HOST_EVERY_NS)
+#define STAT_BYTES 65536
 
 struct monitor_host {
     struct host_limits limits;
     uint64_t first_cpu_ns, first_throttled_ns;
     struct host_pressure first_pressure;
     uint64_t shm_used_bytes;
+    uint64_t idle_ns, idle_total_ns, idle_span_ns, noted_ns; /* as of the last note */
+    char stat[STAT_BYTES];
     uint64_t busy; /* 1: a thread is reading */
 };
 
@@ -38,6 +45,8 @@ static void begin(datastall_monitor *monitor, struct monitor_host *host, uint64_
     host_throttling_read(&host->limits, &throttling);
     host_pressure_read("", &host->first_pressure);
     host->first_throttled_ns = throttling.throttled_ns;
+    host->idle_ns = host_idle_read("", host->stat, sizeof host->stat);
+    host->noted_ns = now_ns;
     host->first_cpu_ns = ds_clock_ns_of(CLOCK_PROCESS_CPUTIME_ID);
     const double cpus = host->limits.cpus_usable;
     ds_store(word(monitor, RF_PROCESS_CPUS_MILLI),
@@ -45,6 +54,22 @@ static void begin(datastall_monitor *monitor, struct monitor_host *host, uint64_
     ds_store(word(monitor, RF_PROCESS_CPUS_SOURCE), host->limits.source);
     ds_store(word(monitor, RF_PROCESS_CPUS_ONLINE), host->limits.cpus_online);
     ds_store(word(monitor, RF_PROCESS_HOST_FIRST_NS), now_ns);
+}
+
+/* Idle time is counted from note to note, but for pauses. */
+static void note_idle(datastall_monitor *monitor, struct monitor_host *host, uint64_t now_ns)
+{
+    const uint64_t before_ns = host->idle_ns;
+    const uint64_t span_ns = now_ns > host->noted_ns ? now_ns - host->noted_ns : 0;
+    host->idle_ns = host_idle_read("", host->stat, sizeof host->stat);
+    host->noted_ns = now_ns;
+    if (span_ns > HOST_APART_NS || before_ns == HOST_UNKNOWN || host->idle_ns == HOST_UNKNOWN ||
+        host->idle_ns < before_ns)
+        return;
+    host->idle_total_ns += host->idle_ns - before_ns;
+    host->idle_span_ns += span_ns;
+    ds_store(word(monitor, RF_PROCESS_IDLE_NS), host->idle_total_ns);
+    ds_store(word(monitor, RF_PROCESS_IDLE_SPAN_NS), host->idle_span_ns);
 }
 
 static void note(datastall_monitor *monitor, struct monitor_host *host, uint64_t now_ns)
@@ -55,6 +80,7 @@ static void note(datastall_monitor *monitor, struct monitor_host *host, uint64_t
     host_throttling_read(&host->limits, &throttling);
     host_pressure_read("", &pressure);
     host_shared_memory_read("", &memory);
+    note_idle(monitor, host, now_ns);
     if (memory.used_bytes != HOST_UNKNOWN && memory.used_bytes > host->shm_used_bytes)
         host->shm_used_bytes = memory.used_bytes;
     ds_store(word(monitor, RF_PROCESS_CPU_NS),
@@ -71,13 +97,15 @@ static void note(datastall_monitor *monitor, struct monitor_host *host, uint64_t
     ds_store_release(word(monitor, RF_PROCESS_HOST_NS), now_ns);
 }
 
-void monitor_note_host(datastall_monitor *monitor, uint64_t now_ns)
+void monitor_note_host(datastall_monitor *monitor, uint64_t now_ns, bool at_any_rate)
 {
     if (!monitor_is_recording(monitor) || monitor->writer->path == NULL)
         return;
     ds_fault_guard_keep(now_ns);
     const uint64_t last_ns = ds_load(word(monitor, RF_PROCESS_HOST_NS));
-    if (last_ns != 0 && now_ns - last_ns < HOST_EVERY_NS && now_ns >= last_ns)
+    const uint64_t first_ns = ds_load(word(monitor, RF_PROCESS_HOST_FIRST_NS));
+    const uint64_t every_ns = last_ns - first_ns < HOST_EVERY_NS ? HOST_SOON_NS : HOST_EVERY_NS;
+    if (!at_any_rate && last_ns != 0 && now_ns - last_ns < every_ns && now_ns >= last_ns)
         return;
     struct monitor_host *host = __atomic_load_n(&monitor->host, __ATOMIC_ACQUIRE);
     if (host == NULL) {

@@ -96,7 +96,9 @@ static void forget_impossible(datastall_monitor *monitor, uint64_t *count)
 static int take_loader_options(datastall_monitor *monitor, const datastall_loader_options *given,
                                datastall_loader_options *options)
 {
-    const uint32_t known_flags = DATASTALL_LOADER_PIN_MEMORY | DATASTALL_LOADER_PERSISTENT_WORKERS;
+    const uint32_t known_flags = DATASTALL_LOADER_PIN_MEMORY | DATASTALL_LOADER_PERSISTENT_WORKERS |
+                                 DATASTALL_LOADER_STREAM | DATASTALL_LOADER_SPAWNED |
+                                 DATASTALL_LOADER_UNBATCHED | DATASTALL_LOADER_WORKER_INIT;
     *options = (datastall_loader_options)DATASTALL_LOADER_OPTIONS_INIT;
     int error = ds_take_struct(options, sizeof *options, given, "options");
     if (error != DATASTALL_OK)

@@ -31,11 +31,18 @@ struct monitor_slot {
     } causes[MONITOR_PENDING_CAUSES];
 };
 
+/* Of one loader, or of all of a process; guarded by the monitor's mutex. */
+struct monitor_iterations {
+    uint64_t under_way;
+    uint64_t last_end_ns; /* 0: none ended yet */
+};
+
 struct datastall_loader {
     datastall_monitor *monitor;
     uint64_t number; /* unique in the process: what a thread's cache is keyed by */
     uint32_t index;  /* in the file's table; 0: other */
     char *identity;
+    struct monitor_iterations iterations;
 };
 
 struct datastall_monitor {
@@ -53,6 +60,7 @@ struct datastall_monitor {
     bool ended;
 
     pthread_mutex_t mutex; /* guards what follows; never taken while recording */
+    struct monitor_iterations iterations;
     struct datastall_loader loaders[RF_LOADER_CAPACITY];
     char loader_names[RF_LOADER_CAPACITY][MONITOR_NAME_BYTES];
     uint32_t loader_count;
@@ -112,9 +120,18 @@ bool monitor_wait_on_device(datastall_wait *wait, int device);
  * recording threads that go on do nothing. For hosts whose threads cannot be stopped first. */
 void monitor_end(datastall_monitor *monitor);
 
+/* An iteration over the loader begins and ends: what lies between two is a pause, of the loader and,
+ * where no other loader is iterated over, of the process. Any thread; once per epoch, takes the lock. */
+void monitor_iteration_begins(datastall_loader *loader, uint64_t begin_ns);
+/* dropped: there may have been more. */
+void monitor_iteration_ends(datastall_loader *loader, uint64_t end_ns, bool dropped);
+
+/* One more object of the program's is iterated over as this loader. */
+void monitor_count_object(datastall_loader *loader);
+
 /* Reads what the machine gives and how hard it is pressed, when the last reading is some seconds
- * old. */
-void monitor_note_host(datastall_monitor *monitor, uint64_t now_ns);
+ * old, or at any rate. */
+void monitor_note_host(datastall_monitor *monitor, uint64_t now_ns, bool at_any_rate);
 
 /* Notes whether the process uses a GPU (enum rf_accelerator); once used stays used. */
 void monitor_note_accelerator(datastall_monitor *monitor, uint64_t accelerator);

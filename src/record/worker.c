@@ -262,6 +262,8 @@ static void move_into(struct worker *worker, uint64_t *entry)
     const uint64_t epoch = ds_load(&memory[RF_WORKER_EPOCH]);
     ds_store(&entry[RF_WORKER_EPOCH],
              rf_pack_epoch(epoch >> 48, base + (epoch & ((UINT64_C(1) << 48) - 1))));
+    for (uint32_t i = RF_WORKER_ITEM; i <= RF_WORKER_FINGERPRINT_1; i++)
+        ds_store(&entry[i], ds_load(&memory[i]));
     ds_store(&entry[RF_WORKER_PHASE], ds_load(&memory[RF_WORKER_PHASE]));
     ds_store_release(&entry[RF_WORKER_COUNT], base + count);
     ds_store_release(&entry[RF_WORKER_ATTACHED], ds_load(&entry[RF_WORKER_GENERATION]));
@@ -337,6 +339,7 @@ void worker_begin(struct worker *worker)
     worker->slowest_ns = 0;
     worker->slowest_index = RF_UNKNOWN;
     worker->items_ended = false;
+    worker->begin_pickle_cpu_ns = __atomic_load_n(&worker->pickle_cpu_total_ns, __ATOMIC_RELAXED);
     worker->fetching = true;
 }
 
@@ -360,7 +363,61 @@ void worker_items_end(struct worker *worker)
     if (!worker->fetching || worker->items_ended)
         return;
     worker->items_end_ns = host_moment_read(worker->schedstat, &worker->items_times);
+    worker->items_pickle_cpu_ns = __atomic_load_n(&worker->pickle_cpu_total_ns, __ATOMIC_RELAXED);
     worker->items_ended = true;
+}
+
+void worker_fingerprint(struct worker *worker, uint32_t batch, uint64_t fingerprint)
+{
+    ds_store(&worker->entry[RF_WORKER_FINGERPRINT_0 + batch], fingerprint);
+}
+
+void worker_asked_which(struct worker *worker)
+{
+    worker->asked_which++;
+}
+
+/* A part of a span of which `told` is told already: two clocks are never read at once, so that together
+ * they may be more than there is. */
+static uint64_t part_of(uint64_t span_ns, uint64_t told_ns, uint64_t part_ns)
+{
+    const uint64_t left_ns = since(span_ns, told_ns);
+    return part_ns < left_ns ? part_ns : left_ns;
+}
+
+/* How a batch's items and its collation were spent. */
+struct spent {
+    uint64_t items_ns, cpu_ns, delay_ns, threads_ns;
+    uint64_t collate_ns, collate_cpu_ns, collate_delay_ns;
+};
+
+static struct spent spent_on(const struct worker *worker, uint64_t end_ns,
+                             const struct host_thread_times *end)
+{
+    const struct host_thread_times *a = &worker->begin_times, *b = &worker->items_times;
+    struct spent spent = {.items_ns = since(worker->items_end_ns, worker->begin_ns),
+                          .collate_ns = since(end_ns, worker->items_end_ns)};
+    const uint64_t own_ns = since(b->cpu_ns, a->cpu_ns);
+    const uint64_t pickle_ns = since(worker->items_pickle_cpu_ns, worker->begin_pickle_cpu_ns);
+    spent.cpu_ns = part_of(spent.items_ns, 0, own_ns);
+    spent.delay_ns = part_of(spent.items_ns, spent.cpu_ns, since(b->delay_ns, a->delay_ns));
+    spent.threads_ns = part_of(spent.items_ns, spent.cpu_ns + spent.delay_ns,
+                               since(b->process_cpu_ns - a->process_cpu_ns, own_ns + pickle_ns));
+    spent.collate_cpu_ns = part_of(spent.collate_ns, 0, since(end->cpu_ns, b->cpu_ns));
+    spent.collate_delay_ns =
+        part_of(spent.collate_ns, spent.collate_cpu_ns, since(end->delay_ns, b->delay_ns));
+    return spent;
+}
+
+/* What the thread that sends counted since the last batch. */
+static void take_sent(struct worker *worker)
+{
+    uint64_t *const counted[] = {&worker->pickle_ns, &worker->pickle_cpu_ns, &worker->sent_messages,
+                                 &worker->sent_bytes, &worker->sent_tensors};
+    static const uint32_t totals[] = {RF_TOTAL_PICKLE_NS, RF_TOTAL_PICKLE_CPU_NS, RF_TOTAL_SENT,
+                                      RF_TOTAL_SENT_BYTES, RF_TOTAL_SENT_TENSORS};
+    for (uint32_t i = 0; i < sizeof totals / sizeof *totals; i++)
+        worker->totals[totals[i]] += __atomic_exchange_n(counted[i], 0, __ATOMIC_RELAXED);
 }
 
 void worker_end(struct worker *worker, enum rf_worker_outcome outcome)
@@ -374,12 +431,13 @@ void worker_end(struct worker *worker, enum rf_worker_outcome outcome)
     if (!worker->items_ended) {
         worker->items_end_ns = end_ns;
         worker->items_times = end_times;
+        worker->items_pickle_cpu_ns =
+            __atomic_load_n(&worker->pickle_cpu_total_ns, __ATOMIC_RELAXED);
     }
     if (!worker->attached)
         try_to_attach(worker);
-    const struct host_thread_times *a = &worker->begin_times, *b = &worker->items_times;
-    const uint64_t cpu_ns = since(b->cpu_ns, a->cpu_ns);
-    const uint64_t delay_ns = since(b->delay_ns, a->delay_ns);
+    const struct host_thread_times *a = &worker->begin_times;
+    const struct spent spent = spent_on(worker, end_ns, &end_times);
     const uint64_t gap_ns =
         worker->gap_begin_ns == 0 ? RF_UNKNOWN : since(worker->begin_ns, worker->gap_begin_ns);
 
@@ -387,12 +445,14 @@ void worker_end(struct worker *worker, enum rf_worker_outcome outcome)
     t[RF_TOTAL_BATCHES] += outcome == RF_BATCH_MADE;
     t[RF_TOTAL_FAILED] += outcome == RF_BATCH_FAILED;
     t[RF_TOTAL_ITEMS] += worker->items;
-    t[RF_TOTAL_ITEMS_NS] += worker->items_end_ns - worker->begin_ns;
-    t[RF_TOTAL_ITEMS_CPU_NS] += cpu_ns;
-    t[RF_TOTAL_ITEMS_DELAY_NS] += delay_ns;
-    t[RF_TOTAL_COLLATE_NS] += end_ns - worker->items_end_ns;
-    t[RF_TOTAL_COLLATE_CPU_NS] += since(end_times.cpu_ns, b->cpu_ns);
-    t[RF_TOTAL_COLLATE_DELAY_NS] += since(end_times.delay_ns, b->delay_ns);
+    t[RF_TOTAL_ENDED] += outcome == RF_BATCH_END;
+    t[RF_TOTAL_ITEMS_NS] += spent.items_ns;
+    t[RF_TOTAL_ITEMS_CPU_NS] += spent.cpu_ns;
+    t[RF_TOTAL_ITEMS_DELAY_NS] += spent.delay_ns;
+    t[RF_TOTAL_ITEMS_THREADS_NS] += spent.threads_ns;
+    t[RF_TOTAL_COLLATE_NS] += spent.collate_ns;
+    t[RF_TOTAL_COLLATE_CPU_NS] += spent.collate_cpu_ns;
+    t[RF_TOTAL_COLLATE_DELAY_NS] += spent.collate_delay_ns;
     if (gap_ns != RF_UNKNOWN) {
         t[RF_TOTAL_GAP_NS] += gap_ns;
         t[RF_TOTAL_GAP_CPU_NS] += since(a->cpu_ns, worker->gap_times.cpu_ns);
@@ -401,8 +461,9 @@ void worker_end(struct worker *worker, enum rf_worker_outcome outcome)
     if (t[RF_TOTAL_BEGIN_NS] == 0)
         t[RF_TOTAL_BEGIN_NS] = worker->begin_ns;
     t[RF_TOTAL_END_NS] = end_ns;
-    t[RF_TOTAL_PICKLE_NS] += __atomic_exchange_n(&worker->pickle_ns, 0, __ATOMIC_RELAXED);
-    t[RF_TOTAL_PICKLE_CPU_NS] += __atomic_exchange_n(&worker->pickle_cpu_ns, 0, __ATOMIC_RELAXED);
+    t[RF_TOTAL_ASKED_WHICH] += worker->asked_which;
+    worker->asked_which = 0;
+    take_sent(worker);
     read_io(worker, end_ns);
 
     const uint64_t count = ds_load(&worker->entry[RF_WORKER_COUNT]);
@@ -413,10 +474,11 @@ void worker_end(struct worker *worker, enum rf_worker_outcome outcome)
         [RF_WORK_ITEMS_END_NS] = worker->items_end_ns,
         [RF_WORK_END_NS] = end_ns,
         [RF_WORK_GAP_NS] = gap_ns,
-        [RF_WORK_CPU_NS] = cpu_ns,
-        [RF_WORK_DELAY_NS] = delay_ns,
-        [RF_WORK_COLLATE_CPU_NS] = since(end_times.cpu_ns, b->cpu_ns),
-        [RF_WORK_COLLATE_DELAY_NS] = since(end_times.delay_ns, b->delay_ns),
+        [RF_WORK_CPU_NS] = spent.cpu_ns,
+        [RF_WORK_DELAY_NS] = spent.delay_ns,
+        [RF_WORK_THREADS_NS] = spent.threads_ns,
+        [RF_WORK_COLLATE_CPU_NS] = spent.collate_cpu_ns,
+        [RF_WORK_COLLATE_DELAY_NS] = spent.collate_delay_ns,
         [RF_WORK_ITEMS] = worker->items,
         [RF_WORK_SLOWEST_NS] = worker->slowest_ns,
         [RF_WORK_SLOWEST_INDEX] = worker->slowest_index,
@@ -432,6 +494,7 @@ void worker_end(struct worker *worker, enum rf_worker_outcome outcome)
     write_totals(worker, count + 1);
     ds_store_release(&worker->entry[RF_WORKER_COUNT], count + 1);
     ds_store_release(&worker->entry[RF_WORKER_PHASE], rf_pack_phase(end_ns, RF_PHASE_IDLE));
+    ds_store(&worker->entry[RF_WORKER_ITEM], 0);
     worker->gap_begin_ns = end_ns;
     worker->gap_times = end_times;
 }
@@ -442,17 +505,23 @@ void worker_finish(struct worker *worker)
         try_to_attach(worker);
 }
 
-void worker_pickled(struct worker *worker, uint64_t wall_ns, uint64_t cpu_ns)
+void worker_pickled(struct worker *worker, const struct worker_message *message)
 {
     const uint64_t index = ds_load(&worker->first_sent) + worker->sent;
     /* More messages than batches: somebody else sends as well. */
     if (index >= ds_load_acquire(&worker->entry[RF_WORKER_COUNT]))
         return;
     worker->sent++;
-    __atomic_fetch_add(&worker->pickle_ns, wall_ns, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&worker->pickle_cpu_ns, cpu_ns, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&worker->pickle_ns, message->wall_ns, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&worker->pickle_cpu_ns, message->cpu_ns, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&worker->pickle_cpu_total_ns, message->cpu_ns, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&worker->sent_messages, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&worker->sent_bytes, message->bytes, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&worker->sent_tensors, message->tensors, __ATOMIC_RELAXED);
     uint64_t *record = worker->entry + worker->layout.ring_at +
                        (index & (worker->layout.recent - 1)) * worker->layout.record_words;
-    if (ds_load(&record[RF_WORK_SEQUENCE]) == index + 1)
-        ds_store_release(&record[RF_WORK_PICKLE_CPU_NS], cpu_ns);
+    if (ds_load(&record[RF_WORK_SEQUENCE]) == index + 1) {
+        ds_store(&record[RF_WORK_PICKLE_CPU_NS], message->cpu_ns);
+        ds_store_release(&record[RF_WORK_SEND_DELAY_NS], message->delay_ns);
+    }
 }

@@ -42,13 +42,17 @@ struct worker {
     /* of the thread that sends; written there */
     uint64_t sent;       /* messages of this process */
     uint64_t first_sent; /* which record in `entry` the first of them is */
-    uint64_t pickle_ns, pickle_cpu_ns;
+    uint64_t pickle_ns, pickle_cpu_ns, sent_messages, sent_bytes,
+        sent_tensors; /* since the last batch ended */
+    uint64_t pickle_cpu_total_ns;
 
     /* the batch under way */
     bool fetching, items_ended;
     uint64_t gap_begin_ns, begin_ns, items_end_ns;
     struct host_thread_times gap_times, begin_times, items_times;
+    uint64_t begin_pickle_cpu_ns, items_pickle_cpu_ns; /* pickle_cpu_total_ns then */
     uint64_t items, item_begin_ns, slowest_ns, slowest_index;
+    uint64_t asked_which; /* the data set asked which worker it is in, since the last batch ended */
 };
 
 /* Makes a worker that writes into the run file of a recording process whose mapping this process
@@ -74,8 +78,24 @@ void worker_item(struct worker *worker, uint64_t now_ns, uint64_t index);
 void worker_items_end(struct worker *worker);
 void worker_end(struct worker *worker, enum rf_worker_outcome outcome);
 
+/* The data set is about to make this item; index RF_UNKNOWN: not told. For who looks at a worker
+ * that hangs or was killed. */
+static inline void worker_item_begins(struct worker *worker, uint64_t index)
+{
+    ds_store(&worker->entry[RF_WORKER_ITEM], index + 1);
+}
+
+/* Of one of the first two batches (0, 1) of an epoch of a stream: see RF_WORKER_FINGERPRINT_0. */
+void worker_fingerprint(struct worker *worker, uint32_t batch, uint64_t fingerprint);
+
+/* The data set asked which worker it is in, or whether it did cannot be seen. */
+void worker_asked_which(struct worker *worker);
+
 /* In the thread that sends: the next message (one for each fetch) was pickled. */
-void worker_pickled(struct worker *worker, uint64_t wall_ns, uint64_t cpu_ns);
+struct worker_message {
+    uint64_t wall_ns, cpu_ns, delay_ns, bytes, tensors;
+};
+void worker_pickled(struct worker *worker, const struct worker_message *message);
 
 /* True when an item that took so long is worth its index. */
 static inline bool worker_is_slow(const struct worker *worker, uint64_t item_ns)

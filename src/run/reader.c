@@ -275,7 +275,8 @@ bool run_reader_worker(struct run_reader *reader, uint64_t index, struct rf_work
                         (unsigned long long)index);
         return false;
     }
-    if (head[RF_WORKER_GENERATION] == 0 || head[RF_WORKER_COUNT] == 0)
+    if (head[RF_WORKER_GENERATION] == 0 ||
+        (head[RF_WORKER_COUNT] == 0 && head[RF_WORKER_PHASE] == 0 && head[RF_WORKER_EXIT] == 0))
         return false;
     uint64_t *entry = malloc((layout->words + layout->slowest * RF_ITEM_WORDS) * 8);
     uint64_t *again = entry == NULL ? NULL : entry + layout->words;
@@ -295,6 +296,10 @@ bool run_reader_worker(struct run_reader *reader, uint64_t index, struct rf_work
         view->loader = entry[RF_WORKER_LOADER];
         view->number = entry[RF_WORKER_NUMBER];
         view->pid = entry[RF_WORKER_PID];
+        view->phase = entry[RF_WORKER_PHASE];
+        view->item = entry[RF_WORKER_ITEM];
+        view->exit = entry[RF_WORKER_EXIT];
+        memcpy(view->fingerprints, &entry[RF_WORKER_FINGERPRINT_0], sizeof view->fingerprints);
         memcpy(view->items, entry + layout->items_at, sizeof view->items);
         take_slowest(layout, entry, again, view);
     }

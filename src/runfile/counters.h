@@ -89,6 +89,7 @@
     X(ITEMS_NS, 1, SUM, 0, "ns", "from the index to the last item, of all batches")             \
     X(ITEMS_CPU_NS, 1, SUM, 0, "ns", "of that: running on a CPU")                               \
     X(ITEMS_DELAY_NS, 1, SUM, 0, "ns", "of that: runnable, waiting for a CPU")                  \
+    X(ITEMS_THREADS_NS, 1, SUM, 0, "ns", "of the rest: other threads of the process ran")       \
     X(COLLATE_NS, 1, SUM, 0, "ns", "from the last item to the collated batch")                  \
     X(COLLATE_CPU_NS, 1, SUM, 0, "ns", "of that: running on a CPU")                             \
     X(COLLATE_DELAY_NS, 1, SUM, 0, "ns", "of that: waiting for a CPU")                          \
@@ -97,6 +98,13 @@
     X(GAP_DELAY_NS, 1, SUM, 0, "ns", "of that: waiting for a CPU")                              \
     X(PICKLE_NS, 1, SUM, 0, "ns", "in the thread that sends batches")                           \
     X(PICKLE_CPU_NS, 1, SUM, 0, "ns", "of that: running on a CPU")                              \
+    X(SENT, 1, SUM, 0, "batches", "pickled, of which the next two are sums")                    \
+    X(SENT_BYTES, 1, SUM, 0, "bytes", "pickled")                                                \
+    X(SENT_TENSORS, 1, SUM, 0, "tensors", "sent with them, each by a descriptor of its own")    \
+    X(ENDED, 1, SUM, 0, "streams", "that said there is no more")                                \
+    X(ASKED_WHICH, 1, SUM, 0, "times",                                                          \
+      "the data set asked which worker it is in; also once "                                    \
+      "where that cannot be seen")                                                              \
     X(STARTUP_NS, 1, SUM, 0, "ns", "from the making of the iterator to the first index")        \
     X(BEGIN_NS, 1, MIN, RF_TOTAL_COUNT, "ns", "of the first batch")                             \
     X(END_NS, 1, MAX, 0, "ns", "of the last one")                                               \

@@ -106,7 +106,7 @@ enum rf_process_word {
     RF_PROCESS_GPU_STATE,   /* enum rf_gpu_state: the sampler as a whole */
     RF_PROCESS_GPU_ERROR,   /* the NVML code behind it */
     RF_PROCESS_ACCELERATOR, /* enum rf_accelerator: does this process use a GPU? */
-    RF_PROCESS_RESERVED_0,
+    RF_PROCESS_PAUSED_NS,   /* between two iterations, while no loader was iterated; plain add */
     RF_PROCESS_RESERVED_1,
     RF_PROCESS_LOST_CONTENTION, /* struct datastall_lost: plain atomic adds, outside the journal */
     RF_PROCESS_MERGED_OTHER,
@@ -128,7 +128,9 @@ enum rf_process_word {
     RF_PROCESS_GPU_END,         /* enum rf_gpu_end: why GPU sampling ended before its time */
     RF_PROCESS_GPU_END_DETAIL,  /* a signal or an errno, see there */
     RF_PROCESS_CHILD_TICKS,     /* launcher: the command's start_ticks */
-    RF_PROCESS_DYNAMIC_WORDS = 32,
+    RF_PROCESS_IDLE_NS,         /* CPUs that the process may use were idle, all together ... */
+    RF_PROCESS_IDLE_SPAN_NS,    /* ... of this time, while it iterated over loaders */
+    RF_PROCESS_DYNAMIC_WORDS = 40,
     RF_PROCESS_STAGE_NS = RF_PROCESS_DYNAMIC_WORDS, /* [RF_STAGE_CAPACITY] time spent in each */
     RF_PROCESS_STAGE_ENTRIES = RF_PROCESS_STAGE_NS + RF_STAGE_CAPACITY,
     RF_PROCESS_STATIC = RF_PROCESS_STAGE_ENTRIES + RF_STAGE_CAPACITY /* struct rf_process_static */
@@ -166,7 +168,7 @@ struct rf_process_static {
     char command[2048]; /* arguments joined by spaces, cut */
 };
 _Static_assert((int)RF_PROCESS_UNKNOWN_ARGUMENTS < (int)RF_PROCESS_HOST_NS &&
-                   (int)RF_PROCESS_CHILD_TICKS < (int)RF_PROCESS_DYNAMIC_WORDS,
+                   (int)RF_PROCESS_IDLE_SPAN_NS < (int)RF_PROCESS_DYNAMIC_WORDS,
                "no word of the process block stands for two things");
 #define RF_PROCESS_BLOCK_WORDS \
     (RF_BLOCK_PAYLOAD + RF_PROCESS_STATIC + sizeof(struct rf_process_static) / 8)
@@ -181,6 +183,10 @@ struct rf_loader_entry {
     uint64_t flags; /* DATASTALL_LOADER_* */
     uint64_t registered_ns;
     uint64_t unknown_worker_batches; /* came from workers of which nothing is known; counted up */
+    uint64_t paused_ns; /* from the end of an iteration to the next one's begin; counted up */
+    uint64_t objects;   /* of the program's, iterated over under this name; counted up */
+    uint64_t dropped;   /* iterators given up before their end; counted up */
+    uint64_t reserved[5];
     char name[64];
     char site[128];
     char dataset_type[64];
@@ -261,7 +267,7 @@ enum rf_cause_word {
     RF_CAUSE_DEPTH,      /* when the wait began, see rf_pack_depth(); RF_UNKNOWN */
     RF_CAUSE_BLOCKER,    /* 1 + number of the worker whose batch ended the wait; 0: not known */
     RF_CAUSE_SERVICE_NS, /* what that batch took in its worker; 0: not known */
-    RF_CAUSE_WORDS = 24
+    RF_CAUSE_WORDS = 28
 };
 _Static_assert((int)RF_CAUSE_SERVICE_NS < (int)RF_CAUSE_WORDS, "a cause fits its row");
 #define RF_CAUSE_IS_PENDING 1u  /* the split is there once the wait's stall is known */

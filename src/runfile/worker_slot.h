@@ -43,12 +43,18 @@ enum rf_worker_word {
     RF_WORKER_ASSIGNED_NS,
     RF_WORKER_START_TICKS, /* of that process, with the pid: a pid may come again; 0: not told */
     RF_WORKER_GIVEN,       /* of entry 0 only: how often any entry was given, counted last */
+    RF_WORKER_EXIT, /* 1 + exit status of its process, 1 + 256 + signal; 0: it runs, or not told */
     /* written by the worker */
     RF_WORKER_OWN = 8,
     RF_WORKER_ATTACHED = RF_WORKER_OWN, /* the generation of the worker that writes here */
     RF_WORKER_COUNT,                    /* records so far, of all generations */
     RF_WORKER_EPOCH, /* number of the epoch in this generation << 48 | count at its begin */
     RF_WORKER_PHASE, /* since when (ns) << 2 | enum rf_worker_phase */
+    RF_WORKER_ITEM,  /* 1 + index in the data set of the item under way; 0: not told */
+    /* Of a stream: what batches of the same content share, of the first and the second one of an epoch;
+     * 0: not told. */
+    RF_WORKER_FINGERPRINT_0,
+    RF_WORKER_FINGERPRINT_1,
     RF_WORKER_WORDS = 16
 };
 
@@ -65,13 +71,15 @@ enum rf_worker_record_word {
     RF_WORK_GAP_NS,       /* between the end of the batch before and BEGIN; RF_UNKNOWN: the first */
     RF_WORK_CPU_NS,       /* of the items: running on a CPU */
     RF_WORK_DELAY_NS,     /* of the items: runnable, waiting for one */
+    RF_WORK_THREADS_NS,   /* of the rest: other threads of the process ran */
     RF_WORK_COLLATE_CPU_NS,
     RF_WORK_COLLATE_DELAY_NS, /* of the collation: waiting for a CPU */
     RF_WORK_ITEMS,
     RF_WORK_SLOWEST_NS,    /* the slowest item, 0: items were not timed */
     RF_WORK_SLOWEST_INDEX, /* its index in the data set; RF_UNKNOWN: no whole number */
     RF_WORK_OUTCOME,       /* enum rf_worker_outcome */
-    RF_WORK_PICKLE_CPU_NS, /* of the thread that sends it; written later than the rest */
+    RF_WORK_PICKLE_CPU_NS, /* of the thread that sends it; written later than the rest, as the next */
+    RF_WORK_SEND_DELAY_NS, /* that thread waited for a CPU since it sent the one before */
     RF_WORK_WORDS
 };
 

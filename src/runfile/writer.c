@@ -229,12 +229,35 @@ void rf_count_loss(struct rf_writer *writer, uint32_t process_word)
                        __ATOMIC_RELAXED);
 }
 
-void rf_count_unknown_worker(struct rf_writer *writer, uint32_t loader, uint64_t batches)
+static void add_to_loader(struct rf_writer *writer, uint32_t loader, size_t offset, uint64_t value)
 {
     uint64_t *entry = rf_entry(writer, RF_SECTION_LOADERS, loader);
     if (entry != NULL)
-        __atomic_fetch_add(&entry[offsetof(struct rf_loader_entry, unknown_worker_batches) / 8],
-                           batches, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&entry[offset / 8], value, __ATOMIC_RELAXED);
+}
+
+void rf_count_object(struct rf_writer *writer, uint32_t loader)
+{
+    add_to_loader(writer, loader, offsetof(struct rf_loader_entry, objects), 1);
+}
+
+void rf_count_dropped(struct rf_writer *writer, uint32_t loader)
+{
+    add_to_loader(writer, loader, offsetof(struct rf_loader_entry, dropped), 1);
+}
+
+void rf_count_unknown_worker(struct rf_writer *writer, uint32_t loader, uint64_t batches)
+{
+    add_to_loader(writer, loader, offsetof(struct rf_loader_entry, unknown_worker_batches),
+                  batches);
+}
+
+void rf_count_pause(struct rf_writer *writer, uint32_t loader, uint64_t loader_ns,
+                    uint64_t process_ns)
+{
+    add_to_loader(writer, loader, offsetof(struct rf_loader_entry, paused_ns), loader_ns);
+    __atomic_fetch_add(&writer->process.block[RF_BLOCK_PAYLOAD + RF_PROCESS_PAUSED_NS], process_ns,
+                       __ATOMIC_RELAXED);
 }
 
 uint64_t *rf_entry(const struct rf_writer *writer, uint32_t section_type, uint64_t index)

@@ -39,8 +39,16 @@ void rf_writer_mark_closed(struct rf_writer *writer);
 /* Counts a loss (RF_PROCESS_LOST_CONTENTION and what follows it); any thread. */
 void rf_count_loss(struct rf_writer *writer, uint32_t process_word);
 
+/* Counts an object of the program's that is a loader, and an iterator that was given up; any thread. */
+void rf_count_object(struct rf_writer *writer, uint32_t loader);
+void rf_count_dropped(struct rf_writer *writer, uint32_t loader);
+
 /* Counts batches of a loader that came from workers of which nothing is known; any thread. */
 void rf_count_unknown_worker(struct rf_writer *writer, uint32_t loader, uint64_t batches);
+
+/* Adds to the pauses of a loader and of the process; any thread. */
+void rf_count_pause(struct rf_writer *writer, uint32_t loader, uint64_t loader_ns,
+                    uint64_t process_ns);
 
 /* The block or entry `index` of a section, NULL if there is none. */
 uint64_t *rf_entry(const struct rf_writer *writer, uint32_t section_type, uint64_t index);

@@ -4,6 +4,10 @@
 #include <string.h>
 
 #include "base/hot.h"
+#include "base/sums.h"
+
+/* Of the 5 ms after which Python lets another thread run, most. */
+#define INTERPRETER_TURN_NS UINT64_C(4000000)
 
 static struct cause_span *append(struct cause_timeline *timeline, uint64_t begin_ns,
                                  uint64_t end_ns, uint32_t state)
@@ -45,6 +49,7 @@ void cause_add_batch(struct cause_timeline *timeline, uint64_t from, uint64_t to
             span->wall_ns = batch->items_end_ns - batch->begin_ns;
             span->cpu_ns = batch->cpu_ns;
             span->delay_ns = batch->delay_ns;
+            span->threads_ns = batch->threads_ns;
         }
     }
     begin_ns = batch->items_end_ns;
@@ -129,17 +134,18 @@ static void split_items(const struct cause_span *span, uint64_t part_ns,
         return;
     }
     const double share = (double)part_ns / (double)span->wall_ns;
-    const uint64_t parts_ns[3] = {span->cpu_ns, span->delay_ns, span->collate_ns};
-    static const enum cause_state states[3] = {CAUSE_COMPUTE, CAUSE_CPU_CONTENTION, CAUSE_COLLATE};
+    const uint64_t parts_ns[] = {span->cpu_ns, span->delay_ns, span->collate_ns, span->threads_ns};
+    static const enum cause_state states[] = {CAUSE_COMPUTE, CAUSE_CPU_CONTENTION, CAUSE_COLLATE,
+                                              CAUSE_COMPUTE_IN_THREADS};
     uint64_t left_ns = part_ns;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         uint64_t ns = (uint64_t)((double)parts_ns[i] * share);
         if (ns > left_ns)
             ns = left_ns;
         sums[states[i]] += ns;
         left_ns -= ns;
     }
-    sums[span->state == CAUSE_ITEMS      ? CAUSE_BLOCKED_IO
+    sums[span->state == CAUSE_ITEMS      ? CAUSE_BLOCKED
          : span->state == CAUSE_HANDOVER ? CAUSE_TRANSFER
                                          : CAUSE_COLLATE] += left_ns;
 }
@@ -162,12 +168,33 @@ DS_HOT void cause_split(const struct cause_timeline *timeline, uint64_t from, ui
     sums[CAUSE_UNKNOWN] += to - from - covered_ns;
 }
 
+static void move(struct cause_share *share, enum cause_state to, uint64_t most_ns)
+{
+    const uint64_t ns = ds_least(share->states_ns[CAUSE_TRANSFER], most_ns);
+    share->states_ns[CAUSE_TRANSFER] -= ns;
+    share->states_ns[to] += ns;
+}
+
+/* A batch that is there wakes the loop's thread, which then needs a CPU and the interpreter: so much of
+ * its way was not the way. Python hands the interpreter on every 5 ms; where the other threads ran for
+ * most of the wait and it stood still for that long, they had it. */
+static void look_at_the_loop(const struct cause_loop *loop, uint64_t wait_ns,
+                             struct cause_share *share)
+{
+    move(share, CAUSE_LOOP_CPU_WAIT, loop->delay_ns);
+    const uint64_t left_ns = ds_subtract(share->states_ns[CAUSE_TRANSFER], loop->cpu_ns);
+    if (left_ns >= INTERPRETER_TURN_NS && loop->others_cpu_ns >= wait_ns / 2)
+        move(share, CAUSE_INTERPRETER, left_ns);
+}
+
 DS_HOT void cause_of_stall(const struct wait_cause *cause, uint64_t begin_ns, uint64_t end_ns,
                            uint64_t stall_ns, struct cause_share *share)
 {
     const uint64_t from = stall_ns < end_ns - begin_ns ? end_ns - stall_ns : begin_ns;
     memset(share, 0, sizeof *share);
     cause_split(&cause->timeline, from, end_ns, share->states_ns);
+    if (cause->loop.cpu_ns + cause->loop.delay_ns > 0)
+        look_at_the_loop(&cause->loop, end_ns - begin_ns, share);
     if (cause->later_ready_ns == 0)
         return;
     const uint64_t whole_ns =

@@ -10,11 +10,15 @@
 
 /* Disjoint states; together they are the whole of what is split. */
 enum cause_state {
-    CAUSE_COMPUTE,        /* items: running on a CPU */
-    CAUSE_CPU_CONTENTION, /* items: runnable, no CPU free */
-    CAUSE_BLOCKED_IO,     /* items: storage, sockets, sleep, locks */
+    CAUSE_COMPUTE,            /* items: running on a CPU */
+    CAUSE_COMPUTE_IN_THREADS, /* items: waiting for other threads of the process, which ran */
+    CAUSE_CPU_CONTENTION,     /* items: runnable, no CPU free */
+    CAUSE_BLOCKED,            /* items: storage, sockets, sleep, locks */
     CAUSE_COLLATE,
-    CAUSE_TRANSFER, /* pickling, pipe, unpickling; handing over indices */
+    CAUSE_TRANSFER,      /* pickling, pipe, unpickling; handing over indices */
+    CAUSE_LOOP_CPU_WAIT, /* the batch is made; the loop's own thread waits for a CPU */
+    CAUSE_INTERPRETER,   /* the same, for the interpreter, which another thread holds */
+    CAUSE_OVERHEAD,      /* the loader's own work per batch, where the loop itself loads */
     CAUSE_PIN,
     CAUSE_SAMPLER,
     CAUSE_STARTUP, /* of iterator and workers, and their end */
@@ -30,7 +34,7 @@ struct cause_span {
     uint64_t begin_ns, end_ns;
     uint32_t state; /* the last three of the states are allowed */
     /* For those: of the whole phase, of which the span may be a part. */
-    uint64_t wall_ns, cpu_ns, delay_ns, collate_ns;
+    uint64_t wall_ns, cpu_ns, delay_ns, collate_ns, threads_ns;
 };
 
 /* Spans in order of time, not overlapping. What a wait has beyond them is unknown. */
@@ -44,6 +48,7 @@ struct cause_timeline {
 struct cause_batch {
     uint64_t begin_ns, items_end_ns, end_ns; /* fetch begins; items are there; collated */
     uint64_t cpu_ns, delay_ns;               /* of the items: running, waiting for a CPU */
+    uint64_t threads_ns;                     /* CPU time of other threads meanwhile */
     uint64_t collate_delay_ns;
 };
 
@@ -78,6 +83,12 @@ void cause_overlay(struct cause_timeline *timeline, uint64_t begin_ns, uint64_t 
 void cause_split(const struct cause_timeline *timeline, uint64_t from, uint64_t to,
                  uint64_t sums[CAUSE_STATES]);
 
+/* What the thread that waits did itself during a wait; all zero where that was not looked at. */
+struct cause_loop {
+    uint64_t cpu_ns, delay_ns; /* running, waiting for a CPU */
+    uint64_t others_cpu_ns;    /* CPU time of the other threads of its process */
+};
+
 /* What a wait was spent on, as its consumer found it; depth is unknown and all else zero where
  * nothing is known. */
 struct wait_cause {
@@ -93,6 +104,7 @@ struct wait_cause {
     bool replayed;
     uint64_t replay_ns, replay_larger_ns;
     uint64_t sampler_ns, pin_ns, get_cpu_ns, get_cpu_batches;
+    struct cause_loop loop;
 };
 
 /* How a stall is split. */

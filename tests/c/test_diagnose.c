@@ -27,6 +27,7 @@ static void severities(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         begin_world(1);
         set_wait(0, 10 * S, 20 * S, rows[i].stall_ms * S / 1000);
+        world.processes[0].view.words[RF_PROCESS_ENDED_MONO] = 20 * S;
         struct summary *summary = made(0);
         assert_int_equal(summary->severity, rows[i].severity);
         assert_float_equal(summary->stall_share, (double)rows[i].stall_ms / 1e4, NEAR);

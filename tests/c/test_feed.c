@@ -177,7 +177,7 @@ static void a_wait_is_split_by_its_batch(bool spawned)
     feed_arrived(feed, 0, 0, true, came_ns);
     const uint64_t end_ns = ds_now_ns();
     feed_wait_end(feed, end_ns, DATASTALL_WAIT_FIRST, &cause);
-    const uint64_t blocked_ns = split(&cause, begin_ns, end_ns, CAUSE_BLOCKED_IO);
+    const uint64_t blocked_ns = split(&cause, begin_ns, end_ns, CAUSE_BLOCKED);
     const uint64_t collate_ns = split(&cause, begin_ns, end_ns, CAUSE_COLLATE);
     assert_true(blocked_ns >= 7 * MS && blocked_ns <= end_ns - begin_ns - collate_ns);
     assert_true(collate_ns >= 6 * MS);
@@ -497,7 +497,7 @@ static void test_loading_in_the_loop(void **state)
     feed_laid_over(feed, pin_ns, end_ns, CAUSE_PIN);
     feed_wait_end(feed, end_ns, DATASTALL_WAIT_STEADY, &cause);
     assert_true(split(&cause, begin_ns, end_ns, CAUSE_SAMPLER) >= 5 * MS);
-    assert_true(split(&cause, begin_ns, end_ns, CAUSE_BLOCKED_IO) >= 5 * MS);
+    assert_true(split(&cause, begin_ns, end_ns, CAUSE_BLOCKED) >= 5 * MS);
     assert_true(split(&cause, begin_ns, end_ns, CAUSE_COLLATE) >= 3 * MS);
     assert_true(split(&cause, begin_ns, end_ns, CAUSE_PIN) >= 4 * MS);
     /* A second iterator of the loader, while the first is there, has an entry of its own. */
@@ -536,7 +536,7 @@ static uint64_t end_a_wait_later(void)
     memset(&cause, 0, sizeof cause);
     cause.depth = RF_UNKNOWN;
     const uint64_t begin_ns = wait.begin_ns, end_ns = begin_ns + 100 * MS;
-    const struct cause_batch batch = {begin_ns, begin_ns + 70 * MS, end_ns, 70 * MS, 0, 0};
+    const struct cause_batch batch = {begin_ns, begin_ns + 70 * MS, end_ns, 70 * MS, 0, 0, 0};
     cause_add_batch(&cause.timeline, begin_ns, end_ns, &batch);
     cause.stall_is_under_way = true;
     struct monitor_slot *slot = wait.slot;

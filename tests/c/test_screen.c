@@ -157,10 +157,10 @@ static void a_wide_screen_shows_more_of_a_loader(void **state)
     /* The cause is that of the rank that stalled longest. */
     summary->loaders[0].why.primary = WHY_HEAD_OF_LINE;
     summary->loaders[0].why.stall_ns = 3 * S;
-    summary->loaders[4].why.primary = CAUSE_BLOCKED_IO;
+    summary->loaders[4].why.primary = CAUSE_BLOCKED;
     summary->loaders[4].why.stall_ns = 9 * S;
     screen = draw((struct screen_view){.columns = 80, .rows = 24});
-    assert_holds(row_of(screen, "train"), " blocked_io ");
+    assert_holds(row_of(screen, "train"), " blocked ");
     screen_free(screen);
 }
 

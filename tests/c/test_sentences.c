@@ -270,6 +270,7 @@ static void the_verdict_of_one_process(void **state)
     assert_verdict("mild: the program waited for data 40.0 % of the time",
                    "a perfect input pipeline would make it at most 1.7x faster (waiting: 4.0 s of "
                    "10.0 s)");
+    world.processes[0].view.words[RF_PROCESS_ENDED_MONO] = 20 * S;
     set_wait(0, 10 * S, 20 * S, 499 * MS);
     assert_verdict("none: the program waited for data 5.0 % of the time",
                    "a perfect input pipeline would save at most 499 ms of 10.0 s");
@@ -287,6 +288,13 @@ static void the_verdict_of_one_process(void **state)
     set_wait(0, 10 * S, 20 * S, 10 * S);
     assert_verdict("critical: the program waited for data 100.0 % of the time",
                    "it did little else than wait (10.0 s of 10.0 s)");
+    /* Short, and little of a long life. */
+    set_wait(0, 10 * S, 11 * S, 900 * MS);
+    world.processes[0].view.words[RF_PROCESS_ENDED_MONO] = 60 * S;
+    assert_verdict(
+        "none: the program waited for data for 900 ms in the 50.0 s since it first loaded "
+        "any",
+        "a perfect input pipeline would save at most 900 ms of 1.0 s");
 }
 
 static void the_verdict_by_its_method(void **state)
@@ -301,9 +309,10 @@ static void the_verdict_by_its_method(void **state)
         {4000, 3000, 3100, "mild: the GPU waited for data at most 31.0 % of the time"},
         {4000, 3000, 3101,
          "mild: the GPU waited for data at most 31.0 % of the time, at least 30.0 %"},
-        {4000, 0, 3500, "mild: the GPU waited for data at most 35.0 % of the time"},
-        {4000, 1, 3500, "mild: the GPU waited for data at most 35.0 % of the time, at least 0.0 %"},
-        {1000, 500, 600, "mild: the program waited for data at most 40.0 % of the time"},
+        {4000, 0, 3500, "unknown: the GPU waited for data at most 35.0 % of the time"},
+        {4000, 1, 3500,
+         "unknown: the GPU waited for data at most 35.0 % of the time, at least 0.0 %"},
+        {1000, 500, 600, "unknown: the program waited for data at most 40.0 % of the time"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         begin_world(1);
@@ -328,7 +337,8 @@ static void at_least_a_nanosecond(void **state)
     char text[256];
     summary_verdict_text(summary, text, sizeof text);
     assert_string_equal(text,
-                        "mild: the GPU waited for data at most 35.0 % of the time, at least 0.0 %");
+                        "unknown: the GPU waited for data at most 35.0 % of the time, at least "
+                        "0.0 %");
     summary_free(summary);
 }
 
@@ -350,10 +360,11 @@ static void the_verdict_of_several_processes(void **state)
                    "a perfect input pipeline would make it at most 1.7x faster (waiting: 4.0 s of "
                    "10.0 s)");
     world.processes[1].view.words[RF_PROCESS_ACCELERATOR] = RF_ACCELERATOR_USED;
-    assert_verdict("mild: process 4711 waited for data at most 40.0 % of the time; the mean over 2 "
-                   "processes is at most 25.0 %",
-                   "a perfect input pipeline would make it at most 1.7x faster (waiting: 4.0 s of "
-                   "10.0 s)");
+    assert_verdict(
+        "unknown: process 4711 waited for data at most 40.0 % of the time; the mean over 2 "
+        "processes is at most 25.0 %",
+        "a perfect input pipeline would make it at most 1.7x faster (waiting: 4.0 s of "
+        "10.0 s)");
 }
 
 /* ---- what became of the launcher ---- */

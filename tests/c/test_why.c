@@ -19,12 +19,14 @@ static uint64_t *begin_loader(uint64_t stall_ns)
     return world.loaders[0].totals.counters;
 }
 
+static struct why_around around = {.life_ns = DATASTALL_UNKNOWN, .stopped_ns = DATASTALL_UNKNOWN};
+
 /* What the counters say of it; every function below takes the answer of the last one asked. */
 static const struct why *asked(void)
 {
     static struct why why;
     const struct stall stall = rf_stall_of(world.loaders[0].totals.counters);
-    why_make(&world.processes[0], &world.loaders[0], &stall, &why);
+    why_make(&world.processes[0], &world.loaders[0], &stall, &around, &why);
     return &why;
 }
 
@@ -73,14 +75,15 @@ static void the_largest_state_is_the_cause(void **state)
 {
     (void)state;
     for (uint32_t largest = 0; largest < CAUSE_STATES; largest++) {
-        uint64_t *c = begin_loader(20 * S);
+        uint64_t *c = begin_loader((2 * CAUSE_STATES + 2) * S);
+        c[RF_COUNT_ITERATORS] = 2; /* start-up counts as well */
         for (uint32_t i = 0; i < CAUSE_STATES; i++)
             c[RF_COUNT_CAUSE_NS + i] = 2 * S + (i == largest ? 2 * S : 0);
         assert_cause(largest, largest);
         const struct why *why = asked();
         for (uint32_t i = 0; i < CAUSE_STATES; i++) {
             assert_int_equal(why->states_ns[i], (i == largest ? 4 : 2) * S);
-            assert_figure(why->shares[i], i == largest ? 0.2 : 0.1);
+            assert_figure(why->shares[i], (i == largest ? 4 : 2) / (2.0 * CAUSE_STATES + 2));
         }
     }
     /* Of two that are equal the first. */
@@ -149,10 +152,10 @@ static void start_up(void **state)
         {1, 1001, 0, 10000, CAUSE_STARTUP},
         {0, 999, 0, 10000, WHY_NONE},
         {0, 1000, 0, 10000, CAUSE_STARTUP},
-        /* or with a rest that is a twentieth of the window */
+        /* or a rest that is a twentieth of the window */
         {1, 900, 498, 10000, WHY_NONE},
-        {1, 900, 500, 10000, CAUSE_STARTUP},
-        {1, 900, 502, 10000, CAUSE_STARTUP},
+        {1, 900, 500, 10000, CAUSE_PIN}, /* then it is that rest */
+        {1, 900, 502, 10000, CAUSE_PIN},
         {1, 600, 700, 10000, CAUSE_PIN},
         /* several: each one counts */
         {2, 999, 0, 10000, CAUSE_STARTUP},
@@ -180,21 +183,21 @@ static void head_of_line(void **state)
         uint64_t startup_ms, ready_ms, idle_ms; /* of ten seconds of stall */
         uint32_t cause;
     } rows[] = {
-        {0, 10000, 0, CAUSE_BLOCKED_IO},
-        {0, 10000, 4999, CAUSE_BLOCKED_IO},
+        {0, 10000, 0, CAUSE_BLOCKED},
+        {0, 10000, 4999, CAUSE_BLOCKED},
         {0, 10000, 5000, WHY_HEAD_OF_LINE},
         {0, 10000, 10000, WHY_HEAD_OF_LINE},
-        {0, 4999, 10000, CAUSE_BLOCKED_IO}, /* idle only while one was ready */
+        {0, 4999, 10000, CAUSE_BLOCKED}, /* idle only while one was ready */
         {0, 5000, 10000, WHY_HEAD_OF_LINE},
         {0, 20000, 20000, WHY_HEAD_OF_LINE}, /* damage: no more than there is */
-        {4000, 10000, 2999, CAUSE_BLOCKED_IO},
+        {4000, 10000, 2999, CAUSE_BLOCKED},
         {4000, 10000, 3000, WHY_HEAD_OF_LINE},
         {5001, 10000, 10000, CAUSE_STARTUP}, /* which no order of batches helps */
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         uint64_t *c = begin_loader(10 * S);
         c[RF_COUNT_CAUSE_NS + CAUSE_STARTUP] = rows[i].startup_ms * MS;
-        c[RF_COUNT_CAUSE_NS + CAUSE_BLOCKED_IO] = 10 * S - rows[i].startup_ms * MS;
+        c[RF_COUNT_CAUSE_NS + CAUSE_BLOCKED] = 10 * S - rows[i].startup_ms * MS;
         c[RF_COUNT_LATER_READY_NS] = rows[i].ready_ms * MS;
         c[RF_COUNT_OTHERS_IDLE_NS] = rows[i].idle_ms * MS;
         assert_cause(i, rows[i].cause);
@@ -261,12 +264,393 @@ static void start_up_does_not_count_for_the_window(void **state)
     }
 }
 
+/* ---- what the workers show ---- */
+
+/* Three workers of a stream that are blocked for all of the stall, each with so many items. */
+static uint64_t *begin_stream(const uint64_t items[3], uint64_t ended, uint64_t asked_which)
+{
+    uint64_t *c = begin_loader(20 * S);
+    world.loaders[0].entry.num_workers = 3;
+    world.loaders[0].entry.flags = DATASTALL_LOADER_STREAM;
+    c[RF_COUNT_CAUSE_NS + CAUSE_BLOCKED] = 20 * S;
+    for (uint32_t i = 0; i < 3; i++) {
+        uint64_t *t = add_worker()->totals;
+        t[RF_TOTAL_ITEMS] = items[i];
+        t[RF_TOTAL_ITEMS_NS] = 20 * S;
+        t[RF_TOTAL_ENDED] = ended;
+        t[RF_TOTAL_ASKED_WHICH] = asked_which;
+    }
+    return c;
+}
+
+static void workers_of_a_stream(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t items[3], ended, asked_which, flags;
+        uint32_t cause;
+    } rows[] = {
+        {{50, 0, 0}, 1, 1, 0, WHY_UNEVEN_SHARDS},
+        {{50, 0, 0}, 0, 1, 0, CAUSE_BLOCKED}, /* more may come */
+        {{50, 25, 25}, 1, 1, 0, WHY_UNEVEN_SHARDS},
+        {{50, 26, 26}, 1, 1, 0, CAUSE_BLOCKED}, /* as good as two of three */
+        {{50, 50, 50}, 1, 1, 0, CAUSE_BLOCKED},
+        {{50, 50, 50}, 1, 0, 0, WHY_DUPLICATE_STREAM}, /* nobody asked which part is its own */
+        {{50, 50, 50}, 0, 0, 0, CAUSE_BLOCKED},
+        {{50, 50, 49}, 1, 0, 0, CAUSE_BLOCKED},
+        {{50, 50, 50}, 1, 0, DATASTALL_LOADER_WORKER_INIT, CAUSE_BLOCKED},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin_stream(rows[i].items, rows[i].ended, rows[i].asked_which);
+        world.loaders[0].entry.flags |= rows[i].flags;
+        assert_cause(i, rows[i].cause);
+    }
+    /* A map of items is not gone through. */
+    begin_stream(rows[0].items, 1, 1);
+    world.loaders[0].entry.flags = 0;
+    assert_cause(0, CAUSE_BLOCKED);
+    /* What starts is not the stream's fault. */
+    uint64_t *c = begin_stream(rows[0].items, 1, 1);
+    c[RF_COUNT_ITERATORS] = 2;
+    c[RF_COUNT_CAUSE_NS + CAUSE_BLOCKED] = 8 * S;
+    c[RF_COUNT_CAUSE_NS + CAUSE_STARTUP] = 12 * S;
+    assert_cause(0, CAUSE_STARTUP);
+}
+
+static void the_same_data_from_each_worker(void **state)
+{
+    (void)state;
+    static const uint64_t items[3] = {50, 40, 50};
+    static const struct {
+        uint64_t prints[3][2], asked_which;
+        uint32_t cause;
+    } rows[] = {
+        {{{7, 8}, {7, 8}, {7, 8}}, 0, WHY_DUPLICATE_STREAM},
+        {{{7, 8}, {7, 8}, {7, 8}}, 1, CAUSE_BLOCKED}, /* shards of like content */
+        {{{7, 8}, {7, 8}, {7, 9}}, 0, CAUSE_BLOCKED},
+        {{{7, 8}, {6, 8}, {7, 8}}, 0, CAUSE_BLOCKED},
+        {{{7, 7}, {7, 7}, {7, 7}},
+         0,
+         CAUSE_BLOCKED}, /* all batches are alike: nothing to tell by */
+        {{{0, 0}, {0, 0}, {0, 0}}, 0, CAUSE_BLOCKED},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin_stream(items, 0, rows[i].asked_which);
+        for (uint32_t k = 0; k < 3; k++)
+            memcpy(world.workers[k].fingerprints, rows[i].prints[k], 16);
+        assert_cause(i, rows[i].cause);
+    }
+}
+
+static void first_batches_of_many_epochs(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t iterators, first_s, steady_s, workers;
+        uint32_t cause;
+    } rows[] = {
+        {10, 10, 10, 2, WHY_EPOCH_START},
+        {10, 9, 11, 2, CAUSE_COMPUTE},
+        {10, 20, 0, 2, WHY_EPOCH_START},
+        {10, 20, 0, 0, CAUSE_COMPUTE}, /* nothing is fetched ahead anyway */
+        {1, 20, 0, 2, CAUSE_STARTUP},  /* once */
+        {1, 10, 10, 2, CAUSE_COMPUTE},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t *c = begin_loader(0);
+        world.loaders[0].entry.num_workers = rows[i].workers;
+        c[RF_COUNT_ITERATORS] = rows[i].iterators;
+        c[RF_COUNT_STARTUP_NS] = c[RF_COUNT_OTHER_NS] = rows[i].first_s * S;
+        c[RF_COUNT_STEADY_NS] = rows[i].steady_s * S;
+        c[RF_COUNT_CAUSE_NS + CAUSE_COMPUTE] = 20 * S;
+        assert_cause(i, rows[i].cause);
+    }
+}
+
+static void what_items_were_blocked_for(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t storage_mib, faults, blocked_s;
+        uint32_t cause;
+    } rows[] = {
+        {0, 0, 20, CAUSE_BLOCKED},
+        {DATASTALL_UNKNOWN, DATASTALL_UNKNOWN, 20, CAUSE_BLOCKED},
+        {125, 0, 20, WHY_STORAGE}, /* a thousand requests, 20 ms each */
+        {124, 0, 20, CAUSE_BLOCKED},
+        {0, 1000, 20, WHY_STORAGE},
+        {DATASTALL_UNKNOWN, 999, 20, CAUSE_BLOCKED},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t *c = begin_loader(20 * S);
+        c[RF_COUNT_CAUSE_NS + CAUSE_BLOCKED] = 20 * S;
+        uint64_t *t = add_worker()->totals;
+        t[RF_TOTAL_ITEMS_NS] = rows[i].blocked_s * S;
+        t[RF_TOTAL_STORAGE_BYTES] = rows[i].storage_mib == DATASTALL_UNKNOWN
+                                        ? DATASTALL_UNKNOWN
+                                        : rows[i].storage_mib << 20;
+        t[RF_TOTAL_MAJOR_FAULTS] = rows[i].faults;
+        assert_cause(i, rows[i].cause);
+    }
+}
+
+/* Where items read storage nearly each time, what they run for is that as well. */
+static void items_that_fault(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t faults, blocked_s;
+        uint32_t cause;
+    } rows[] = {{250, 2, WHY_STORAGE}, {249, 2, CAUSE_COMPUTE}, {1000, 1, CAUSE_COMPUTE}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t *c = begin_loader(20 * S);
+        c[RF_COUNT_CAUSE_NS + CAUSE_COMPUTE] = 20 * S;
+        uint64_t *t = add_worker()->totals;
+        t[RF_TOTAL_ITEMS] = 1000;
+        t[RF_TOTAL_ITEMS_NS] = 10 * S;
+        t[RF_TOTAL_ITEMS_CPU_NS] = (10 - rows[i].blocked_s) * S;
+        t[RF_TOTAL_MAJOR_FAULTS] = rows[i].faults;
+        assert_cause(i, rows[i].cause);
+    }
+}
+
+/* Other threads of the items that wait for a CPU look like nothing: told where no CPU is idle. */
+static void other_threads_on_a_full_machine(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t threads_s, idle_milli;
+        uint32_t cause;
+    } rows[] = {
+        {4, 290, CAUSE_COMPUTE_IN_THREADS}, {3, 290, CAUSE_BLOCKED}, {4, 310, CAUSE_BLOCKED}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t *c = begin_loader(20 * S);
+        c[RF_COUNT_CAUSE_NS + CAUSE_BLOCKED] = 20 * S;
+        uint64_t *t = add_worker()->totals;
+        t[RF_TOTAL_ITEMS_NS] = 20 * S;
+        t[RF_TOTAL_ITEMS_THREADS_NS] = rows[i].threads_s * S;
+        uint64_t *w = world.processes[0].view.words;
+        w[RF_PROCESS_HOST_NS] = 20 * S;
+        w[RF_PROCESS_HOST_FIRST_NS] = 10 * S;
+        w[RF_PROCESS_CPUS_MILLI] = 2000;
+        w[RF_PROCESS_IDLE_NS] = rows[i].idle_milli * MS;
+        w[RF_PROCESS_IDLE_SPAN_NS] = S;
+        assert_cause(i, rows[i].cause);
+    }
+}
+
+/* Whose lack of a CPU it is, where that is the largest. */
+static void no_cpu_is_free(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t transfer_s, contention_s, loop_s; /* of 20 s of stall */
+        uint64_t workers, delay_s, taking_s;       /* of ten that items took */
+        uint32_t cause;
+    } rows[] = {
+        {4, 0, 16, 1, 0, 0, CAUSE_LOOP_CPU_WAIT},
+        {12, 0, 8, 1, 0, 0, CAUSE_TRANSFER},
+        {8, 6, 6, 1, 0, 0, CAUSE_CPU_CONTENTION}, /* the two are one lack */
+        {8, 5, 7, 1, 0, 0, CAUSE_LOOP_CPU_WAIT},
+        {8, 5, 7, 1, 2, 0, CAUSE_CPU_CONTENTION}, /* the workers have none either */
+        {8, 5, 7, 3, 0, 0, CAUSE_CPU_CONTENTION}, /* three of them on two */
+        {4, 0, 16, 1, 0, 6, CAUSE_TRANSFER},      /* taking a batch takes one */
+        {4, 0, 16, 1, 0, 5, CAUSE_LOOP_CPU_WAIT},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t *c = begin_loader(20 * S);
+        world.loaders[0].entry.num_workers = rows[i].workers;
+        c[RF_COUNT_CAUSE_NS + CAUSE_TRANSFER] = rows[i].transfer_s * S;
+        c[RF_COUNT_CAUSE_NS + CAUSE_CPU_CONTENTION] = rows[i].contention_s * S;
+        c[RF_COUNT_CAUSE_NS + CAUSE_LOOP_CPU_WAIT] = rows[i].loop_s * S;
+        c[RF_COUNT_BATCHES] = 80;
+        c[RF_COUNT_GET_CPU_BATCHES] = 10;
+        c[RF_COUNT_GET_CPU_NS] = rows[i].taking_s * S / 8;
+        uint64_t *t = add_worker()->totals;
+        t[RF_TOTAL_ITEMS_NS] = 10 * S;
+        t[RF_TOTAL_ITEMS_DELAY_NS] = rows[i].delay_s * S;
+        uint64_t *w = world.processes[0].view.words;
+        w[RF_PROCESS_HOST_NS] = 20 * S;
+        w[RF_PROCESS_HOST_FIRST_NS] = 10 * S;
+        w[RF_PROCESS_CPUS_MILLI] = 2000;
+        assert_cause(i, rows[i].cause);
+    }
+}
+
+static void what_is_too_short_for_a_cause(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t stall_ms, life_ms;
+        uint32_t cause;
+    } rows[] = {
+        {19, 100, WHY_NONE},       {20, 100, CAUSE_PIN},   {20, DATASTALL_UNKNOWN, CAUSE_PIN},
+        {900, 18000, CAUSE_PIN},   {900, 18001, WHY_NONE}, {999, 100000, WHY_NONE},
+        {1000, 100000, CAUSE_PIN}, /* a notebook lives on */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t *c = begin_loader(rows[i].stall_ms * MS);
+        c[RF_COUNT_CAUSE_NS + CAUSE_PIN] = rows[i].stall_ms * MS;
+        c[RF_COUNT_END_NS] = c[RF_COUNT_BEGIN_NS] + rows[i].stall_ms * MS;
+        around.life_ns =
+            rows[i].life_ms == DATASTALL_UNKNOWN ? DATASTALL_UNKNOWN : rows[i].life_ms * MS;
+        assert_cause(i, rows[i].cause);
+    }
+    around.life_ns = DATASTALL_UNKNOWN;
+}
+
+static void a_pause_is_not_the_window(void **state)
+{
+    (void)state;
+    static const uint64_t paused_s[] = {0, 50, 99, 100, 1000}; /* the last two cannot be */
+    static const double shares[] = {0.04, 0.08, 1, 0.04, 0.04};
+    for (size_t i = 0; i < 5; i++) {
+        begin_loader(4 * S)[RF_COUNT_CAUSE_NS + CAUSE_PIN] = 4 * S;
+        world.loaders[0].entry.paused_ns = paused_s[i] * S;
+        assert_figure(asked()->stall_share, shares[i]);
+        assert_cause(i, shares[i] < 0.05 ? WHY_NONE : CAUSE_PIN);
+    }
+}
+
+/* ---- what failed ---- */
+
+static void a_worker_that_failed(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t failed, batches, exit, phase, raised, unfinished_s;
+        bool command_failed;
+        enum why_failure_kind kind;
+    } rows[] = {
+        {0, 10, 1 + 256 + 9, 0, 0, 0, true, WHY_NOTHING_FAILED}, /* nobody waited for it */
+        {1, 10, 1 + 256 + 9, 0, 0, 0, true, WHY_WORKER_KILLED},
+        {1, 10, 1 + 256 + 15, 0, 0, 0, true, WHY_NOTHING_FAILED}, /* torch ends the others so */
+        {1, 10, 1 + 3, 0, 0, 0, true, WHY_WORKER_EXITED},
+        {1, 10, 1, 0, 0, 0, true, WHY_NOTHING_FAILED}, /* by itself */
+        {1, 10, 0, 100, 0, 0, true, WHY_WORKER_HANGS},
+        {1, 10, 0, 109, 0, 0, true, WHY_WORKER_HANGS},
+        {1, 10, 0, 110, 0, 0, true, WHY_NOTHING_FAILED}, /* it only just began */
+        {1, 10, 0, 100, 1, 0, true, WHY_ITEM_RAISED},
+        {1, 19, 0, 110, 1, 0, false, WHY_ITEM_RAISED},
+        {1, 40, 0, 110, 1, 0, false, WHY_NOTHING_FAILED}, /* caught, and gone on */
+        {1, 40, 0, 110, 1, 0, true, WHY_ITEM_RAISED},
+        {0, 10, 0, 100, 0, 4, false, WHY_NOTHING_FAILED},
+        {0, 10, 0, 100, 0, 6, false, WHY_WORKER_HANGS}, /* and it still waits */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t *c = begin_loader(50 * S);
+        c[RF_COUNT_FAILED] = rows[i].failed;
+        c[RF_COUNT_BATCHES] = rows[i].batches;
+        c[RF_COUNT_CAUSE_NS + CAUSE_PIN] = 50 * S;
+        struct rf_worker_view *worker = add_worker();
+        worker->number = 1;
+        worker->pid = 4711;
+        worker->item = 101;
+        worker->exit = rows[i].exit;
+        worker->phase = rows[i].phase == 0 ? 0 : rf_pack_phase(rows[i].phase * S, RF_PHASE_FETCH);
+        worker->totals[RF_TOTAL_FAILED] = rows[i].raised;
+        around = (struct why_around){.life_ns = DATASTALL_UNKNOWN,
+                                     .stopped_ns = 110 * S,
+                                     .unfinished_ns = rows[i].unfinished_s * S,
+                                     .failed = rows[i].command_failed};
+        const struct why_failure *failure = &asked()->failure;
+        if (failure->kind != rows[i].kind)
+            fail_msg("row %zu: %u", i, failure->kind);
+        assert_cause(i, rows[i].kind == WHY_NOTHING_FAILED ? CAUSE_PIN : WHY_FAILED);
+        if (rows[i].kind == WHY_NOTHING_FAILED)
+            continue;
+        assert_int_equal(failure->worker, 1);
+        assert_int_equal(failure->pid, 4711);
+        assert_int_equal(failure->item, 100);
+        if (rows[i].kind == WHY_WORKER_KILLED)
+            assert_int_equal(failure->status, 9);
+        if (rows[i].kind == WHY_WORKER_EXITED)
+            assert_int_equal(failure->status, 3);
+        if (rows[i].kind == WHY_WORKER_HANGS)
+            assert_int_equal(failure->since_ns, (110 - rows[i].phase) * S);
+    }
+    around = (struct why_around){.life_ns = DATASTALL_UNKNOWN, .stopped_ns = DATASTALL_UNKNOWN};
+}
+
+/* ---- what another setting gives ---- */
+
+static void workers_reckoned(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t workers, make_ms, loop_ms, wait_ms; /* per batch, of a hundred */
+        double cpus, idle, each;                     /* each: CPUs of a worker at work */
+        uint32_t wanted;
+        double in_loop_s; /* 0: not known */
+    } rows[] = {
+        /* they sleep: as many as make the loop's own work the longer */
+        {2, 100, 10, 40, 8, 8, 0, 8, 10.002}, /* four times as many at most */
+        {4, 100, 10, 15, 8, 8, 0, 10, 10.002},
+        {2, 100, 50, 0, 8, 8, 0, 0, 10.002}, /* nothing to gain */
+        /* they compute: as many as there are CPUs */
+        {2, 100, 10, 40, 8, 8, 1, 8, 10.002},
+        {2, 100, 10, 40, 4, 1, 1, 3, 10.002},
+        {2, 100, 10, 40, 4, 0, 1, 0, 10.002},
+        {2, 100, 10, 40, 2, 2, 1, 0, 10.002},
+        /* in the loop: the hand-over must pay */
+        {0, 100, 10, 100, 8, 8, 1, 8, 0},
+        {0, 100, 100, 100, 8, 8, 1, 1, 0},
+        {0, 0, 10, 1, 8, 8, 1, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t *c = begin_loader(100 * rows[i].wait_ms * MS);
+        const uint64_t active_ns = 100 * (rows[i].loop_ms + rows[i].wait_ms) * MS;
+        world.loaders[0].entry.num_workers = rows[i].workers;
+        c[RF_COUNT_END_NS] = 10 * S + active_ns;
+        c[RF_COUNT_BATCHES] = 100;
+        c[RF_COUNT_CAUSE_NS + CAUSE_COMPUTE] = 100 * rows[i].wait_ms * MS;
+        uint64_t *w = world.processes[0].view.words;
+        w[RF_PROCESS_HOST_NS] = 20 * S;
+        w[RF_PROCESS_HOST_FIRST_NS] = 10 * S;
+        w[RF_PROCESS_CPUS_MILLI] = (uint64_t)(rows[i].cpus * 1000);
+        w[RF_PROCESS_IDLE_NS] = (uint64_t)(rows[i].idle * 1e9);
+        w[RF_PROCESS_IDLE_SPAN_NS] = S;
+        uint64_t *t = add_worker()->totals; /* all of them together */
+        t[RF_TOTAL_BATCHES] = 100;
+        t[RF_TOTAL_ITEMS_NS] = 100 * rows[i].make_ms * MS;
+        t[RF_TOTAL_ITEMS_CPU_NS] = (uint64_t)(rows[i].each * (double)t[RF_TOTAL_ITEMS_NS]);
+        t[RF_TOTAL_BEGIN_NS] = 10 * S;
+        t[RF_TOTAL_END_NS] = 10 * S + active_ns;
+        const struct why_setting *setting = &asked()->setting;
+        if (setting->workers != rows[i].wanted)
+            fail_msg("row %zu: %u workers (gain %g, most %g)", i, setting->workers, setting->gain,
+                     setting->most_workers);
+        if (rows[i].in_loop_s == 0)
+            assert_true(isnan(setting->in_loop_ns));
+        else
+            assert_true(fabs(setting->in_loop_ns * 1e-9 - rows[i].in_loop_s) < NEAR);
+    }
+}
+
 static void names_of_causes(void **state)
 {
     (void)state;
-    static const char *const names[] = {
-        "compute", "cpu_contention", "blocked_io", "collate",      "transfer", "pin",
-        "sampler", "startup",        "unknown",    "head_of_line", "window",   "none"};
+    static const char *const names[] = {"compute",
+                                        "compute_in_threads",
+                                        "cpu_contention",
+                                        "blocked",
+                                        "collate",
+                                        "transfer",
+                                        "loop_cpu_wait",
+                                        "interpreter",
+                                        "overhead",
+                                        "pin",
+                                        "sampler",
+                                        "startup",
+                                        "unknown",
+                                        "head_of_line",
+                                        "window",
+                                        "storage",
+                                        "epoch_start",
+                                        "uneven_shards",
+                                        "duplicate_stream",
+                                        "failed",
+                                        "none"};
     _Static_assert(sizeof names / sizeof *names == WHY_CAUSES, "one name each");
     for (uint32_t i = 0; i < WHY_CAUSES; i++)
         assert_string_equal(why_name(i), names[i]);
@@ -397,7 +781,9 @@ static void fill_worker(uint64_t k)
     t[RF_TOTAL_ITEMS_NS] = 1000 * k;
     t[RF_TOTAL_ITEMS_CPU_NS] = 500 * k;
     t[RF_TOTAL_ITEMS_DELAY_NS] = 200 * k;
+    t[RF_TOTAL_ITEMS_THREADS_NS] = 100 * k;
     t[RF_TOTAL_COLLATE_NS] = 300 * k;
+    t[RF_TOTAL_COLLATE_CPU_NS] = 200 * k;
     t[RF_TOTAL_GAP_NS] = 700 * k;
     t[RF_TOTAL_GAP_CPU_NS] = 70 * k;
     t[RF_TOTAL_STARTUP_NS] = 7 * k;
@@ -426,7 +812,8 @@ static void workers_of_a_loader_are_added_up(void **state)
     assert_int_equal(work->items_ns, 6000);
     assert_int_equal(work->cpu_ns, 3000);
     assert_int_equal(work->delay_ns, 1200);
-    assert_int_equal(work->blocked_ns, 1800);
+    assert_int_equal(work->threads_ns, 600);
+    assert_int_equal(work->blocked_ns, 1200);
     assert_int_equal(work->collate_ns, 1800);
     assert_int_equal(work->gap_ns, 4200);
     assert_int_equal(work->gap_cpu_ns, 420);
@@ -437,7 +824,7 @@ static void workers_of_a_loader_are_added_up(void **state)
     /* items and collation, and what of the gaps ran, of all that they lived */
     assert_figure(work->busy_share, (6000 + 1800 + 420) / 12000.0);
     /* what ran, from the first batch of any to the last one */
-    assert_figure(work->running_cpus, (3000 + 420 + 1800) / (20003.0 - 9997.0));
+    assert_figure(work->running_cpus, (3000 + 600 + 420 + 1200) / (20003.0 - 9997.0));
 }
 
 /* Figures of a file may contradict each other. */
@@ -552,6 +939,17 @@ int main(void)
         cmocka_unit_test(start_up_does_not_count_for_the_window),
         cmocka_unit_test(names_of_causes),
         cmocka_unit_test(depth_of_the_queue),
+        cmocka_unit_test(workers_of_a_stream),
+        cmocka_unit_test(the_same_data_from_each_worker),
+        cmocka_unit_test(first_batches_of_many_epochs),
+        cmocka_unit_test(what_items_were_blocked_for),
+        cmocka_unit_test(items_that_fault),
+        cmocka_unit_test(other_threads_on_a_full_machine),
+        cmocka_unit_test(no_cpu_is_free),
+        cmocka_unit_test(what_is_too_short_for_a_cause),
+        cmocka_unit_test(a_pause_is_not_the_window),
+        cmocka_unit_test(a_worker_that_failed),
+        cmocka_unit_test(workers_reckoned),
         cmocka_unit_test(what_the_machine_gave),
         cmocka_unit_test(without_workers_nothing_is_said_of_them),
         cmocka_unit_test(workers_of_a_loader_are_added_up),

@@ -91,8 +91,8 @@ static void read_again(void **state)
     begin_machine(0, 1);
     const uint64_t wall_ns = host_moment_read(machine.schedstat, &times);
     assert_int_equal(machine.reads, 2);
-    assert_int_equal(wall_ns, 1000 * DS_NS_PER_S + PERIOD + 3 * STEP);
-    assert_int_equal(times.cpu_ns, 4 * STEP);
+    assert_int_equal(wall_ns, 1000 * DS_NS_PER_S + PERIOD + 4 * STEP);
+    assert_int_equal(times.cpu_ns, 5 * STEP);
     assert_int_equal(times.delay_ns, PERIOD);
     end_machine();
 }

@@ -42,7 +42,7 @@ def compute_in_the_loop() -> None:
     run(loader(Items(400, make), num_workers=0), 0.004)
 
 
-@plant("blocked_io")
+@plant("blocked")
 def blocked_sleep() -> None:
     def make(index: int) -> torch.Tensor:
         time.sleep(LONG_S)

@@ -166,10 +166,10 @@ def contention_three_resizing_on_one() -> None:
     run(loader(Items(2400, make), batch_size=8, num_workers=3))
 
 
-# ---- blocked_io ----
+# ---- blocked ----
 
 
-@plant("blocked_io")
+@plant("blocked")
 def blocked_sleep() -> None:
     def make(index: int) -> torch.Tensor:
         time.sleep(0.005)
@@ -178,7 +178,7 @@ def blocked_sleep() -> None:
     run(loader(Items(800, make)), 0.002)
 
 
-@plant("blocked_io")
+@plant("blocked")
 def blocked_socket() -> None:
     import socket
 
@@ -198,7 +198,7 @@ def blocked_socket() -> None:
     run(loader(Items(800, make)), 0.001)
 
 
-@plant("blocked_io")
+@plant("blocked")
 def blocked_lock() -> None:
     """Every item behind one lock file, as a careless cache does."""
     path = tempfile.mktemp()
@@ -214,7 +214,7 @@ def blocked_lock() -> None:
     os.unlink(path)
 
 
-@plant("blocked_io")
+@plant("blocked")
 def blocked_files_not_in_memory() -> None:
     """Reads that go to the disk: direct I/O, so that the page cache does not help."""
     folder = Path(tempfile.mkdtemp(dir="."))

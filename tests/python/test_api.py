@@ -109,7 +109,7 @@ def test_summary_is_what_show_prints(tmp_path: Path) -> None:
         changing["run"]["exit_status"] = changing["run"]["duration_s"] = None
         changing["run"]["path"] = str(tmp_path / changing["run"]["path"])  # relative for show
         changing["run"]["state"] = changing["run"]["launcher"] = None
-        changing["processes"][0]["state"] = None
+        changing["processes"][0]["state"] = changing["processes"][0]["life_s"] = None
         changing["gpus"] = changing["gpu_sampling"] = changing["stages"] = None
     assert_alike(own, run)
 

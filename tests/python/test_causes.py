@@ -30,8 +30,8 @@ from run_plants import planted, run_plant  # noqa: E402
 #: turn into another case, are the table of `python tests/causes/run_plants.py`.
 DOMINANT = planted("dominant")
 STATES = {
-    *("compute", "cpu_contention", "blocked_io", "collate", "transfer", "pin", "sampler"),
-    *("startup", "unknown"),
+    *("compute", "compute_in_threads", "cpu_contention", "blocked", "collate", "transfer"),
+    *("loop_cpu_wait", "interpreter", "overhead", "pin", "sampler", "startup", "unknown"),
 }
 
 
@@ -156,7 +156,7 @@ def test_every_way_of_feeding(
     assert loader["why"]["shares"]["unknown"] < 0.1
     blocked_s, contended_s = (
         loader["why"]["shares"][state] * loader["why"]["stall_s"]
-        for state in ("blocked_io", "cpu_contention")
+        for state in ("blocked", "cpu_contention")
     )
     if workers == 0:  # the loop waited for every item
         assert_slept(slept_s, blocked_s, contended_s)
@@ -304,7 +304,7 @@ def test_what_workers_did_survives_a_kill(tmp_path: Path) -> None:
     # A busy machine adds to the other states.
     loaded = {"cpu_contention", "transfer", "startup"}
     shares = {state: s for state, s in loader["why"]["shares"].items() if state not in loaded}
-    assert 0 < shares["blocked_io"] == max(shares.values())
+    assert 0 < shares["blocked"] == max(shares.values())
 
 
 TRACEBACK = """
@@ -431,7 +431,7 @@ def test_in_words(tmp_path: Path) -> None:
     recorded(tmp_path, "slow.py")
     text = shown_text(tmp_path)
     lines = [line for line in text.splitlines() if line.startswith(("WHY", "TRY"))]
-    assert lines[0].startswith("WHY      blocked_io: of the stall:")
+    assert lines[0].startswith("WHY      blocked: of the stall:")
     assert lines[1].startswith("TRY      ")
     assert max(map(len, text.splitlines())) <= 110
 

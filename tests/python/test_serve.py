@@ -238,7 +238,7 @@ def test_why_and_depth(tmp_path: Path) -> None:
     for cause, seconds in causes.items():
         assert float(seconds) == pytest.approx(shares[cause] * total, rel=1e-6, abs=1e-9)
     assert {cause for cause, share in shares.items() if share > 0} == set(causes)
-    assert float(causes["blocked_io"]) > 0
+    assert float(causes["blocked"]) > 0
     ready = dict(re.findall(r"prefetch_ready_batches_(sum|count)\{.*\} (\S+)", exported.out))
     assert int(ready["count"]) == loader["depth"]["waits"]
     assert float(ready["sum"]) / int(ready["count"]) == pytest.approx(loader["depth"]["ready_mean"])

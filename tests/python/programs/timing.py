@@ -113,6 +113,11 @@ class Clock:
                 return
             taken += 1
             yield batch
+        has_workers = hasattr(iterator, "_shutdown_workers")
+        begin = time.perf_counter_ns()
+        del iterator
+        if has_workers:  # which are ended, and waited for
+            self.add_startup(0, time.perf_counter_ns() - begin)
 
     def exhaust(self, iterable: Iterable[Any], limit: int | None = None) -> None:
         for _ in self.epoch(iterable, limit):

@@ -1,0 +1,185 @@
+/* Which cause it is. docs/causes.md has the rules in the same order; keep the two together.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+
+#include "base/clock.h"
+#include "base/sums.h"
+#include "diagnose/why.h"
+
+/* A loader whose stalls are less of its window is not slow: as SUMMARY_LEAST_STALL. */
+#define LEAST_STALL 0.05
+/* Start-up that happens once is no cause to look for below this. */
+#define LEAST_SINGLE_STARTUP_NS DS_NS_PER_S
+/* Head of line and window are causes when they explain so much of what is not start-up; first batches
+ * when they hold so much of all waiting. */
+#define LEAST_LINE 0.5
+#define LEAST_FIRST 0.5
+/* A stream's workers are as good as so many, by the one that has most to do. */
+#define MOST_EVEN 0.67
+/* Storage explains what items were blocked for when it was asked at least every so often. One request
+ * fetches so much. */
+#define STORAGE_EVERY_NS 20e6
+#define STORAGE_REQUEST_BYTES (128.0 * 1024)
+
+static bool is_too_little(const struct why_around *around, const struct why *why)
+{
+    return why->stall_share < LEAST_STALL || why_is_brief(why->stall_ns, around->life_ns);
+}
+
+/* Of the stall, what one iterator costs once: its making, its first batch, its end. */
+static uint64_t once_ns(const struct run_loader *loader, const struct why *why)
+{
+    const double waits_ns =
+        (double)loader->totals.counters[RF_COUNT_STEADY_NS] + (double)why->first_ns;
+    const double first = waits_ns > 0 ? (double)why->first_ns / waits_ns : 0;
+    const uint64_t first_ns = (uint64_t)(first * (double)why->stall_ns);
+    const uint64_t startup_ns = why->states_ns[CAUSE_STARTUP];
+    return ds_least(why->stall_ns, first_ns > startup_ns ? first_ns : startup_ns);
+}
+
+static bool is_in_the_making(uint32_t state)
+{
+    return state == CAUSE_COMPUTE || state == CAUSE_COMPUTE_IN_THREADS || state == CAUSE_BLOCKED ||
+           state == CAUSE_CPU_CONTENTION || state == CAUSE_COLLATE;
+}
+
+/* Of an iterable data set with several workers, whose streams ended. */
+static uint32_t fault_of_stream(const struct run_loader *loader, const struct why *why)
+{
+    const struct why_work *work = &why->work;
+    const uint64_t workers = why_workers_of(loader);
+    if (!why_loader_is(loader, DATASTALL_LOADER_STREAM) || workers < 2 ||
+        workers == DATASTALL_UNKNOWN || work->items == 0)
+        return WHY_NONE;
+    /* Nobody asked which worker it is in, and each began with the same data, or had the same number of
+     * items: all of them. */
+    const bool split = work->asked_which > 0 || why_loader_is(loader, DATASTALL_LOADER_WORKER_INIT);
+    if (!split && (work->same_data || (work->workers == workers && work->ended > 0 &&
+                                       work->most_items == work->least_items)))
+        return WHY_DUPLICATE_STREAM;
+    if (work->ended == 0)
+        return WHY_NONE;
+    const double even = (double)work->items / (double)work->most_items / (double)workers;
+    return even <= MOST_EVEN ? WHY_UNEVEN_SHARDS : WHY_NONE;
+}
+
+static double requests_of(const struct why_work *work)
+{
+    double requests = 0;
+    if (work->storage_bytes != DATASTALL_UNKNOWN)
+        requests = (double)work->storage_bytes / STORAGE_REQUEST_BYTES;
+    if (work->major_faults != DATASTALL_UNKNOWN)
+        requests = fmax(requests, (double)work->major_faults);
+    return requests;
+}
+
+static bool is_storage(const struct why_work *work)
+{
+    const double requests = requests_of(work);
+    return requests > 0 && requests * STORAGE_EVERY_NS >= (double)work->blocked_ns;
+}
+
+/* Storage was read for every few items, and they waited for it: what else it costs (faults, copying)
+ * the thread runs for. */
+#define ITEMS_FOR_REQUEST 4.0
+#define LEAST_BLOCKED 0.2
+static bool is_storage_of_items(const struct why_work *work)
+{
+    return is_storage(work) && work->items > 0 &&
+           requests_of(work) * ITEMS_FOR_REQUEST >= (double)work->items &&
+           (double)work->blocked_ns >= LEAST_BLOCKED * (double)work->items_ns;
+}
+
+/* Where no CPU is idle, other threads that have work wait for one as well, and the items with them: that
+ * looks as if they were blocked. */
+#define LEAST_IN_THREADS 0.2
+#define LEAST_IDLE_CPUS 0.3
+static bool computes_in_threads(const struct why *why)
+{
+    return why->host.idle_cpus < LEAST_IDLE_CPUS &&
+           (double)why->work.threads_ns >=
+               LEAST_IN_THREADS * (double)(why->work.threads_ns + why->work.blocked_ns);
+}
+
+/* CPU time that taking the batches off the queue takes: unpickling. */
+static double taking_ns(const struct run_loader *loader)
+{
+    const uint64_t *c = loader->totals.counters;
+    return c[RF_COUNT_GET_CPU_BATCHES] == 0
+               ? 0
+               : (double)c[RF_COUNT_GET_CPU_NS] / (double)c[RF_COUNT_GET_CPU_BATCHES] *
+                     (double)c[RF_COUNT_BATCHES];
+}
+
+/* Items that waited for a CPU for so much of their time, or more workers than CPUs: there are none for
+ * the workers, and so not for the loop either. And who has much to do with a CPU waits for one now and
+ * then wherever it is shared: it is that work. */
+#define LEAST_DELAY 0.15
+#define LEAST_TAKING (1.0 / 3)
+static uint32_t whose_cpu(const struct run_loader *loader, const struct why *why)
+{
+    const struct why_work *work = &why->work;
+    const uint64_t *states_ns = why->states_ns;
+    const uint64_t workers = why_workers_of(loader);
+    const bool too_many = workers != DATASTALL_UNKNOWN && (double)workers > why->host.cpus_usable;
+    if (taking_ns(loader) >= LEAST_TAKING * (double)states_ns[CAUSE_LOOP_CPU_WAIT] &&
+        states_ns[CAUSE_LOOP_CPU_WAIT] >= states_ns[CAUSE_CPU_CONTENTION])
+        return CAUSE_TRANSFER;
+    return too_many || (double)work->delay_ns > LEAST_DELAY * (double)work->items_ns ||
+                   states_ns[CAUSE_CPU_CONTENTION] >= states_ns[CAUSE_LOOP_CPU_WAIT]
+               ? CAUSE_CPU_CONTENTION
+               : CAUSE_LOOP_CPU_WAIT;
+}
+
+static uint32_t largest_state(const struct run_loader *loader, const struct why *why,
+                              bool with_startup)
+{
+    const uint64_t no_cpu_ns =
+        why->states_ns[CAUSE_CPU_CONTENTION] + why->states_ns[CAUSE_LOOP_CPU_WAIT];
+    uint32_t largest = CAUSE_COMPUTE;
+    for (uint32_t i = 1; i < CAUSE_STATES; i++) {
+        if (why->states_ns[i] > why->states_ns[largest] && (with_startup || i != CAUSE_STARTUP))
+            largest = i;
+    }
+    /* The two are one lack. */
+    if (largest != CAUSE_STARTUP &&
+        (no_cpu_ns > why->states_ns[largest] || largest == CAUSE_LOOP_CPU_WAIT))
+        return whose_cpu(loader, why);
+    return largest;
+}
+
+uint32_t why_choose(const struct run_loader *loader, const struct why_around *around,
+                    const struct why *why)
+{
+    const bool single = loader->totals.counters[RF_COUNT_ITERATORS] <= 1;
+    const uint64_t once = once_ns(loader, why);
+    const uint64_t rest_ns = why->stall_ns - why->states_ns[CAUSE_STARTUP];
+    const uint32_t largest = largest_state(loader, why, !single || once >= LEAST_SINGLE_STARTUP_NS);
+    if (why->failure.kind != WHY_NOTHING_FAILED)
+        return WHY_FAILED;
+    if (isnan(why->stall_share))
+        return CAUSE_UNKNOWN;
+    if (is_too_little(around, why))
+        return WHY_NONE;
+    if (single && (double)(why->stall_ns - once) < LEAST_STALL * (double)why->active_ns)
+        return once < LEAST_SINGLE_STARTUP_NS ? WHY_NONE : CAUSE_STARTUP;
+    if (largest == CAUSE_STARTUP)
+        return largest;
+    const uint32_t stream = fault_of_stream(loader, why);
+    if (stream != WHY_NONE && is_in_the_making(largest))
+        return stream;
+    if (!single && loader->entry.num_workers != 0 && is_in_the_making(largest) &&
+        (double)once >= LEAST_FIRST * (double)why->stall_ns)
+        return WHY_EPOCH_START;
+    if ((double)why->window_ns >= LEAST_LINE * (double)rest_ns)
+        return WHY_WINDOW;
+    if ((double)why->others_idle_ns >= LEAST_LINE * (double)rest_ns)
+        return WHY_HEAD_OF_LINE;
+    if (largest == CAUSE_BLOCKED && computes_in_threads(why))
+        return CAUSE_COMPUTE_IN_THREADS;
+    if (largest == CAUSE_BLOCKED ? is_storage(&why->work)
+                                 : is_in_the_making(largest) && is_storage_of_items(&why->work))
+        return WHY_STORAGE;
+    return largest;
+}

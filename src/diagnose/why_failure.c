@@ -1,0 +1,88 @@
+/* A worker that did not bring its batch: which, at which item, and what became of it.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <signal.h>
+
+#include "base/clock.h"
+#include "base/sums.h"
+#include "diagnose/why.h"
+
+/* A wait that had not ended when the process did, or now, is one for a worker that hangs when it is
+ * so long. */
+#define LEAST_HANG_NS (5 * DS_NS_PER_S)
+/* Whoever goes on after an item's error had this many batches for each; it is not why it is slow. */
+#define BATCHES_PER_ERROR 20
+
+static void take_worker(const struct rf_worker_view *worker, enum why_failure_kind kind,
+                        struct why_failure *failure)
+{
+    *failure = (struct why_failure){
+        .kind = kind,
+        .worker = worker->number,
+        .pid = worker->pid,
+        .item = worker->item == 0 ? DATASTALL_UNKNOWN : worker->item - 1,
+    };
+}
+
+/* torch ends the other workers with SIGTERM. */
+static bool is_an_end_of_its_own(uint64_t exit)
+{
+    return exit > 1 && exit != 1 + 256 + SIGTERM;
+}
+
+static bool find_ended(const struct rf_worker_view *worker, struct why_failure *failure)
+{
+    if (!is_an_end_of_its_own(worker->exit))
+        return false;
+    const uint64_t status = worker->exit - 1;
+    take_worker(worker, status >= 256 ? WHY_WORKER_KILLED : WHY_WORKER_EXITED, failure);
+    failure->status = status >= 256 ? status - 256 : status;
+    return true;
+}
+
+/* The one that has been at its batch longest, where the loop gave up or still waits. */
+static bool find_hanging(const struct rf_worker_view *worker, uint64_t now_ns,
+                         struct why_failure *failure)
+{
+    const uint64_t since_ns = ds_subtract(now_ns, worker->phase >> 2);
+    if ((worker->phase & 3) != RF_PHASE_FETCH || worker->number == RF_WORKER_MAIN ||
+        since_ns < DS_NS_PER_S || since_ns <= failure->since_ns)
+        return false;
+    take_worker(worker, WHY_WORKER_HANGS, failure);
+    failure->since_ns = since_ns;
+    return true;
+}
+
+static bool find_raised(const struct rf_worker_view *worker, struct why_failure *failure)
+{
+    if (worker->totals[RF_TOTAL_FAILED] == 0)
+        return false;
+    take_worker(worker, WHY_ITEM_RAISED, failure);
+    return true;
+}
+
+void why_find_failure(const struct run_process *process, const struct run_loader *loader,
+                      const struct why_around *around, struct why_failure *failure)
+{
+    const uint64_t *c = loader->totals.counters;
+    const bool gave_up = c[RF_COUNT_FAILED] > 0, waits = around->unfinished_ns >= LEAST_HANG_NS;
+    /* When the loop gave up, or now. */
+    const uint64_t now_ns = gave_up ? c[RF_COUNT_END_NS] : around->stopped_ns;
+    const bool matters =
+        around->failed || c[RF_COUNT_BATCHES] / BATCHES_PER_ERROR <= c[RF_COUNT_FAILED];
+    *failure = (struct why_failure){.kind = WHY_NOTHING_FAILED, .item = DATASTALL_UNKNOWN};
+    if (!gave_up && !waits)
+        return;
+    bool found = false;
+    for (int look = 0; look < 3 && !found; look++) {
+        for (uint32_t i = 0; i < process->worker_count; i++) {
+            const struct rf_worker_view *worker = &process->workers[i];
+            if (worker->loader != loader->index || (look == 0 && found))
+                continue;
+            found |= look == 0   ? find_ended(worker, failure)
+                     : look == 1 ? gave_up && matters && find_raised(worker, failure)
+                     : now_ns != DATASTALL_UNKNOWN ? find_hanging(worker, now_ns, failure)
+                                                   : false;
+        }
+    }
+}

@@ -1,0 +1,313 @@
+/* What to try: only what the evidence allows, and with what it would bring where that can be reckoned.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/sums.h"
+#include "diagnose/summary.h"
+#include "diagnose/why_sentences.h"
+
+/* Loading in the loop must take so much less than what is waited. */
+#define LESS 0.7
+/* Of a batch on its way: tensors and bytes that are worth a word. */
+#define MANY_TENSORS 64
+#define MANY_BYTES (256.0 * 1024)
+/* Batches for each iterator: fewer, and it is made for one batch each time. */
+#define ONE_BATCH 1.5
+
+static void __attribute__((format(printf, 2, 3))) suggest(struct why *why, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(why->suggestion, sizeof why->suggestion, format, arguments);
+    va_end(arguments);
+}
+
+/* ---- more workers, or none ---- */
+
+/* A stream whose workers do not ask which one they are gives each of them all of it. */
+static bool may_be_unsplit(const struct run_loader *loader, const struct why *why)
+{
+    return why_loader_is(loader, DATASTALL_LOADER_STREAM) && why->work.asked_which == 0 &&
+           !why_loader_is(loader, DATASTALL_LOADER_WORKER_INIT);
+}
+
+static void suggest_workers(const struct run_loader *loader, struct why *why, const char *otherwise)
+{
+    const struct why_setting *setting = &why->setting;
+    const uint64_t workers = why_workers_of(loader);
+    const char *split = may_be_unsplit(loader, why) ? " once the stream is split between them" : "";
+    if (setting->workers > 0)
+        suggest(
+            why,
+            "num_workers=%u instead of %llu%s: about %.0f %% less time by the means of this run, "
+            "and there are CPUs for them; else %s",
+            setting->workers, (unsigned long long)workers, split, setting->gain * 100, otherwise);
+    else if (setting->most_workers <= (double)workers)
+        suggest(why, "no CPU is free for more workers; %s", otherwise);
+    else
+        suggest(why, "%s", otherwise);
+}
+
+/* Loading in the loop is reckoned to take much less than what is left otherwise. */
+static bool none_is_better(const struct run_loader *loader, uint64_t otherwise_ns,
+                           const struct why *why)
+{
+    const double in_loop_ns = why->setting.in_loop_ns;
+    return why_workers_of(loader) != 0 && !isnan(in_loop_ns) && !may_be_unsplit(loader, why) &&
+           in_loop_ns < LESS * (double)otherwise_ns && in_loop_ns < LESS * (double)why->stall_ns;
+}
+
+static bool suggest_none(const struct run_loader *loader, uint64_t otherwise_ns, struct why *why)
+{
+    char in_loop[32], waited[32];
+    if (!none_is_better(loader, otherwise_ns, why))
+        return false;
+    summary_duration_text(why->setting.in_loop_ns * 1e-9, in_loop, sizeof in_loop);
+    summary_duration_text((double)why->stall_ns * 1e-9, waited, sizeof waited);
+    suggest(
+        why,
+        "num_workers=0: making these batches in the loop itself takes about %s of the %s that it "
+        "waits now",
+        in_loop, waited);
+    return true;
+}
+
+/* ---- start-up ---- */
+
+/* What workers that start anew (spawn) are sent, and import, is paid once for each. */
+static void suggest_for_one_start(const struct run_loader *loader, struct why *why)
+{
+    char or_none[80] = "", in_loop[32];
+    if (none_is_better(loader, why->stall_ns, why)) {
+        summary_duration_text(why->setting.in_loop_ns * 1e-9, in_loop, sizeof in_loop);
+        snprintf(or_none, sizeof or_none, "; or num_workers=0, which takes about %s", in_loop);
+    }
+    if (why_loader_is(loader, DATASTALL_LOADER_SPAWNED))
+        suggest(
+            why,
+            "it happens once: a data set that is cheaper to send to each worker (arrays or paths, "
+            "not Python objects), fewer imports, or multiprocessing_context='fork' where nothing "
+            "forbids it%s",
+            or_none);
+    else
+        suggest(why, "it happens once: less to do when workers, data set and first batch start%s",
+                or_none);
+}
+
+static void suggest_for_startup(const struct run_loader *loader, struct why *why)
+{
+    const uint64_t *c = loader->totals.counters;
+    const uint64_t iterators = c[RF_COUNT_ITERATORS], workers = why_workers_of(loader);
+    const double each = iterators == 0 ? NAN : (double)c[RF_COUNT_BATCHES] / (double)iterators;
+    const bool persistent = why_loader_is(loader, DATASTALL_LOADER_PERSISTENT_WORKERS);
+    const uint64_t otherwise_ns =
+        persistent ? why->stall_ns : why->stall_ns - why->states_ns[CAUSE_STARTUP];
+    const bool dropped = iterators > 1 && 2 * loader->entry.dropped >= iterators;
+    if (dropped && each <= ONE_BATCH)
+        suggest(why,
+                "keep the iterator: it = iter(loader) once, then next(it) for each batch; a new "
+                "one starts everything anew");
+    else if (workers == 0 || workers == DATASTALL_UNKNOWN)
+        suggest(why, "make fewer iterators: each one starts anew");
+    else if (dropped && !persistent)
+        suggest(why,
+                "keep the iterator where the loop breaks off, and go on with it (a new one at its "
+                "end), or persistent_workers=True: each one that is dropped ends its workers");
+    else if (iterators <= 1)
+        suggest_for_one_start(loader, why);
+    else if (suggest_none(loader, otherwise_ns, why))
+        return;
+    else if (2 * loader->entry.objects > iterators)
+        suggest(
+            why,
+            "make the loader once and keep it, with persistent_workers=True: %llu were made for "
+            "%llu epochs, and the workers start anew with each",
+            (unsigned long long)loader->entry.objects, (unsigned long long)iterators);
+    else if (persistent)
+        suggest(why, "longer epochs, or less to do when workers and data set start");
+    else
+        suggest(why, "persistent_workers=True: the workers start anew for every epoch");
+}
+
+/* ---- between worker and loop ---- */
+
+static void suggest_for_transfer(const struct run_loader *loader, struct why *why)
+{
+    const struct why_work *work = &why->work;
+    const double sent = (double)work->sent;
+    if (sent > 0 && (double)work->sent_tensors >= MANY_TENSORS * sent)
+        suggest(
+            why,
+            "fewer tensors: %.0f a batch, and each is sent by a descriptor of its own; stack or "
+            "concatenate them in collate_fn",
+            (double)work->sent_tensors / sent);
+    else if (sent > 0 && (double)work->sent_bytes >= MANY_BYTES * sent)
+        suggest(
+            why,
+            "send less between processes: %.3g MiB are pickled for each batch; tensors in place "
+            "of Python objects and arrays, and of smaller types (torch's default collation makes "
+            "them in shared memory)",
+            (double)work->sent_bytes / sent / (1024 * 1024));
+    else if (suggest_none(loader, why->stall_ns, why))
+        return;
+    else if (sent > 0)
+        suggest(why,
+                "larger batches: what handing one over costs does not depend on what is in it");
+    else
+        suggest(why, "send less between processes: smaller types, no copies of large objects; "
+                     "tensors made by torch's default collation travel in shared memory");
+}
+
+static void suggest_for_overhead(const struct run_loader *loader, struct why *why)
+{
+    if (why_loader_is(loader, DATASTALL_LOADER_UNBATCHED))
+        suggest(why,
+                "larger batches: batch_size is None, and what the loader itself does for each item "
+                "costs more than the item");
+    else
+        suggest(why,
+                "larger batches: what the loader itself does for each costs more than what is in "
+                "it; of rows in memory a slice of the tensor is a batch");
+}
+
+/* ---- the rest ---- */
+
+static void suggest_for_contention(const struct run_loader *loader, struct why *why)
+{
+    const struct why_host *host = &why->host;
+    const uint64_t workers = why_workers_of(loader);
+    if (host->cpus_usable >= 1 && workers != DATASTALL_UNKNOWN &&
+        (double)workers > host->cpus_usable)
+        suggest(why,
+                "fewer workers or more CPUs: %llu workers share %.3g; threads inside the items "
+                "(OpenMP, OpenCV, BLAS) count too",
+                (unsigned long long)workers, host->cpus_usable);
+    else
+        suggest(why, "more CPUs, or less beside the workers: others use the CPUs too, and so "
+                     "do threads inside the items (OpenMP, OpenCV, BLAS)");
+}
+
+static void suggest_for_failure(struct why *why)
+{
+    const struct why_failure *failure = &why->failure;
+    const struct why_host *host = &why->host;
+    char item[64] = "";
+    if (failure->item != DATASTALL_UNKNOWN)
+        snprintf(item, sizeof item, "make that item alone: dataset[%llu]",
+                 (unsigned long long)failure->item);
+    if (failure->kind == WHY_WORKER_KILLED && failure->status == SIGKILL)
+        suggest(why, "the kernel kills like this when memory runs out (its log says so): what each "
+                     "worker holds, times their number, must fit");
+    else if (failure->kind == WHY_WORKER_KILLED && failure->status == SIGBUS &&
+             !isnan(host->shm_size_bytes))
+        suggest(why,
+                "a full /dev/shm ends like this: it holds %.0f MiB, and the batches that are ready "
+                "lie there; make it larger (--shm-size), or fewer of them ready",
+                host->shm_size_bytes / (1024.0 * 1024));
+    else if (failure->kind == WHY_WORKER_HANGS)
+        suggest(why, "see where it hangs: py-spy dump --pid %llu while it does%s%s",
+                (unsigned long long)failure->pid, item[0] != '\0' ? ", or " : "", item);
+    else
+        suggest(why, "%s", item);
+}
+
+void why_suggest(const struct run_loader *loader, struct why *why)
+{
+    const uint64_t prefetch = loader->entry.prefetch_factor;
+    switch (why->primary) {
+    case CAUSE_COMPUTE:
+        suggest_workers(
+            loader, why,
+            "make __getitem__ cheaper: decode to the size that is used, prepare once and "
+            "store, whole batches at once (__getitems__)");
+        break;
+    case CAUSE_COMPUTE_IN_THREADS:
+        suggest_workers(loader, why,
+                        "make that work cheaper, or give the library fewer threads in each worker "
+                        "(torch.set_num_threads, cv2.setNumThreads, OMP_NUM_THREADS)");
+        break;
+    case CAUSE_CPU_CONTENTION:
+        suggest_for_contention(loader, why);
+        break;
+    case WHY_STORAGE:
+        suggest_workers(
+            loader, why,
+            "bring the data nearer: local disk or memory, larger reads in the order of the "
+            "file, fewer files");
+        break;
+    case CAUSE_BLOCKED:
+        suggest_workers(
+            loader, why,
+            "wait less for what the items wait for: fewer round trips, several requests at "
+            "once, no lock that workers share");
+        break;
+    case CAUSE_COLLATE:
+        suggest(why,
+                "make collation cheaper: whole batches at once (__getitems__), fewer and larger "
+                "tensors, pad once, convert in __getitem__");
+        break;
+    case CAUSE_TRANSFER:
+        suggest_for_transfer(loader, why);
+        break;
+    case CAUSE_LOOP_CPU_WAIT:
+        suggest(why, "leave the loop's own thread a CPU: fewer workers or threads, or less beside "
+                     "the program");
+        break;
+    case CAUSE_INTERPRETER:
+        suggest(why,
+                "let no other Python thread of the loop's process compute: Python runs one at a "
+                "time, and gives the loop its turn every 5 ms; a process of its own does not "
+                "hinder it");
+        break;
+    case CAUSE_OVERHEAD:
+        suggest_for_overhead(loader, why);
+        break;
+    case CAUSE_PIN:
+        suggest(why, "pinning takes the time: smaller batches or types, or pin_memory=False and a "
+                     "pinned buffer of your own");
+        break;
+    case CAUSE_SAMPLER:
+        suggest(why, "the sampler runs in the loop itself: draw its indices ahead, or in one go");
+        break;
+    case CAUSE_STARTUP:
+        suggest_for_startup(loader, why);
+        break;
+    case WHY_EPOCH_START:
+        if (!why_loader_is(loader, DATASTALL_LOADER_PERSISTENT_WORKERS))
+            suggest(why,
+                    "persistent_workers=True: what the workers hold is made anew for every epoch; "
+                    "or longer epochs, since nothing is fetched ahead for the next one");
+        else if (!suggest_none(loader, why->stall_ns, why))
+            suggest(why, "longer epochs: one iterator over several (a sampler that goes on), since "
+                         "nothing is fetched ahead for the next one");
+        break;
+    case WHY_UNEVEN_SHARDS:
+        suggest(why, "more shards than workers, of like size; or as few workers as have data");
+        break;
+    case WHY_DUPLICATE_STREAM:
+        suggest(why,
+                "split the stream between the workers (torch.utils.data.get_worker_info() in "
+                "__iter__): each goes through all of it, and every item comes %llu times",
+                (unsigned long long)why_workers_of(loader));
+        break;
+    case WHY_WINDOW:
+        suggest(why,
+                "prefetch_factor=%d instead of %d: a replay of this run with it loses far less",
+                (int)(prefetch * RF_REPLAY_FACTOR % 1000000), (int)(prefetch % 1000000));
+        break;
+    case WHY_HEAD_OF_LINE:
+        suggest(why, "single slow items hold back batches that are ready: make those faster or "
+                     "drop them (slowest items: --json), or in_order=False where order is free");
+        break;
+    case WHY_FAILED:
+        suggest_for_failure(why);
+        break;
+    default:
+        break;
+    }
+}
