@@ -12,11 +12,12 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from types import CodeType, FrameType, FunctionType, ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 from . import _causes, _core
-from ._looks import held, is_a, is_held, mro, name_of, namespace
+from ._looks import held, is_a, is_held, name_of
+from ._sites import describe_site, number_among_alike
 
 WAIT_ITER = 2  # enum datastall_wait_kind
 SOURCE_WATCH, SOURCE_TORCH = 2, 3  # enum datastall_source
@@ -27,16 +28,6 @@ REFUSED_LOADER, REFUSED_ITERATOR, REFUSED_SETTING = 0, 1, 2  # enum rf_refusal
 NUMBERS = ("num_workers", "prefetch_factor", "batch_size")
 SETTINGS = (*NUMBERS, "dataset", "sampler", "pin_memory", "persistent_workers")
 
-#: A loader that one of these makes belongs to the line of the program that called them.
-FRAMEWORKS = frozenset(
-    {
-        *("torch", "torchdata", "lightning", "pytorch_lightning", "lightning_fabric"),
-        *("accelerate", "transformers", "ignite", "fastai", "composer", "datasets"),
-        *("torch_geometric", "webdataset", "deepspeed", "timm", "monai", "datastall"),
-    }
-)
-MAX_FRAMES = 24
-
 _lock = threading.RLock()
 _monitor: _core.Monitor | None = None
 _off = False
@@ -44,7 +35,6 @@ _pending_stage: str | None = None
 _directory: str | None = None
 _run_name: str | None = None
 _patched: ModuleType | None = None
-_sites: dict[str, str] = {}  # display name -> identity
 _override = threading.local()  # .value: (name, measure) for the iter() that watch() calls
 
 
@@ -176,59 +166,12 @@ def set_stage(name: str | None) -> str | None:
     return before
 
 
-# ---- where a loader comes from ----
+# ---- who a loader is ----
 
 
 def _top_package(frame: FrameType) -> str:
     name = dict.get(frame.f_globals, "__name__")  # somebody's own kind of dict, where it is exec()
     return name.partition(".")[0] if type(name) is str else ""
-
-
-def _is_framework(frame: FrameType) -> bool:
-    return _top_package(frame) in FRAMEWORKS
-
-
-def _init_codes(loader: object) -> list[CodeType]:
-    """The code of every __init__ that making this object may run through.
-
-    Not the frames' locals, where its `self` is: to look at them is to write them anew into what
-    the program got from locals().
-    """
-    inits = [namespace(kind).get("__init__") for kind in mro(type(loader))]
-    return [init.__code__ for init in inits if type(init) is FunctionType]
-
-
-def describe_site(frame: FrameType | None, skip_init_of: object = None) -> tuple[str, str, str]:
-    """(identity, site, name) of the call that `frame` makes.
-
-    The identity is the whole call path, so that two calls of one helper function are two loaders,
-    and a loader made anew each epoch by one line is one. The __init__ methods that make
-    `skip_init_of` are no site of it.
-    """
-    inits = [] if skip_init_of is None else _init_codes(skip_init_of)
-    path: list[str] = []
-    user: list[str] = []
-    maker = ""
-    depth = 0
-    while frame is not None and depth < MAX_FRAMES:
-        code = frame.f_code
-        inside_init = not user and any(code is one for one in inits)
-        where = f"{code.co_filename}:{frame.f_lineno}"
-        path.append(where)
-        if not inside_init:
-            if not _is_framework(frame):
-                user.append(f"{os.path.basename(code.co_filename)}:{frame.f_lineno}")
-            elif not user:
-                maker = code.co_name  # the framework's function that the program called for
-        frame = frame.f_back
-        depth += 1
-    site = user[0] if user else (os.path.basename(path[0]) if path else "")
-    identity = "\n".join(path)
-    name = f"{site} {maker}()" if maker.startswith("get_") and user else site
-    taken = _sites.setdefault(name, identity)
-    if taken != identity and len(user) > 1:
-        name = f"{site} from {user[1]}"
-    return identity, site, name
 
 
 def _type_name(dataset: object) -> str:
@@ -251,7 +194,19 @@ def _unreadable_settings(loader: object) -> int:
 
 def _after_loader_init(args: tuple, kwargs: Any, result: Any, begin: int, end: int) -> None:
     # The caller of __init__ is our caller: C has no frame.
-    _core.remember(args[0], describe_site(sys._getframe(1), args[0]))
+    dataset_type = _type_name(held(args[0], "dataset"))
+    _core.remember(args[0], describe_site(sys._getframe(1), args[0], dataset_type))
+
+
+def _who_is(loader: object, dataset_type: str) -> tuple[str | None, str, str]:
+    """(name, site, identity); a name of None is that of the stage."""
+    name, _ = getattr(_override, "value", None) or (None, None)
+    # A class with an __init__ of its own (torchdata's StatefulDataLoader) is known by its loop.
+    known = _core.recall(loader) or describe_site(sys._getframe(2), loader, dataset_type)
+    identity, site, site_name = known
+    if name is None and not _pending_stage:
+        name = site_name
+    return name, site, f"{name if name != site_name else ''}\n{identity}"
 
 
 def _register(loader: object) -> _core.Loader | None:
@@ -260,12 +215,8 @@ def _register(loader: object) -> _core.Loader | None:
     recording = monitor()
     if recording is None:
         return None
-    name, _ = getattr(_override, "value", None) or (None, None)
-    # A class with an __init__ of its own (torchdata's StatefulDataLoader) is known by its loop.
-    identity, site, site_name = _core.recall(loader) or describe_site(sys._getframe(1), loader)
-    if name is None and not _pending_stage:
-        name = site_name
     dataset_type = _type_name(held(loader, "dataset"))
+    name, site, identity = _who_is(loader, dataset_type)
     sampler = name_of(type(held(loader, "sampler")))
     flags = (PIN_MEMORY if held(loader, "pin_memory") is True else 0) | (
         PERSISTENT_WORKERS if held(loader, "persistent_workers") is True else 0
@@ -273,12 +224,12 @@ def _register(loader: object) -> _core.Loader | None:
     recording.count_refused(REFUSED_SETTING, _unreadable_settings(loader))
     workers = _number(held(loader, "num_workers"))
     batch_size = _number(held(loader, "batch_size"))
+    identity = f"{identity}\n{dataset_type}\n{workers}\n{batch_size}\n{sampler}"
     return recording.loader(
         name=name,
         site=site,
         dataset_type=dataset_type,
-        identity=f"{name if name != site_name else ''}\n{identity}\n{dataset_type}\n{workers}\n"
-        f"{batch_size}\n{sampler}",
+        identity=f"{identity}\n{number_among_alike(identity, loader)}",
         num_workers=workers,
         prefetch_factor=_number(held(loader, "prefetch_factor")) if workers > 0 else -1,
         batch_size=batch_size,
