@@ -38,7 +38,9 @@ class Loader:
     def record(self, begin_ns: int, end_ns: int, kind: int) -> None: ...
 
 class Consumer:
-    def __new__(cls, loader: Loader, measure: Callable[[Any], Any] | None = None) -> Consumer: ...
+    def __new__(
+        cls, loader: Loader, measure: Callable[[Any], Any] | None = None, ask_feed: bool = True
+    ) -> Consumer: ...
     def open_feed(
         self,
         workers: int,

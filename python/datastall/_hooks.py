@@ -193,14 +193,27 @@ def _unreadable_settings(loader: object) -> int:
 
 
 def _after_loader_init(args: tuple, kwargs: Any, result: Any, begin: int, end: int) -> None:
-    # The caller of __init__ is our caller: C has no frame.
-    dataset_type = _type_name(held(args[0], "dataset"))
-    _core.remember(args[0], describe_site(sys._getframe(1), args[0], dataset_type))
+    remember_site(args[0], _type_name(held(args[0], "dataset")))
 
 
-def _who_is(loader: object, dataset_type: str) -> tuple[str | None, str, str]:
+def remember_site(loader: object, dataset_type: str) -> None:
+    """To be called by what stands in for its __init__."""
+    # The caller of __init__ is our caller's: C has no frame.
+    _core.remember(loader, describe_site(sys._getframe(2), loader, dataset_type))
+
+
+def _overriding() -> tuple[str | None, Callable[[Any], Any] | None]:
+    """(name, measure) that watch() gave to what is iterated."""
+    return getattr(_override, "value", None) or (None, None)
+
+
+def overriding_measure() -> Callable[[Any], Any] | None:
+    return _overriding()[1]
+
+
+def who_is(loader: object, dataset_type: str) -> tuple[str | None, str, str]:
     """(name, site, identity); a name of None is that of the stage."""
-    name, _ = getattr(_override, "value", None) or (None, None)
+    name, _ = _overriding()
     # A class with an __init__ of its own (torchdata's StatefulDataLoader) is known by its loop.
     known = _core.recall(loader) or describe_site(sys._getframe(2), loader, dataset_type)
     identity, site, site_name = known
@@ -216,7 +229,7 @@ def _register(loader: object) -> _core.Loader | None:
     if recording is None:
         return None
     dataset_type = _type_name(held(loader, "dataset"))
-    name, site, identity = _who_is(loader, dataset_type)
+    name, site, identity = who_is(loader, dataset_type)
     sampler = name_of(type(held(loader, "sampler")))
     flags = (PIN_MEMORY if held(loader, "pin_memory") is True else 0) | (
         PERSISTENT_WORKERS if held(loader, "persistent_workers") is True else 0
@@ -248,22 +261,32 @@ def _consumer_for(iterator: object, loader: object) -> _core.Loader | None:
     core_loader = None
     try:
         core_loader = _register(loader)
-        _, measure = getattr(_override, "value", None) or (None, None)
-        consumer = None if core_loader is None else _core.Consumer(core_loader, measure)
+        consumer = (
+            None if core_loader is None else _core.Consumer(core_loader, overriding_measure())
+        )
         if _is_torchs(iterator):
             _core.remember(iterator, consumer)
         elif _monitor is not None:  # it has no next() that we see
             _monitor.count_refused(REFUSED_ITERATOR, 1)
-        if _monitor is not None:
-            _monitor.note_accelerator(_uses_gpu())
-            _notice_side_streams()
+        note_use()
     except Exception as error:
         if _is_torchs(iterator):
             _core.remember(iterator, None)
-        if _monitor is not None:
-            _monitor.count_refused(REFUSED_LOADER, 1)
-        say_once(f"a loader could not be registered: {error!r}; it is not recorded")
+        refuse_loader(error)
     return core_loader
+
+
+def note_use() -> None:
+    """What the process uses, as far as it has come when a loader is iterated."""
+    if _monitor is not None:
+        _monitor.note_accelerator(_uses_gpu())
+        _notice_side_streams()
+
+
+def refuse_loader(error: Exception) -> None:
+    if _monitor is not None:
+        _monitor.count_refused(REFUSED_LOADER, 1)
+    say_once(f"a loader could not be registered: {error!r}; it is not recorded")
 
 
 def _begin_epoch(iterator: object, loader: object, begin: int, end: int) -> None:
@@ -392,9 +415,18 @@ def patch(dataloader: ModuleType) -> None:
             say_once(f"why a loader is slow cannot be told with this PyTorch: {error!r}")
 
 
+_hooked: dict[type, type] = {}  # loaders of other kinds than torch's, and their iterators
+
+
+def add_hooked(loader: type, iterator: type) -> None:
+    _hooked[loader] = iterator
+
+
 def is_hooked(iterable: object) -> bool:
     """True for a loader whose iterators the hooks time."""
-    return _patched is not None and isinstance(iterable, _patched.DataLoader)
+    if _patched is not None and isinstance(iterable, _patched.DataLoader):
+        return True
+    return isinstance(iterable, tuple(_hooked))
 
 
 class _Renamed:
@@ -432,17 +464,36 @@ def iterate_hooked(iterable: Any, name: str | None, measure: Callable[[Any], Any
         _override.value = before
     if _patched is not None and isinstance(iterator, _patched._BaseDataLoaderIter):
         return iterator
+    if isinstance(iterator, tuple(_hooked.values())):
+        return iterator
     return _Renamed(iterator, (name, measure))
 
 
+TORCH, NODES = "torch.utils.data.dataloader", "torchdata.nodes.loader"
+
+
+def patch_module(module: ModuleType) -> None:
+    """Puts the stand-ins into one of the two."""
+    if module.__name__ == NODES:
+        from . import _nodes  # few programs need it
+
+        _nodes.patch(module)
+    else:
+        patch(module)
+
+
 class _LazyFinder:
-    """For install(): patches torch.utils.data.dataloader when it is imported."""
+    """For install(): patches what it waits for when that is imported."""
+
+    waits_for: set[str] = set()
 
     @staticmethod
     def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
-        if name != "torch.utils.data.dataloader":
+        if name not in _LazyFinder.waits_for:
             return None
-        sys.meta_path.remove(_LazyFinder)
+        _LazyFinder.waits_for.discard(name)
+        if not _LazyFinder.waits_for:
+            sys.meta_path.remove(_LazyFinder)
         import importlib.util
 
         spec = importlib.util.find_spec(name)
@@ -459,9 +510,11 @@ class _LazyFinder:
 
 def _patch_openly(module: ModuleType) -> None:
     try:
-        patch(module)
+        patch_module(module)
     except Exception as error:
-        say(f"this PyTorch cannot be hooked ({error!r}); use datastall.watch() instead")
+        package = module.__name__.partition(".")[0]
+        what = "torchdata.nodes" if package == "torchdata" else "PyTorch"
+        say(f"this {what} cannot be hooked ({error!r}); use datastall.watch() instead")
 
 
 def install(directory: str | None, run_name: str | None) -> None:
@@ -470,8 +523,11 @@ def install(directory: str | None, run_name: str | None) -> None:
     with _lock:
         if _monitor is None:
             _directory, _run_name = directory, run_name
-        module = sys.modules.get("torch.utils.data.dataloader")
-        if module is not None and hasattr(module, "DataLoader"):
-            _patch_openly(module)
-        elif _LazyFinder not in sys.meta_path:
+        for name, marker in ((TORCH, "DataLoader"), (NODES, "LoaderIterator")):
+            module = sys.modules.get(name)
+            if module is not None and hasattr(module, marker):
+                _patch_openly(module)
+            else:
+                _LazyFinder.waits_for.add(name)
+        if _LazyFinder.waits_for and _LazyFinder not in sys.meta_path:
             sys.meta_path.insert(0, _LazyFinder)
