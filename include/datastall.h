@@ -205,7 +205,9 @@ enum datastall_source {
 
 typedef struct datastall_loader_options {
     size_t struct_size;
-    const char *name; /**< what people call it; NULL: the stage, else the site, else "loader" */
+    const char *name; /**< what people call it; NULL: the stage, else the site, else "loader". Kept
+                           in 63 bytes: of a longer one parts of words are left out ('~'), never the
+                           number of a line in "train.py:42"; " (2)" where the name is taken */
     const char *site; /**< where it was made, "train.py:42"; NULL: unknown */
     const char *dataset_type; /**< NULL: unknown */
     const char *identity;     /**< equal strings are one loader; NULL: name + site + dataset_type */

@@ -16,9 +16,11 @@ static PyObject *feed_opener, *failure_teller;
 
 static PyObject *consumer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"loader", "measure", NULL};
+    static char *names[] = {"loader", "measure", "ask_feed", NULL};
     PyObject *object, *measure = Py_None;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O:Consumer", names, &object, &measure))
+    int ask_feed = 1;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|Op:Consumer", names, &object, &measure,
+                                     &ask_feed))
         return NULL;
     Loader *loader = loader_type_cast(object);
     Consumer *self = loader == NULL ? NULL : (Consumer *)types_new(type);
@@ -27,6 +29,7 @@ static PyObject *consumer_new(PyTypeObject *type, PyObject *args, PyObject *kwar
     Py_INCREF(loader);
     self->loader = loader;
     self->inner = loader->loader;
+    self->feed_asked = ask_feed == 0;
     if (measure != Py_None) {
         Py_INCREF(measure);
         self->measure = measure;

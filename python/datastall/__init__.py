@@ -23,7 +23,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
-from . import _core, _hooks
+from . import _core, _hooks, _sites
 
 __all__ = ["Watch", "__version__", "install", "stage", "summary", "watch"]
 __version__: str = _core.__version__
@@ -63,7 +63,7 @@ class Watch(Generic[T]):
         self._datastall_iterable = iterable
         self._datastall_name = name
         self._datastall_measure = measure
-        self._datastall_site = _hooks.describe_site(sys._getframe(1))
+        self._datastall_site = _sites.describe_site(sys._getframe(1))
 
     def __iter__(self) -> Iterator[T]:
         iterable, name = self._datastall_iterable, self._datastall_name

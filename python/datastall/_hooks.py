@@ -13,11 +13,12 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from types import CodeType, FrameType, FunctionType, ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 from . import _causes, _core
-from ._looks import held, is_a, is_held, mro, name_of, namespace
+from ._looks import held, is_a, is_held, name_of
+from ._sites import describe_site, number_among_alike
 
 SOURCE_WATCH, SOURCE_TORCH = 2, 3  # enum datastall_source
 PIN_MEMORY, PERSISTENT_WORKERS, STREAM = 1, 2, 4  # DATASTALL_LOADER_*, as the next three
@@ -29,16 +30,6 @@ REFUSED_LOADER, REFUSED_ITERATOR, REFUSED_SETTING = 0, 1, 2  # enum rf_refusal
 NUMBERS = ("num_workers", "prefetch_factor", "batch_size")
 SETTINGS = (*NUMBERS, "dataset", "sampler", "pin_memory", "persistent_workers")
 
-#: A loader that one of these makes belongs to the line of the program that called them.
-FRAMEWORKS = frozenset(
-    {
-        *("torch", "torchdata", "lightning", "pytorch_lightning", "lightning_fabric"),
-        *("accelerate", "transformers", "ignite", "fastai", "composer", "datasets"),
-        *("torch_geometric", "webdataset", "deepspeed", "timm", "monai", "datastall"),
-    }
-)
-MAX_FRAMES = 24
-
 _lock = threading.RLock()
 _monitor: _core.Monitor | None = None
 _off = False
@@ -46,7 +37,6 @@ _pending_stage: str | None = None
 _directory: str | None = None
 _run_name: str | None = None
 _patched: ModuleType | None = None
-_sites: dict[str, str] = {}  # display name -> identity
 _override = threading.local()  # .value: (name, measure) for the iter() that watch() calls
 
 
@@ -177,59 +167,12 @@ def set_stage(name: str | None) -> str | None:
     return before
 
 
-# ---- where a loader comes from ----
+# ---- who a loader is ----
 
 
 def _top_package(frame: FrameType) -> str:
     name = dict.get(frame.f_globals, "__name__")  # somebody's own kind of dict, where it is exec()
     return name.partition(".")[0] if type(name) is str else ""
-
-
-def _is_framework(frame: FrameType) -> bool:
-    return _top_package(frame) in FRAMEWORKS
-
-
-def _init_codes(loader: object) -> list[CodeType]:
-    """The code of every __init__ that making this object may run through.
-
-    Not the frames' locals, where its `self` is: to look at them is to write them anew into what
-    the program got from locals().
-    """
-    inits = [namespace(kind).get("__init__") for kind in mro(type(loader))]
-    return [init.__code__ for init in inits if type(init) is FunctionType]
-
-
-def describe_site(frame: FrameType | None, skip_init_of: object = None) -> tuple[str, str, str]:
-    """(identity, site, name) of the call that `frame` makes.
-
-    The identity is the whole call path, so that two calls of one helper function are two loaders,
-    and a loader made anew each epoch by one line is one. The __init__ methods that make
-    `skip_init_of` are no site of it.
-    """
-    inits = [] if skip_init_of is None else _init_codes(skip_init_of)
-    path: list[str] = []
-    user: list[str] = []
-    maker = ""
-    depth = 0
-    while frame is not None and depth < MAX_FRAMES:
-        code = frame.f_code
-        inside_init = not user and any(code is one for one in inits)
-        where = f"{code.co_filename}:{frame.f_lineno}"
-        path.append(where)
-        if not inside_init:
-            if not _is_framework(frame):
-                user.append(f"{os.path.basename(code.co_filename)}:{frame.f_lineno}")
-            elif not user:
-                maker = code.co_name  # the framework's function that the program called for
-        frame = frame.f_back
-        depth += 1
-    site = user[0] if user else (os.path.basename(path[0]) if path else "")
-    identity = "\n".join(path)
-    name = f"{site} {maker}()" if maker.startswith("get_") and user else site
-    taken = _sites.setdefault(name, identity)
-    if taken != identity and len(user) > 1:
-        name = f"{site} from {user[1]}"
-    return identity, site, name
 
 
 def _type_name(dataset: object) -> str:
@@ -251,8 +194,42 @@ def _unreadable_settings(loader: object) -> int:
 
 
 def _after_loader_init(args: tuple, kwargs: Any, result: Any, begin: int, end: int) -> None:
-    # The caller of __init__ is our caller: C has no frame.
-    _core.remember(args[0], (*describe_site(sys._getframe(1), args[0]), False))
+    remember_site(args[0], _type_name(held(args[0], "dataset")))
+
+
+def remember_site(loader: object, dataset_type: str) -> None:
+    """To be called by what stands in for its __init__."""
+    # The caller of __init__ is our caller's: C has no frame.
+    # And whether it was iterated over.
+    _core.remember(loader, (*describe_site(sys._getframe(2), loader, dataset_type), False))
+
+
+def _overriding() -> tuple[str | None, Callable[[Any], Any] | None]:
+    """(name, measure) that watch() gave to what is iterated."""
+    return getattr(_override, "value", None) or (None, None)
+
+
+def overriding_measure() -> Callable[[Any], Any] | None:
+    return _overriding()[1]
+
+
+def who_is(loader: object, dataset_type: str) -> tuple[str | None, str, str]:
+    """(name, site, identity); a name of None is that of the stage."""
+    name, _ = _overriding()
+    # A class with an __init__ of its own (torchdata's StatefulDataLoader) is known by its loop.
+    known = _core.recall(loader) or describe_site(sys._getframe(2), loader, dataset_type)
+    identity, site, site_name = known[:3]
+    if name is None and not _pending_stage:
+        name = site_name
+    return name, site, f"{name if name != site_name else ''}\n{identity}"
+
+
+def _count_object(core_loader: _core.Loader, loader: object) -> None:
+    """Counts an object of the program's once; one whose making was not seen is not counted."""
+    known = _core.recall(loader)
+    if known is not None and not known[3]:
+        core_loader.count_object()
+        _core.remember(loader, (*known[:3], True))
 
 
 def _start_method_of(loader: object) -> str | None:
@@ -284,32 +261,25 @@ def _register(loader: object) -> _core.Loader | None:
     recording = monitor()
     if recording is None:
         return None
-    name, _ = getattr(_override, "value", None) or (None, None)
-    # A class with an __init__ of its own (torchdata's StatefulDataLoader) is known by its loop.
-    known = _core.recall(loader) or (*describe_site(sys._getframe(1), loader), False)
-    identity, site, site_name, seen = known
-    if name is None and not _pending_stage:
-        name = site_name
     dataset_type = _type_name(held(loader, "dataset"))
+    name, site, identity = who_is(loader, dataset_type)
     sampler = name_of(type(held(loader, "sampler")))
     recording.count_refused(REFUSED_SETTING, _unreadable_settings(loader))
     workers = _number(held(loader, "num_workers"))
     batch_size = _number(held(loader, "batch_size"))
+    identity = f"{identity}\n{dataset_type}\n{workers}\n{batch_size}\n{sampler}"
     core_loader = recording.loader(
         name=name,
         site=site,
         dataset_type=dataset_type,
-        identity=f"{name if name != site_name else ''}\n{identity}\n{dataset_type}\n{workers}\n"
-        f"{batch_size}\n{sampler}",
+        identity=f"{identity}\n{number_among_alike(identity, loader)}",
         num_workers=workers,
         prefetch_factor=_number(held(loader, "prefetch_factor")) if workers > 0 else -1,
         batch_size=batch_size,
         source=SOURCE_TORCH,
         flags=_flags_of(loader),
     )
-    if not seen:
-        core_loader.count_object()
-        _core.remember(loader, (identity, site, site_name, True))
+    _count_object(core_loader, loader)
     return core_loader
 
 
@@ -323,22 +293,32 @@ def _consumer_for(iterator: object, loader: object) -> _core.Loader | None:
     core_loader = None
     try:
         core_loader = _register(loader)
-        _, measure = getattr(_override, "value", None) or (None, None)
-        consumer = None if core_loader is None else _core.Consumer(core_loader, measure)
+        consumer = (
+            None if core_loader is None else _core.Consumer(core_loader, overriding_measure())
+        )
         if _is_torchs(iterator):
             _core.remember(iterator, consumer)
         elif _monitor is not None:  # it has no next() that we see
             _monitor.count_refused(REFUSED_ITERATOR, 1)
-        if _monitor is not None:
-            _monitor.note_accelerator(_uses_gpu())
-            _notice_side_streams()
+        note_use()
     except Exception as error:
         if _is_torchs(iterator):
             _core.remember(iterator, None)
-        if _monitor is not None:
-            _monitor.count_refused(REFUSED_LOADER, 1)
-        say_once(f"a loader could not be registered: {error!r}; it is not recorded")
+        refuse_loader(error)
     return core_loader
+
+
+def note_use() -> None:
+    """What the process uses, as far as it has come when a loader is iterated."""
+    if _monitor is not None:
+        _monitor.note_accelerator(_uses_gpu())
+        _notice_side_streams()
+
+
+def refuse_loader(error: Exception) -> None:
+    if _monitor is not None:
+        _monitor.count_refused(REFUSED_LOADER, 1)
+    say_once(f"a loader could not be registered: {error!r}; it is not recorded")
 
 
 def _begin_epoch(iterator: object, loader: object, begin: int, end: int) -> None:
@@ -477,9 +457,18 @@ def patch(dataloader: ModuleType) -> None:
             say_once(f"why a loader is slow cannot be told with this PyTorch: {error!r}")
 
 
+_hooked: dict[type, type] = {}  # loaders of other kinds than torch's, and their iterators
+
+
+def add_hooked(loader: type, iterator: type) -> None:
+    _hooked[loader] = iterator
+
+
 def is_hooked(iterable: object) -> bool:
     """True for a loader whose iterators the hooks time."""
-    return _patched is not None and isinstance(iterable, _patched.DataLoader)
+    if _patched is not None and isinstance(iterable, _patched.DataLoader):
+        return True
+    return isinstance(iterable, tuple(_hooked))
 
 
 class _Renamed:
@@ -517,17 +506,36 @@ def iterate_hooked(iterable: Any, name: str | None, measure: Callable[[Any], Any
         _override.value = before
     if _patched is not None and isinstance(iterator, _patched._BaseDataLoaderIter):
         return iterator
+    if isinstance(iterator, tuple(_hooked.values())):
+        return iterator
     return _Renamed(iterator, (name, measure))
 
 
+TORCH, NODES = "torch.utils.data.dataloader", "torchdata.nodes.loader"
+
+
+def patch_module(module: ModuleType) -> None:
+    """Puts the stand-ins into one of the two."""
+    if module.__name__ == NODES:
+        from . import _nodes  # few programs need it
+
+        _nodes.patch(module)
+    else:
+        patch(module)
+
+
 class _LazyFinder:
-    """For install(): patches torch.utils.data.dataloader when it is imported."""
+    """For install(): patches what it waits for when that is imported."""
+
+    waits_for: set[str] = set()
 
     @staticmethod
     def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
-        if name != "torch.utils.data.dataloader":
+        if name not in _LazyFinder.waits_for:
             return None
-        sys.meta_path.remove(_LazyFinder)
+        _LazyFinder.waits_for.discard(name)
+        if not _LazyFinder.waits_for:
+            sys.meta_path.remove(_LazyFinder)
         import importlib.util
 
         spec = importlib.util.find_spec(name)
@@ -544,9 +552,11 @@ class _LazyFinder:
 
 def _patch_openly(module: ModuleType) -> None:
     try:
-        patch(module)
+        patch_module(module)
     except Exception as error:
-        say(f"this PyTorch cannot be hooked ({error!r}); use datastall.watch() instead")
+        package = module.__name__.partition(".")[0]
+        what = "torchdata.nodes" if package == "torchdata" else "PyTorch"
+        say(f"this {what} cannot be hooked ({error!r}); use datastall.watch() instead")
 
 
 def install(directory: str | None, run_name: str | None) -> None:
@@ -555,8 +565,11 @@ def install(directory: str | None, run_name: str | None) -> None:
     with _lock:
         if _monitor is None:
             _directory, _run_name = directory, run_name
-        module = sys.modules.get("torch.utils.data.dataloader")
-        if module is not None and hasattr(module, "DataLoader"):
-            _patch_openly(module)
-        elif _LazyFinder not in sys.meta_path:
+        for name, marker in ((TORCH, "DataLoader"), (NODES, "LoaderIterator")):
+            module = sys.modules.get(name)
+            if module is not None and hasattr(module, marker):
+                _patch_openly(module)
+            else:
+                _LazyFinder.waits_for.add(name)
+        if _LazyFinder.waits_for and _LazyFinder not in sys.meta_path:
             sys.meta_path.insert(0, _LazyFinder)

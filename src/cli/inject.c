@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "diagnose/summary.h"
 
 #define INJECTED "_inject/sitecustomize.py"
 
@@ -164,10 +165,12 @@ const char *inject_explain_silence(const char *run_folder, char **command)
         snprintf(sentence, sizeof sentence, "nothing was recorded: %s", text);
     else if (has_mark(run_folder, "torch-hooked", text, sizeof text))
         snprintf(sentence, sizeof sentence,
-                 "nothing was recorded: PyTorch was loaded, but no DataLoader was iterated");
+                 "nothing was recorded: PyTorch was loaded, but no DataLoader was iterated; %s",
+                 SUMMARY_WATCH_HINT);
     else if (has_mark(run_folder, "hooks-loaded", text, sizeof text))
         snprintf(sentence, sizeof sentence,
-                 "nothing was recorded: no process imported torch.utils.data");
+                 "nothing was recorded: no process imported torch.utils.data; %s",
+                 SUMMARY_WATCH_HINT);
     else if (has_mark(run_folder, "python-too-old", text, sizeof text))
         snprintf(sentence, sizeof sentence,
                  "nothing was recorded: Python %s is older than 3.10, which the hooks need", text);

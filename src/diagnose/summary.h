@@ -182,6 +182,10 @@ static inline uint64_t summary_rank(const struct summary_process *process)
 void summary_verdict_text(const struct summary *summary, char *text, size_t size);
 void summary_prize_text(const struct summary *summary, char *text, size_t size);
 
+/* Where nothing was recorded, because the program loops over an array, a queue, a generator. */
+#define SUMMARY_WATCH_HINT \
+    "a loop without a DataLoader is recorded with: for batch in datastall.watch(loader)"
+
 /* Seconds for people: "820 ms", "12.3 s", "1m 18s", "2h 03m". */
 void summary_duration_text(double seconds, char *text, size_t size);
 

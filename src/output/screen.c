@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clean_text.h"
+#include "base/short_name.h"
 #include "base/sums.h"
 #include "output/canvas.h"
 #include "output/names.h"
@@ -45,7 +46,7 @@ static void ms_text(uint64_t ns, char text[16])
         snprintf(text, 16, ms < 9.995 ? "%.2f" : ms < 99.95 ? "%.1f" : "%.0f", ms);
 }
 
-static void name_text(const char *from, unsigned width, char text[128])
+static void run_name_text(const char *from, unsigned width, char text[128])
 {
     char clean[NAME_MAX + 1];
     const size_t length = strlen(ds_clean_text(from, clean, sizeof clean));
@@ -53,7 +54,7 @@ static void name_text(const char *from, unsigned width, char text[128])
     const char *rest = clean + (cut ? length - width + 1 : 0);
     while ((*rest & 0xc0) == 0x80) /* never from within a character */
         rest++;
-    /* The end of a long name tells more than its beginning: site.py:120, a run's name. */
+    /* The end of a run's long name tells more than its beginning. */
     snprintf(text, 128, "%s%.126s", cut ? "~" : "", rest);
 }
 
@@ -91,7 +92,7 @@ static void put_run(struct page *page, const struct summary *run, bool selected)
     char name[128], duration[32], samples[16], tokens[16];
     struct recent_waits recent;
     recent_of_run(run, page->view->now_ns, &recent);
-    name_text(run->data->id, name_width, name);
+    run_name_text(run->data->id, name_width, name);
     summary_duration_text((double)run->duration_ns * 1e-9, duration, sizeof duration);
     rate_text(recent.samples_per_s, samples);
     rate_text(recent.tokens_per_s, tokens);
@@ -367,9 +368,9 @@ static void put_loader(struct page *page, const struct joined *loader)
 {
     struct canvas *c = &page->canvas;
     unsigned at = loader_name_width(page);
-    char name[128], cell[32];
-    name_text(loader->name, at, name);
-    canvas_put(c, 0, (int)at, STYLE_PLAIN, "%s", name);
+    char name[sizeof((struct rf_loader_entry *)0)->name], cell[32];
+    const size_t size = at + 1 < sizeof name ? at + 1 : sizeof name;
+    canvas_put(c, 0, (int)at, STYLE_PLAIN, "%s", ds_short_name(loader->name, name, size));
     for (size_t i = 0; i < LOADER_COLUMNS; i++) {
         bool bad;
         if (!has_column(page, i))

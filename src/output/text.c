@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clean_text.h"
+#include "base/short_name.h"
 #include "base/sums.h"
 #include "output/names.h"
 #include "output/text_why.h"
@@ -15,6 +16,8 @@
 #define MAX_STAGES 6
 #define MAX_RANKS 8
 #define LEAST_HELD_SHARE 0.05
+#define WIDTH 100           /* of a line that may leave something out */
+#define LEAST_CLASS_BYTES 8 /* shorter, a class tells nothing */
 #define GIB (1024.0 * 1024 * 1024)
 
 /* ---- numbers ---- */
@@ -65,6 +68,12 @@ static const char *ms(uint64_t ns, char text[16])
     return text;
 }
 
+/* The ending of a noun after this number. */
+static const char *plural(uint64_t number)
+{
+    return number == 1 ? "" : "s";
+}
+
 /* ---- lines: a label in the first nine columns, then text, whatever it holds ---- */
 
 static void __attribute__((format(printf, 3, 4))) line(FILE *file, const char *label,
@@ -86,6 +95,8 @@ static void put_verdict(const struct summary *s, FILE *file)
     summary_prize_text(s, text, sizeof text);
     if (text[0] != '\0')
         line(file, "", "%s", text);
+    if (s->worst == UINT32_MAX && s->state != SUMMARY_RUNNING)
+        line(file, "", SUMMARY_WATCH_HINT);
     const struct summary_process *worst = s->worst == UINT32_MAX ? NULL : &s->processes[s->worst];
     if (worst != NULL && worst->method == SUMMARY_METHOD_GPU_EVENTS)
         line(file, "",
@@ -229,30 +240,65 @@ static int by_waiting(const void *a, const void *b)
     return one < other ? -1 : one > other;
 }
 
-static void put_loader(const struct summary *s, const struct summary_loader *loader, FILE *file)
+/* What it delivered: ": 12 batches, 96 samples (1.0 k/s)". */
+static void delivered_text(const datastall_statistics *f, char *text, size_t size)
 {
-    const datastall_statistics *f = &loader->figures;
-    const datastall_distribution *w = &f->steady;
-    char name[65], who[48] = "", batches[24], samples[24], tokens[24], rate[24], token_rate[24];
-    char a[16], b[16], c[16], d[16], startup[32], packing[48] = "";
-    const struct summary_process *process = &s->processes[loader->process];
-    if (s->process_count > 1 && summary_rank(process) != DATASTALL_UNKNOWN)
-        snprintf(who, sizeof who, " [rank %llu]", (unsigned long long)summary_rank(process));
-    else if (s->process_count > 1)
-        snprintf(who, sizeof who, " [pid %llu]", (unsigned long long)process->data->view.fixed.pid);
+    char batches[24], samples[24], tokens[24], rate[24], token_rate[24];
+    char of_samples[64] = "", of_tokens[80] = "";
     output_count_text(f->batches, batches, sizeof batches);
     output_count_text(f->samples, samples, sizeof samples);
     output_count_text(f->tokens, tokens, sizeof tokens);
     output_rate_text(f->samples_per_s, rate, sizeof rate);
     output_rate_text(f->tokens_per_s, token_rate, sizeof token_rate);
-    fprintf(file, "%-8s %s%s: %s batches", "LOADER",
-            ds_clean_text(loader->data->entry.name, name, sizeof name), who, batches);
     if (f->samples != DATASTALL_UNKNOWN)
-        fprintf(file, ", %s samples (%s/s)", samples, rate);
+        snprintf(of_samples, sizeof of_samples, ", %s sample%s (%s/s)", samples, plural(f->samples),
+                 rate);
     if (f->tokens != DATASTALL_UNKNOWN)
-        fprintf(file, ", %s tokens (%s/s%s)", tokens, token_rate,
-                f->tokens_sampled > 0 ? ", sampled" : "");
-    fputc('\n', file);
+        snprintf(of_tokens, sizeof of_tokens, ", %s token%s (%s/s%s)", tokens, plural(f->tokens),
+                 token_rate, f->tokens_sampled > 0 ? ", sampled" : "");
+    snprintf(text, size, ": %s batch%s%s%s", batches, f->batches == 1 ? "" : "es", of_samples,
+             of_tokens);
+}
+
+/* " (ImageFolder)": the data set's class, as much of it as the line has room for; "" where the name
+ * says it. */
+static void class_text(const struct summary_loader *loader, size_t taken, char text[64])
+{
+    const struct rf_loader_entry *entry = &loader->data->entry;
+    char name[sizeof entry->dataset_type];
+    text[0] = '\0';
+    if (entry->dataset_type[0] == '\0' || strstr(entry->name, entry->dataset_type) != NULL)
+        return;
+    const size_t around = strlen(" ()"), bytes = strlen(entry->dataset_type);
+    size_t room = taken + around < WIDTH ? WIDTH - taken - around : 0;
+    if (room < bytes && room < LEAST_CLASS_BYTES)
+        return;
+    room = room < sizeof name - around ? room : sizeof name - around;
+    snprintf(text, 64, " (%s)", ds_short_name(entry->dataset_type, name, room + 1));
+}
+
+static void put_loader_head(const struct summary *s, const struct summary_loader *loader,
+                            FILE *file)
+{
+    char who[48] = "", delivered[256], class[64];
+    const struct summary_process *process = &s->processes[loader->process];
+    if (s->process_count > 1 && summary_rank(process) != DATASTALL_UNKNOWN)
+        snprintf(who, sizeof who, " [rank %llu]", (unsigned long long)summary_rank(process));
+    else if (s->process_count > 1)
+        snprintf(who, sizeof who, " [pid %llu]", (unsigned long long)process->data->view.fixed.pid);
+    delivered_text(&loader->figures, delivered, sizeof delivered);
+    const char *name = loader->data->entry.name;
+    class_text(loader, strlen("LOADER   ") + strlen(name) + strlen(who) + strlen(delivered), class);
+    line(file, "LOADER", "%s%s%s%s", name, class, who, delivered);
+}
+
+static void put_loader(const struct summary *s, const struct summary_loader *loader, FILE *file)
+{
+    const datastall_statistics *f = &loader->figures;
+    const datastall_distribution *w = &f->steady;
+    char a[16], b[16], c[16], d[16], startup[32], packing[48] = "";
+    const struct summary_process *process = &s->processes[loader->process];
+    put_loader_head(s, loader, file);
     if (w->count > 0) {
         const double all =
             ((double)f->queue_full + (double)f->queue_normal + (double)f->queue_starved) / 100;
@@ -269,14 +315,14 @@ static void put_loader(const struct summary *s, const struct summary_loader *loa
                  f->packing_efficiency * 100);
     if (f->startup.count > 0)
         line(file, "", "start-up %s over %llu iterator%s (iter, first batch, end)%s", startup,
-             (unsigned long long)f->iterators, f->iterators == 1 ? "" : "s", packing);
+             (unsigned long long)f->iterators, plural(f->iterators), packing);
     else if (packing[0] != '\0')
         line(file, "", "%s", packing + 3);
     if (w->count == 0 && f->batches > 1)
         line(file, "", "every batch came from a new iterator, so all waiting is start-up");
     if (f->failed > 0)
         line(file, "", "%llu call%s raised an error", (unsigned long long)f->failed,
-             f->failed == 1 ? "" : "s");
+             plural(f->failed));
     output_why_text(loader, file);
     if (!loader->in_verdict)
         line(file, "", "reported by hand; not in the verdict, which the hooks saw");
@@ -301,7 +347,8 @@ static void put_loaders(const struct summary *s, FILE *file)
     for (uint32_t i = 0; i < s->loader_count && i < MAX_LOADERS; i++)
         put_loader(s, order[i], file);
     if (s->loader_count > MAX_LOADERS)
-        line(file, "", "and %u more loaders (see --json)", s->loader_count - MAX_LOADERS);
+        line(file, "", "and %u more loader%s (see --json)", s->loader_count - MAX_LOADERS,
+             plural(s->loader_count - MAX_LOADERS));
     free(order);
 }
 
@@ -314,11 +361,12 @@ static void put_stages(const struct summary *s, FILE *file)
         output_count_text(stage->batches, batches, sizeof batches);
         if (stage->batches == 0)
             continue;
-        line(file, "STAGE", "%s: %s, waiting %.1f %% of it, %s batches", stage->name, duration,
-             stage->waiting_share * 100, batches);
+        line(file, "STAGE", "%s: %s, waiting %.1f %% of it, %s batch%s", stage->name, duration,
+             stage->waiting_share * 100, batches, stage->batches == 1 ? "" : "es");
     }
     if (s->stage_count > MAX_STAGES)
-        line(file, "", "and %u more stages (see --json)", s->stage_count - MAX_STAGES);
+        line(file, "", "and %u more stage%s (see --json)", s->stage_count - MAX_STAGES,
+             plural(s->stage_count - MAX_STAGES));
 }
 
 static void put_ranks(const struct summary *s, FILE *file)
@@ -353,7 +401,7 @@ static void put_refusals(const struct summary *s, FILE *file)
             times = ds_add(times, s->processes[i].data->view.fixed.refused[k]);
         if (times > 0)
             line(file, "NOTE", "the hooks left out, %llu time%s: %s", (unsigned long long)times,
-                 times == 1 ? "" : "s", whats[k]);
+                 plural(times), whats[k]);
     }
 }
 
@@ -368,8 +416,8 @@ static void put_notes(const struct summary *s, FILE *file)
                                 s->processes[i].data->view.words[RF_PROCESS_IMPOSSIBLE_TIMES + k]);
     }
     if (lost > 0)
-        line(file, "NOTE", "%llu waits were lost: too many threads recorded at once",
-             (unsigned long long)lost);
+        line(file, "NOTE", "%llu wait%s lost: too many threads recorded at once",
+             (unsigned long long)lost, lost == 1 ? " was" : "s were");
     if (merged > 0)
         line(file, "NOTE",
              "more loaders, threads or stages than there is room for: the rest is in "
@@ -379,19 +427,18 @@ static void put_notes(const struct summary *s, FILE *file)
         unknown = ds_add(unknown, s->loaders[i].data->entry.unknown_worker_batches);
     if (unknown > 0)
         line(file, "NOTE",
-             "%llu batches came from workers of which nothing is known: they are in no figure of "
-             "workers",
-             (unsigned long long)unknown);
+             "%llu batch%s from workers of which nothing is known, in no figure of workers",
+             (unsigned long long)unknown, unknown == 1 ? " came" : "es came");
     if ((refused[0] | refused[1] | refused[2]) != 0)
         line(file, "NOTE",
-             "the program reported what cannot be, which is unknown here: %llu times, %llu figures "
-             "of batches, %llu unknown kinds, flags or sizes",
-             (unsigned long long)refused[0], (unsigned long long)refused[1],
-             (unsigned long long)refused[2]);
+             "the program reported what cannot be, which is unknown here: %llu time%s, %llu "
+             "figure%s of batches, %llu unknown kind%s, flags or sizes",
+             (unsigned long long)refused[0], plural(refused[0]), (unsigned long long)refused[1],
+             plural(refused[1]), (unsigned long long)refused[2], plural(refused[2]));
     put_refusals(s, file);
     if (s->data->problems > 0)
         line(file, "DAMAGED", "%u problem%s; the first: %s", s->data->problems,
-             s->data->problems == 1 ? "" : "s", s->data->first_problem);
+             plural(s->data->problems), s->data->first_problem);
 }
 
 void output_text(const struct summary *s, FILE *file)

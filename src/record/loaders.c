@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fault_guard.h"
-#include "base/text.h"
+#include "base/short_name.h"
 #include "base/versioned.h"
 #include "record/monitor.h"
 
@@ -53,9 +53,9 @@ static void choose_name(const datastall_monitor *monitor, const datastall_loader
         wish = or_empty(options->site);
     if (*wish == '\0')
         wish = "loader";
-    ds_copy_text(name, MONITOR_NAME_BYTES, wish);
+    ds_short_name(wish, name, MONITOR_NAME_BYTES);
     char cut[MONITOR_NAME_BYTES - 8];
-    ds_copy_text(cut, sizeof cut, wish);
+    ds_short_name(wish, cut, sizeof cut);
     for (unsigned n = 2; name_is_taken(monitor, name); n++)
         snprintf(name, MONITOR_NAME_BYTES, "%s (%u)", cut, n);
 }
@@ -75,8 +75,8 @@ static void add_loader(datastall_monitor *monitor, const datastall_loader_option
     };
     choose_name(monitor, options, monitor->loader_names[index]);
     memcpy(entry.name, monitor->loader_names[index], sizeof entry.name);
-    ds_copy_text(entry.site, sizeof entry.site, options->site);
-    ds_copy_text(entry.dataset_type, sizeof entry.dataset_type, options->dataset_type);
+    ds_short_name(options->site, entry.site, sizeof entry.site);
+    ds_short_name(options->dataset_type, entry.dataset_type, sizeof entry.dataset_type);
     rf_write_loader(monitor->writer, index, &entry);
     monitor->loaders[index] = (datastall_loader){.monitor = monitor,
                                                  .number = monitor_new_loader_number(),

@@ -271,6 +271,19 @@ static void stragglers(void **state)
     assert_int_equal(recent_straggler(NULL, 0), UINT32_MAX);
 }
 
+/* Rank 5 has a loader of its own. */
+static void a_long_name_keeps_its_line(void **state)
+{
+    (void)state;
+    char *name = ((struct run_loader *)summary->loaders[5].data)->entry.name, before[64];
+    strcpy(before, name);
+    strcpy(name, "names_that_are_long.py:3 from names_that_are_long.py:7");
+    struct screen *screen = draw((struct screen_view){.columns = 80, .rows = 24});
+    assert_holds(row_of(screen, "n~y:3 from n~y:7"), " 200 ");
+    screen_free(screen);
+    strcpy(name, before);
+}
+
 static void names_from_elsewhere(void **state)
 {
     (void)state;
@@ -295,6 +308,7 @@ int main(void)
         cmocka_unit_test(as_long_as_it_takes),
         cmocka_unit_test(the_last_seconds),
         cmocka_unit_test(stragglers),
+        cmocka_unit_test(a_long_name_keeps_its_line),
         cmocka_unit_test(names_from_elsewhere),
     };
     return cmocka_run_group_tests(tests, make_run, remove_run);

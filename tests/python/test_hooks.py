@@ -31,6 +31,12 @@ for item in datastall.watch([1, 2, 3], name="list"):
 """
 
 
+WATCH_HINT = "a loop without a DataLoader is recorded with: for batch in datastall.watch(loader)"
+NO_LOADER = (
+    "nothing was recorded: PyTorch was loaded, but no DataLoader was iterated; " + WATCH_HINT
+)
+
+
 def run_files(folder: Path) -> list[str]:
     """Names of the run files beside the launcher's."""
     names = sorted(path.name for path in only(run_folders(folder)).glob("*.dsrun"))
@@ -100,16 +106,34 @@ def test_a_program_without_torch_stays_inert(tmp_path: Path) -> None:
     ended = recorded(tmp_path, "prog.py")
     assert ended.out == "hello\n"
     assert run_files(tmp_path) == []
-    assert ended.said == ["datastall: nothing was recorded: no process imported torch.utils.data"]
+    assert ended.said == [
+        f"datastall: nothing was recorded: no process imported torch.utils.data; {WATCH_HINT}"
+    ]
 
 
 def test_torch_without_a_loader(tmp_path: Path) -> None:
     write(tmp_path, "prog.py", "import torch.utils.data")
     ended = recorded(tmp_path, "prog.py")
     assert run_files(tmp_path) == []
-    assert ended.said == [
-        "datastall: nothing was recorded: PyTorch was loaded, but no DataLoader was iterated"
-    ]
+    assert ended.said == [f"datastall: {NO_LOADER}"]
+
+
+def test_a_loop_of_its_own_is_shown_the_way(tmp_path: Path) -> None:
+    """np.memmap, a generator, a queue: said once at the end, and by `show`; then it is recorded."""
+    loop = """
+        import torch, datastall
+        for batch in {loader}:
+            torch.as_tensor(batch)
+    """
+    write(tmp_path, "prog.py", loop.format(loader="([1, 2], [3, 4])"))
+    ended = recorded(tmp_path, "prog.py")
+    assert ended.said == [f"datastall: {NO_LOADER}"]
+    assert WATCH_HINT in shown_text(tmp_path).splitlines()[1]
+    write(tmp_path, "prog.py", loop.format(loader="datastall.watch(([1, 2], [3, 4]))"))
+    ended = recorded(tmp_path, "prog.py")
+    assert ended.said == []
+    assert WATCH_HINT not in ended.err + shown_text(tmp_path)
+    assert only(shown(tmp_path)["loaders"])["batches"] == 2
 
 
 BASE = os.path.realpath(PYTHON)  # the interpreter of the virtual environment's maker
@@ -128,7 +152,7 @@ def test_options_that_ignore_the_environment(tmp_path: Path, options: list[str])
     ended = recorded(tmp_path, *options, "prog.py")
     assert (ended.out, ended.said) == (
         "2\n",
-        ["datastall: nothing was recorded: PyTorch was loaded, but no DataLoader was iterated"],
+        [f"datastall: {NO_LOADER}"],
     )
     need_base_without_package(tmp_path)
     ended = datastall("run", BASE, *options, "empty.py", folder=tmp_path)

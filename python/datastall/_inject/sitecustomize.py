@@ -6,12 +6,15 @@
 # - PYTHONPATH, where `datastall run` puts this folder first: for interpreters without the package.
 #   Python imports this file as `sitecustomize`; it then hands over to the one that it hides.
 #
-# It waits for torch.utils.data.dataloader to be imported. A program without PyTorch gets one more
-# entry on sys.meta_path and nothing else. Whatever goes wrong here must not reach the program; what
-# a signal handler raises here (KeyboardInterrupt, SystemExit) is the program's.
+# It waits for torch.utils.data.dataloader and torchdata.nodes.loader to be imported. A program
+# without PyTorch gets one more entry on sys.meta_path and nothing else. Whatever goes wrong here
+# must not reach the program; what a signal handler raises here (KeyboardInterrupt, SystemExit) is
+# the program's.
 #
 # Every Python of the run reads this file: its syntax is that of 2.7 and of 3.x.
 import sys
+
+HOOKED = ("torch.utils.data.dataloader", "torchdata.nodes.loader")
 
 
 def _mark(name, text=""):
@@ -40,12 +43,13 @@ def _package_spec():
 
 
 def _hook(module):
-    """Called with torch.utils.data.dataloader right after it was executed."""
+    """Called with one of HOOKED right after it was executed."""
     try:
         import datastall._hooks  # through _Finder where it is not installed
 
-        datastall._hooks.patch(module)
-        _mark("torch-hooked")
+        datastall._hooks.patch_module(module)
+        if module.__name__ == HOOKED[0]:
+            _mark("torch-hooked")
     except Exception as error:
         version = "%d.%d" % sys.version_info[:2]
         _mark("hooks-failed", "the hooks failed in Python %s: %r" % (version, error))
@@ -88,7 +92,7 @@ class _Finder:
     def find_spec(name, path=None, target=None):
         if name == "datastall":
             return _package_spec()
-        if name != "torch.utils.data.dataloader" or _Finder.asking:
+        if name not in HOOKED or _Finder.asking:
             return None
         _Finder.asking = True  # another finder may ask all others as well, and so this one
         try:
