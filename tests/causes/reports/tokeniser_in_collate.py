@@ -7,7 +7,7 @@ import time
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-TEXT = " ".join(f"word{k * 7919 % 5003}, and" for k in range(300))
+TEXT = " ".join(f"word{k * 7919 % 5003}, and" for k in range(900))
 VOCABULARY = {f"word{k}": k for k in range(5003)}
 
 
@@ -16,10 +16,10 @@ def tokenise(text):
 
 
 class Sentences(Dataset):
-    tokens = tokenise(TEXT)
+    tokens = torch.tensor(tokenise(TEXT))
 
     def __len__(self):
-        return 6400
+        return 3200
 
     def __getitem__(self, index):
         return self.tokens if "fix" in sys.argv else TEXT
@@ -27,7 +27,7 @@ class Sentences(Dataset):
 
 def collate(rows):
     if "fix" in sys.argv:
-        return torch.tensor(rows)
+        return torch.stack(rows)
     return torch.tensor([tokenise(row) for row in rows])
 
 
