@@ -9,13 +9,13 @@ import time
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
-LINE = json.dumps({"words": [str(k * 7) for k in range(4000)], "label": 1})
+LINE = json.dumps({"words": [str(k * 7) for k in range(12_000)], "label": 1})
 
 
 def rows(count):
     for _ in range(count):
         words = json.loads(LINE)["words"]
-        yield torch.tensor([int(word) for word in words[:: 20 if "fix" in sys.argv else 1]][:200])
+        yield torch.tensor([int(word) for word in words[:: 60 if "fix" in sys.argv else 1]][:200])
 
 
 class Lines(IterableDataset):
@@ -23,7 +23,7 @@ class Lines(IterableDataset):
         ready = queue.Queue(4)
 
         def parse():
-            for row in rows(2000):
+            for row in rows(700):
                 ready.put(row)
             ready.put(None)
 

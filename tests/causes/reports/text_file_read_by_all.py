@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 with open("rows.csv", "w") as file:
-    for k in range(4000):
+    for k in range(6000):
         file.write(",".join(str(k * i % 997) for i in range(400)) + "\n")
 
 
