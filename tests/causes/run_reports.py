@@ -137,10 +137,10 @@ def main() -> int:
         wrong = judge(entry, runs, accept)
         results[name] = {"origin": entry["origin"], "wrong": wrong, "runs": runs}
         print(line(name, entry, runs, wrong), flush=True)
+        if options.json:
+            options.json.write_text(json.dumps(results, indent=1))
     right = sum(not one["wrong"] for one in results.values())
     print(f"{right} of {len(results)} right")
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=1))
     return 0 if right == len(results) else 1
 
 
