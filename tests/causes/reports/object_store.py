@@ -22,8 +22,11 @@ class Store(http.server.BaseHTTPRequestHandler):
         pass
 
 
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Store)
-server.daemon_threads = True
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 128
+
+
+server = Server(("127.0.0.1", 0), Store)
 ADDRESS = f"http://127.0.0.1:{server.server_port}/"
 
 
