@@ -12,6 +12,7 @@ import argparse
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,26 +23,52 @@ HERE = Path(__file__).parent
 DATASTALL = Path(sys.executable).parent / "datastall"
 
 
+def run_recorded(
+    command: list[str], folder: Path, variables: dict[str, str], timeout_s: float = 600
+) -> tuple[subprocess.CompletedProcess[str], dict[str, Any] | None]:
+    """Runs a command under datastall in a folder: how it ended, and what `show --json` says.
+
+    Of the loaders the one that was waited for longest; None where none was recorded.
+    """
+    variables = {**variables, "DATASTALL_DIR": str(folder / "runs")}
+    ended = run_bounded([str(DATASTALL), "run", *command], folder, variables, timeout_s)
+    show = [str(DATASTALL), "show", "--json"]
+    shown = subprocess.run(show, cwd=folder, env=variables, check=True, capture_output=True)
+    loaders = json.loads(shown.stdout)["loaders"]
+    return ended, max(loaders, key=lambda one: one["waiting_s"], default=None)
+
+
+def run_bounded(
+    command: list[str], folder: Path, variables: dict[str, str], timeout_s: float
+) -> subprocess.CompletedProcess[str]:
+    """Runs a command; one that takes too long is killed with all that it started."""
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env=variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as program:
+        try:
+            out, err = program.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(program.pid, signal.SIGKILL)
+            program.communicate()
+            raise
+        return subprocess.CompletedProcess(command, program.returncode, out, err)
+
+
 def run_plant(
     name: str, folder: Path, environment: dict[str, str] | None = None, module: str = "plants"
 ) -> dict[str, Any]:
     """Runs one program in a folder; its loader's part of `show --json`, and `planted`."""
     base = os.environ if environment is None else environment
-    variables = {**base, "OMP_NUM_THREADS": "1", "DATASTALL_DIR": str(folder / "runs")}
-    command = [str(DATASTALL), "run", sys.executable, str(HERE / f"{module}.py"), name]
-    ended = subprocess.run(
-        command, cwd=folder, env=variables, capture_output=True, text=True, timeout=600
-    )
-    if ended.returncode != 0:
+    command = [sys.executable, str(HERE / f"{module}.py"), name]
+    ended, loader = run_recorded(command, folder, {**base, "OMP_NUM_THREADS": "1"})
+    if ended.returncode != 0 or loader is None:
         raise RuntimeError(f"{name} failed:\n{ended.stderr}")
-    shown = subprocess.run(
-        [str(DATASTALL), "show", "--json"],
-        cwd=folder,
-        env=variables,
-        check=True,
-        capture_output=True,
-    )
-    loader = max(json.loads(shown.stdout)["loaders"], key=lambda one: one["waiting_s"])
     return {**loader, "planted": planted(module)[name]}
 
 
