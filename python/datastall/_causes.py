@@ -13,6 +13,8 @@ import multiprocessing
 import multiprocessing.util
 import os
 import sys
+import weakref
+from collections import deque
 from collections.abc import Callable
 from multiprocessing.reduction import ForkingPickler
 from types import MemberDescriptorType, ModuleType
@@ -26,6 +28,8 @@ FETCH_EACH, FETCH_ALL, FETCH_ONE = 0, 1, 2  # enum fetch_mode in python/fetch_ca
 
 _monitor: Callable[[], _core.Monitor | None] | None = None
 _fetchers: tuple[type, ...] = ()
+#: The last iterators with workers. Not a WeakSet: hashing them may be somebody's code.
+_with_workers: deque[weakref.ref[Any]] = deque(maxlen=64)
 _asked_unseen = True  # whether a data set asks which worker it is in cannot be seen
 
 
@@ -156,6 +160,7 @@ def open_feed(consumer: object, iterator: object, epoch: int = 1, begin_ns: int 
             _refuse_feed()
         return
     _time_queue(type(iterator))
+    _with_workers.append(weakref.ref(iterator))
     consumer.open_feed(
         workers,
         _count(held(iterator, "_prefetch_factor")),
@@ -167,14 +172,40 @@ def open_feed(consumer: object, iterator: object, epoch: int = 1, begin_ns: int 
     )
 
 
+def _status_of(process: object) -> int | None:
+    """The exit status of a process of multiprocessing, a signal negative; None: it runs.
+
+    It is left to be waited for by whoever does.
+    """
+    status = held(held(process, "_popen"), "returncode")
+    pid = _pid_of(process)
+    if type(status) is int or pid == 0:
+        return status
+    try:
+        ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except OSError:
+        return None
+    if ended is None:
+        return None
+    return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+
+
 def tell_failure(consumer: object, iterator: object) -> None:
-    """Tells the core of the workers that ended; next() raised."""
+    """Tells the core of the workers that ended: next() raised, or the program ends."""
     if type(consumer) is not _core.Consumer:
         return
     for number, process in enumerate(held(iterator, "_workers") or ()):
-        status = held(held(process, "_popen"), "returncode")
-        if type(status) is int:
+        status = _status_of(process)
+        if status is not None:
             consumer.worker_ended(number, status)
+
+
+def tell_failures() -> None:
+    """The program ends: torch raises for a worker that died wherever the loop is just then."""
+    for reference in list(_with_workers):
+        iterator = reference()
+        if iterator is not None:
+            tell_failure(_core.recall(iterator), iterator)
 
 
 def _watch_for_questions(worker: Any) -> None:

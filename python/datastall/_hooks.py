@@ -108,6 +108,7 @@ def _uses_gpu() -> bool:
 def _end() -> None:
     if _monitor is not None:
         _monitor.note_accelerator(_uses_gpu())
+        _causes.tell_failures()
         _monitor.finish()
 
 

@@ -32,8 +32,20 @@ static double idle_percent(const struct summary *summary, const char *name)
 static double stall_percent(const struct summary *summary, const char *name)
 {
     (void)name;
-    return summary->worst == UINT32_MAX ? NAN
-                                        : 100.0 * summary->processes[summary->worst].stall_share;
+    if (summary->worst == UINT32_MAX)
+        return NAN;
+    const struct summary_process *worst = &summary->processes[summary->worst];
+    /* A short stall is of all that the process did; of a bound only what is known counts. */
+    if (worst->is_brief && worst->life_ns != DATASTALL_UNKNOWN)
+        return 100.0 * (double)worst->exposed.lower_ns / (double)worst->life_ns;
+    return 100.0 * worst->stall_share_lower;
+}
+
+/* "at least" where a figure is the known part of more; "": it is all. */
+static const char *least_of(const struct summary *summary, const struct figure *figure)
+{
+    const bool is_stall = figure->value == stall_percent;
+    return is_stall && summary->processes[summary->worst].upper_bound ? "at least " : "";
 }
 
 static double wait_ms(const struct summary *summary, const char *name)
@@ -114,7 +126,8 @@ enum check_result check_condition(const struct summary *summary, const char *con
     }
     const bool holds =
         less ? (equal ? value <= limit : value < limit) : (equal ? value >= limit : value > limit);
-    snprintf(sentence, size, "check %s: %s is %.2f %s, wanted %s %g %s", holds ? "ok" : "failed",
-             figure->what, value, figure->unit, relation, limit, figure->unit);
+    snprintf(sentence, size, "check %s: %s is %s%.2f %s, wanted %s %g %s", holds ? "ok" : "failed",
+             figure->what, least_of(summary, figure), value, figure->unit, relation, limit,
+             figure->unit);
     return holds ? CHECK_HOLDS : CHECK_FAILS;
 }

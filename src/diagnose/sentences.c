@@ -119,9 +119,13 @@ void summary_verdict_text(const struct summary *summary, char *text, size_t size
                  who(summary, name, sizeof name), bound, stall, life);
         return;
     }
-    snprintf(text, size, "%s: %s waited for data %s%.1f %% of the time%s%s",
+    char others[64] = "";
+    if (worst->for_others_share > 0)
+        snprintf(others, sizeof others, ", %.1f %% of it for CPUs that others used",
+                 100 * worst->for_others_share / worst->stall_share);
+    snprintf(text, size, "%s: %s waited for data %s%.1f %% of the time%s%s%s",
              summary_severity_name(summary->severity), who(summary, name, sizeof name), bound,
-             worst->stall_share * 100, least, share);
+             worst->stall_share * 100, others, least, share);
 }
 
 void summary_prize_text(const struct summary *summary, char *text, size_t size)

@@ -205,6 +205,24 @@ static double severe_share(const struct summary_process *process)
     return lower < SUMMARY_LEAST_STALL ? NAN : lower;
 }
 
+/* A healthy program beside busy neighbours waits a little more, and not for its loader. */
+static void take_off_others(struct summary *summary, uint32_t index)
+{
+    struct summary_process *process = &summary->processes[index];
+    uint64_t ns = 0;
+    for (uint32_t i = 0; i < summary->loader_count; i++) {
+        const struct summary_loader *loader = &summary->loaders[i];
+        if (loader->process == index && loader->in_verdict)
+            ns = ds_add(ns, loader->why.for_others_ns);
+    }
+    const double share = (double)ns / (double)process->active_ns;
+    if (process->severe_share < SUMMARY_LEAST_STALL || process->severe_share >= SUMMARY_SLIGHT ||
+        !(process->severe_share - share < SUMMARY_LEAST_STALL))
+        return;
+    process->for_others_share = share;
+    process->severe_share -= share;
+}
+
 static void settle_process(struct summary *summary, uint32_t index)
 {
     struct summary_process *process = &summary->processes[index];
@@ -227,6 +245,7 @@ static void settle_process(struct summary *summary, uint32_t index)
     process->speedup_ceiling = (double)active_ns / (double)(active_ns - process->exposed.upper_ns);
     process->is_brief = why_is_brief(process->exposed.upper_ns, process->life_ns);
     process->severe_share = severe_share(process);
+    take_off_others(summary, index);
     if (shared && !isnan(gpu->stall_share_lower))
         process->severe_share = fmin(process->severe_share, gpu->stall_share_lower);
 }

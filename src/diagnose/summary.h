@@ -18,6 +18,7 @@ enum summary_method {
 
 /* Of the time that loaders are iterated over: what is less is no stall to speak of. */
 #define SUMMARY_LEAST_STALL 0.05
+#define SUMMARY_SLIGHT 0.20 /* less is minor */
 
 enum summary_severity {
     SUMMARY_SEVERITY_UNKNOWN,
@@ -87,6 +88,8 @@ struct summary_process {
     double speedup_ceiling;   /* active / (active - stall); NaN unknown, infinite: it only waited */
     bool shares_cpus;         /* loop and workers: less loading may also speed up the loop itself */
     bool is_brief;            /* what it waited is nothing beside its life */
+    /* It is a slight stall, and none but for CPUs that others used: that share of active_ns; 0: not so. */
+    double for_others_share;
     uint32_t gpu; /* index in gpus[] of the one it uses; UINT32_MAX: not known, or several */
     /* What its severity follows: what is known of its stall, and of a shared GPU's no more than is known
      * of that; NaN: too little is known. */

@@ -14,7 +14,7 @@ static enum summary_severity severity_of(double share)
         return SUMMARY_SEVERITY_UNKNOWN;
     if (share >= 0.50)
         return SUMMARY_SEVERITY_CRITICAL;
-    if (share >= 0.20)
+    if (share >= SUMMARY_SLIGHT)
         return SUMMARY_SEVERITY_MILD;
     return share >= SUMMARY_LEAST_STALL ? SUMMARY_SEVERITY_MINOR : SUMMARY_SEVERITY_NONE;
 }

@@ -227,6 +227,17 @@ static void take_stall(const struct run_loader *loader, const struct stall *stal
     why->stall_share = why->active_ns > 0 ? fmin(1.0, share(why->stall_ns, why->active_ns)) : NAN;
 }
 
+/* CPUs that neither were idle nor this process or its workers used. */
+#define LEAST_OF_OTHERS 0.5
+static uint64_t for_others_ns(const struct why *why)
+{
+    const struct why_host *host = &why->host;
+    const double own = host->loop_cpus + why->work.running_cpus;
+    return host->cpus_usable - host->idle_cpus - own >= LEAST_OF_OTHERS
+               ? why->states_ns[CAUSE_CPU_CONTENTION] + why->states_ns[CAUSE_LOOP_CPU_WAIT]
+               : 0;
+}
+
 /* The loader's window without its pauses. What is more than the window is damage. */
 static uint64_t active_ns(const struct run_loader *loader)
 {
@@ -246,6 +257,7 @@ void why_make(const struct run_process *process, const struct run_loader *loader
     take_depth(loader->totals.counters, &why->depth);
     take_host(process, &why->host);
     add_work(process, loader, why->active_ns, &why->work);
+    why->for_others_ns = for_others_ns(why);
     why_find_failure(process, loader, around, &why->failure);
     why_reckon(loader, why, &why->setting);
     why->primary = why_choose(loader, around, why);

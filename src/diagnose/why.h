@@ -93,13 +93,14 @@ struct why {
     uint64_t later_ready_ns, others_idle_ns, window_ns;
     double shares[CAUSE_STATES]; /* of the stall; NaN without one */
     double head_of_line, window;
-    double stall_share; /* of active_ns */
+    double stall_share;     /* of active_ns */
+    uint64_t for_others_ns; /* of the stall: no CPU was free, since others used them */
     struct why_host host;
     struct why_work work;
     struct why_depth depth;
     uint32_t evidence_count;
     char evidence[WHY_EVIDENCE][160];
-    char suggestion[320]; /* "": none */
+    char suggestion[400]; /* "": none */
 };
 
 /* What is known beside the loader. */

@@ -116,7 +116,7 @@ static double taking_ns(const struct run_loader *loader)
  * the workers, and so not for the loop either. And who has much to do with a CPU waits for one now and
  * then wherever it is shared: it is that work. */
 #define LEAST_DELAY 0.15
-#define LEAST_TAKING (1.0 / 3)
+#define LEAST_TAKING 0.75
 static uint32_t whose_cpu(const struct run_loader *loader, const struct why *why)
 {
     const struct why_work *work = &why->work;
@@ -167,7 +167,7 @@ uint32_t why_choose(const struct run_loader *loader, const struct why_around *ar
     if (largest == CAUSE_STARTUP)
         return largest;
     const uint32_t stream = fault_of_stream(loader, why);
-    if (stream != WHY_NONE && is_in_the_making(largest))
+    if (stream == WHY_DUPLICATE_STREAM || (stream != WHY_NONE && is_in_the_making(largest)))
         return stream;
     if (!single && loader->entry.num_workers != 0 && is_in_the_making(largest) &&
         (double)once >= LEAST_FIRST * (double)why->stall_ns)

@@ -41,16 +41,15 @@ static bool find_ended(const struct rf_worker_view *worker, struct why_failure *
 }
 
 /* The one that has been at its batch longest, where the loop gave up or still waits. */
-static bool find_hanging(const struct rf_worker_view *worker, uint64_t now_ns,
+static void find_hanging(const struct rf_worker_view *worker, uint64_t now_ns,
                          struct why_failure *failure)
 {
     const uint64_t since_ns = ds_subtract(now_ns, worker->phase >> 2);
     if ((worker->phase & 3) != RF_PHASE_FETCH || worker->number == RF_WORKER_MAIN ||
         since_ns < DS_NS_PER_S || since_ns <= failure->since_ns)
-        return false;
+        return;
     take_worker(worker, WHY_WORKER_HANGS, failure);
     failure->since_ns = since_ns;
-    return true;
 }
 
 static bool find_raised(const struct rf_worker_view *worker, struct why_failure *failure)
@@ -71,18 +70,19 @@ void why_find_failure(const struct run_process *process, const struct run_loader
     const bool matters =
         around->failed || c[RF_COUNT_BATCHES] / BATCHES_PER_ERROR <= c[RF_COUNT_FAILED];
     *failure = (struct why_failure){.kind = WHY_NOTHING_FAILED, .item = DATASTALL_UNKNOWN};
-    if (!gave_up && !waits)
+    if (!gave_up && !waits && !around->failed)
         return;
-    bool found = false;
-    for (int look = 0; look < 3 && !found; look++) {
+    for (int look = 0; look < 3 && failure->kind == WHY_NOTHING_FAILED; look++) {
         for (uint32_t i = 0; i < process->worker_count; i++) {
             const struct rf_worker_view *worker = &process->workers[i];
-            if (worker->loader != loader->index || (look == 0 && found))
+            if (worker->loader != loader->index)
                 continue;
-            found |= look == 0   ? find_ended(worker, failure)
-                     : look == 1 ? gave_up && matters && find_raised(worker, failure)
-                     : now_ns != DATASTALL_UNKNOWN ? find_hanging(worker, now_ns, failure)
-                                                   : false;
+            if (look == 0 && find_ended(worker, failure))
+                break;
+            if (look == 1 && gave_up && matters && find_raised(worker, failure))
+                break;
+            if (look == 2 && (gave_up || waits) && now_ns != DATASTALL_UNKNOWN)
+                find_hanging(worker, now_ns, failure); /* of several the longest */
         }
     }
 }

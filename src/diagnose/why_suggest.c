@@ -41,12 +41,15 @@ static void suggest_workers(const struct run_loader *loader, struct why *why, co
     const struct why_setting *setting = &why->setting;
     const uint64_t workers = why_workers_of(loader);
     const char *split = may_be_unsplit(loader, why) ? " once the stream is split between them" : "";
+    const char *unless = why->primary == CAUSE_BLOCKED
+                             ? " (no time that they wait for a lock which they share)"
+                             : "";
     if (setting->workers > 0)
-        suggest(
-            why,
-            "num_workers=%u instead of %llu%s: about %.0f %% less time by the means of this run, "
-            "and there are CPUs for them; else %s",
-            setting->workers, (unsigned long long)workers, split, setting->gain * 100, otherwise);
+        suggest(why,
+                "num_workers=%u instead of %llu%s: about %.0f %% less time by the means of this "
+                "run%s, and there are CPUs for them; else %s",
+                setting->workers, (unsigned long long)workers, split, setting->gain * 100, unless,
+                otherwise);
     else if (setting->most_workers <= (double)workers)
         suggest(why, "no CPU is free for more workers; %s", otherwise);
     else

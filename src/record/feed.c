@@ -5,13 +5,11 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fault_guard.h"
 #include "base/hot.h"
-#include "base/sums.h"
 #include "record/pin_threads.h"
 #include "runfile/liveness.h"
 
@@ -158,7 +156,7 @@ struct feed *feed_open(datastall_loader *loader, const struct feed_options *opti
     feed->pin_thread = options->pin_thread;
     for (uint32_t i = 0; i < FEED_INDICES; i++)
         feed->indices[i].worker = FEED_NO_ENTRY;
-    feed->schedstat = -1;
+    feed->look = (struct loop_look)LOOP_LOOK_INIT;
     give_entries(feed, loader->index, options);
     if (feed->own_entry != FEED_NO_ENTRY) {
         feed->own = worker_open_own(monitor->writer, feed->own_entry);
@@ -199,8 +197,8 @@ void feed_close(struct feed *feed)
     if (feed->own_entry != FEED_NO_ENTRY && ds_fork_same_process(feed->fork_generation))
         ds_store_release(&feed->monitor->entry_busy[feed->own_entry], 0); /* after its last word */
     worker_close(feed->own);
-    if (feed->schedstat >= 0 && ds_fork_same_process(feed->fork_generation))
-        close(feed->schedstat);
+    if (ds_fork_same_process(feed->fork_generation))
+        loop_look_close(&feed->look);
     free(feed);
 }
 
@@ -293,35 +291,6 @@ static uint64_t depth_now(const struct feed *feed, uint64_t next_index, uint64_t
     return rf_pack_depth(ready, all - ready, coming - all, feed->possible);
 }
 
-/* Three system calls: at most every 0.2 ms, which is less than 1 % of the loop's time. */
-#define LOOK_EVERY_NS UINT64_C(200000)
-
-static void look_at_loop(struct feed *feed, uint64_t now_ns)
-{
-    const uint64_t thread = (uint64_t)syscall(SYS_gettid);
-    feed->looking = true;
-    feed->looked_ns = now_ns;
-    if (feed->schedstat_thread != thread) {
-        if (feed->schedstat >= 0)
-            close(feed->schedstat);
-        feed->schedstat = host_schedstat_open();
-        feed->schedstat_thread = thread;
-    }
-    host_thread_times_read(feed->schedstat, &feed->loop_begin);
-}
-
-/* What the loop's own thread did in the wait that ends. */
-static void tell_loop(const struct feed *feed, struct cause_loop *loop)
-{
-    struct host_thread_times end;
-    host_thread_times_read(feed->schedstat, &end);
-    const struct host_thread_times *begin = &feed->loop_begin;
-    loop->cpu_ns = ds_subtract(end.cpu_ns, begin->cpu_ns);
-    loop->delay_ns = ds_subtract(end.delay_ns, begin->delay_ns);
-    loop->others_cpu_ns =
-        ds_subtract(ds_subtract(end.process_cpu_ns, begin->process_cpu_ns), loop->cpu_ns);
-}
-
 void feed_wait_begin(struct feed *feed, uint64_t now_ns, uint64_t next_index, uint64_t sent_until)
 {
     feed->waiting = true;
@@ -333,9 +302,8 @@ void feed_wait_begin(struct feed *feed, uint64_t now_ns, uint64_t next_index, ui
     feed->laid_count = 0;
     feed->sampler_ns = feed->pin_ns = feed->get_cpu_ns = feed->get_cpu_batches = 0;
     feed->depth = depth_now(feed, next_index, sent_until);
-    feed->looking = false;
-    if (feed->workers > 0 && now_ns - feed->looked_ns >= LOOK_EVERY_NS)
-        look_at_loop(feed, now_ns);
+    if (feed->workers > 0)
+        loop_look_begin(&feed->look, now_ns);
     if (feed->own != NULL)
         feed->own_count = ds_load(&feed->own->entry[RF_WORKER_COUNT]);
 }
@@ -446,6 +414,7 @@ static void add_unfinished(const struct feed *feed, const uint64_t *entry, uint6
     const uint64_t whole_ns = t[RF_TOTAL_ITEMS_NS] + t[RF_TOTAL_COLLATE_NS];
     const uint64_t delay_ns = t[RF_TOTAL_ITEMS_DELAY_NS] + t[RF_TOTAL_COLLATE_DELAY_NS];
     work->cpu_ns += (uint64_t)(ratio(t[RF_TOTAL_ITEMS_CPU_NS], whole_ns) * (double)part_ns);
+    work->threads_ns += (uint64_t)(ratio(t[RF_TOTAL_ITEMS_THREADS_NS], whole_ns) * (double)part_ns);
     work->delay_ns += (uint64_t)(ratio(delay_ns, whole_ns) * (double)part_ns);
     work->collate_ns += (uint64_t)(ratio(t[RF_TOTAL_COLLATE_CPU_NS], whole_ns) * (double)part_ns);
 }
@@ -459,6 +428,7 @@ static void add_finished(const uint64_t record[RF_WORK_WORDS], uint64_t from, ui
     const double items = (double)cause_overlap(begin_ns, items_ns, from, to);
     const double collation = (double)cause_overlap(items_ns, end_ns, from, to);
     work->cpu_ns += (uint64_t)(ratio(record[RF_WORK_CPU_NS], items_ns - begin_ns) * items);
+    work->threads_ns += (uint64_t)(ratio(record[RF_WORK_THREADS_NS], items_ns - begin_ns) * items);
     work->delay_ns +=
         (uint64_t)(ratio(record[RF_WORK_DELAY_NS], items_ns - begin_ns) * items +
                    ratio(record[RF_WORK_COLLATE_DELAY_NS], end_ns - items_ns) * collation);
@@ -474,7 +444,7 @@ static uint64_t add_handover(struct feed *feed, const uint64_t record[RF_WORK_WO
     const uint64_t begin_ns = record[RF_WORK_END_NS], came_ns = feed->blocker_ns;
     const uint64_t *entry = entry_of(feed, feed->by_worker[feed->blocker].entry);
     uint64_t next[RF_WORK_WORDS], ended_ns = begin_ns;
-    struct cause_work work = {0, 0, 0};
+    struct cause_work work = {0, 0, 0, 0};
     for (uint64_t i = 1; i <= HANDOVER_BATCHES && ended_ns < came_ns &&
                          read_batch(feed, feed->blocker, feed->blocker_ordinal + i, next);
          i++) {
@@ -486,15 +456,15 @@ static uint64_t add_handover(struct feed *feed, const uint64_t record[RF_WORK_WO
         add_unfinished(feed, entry, cause_overlap(phase >> 2, came_ns, begin_ns, came_ns), &work);
     work.delay_ns += record[RF_WORK_SEND_DELAY_NS]; /* of the thread that sends */
     /* What pickling itself ran is its own. */
-    uint64_t *const running[2] = {&work.cpu_ns, &work.collate_ns};
+    uint64_t *const running[] = {&work.cpu_ns, &work.collate_ns, &work.threads_ns};
     uint64_t own_ns = record[RF_WORK_PICKLE_CPU_NS];
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         const uint64_t taken_ns = own_ns < *running[i] ? own_ns : *running[i];
         *running[i] -= taken_ns;
         own_ns -= taken_ns;
     }
     cause_add_handover(&cause->timeline, feed->begin_ns, came_ns, begin_ns, came_ns, &work);
-    return work.cpu_ns + work.delay_ns + work.collate_ns;
+    return work.cpu_ns + work.delay_ns + work.collate_ns + work.threads_ns;
 }
 
 static void cause_of_worker(struct feed *feed, uint64_t end_ns, struct wait_cause *cause)
@@ -585,8 +555,8 @@ DS_HOT void feed_wait_end(struct feed *feed, uint64_t end_ns, enum datastall_wai
     cause->pin_ns = feed->pin_ns;
     cause->get_cpu_ns = feed->get_cpu_ns;
     cause->get_cpu_batches = feed->get_cpu_batches;
-    if (feed->looking && batch && end_ns - feed->begin_ns >= FEED_SHORT_NS)
-        tell_loop(feed, &cause->loop);
+    if (feed->look.looking && batch && end_ns - feed->begin_ns >= FEED_SHORT_NS)
+        loop_look_end(&feed->look, &cause->loop);
     if (feed->own != NULL)
         cause_of_own_loading(feed, end_ns, cause);
     else if (feed->has_blocker)

@@ -8,6 +8,7 @@
 #ifndef DATASTALL_RECORD_FEED_H
 #define DATASTALL_RECORD_FEED_H
 
+#include "record/loop_look.h"
 #include "record/monitor.h"
 #include "record/worker.h"
 #include "stats/replay.h"
@@ -70,12 +71,7 @@ struct feed {
     uint64_t sampler_ns, pin_ns, get_cpu_ns, get_cpu_batches, gets;
     uint64_t pin_thread, pin_total_ns;
 
-    /* the loop's own thread, where there are workers */
-    int schedstat;
-    uint64_t schedstat_thread; /* that it tells of; 0: not opened */
-    uint64_t looked_ns;        /* when a wait last began with a look */
-    bool looking;
-    struct host_thread_times loop_begin;
+    struct loop_look look; /* at the loop's own thread, where there are workers */
 };
 
 struct feed_options {

@@ -76,6 +76,7 @@ void cause_add_handover(struct cause_timeline *timeline, uint64_t from, uint64_t
     span->cpu_ns = work->cpu_ns;
     span->delay_ns = work->delay_ns;
     span->collate_ns = work->collate_ns;
+    span->threads_ns = work->threads_ns;
 }
 
 static void insert(struct cause_timeline *timeline, uint32_t at, const struct cause_span *span)

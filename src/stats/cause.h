@@ -65,6 +65,7 @@ void cause_add_batch(struct cause_timeline *timeline, uint64_t from, uint64_t to
  * collation. */
 struct cause_work {
     uint64_t cpu_ns, delay_ns, collate_ns;
+    uint64_t threads_ns; /* other threads of its process ran, for items */
 };
 
 /* Appends the way of a batch from its worker to the loop, [begin, end): transfer, but for what the

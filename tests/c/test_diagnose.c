@@ -12,6 +12,49 @@
 
 /* ---- the verdict ---- */
 
+/* A slight stall that is none but for CPUs that others use is theirs. */
+static void beside_busy_neighbours(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t wait_s, contention_s; /* of a hundred */
+        uint64_t idle_milli;           /* of two CPUs, of which loop and worker use one */
+        enum summary_severity severity;
+    } rows[] = {
+        {12, 8, 400, SUMMARY_SEVERITY_NONE},
+        {12, 6, 400, SUMMARY_SEVERITY_MINOR},
+        {12, 8, 600, SUMMARY_SEVERITY_MINOR}, /* nobody else uses much */
+        {20, 20, 400, SUMMARY_SEVERITY_MILD}, /* that is more than slight */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin_world(1);
+        set_wait(0, 10 * S, 110 * S, rows[i].wait_s * S);
+        world.loaders[0].totals.counters[RF_COUNT_CAUSE_NS + CAUSE_CPU_CONTENTION] =
+            rows[i].contention_s * S;
+        uint64_t *t = add_worker()->totals;
+        t[RF_TOTAL_BEGIN_NS] = 10 * S;
+        t[RF_TOTAL_END_NS] = 110 * S;
+        t[RF_TOTAL_ITEMS_NS] = t[RF_TOTAL_ITEMS_CPU_NS] = 50 * S;
+        uint64_t *w = world.processes[0].view.words;
+        w[RF_PROCESS_HOST_FIRST_NS] = 10 * S;
+        w[RF_PROCESS_HOST_NS] = 110 * S;
+        w[RF_PROCESS_CPUS_MILLI] = 2000;
+        w[RF_PROCESS_CPU_NS] = 50 * S;
+        w[RF_PROCESS_IDLE_NS] = rows[i].idle_milli * MS;
+        w[RF_PROCESS_IDLE_SPAN_NS] = S;
+        struct summary *summary = made(0);
+        assert_int_equal(summary->severity, rows[i].severity);
+        char text[256];
+        summary_verdict_text(summary, text, sizeof text);
+        if (i == 0)
+            assert_string_equal(text,
+                                "none: the program waited for data 12.0 % of the time, 66.7 % of "
+                                "it for CPUs that others used");
+        assert_int_equal(summary->loaders[0].why.primary == WHY_NONE, i == 0);
+        summary_free(summary);
+    }
+}
+
 static void severities(void **state)
 {
     (void)state;
@@ -611,6 +654,7 @@ static void a_stage_read_while_it_changes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(beside_busy_neighbours),
         cmocka_unit_test(severities),
         cmocka_unit_test(methods),
         cmocka_unit_test(widths_that_make_a_bound),

@@ -67,7 +67,7 @@ static void phases_keep_what_they_were_as_a_whole(void **state)
     assert_int_equal(line.spans[1].wall_ns, 20);
     assert_int_equal(line.spans[1].cpu_ns, 0);
     assert_int_equal(line.spans[1].delay_ns, 5);
-    const struct cause_work work = {7, 8, 9};
+    const struct cause_work work = {7, 8, 9, 0};
     cause_add_handover(&line, 150, 190, 165, 215, &work);
     assert_int_equal(line.count, 3);
     assert_int_equal(line.spans[2].begin_ns, 170);
@@ -86,7 +86,7 @@ static void a_timeline_that_is_full(void **state)
 {
     (void)state;
     const struct cause_batch batch = {1000, 1010, 1020, 1, 1, 0, 1};
-    const struct cause_work work = {1, 1, 1};
+    const struct cause_work work = {1, 1, 1, 0};
     memset(&line, 0, sizeof line);
     for (uint64_t i = 0; i < CAUSE_SPANS; i++)
         cause_add(&line, 0, 2000, 20 * i, 20 * i + 10, CAUSE_PIN);

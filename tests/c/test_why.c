@@ -454,8 +454,8 @@ static void no_cpu_is_free(void **state)
         {8, 5, 7, 1, 0, 0, CAUSE_LOOP_CPU_WAIT},
         {8, 5, 7, 1, 2, 0, CAUSE_CPU_CONTENTION}, /* the workers have none either */
         {8, 5, 7, 3, 0, 0, CAUSE_CPU_CONTENTION}, /* three of them on two */
-        {4, 0, 16, 1, 0, 6, CAUSE_TRANSFER},      /* taking a batch takes one */
-        {4, 0, 16, 1, 0, 5, CAUSE_LOOP_CPU_WAIT},
+        {4, 0, 16, 1, 0, 12, CAUSE_TRANSFER},     /* taking a batch takes one */
+        {4, 0, 16, 1, 0, 11, CAUSE_LOOP_CPU_WAIT},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         uint64_t *c = begin_loader(20 * S);
@@ -522,7 +522,9 @@ static void a_worker_that_failed(void **state)
         bool command_failed;
         enum why_failure_kind kind;
     } rows[] = {
-        {0, 10, 1 + 256 + 9, 0, 0, 0, true, WHY_NOTHING_FAILED}, /* nobody waited for it */
+        {0, 10, 1 + 256 + 9, 0, 0, 0, true,
+         WHY_WORKER_KILLED}, /* torch raised in the loop's body */
+        {0, 10, 1 + 256 + 9, 0, 0, 0, false, WHY_NOTHING_FAILED}, /* and nobody minded */
         {1, 10, 1 + 256 + 9, 0, 0, 0, true, WHY_WORKER_KILLED},
         {1, 10, 1 + 256 + 15, 0, 0, 0, true, WHY_NOTHING_FAILED}, /* torch ends the others so */
         {1, 10, 1 + 3, 0, 0, 0, true, WHY_WORKER_EXITED},

@@ -59,13 +59,18 @@ def waits(loader: Any) -> Iterator[Any]:
     begin = time.time_ns()
     batches = iter(loader)
     waited.append((begin, time.time_ns()))
-    while True:
+    try:
+        while True:
+            begin = time.time_ns()
+            batch = next(batches, None)
+            waited.append((begin, time.time_ns()))
+            if batch is None:
+                return
+            yield batch
+    finally:
         begin = time.time_ns()
-        batch = next(batches, None)
+        del batches  # its workers are ended, and waited for
         waited.append((begin, time.time_ns()))
-        if batch is None:
-            return
-        yield batch
 
 
 Step = Callable[[Any, int], None]

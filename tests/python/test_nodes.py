@@ -78,7 +78,7 @@ def nodes(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         write(tmp_path, "torchdata/__init__.py", "")
         write(tmp_path, "torchdata/nodes/__init__.py", "from .loader import *")
         write(tmp_path, "torchdata/nodes/loader.py", OUTLINE)
-    elif importlib.util.find_spec("torchdata.nodes") is None:
+    elif importlib.util.find_spec("torchdata") is None:
         pytest.skip("torchdata is not installed")
     return tmp_path
 

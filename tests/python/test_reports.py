@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import PYTHON, environment
 
 tomllib = pytest.importorskip("tomllib")
 
 CAUSES = Path(__file__).parents[1] / "causes"
 sys.path.insert(0, str(CAUSES))
 
+from run_plants import run_recorded  # noqa: E402
 from run_reports import accepted, judge, own_time  # noqa: E402
 
 TABLE = tomllib.loads((CAUSES / "reports.toml").read_text())
 PROGRAMS = {path.stem: path.read_text() for path in (CAUSES / "reports").glob("*.py")}
 CAUSE_NAMES = {
-    *("none", "compute", "compute_in_threads", "cpu_contention", "storage", "waiting", "collate"),
+    *("none", "compute", "compute_in_threads", "cpu_contention", "storage", "blocked", "collate"),
     *("transfer", "interpreter", "loop_cpu_wait", "overhead", "pin", "sampler", "startup"),
     *("epoch_start", "head_of_line", "window", "uneven_shards", "duplicate_stream", "failed"),
     "unknown",
@@ -92,3 +94,24 @@ def test_a_name_may_stand_for_others() -> None:
 def test_a_program_says_its_time_itself() -> None:
     assert own_time("loaded\n2.50 s, 40 batches\n") == 2.5
     assert own_time("took 2.50 s\n") is None
+
+
+#: That say the same however busy the machine is: what they wait for sleeps, or it is not of time.
+STEADY = [
+    *("unsharded_stream", "one_shard", "three_batch_epochs", "iterator_per_step", "four_ms"),
+    *("background_generator", "worker_killed", "worker_hangs"),
+]
+
+
+@pytest.mark.parametrize("name", STEADY)
+def test_what_is_said_of_a_program(tmp_path: Path, name: str) -> None:
+    command = [PYTHON, str(CAUSES / "reports" / f"{name}.py")]
+    ended, loader = run_recorded(command, tmp_path, environment(), 120)
+    assert loader is not None, ended.stderr
+    why = loader["why"]
+    result = {
+        "exit": ended.returncode,
+        "primary": why["primary"],
+        "suggestion": why["suggestion"] or "",
+    }
+    assert judge(TABLE[name], {"as is": result}, {}) == [], why
