@@ -179,7 +179,8 @@ static void narrow(struct summary_process *process, const struct summary_gpu *gp
         return;
     const struct stall_bounds idle =
         stall_of_idle(window_ns, ds_least(process->stall.waiting_ns, window_ns), idle_ns);
-    process->exposed.lower_ns = idle.lower_ns;
+    if (!process->background) /* else the program may have had another reason to leave it idle */
+        process->exposed.lower_ns = idle.lower_ns;
     if (summary_activity_is_exact(gpu->data) && !shared)
         process->exposed.upper_ns = idle.upper_ns;
 }

@@ -251,7 +251,7 @@ void why_suggest(const struct run_loader *loader, struct why *why)
         break;
     case CAUSE_COLLATE:
         suggest(why,
-                "make collation cheaper: whole batches at once (__getitems__), fewer and larger "
+                "make collate_fn cheaper: whole batches at once (__getitems__), fewer and larger "
                 "tensors, pad once, convert in __getitem__");
         break;
     case CAUSE_TRANSFER:

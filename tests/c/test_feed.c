@@ -454,6 +454,125 @@ static void test_a_later_batch_was_ready(void **state)
     feed_close(feed);
 }
 
+/* That a worker's stream has ended is no batch, and who is done waits for no index. */
+static void test_a_stream_that_ended(void **state)
+{
+    struct plan plans[2] = {{.batches = 0}};
+    struct wait_cause cause;
+    (void)state;
+    const pid_t pids[2] = {start_worker(&plans[0]), start_worker(&plans[1])};
+    struct feed *feed = feed_for(pids, 2, 1);
+    for (uint64_t i = 0; i < 4; i++)
+        feed_sent(feed, i, (uint32_t)(i % 2));
+    feed_wait_begin(feed, ds_now_ns(), 0, 4);
+    let_make(&plans[1], 1);
+    feed_ended(feed, 1);
+    wait_ms(20);
+    let_make(&plans[0], 1);
+    const uint64_t end_ns = ds_now_ns();
+    feed_arrived(feed, 0, 0, true, end_ns);
+    feed_wait_end(feed, end_ns, DATASTALL_WAIT_FIRST, &cause);
+    assert_int_equal(feed->held, 0);
+    assert_int_equal(cause.later_ready_ns, 0);
+    assert_int_equal(cause.others_idle_ns, 0);
+    assert_int_equal(feed->by_worker[1].came, 0);
+    /* Nothing comes for 1 and 3. */
+    feed_wait_begin(feed, ds_now_ns(), 1, 4);
+    assert_int_equal(feed->depth, rf_pack_depth(0, 0, 1, 4));
+    feed_wait_end(feed, ds_now_ns(), DATASTALL_WAIT_STEADY, &cause);
+    feed_ended(feed, FEED_WORKERS); /* beyond those that are known */
+    feed_next_epoch(feed);
+    assert_false(feed->by_worker[1].done);
+    kill_worker(&plans[0], pids[0]);
+    kill_worker(&plans[1], pids[1]);
+    feed_close(feed);
+}
+
+static void test_how_a_worker_ended(void **state)
+{
+    struct rf_worker_view view;
+    struct plan plan = {0};
+    (void)state;
+    const pid_t pid = start_worker(&plan);
+    struct feed *feed = feed_for(&pid, 1, 1);
+    feed_worker_ended(feed, 0, -9);
+    assert_true(view_of(0, &view)); /* it made nothing, and ended */
+    assert_int_equal(view.exit, 1 + 256 + 9);
+    feed_worker_ended(feed, 0, 3);
+    assert_true(view_of(0, &view));
+    assert_int_equal(view.exit, 1 + 3);
+    feed_worker_ended(feed, 1, 3); /* there is none */
+    kill_worker(&plan, pid);
+    feed_close(feed);
+    /* The next one that has the entry did not end so. */
+    const pid_t next = start_worker(&plan);
+    feed = feed_for(&next, 1, 1);
+    let_make(&plan, 1);
+    assert_true(view_of(0, &view));
+    assert_int_equal(view.exit, 0);
+    kill_worker(&plan, next);
+    feed_close(feed);
+}
+
+static void assert_paused(uint64_t loader_ns, uint64_t process_ns)
+{
+    const uint64_t *words = rf_entry(monitor->writer, RF_SECTION_LOADERS, loader->index);
+    assert_int_equal(ds_load(&words[offsetof(struct rf_loader_entry, paused_ns) / 8]), loader_ns);
+    assert_int_equal(
+        ds_load(&monitor->writer->process.block[RF_BLOCK_PAYLOAD + RF_PROCESS_PAUSED_NS]),
+        process_ns);
+}
+
+/* Between two iterations nobody iterates; of a process only where no other loader is under way. */
+static void test_pauses(void **state)
+{
+    (void)state;
+    datastall_loader *other = test_loader(monitor, "validation");
+    monitor_iteration_begins(loader, 100);
+    monitor_iteration_ends(loader, 200, false);
+    assert_paused(0, 0);
+    monitor_iteration_begins(other, 230);
+    assert_paused(0, 30);
+    monitor_iteration_begins(loader, 250); /* beside the other */
+    assert_paused(50, 30);
+    monitor_iteration_begins(loader, 260); /* twice at once */
+    monitor_iteration_ends(loader, 270, false);
+    monitor_iteration_ends(other, 280, true);
+    monitor_iteration_ends(loader, 300, true);
+    monitor_iteration_begins(loader, 300);
+    assert_paused(50, 30);
+    monitor_iteration_ends(loader, 290, false); /* clocks of two threads */
+    monitor_iteration_begins(loader, 310);
+    assert_paused(60, 40);
+    monitor_iteration_ends(loader, 320, false);
+    monitor_iteration_ends(loader, 330, false); /* once too often */
+    monitor_iteration_begins(loader, 335);
+    monitor_iteration_ends(loader, 340, false);
+    assert_paused(65, 45);
+    const uint64_t *words = rf_entry(monitor->writer, RF_SECTION_LOADERS, loader->index);
+    assert_int_equal(ds_load(&words[offsetof(struct rf_loader_entry, dropped) / 8]), 1);
+}
+
+/* Two clocks are never read at once: what they say together is never more than there was. */
+static void test_parts_of_a_batch_add_up(void **state)
+{
+    struct rf_worker_view view;
+    struct plan plan = {0};
+    (void)state;
+    const pid_t pid = start_worker(&plan);
+    struct feed *feed = feed_for(&pid, 1, 1);
+    let_make(&plan, 5);
+    assert_true(view_of(0, &view));
+    const uint64_t *t = view.totals;
+    assert_true(t[RF_TOTAL_ITEMS_CPU_NS] + t[RF_TOTAL_ITEMS_DELAY_NS] +
+                    t[RF_TOTAL_ITEMS_THREADS_NS] <=
+                t[RF_TOTAL_ITEMS_NS]);
+    assert_true(t[RF_TOTAL_COLLATE_CPU_NS] + t[RF_TOTAL_COLLATE_DELAY_NS] <=
+                t[RF_TOTAL_COLLATE_NS]);
+    kill_worker(&plan, pid);
+    feed_close(feed);
+}
+
 static void test_another_epoch_is_not_mistaken(void **state)
 {
     struct plan plan = {.epochs = 2};
@@ -589,6 +708,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_reused_pid_is_another_worker, open_monitor,
                                         close_monitor),
         cmocka_unit_test_setup_teardown(test_a_later_batch_was_ready, open_monitor, close_monitor),
+        cmocka_unit_test_setup_teardown(test_a_stream_that_ended, open_monitor, close_monitor),
+        cmocka_unit_test_setup_teardown(test_how_a_worker_ended, open_monitor, close_monitor),
+        cmocka_unit_test_setup_teardown(test_pauses, open_monitor, close_monitor),
+        cmocka_unit_test_setup_teardown(test_parts_of_a_batch_add_up, open_monitor, close_monitor),
         cmocka_unit_test_setup_teardown(test_another_epoch_is_not_mistaken, open_monitor,
                                         close_monitor),
         cmocka_unit_test_setup_teardown(test_loading_in_the_loop, open_monitor, close_monitor),

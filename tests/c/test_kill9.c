@@ -91,7 +91,10 @@ static void check_slot(const struct rf_slot_view *view, const struct message las
                        uint64_t found[THREADS])
 {
     const uint64_t n = view->records;
-    uint64_t thread = view->thread == last[0].kernel_id ? 0 : 1, in_stages = 0;
+    /* One that announced nothing yet may have a wait all the same. */
+    const bool is_first = view->thread == last[0].kernel_id ||
+                          (view->thread != last[1].kernel_id && last[0].done == 0);
+    uint64_t thread = is_first ? 0 : 1, in_stages = 0;
     CHECK(n == 0 || view->thread == last[thread].kernel_id || last[thread].done == 0,
           "a slot of nobody");
     CHECK(view->skew == 0, "skew %llu of a dead writer", (unsigned long long)view->skew);

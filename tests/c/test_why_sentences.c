@@ -448,7 +448,7 @@ static void suggestions_by_cause(void **state)
         {WHY_STORAGE,
          "bring the data nearer: local disk or memory, larger reads in the order of the "
          "file, fewer files"},
-        {CAUSE_COLLATE, "make collation cheaper: whole batches at once (__getitems__), fewer and "
+        {CAUSE_COLLATE, "make collate_fn cheaper: whole batches at once (__getitems__), fewer and "
                         "larger tensors, pad once, convert in __getitem__"},
         {CAUSE_TRANSFER, "send less between processes: smaller types, no copies of large objects; "
                          "tensors made by torch's default collation travel in shared memory"},

@@ -214,7 +214,7 @@ def blocked_lock() -> None:
     os.unlink(path)
 
 
-@plant("blocked")
+@plant("storage")
 def blocked_files_not_in_memory() -> None:
     """Reads that go to the disk: direct I/O, so that the page cache does not help."""
     folder = Path(tempfile.mkdtemp(dir="."))

@@ -243,7 +243,7 @@ def test_why_and_depth(tmp_path: Path) -> None:
     assert int(ready["count"]) == loader["depth"]["waits"]
     assert float(ready["sum"]) / int(ready["count"]) == pytest.approx(loader["depth"]["ready_mean"])
     assert re.search(r"prefetch_possible_batches\{.*\} 2$", exported.out, re.MULTILINE)
-    top = datastall("top", "--once", folder=tmp_path)
+    top = datastall("top", "--once", "--dir", "datastall-runs", folder=tmp_path)
     assert loader["why"]["primary"] in top.out
 
 
