@@ -139,7 +139,9 @@ static void add_work(const struct run_process *process, const struct run_loader 
     work->blocked_ns = ds_subtract(work->items_ns, told_ns);
     const uint64_t made_ns = ds_add(work->items_ns, work->collate_ns);
     const uint64_t lived_ns = ds_add(made_ns, work->gap_ns);
-    const uint64_t ran_ns = ds_add(ds_add(ds_add(work->cpu_ns, work->threads_ns), work->gap_cpu_ns),
+    /* Between two batches the loop's own process is about its own work. */
+    const uint64_t gap_cpu_ns = loader->entry.num_workers == 0 ? 0 : work->gap_cpu_ns;
+    const uint64_t ran_ns = ds_add(ds_add(ds_add(work->cpu_ns, work->threads_ns), gap_cpu_ns),
                                    t[RF_TOTAL_COLLATE_CPU_NS]);
     /* A loader that is seldom iterated over keeps no CPU busy meanwhile. */
     const uint64_t span_ns =

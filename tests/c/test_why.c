@@ -801,6 +801,7 @@ static void workers_of_a_loader_are_added_up(void **state)
     (void)state;
     begin_loader(10 * S);
     world.loaders[0].index = 7;
+    world.loaders[0].entry.num_workers = 3;
     for (uint64_t k = 1; k <= 3; k++)
         fill_worker(k);
     add_worker()->loader = 6;
@@ -827,6 +828,9 @@ static void workers_of_a_loader_are_added_up(void **state)
     assert_figure(work->busy_share, (6000 + 1800 + 420) / 12000.0);
     /* what ran, from the first batch of any to the last one */
     assert_figure(work->running_cpus, (3000 + 600 + 420 + 1200) / (20003.0 - 9997.0));
+    /* In the loop's own process the gaps are its own work. */
+    world.loaders[0].entry.num_workers = 0;
+    assert_figure(asked()->work.running_cpus, (3000 + 600 + 1200) / (20003.0 - 9997.0));
 }
 
 /* Figures of a file may contradict each other. */
