@@ -193,17 +193,14 @@ static uint64_t waited_for_cpu_ns(void)
         uint64_t fork_generation, delay_ns;
         int schedstat;
     } sender;
-    struct host_thread_times times;
     if (!ds_fork_same_process(sender.fork_generation)) {
         sender.schedstat = host_schedstat_open();
-        host_thread_times_read(sender.schedstat, &times);
-        sender.delay_ns = times.delay_ns;
+        sender.delay_ns = host_delay_read(sender.schedstat);
         sender.fork_generation = ds_fork_generation();
     }
-    host_thread_times_read(sender.schedstat, &times);
-    const uint64_t waited_ns = times.delay_ns - sender.delay_ns;
-    sender.delay_ns = times.delay_ns;
-    return waited_ns;
+    const uint64_t before_ns = sender.delay_ns;
+    sender.delay_ns = host_delay_read(sender.schedstat);
+    return sender.delay_ns - before_ns;
 }
 
 /* Pickling of what a queue sends, in the thread that does it. A batch is (index, data). */

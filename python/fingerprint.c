@@ -2,6 +2,7 @@
 #define PY_SSIZE_T_CLEAN
 #include "fingerprint.h"
 
+#include "base/hash.h"
 #include "errors.h"
 #include "tensor.h"
 
@@ -10,18 +11,14 @@
 #define MOST_DEPTH 4
 
 struct reading {
-    uint64_t hash; /* FNV-1a */
-    int values;    /* that were read */
+    uint64_t hash;
+    int values; /* that were read */
     struct tensor_questions questions;
 };
 
 static void add(struct reading *reading, const void *bytes, size_t count)
 {
-    const unsigned char *cursor = bytes;
-    if (count > MOST_BYTES)
-        count = MOST_BYTES;
-    for (size_t i = 0; i < count; i++)
-        reading->hash = (reading->hash ^ cursor[i]) * UINT64_C(0x100000001b3);
+    reading->hash = ds_hash(reading->hash, bytes, count > MOST_BYTES ? MOST_BYTES : count);
     reading->values++;
 }
 
@@ -85,7 +82,7 @@ static void add_object(struct reading *reading, PyObject *object, int depth)
 
 uint64_t fingerprint_of(PyObject *batch)
 {
-    struct reading reading = {.hash = UINT64_C(0xcbf29ce484222325)};
+    struct reading reading = {.hash = DS_HASH_OF_NOTHING};
     add_object(&reading, batch, 0);
     tensor_questions_end(&reading.questions);
     errors_forget();

@@ -157,9 +157,8 @@ static void make_process(struct summary *summary, const struct run_process *data
     if (!summary_has_window(process))
         return;
     const uint64_t window_ns = process->end_ns - process->begin_ns;
-    const uint64_t paused_ns = data->view.words[RF_PROCESS_PAUSED_NS];
-    process->paused_ns = paused_ns < window_ns ? paused_ns : 0; /* more is damage */
-    process->active_ns = window_ns - process->paused_ns;
+    process->active_ns = why_active_ns(window_ns, data->view.words[RF_PROCESS_PAUSED_NS]);
+    process->paused_ns = window_ns - process->active_ns;
     process->shares_cpus = shares_cpus(summary, index);
     process->method = method_of(summary, process);
     count_threads(summary, index);

@@ -110,7 +110,7 @@ void summary_verdict_text(const struct summary *summary, char *text, size_t size
                  summary->process_count, summary->upper_bound ? "at most " : "",
                  summary->stall_share * 100);
     if (summary->severity == SUMMARY_SEVERITY_NONE && worst->is_brief &&
-        worst->stall_share >= SUMMARY_LEAST_STALL) {
+        worst->stall_share >= WHY_LEAST_STALL) {
         char stall[32], life[32];
         summary_duration_text((double)worst->exposed.upper_ns * 1e-9, stall, sizeof stall);
         summary_duration_text((double)worst->life_ns * 1e-9, life, sizeof life);

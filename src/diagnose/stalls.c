@@ -201,9 +201,9 @@ static double severe_share(const struct summary_process *process)
     const double lower = process->stall_share_lower, upper = process->stall_share;
     if (process->is_brief)
         return 0;
-    if (!process->upper_bound || upper < SUMMARY_LEAST_STALL)
+    if (!process->upper_bound || upper < WHY_LEAST_STALL)
         return upper;
-    return lower < SUMMARY_LEAST_STALL ? NAN : lower;
+    return lower < WHY_LEAST_STALL ? NAN : lower;
 }
 
 /* A healthy program beside busy neighbours waits a little more, and not for its loader. */
@@ -217,8 +217,8 @@ static void take_off_others(struct summary *summary, uint32_t index)
             ns = ds_add(ns, loader->why.for_others_ns);
     }
     const double share = (double)ns / (double)process->active_ns;
-    if (process->severe_share < SUMMARY_LEAST_STALL || process->severe_share >= SUMMARY_SLIGHT ||
-        !(process->severe_share - share < SUMMARY_LEAST_STALL))
+    if (process->severe_share < WHY_LEAST_STALL || process->severe_share >= SUMMARY_SLIGHT ||
+        !(process->severe_share - share < WHY_LEAST_STALL))
         return;
     process->for_others_share = share;
     process->severe_share -= share;

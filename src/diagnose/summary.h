@@ -16,8 +16,6 @@ enum summary_method {
     SUMMARY_METHOD_HOST_BOUND  /* a GPU is used and may have been busy meanwhile: at most */
 };
 
-/* Of the time that loaders are iterated over: what is less is no stall to speak of. */
-#define SUMMARY_LEAST_STALL 0.05
 #define SUMMARY_SLIGHT 0.20 /* less is minor */
 
 enum summary_severity {

@@ -16,7 +16,7 @@ static enum summary_severity severity_of(double share)
         return SUMMARY_SEVERITY_CRITICAL;
     if (share >= SUMMARY_SLIGHT)
         return SUMMARY_SEVERITY_MILD;
-    return share >= SUMMARY_LEAST_STALL ? SUMMARY_SEVERITY_MINOR : SUMMARY_SEVERITY_NONE;
+    return share >= WHY_LEAST_STALL ? SUMMARY_SEVERITY_MINOR : SUMMARY_SEVERITY_NONE;
 }
 
 void summary_make_verdict(struct summary *summary)
@@ -59,7 +59,7 @@ void summary_make_verdict(struct summary *summary)
     }
     const struct summary_process *worst = &summary->processes[summary->worst];
     /* "none" must be known of all. */
-    if (unknown && !(severe >= SUMMARY_LEAST_STALL))
+    if (unknown && !(severe >= WHY_LEAST_STALL))
         severe = NAN;
     summary->severity = severity_of(severe);
     summary->speedup_ceiling = worst->speedup_ceiling;
@@ -77,7 +77,7 @@ void summary_tell_causes(struct summary *summary)
         const struct summary_process *process = &summary->processes[loader->process];
         const bool is_unknown =
             loader->in_verdict && isnan(process->severe_share) && loader->why.primary != WHY_FAILED;
-        if (loader->in_verdict && process->severe_share < SUMMARY_LEAST_STALL &&
+        if (loader->in_verdict && process->severe_share < WHY_LEAST_STALL &&
             loader->why.primary != WHY_FAILED)
             loader->why.primary = WHY_NONE;
         else if (is_unknown && process->background && process->stall_share < LEAST_LIMIT)

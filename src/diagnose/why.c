@@ -36,17 +36,16 @@ struct item_times {
 };
 
 /* All workers of a loader. */
-static uint32_t add_workers(const struct run_process *process, const struct run_loader *loader,
-                            uint64_t *totals, struct why_work *work, struct item_times *items)
+static void add_workers(const struct run_process *process, const struct run_loader *loader,
+                        uint64_t *totals, struct why_work *work, struct item_times *items)
 {
-    uint32_t workers = 0;
     rf_worker_counters_clear(totals);
     work->least_items = UINT64_MAX;
     for (uint32_t i = 0; i < process->worker_count; i++) {
         const struct rf_worker_view *worker = &process->workers[i];
         if (worker->loader != loader->index)
             continue;
-        workers++;
+        work->workers++;
         rf_worker_counters_add(totals, worker->totals);
         work->generations = ds_add(work->generations, worker->generation);
         const uint64_t made = worker->totals[RF_TOTAL_ITEMS];
@@ -60,7 +59,8 @@ static uint32_t add_workers(const struct run_process *process, const struct run_
         if (worker->slowest_count > 0 && worker->slowest[0].ns > items->slowest_ns)
             items->slowest_ns = worker->slowest[0].ns;
     }
-    return workers;
+    if (work->workers == 0)
+        work->least_items = 0;
 }
 
 static void take_items(const struct item_times *items, struct why_work *work)
@@ -103,38 +103,29 @@ static void add_work(const struct run_process *process, const struct run_loader 
 {
     uint64_t t[RF_TOTAL_USED_WORDS];
     struct item_times items = {.counted = 0};
-    struct why_work shape = {.generations = 0};
-    const uint32_t workers = add_workers(process, loader, t, &shape, &items);
-    *work = (struct why_work){
-        .workers = workers,
-        .generations = shape.generations,
-        .fed = shape.fed,
-        .same_data = is_same_data(process, loader),
-        .most_items = shape.most_items,
-        .least_items = workers == 0 ? 0 : shape.least_items,
-        .batches = t[RF_TOTAL_BATCHES],
-        .items = t[RF_TOTAL_ITEMS],
-        .items_timed = t[RF_TOTAL_ITEMS_TIMED],
-        .items_ns = t[RF_TOTAL_ITEMS_NS],
-        .cpu_ns = t[RF_TOTAL_ITEMS_CPU_NS],
-        .delay_ns = t[RF_TOTAL_ITEMS_DELAY_NS],
-        .threads_ns = t[RF_TOTAL_ITEMS_THREADS_NS],
-        .collate_ns = t[RF_TOTAL_COLLATE_NS],
-        .collate_delay_ns = t[RF_TOTAL_COLLATE_DELAY_NS],
-        .gap_ns = t[RF_TOTAL_GAP_NS],
-        .gap_cpu_ns = t[RF_TOTAL_GAP_CPU_NS],
-        .startup_ns = t[RF_TOTAL_STARTUP_NS],
-        .sent = t[RF_TOTAL_SENT],
-        .sent_bytes = t[RF_TOTAL_SENT_BYTES],
-        .sent_tensors = t[RF_TOTAL_SENT_TENSORS],
-        .ended = t[RF_TOTAL_ENDED],
-        .asked_which = t[RF_TOTAL_ASKED_WHICH],
-        .asked_bytes = t[RF_TOTAL_ASKED_BYTES],
-        .storage_bytes = t[RF_TOTAL_STORAGE_BYTES],
-        .major_faults = t[RF_TOTAL_MAJOR_FAULTS],
-        .busy_share = NAN,
-        .running_cpus = NAN,
-    };
+    *work = (struct why_work){.busy_share = NAN, .running_cpus = NAN};
+    add_workers(process, loader, t, work, &items);
+    work->same_data = is_same_data(process, loader);
+    work->batches = t[RF_TOTAL_BATCHES];
+    work->items = t[RF_TOTAL_ITEMS];
+    work->items_timed = t[RF_TOTAL_ITEMS_TIMED];
+    work->items_ns = t[RF_TOTAL_ITEMS_NS];
+    work->cpu_ns = t[RF_TOTAL_ITEMS_CPU_NS];
+    work->delay_ns = t[RF_TOTAL_ITEMS_DELAY_NS];
+    work->threads_ns = t[RF_TOTAL_ITEMS_THREADS_NS];
+    work->collate_ns = t[RF_TOTAL_COLLATE_NS];
+    work->collate_delay_ns = t[RF_TOTAL_COLLATE_DELAY_NS];
+    work->gap_ns = t[RF_TOTAL_GAP_NS];
+    work->gap_cpu_ns = t[RF_TOTAL_GAP_CPU_NS];
+    work->startup_ns = t[RF_TOTAL_STARTUP_NS];
+    work->sent = t[RF_TOTAL_SENT];
+    work->sent_bytes = t[RF_TOTAL_SENT_BYTES];
+    work->sent_tensors = t[RF_TOTAL_SENT_TENSORS];
+    work->ended = t[RF_TOTAL_ENDED];
+    work->asked_which = t[RF_TOTAL_ASKED_WHICH];
+    work->asked_bytes = t[RF_TOTAL_ASKED_BYTES];
+    work->storage_bytes = t[RF_TOTAL_STORAGE_BYTES];
+    work->major_faults = t[RF_TOTAL_MAJOR_FAULTS];
     const uint64_t told_ns = ds_add(ds_add(work->cpu_ns, work->delay_ns), work->threads_ns);
     work->blocked_ns = ds_subtract(work->items_ns, told_ns);
     const uint64_t made_ns = ds_add(work->items_ns, work->collate_ns);
@@ -148,7 +139,7 @@ static void add_work(const struct run_process *process, const struct run_loader 
         ds_least(ds_subtract(t[RF_TOTAL_END_NS], t[RF_TOTAL_BEGIN_NS]), active_ns);
     if (lived_ns > 0)
         work->busy_share = fmin(1.0, share(ds_add(made_ns, work->gap_cpu_ns), lived_ns));
-    if (workers > 0 && span_ns > 0)
+    if (work->workers > 0 && span_ns > 0)
         work->running_cpus = share(ran_ns, span_ns);
     take_items(&items, work);
 }
@@ -240,23 +231,16 @@ static uint64_t for_others_ns(const struct why *why)
                : 0;
 }
 
-/* The loader's window without its pauses. What is more than the window is damage. */
-static uint64_t active_ns(const struct run_loader *loader)
-{
-    const uint64_t *c = loader->totals.counters;
-    const uint64_t window_ns = ds_subtract(c[RF_COUNT_END_NS], c[RF_COUNT_BEGIN_NS]);
-    const uint64_t paused_ns = loader->entry.paused_ns;
-    return paused_ns < window_ns ? window_ns - paused_ns : window_ns;
-}
-
 void why_make(const struct run_process *process, const struct run_loader *loader,
               const struct stall *stall, const struct why_around *around, struct why *why)
 {
     memset(why, 0, sizeof *why);
-    why->active_ns = active_ns(loader);
-    why->first_ns = loader->totals.counters[RF_COUNT_STARTUP_NS];
+    const uint64_t *c = loader->totals.counters;
+    why->active_ns = why_active_ns(ds_subtract(c[RF_COUNT_END_NS], c[RF_COUNT_BEGIN_NS]),
+                                   loader->entry.paused_ns);
+    why->first_ns = c[RF_COUNT_STARTUP_NS];
     take_stall(loader, stall, why);
-    take_depth(loader->totals.counters, &why->depth);
+    take_depth(c, &why->depth);
     take_host(process, &why->host);
     add_work(process, loader, why->active_ns, &why->work);
     why->for_others_ns = for_others_ns(why);

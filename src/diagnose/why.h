@@ -137,9 +137,30 @@ void why_reckon(const struct run_loader *loader, const struct why *why,
 void why_find_failure(const struct run_process *process, const struct run_loader *loader,
                       const struct why_around *around, struct why_failure *failure);
 
+/* Of the time in which loaders are iterated over: what is less is no stall to speak of. */
+#define WHY_LEAST_STALL 0.05
+
+/* A window without its pauses. More of those than there is window is damage. */
+static inline uint64_t why_active_ns(uint64_t window_ns, uint64_t paused_ns)
+{
+    return paused_ns < window_ns ? window_ns - paused_ns : window_ns;
+}
+
+/* Items that waited for a CPU for so much of their time say that there is none free. */
+#define WHY_MOST_DELAY 0.15
+static inline bool why_items_lack_cpus(const struct why_work *work)
+{
+    return (double)work->delay_ns > WHY_MOST_DELAY * (double)work->items_ns;
+}
+
 static inline bool why_loader_is(const struct run_loader *loader, uint64_t flag)
 {
     return (loader->entry.flags & flag) != 0;
+}
+/* Its workers can have a part each: somebody asks which one he is in. */
+static inline bool why_may_be_split(const struct run_loader *loader, const struct why_work *work)
+{
+    return work->asked_which > 0 || why_loader_is(loader, DATASTALL_LOADER_WORKER_INIT);
 }
 /* How many workers it has; DATASTALL_UNKNOWN: not told, or more than any machine has. */
 static inline uint64_t why_workers_of(const struct run_loader *loader)

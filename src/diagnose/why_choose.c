@@ -7,8 +7,6 @@
 #include "base/sums.h"
 #include "diagnose/why.h"
 
-/* A loader whose stalls are less of its window is not slow: as SUMMARY_LEAST_STALL. */
-#define LEAST_STALL 0.05
 /* Start-up that happens once is no cause to look for below this. */
 #define LEAST_SINGLE_STARTUP_NS DS_NS_PER_S
 /* Head of line and window are causes when they explain so much of what is not start-up; first batches
@@ -24,7 +22,7 @@
 
 static bool is_too_little(const struct why_around *around, const struct why *why)
 {
-    return why->stall_share < LEAST_STALL || why_is_brief(why->stall_ns, around->life_ns);
+    return why->stall_share < WHY_LEAST_STALL || why_is_brief(why->stall_ns, around->life_ns);
 }
 
 /* Of the stall, what one iterator costs once: its making, its first batch, its end. */
@@ -54,9 +52,9 @@ static uint32_t fault_of_stream(const struct run_loader *loader, const struct wh
         return WHY_NONE;
     /* Nobody asked which worker it is in, and each began with the same data, or had the same number of
      * items: all of them. */
-    const bool split = work->asked_which > 0 || why_loader_is(loader, DATASTALL_LOADER_WORKER_INIT);
-    if (!split && (work->same_data || (work->workers == workers && work->ended > 0 &&
-                                       work->most_items == work->least_items)))
+    if (!why_may_be_split(loader, work) &&
+        (work->same_data ||
+         (work->workers == workers && work->ended > 0 && work->most_items == work->least_items)))
         return WHY_DUPLICATE_STREAM;
     if (work->ended == 0)
         return WHY_NONE;
@@ -115,7 +113,6 @@ static double taking_ns(const struct run_loader *loader)
 /* Items that waited for a CPU for so much of their time, or more workers than CPUs: there are none for
  * the workers, and so not for the loop either. And who has much to do with a CPU waits for one now and
  * then wherever it is shared: it is that work. */
-#define LEAST_DELAY 0.15
 #define LEAST_TAKING 0.75
 static uint32_t whose_cpu(const struct run_loader *loader, const struct why *why)
 {
@@ -126,7 +123,7 @@ static uint32_t whose_cpu(const struct run_loader *loader, const struct why *why
     if (taking_ns(loader) >= LEAST_TAKING * (double)states_ns[CAUSE_LOOP_CPU_WAIT] &&
         states_ns[CAUSE_LOOP_CPU_WAIT] >= states_ns[CAUSE_CPU_CONTENTION])
         return CAUSE_TRANSFER;
-    return too_many || (double)work->delay_ns > LEAST_DELAY * (double)work->items_ns ||
+    return too_many || why_items_lack_cpus(work) ||
                    states_ns[CAUSE_CPU_CONTENTION] >= states_ns[CAUSE_LOOP_CPU_WAIT]
                ? CAUSE_CPU_CONTENTION
                : CAUSE_LOOP_CPU_WAIT;
@@ -162,7 +159,7 @@ uint32_t why_choose(const struct run_loader *loader, const struct why_around *ar
         return CAUSE_UNKNOWN;
     if (is_too_little(around, why))
         return WHY_NONE;
-    if (single && (double)(why->stall_ns - once) < LEAST_STALL * (double)why->active_ns)
+    if (single && (double)(why->stall_ns - once) < WHY_LEAST_STALL * (double)why->active_ns)
         return once < LEAST_SINGLE_STARTUP_NS ? WHY_NONE : CAUSE_STARTUP;
     if (largest == CAUSE_STARTUP)
         return largest;

@@ -27,16 +27,16 @@ static void take_worker(const struct rf_worker_view *worker, enum why_failure_ki
 /* torch ends the other workers with SIGTERM. */
 static bool is_an_end_of_its_own(uint64_t exit)
 {
-    return exit > 1 && exit != 1 + 256 + SIGTERM;
+    return exit > 1 && exit != rf_pack_exit(-SIGTERM);
 }
 
 static bool find_ended(const struct rf_worker_view *worker, struct why_failure *failure)
 {
     if (!is_an_end_of_its_own(worker->exit))
         return false;
-    const uint64_t status = worker->exit - 1;
-    take_worker(worker, status >= 256 ? WHY_WORKER_KILLED : WHY_WORKER_EXITED, failure);
-    failure->status = status >= 256 ? status - 256 : status;
+    take_worker(worker, rf_exit_is_signal(worker->exit) ? WHY_WORKER_KILLED : WHY_WORKER_EXITED,
+                failure);
+    failure->status = rf_exit_status(worker->exit);
     return true;
 }
 

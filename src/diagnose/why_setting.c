@@ -13,8 +13,6 @@
 #define OVERHEAD_NS 20e3
 /* Of one worker, where there were none: forked, on an idle machine. */
 #define START_NS 30e6
-/* Items that waited for a CPU for so much of their time say that there is none free. */
-#define MOST_DELAY 0.15
 #define LEAST_CPUS 0.05 /* of a worker that sleeps */
 #define MOST_WORKERS 32.0
 #define MOST_TIMES 4.0 /* as many workers as there are */
@@ -41,7 +39,7 @@ static double cpus_for_workers(const struct run_loader *loader, const struct why
     double idle = fmax(0.0, host->cpus_usable - own);
     if (!isnan(host->idle_cpus))
         idle = fmin(idle, host->idle_cpus);
-    if ((double)work->delay_ns > MOST_DELAY * (double)work->items_ns)
+    if (why_items_lack_cpus(work))
         idle = 0;
     return idle + used;
 }

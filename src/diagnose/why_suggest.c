@@ -32,8 +32,7 @@ static void __attribute__((format(printf, 2, 3))) suggest(struct why *why, const
 /* A stream whose workers do not ask which one they are gives each of them all of it. */
 static bool may_be_unsplit(const struct run_loader *loader, const struct why *why)
 {
-    return why_loader_is(loader, DATASTALL_LOADER_STREAM) && why->work.asked_which == 0 &&
-           !why_loader_is(loader, DATASTALL_LOADER_WORKER_INIT);
+    return why_loader_is(loader, DATASTALL_LOADER_STREAM) && !why_may_be_split(loader, &why->work);
 }
 
 static void suggest_workers(const struct run_loader *loader, struct why *why, const char *otherwise)

@@ -23,18 +23,22 @@ uint64_t host_parse_schedstat(const char *text)
     return delay_ns == HOST_UNKNOWN ? 0 : delay_ns;
 }
 
-void host_thread_times_read(int schedstat, struct host_thread_times *times)
+uint64_t host_delay_read(int schedstat)
 {
     char text[96];
+    const ssize_t length = schedstat < 0 ? -1 : pread(schedstat, text, sizeof text - 1, 0);
+    if (length <= 0)
+        return 0;
+    text[length] = '\0';
+    return host_parse_schedstat(text);
+}
+
+void host_thread_times_read(int schedstat, struct host_thread_times *times)
+{
     times->cpu_ns = ds_clock_ns_of(CLOCK_THREAD_CPUTIME_ID);
     times->process_cpu_ns = ds_clock_ns_of(CLOCK_PROCESS_CPUTIME_ID);
-    times->delay_ns = 0;
     /* Its first number is the CPU time as of the last switch only; hence the clock above. */
-    const ssize_t length = schedstat < 0 ? -1 : pread(schedstat, text, sizeof text - 1, 0);
-    if (length > 0) {
-        text[length] = '\0';
-        times->delay_ns = host_parse_schedstat(text);
-    }
+    times->delay_ns = host_delay_read(schedstat);
 }
 
 uint64_t host_moment_read(int schedstat, struct host_thread_times *times)

@@ -16,6 +16,9 @@ struct host_thread_times {
  * tells of this thread, whichever reads it: open it anew after a fork. */
 int host_schedstat_open(void);
 
+/* The second of them alone: one system call. 0 where the kernel does not tell. */
+uint64_t host_delay_read(int schedstat);
+
 /* Three system calls, some 0.6 us together; none blocks. */
 void host_thread_times_read(int schedstat, struct host_thread_times *times);
 

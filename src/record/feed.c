@@ -207,10 +207,10 @@ void feed_next_epoch(struct feed *feed)
     feed->epoch++;
     feed->sent_until = feed->held = 0;
     feed->replaying = false;
-    for (uint32_t i = 0; i < FEED_WORKERS; i++)
+    for (uint32_t i = 0; i < FEED_WORKERS; i++) {
         feed->by_worker[i].sent = feed->by_worker[i].arrived = 0;
-    for (uint32_t i = 0; i < FEED_WORKERS; i++)
         feed->by_worker[i].done = false;
+    }
 }
 
 /* ---- what workers have done ---- */
@@ -351,8 +351,7 @@ void feed_worker_ended(struct feed *feed, uint32_t worker, int status)
         return;
     uint64_t *entry = entry_of(feed, feed->by_worker[worker].entry);
     if (ds_load(&entry[RF_WORKER_GENERATION]) == feed->by_worker[worker].generation)
-        ds_store(&entry[RF_WORKER_EXIT],
-                 1 + (status < 0 ? 256 + (uint64_t)-(int64_t)status : (uint64_t)status));
+        ds_store(&entry[RF_WORKER_EXIT], rf_pack_exit(status));
 }
 
 void feed_laid_over(struct feed *feed, uint64_t begin_ns, uint64_t end_ns, enum cause_state state)

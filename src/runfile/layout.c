@@ -4,15 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hash.h"
+
 uint64_t rf_checksum(const struct rf_header *header)
 {
     struct rf_header copy = *header;
     copy.checksum = 0;
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    const unsigned char *bytes = (const unsigned char *)&copy;
-    for (size_t i = 0; i < sizeof copy; i++)
-        hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
-    return hash;
+    return ds_hash(DS_HASH_OF_NOTHING, &copy, sizeof copy);
 }
 
 static bool is_power_of_two(uint64_t n)

@@ -127,6 +127,21 @@ static inline uint64_t rf_pack_phase(uint64_t since_ns, enum rf_worker_phase pha
 {
     return since_ns << 2 | (uint64_t)phase;
 }
+/* RF_WORKER_EXIT; status as multiprocessing has it: negative for a signal. */
+#define RF_EXIT_SIGNALS (1 + UINT64_C(256))
+static inline uint64_t rf_pack_exit(int status)
+{
+    return status < 0 ? RF_EXIT_SIGNALS + (uint64_t)-(int64_t)status : 1 + (uint64_t)status;
+}
+static inline bool rf_exit_is_signal(uint64_t exit)
+{
+    return exit >= RF_EXIT_SIGNALS;
+}
+/* The signal, or the exit status. */
+static inline uint64_t rf_exit_status(uint64_t exit)
+{
+    return exit - (rf_exit_is_signal(exit) ? RF_EXIT_SIGNALS : 1);
+}
 static inline uint64_t rf_pack_epoch(uint64_t epoch, uint64_t base)
 {
     return epoch << 48 | (base & ((UINT64_C(1) << 48) - 1));

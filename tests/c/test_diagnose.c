@@ -35,13 +35,8 @@ static void beside_busy_neighbours(void **state)
         t[RF_TOTAL_BEGIN_NS] = 10 * S;
         t[RF_TOTAL_END_NS] = 110 * S;
         t[RF_TOTAL_ITEMS_NS] = t[RF_TOTAL_ITEMS_CPU_NS] = 50 * S;
-        uint64_t *w = world.processes[0].view.words;
-        w[RF_PROCESS_HOST_FIRST_NS] = 10 * S;
-        w[RF_PROCESS_HOST_NS] = 110 * S;
-        w[RF_PROCESS_CPUS_MILLI] = 2000;
-        w[RF_PROCESS_CPU_NS] = 50 * S;
-        w[RF_PROCESS_IDLE_NS] = rows[i].idle_milli * MS;
-        w[RF_PROCESS_IDLE_SPAN_NS] = S;
+        set_cpus(2000, rows[i].idle_milli);
+        world.processes[0].view.words[RF_PROCESS_CPU_NS] = 5 * S; /* half of one in ten seconds */
         struct summary *summary = made(0);
         assert_int_equal(summary->severity, rows[i].severity);
         char text[256];

@@ -420,23 +420,44 @@ static void test_a_reused_pid_is_another_worker(void **state)
     feed_close(feed);
 }
 
-static void test_a_later_batch_was_ready(void **state)
+/* Two workers, each with two of four indices. */
+struct pair {
+    struct plan plans[2];
+    pid_t pids[2];
+};
+
+static struct feed *feed_of_two(struct pair *pair)
 {
-    struct plan plans[2] = {{.batches = 0}};
-    struct wait_cause cause;
-    (void)state;
-    const pid_t pids[2] = {start_worker(&plans[0]), start_worker(&plans[1])};
-    struct feed *feed = feed_for(pids, 2, 1);
+    memset(pair, 0, sizeof *pair);
+    for (int i = 0; i < 2; i++)
+        pair->pids[i] = start_worker(&pair->plans[i]);
+    struct feed *feed = feed_for(pair->pids, 2, 1);
     for (uint64_t i = 0; i < 4; i++)
         feed_sent(feed, i, (uint32_t)(i % 2));
+    return feed;
+}
+
+static void end_feed_of_two(struct pair *pair, struct feed *feed)
+{
+    for (int i = 0; i < 2; i++)
+        kill_worker(&pair->plans[i], pair->pids[i]);
+    feed_close(feed);
+}
+
+static void test_a_later_batch_was_ready(void **state)
+{
+    struct wait_cause cause;
+    struct pair pair;
+    (void)state;
+    struct feed *feed = feed_of_two(&pair);
     const uint64_t begin_ns = ds_now_ns();
     feed_wait_begin(feed, begin_ns, 0, 4);
-    let_make(&plans[1], 2); /* batches 1 and 3; worker 1 has no more to do */
+    let_make(&pair.plans[1], 2); /* batches 1 and 3; worker 1 has no more to do */
     const uint64_t early_ns = ds_now_ns();
     feed_arrived(feed, 1, 1, false, early_ns);
     feed_arrived(feed, 3, 1, false, ds_now_ns());
     wait_ms(20);
-    let_make(&plans[0], 1);
+    let_make(&pair.plans[0], 1);
     const uint64_t end_ns = ds_now_ns();
     feed_arrived(feed, 0, 0, true, end_ns);
     feed_wait_end(feed, end_ns, DATASTALL_WAIT_FIRST, &cause);
@@ -449,26 +470,21 @@ static void test_a_later_batch_was_ready(void **state)
     assert_int_equal(feed->depth, rf_pack_depth(1, 1, 1, 4));
     feed_wait_end(feed, ds_now_ns(), DATASTALL_WAIT_STEADY, &cause);
     assert_int_equal(feed->held, 1);
-    kill_worker(&plans[0], pids[0]);
-    kill_worker(&plans[1], pids[1]);
-    feed_close(feed);
+    end_feed_of_two(&pair, feed);
 }
 
 /* That a worker's stream has ended is no batch, and who is done waits for no index. */
 static void test_a_stream_that_ended(void **state)
 {
-    struct plan plans[2] = {{.batches = 0}};
     struct wait_cause cause;
+    struct pair pair;
     (void)state;
-    const pid_t pids[2] = {start_worker(&plans[0]), start_worker(&plans[1])};
-    struct feed *feed = feed_for(pids, 2, 1);
-    for (uint64_t i = 0; i < 4; i++)
-        feed_sent(feed, i, (uint32_t)(i % 2));
+    struct feed *feed = feed_of_two(&pair);
     feed_wait_begin(feed, ds_now_ns(), 0, 4);
-    let_make(&plans[1], 1);
+    let_make(&pair.plans[1], 1);
     feed_ended(feed, 1);
     wait_ms(20);
-    let_make(&plans[0], 1);
+    let_make(&pair.plans[0], 1);
     const uint64_t end_ns = ds_now_ns();
     feed_arrived(feed, 0, 0, true, end_ns);
     feed_wait_end(feed, end_ns, DATASTALL_WAIT_FIRST, &cause);
@@ -483,9 +499,7 @@ static void test_a_stream_that_ended(void **state)
     feed_ended(feed, FEED_WORKERS); /* beyond those that are known */
     feed_next_epoch(feed);
     assert_false(feed->by_worker[1].done);
-    kill_worker(&plans[0], pids[0]);
-    kill_worker(&plans[1], pids[1]);
-    feed_close(feed);
+    end_feed_of_two(&pair, feed);
 }
 
 static void test_how_a_worker_ended(void **state)

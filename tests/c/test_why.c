@@ -429,12 +429,7 @@ static void other_threads_on_a_full_machine(void **state)
         uint64_t *t = add_worker()->totals;
         t[RF_TOTAL_ITEMS_NS] = 20 * S;
         t[RF_TOTAL_ITEMS_THREADS_NS] = rows[i].threads_s * S;
-        uint64_t *w = world.processes[0].view.words;
-        w[RF_PROCESS_HOST_NS] = 20 * S;
-        w[RF_PROCESS_HOST_FIRST_NS] = 10 * S;
-        w[RF_PROCESS_CPUS_MILLI] = 2000;
-        w[RF_PROCESS_IDLE_NS] = rows[i].idle_milli * MS;
-        w[RF_PROCESS_IDLE_SPAN_NS] = S;
+        set_cpus(2000, rows[i].idle_milli);
         assert_cause(i, rows[i].cause);
     }
 }
@@ -469,10 +464,7 @@ static void no_cpu_is_free(void **state)
         uint64_t *t = add_worker()->totals;
         t[RF_TOTAL_ITEMS_NS] = 10 * S;
         t[RF_TOTAL_ITEMS_DELAY_NS] = rows[i].delay_s * S;
-        uint64_t *w = world.processes[0].view.words;
-        w[RF_PROCESS_HOST_NS] = 20 * S;
-        w[RF_PROCESS_HOST_FIRST_NS] = 10 * S;
-        w[RF_PROCESS_CPUS_MILLI] = 2000;
+        set_cpus(2000, RF_UNKNOWN);
         assert_cause(i, rows[i].cause);
     }
 }
@@ -581,7 +573,8 @@ static void workers_reckoned(void **state)
     (void)state;
     static const struct {
         uint64_t workers, make_ms, loop_ms, wait_ms; /* per batch, of a hundred */
-        double cpus, idle, each;                     /* each: CPUs of a worker at work */
+        uint64_t cpus, idle;
+        double each; /* CPUs of a worker at work */
         uint32_t wanted;
         double in_loop_s; /* 0: not known */
     } rows[] = {
@@ -606,12 +599,7 @@ static void workers_reckoned(void **state)
         c[RF_COUNT_END_NS] = 10 * S + active_ns;
         c[RF_COUNT_BATCHES] = 100;
         c[RF_COUNT_CAUSE_NS + CAUSE_COMPUTE] = 100 * rows[i].wait_ms * MS;
-        uint64_t *w = world.processes[0].view.words;
-        w[RF_PROCESS_HOST_NS] = 20 * S;
-        w[RF_PROCESS_HOST_FIRST_NS] = 10 * S;
-        w[RF_PROCESS_CPUS_MILLI] = (uint64_t)(rows[i].cpus * 1000);
-        w[RF_PROCESS_IDLE_NS] = (uint64_t)(rows[i].idle * 1e9);
-        w[RF_PROCESS_IDLE_SPAN_NS] = S;
+        set_cpus(rows[i].cpus * 1000, rows[i].idle * 1000);
         uint64_t *t = add_worker()->totals; /* all of them together */
         t[RF_TOTAL_BATCHES] = 100;
         t[RF_TOTAL_ITEMS_NS] = 100 * rows[i].make_ms * MS;

@@ -81,6 +81,16 @@ void set_gpu(uint32_t g, enum rf_activity_source source, uint64_t begin_ns, uint
     add_sample(g, begin_ns, end_ns, busy);
 }
 
+void set_cpus(uint64_t usable_milli, uint64_t idle_milli)
+{
+    uint64_t *w = world.processes[0].view.words;
+    w[RF_PROCESS_HOST_FIRST_NS] = 10 * S;
+    w[RF_PROCESS_HOST_NS] = 20 * S;
+    w[RF_PROCESS_CPUS_MILLI] = usable_milli;
+    w[RF_PROCESS_IDLE_NS] = idle_milli == RF_UNKNOWN ? 0 : idle_milli * MS;
+    w[RF_PROCESS_IDLE_SPAN_NS] = idle_milli == RF_UNKNOWN ? 0 : S;
+}
+
 struct rf_worker_view *add_worker(void)
 {
     struct run_process *process = &world.processes[0];

@@ -41,6 +41,10 @@ void set_gpu(uint32_t g, enum rf_activity_source source, uint64_t begin_ns, uint
 /* One more sample of it. */
 void add_sample(uint32_t g, uint64_t begin_ns, uint64_t end_ns, double busy);
 
+/* The CPUs that the first process may use, in thousandths, and of those idle on average; RF_UNKNOWN:
+ * not told. */
+void set_cpus(uint64_t usable_milli, uint64_t idle_milli);
+
 /* A worker of the first process's loader; its totals are those of none. */
 struct rf_worker_view *add_worker(void);
 
