@@ -70,6 +70,37 @@ static void test_what_was_measured_may_pass_the_wall_time(void **state)
     assert_int_equal(total(), 10 * MS);
 }
 
+/* A batch that came at once, and a loop that took it late: for want of a CPU, of the interpreter, or
+ * since taking it is work. */
+static void test_what_the_loop_itself_waited_for(void **state)
+{
+    (void)state;
+    static const struct {
+        struct cause_loop loop; /* in a wait of 20 ms, of which 16 are the way */
+        uint64_t transfer_ms, cpu_wait_ms, interpreter_ms;
+    } rows[] = {
+        {{0, 0, 0}, 16, 0, 0}, /* not looked at */
+        {{1 * MS, 6 * MS, 0}, 10, 6, 0},
+        {{1 * MS, 18 * MS, 0}, 0, 16, 0}, /* no more than the way */
+        {{1 * MS, 0, 10 * MS}, 1, 0, 15}, /* others ran for half of the wait */
+        {{1 * MS, 0, 10 * MS - 1}, 16, 0, 0},
+        {{12 * MS, 0, 20 * MS}, 12, 0, 4}, /* stood still for a turn of Python's */
+        {{12 * MS + 1, 0, 20 * MS}, 16, 0, 0},
+        {{1 * MS, 6 * MS, 20 * MS}, 1, 6, 9},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct cause_share share;
+        struct wait_cause cause = {.loop = rows[i].loop};
+        cause_add(&cause.timeline, 0, 20 * MS, 0, 4 * MS, CAUSE_STARTUP);
+        cause_add(&cause.timeline, 0, 20 * MS, 4 * MS, 20 * MS, CAUSE_TRANSFER);
+        cause_of_stall(&cause, 0, 20 * MS, 20 * MS, &share);
+        assert_int_equal(share.states_ns[CAUSE_STARTUP], 4 * MS);
+        assert_int_equal(share.states_ns[CAUSE_TRANSFER] / MS, rows[i].transfer_ms);
+        assert_int_equal(share.states_ns[CAUSE_LOOP_CPU_WAIT], rows[i].cpu_wait_ms * MS);
+        assert_int_equal(share.states_ns[CAUSE_INTERPRETER] / MS, rows[i].interpreter_ms);
+    }
+}
+
 static void test_the_way_to_the_loop(void **state)
 {
     (void)state;
@@ -200,6 +231,7 @@ int main(void)
         cmocka_unit_test_setup(test_a_batch_that_was_being_made, clean),
         cmocka_unit_test_setup(test_only_the_tail_stalled, clean),
         cmocka_unit_test_setup(test_what_was_measured_may_pass_the_wall_time, clean),
+        cmocka_unit_test(test_what_the_loop_itself_waited_for),
         cmocka_unit_test_setup(test_the_way_to_the_loop, clean),
         cmocka_unit_test_setup(test_overlays, clean),
         cmocka_unit_test_setup(test_the_sum_is_the_interval, clean),

@@ -3,8 +3,10 @@
 #include "cmocka_all.h"
 
 #include <math.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "host/limits.h"
 #include "host/usage.h"
@@ -288,6 +290,42 @@ static void test_this_machine(void **state)
     assert_true(io.major_faults != HOST_UNKNOWN);
 }
 
+/* Of the CPUs that may be used, and of no other; a sandbox tells zeros. */
+static void test_idle_time_of_the_usable_cpus(void **state)
+{
+    cpu_set_t before, one;
+    char text[4096], stat[512];
+    int cpu = 0;
+    (void)state;
+    const uint64_t tick_ns = 1000000000 / (uint64_t)sysconf(_SC_CLK_TCK);
+    assert_true(host_idle_read(root, text, sizeof text) == HOST_UNKNOWN);
+    assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
+    while (!CPU_ISSET(cpu, &before))
+        cpu++;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+    static const struct {
+        const char *of_it, *of_another;
+        uint64_t ticks; /* HOST_UNKNOWN */
+    } rows[] = {
+        {"1 2 3 40 5 6 7 8 0 0", "1 2 3 4000 500 6 7 8 0 0", 45},
+        {"1 2 3 40 5", "1 2 3 0 0", 45},
+        {"1 2 3 0 0", "1 2 3 40 5", HOST_UNKNOWN},
+        {"1 2 3 40", "1 2 3 40 5", HOST_UNKNOWN},
+        {"nothing", "1 2 3 40 5", HOST_UNKNOWN},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        snprintf(stat, sizeof stat, "cpu  9 9 9 9999 9 9\ncpu%d %s\ncpu%d %s\nintr 1 2 3\n", cpu,
+                 rows[i].of_it, cpu + 1, rows[i].of_another);
+        put("/proc/stat", stat);
+        const uint64_t idle_ns = host_idle_read(root, text, sizeof text);
+        assert_int_equal(idle_ns,
+                         rows[i].ticks == HOST_UNKNOWN ? HOST_UNKNOWN : rows[i].ticks * tick_ns);
+    }
+    assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -295,6 +333,7 @@ int main(void)
         cmocka_unit_test(test_quotas),
         cmocka_unit_test_setup(test_nothing_is_known, make_root),
         cmocka_unit_test_setup(test_without_cgroups_the_affinity_counts, make_root),
+        cmocka_unit_test_setup(test_idle_time_of_the_usable_cpus, make_root),
         cmocka_unit_test_setup(test_v2_in_a_container, make_root),
         cmocka_unit_test_setup(test_v2_nested_groups, make_root),
         cmocka_unit_test_setup(test_v2_without_a_quota, make_root),
