@@ -226,6 +226,7 @@ typedef struct datastall_loader_options {
                                                 is sent to each */
 #define DATASTALL_LOADER_UNBATCHED 0x10u   /**< one item is one batch (batch_size=None) */
 #define DATASTALL_LOADER_WORKER_INIT 0x20u /**< a function of the program's prepares each worker */
+#define DATASTALL_LOADER_SET 0x40u /**< has settings that are not the program's: `run --set` */
 #define DATASTALL_LOADER_OPTIONS_INIT  \
     {sizeof(datastall_loader_options), \
      NULL,                             \

@@ -16,13 +16,13 @@ from collections.abc import Callable
 from types import FrameType, ModuleType
 from typing import Any
 
-from . import _causes, _core
+from . import _causes, _core, _settings
 from ._looks import held, is_a, is_held, name_of
 from ._sites import describe_site, number_among_alike
 
 SOURCE_WATCH, SOURCE_TORCH = 2, 3  # enum datastall_source
 PIN_MEMORY, PERSISTENT_WORKERS, STREAM = 1, 2, 4  # DATASTALL_LOADER_*, as the next three
-SPAWNED, UNBATCHED, WORKER_INIT = 8, 16, 32
+SPAWNED, UNBATCHED, WORKER_INIT, SET = 8, 16, 32, 64
 ENDS_AT_ONCE_NS = 50_000  # an iterator that has no workers to end
 REFUSED_LOADER, REFUSED_ITERATOR, REFUSED_SETTING = 0, 1, 2  # enum rf_refusal
 
@@ -252,6 +252,7 @@ def _flags_of(loader: object) -> int:
         (SPAWNED, _start_method_of(loader) in ("spawn", "forkserver")),
         (UNBATCHED, is_held(loader, "batch_sampler") and held(loader, "batch_sampler") is None),
         (WORKER_INIT, held(loader, "worker_init_fn") is not None),
+        (SET, _settings.took(loader)),
     )
     return sum(flag for flag, holds in facts if holds)
 
@@ -448,6 +449,7 @@ def patch(dataloader: ModuleType) -> None:
         )
         if stream_getter is not None:
             _core.set_gpu_questions(stream_getter, _torch_cuda_is_up)
+        _settings.patch(dataloader.DataLoader, say_once)
         for owner, name, stand_in in _stand_ins(dataloader):  # all or nothing
             setattr(owner, name, stand_in)
         _patched = dataloader

@@ -315,6 +315,11 @@ def describe_site(
     return way.identity, way.site(), _name_of(way)
 
 
+def site_of(frame: FrameType | None, skip_init_of: object) -> str:
+    """The site alone: nothing is named."""
+    return _way_to(frame, _init_codes(skip_init_of), "").site()
+
+
 # ---- loaders of one line ----
 
 _alike: dict[str, list[weakref.ref[Any]]] = {}

@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "cli/cli.h"
 #include "cli/inject.h"
+#include "cli/settings.h"
 #include "gpu/sampler.h"
 #include "output/text.h"
 #include "runfile/liveness.h"
@@ -28,6 +29,7 @@
 struct run_options {
     const char *name, *directory;
     bool quiet;
+    char settings[SETTINGS_BYTES];
 };
 
 /* ---- signals ---- */
@@ -222,6 +224,7 @@ static int make_launcher_file(const struct rf_run *run, const struct run_options
     gethostname(process.hostname, sizeof process.hostname - 1);
     if (options->name != NULL)
         strncpy(process.name, options->name, sizeof process.name - 1);
+    snprintf(process.settings, sizeof process.settings, "%s", options->settings);
     if (getcwd(process.directory, sizeof process.directory) == NULL)
         process.directory[0] = '\0';
     join_command(command, process.command, sizeof process.command);
@@ -293,6 +296,8 @@ static int take(void *context, const struct cli_option *option, const char *valu
         options->name = value;
     else if (strcmp(option->name, "dir") == 0)
         options->directory = value;
+    else if (strcmp(option->name, "set") == 0)
+        return settings_add(value, options->settings) ? 0 : -1;
     else
         options->quiet = true;
     return 0;
@@ -335,10 +340,13 @@ static int run(const struct cli_command *table, int argc, char **argv)
                       &where) != DATASTALL_OK)
         return run_plainly(command, datastall_last_error());
     if (make_launcher_file(&where, &options, command, &writer) != DATASTALL_OK ||
-        inject_environment(package, where.tmpfs, where.path) != DATASTALL_OK) {
+        inject_environment(package, where.tmpfs, where.path) != DATASTALL_OK ||
+        settings_export(options.settings) != DATASTALL_OK) {
         abandon(&where, writer);
         return run_plainly(command, datastall_last_error());
     }
+    if (options.settings[0] != '\0')
+        settings_say(options.settings);
     int code;
     const pid_t pid = start_command(command, writer, &code);
     if (pid <= 0) {
@@ -367,6 +375,7 @@ static const struct cli_option run_options[] = {
     {"name", 'n', "NAME", "part of the run's id (default: the script's name)"},
     {"dir", 'd', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
     {"quiet", 'q', NULL, "print no summary"},
+    {"set", 's', "ARG=VALUE", "give DataLoaders another num_workers ...; may be repeated"},
     {NULL, 0, NULL, NULL},
 };
 const struct cli_command cli_run_command = {
@@ -375,7 +384,10 @@ const struct cli_command cli_run_command = {
     "run a command and say how long it waited for data",
     "Runs CMD and records every torch DataLoader that CMD or any Python process it\n"
     "starts iterates; nothing in CMD changes. Prints the summary to standard error and\n"
-    "leaves a run folder. Ends with CMD's own exit code (128 + signal if it was killed).",
+    "leaves a run folder. Ends with CMD's own exit code (128 + signal if it was killed).\n"
+    "--set [NAME:]ARG=VALUE gives every DataLoader (or the one of that name, line or data set)\n"
+    "another value of num_workers, prefetch_factor, persistent_workers, pin_memory, in_order\n"
+    "or multiprocessing_context than its constructor was called with.",
     run_options,
     true,
     run,

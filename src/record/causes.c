@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "record/causes.h"
 
+#include "record/stretches.h"
+
 static struct monitor_cause *place_of(struct monitor_slot *slot, uint64_t index)
 {
     return &slot->causes[index % MONITOR_PENDING_CAUSES];
@@ -22,6 +24,7 @@ void cause_attach(struct monitor_slot *slot, const struct wait_cause *cause, str
             (struct monitor_cause){record + 1, wait->begin_ns, end_ns, *cause};
         return;
     }
+    stretches_exposed(&cause->row, &wait->exposed);
     cause_of_stall(cause, wait->begin_ns, end_ns, known ? wait->exposed.upper_ns : wait->wait_ns,
                    split);
     wait->split = split;
@@ -34,6 +37,8 @@ void cause_late_stall(struct monitor_slot *slot, uint64_t index, struct rf_late_
     if (late->has_split) {
         cause_of_stall(&pending->cause, pending->begin_ns, pending->end_ns, late->upper_ns,
                        &late->split);
+        stretches_exposed(&pending->cause.row,
+                          &(struct stall_bounds){late->lower_ns, late->upper_ns});
         pending->record = 0;
     }
     rf_slot_late_stall(&slot->writer, index, late);

@@ -1,136 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "record/feed.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fault_guard.h"
 #include "base/hot.h"
+#include "record/feed_entries.h"
 #include "record/pin_threads.h"
-#include "runfile/liveness.h"
-
-/* ---- entries ---- */
 
 /* Batches that a worker makes while one is on its way: further ones do not come into question. */
 #define HANDOVER_BATCHES 8u
-
-static uint64_t *entry_of(const struct feed *feed, uint32_t index)
-{
-    return feed->entries + index * feed->entry_words;
-}
-
-/* The process that an entry was given to is gone, whoever has its pid now. */
-static bool has_ended(const uint64_t *entry)
-{
-    const uint64_t pid = ds_load(&entry[RF_WORKER_PID]);
-    const uint64_t start_ticks = ds_load(&entry[RF_WORKER_START_TICKS]);
-    const uint64_t now = rf_start_ticks_of(pid);
-    if (start_ticks != 0)
-        return now != start_ticks;
-    /* Without /proc: */
-    return now == 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
-}
-
-/* Whether nobody writes to an entry any more. A loop's own process writes as long as its feed is
- * open: `busy` says so. */
-static bool is_free(const datastall_monitor *monitor, const uint64_t *entry, uint32_t index)
-{
-    if (ds_load(&entry[RF_WORKER_NUMBER]) == RF_WORKER_MAIN)
-        return 0 == ds_load_acquire(&monitor->entry_busy[index]);
-    return has_ended(entry);
-}
-
-/* An unused entry, or that of the ended worker with the same number of the same loader. The
- * caller holds the monitor's mutex. */
-static uint32_t find_entry(const struct feed *feed, uint32_t loader, uint64_t number)
-{
-    const uint64_t count = rf_entry_count(feed->monitor->writer, RF_SECTION_WORKERS);
-    uint32_t unused = FEED_NO_ENTRY;
-    for (uint32_t i = 0; i < count && i < MONITOR_WORKER_ENTRIES; i++) {
-        const uint64_t *entry = entry_of(feed, i);
-        if (ds_load(&entry[RF_WORKER_GENERATION]) == 0)
-            unused = unused == FEED_NO_ENTRY ? i : unused;
-        else if (ds_load(&entry[RF_WORKER_LOADER]) == loader &&
-                 ds_load(&entry[RF_WORKER_NUMBER]) == number && is_free(feed->monitor, entry, i))
-            return i;
-    }
-    return unused;
-}
-
-static uint32_t give_entry(struct feed *feed, uint32_t loader, uint64_t number, uint64_t pid,
-                           uint64_t begin_ns, uint64_t *generation)
-{
-    const uint32_t index = find_entry(feed, loader, number);
-    if (index == FEED_NO_ENTRY)
-        return index;
-    uint64_t *entry = entry_of(feed, index);
-    *generation = ds_load(&entry[RF_WORKER_GENERATION]) + 1;
-    ds_store(&entry[RF_WORKER_LOADER], loader);
-    ds_store(&entry[RF_WORKER_NUMBER], number);
-    ds_store(&entry[RF_WORKER_PID], pid);
-    ds_store(&entry[RF_WORKER_START_TICKS], rf_start_ticks_of(pid));
-    ds_store(&entry[RF_WORKER_EXIT], 0);
-    ds_store(&entry[RF_WORKER_ASSIGNED_NS], begin_ns);
-    ds_store_release(&entry[RF_WORKER_GENERATION], *generation);
-    __atomic_fetch_add(&entry_of(feed, 0)[RF_WORKER_GIVEN], 1, __ATOMIC_RELEASE);
-    if (number == RF_WORKER_MAIN)
-        ds_store(&feed->monitor->entry_busy[index], 1);
-    return index;
-}
-
-/* The same entries as in the epoch before, of persistent workers; FEED_NO_ENTRY: there are none. */
-static uint32_t entry_of_pid(const struct feed *feed, uint32_t loader, uint64_t number,
-                             uint64_t pid, uint64_t *generation)
-{
-    const uint64_t count = rf_entry_count(feed->monitor->writer, RF_SECTION_WORKERS);
-    for (uint32_t i = 0; i < count; i++) {
-        const uint64_t *entry = entry_of(feed, i);
-        *generation = ds_load(&entry[RF_WORKER_GENERATION]);
-        if (*generation != 0 && ds_load(&entry[RF_WORKER_PID]) == pid &&
-            ds_load(&entry[RF_WORKER_NUMBER]) == number &&
-            ds_load(&entry[RF_WORKER_LOADER]) == loader && !has_ended(entry))
-            return i;
-    }
-    return FEED_NO_ENTRY;
-}
-
-static bool find_section(struct feed *feed)
-{
-    const struct rf_section *section =
-        rf_section_of(&feed->monitor->writer->header, RF_SECTION_WORKERS);
-    feed->entries = rf_entry(feed->monitor->writer, RF_SECTION_WORKERS, 0);
-    if (section == NULL || feed->entries == NULL)
-        return false;
-    feed->entry_words = section->entry_bytes / 8;
-    return rf_worker_layout_of(section->geometry, &feed->layout);
-}
-
-static void give_entries(struct feed *feed, uint32_t loader, const struct feed_options *options)
-{
-    datastall_monitor *monitor = feed->monitor;
-    pthread_mutex_lock(&monitor->mutex);
-    if (options->workers == 0) {
-        uint64_t generation;
-        feed->own_entry = give_entry(feed, loader, RF_WORKER_MAIN, (uint64_t)getpid(),
-                                     options->iter_begin_ns, &generation);
-    }
-    for (uint32_t i = 0; i < FEED_WORKERS; i++) {
-        struct feed_worker *worker = &feed->by_worker[i];
-        worker->entry = FEED_NO_ENTRY;
-        if (i >= options->workers)
-            continue;
-        if (options->epoch > 1)
-            worker->entry = entry_of_pid(feed, loader, i, options->pids[i], &worker->generation);
-        else
-            worker->entry = give_entry(feed, loader, i, options->pids[i], options->iter_begin_ns,
-                                       &worker->generation);
-    }
-    pthread_mutex_unlock(&monitor->mutex);
-}
 
 struct feed *feed_open(datastall_loader *loader, const struct feed_options *options)
 {
@@ -143,7 +24,7 @@ struct feed *feed_open(datastall_loader *loader, const struct feed_options *opti
     feed->monitor = monitor;
     feed->fork_generation = monitor->generation;
     feed->own_entry = FEED_NO_ENTRY;
-    if (!find_section(feed)) { /* recording in memory only */
+    if (!feed_find_section(feed)) { /* recording in memory only */
         free(feed);
         return NULL;
     }
@@ -157,7 +38,9 @@ struct feed *feed_open(datastall_loader *loader, const struct feed_options *opti
     for (uint32_t i = 0; i < FEED_INDICES; i++)
         feed->indices[i].worker = FEED_NO_ENTRY;
     feed->look = (struct loop_look)LOOP_LOOK_INIT;
-    give_entries(feed, loader->index, options);
+    feed_give_entries(feed, loader->index, options);
+    stretches_open(&feed->stretches, monitor, loader->index, options->epoch > 1,
+                   options->iter_begin_ns == 0 ? DS_UNKNOWN : ds_now_ns() - options->iter_begin_ns);
     if (feed->own_entry != FEED_NO_ENTRY) {
         feed->own = worker_open_own(monitor->writer, feed->own_entry);
         if (feed->own != NULL)
@@ -176,10 +59,10 @@ static uint64_t unknown_batches(const struct feed *feed)
         if (worker->came == 0)
             continue;
         const uint64_t *entry =
-            worker->entry == FEED_NO_ENTRY ? NULL : entry_of(feed, worker->entry);
-        if (entry == NULL ||
-            (ds_load(&entry[RF_WORKER_GENERATION]) == worker->generation &&
-             ds_load_acquire(&entry[RF_WORKER_ATTACHED]) != worker->generation && has_ended(entry)))
+            worker->entry == FEED_NO_ENTRY ? NULL : feed_entry(feed, worker->entry);
+        if (entry == NULL || (ds_load(&entry[RF_WORKER_GENERATION]) == worker->generation &&
+                              ds_load_acquire(&entry[RF_WORKER_ATTACHED]) != worker->generation &&
+                              feed_entry_has_ended(entry)))
             sum += worker->came;
     }
     return sum;
@@ -197,6 +80,8 @@ void feed_close(struct feed *feed)
     if (feed->own_entry != FEED_NO_ENTRY && ds_fork_same_process(feed->fork_generation))
         ds_store_release(&feed->monitor->entry_busy[feed->own_entry], 0); /* after its last word */
     worker_close(feed->own);
+    if (monitor_is_recording(feed->monitor))
+        stretches_close(&feed->stretches);
     if (ds_fork_same_process(feed->fork_generation))
         loop_look_close(&feed->look);
     free(feed);
@@ -222,7 +107,7 @@ static bool progress(const struct feed *feed, uint32_t number, uint64_t *base, u
     const struct feed_worker *worker = &feed->by_worker[number];
     if (worker->entry == FEED_NO_ENTRY)
         return false;
-    const uint64_t *entry = entry_of(feed, worker->entry);
+    const uint64_t *entry = feed_entry(feed, worker->entry);
     if (ds_load_acquire(&entry[RF_WORKER_ATTACHED]) != worker->generation)
         return false;
     const uint64_t epoch = ds_load_acquire(&entry[RF_WORKER_EPOCH]);
@@ -237,7 +122,7 @@ static bool read_batch(const struct feed *feed, uint32_t number, uint64_t ordina
 {
     uint64_t base, done;
     return number < FEED_WORKERS && progress(feed, number, &base, &done) && ordinal < done &&
-           rf_worker_record(entry_of(feed, feed->by_worker[number].entry), &feed->layout,
+           rf_worker_record(feed_entry(feed, feed->by_worker[number].entry), &feed->layout,
                             base + ordinal, record);
 }
 
@@ -257,6 +142,7 @@ void feed_sent(struct feed *feed, uint64_t index, uint32_t worker)
     const uint32_t place = (uint32_t)(index % FEED_INDICES);
     feed->indices[place].worker = worker < FEED_WORKERS ? worker : FEED_NO_ENTRY;
     feed->indices[place].service_ns = 0;
+    feed->indices[place].made.end_ns = 0;
     if (worker < FEED_WORKERS)
         feed->indices[place].ordinal = feed->by_worker[worker].sent++;
 }
@@ -310,6 +196,23 @@ void feed_wait_begin(struct feed *feed, uint64_t now_ns, uint64_t next_index, ui
 
 /* ---- during it ---- */
 
+static void note_made(const uint64_t record[RF_WORK_WORDS], struct feed_made *made)
+{
+    const uint64_t begin_ns = record[RF_WORK_BEGIN_NS], end_ns = record[RF_WORK_END_NS];
+    *made = (struct feed_made){
+        .begin_ns = begin_ns,
+        .end_ns = end_ns,
+        .items = rf_stretch_units(ds_subtract(record[RF_WORK_ITEMS_END_NS], begin_ns)),
+        .cpu = rf_stretch_units(record[RF_WORK_CPU_NS]),
+        .threads = rf_stretch_units(record[RF_WORK_THREADS_NS]),
+        .delay = rf_stretch_units(record[RF_WORK_DELAY_NS]),
+        .collate = rf_stretch_units(ds_subtract(end_ns, record[RF_WORK_ITEMS_END_NS])),
+        .collate_cpu = rf_stretch_units(record[RF_WORK_COLLATE_CPU_NS]),
+        .collate_delay = rf_stretch_units(record[RF_WORK_COLLATE_DELAY_NS]),
+        .pickle_cpu = rf_stretch_units(record[RF_WORK_PICKLE_CPU_NS]),
+    };
+}
+
 void feed_arrived(struct feed *feed, uint64_t index, uint32_t worker, bool in_turn, uint64_t now_ns)
 {
     uint64_t record[RF_WORK_WORDS];
@@ -320,9 +223,11 @@ void feed_arrived(struct feed *feed, uint64_t index, uint32_t worker, bool in_tu
     feed->by_worker[worker].came++;
     const uint64_t ordinal = feed->by_worker[worker].arrived++;
     const uint32_t place = (uint32_t)(index % FEED_INDICES);
-    feed->indices[place].service_ns = read_batch(feed, worker, ordinal, record)
-                                          ? record[RF_WORK_END_NS] - record[RF_WORK_BEGIN_NS] + 1
-                                          : 0; /* 1 more: 0 is "not known" */
+    feed->indices[place].service_ns = 0; /* not known; else 1 more */
+    if (read_batch(feed, worker, ordinal, record)) {
+        feed->indices[place].service_ns = record[RF_WORK_END_NS] - record[RF_WORK_BEGIN_NS] + 1;
+        note_made(record, &feed->indices[place].made);
+    }
     if (in_turn || !feed->in_order) {
         feed->has_blocker = true;
         feed->blocker = worker;
@@ -349,7 +254,7 @@ void feed_worker_ended(struct feed *feed, uint32_t worker, int status)
     if (worker >= FEED_WORKERS || feed->by_worker[worker].entry == FEED_NO_ENTRY ||
         !ds_fork_same_process(feed->fork_generation) || !monitor_is_recording(feed->monitor))
         return;
-    uint64_t *entry = entry_of(feed, feed->by_worker[worker].entry);
+    uint64_t *entry = feed_entry(feed, feed->by_worker[worker].entry);
     if (ds_load(&entry[RF_WORKER_GENERATION]) == feed->by_worker[worker].generation)
         ds_store(&entry[RF_WORKER_EXIT], rf_pack_exit(status));
 }
@@ -390,7 +295,8 @@ static uint64_t others_idle(const struct feed *feed, uint64_t from, uint64_t to)
         others++;
         if (!progress(feed, i, &base, &done))
             continue;
-        const uint64_t phase = ds_load(&entry_of(feed, feed->by_worker[i].entry)[RF_WORKER_PHASE]);
+        const uint64_t phase =
+            ds_load(&feed_entry(feed, feed->by_worker[i].entry)[RF_WORKER_PHASE]);
         if ((phase & 3) == RF_PHASE_IDLE)
             sum_ns += cause_overlap(phase >> 2, to, from, to);
     }
@@ -441,7 +347,7 @@ static uint64_t add_handover(struct feed *feed, const uint64_t record[RF_WORK_WO
                              struct wait_cause *cause)
 {
     const uint64_t begin_ns = record[RF_WORK_END_NS], came_ns = feed->blocker_ns;
-    const uint64_t *entry = entry_of(feed, feed->by_worker[feed->blocker].entry);
+    const uint64_t *entry = feed_entry(feed, feed->by_worker[feed->blocker].entry);
     uint64_t next[RF_WORK_WORDS], ended_ns = begin_ns;
     struct cause_work work = {0, 0, 0, 0};
     for (uint64_t i = 1; i <= HANDOVER_BATCHES && ended_ns < came_ns &&
@@ -499,7 +405,8 @@ static void cause_of_worker(struct feed *feed, uint64_t end_ns, struct wait_caus
     }
 }
 
-static void cause_of_own_loading(struct feed *feed, uint64_t end_ns, struct wait_cause *cause)
+static void cause_of_own_loading(struct feed *feed, uint64_t end_ns, struct wait_cause *cause,
+                                 struct feed_made *made)
 {
     uint64_t record[RF_WORK_WORDS];
     const uint64_t from = feed->begin_ns;
@@ -507,6 +414,7 @@ static void cause_of_own_loading(struct feed *feed, uint64_t end_ns, struct wait
     if (count == feed->own_count ||
         !rf_worker_record(feed->own->entry, &feed->layout, count - 1, record))
         return;
+    note_made(record, made);
     const struct cause_batch batch = batch_of(record);
     cause_add(&cause->timeline, from, end_ns, from, batch.begin_ns, CAUSE_OVERHEAD);
     cause_add_batch(&cause->timeline, from, end_ns, &batch);
@@ -541,6 +449,47 @@ static void replay(struct feed *feed, enum datastall_wait_kind kind, struct wait
     cause->replayed = !first && kind == DATASTALL_WAIT_STEADY;
 }
 
+static uint64_t ns_of(uint32_t units)
+{
+    return (uint64_t)units * RF_STRETCH_UNIT_NS;
+}
+
+/* The batch that ended a wait, with all that is known of it, to the loader's stretches. */
+DS_HOT static void add_to_stretches(struct feed *feed, const struct feed_made *own, uint64_t end_ns,
+                                    struct wait_cause *cause)
+{
+    const uint64_t index = feed->has_blocker ? feed->blocker_index : feed->next_index;
+    const uint32_t place = (uint32_t)(index % FEED_INDICES);
+    const struct feed_made *made = feed->workers == 0 ? own : &feed->indices[place].made;
+    struct stretches_batch batch = {
+        .worker = FEED_NO_ENTRY, .begin_ns = feed->begin_ns, .end_ns = end_ns};
+    uint64_t *times = batch.times_ns;
+    for (uint32_t i = 0; i < RF_BATCH_TIMES; i++)
+        times[i] = DS_UNKNOWN;
+    if (feed->workers > 0)
+        batch.worker = feed->indices[place].worker;
+    if (made->end_ns != 0 && made->end_ns <= end_ns) {
+        times[RF_BATCH_BEGUN] = ds_subtract(end_ns, made->begin_ns);
+        times[RF_BATCH_ITEMS] = ns_of(made->items);
+        times[RF_BATCH_CPU] = ns_of(made->cpu);
+        times[RF_BATCH_THREADS] = ns_of(made->threads);
+        times[RF_BATCH_DELAY] = ns_of(made->delay);
+        times[RF_BATCH_COLLATE] = ns_of(made->collate);
+        times[RF_BATCH_COLLATE_CPU] = ns_of(made->collate_cpu);
+        times[RF_BATCH_COLLATE_DELAY] = ns_of(made->collate_delay);
+        times[RF_BATCH_PICKLE_CPU] = ns_of(made->pickle_cpu);
+        if (feed->has_blocker && made->end_ns >= feed->begin_ns)
+            times[RF_BATCH_HANDOVER] = ds_subtract(feed->blocker_ns, made->end_ns);
+    }
+    if (feed->get_cpu_batches > 0)
+        times[RF_BATCH_GET_CPU] = feed->get_cpu_ns / feed->get_cpu_batches;
+    times[RF_BATCH_PIN] = cause->pin_ns;
+    times[RF_BATCH_SAMPLER] = feed->sampler_ns;
+    if (feed->has_blocker)
+        times[RF_BATCH_TAIL] = ds_subtract(end_ns, feed->blocker_ns);
+    stretches_add(&feed->stretches, &batch, &cause->row);
+}
+
 DS_HOT void feed_wait_end(struct feed *feed, uint64_t end_ns, enum datastall_wait_kind kind,
                           struct wait_cause *cause)
 {
@@ -556,8 +505,9 @@ DS_HOT void feed_wait_end(struct feed *feed, uint64_t end_ns, enum datastall_wai
     cause->get_cpu_batches = feed->get_cpu_batches;
     if (feed->look.looking && batch && end_ns - feed->begin_ns >= FEED_SHORT_NS)
         loop_look_end(&feed->look, &cause->loop);
+    struct feed_made own = {.end_ns = 0};
     if (feed->own != NULL)
-        cause_of_own_loading(feed, end_ns, cause);
+        cause_of_own_loading(feed, end_ns, cause, &own);
     else if (feed->has_blocker)
         cause_of_worker(feed, end_ns, cause);
     else if (batch && feed->held > 0) /* it had come before */
@@ -571,8 +521,12 @@ DS_HOT void feed_wait_end(struct feed *feed, uint64_t end_ns, enum datastall_wai
     for (uint32_t i = 0; i < feed->laid_count; i++)
         cause_overlay(&cause->timeline, feed->laid[i].begin_ns, feed->laid[i].end_ns,
                       feed->laid[i].state);
-    if (batch)
+    if (batch) {
+        add_to_stretches(feed, &own, end_ns, cause);
         replay(feed, kind, cause);
+    }
+    if (kind == DATASTALL_WAIT_END)
+        stretches_end(&feed->stretches, feed->begin_ns, end_ns);
     feed->last_end_ns = end_ns;
 }
 

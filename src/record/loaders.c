@@ -98,7 +98,8 @@ static int take_loader_options(datastall_monitor *monitor, const datastall_loade
 {
     const uint32_t known_flags = DATASTALL_LOADER_PIN_MEMORY | DATASTALL_LOADER_PERSISTENT_WORKERS |
                                  DATASTALL_LOADER_STREAM | DATASTALL_LOADER_SPAWNED |
-                                 DATASTALL_LOADER_UNBATCHED | DATASTALL_LOADER_WORKER_INIT;
+                                 DATASTALL_LOADER_UNBATCHED | DATASTALL_LOADER_WORKER_INIT |
+                                 DATASTALL_LOADER_SET;
     *options = (datastall_loader_options)DATASTALL_LOADER_OPTIONS_INIT;
     int error = ds_take_struct(options, sizeof *options, given, "options");
     if (error != DATASTALL_OK)

@@ -20,7 +20,7 @@
 #define MAX_SLOTS 256u
 #define DEFAULT_RECENT_WAITS 512u
 #define MAX_RECENT_WAITS 65536u
-#define GPU_ENTRIES 32u
+#define GPU_ENTRIES 20u /* a launcher has room for more: the file stays below 8 MiB */
 
 static pthread_mutex_t list_mutex = PTHREAD_MUTEX_INITIALIZER;
 static datastall_monitor *open_monitors;
@@ -303,6 +303,7 @@ static int make_writer(const datastall_options *options, datastall_monitor *moni
         .gpu_samples = round_up_to_power_of_two(
             options->recent_gpu_samples != 0 ? options->recent_gpu_samples : RF_GPU_RECENT),
         .workers = memory_only ? 0 : MONITOR_WORKER_ENTRIES,
+        .stretches = memory_only ? 0 : RF_STRETCH_LOADERS,
     };
     struct rf_process_static process;
     process_describe(options, &process);

@@ -9,6 +9,7 @@
 #include "base/fork_guard.h"
 #include "datastall.h"
 #include "runfile/rundir.h"
+#include "runfile/stretches.h"
 #include "runfile/totals.h"
 #include "runfile/writer.h"
 
@@ -69,6 +70,7 @@ struct datastall_monitor {
     struct monitor_host *host; /* record/host_notes.c */
     /* 1: a loop of this process fills that worker entry. Set under the mutex, cleared without. */
     uint64_t entry_busy[MONITOR_WORKER_ENTRIES];
+    uint64_t stretches_token[RF_STRETCH_LOADERS]; /* of the newest iterator that writes there */
     uint64_t claims;   /* threads that took this lock to find their slot */
     uint64_t *scratch; /* one slot's copy, for statistics */
     struct rf_totals *totals;

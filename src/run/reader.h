@@ -6,16 +6,18 @@
 
 #include "runfile/liveness.h"
 #include "runfile/opened.h"
+#include "runfile/stretches.h"
 #include "runfile/worker_slot.h"
 
 struct run_reader {
     struct rf_file file;
-    uint32_t problems;                     /* things found damaged so far */
-    char first_problem[256];               /* one sentence about the first */
-    bool has_slots, has_gpus, has_workers; /* their geometry was checked */
+    uint32_t problems;                                    /* things found damaged so far */
+    char first_problem[256];                              /* one sentence about the first */
+    bool has_slots, has_gpus, has_workers, has_stretches; /* their geometry was checked */
     struct rf_slot_layout slot_layout;
     struct rf_gpu_layout gpu_layout;
     struct rf_worker_layout worker_layout;
+    struct rf_stretch_layout stretch_layout;
 };
 
 /* Opens a file for reading while its writer may go on. Links are not followed; anything but a
@@ -67,6 +69,22 @@ struct rf_worker_view {
         uint64_t ns, index, begin_ns;
     } slowest[RF_WORKER_SLOWEST]; /* longest first */
 };
+/* Stretches of consecutive batches of a loader. */
+struct run_stretches {
+    uint64_t loader; /* index in the file's loader table */
+    uint64_t head[RF_STRETCH_HEAD_WORDS];
+    uint32_t count;
+    struct run_stretch {
+        uint64_t words[RF_STRETCH_WORDS];
+        uint32_t first, count;        /* of `batches` */
+    } *stretches;                     /* in the order of their numbers; free() */
+    struct rf_stretch_batch *batches; /* free() */
+    uint32_t batch_count;
+};
+/* True when a loader has that entry and something was read. Free it with run_stretches_free(). */
+bool run_reader_stretches(struct run_reader *reader, uint64_t index, struct run_stretches *view);
+void run_stretches_free(struct run_stretches *view);
+
 /* True when the entry was ever given to a worker that has recorded something, or ended. */
 bool run_reader_worker(struct run_reader *reader, uint64_t index, struct rf_worker_view *view);
 

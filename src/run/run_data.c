@@ -200,6 +200,31 @@ static int read_workers(struct run_reader *reader, struct run_process *process)
     return DATASTALL_OK;
 }
 
+static int read_stretches(struct run_reader *reader, struct run_process *process)
+{
+    const uint64_t entries = run_reader_count(reader, RF_SECTION_STRETCHES);
+    if (!reader->has_stretches || entries == 0)
+        return DATASTALL_OK;
+    const uint64_t most = entries < RF_LOADER_CAPACITY ? entries : RF_LOADER_CAPACITY;
+    process->stretches = calloc(most, sizeof *process->stretches);
+    if (process->stretches == NULL)
+        return out_of_memory();
+    for (uint64_t i = 0; i < most; i++) {
+        if (run_reader_stretches(reader, i, &process->stretches[process->stretches_count]))
+            process->stretches_count++;
+    }
+    return DATASTALL_OK;
+}
+
+static void free_parts(struct run_process *process)
+{
+    for (uint32_t i = 0; i < process->stretches_count; i++)
+        run_stretches_free(&process->stretches[i]);
+    free(process->stretches);
+    free(process->workers);
+    free(process->loaders);
+}
+
 static void read_stage_names(struct run_reader *reader, struct run_process *process)
 {
     struct rf_stage_entry entries[RF_STAGE_CAPACITY];
@@ -303,6 +328,8 @@ static int read_file(struct run_data *data, const char *place, const char *name,
         /* Who only looks at what changes does not need them: the causes are in the loaders. */
         if (error == DATASTALL_OK && parts == RF_PART_ALL)
             error = read_workers(reader, &process);
+        if (error == DATASTALL_OK && parts == RF_PART_ALL)
+            error = read_stretches(reader, &process);
         process.recorded_ns = last_recorded_ns(&process, data);
     } else {
         data->unreadable_files++;
@@ -316,8 +343,7 @@ static int read_file(struct run_data *data, const char *place, const char *name,
     if (readable && error == DATASTALL_OK && !make_room(data))
         error = out_of_memory();
     if (!readable || error != DATASTALL_OK) {
-        free(process.loaders);
-        free(process.workers);
+        free_parts(&process);
     } else if (process.view.fixed.kind == RF_PROCESS_LAUNCHER && !data->has_launcher) {
         data->has_launcher = true;
         data->launcher = process;
@@ -457,13 +483,11 @@ void run_data_free(struct run_data *data)
     if (data == NULL)
         return;
     for (uint32_t i = 0; i < data->process_count; i++) {
-        free(data->processes[i].loaders);
-        free(data->processes[i].workers);
+        free_parts(&data->processes[i]);
     }
     for (uint32_t i = 0; i < data->gpu_count; i++)
         free(data->gpus[i].block);
-    free(data->launcher.loaders);
-    free(data->launcher.workers);
+    free_parts(&data->launcher);
     free(data->processes);
     free(data->gpus);
     free(data);

@@ -48,6 +48,8 @@ struct run_process {
     struct run_loader *loaders; /* those with records */
     uint32_t worker_count;
     struct rf_worker_view *workers; /* those that recorded something, by loader and number */
+    uint32_t stretches_count;
+    struct run_stretches *stretches;         /* of some loaders */
     char stage_names[RF_STAGE_CAPACITY][64]; /* "" where unused */
 };
 
@@ -73,7 +75,7 @@ struct run_data {
  * no such folder, or another error. *data is to be freed with run_data_free(). */
 int run_data_read(const char *folder, struct run_data **data);
 /* The same for who reads again and again, without the rings, of which no figure is made, and without
- * the workers, which explain a cause but do not make it. */
+ * the workers and stretches, which explain a cause but do not make it. */
 int run_data_read_live(const char *folder, struct run_data **data);
 void run_data_free(struct run_data *data);
 

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "runfile/stretches.h"
 #include "runfile/worker_slot.h"
 
 #define SECTION_ALIGN 64u
@@ -72,6 +73,17 @@ static void add_workers(const struct rf_spec *spec, struct rf_header *header)
     memcpy(workers->geometry, geometry, sizeof geometry);
 }
 
+static void add_stretches(const struct rf_spec *spec, struct rf_header *header)
+{
+    uint64_t geometry[RF_GEOMETRY_WORDS];
+    struct rf_stretch_layout layout;
+    rf_stretch_geometry(geometry);
+    rf_stretch_layout_of(geometry, &layout);
+    struct rf_section *stretches =
+        add_section(header, RF_SECTION_STRETCHES, layout.words * 8, spec->stretches);
+    memcpy(stretches->geometry, geometry, sizeof geometry);
+}
+
 void rf_layout_file(const struct rf_spec *spec, struct rf_header *header)
 {
     memset(header, 0, sizeof *header);
@@ -84,4 +96,6 @@ void rf_layout_file(const struct rf_spec *spec, struct rf_header *header)
         add_gpus(spec, header);
     if (spec->workers > 0)
         add_workers(spec, header);
+    if (spec->stretches > 0)
+        add_stretches(spec, header);
 }

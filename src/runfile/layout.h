@@ -33,12 +33,13 @@
 #define RF_UNKNOWN UINT64_MAX
 
 enum rf_section_type {
-    RF_SECTION_PROCESS = 1, /* one block: who wrote, when, how it ended, stage times */
-    RF_SECTION_LOADERS = 2, /* struct rf_loader_entry; entry 0 is "other" */
-    RF_SECTION_STAGES = 3,  /* struct rf_stage_entry; 0: no stage, the last: "other" */
-    RF_SECTION_SLOTS = 4,   /* one block per (thread, loader, device); the last: overflow */
-    RF_SECTION_GPUS = 5,    /* one block per device */
-    RF_SECTION_WORKERS = 6  /* one entry per DataLoader worker, see worker_slot.h */
+    RF_SECTION_PROCESS = 1,  /* one block: who wrote, when, how it ended, stage times */
+    RF_SECTION_LOADERS = 2,  /* struct rf_loader_entry; entry 0 is "other" */
+    RF_SECTION_STAGES = 3,   /* struct rf_stage_entry; 0: no stage, the last: "other" */
+    RF_SECTION_SLOTS = 4,    /* one block per (thread, loader, device); the last: overflow */
+    RF_SECTION_GPUS = 5,     /* one block per device */
+    RF_SECTION_WORKERS = 6,  /* one entry per DataLoader worker, see worker_slot.h */
+    RF_SECTION_STRETCHES = 7 /* one entry per loader, see stretches.h */
 };
 
 #define RF_GEOMETRY_WORDS 12
@@ -148,6 +149,8 @@ enum rf_process_word {
 enum rf_refusal { RF_REFUSALS(RF_REFUSAL_ENUM) RF_REFUSAL_KINDS };
 #undef RF_REFUSAL_ENUM
 
+#define RF_SETTINGS_BYTES 256u
+
 struct rf_process_static {
     uint64_t kind; /* enum rf_process_kind */
     uint64_t pid;
@@ -165,7 +168,8 @@ struct rf_process_static {
     char hostname[64];
     char name[64]; /* launcher: --name */
     char directory[512];
-    char command[2048]; /* arguments joined by spaces, cut */
+    char command[2048];               /* arguments joined by spaces, cut */
+    char settings[RF_SETTINGS_BYTES]; /* launcher: --set, a line each */
 };
 _Static_assert((int)RF_PROCESS_UNKNOWN_ARGUMENTS < (int)RF_PROCESS_HOST_NS &&
                    (int)RF_PROCESS_IDLE_SPAN_NS < (int)RF_PROCESS_DYNAMIC_WORDS,

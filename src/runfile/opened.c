@@ -116,5 +116,6 @@ bool rf_file_process(const struct rf_file *file, struct rf_process_view *view)
     DS_END_STRING(view->fixed.name);
     DS_END_STRING(view->fixed.directory);
     DS_END_STRING(view->fixed.command);
+    DS_END_STRING(view->fixed.settings);
     return true;
 }

@@ -90,6 +90,13 @@ struct cause_loop {
     uint64_t others_cpu_ns;    /* CPU time of the other threads of its process */
 };
 
+/* The row of a batch (runfile/stretches.h) that takes the wait's exposed stall as well, also when that
+ * becomes known later: while its first word is this one. */
+struct cause_row {
+    uint64_t *row; /* NULL: there is none */
+    uint64_t word;
+};
+
 /* What a wait was spent on, as its consumer found it; depth is unknown and all else zero where
  * nothing is known. */
 struct wait_cause {
@@ -106,6 +113,7 @@ struct wait_cause {
     uint64_t replay_ns, replay_larger_ns;
     uint64_t sampler_ns, pin_ns, get_cpu_ns, get_cpu_batches;
     struct cause_loop loop;
+    struct cause_row row;
 };
 
 /* How a stall is split. */

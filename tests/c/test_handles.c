@@ -264,10 +264,10 @@ static void unknown_flags_and_sources_are_refused(void **state)
     datastall_loader_options options = DATASTALL_LOADER_OPTIONS_INIT;
     options.flags = DATASTALL_LOADER_PIN_MEMORY | DATASTALL_LOADER_PERSISTENT_WORKERS;
     assert_int_equal(datastall_loader_register(m, &options, &l), 0);
-    options.flags |= 0x40;
+    options.flags |= 0x100000;
     assert_int_equal(datastall_loader_register(m, &options, &l), DATASTALL_ERR_ARGUMENT);
     assert_null(l);
-    assert_non_null(strstr(datastall_last_error(), "0x40"));
+    assert_non_null(strstr(datastall_last_error(), "0x100000"));
     options = (datastall_loader_options)DATASTALL_LOADER_OPTIONS_INIT;
     options.source = 4;
     assert_int_equal(datastall_loader_register(m, &options, &l), DATASTALL_ERR_ARGUMENT);
