@@ -37,6 +37,8 @@ int summary_make(const struct run_data *data, uint64_t now_ns, struct summary **
     summary_make_gpus(summary, now_ns);
     summary_settle_stalls(summary, uses);
     summary_make_verdict(summary);
+    summary_settle_causes(summary);
+    summary_predict(summary);
     summary_tell_causes(summary);
     free(uses);
     *result = summary;
@@ -47,6 +49,8 @@ void summary_free(struct summary *summary)
 {
     if (summary == NULL)
         return;
+    for (uint32_t i = 0; summary->loaders != NULL && i < summary->loader_count; i++)
+        free(summary->loaders[i].predict);
     free(summary->loaders);
     free(summary->stages);
     free(summary->processes);

@@ -33,8 +33,17 @@ void summary_settle_stalls(struct summary *summary, struct stall_use *uses);
 
 /* verdict.c */
 void summary_make_verdict(struct summary *summary);
-/* The causes in words: none where the verdict has none, and nothing to try where it knows too little. */
+/* The causes: none where the verdict has none. */
+void summary_settle_causes(struct summary *summary);
+/* And in words: nothing to try where it knows too little. */
 void summary_tell_causes(struct summary *summary);
+
+/* advise.c: what other settings would give, of loaders that have a cause; at most so many, since each
+ * takes some milliseconds. */
+#define SUMMARY_PREDICTED 16
+void summary_predict(struct summary *summary);
+/* Whether waits of the process may be hidden behind GPU work. */
+bool summary_may_hide_waits(const struct summary *summary, const struct summary_process *process);
 
 /* Whether events told enough of the waiting to speak for all of it. */
 static inline bool summary_is_told(const struct stall *stall)

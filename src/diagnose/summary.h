@@ -52,6 +52,7 @@ struct summary_loader {
     struct stall stall;   /* waits of all kinds */
     double waiting_share; /* of the loader's own window */
     struct why why;
+    struct predict *predict; /* what other settings would give; NULL: nobody asked */
     uint64_t
         unfinished_wait_ns; /* a wait that had not ended when the process did, or now; 0 none */
 };

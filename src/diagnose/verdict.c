@@ -70,20 +70,36 @@ void summary_make_verdict(struct summary *summary)
  * does meanwhile, it is no faster than its loader. */
 #define LEAST_LIMIT 0.95
 
+static bool is_unknown(const struct summary_loader *loader, const struct summary_process *process)
+{
+    return loader->in_verdict && isnan(process->severe_share) && loader->why.primary != WHY_FAILED;
+}
+
+static bool limits_the_program(const struct summary_process *process)
+{
+    return process->background && process->stall_share >= LEAST_LIMIT;
+}
+
+void summary_settle_causes(struct summary *summary)
+{
+    for (uint32_t i = 0; i < summary->loader_count; i++) {
+        struct summary_loader *loader = &summary->loaders[i];
+        const struct summary_process *process = &summary->processes[loader->process];
+        if (loader->in_verdict && process->severe_share < WHY_LEAST_STALL &&
+            loader->why.primary != WHY_FAILED)
+            loader->why.primary = WHY_NONE;
+        else if (is_unknown(loader, process) && process->background && !limits_the_program(process))
+            loader->why.primary = CAUSE_UNKNOWN;
+    }
+}
+
 void summary_tell_causes(struct summary *summary)
 {
     for (uint32_t i = 0; i < summary->loader_count; i++) {
         struct summary_loader *loader = &summary->loaders[i];
         const struct summary_process *process = &summary->processes[loader->process];
-        const bool is_unknown =
-            loader->in_verdict && isnan(process->severe_share) && loader->why.primary != WHY_FAILED;
-        if (loader->in_verdict && process->severe_share < WHY_LEAST_STALL &&
-            loader->why.primary != WHY_FAILED)
-            loader->why.primary = WHY_NONE;
-        else if (is_unknown && process->background && process->stall_share < LEAST_LIMIT)
-            loader->why.primary = CAUSE_UNKNOWN;
         why_tell(loader->data, &loader->why);
-        if (is_unknown && !(process->background && process->stall_share >= LEAST_LIMIT))
+        if (is_unknown(loader, process) && !limits_the_program(process))
             loader->why.suggestion[0] = '\0';
     }
 }

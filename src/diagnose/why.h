@@ -5,6 +5,7 @@
 #define DATASTALL_DIAGNOSE_WHY_H
 
 #include "base/clock.h"
+#include "diagnose/range.h"
 #include "run/run_data.h"
 #include "stats/cause.h"
 
@@ -79,6 +80,12 @@ struct why_setting {
     uint32_t workers;        /* the fewest that give nearly the most; 0: none gives more */
     double gain;             /* with those: so much of the time is saved, 0..1 */
     double in_loop_ns;       /* all the waits with num_workers=0; NaN unknown, or it is so */
+    /* A replay of the run (predict.h) says so, and not the means; how many times as fast, each, as this
+     * run: with `workers`, without any, with RF_REPLAY_FACTOR times the window ...; NaN not told. */
+    bool is_replayed;
+    struct range faster, faster_in_loop, faster_window;
+    struct range faster_kept; /* with persistent_workers */
+    struct range at_most; /* without what the cause is of: half the computing, no collation ... */
 };
 
 #define WHY_EVIDENCE 8

@@ -100,7 +100,9 @@ void why_reckon(const struct run_loader *loader, const struct why *why, struct w
     const struct why_work *work = &why->work;
     const double batches = (double)loader->totals.counters[RF_COUNT_BATCHES];
     const uint64_t workers = why_workers_of(loader);
-    *setting = (struct why_setting){NAN, NAN, NAN, NAN, 0, NAN, NAN};
+    const struct range unknown = {NAN, NAN, NAN};
+    *setting = (struct why_setting){NAN,   NAN,     NAN,     NAN,     0,       NAN,    NAN,
+                                    false, unknown, unknown, unknown, unknown, unknown};
     if (work->batches == 0 || batches == 0 || workers == DATASTALL_UNKNOWN)
         return;
     const double made = (double)work->batches;

@@ -18,6 +18,7 @@
 #define MANY_BYTES (256.0 * 1024)
 /* Batches for each iterator: fewer, and it is made for one batch each time. */
 #define ONE_BATCH 1.5
+#define LEAST_WORTH 1.02 /* times as fast: less is not worth a word */
 
 static void __attribute__((format(printf, 2, 3))) suggest(struct why *why, const char *format, ...)
 {
@@ -25,6 +26,34 @@ static void __attribute__((format(printf, 2, 3))) suggest(struct why *why, const
     va_start(arguments, format);
     vsnprintf(why->suggestion, sizeof why->suggestion, format, arguments);
     va_end(arguments);
+}
+
+/* "1.80x faster (1.60 to 1.90)" */
+static const char *gain_text(const struct range *faster, char *text, size_t size)
+{
+    snprintf(text, size, "%.*fx faster (%.*f to %.*f)", faster->mean < 10 ? 2 : 0, faster->mean,
+             faster->lower < 10 ? 2 : 0, faster->lower, faster->upper < 10 ? 2 : 0, faster->upper);
+    return text;
+}
+
+/* What it is worth at most, where a replay of the run told. */
+static void add_worth(struct why *why, const char *what)
+{
+    const struct range *worth = &why->setting.at_most;
+    const size_t used = strlen(why->suggestion);
+    if (used > 0 && worth->upper >= LEAST_WORTH)
+        snprintf(why->suggestion + used, sizeof why->suggestion - used, " (%s: up to %.2fx)", what,
+                 worth->mean);
+}
+
+/* Workers that are kept, with the gain where that is told. */
+static const char *kept_text(const struct why *why, char *text, size_t size)
+{
+    char gain[64];
+    const struct range *kept = &why->setting.faster_kept;
+    snprintf(text, size, "%s%s", kept->mean > LEAST_WORTH ? ", " : "",
+             kept->mean > LEAST_WORTH ? gain_text(kept, gain, sizeof gain) : "");
+    return text;
 }
 
 /* ---- more workers, or none ---- */
@@ -43,7 +72,15 @@ static void suggest_workers(const struct run_loader *loader, struct why *why, co
     const char *unless = why->primary == CAUSE_BLOCKED
                              ? " (no time that they wait for a lock which they share)"
                              : "";
-    if (setting->workers > 0)
+    char gain[64];
+    if (setting->workers > 0 && setting->is_replayed)
+        suggest(why, "num_workers=%u instead of %llu%s: %s, by a replay of this run%s; else %s",
+                setting->workers, (unsigned long long)workers, split,
+                gain_text(&setting->faster, gain, sizeof gain), unless, otherwise);
+    else if (setting->is_replayed)
+        suggest(why, "%s (a replay of this run says that no other num_workers is faster)",
+                otherwise);
+    else if (setting->workers > 0)
         suggest(why,
                 "num_workers=%u instead of %llu%s: about %.0f %% less time by the means of this "
                 "run%s, and there are CPUs for them; else %s",
@@ -60,6 +97,8 @@ static bool none_is_better(const struct run_loader *loader, uint64_t otherwise_n
                            const struct why *why)
 {
     const double in_loop_ns = why->setting.in_loop_ns;
+    if (why->setting.is_replayed && !(why->setting.faster_in_loop.lower > 1))
+        return false;
     return why_workers_of(loader) != 0 && !isnan(in_loop_ns) && !may_be_unsplit(loader, why) &&
            in_loop_ns < LESS * (double)otherwise_ns && in_loop_ns < LESS * (double)why->stall_ns;
 }
@@ -69,6 +108,13 @@ static bool suggest_none(const struct run_loader *loader, uint64_t otherwise_ns,
     char in_loop[32], waited[32];
     if (!none_is_better(loader, otherwise_ns, why))
         return false;
+    char gain[64];
+    if (why->setting.is_replayed) {
+        suggest(why,
+                "num_workers=0: %s, by a replay of this run: the loop makes these batches itself",
+                gain_text(&why->setting.faster_in_loop, gain, sizeof gain));
+        return true;
+    }
     summary_duration_text(why->setting.in_loop_ns * 1e-9, in_loop, sizeof in_loop);
     summary_duration_text((double)why->stall_ns * 1e-9, waited, sizeof waited);
     suggest(
@@ -110,6 +156,7 @@ static void suggest_for_startup(const struct run_loader *loader, struct why *why
     const uint64_t otherwise_ns =
         persistent ? why->stall_ns : why->stall_ns - why->states_ns[CAUSE_STARTUP];
     const bool dropped = iterators > 1 && 2 * loader->entry.dropped >= iterators;
+    char kept[80];
     if (dropped && each <= ONE_BATCH)
         suggest(why,
                 "keep the iterator: it = iter(loader) once, then next(it) for each batch; a new "
@@ -133,7 +180,8 @@ static void suggest_for_startup(const struct run_loader *loader, struct why *why
     else if (persistent)
         suggest(why, "longer epochs, or less to do when workers and data set start");
     else
-        suggest(why, "persistent_workers=True: the workers start anew for every epoch");
+        suggest(why, "persistent_workers=True%s: the workers start anew for every epoch",
+                kept_text(why, kept, sizeof kept));
 }
 
 /* ---- between worker and loop ---- */
@@ -221,17 +269,20 @@ static void suggest_for_failure(struct why *why)
 void why_suggest(const struct run_loader *loader, struct why *why)
 {
     const uint64_t prefetch = loader->entry.prefetch_factor;
+    char kept[80], gain[64];
     switch (why->primary) {
     case CAUSE_COMPUTE:
         suggest_workers(
             loader, why,
             "make __getitem__ cheaper: decode to the size that is used, prepare once and "
             "store, whole batches at once (__getitems__)");
+        add_worth(why, "in half the CPU time");
         break;
     case CAUSE_COMPUTE_IN_THREADS:
         suggest_workers(loader, why,
                         "make that work cheaper, or give the library fewer threads in each worker "
                         "(torch.set_num_threads, cv2.setNumThreads, OMP_NUM_THREADS)");
+        add_worth(why, "in half the CPU time");
         break;
     case CAUSE_CPU_CONTENTION:
         suggest_for_contention(loader, why);
@@ -241,17 +292,20 @@ void why_suggest(const struct run_loader *loader, struct why *why)
             loader, why,
             "bring the data nearer: local disk or memory, larger reads in the order of the "
             "file, fewer files");
+        add_worth(why, "with all of it in memory");
         break;
     case CAUSE_BLOCKED:
         suggest_workers(
             loader, why,
             "wait less for what the items wait for: fewer round trips, several requests at "
             "once, no lock that workers share");
+        add_worth(why, "without any waiting");
         break;
     case CAUSE_COLLATE:
         suggest(why,
                 "make collate_fn cheaper: whole batches at once (__getitems__), fewer and larger "
                 "tensors, pad once, convert in __getitem__");
+        add_worth(why, "without any collation");
         break;
     case CAUSE_TRANSFER:
         suggest_for_transfer(loader, why);
@@ -282,8 +336,9 @@ void why_suggest(const struct run_loader *loader, struct why *why)
     case WHY_EPOCH_START:
         if (!why_loader_is(loader, DATASTALL_LOADER_PERSISTENT_WORKERS))
             suggest(why,
-                    "persistent_workers=True: what the workers hold is made anew for every epoch; "
-                    "or longer epochs, since nothing is fetched ahead for the next one");
+                    "persistent_workers=True%s: what the workers hold is made anew for every "
+                    "epoch; or longer epochs, since nothing is fetched ahead for the next one",
+                    kept_text(why, kept, sizeof kept));
         else if (!suggest_none(loader, why->stall_ns, why))
             suggest(why, "longer epochs: one iterator over several (a sampler that goes on), since "
                          "nothing is fetched ahead for the next one");
@@ -298,13 +353,16 @@ void why_suggest(const struct run_loader *loader, struct why *why)
                 (unsigned long long)why_workers_of(loader));
         break;
     case WHY_WINDOW:
-        suggest(why,
-                "prefetch_factor=%d instead of %d: a replay of this run with it loses far less",
-                (int)(prefetch * RF_REPLAY_FACTOR % 1000000), (int)(prefetch % 1000000));
+        suggest(why, "prefetch_factor=%d instead of %d: %s",
+                (int)(prefetch * RF_REPLAY_FACTOR % 1000000), (int)(prefetch % 1000000),
+                why->setting.faster_window.mean > LEAST_WORTH
+                    ? gain_text(&why->setting.faster_window, gain, sizeof gain)
+                    : "a replay of this run with it loses far less");
         break;
     case WHY_HEAD_OF_LINE:
         suggest(why, "single slow items hold back batches that are ready: make those faster or "
                      "drop them (slowest items: --json), or in_order=False where order is free");
+        add_worth(why, "out of order");
         break;
     case WHY_FAILED:
         suggest_for_failure(why);

@@ -10,6 +10,7 @@
 #include "base/sums.h"
 #include "output/names.h"
 #include "output/put.h"
+#include "output/shape_predict.h"
 #include "output/shape_why.h"
 
 static void put_time(out e, const char *key, uint64_t real_ns)
@@ -195,6 +196,7 @@ static void put_loader(out e, const struct summary *s, const struct summary_load
     put_integer(e, "records_ahead", loader->data->skew);
     put_slowest(e, s, loader);
     output_why_shape(s, loader, e);
+    output_predict_shape(loader->predict, e);
     e->close(e->context);
 }
 

@@ -1,0 +1,117 @@
+/* What other settings would give, for the advice that a loader gets.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+
+#include "diagnose/parts.h"
+#include "diagnose/predict.h"
+
+/* A gain that is surely one, and worth an edit. */
+#define LEAST_SURE 1.02
+#define LEAST_LIKELY 1.08
+
+/* A process that only waited on a GPU machine, whose GPUs did nothing, has no hidden waits. */
+bool summary_may_hide_waits(const struct summary *summary, const struct summary_process *process)
+{
+    if (process->method == SUMMARY_METHOD_HOST_EXACT)
+        return false;
+    bool idle = summary->gpu_count > 0;
+    for (uint32_t i = 0; i < summary->gpu_count; i++)
+        idle = idle && summary->gpus[i].busy_share <= EXACT_WITHIN &&
+               summary_activity_is_exact(summary->gpus[i].data);
+    return !idle;
+}
+
+static struct range faster(const struct predict *predict, const struct range *window_s)
+{
+    const double now = predict->measured.window_s.mean;
+    return (struct range){now / window_s->mean, now / window_s->upper, now / window_s->lower};
+}
+
+static bool is_worth_it(const struct range *faster)
+{
+    return faster->lower >= LEAST_SURE && faster->mean >= LEAST_LIKELY;
+}
+
+static void take_setting(const struct predict *predict, const struct predict_setting *one,
+                         struct why_setting *setting)
+{
+    const struct predict_setting *own = &predict->measured;
+    const struct range gain = faster(predict, &one->window_s);
+    if (one->num_workers == 0 && own->num_workers > 0) {
+        setting->faster_in_loop = gain;
+        setting->in_loop_ns = one->window_s.mean * one->stall_share.mean * 1e9;
+    }
+    if (one->num_workers == own->num_workers &&
+        one->prefetch_factor == own->prefetch_factor * RF_REPLAY_FACTOR)
+        setting->faster_window = gain;
+    if (one->persistent_workers && !own->persistent_workers)
+        setting->faster_kept = gain;
+}
+
+/* The part that the cause is of; PREDICT_PARTS: none. */
+static enum predict_part part_of(uint32_t cause)
+{
+    switch (cause) {
+    case CAUSE_COMPUTE:
+    case CAUSE_COMPUTE_IN_THREADS:
+        return PREDICT_HALF_COMPUTE;
+    case CAUSE_BLOCKED:
+    case WHY_STORAGE:
+        return PREDICT_NO_BLOCKING;
+    case CAUSE_COLLATE:
+        return PREDICT_NO_COLLATION;
+    case CAUSE_STARTUP:
+    case WHY_EPOCH_START:
+        return PREDICT_NO_STARTUP;
+    case WHY_HEAD_OF_LINE:
+        return PREDICT_NO_ORDER;
+    case CAUSE_CPU_CONTENTION:
+    case CAUSE_LOOP_CPU_WAIT:
+        return PREDICT_MORE_CPUS;
+    default:
+        return PREDICT_PARTS;
+    }
+}
+
+/* Over what the means say stands what the replay says. */
+static void take_predicted(const struct predict *predict, uint32_t cause,
+                           struct why_setting *setting)
+{
+    setting->is_replayed = true;
+    setting->workers = 0;
+    setting->gain = NAN;
+    for (uint32_t i = 0; i < predict->count; i++)
+        take_setting(predict, &predict->settings[i], setting);
+    for (uint32_t i = 0; i < predict->without_count; i++) {
+        if (predict->without[i].part == part_of(cause))
+            setting->at_most = faster(predict, &predict->without[i].window_s);
+    }
+    if (predict->best == UINT32_MAX)
+        return;
+    const struct predict_setting *best = &predict->settings[predict->best];
+    const struct range gain = faster(predict, &best->window_s);
+    if (best->num_workers > predict->measured.num_workers && is_worth_it(&gain)) {
+        setting->workers = best->num_workers;
+        setting->faster = gain;
+        setting->gain = 1 - 1 / gain.mean;
+    }
+}
+
+void summary_predict(struct summary *summary)
+{
+    uint32_t made = 0;
+    for (uint32_t i = 0; i < summary->loader_count && made < SUMMARY_PREDICTED; i++) {
+        struct summary_loader *loader = &summary->loaders[i];
+        const struct summary_process *process = &summary->processes[loader->process];
+        if (!loader->in_verdict || loader->why.primary == WHY_NONE ||
+            loader->why.primary == WHY_FAILED || process->data->stretches_count == 0)
+            continue;
+        const struct predict_options usual = predict_usual(loader->data, &loader->why);
+        loader->predict = predict_make(process->data, loader->data, &loader->why,
+                                       summary_may_hide_waits(summary, process), &usual);
+        made++;
+        if (loader->predict != NULL && loader->predict->says[0] == '\0')
+            take_predicted(loader->predict, loader->why.primary, &loader->why.setting);
+    }
+}

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "diagnose/predict.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/unknown.h"
+
+#define FIRST_BATCHES 32u /* that are enough to see how workers start */
+#define SIMULATED 1600u   /* batches of a setting, at most */
+#define LEAST_GAIN 0.02   /* less than that from the best is as good */
+#define LEAST_MOST 8u
+#define MOST_WORKERS 16u /* that are looked at where nobody asks for more */
+
+/* The width of an interval, half of it relative to the mean; fitted to bench/prediction, docs/prediction.md. */
+#define Z_90 1.645        /* 90 of 100 lie so many standard errors around the mean */
+#define MODEL_ERROR 0.015 /* standard error of the machine itself */
+#define CPU_ERROR 0.060   /* more where all the time is CPU time: CPUs are not always as fast */
+#define FULL_FROM 0.75    /* share of the CPUs that is in use: beyond it they take turns ... */
+#define FULL_LOSS 0.12    /* ... which costs up to so much */
+#define BESIDE_LOSS 0.12  /* twice as many CPUs at work: each may be so much slower */
+#define SPLIT_ERROR 0.10  /* of a stream, with other workers */
+#define MISS_PART 0.7     /* of what the replay misses by */
+
+struct predict_options predict_usual(const struct run_loader *loader, const struct why *why)
+{
+    const uint64_t workers = why_workers_of(loader);
+    const double own = workers == DATASTALL_UNKNOWN ? 0 : 2.0 * (double)workers;
+    const double cpus = isnan(why->host.cpus_usable) ? 2 : why->host.cpus_usable;
+    return (struct predict_options){
+        .workers_to = (uint32_t)fmin(MOST_WORKERS, fmax(LEAST_MOST, fmax(2 * cpus, own))),
+        .cpus = NAN};
+}
+
+/* ---- one setting ---- */
+
+struct outcome {
+    double time, waited; /* ns */
+    double used, busy;   /* share of the CPUs in use, and how many */
+};
+
+static bool run(const struct predict_model *model, const struct machine_costs *costs,
+                const struct machine_setting *setting, struct outcome *outcome)
+{
+    struct machine_result result;
+    if (!machine_run(costs, setting, &model->load, SIMULATED, &result) || result.time <= 0)
+        return false;
+    const double busy = result.running / result.time;
+    *outcome = (struct outcome){result.time, result.waited, fmin(1, busy / costs->cpus), busy};
+    return true;
+}
+
+/* The same where handing over, which was not seen, costs otherwise. */
+static struct machine_costs with_handing(const struct machine_costs *costs, double times)
+{
+    struct machine_costs other = *costs;
+    other.send *= times;
+    other.latency *= times;
+    other.get *= times;
+    other.tail *= times;
+    other.first_send *= times;
+    other.boot *= times;
+    other.iter_each *= times;
+    other.end_each *= times;
+    return other;
+}
+
+/* What is known of the interval before anything is simulated. */
+struct doubt {
+    double noise, miss;
+    double used, busy; /* of the setting that ran: share of the CPUs in use, and how many */
+    double computes;   /* share of making a batch that is computing */
+    double splits;     /* a stream is shared out otherwise where the workers are others */
+    double speed;      /* measured / replayed: what is told is corrected by it */
+};
+
+static double beyond(double used)
+{
+    return fmax(0, used - FULL_FROM) / (1 - FULL_FROM);
+}
+
+/* Half the interval's width, downwards and upwards. */
+static void widths(const struct doubt *doubt, const struct outcome *outcome, bool other_workers,
+                   double *down, double *up)
+{
+    const double cpu = CPU_ERROR * fmax(outcome->used, doubt->used);
+    const double error = sqrt(doubt->noise * doubt->noise + MODEL_ERROR * MODEL_ERROR + cpu * cpu);
+    const double both = Z_90 * error + MISS_PART * fabs(doubt->miss) +
+                        (other_workers ? SPLIT_ERROR * doubt->splits : 0);
+    const double more = beyond(outcome->used) - beyond(doubt->used);
+    const double doubled =
+        doubt->busy > 0 && outcome->busy > 0 ? log2(outcome->busy / doubt->busy) : 0;
+    const double together = BESIDE_LOSS * doubt->computes * doubled;
+    *down = fmin(0.9, both + FULL_LOSS * fmax(0, more) + fmax(0, together));
+    *up = both + FULL_LOSS * fmax(0, -more) + fmax(0, -together);
+}
+
+static struct range range_of(double low, double mean, double high)
+{
+    return (struct range){mean, fmin(low, mean), fmax(high, mean)};
+}
+
+static void tell(const struct predict_model *model, const struct doubt *doubt,
+                 const struct machine_setting *setting, const struct outcome *slow,
+                 const struct outcome *usual, const struct outcome *fast,
+                 struct predict_setting *out)
+{
+    double down, up;
+    widths(doubt, usual, setting->workers != model->setting.workers, &down, &up);
+    const double window = usual->time / doubt->speed;
+    const struct range time = range_of(fast->time / doubt->speed / (1 + up), window,
+                                       slow->time / doubt->speed / (1 - down));
+    const double samples = model->samples == DATASTALL_UNKNOWN ? NAN : (double)model->samples;
+    const double share = usual->waited / usual->time;
+    *out = (struct predict_setting){
+        .num_workers = setting->workers,
+        .prefetch_factor = setting->workers == 0 ? 0 : setting->prefetch_factor,
+        .persistent_workers = setting->workers > 0 && setting->persistent,
+        .samples_per_s = range_of(samples / time.upper * 1e9, samples / window * 1e9,
+                                  samples / time.lower * 1e9),
+        .window_s = range_of(time.lower * 1e-9, window * 1e-9, time.upper * 1e-9),
+        /* What is not waiting stays as it is. */
+        .stall_share = range_of(fmax(0, 1 - (1 - share) * window / time.lower), share,
+                                1 - (1 - share) * window / time.upper),
+    };
+}
+
+/* What a worker collates is copied into shared memory, and what the loop collates is not. How much of
+ * the time that is, was not seen: nothing of a short collation, perhaps most of a long one, whose items
+ * then cost less as well, in memory that is used again. */
+#define LONG_COLLATION_NS 1e6f
+static const struct copying {
+    float running, collate;
+} from_worker_to_loop[2] = {{0.87f, 0.5f}, {0.5f, 0.25f}},
+  from_loop_to_worker[2] = {{1.1f, 1.5f}, {2.2f, 3.5f}};
+
+static bool collates_long(const struct predict_model *model)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < model->load.count; i++)
+        sum += model->batches[i].collate;
+    return sum > LONG_COLLATION_NS * model->load.count;
+}
+
+/* From workers to none, or from none to some: between the costs that were seen, and those that what
+ * was not seen may have. */
+static bool predict_other_kind(const struct predict_model *model, const struct doubt *doubt,
+                               const struct machine_setting *setting, struct predict_setting *out)
+{
+    const bool is_long = collates_long(model), hands = setting->workers > 0;
+    const struct copying *copying =
+        hands ? &from_loop_to_worker[is_long] : &from_worker_to_loop[is_long];
+    struct machine_costs dear = model->costs, cheap = model->costs;
+    struct predict_model other = *model;
+    struct outcome slow, usual, fast;
+    if (hands) {
+        dear = with_handing(&model->costs, 2.0);
+        cheap = with_handing(&model->costs, 0.7);
+    }
+    other.load.running_times *= copying->running;
+    other.load.collate_times *= copying->collate;
+    const bool done = run(model, &model->costs, setting, &usual) &&
+                      run(hands ? &other : model, &dear, setting, &slow) &&
+                      run(hands ? model : &other, &cheap, setting, &fast);
+    if (done)
+        tell(model, doubt, setting, &slow, &usual, &fast, out);
+    return done;
+}
+
+static bool predict_one(const struct predict_model *model, const struct doubt *doubt,
+                        const struct machine_setting *setting, struct predict_setting *out)
+{
+    struct outcome usual;
+    if ((setting->workers > 0) != (model->setting.workers > 0))
+        return predict_other_kind(model, doubt, setting, out);
+    if (!run(model, &model->costs, setting, &usual))
+        return false;
+    tell(model, doubt, setting, &usual, &usual, &usual, out);
+    return true;
+}
+
+/* ---- all settings ---- */
+
+static void predict_settings(const struct predict_model *model, const struct doubt *doubt,
+                             const struct predict_options *options, struct predict *predict)
+{
+    const uint32_t own = model->setting.workers > 0 ? model->setting.prefetch_factor : 2;
+    const uint32_t from = options->prefetch_from > 0 ? options->prefetch_from : own;
+    const uint32_t to = options->prefetch_to > 0 ? options->prefetch_to : own;
+    for (uint32_t workers = options->workers_from; workers <= options->workers_to; workers++) {
+        for (uint32_t prefetch = from; prefetch <= to; prefetch++) {
+            struct machine_setting setting = model->setting;
+            setting.workers = workers;
+            setting.prefetch_factor = prefetch;
+            if (predict->count < PREDICT_SETTINGS &&
+                predict_one(model, doubt, &setting, &predict->settings[predict->count]))
+                predict->count++;
+            if (workers == 0)
+                break;
+        }
+    }
+}
+
+/* Where nobody asks for windows: larger ones with the workers that ran. */
+static void predict_windows(const struct predict_model *model, const struct doubt *doubt,
+                            const struct predict_options *options, struct predict *predict)
+{
+    if (options->prefetch_from > 0 || model->setting.workers == 0)
+        return;
+    for (uint32_t times = 2; times <= RF_REPLAY_FACTOR; times *= 2) {
+        struct machine_setting setting = model->setting;
+        setting.prefetch_factor *= times;
+        if (predict->count < PREDICT_SETTINGS &&
+            predict_one(model, doubt, &setting, &predict->settings[predict->count]))
+            predict->count++;
+    }
+}
+
+/* Workers that are kept from epoch to epoch. */
+static void predict_kept(const struct predict_model *model, const struct doubt *doubt,
+                         struct predict *predict)
+{
+    struct machine_setting setting = model->setting;
+    if (setting.workers == 0 || setting.persistent || model->load.epochs < 2)
+        return;
+    setting.persistent = true;
+    if (predict->count < PREDICT_SETTINGS &&
+        predict_one(model, doubt, &setting, &predict->settings[predict->count]))
+        predict->count++;
+}
+
+/* Batches that may be under way, which cost memory. */
+static uint32_t window_of(const struct predict_setting *setting)
+{
+    return setting->num_workers * setting->prefetch_factor;
+}
+
+/* It also differs in whether workers are kept. */
+static bool is_other_kind(const struct predict *predict, const struct predict_setting *one)
+{
+    return one->persistent_workers && !predict->measured.persistent_workers;
+}
+
+/* The smallest setting within 2 % of the best. */
+static uint32_t choose(const struct predict *predict)
+{
+    double least = INFINITY;
+    uint32_t best = UINT32_MAX;
+    for (uint32_t i = 0; i < predict->count; i++) {
+        if (!is_other_kind(predict, &predict->settings[i]))
+            least = fmin(least, predict->settings[i].window_s.mean);
+    }
+    for (uint32_t i = 0; i < predict->count; i++) {
+        const struct predict_setting *one = &predict->settings[i];
+        if (is_other_kind(predict, one) || one->window_s.mean > least * (1 + LEAST_GAIN))
+            continue;
+        const struct predict_setting *before = best == UINT32_MAX ? NULL : &predict->settings[best];
+        if (before == NULL || one->num_workers < before->num_workers ||
+            (one->num_workers == before->num_workers && window_of(one) < window_of(before)))
+            best = i;
+    }
+    return best;
+}
+
+/* ---- with one part taken away ---- */
+
+const char *predict_part_name(enum predict_part part)
+{
+    static const char *const names[] = {"half_compute", "blocking", "collation",
+                                        "epoch_starts", "order",    "cpus_doubled"};
+    return names[part];
+}
+
+const char *predict_part_text(enum predict_part part)
+{
+    static const char *const texts[] = {"items computed in half the CPU time",
+                                        "items that never wait (all of storage cached)",
+                                        "collation free",
+                                        "no start-up of epochs",
+                                        "batches taken out of order",
+                                        "twice the CPUs"};
+    return texts[part];
+}
+
+/* The run as it was, without a part of it. False: it has no such part. */
+static bool take_away(enum predict_part part, struct predict_model *model)
+{
+    struct machine_costs *costs = &model->costs;
+    switch (part) {
+    case PREDICT_HALF_COMPUTE:
+        model->load.running_times = 0.5f;
+        return true;
+    case PREDICT_NO_BLOCKING:
+        model->load.blocked_times = 0;
+        return true;
+    case PREDICT_NO_COLLATION:
+        model->load.collate_times = 0;
+        return true;
+    case PREDICT_NO_STARTUP:
+        costs->iter = costs->iter_each = costs->boot = costs->again = costs->first_send = 0;
+        costs->end = costs->end_each = costs->again_end = 0;
+        model->load.epoch_batches *= model->load.epochs;
+        model->load.epochs = 1;
+        return true;
+    case PREDICT_NO_ORDER:
+        model->setting.in_order = false;
+        return model->setting.workers > 1;
+    default:
+        costs->cpus *= 2;
+        return true;
+    }
+}
+
+static void predict_without(const struct predict_model *model, const struct doubt *doubt,
+                            struct predict *predict)
+{
+    for (enum predict_part part = 0; part < PREDICT_PARTS; part++) {
+        struct predict_model other = *model;
+        struct outcome outcome;
+        struct predict_setting out;
+        if (!take_away(part, &other) || !run(&other, &other.costs, &other.setting, &outcome))
+            continue;
+        tell(model, doubt, &other.setting, &outcome, &outcome, &outcome, &out);
+        predict->without[predict->without_count++] =
+            (struct predict_without){part, out.samples_per_s, out.window_s};
+    }
+}
+
+/* ---- the whole ---- */
+
+static double computing_share(const struct predict_model *model)
+{
+    double computes = 0, all = 0;
+    for (uint32_t i = 0; i < model->load.count; i++) {
+        const struct machine_batch *batch = &model->batches[i];
+        computes += batch->running + batch->collate;
+        all += batch->running + batch->collate + batch->blocked + batch->collate_blocked;
+    }
+    return all > 0 ? computes / all : 0;
+}
+
+/* The start of workers is known as a whole only: what they do until their first index is made so long
+ * that the wait for the first batch comes out as it was. */
+#define FITTINGS 3
+static void fit_start(struct predict_model *model)
+{
+    struct machine_load one = model->load;
+    struct machine_result result;
+    one.epochs = 1;
+    for (int i = 0; i < FITTINGS && model->setting.workers > 0 && !isnan(model->first_wait_ns);
+         i++) {
+        if (!machine_run(&model->costs, &model->setting, &one, FIRST_BATCHES, &result))
+            return;
+        model->costs.boot = fmax(1e6, model->costs.boot + model->first_wait_ns - result.first_wait);
+    }
+}
+
+/* Replays what ran. False: it misses by too much. */
+static bool replay(const struct predict_model *model, struct doubt *doubt, struct predict *predict)
+{
+    struct outcome own;
+    const double samples = model->samples == DATASTALL_UNKNOWN ? NAN : (double)model->samples;
+    if (!run(model, &model->costs, &model->setting, &own) || model->measured_ns <= 0) {
+        snprintf(predict->says, sizeof predict->says,
+                 "more batches are under way than can be replayed");
+        return false;
+    }
+    predict->miss = own.time / model->measured_ns - 1;
+    predict->measured.num_workers = model->setting.workers;
+    predict->measured.prefetch_factor =
+        model->setting.workers > 0 ? model->setting.prefetch_factor : 0;
+    predict->measured.persistent_workers = model->setting.workers > 0 && model->setting.persistent;
+    const double rate = samples / model->measured_ns * 1e9;
+    predict->measured.samples_per_s = (struct range){rate, rate, rate};
+    const double window = model->measured_ns * 1e-9;
+    predict->measured.window_s = (struct range){window, window, window};
+    const double share = model->measured_waited_ns / model->measured_ns;
+    predict->measured.stall_share = (struct range){share, share, share};
+    if (fabs(predict->miss) > PREDICT_MOST_MISS) {
+        snprintf(predict->says, sizeof predict->says,
+                 "the run itself, replayed, takes %.0f %% %s than it took: something that its "
+                 "batches do not show sets its speed",
+                 100 * fabs(predict->miss), predict->miss < 0 ? "less" : "more");
+        return false;
+    }
+    *doubt = (struct doubt){.noise = model->noise,
+                            .miss = predict->miss,
+                            .used = own.used,
+                            .busy = own.busy,
+                            .computes = computing_share(model),
+                            .splits = model->is_stream,
+                            .speed = own.time / model->measured_ns};
+    return true;
+}
+
+struct predict *predict_make(const struct run_process *process, const struct run_loader *loader,
+                             const struct why *why, bool hides,
+                             const struct predict_options *options)
+{
+    struct predict *predict = calloc(1, sizeof *predict);
+    struct predict_model model;
+    struct doubt doubt;
+    if (predict == NULL)
+        return NULL;
+    predict->miss = NAN;
+    predict->best = UINT32_MAX;
+    if (!predict_model_make(process, loader, why, hides, &model, predict->says,
+                            sizeof predict->says))
+        return predict;
+    fit_start(&model);
+    if (replay(&model, &doubt, predict)) {
+        if (!isnan(options->cpus))
+            model.costs.cpus = options->cpus;
+        predict_settings(&model, &doubt, options, predict);
+        predict_windows(&model, &doubt, options, predict);
+        predict_kept(&model, &doubt, predict);
+        predict->best = choose(predict);
+        predict_without(&model, &doubt, predict);
+    }
+    free(model.batches);
+    return predict;
+}

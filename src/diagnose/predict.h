@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What another setting of a loader would give: what was recorded of its batches, replayed on the machine
+ * of machine.h. The setting that ran is replayed first; what that misses by widens every interval, and
+ * where it misses by more than PREDICT_MOST_MISS nothing is predicted. docs/prediction.md. */
+#ifndef DATASTALL_DIAGNOSE_PREDICT_H
+#define DATASTALL_DIAGNOSE_PREDICT_H
+
+#include "diagnose/machine.h"
+#include "diagnose/why.h"
+
+#define PREDICT_MOST_MISS 0.10
+#define PREDICT_SETTINGS 200
+
+struct predict_setting {
+    uint32_t num_workers, prefetch_factor; /* prefetch_factor 0: there is none */
+    bool persistent_workers;
+    struct range samples_per_s, window_s, stall_share;
+};
+
+/* One part taken away: what it is worth at most. */
+enum predict_part {
+    PREDICT_HALF_COMPUTE, /* items run half as long */
+    PREDICT_NO_BLOCKING,  /* items wait for nothing: all of storage cached, the network at hand */
+    PREDICT_NO_COLLATION,
+    PREDICT_NO_STARTUP, /* one epoch in place of all */
+    PREDICT_NO_ORDER,
+    PREDICT_MORE_CPUS, /* twice as many */
+    PREDICT_PARTS
+};
+const char *predict_part_name(enum predict_part part); /* in the JSON */
+const char *predict_part_text(enum predict_part part);
+
+struct predict_without {
+    enum predict_part part;
+    struct range samples_per_s, window_s;
+};
+
+/* Costs and batches of a loader, as they were recorded. */
+struct predict_model {
+    struct machine_costs costs;
+    struct machine_setting setting; /* that ran */
+    struct machine_load load;
+    struct machine_batch *batches;
+    uint64_t samples; /* of all batches; DATASTALL_UNKNOWN */
+    double measured_ns, measured_waited_ns;
+    double first_wait_ns;    /* of an iterator with new workers, in the mean; NaN unknown */
+    bool handing_is_guessed; /* it ran without workers: what handing over costs is not known */
+    bool spawned, is_stream;
+    double noise; /* standard error of the mean time per batch, relative */
+};
+
+struct predict {
+    char says[240];                  /* why nothing is predicted; "": it is */
+    double miss;                     /* replayed / measured - 1 of the time; NaN unknown */
+    struct predict_setting measured; /* the one that ran: its means are measured */
+    uint32_t count;
+    struct predict_setting settings[PREDICT_SETTINGS];
+    uint32_t best; /* the smallest within 2 % of the best; UINT32_MAX: the one that ran */
+    uint32_t without_count;
+    struct predict_without without[PREDICT_PARTS];
+};
+
+struct predict_options {
+    uint32_t workers_from, workers_to, prefetch_from, prefetch_to;
+    double cpus; /* NaN: those that there were */
+};
+/* What is told where nobody asks for anything else. */
+struct predict_options predict_usual(const struct run_loader *loader, const struct why *why);
+
+/* predict_model.c: false with the reason in `says`. hides: some of its waiting may be hidden behind GPU
+ * work. Free model->batches. */
+bool predict_model_make(const struct run_process *process, const struct run_loader *loader,
+                        const struct why *why, bool hides, struct predict_model *model, char *says,
+                        size_t size);
+
+/* All of it; NULL: out of memory. free() it. */
+struct predict *predict_make(const struct run_process *process, const struct run_loader *loader,
+                             const struct why *why, bool hides,
+                             const struct predict_options *options);
+
+#endif

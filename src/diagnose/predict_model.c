@@ -1,0 +1,584 @@
+/* What each batch of a loader costs on CPUs that nobody else uses, from the stretches that were recorded.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/sums.h"
+#include "base/unknown.h"
+#include "diagnose/predict.h"
+
+/* What handing a batch over costs where nobody did: measured with small batches, docs/prediction.md. */
+#define SEND_NS 0.22e6
+#define LATENCY_NS 0.35e6
+#define GET_NS 0.50e6
+#define TAIL_NS 0.15e6
+#define GAP_NS 0.30e6
+#define OVERHEAD_NS 0.15e6
+#define COLLATE_SHARED_NS 0.17e6 /* more of a collation, into shared memory */
+#define FORK_NS 9e6
+#define BOOT_NS 18e6
+#define FIRST_SEND_NS 8e6
+#define END_NS 8e6
+#define SPAWN_NS 2.0e9
+
+#define LEAST_ROWS 16u
+#define LEAST_NEIGHBOURS 0.4 /* CPUs: less is what sending takes */
+
+/* ---- rows as times ---- */
+
+/* A recorded batch; nanoseconds, NaN unknown. */
+struct row {
+    double t[RF_BATCH_TIMES];
+    double got;             /* since the first row of its piece of an iterator */
+    uint32_t worker, piece; /* rows of one piece follow each other */
+    uint32_t ordinal;       /* in its iterator; UINT32_MAX: not known */
+};
+
+static double ns_of(uint32_t units)
+{
+    return units == RF_STRETCH_UNKNOWN ? NAN : (double)units * RF_STRETCH_UNIT_NS;
+}
+
+static uint32_t take_rows(const struct run_stretches *stretches, struct row *rows)
+{
+    uint32_t count = 0, piece = 0;
+    for (uint32_t s = 0; s < stretches->count; s++) {
+        const struct run_stretch *stretch = &stretches->stretches[s];
+        const struct rf_stretch_batch *batches = &stretches->batches[stretch->first];
+        uint32_t ordinal = UINT32_MAX;
+        for (uint32_t i = 0; i < stretch->count; i++) {
+            struct row *row = &rows[count++];
+            const bool first = (batches[i].flags & RF_BATCH_IS_FIRST) != 0;
+            const bool follows = i > 0 && !first && batches[i].batch == batches[i - 1].batch + 1;
+            piece += !follows;
+            ordinal = first ? 0 : follows && ordinal != UINT32_MAX ? ordinal + 1 : UINT32_MAX;
+            for (uint32_t t = 0; t < RF_BATCH_TIMES; t++)
+                row->t[t] = ns_of(batches[i].times[t]);
+            const double step = row->t[RF_BATCH_CONSUMED] + row->t[RF_BATCH_WAITED];
+            row->got = follows && !isnan(step) ? row[-1].got + step : 0;
+            row->worker = batches[i].worker;
+            row->piece = piece;
+            row->ordinal = ordinal;
+        }
+    }
+    return count;
+}
+
+/* ---- statistics of rows ---- */
+
+static int compare(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+struct values {
+    uint32_t count;
+    double *of; /* room for one per row */
+};
+
+static void add_value(struct values *values, double value)
+{
+    if (!isnan(value))
+        values->of[values->count++] = value;
+}
+
+static double mean_of(const struct values *values)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < values->count; i++)
+        sum += values->of[i];
+    return values->count == 0 ? NAN : sum / values->count;
+}
+
+static double quantile_of(struct values *values, double p)
+{
+    if (values->count == 0)
+        return NAN;
+    qsort(values->of, values->count, sizeof *values->of, compare);
+    return values->of[(uint32_t)((double)(values->count - 1) * p)];
+}
+
+static double or_else(double value, double otherwise)
+{
+    return isnan(value) ? otherwise : value;
+}
+
+struct table {
+    struct row *rows;
+    uint32_t count;
+    struct values values; /* scratch */
+};
+
+/* A column's mean, over the rows that know it. */
+static double mean_time(struct table *table, enum rf_stretch_time time)
+{
+    table->values.count = 0;
+    for (uint32_t i = 0; i < table->count; i++)
+        add_value(&table->values, table->rows[i].t[time]);
+    return mean_of(&table->values);
+}
+
+/* ---- what the machine costs ---- */
+
+static bool is_among_first(const struct row *row, uint32_t workers)
+{
+    return row->ordinal != UINT32_MAX && row->ordinal < workers;
+}
+
+/* When a batch began in its worker, and was collated, as row->got is counted. */
+static double begun(const struct row *row)
+{
+    return row->got - row->t[RF_BATCH_BEGUN];
+}
+static double made(const struct row *row)
+{
+    return begun(row) + row->t[RF_BATCH_ITEMS] + row->t[RF_BATCH_COLLATE];
+}
+
+/* Of a worker between two batches, where the next index was there already. */
+static double gap_of(struct table *table, uint32_t workers, uint32_t window)
+{
+    table->values.count = 0;
+    for (uint32_t i = window; i < table->count; i++) {
+        const struct row *row = &table->rows[i];
+        const struct row *handed = row - window, *before = NULL;
+        if (handed->piece != row->piece || row->worker == 0xffff)
+            continue;
+        for (uint32_t k = 1; k <= 2 * workers && k <= i && before == NULL; k++) {
+            if (row[-(int)k].worker == row->worker)
+                before = row - k;
+        }
+        if (before != NULL && before->piece == row->piece && handed->got < made(before))
+            add_value(&table->values, begun(row) - made(before));
+    }
+    const double gap = quantile_of(&table->values, 0.25);
+    return isnan(gap) || table->values.count < LEAST_ROWS ? GAP_NS : fmax(gap, 0.02e6);
+}
+
+/* Waits for batches that had been there for long: what next() costs the loop at least. */
+static double ready_wait(struct table *table, double handover)
+{
+    table->values.count = 0;
+    for (uint32_t i = 1; i < table->count; i++) {
+        const struct row *row = &table->rows[i];
+        if (row->piece == row[-1].piece &&
+            made(row) + 4 * handover < row->got - row->t[RF_BATCH_WAITED])
+            add_value(&table->values, row->t[RF_BATCH_WAITED]);
+    }
+    return table->values.count < LEAST_ROWS ? NAN : quantile_of(&table->values, 0.5);
+}
+
+static void cost_of_handing_over(struct table *table, struct predict_model *model)
+{
+    struct machine_costs *costs = &model->costs;
+    const uint32_t workers = model->setting.workers;
+    const uint32_t window = workers * model->setting.prefetch_factor;
+    table->values.count = 0;
+    for (uint32_t i = 0; i < table->count; i++)
+        add_value(&table->values, table->rows[i].t[RF_BATCH_PICKLE_CPU]);
+    costs->send = or_else(quantile_of(&table->values, 0.5), SEND_NS);
+    costs->get = or_else(mean_time(table, RF_BATCH_GET_CPU), GET_NS);
+    table->values.count = 0;
+    for (uint32_t i = 0; i < table->count; i++)
+        add_value(&table->values, table->rows[i].t[RF_BATCH_TAIL]);
+    costs->tail = or_else(quantile_of(&table->values, 0.5), TAIL_NS);
+    table->values.count = 0;
+    for (uint32_t i = 0; i < table->count; i++) {
+        const struct row *row = &table->rows[i];
+        if (!is_among_first(row, workers))
+            add_value(&table->values, row->t[RF_BATCH_HANDOVER] - row->t[RF_BATCH_PICKLE_CPU]);
+    }
+    const double handover = quantile_of(&table->values, 0.25);
+    costs->latency = fmax(0.03e6, or_else(handover, costs->get + costs->pin + LATENCY_NS) -
+                                      costs->get - costs->pin);
+    const double ready = ready_wait(table, costs->send + costs->get + costs->pin + costs->latency);
+    if (!isnan(ready) && costs->pin <= 0)
+        costs->tail = fmax(costs->tail, ready - costs->get);
+    table->values.count = 0;
+    for (uint32_t i = 0; i < table->count; i++) {
+        if (is_among_first(&table->rows[i], workers))
+            add_value(&table->values, table->rows[i].t[RF_BATCH_HANDOVER]);
+    }
+    costs->first_send =
+        fmax(0, or_else(mean_of(&table->values), 0) - costs->send - costs->latency - costs->get);
+    costs->gap = gap_of(table, workers, window);
+    costs->overhead = OVERHEAD_NS;
+}
+
+static double per(uint64_t sum, uint64_t count)
+{
+    return count == 0 ? NAN : (double)sum / (double)count;
+}
+
+static void cost_of_starting(const struct run_stretches *stretches, const struct why *why,
+                             struct predict_model *model)
+{
+    struct machine_costs *costs = &model->costs;
+    const uint64_t *head = stretches->head;
+    const uint32_t workers = model->setting.workers;
+    const double iter = per(head[RF_STRETCH_NEW_ITER_NS], head[RF_STRETCH_NEW]);
+    const double end = per(head[RF_STRETCH_ENDS_NS], head[RF_STRETCH_ENDS]);
+    costs->again = or_else(per(head[RF_STRETCH_AGAIN_ITER_NS], head[RF_STRETCH_AGAIN]), 1e6);
+    costs->again_end = model->setting.persistent ? or_else(end, 0.1e6) : 0.1e6;
+    model->first_wait_ns = per(head[RF_STRETCH_NEW_FIRST_NS], head[RF_STRETCH_NEW]);
+    if (workers == 0) {
+        costs->iter = or_else(iter, 0);
+        costs->iter_each = FORK_NS;
+        costs->boot = model->spawned ? SPAWN_NS : BOOT_NS;
+        costs->first_send = FIRST_SEND_NS;
+        costs->end_each = END_NS;
+        return;
+    }
+    const double startup = per(why->work.startup_ns, why->work.generations);
+    costs->iter_each = or_else(iter, FORK_NS * workers) / workers;
+    costs->boot = fmax(1e6, or_else(startup, BOOT_NS) - costs->iter_each * (workers + 1) / 2);
+    costs->end_each = model->setting.persistent ? END_NS : or_else(end, END_NS * workers) / workers;
+}
+
+static void cost_of_own_loading(struct table *table, struct machine_costs *costs)
+{
+    table->values.count = 0;
+    for (uint32_t i = 0; i < table->count; i++) {
+        const struct row *row = &table->rows[i];
+        add_value(&table->values,
+                  row->t[RF_BATCH_WAITED] - row->t[RF_BATCH_ITEMS] - row->t[RF_BATCH_COLLATE]);
+    }
+    costs->overhead = fmax(0, or_else(quantile_of(&table->values, 0.5), OVERHEAD_NS));
+    costs->send = SEND_NS;
+    costs->get = GET_NS;
+    costs->tail = TAIL_NS;
+    costs->latency = LATENCY_NS;
+    costs->gap = GAP_NS;
+}
+
+/* ---- what a batch costs ---- */
+
+/* Of an item's time in which its own thread neither ran nor waited for a CPU, other threads ran for it:
+ * one after the other, or several at once. */
+static void split_items(const struct row *row, double *running, double *blocked)
+{
+    const double told = row->t[RF_BATCH_CPU] + row->t[RF_BATCH_DELAY];
+    const double rest = fmax(0, row->t[RF_BATCH_ITEMS] - told);
+    *running = row->t[RF_BATCH_CPU] + row->t[RF_BATCH_THREADS];
+    *blocked = fmax(0, rest - row->t[RF_BATCH_THREADS]);
+}
+
+static double threads_at_once(struct table *table)
+{
+    double threads = 0, rest = 0, items = 0;
+    for (uint32_t i = 0; i < table->count; i++) {
+        const struct row *row = &table->rows[i];
+        if (isnan(row->t[RF_BATCH_ITEMS]))
+            continue;
+        threads += row->t[RF_BATCH_THREADS];
+        items += row->t[RF_BATCH_ITEMS];
+        rest += fmax(0, row->t[RF_BATCH_ITEMS] - row->t[RF_BATCH_CPU] - row->t[RF_BATCH_DELAY]);
+    }
+    return threads < 0.1 * items || rest <= 0 ? 1 : fmax(1, threads / rest);
+}
+
+/* How much longer running took for want of CPUs, as the workers knew it. */
+static double slowed_by(struct table *table)
+{
+    double running = 0, delay = 0;
+    for (uint32_t i = 0; i < table->count; i++) {
+        const double *t = table->rows[i].t;
+        if (isnan(t[RF_BATCH_ITEMS]))
+            continue;
+        running += t[RF_BATCH_CPU] + t[RF_BATCH_COLLATE_CPU];
+        delay += t[RF_BATCH_DELAY] + t[RF_BATCH_COLLATE_DELAY];
+    }
+    return running <= 0 ? 1 : 1 + delay / running;
+}
+
+/* CPU time of the loop's process per batch, but for what loading takes. */
+static double loop_cpu_of(const struct run_stretches *stretches, const struct table *table,
+                          const struct predict_model *model)
+{
+    double cpu = 0, batches = 0, loading = 0, known = 0;
+    for (uint32_t i = 0; i < stretches->count; i++) {
+        const uint64_t *words = stretches->stretches[i].words;
+        if (words[RF_STRETCH_END_NS] == 0)
+            continue;
+        cpu += (double)ds_subtract(words[RF_STRETCH_END_CPU_NS], words[RF_STRETCH_BEGIN_CPU_NS]);
+        batches += stretches->stretches[i].count;
+    }
+    for (uint32_t i = 0; i < table->count && model->setting.workers == 0; i++) {
+        const double *t = table->rows[i].t;
+        if (isnan(t[RF_BATCH_ITEMS]))
+            continue;
+        loading += t[RF_BATCH_CPU] + t[RF_BATCH_THREADS] + t[RF_BATCH_COLLATE_CPU];
+        known++;
+    }
+    if (batches == 0)
+        return NAN;
+    const double own = model->setting.workers == 0
+                           ? (known > 0 ? loading / known : 0) + model->costs.overhead
+                           : model->costs.get + model->costs.tail;
+    return fmax(0, cpu / batches - own);
+}
+
+/* The loop's own work with the batch before: what it did until it asked, and on a GPU what went on
+ * there while it waited. */
+static double consumed_before(const struct row *row, bool hides)
+{
+    const double *t = row->t;
+    if (!hides)
+        return t[RF_BATCH_CONSUMED];
+    const double exposed = (t[RF_BATCH_EXPOSED_LOWER] + t[RF_BATCH_EXPOSED_UPPER]) / 2;
+    return t[RF_BATCH_CONSUMED] + fmax(0, t[RF_BATCH_WAITED] - exposed);
+}
+
+struct consumption {
+    double mean, running; /* per batch: in all, and of that on a CPU */
+};
+
+static void fill_batch(const struct row *row, const struct row *next,
+                       const struct consumption *usual, const struct machine_batch *typical,
+                       bool hides, struct machine_batch *batch)
+{
+    double running, blocked;
+    *batch = *typical;
+    split_items(row, &running, &blocked);
+    if (!isnan(running) && !isnan(blocked)) {
+        batch->running = (float)running;
+        batch->blocked = (float)blocked;
+        batch->collate = (float)row->t[RF_BATCH_COLLATE_CPU];
+        batch->collate_blocked =
+            (float)fmax(0, row->t[RF_BATCH_COLLATE] - row->t[RF_BATCH_COLLATE_CPU] -
+                               row->t[RF_BATCH_COLLATE_DELAY]);
+    }
+    double consumed =
+        next != NULL && next->piece == row->piece ? consumed_before(next, hides) : NAN;
+    consumed = or_else(consumed, usual->mean);
+    const double share = usual->mean > 0 ? consumed / usual->mean : 0;
+    batch->consumed_running = (float)(usual->running * share);
+    batch->consumed_else = (float)fmax(0, consumed - usual->running * share);
+}
+
+static struct machine_batch typical_batch(struct table *table)
+{
+    double running = 0, blocked = 0, collate = 0, collate_blocked = 0, known = 0;
+    for (uint32_t i = 0; i < table->count; i++) {
+        const struct row *row = &table->rows[i];
+        double r, b;
+        split_items(row, &r, &b);
+        if (isnan(r) || isnan(b))
+            continue;
+        running += r;
+        blocked += b;
+        collate += row->t[RF_BATCH_COLLATE_CPU];
+        collate_blocked += fmax(0, row->t[RF_BATCH_COLLATE] - row->t[RF_BATCH_COLLATE_CPU] -
+                                       row->t[RF_BATCH_COLLATE_DELAY]);
+        known++;
+    }
+    known = fmax(known, 1);
+    return (struct machine_batch){.running = (float)(running / known),
+                                  .blocked = (float)(blocked / known),
+                                  .collate = (float)(collate / known),
+                                  .collate_blocked = (float)(collate_blocked / known)};
+}
+
+static void fill_batches(struct table *table, const struct run_stretches *stretches, bool hides,
+                         struct predict_model *model)
+{
+    struct consumption usual;
+    table->values.count = 0;
+    for (uint32_t i = 0; i < table->count; i++)
+        add_value(&table->values, consumed_before(&table->rows[i], hides));
+    usual.mean = or_else(mean_of(&table->values), 0);
+    const double cpu = or_else(loop_cpu_of(stretches, table, model), 0);
+    const double slowed = model->setting.workers == 0 ? 1 : slowed_by(table);
+    /* Of the loop's own time, waiting for a CPU is not its work. */
+    usual.running = fmin(cpu, usual.mean / fmax(1, slowed));
+    usual.mean = usual.mean - usual.running * (slowed - 1);
+    const struct machine_batch typical = typical_batch(table);
+    for (uint32_t i = 0; i < table->count; i++)
+        fill_batch(&table->rows[i], i + 1 < table->count ? &table->rows[i + 1] : NULL, &usual,
+                   &typical, hides, &model->batches[i]);
+    model->costs.parallel = threads_at_once(table);
+}
+
+/* ---- what cannot be predicted ---- */
+
+static const struct run_stretches *find(const struct run_process *process,
+                                        const struct run_loader *loader)
+{
+    for (uint32_t i = 0; i < process->stretches_count; i++) {
+        if (process->stretches[i].loader == loader->index)
+            return &process->stretches[i];
+    }
+    return NULL;
+}
+
+/* Rows whose exposed stall is known, of those whose wait is. */
+static double told_share(const struct table *table)
+{
+    double told = 0, all = 0;
+    for (uint32_t i = 0; i < table->count; i++) {
+        told += !isnan(table->rows[i].t[RF_BATCH_EXPOSED_UPPER]);
+        all++;
+    }
+    return all > 0 ? told / all : 0;
+}
+
+static double made_share(const struct table *table)
+{
+    double known = 0;
+    for (uint32_t i = 0; i < table->count; i++)
+        known += !isnan(table->rows[i].t[RF_BATCH_ITEMS]);
+    return table->count > 0 ? known / table->count : 0;
+}
+
+static const char *cannot(const struct run_loader *loader, const struct run_stretches *stretches,
+                          const struct why *why, uint64_t batches)
+{
+    if (why->failure.kind != WHY_NOTHING_FAILED)
+        return "it did not run to its end";
+    if (why_workers_of(loader) == DATASTALL_UNKNOWN)
+        return "how many workers the loader has is not known";
+    if (stretches == NULL || stretches->batch_count == 0)
+        return "nothing was recorded of single batches: it is no DataLoader, was recorded by hand, "
+               "or is the fifth or a later one of its process";
+    if (batches < LEAST_ROWS || stretches->batch_count < LEAST_ROWS)
+        return "too few batches came to tell what one costs";
+    if (batches > stretches->head[RF_STRETCH_BATCHES] * 1.02 + 2)
+        return "several iterators of the loader were under way at once";
+    return NULL;
+}
+
+/* ---- all of it ---- */
+
+/* CPUs that others used meanwhile: neither idle, nor the loop's, nor the workers', who also run while
+ * they start. */
+static double neighbours(const struct why *why)
+{
+    const struct why_host *host = &why->host;
+    const double started = why->active_ns > 0 && why->work.workers > 0
+                               ? 0.8 * (double)why->work.startup_ns / (double)why->active_ns
+                               : 0;
+    const double used =
+        host->cpus_usable - host->idle_cpus - host->loop_cpus - why->work.running_cpus - started;
+    return used > LEAST_NEIGHBOURS ? used : 0;
+}
+
+/* Relative, of the mean time of a batch, from stretch to stretch. */
+static double noise_of(const struct table *table)
+{
+    double sum = 0, squares = 0, count = 0, time = 0;
+    uint32_t rows = 0;
+    for (uint32_t i = 1; i < table->count; i++) {
+        const struct row *row = &table->rows[i];
+        const double step = row->t[RF_BATCH_CONSUMED] + row->t[RF_BATCH_WAITED];
+        if (isnan(step))
+            continue;
+        time += step;
+        if (++rows == RF_STRETCH_ROWS) {
+            sum += time / rows;
+            squares += time / rows * (time / rows);
+            count++;
+            rows = 0;
+            time = 0;
+        }
+    }
+    if (count < 3 || sum <= 0)
+        return 0.05;
+    const double mean = sum / count;
+    const double variance = fmax(0, squares / count - mean * mean) * count / (count - 1);
+    return sqrt(variance / count) / mean;
+}
+
+static bool fill(const struct run_loader *loader, const struct why *why, bool hides,
+                 const struct run_stretches *stretches, struct table *table,
+                 struct predict_model *model, char *says, size_t size)
+{
+    table->count = take_rows(stretches, table->rows);
+    if (made_share(table) < 0.5) {
+        snprintf(says, size, "what the workers did is known of too few batches");
+        return false;
+    }
+    if (hides && told_share(table) < 0.5) {
+        snprintf(says, size, "a GPU is used, and its clock told too little of the waits");
+        return false;
+    }
+    model->noise = noise_of(table);
+    if (why_loader_is(loader, DATASTALL_LOADER_PIN_MEMORY) && model->setting.workers > 0)
+        model->costs.pin = or_else(mean_time(table, RF_BATCH_PIN), 0);
+    if (model->setting.workers == 0) {
+        model->handing_is_guessed = true;
+        cost_of_own_loading(table, &model->costs);
+    } else {
+        cost_of_handing_over(table, model);
+    }
+    cost_of_starting(stretches, why, model);
+    fill_batches(table, stretches, hides, model);
+    model->costs.cpus = fmax(0.5, why->host.cpus_usable - neighbours(why));
+    return true;
+}
+
+/* Items of a batch, each of which may block and then run. More than a few change nothing. */
+#define MOST_PIECES 6u
+static uint32_t pieces_of(const struct why_work *work)
+{
+    const uint64_t items = work->batches > 0 ? work->items / work->batches : 1;
+    return items < 1 ? 1 : items > MOST_PIECES ? MOST_PIECES : (uint32_t)items;
+}
+
+bool predict_model_make(const struct run_process *process, const struct run_loader *loader,
+                        const struct why *why, bool hides, struct predict_model *model, char *says,
+                        size_t size)
+{
+    const uint64_t *c = loader->totals.counters;
+    const uint64_t batches = c[RF_COUNT_BATCHES];
+    const struct run_stretches *stretches = find(process, loader);
+    *model = (struct predict_model){.samples = c[RF_COUNT_SAMPLES_BATCHES] > 0 ? c[RF_COUNT_SAMPLES]
+                                                                               : DATASTALL_UNKNOWN};
+    const char *reason = cannot(loader, stretches, why, batches);
+    if (reason == NULL && isnan(why->host.cpus_usable))
+        reason = "how many CPUs there are is not known";
+    if (reason != NULL) {
+        snprintf(says, size, "%s", reason);
+        return false;
+    }
+    model->setting = (struct machine_setting){
+        .workers = (uint32_t)why_workers_of(loader),
+        .prefetch_factor = (uint32_t)ds_least(loader->entry.prefetch_factor, 1u << 20),
+        .in_order = true,
+        .persistent = why_loader_is(loader, DATASTALL_LOADER_PERSISTENT_WORKERS),
+    };
+    model->is_stream = why_loader_is(loader, DATASTALL_LOADER_STREAM);
+    model->spawned = why_loader_is(loader, DATASTALL_LOADER_SPAWNED);
+    model->measured_ns = (double)why->active_ns;
+    model->measured_waited_ns = (double)why->stall_ns;
+    const uint32_t count = stretches->batch_count;
+    struct table table = {.rows = calloc(count, sizeof *table.rows),
+                          .values = {0, calloc(count, sizeof(double))}};
+    model->batches = calloc(count, sizeof *model->batches);
+    bool whole = table.rows != NULL && table.values.of != NULL && model->batches != NULL;
+    if (!whole)
+        snprintf(says, size, "out of memory");
+    whole = whole && fill(loader, why, hides, stretches, &table, model, says, size);
+    free(table.rows);
+    free(table.values.of);
+    const uint64_t iterators = c[RF_COUNT_ITERATORS] > 0 ? c[RF_COUNT_ITERATORS] : 1;
+    model->load = (struct machine_load){
+        .batches = model->batches,
+        .count = count,
+        .epochs = iterators,
+        .epoch_batches =
+            (batches + iterators / 2) / iterators > 0 ? (batches + iterators / 2) / iterators : 1,
+        .pieces = pieces_of(&why->work),
+        .running_times = 1,
+        .blocked_times = 1,
+        .collate_times = 1,
+    };
+    if (!whole) {
+        free(model->batches);
+        model->batches = NULL;
+    }
+    return whole;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "output/text_predict.h"
+
+#include <math.h>
+
+#include "diagnose/summary.h"
+#include "output/names.h"
+#include "output/text.h"
+
+/* With three figures at least, so that a small difference shows. */
+/* With three figures at least, so that a small difference shows. */
+static const char *rate(double value, char text[16])
+{
+    if (value >= 10 && value < 1e5)
+        snprintf(text, 16, "%.*f", value < 100 ? 1 : 0, value);
+    else
+        output_rate_text(value, text, 16);
+    return text;
+}
+
+static void put_row(const struct predict *predict, const struct predict_setting *one,
+                    const char *mark, const char *note, FILE *file)
+{
+    char prefetch[16] = "-", mean[16], lower[16], upper[16], interval[40] = "-", window[32];
+    const double now = predict->measured.window_s.mean;
+    if (one->prefetch_factor > 0)
+        snprintf(prefetch, sizeof prefetch, "%u", one->prefetch_factor);
+    if (one != &predict->measured)
+        snprintf(interval, sizeof interval, "%s to %s", rate(one->samples_per_s.lower, lower),
+                 rate(one->samples_per_s.upper, upper));
+    summary_duration_text(one->window_s.mean, window, sizeof window);
+    fprintf(file, "%-2s%7u %8s %9s  %-16s %5.2fx %8s %4.0f %%%s\n", mark, one->num_workers,
+            prefetch, rate(one->samples_per_s.mean, mean), interval, now / one->window_s.mean,
+            window, 100 * one->stall_share.mean, note);
+}
+
+static bool is_own(const struct predict *predict, const struct predict_setting *one)
+{
+    const struct predict_setting *own = &predict->measured;
+    return one->num_workers == own->num_workers && one->prefetch_factor == own->prefetch_factor &&
+           one->persistent_workers == own->persistent_workers;
+}
+
+static void put_settings(const struct predict *predict, FILE *file)
+{
+    fprintf(file, "  %7s %8s %9s  %-16s %6s %8s %6s\n", "workers", "prefetch", "samples/s",
+            "9 of 10 between", "faster", "takes", "waits");
+    put_row(predict, &predict->measured, "=", "  measured", file);
+    for (uint32_t i = 0; i < predict->count; i++) {
+        const struct predict_setting *one = &predict->settings[i];
+        const bool kept = one->persistent_workers && !predict->measured.persistent_workers;
+        put_row(predict, one, i == predict->best ? "*" : "",
+                kept                   ? "  kept"
+                : is_own(predict, one) ? "  replayed"
+                : i == predict->best   ? "  best"
+                                       : "",
+                file);
+    }
+}
+
+static void put_without(const struct predict *predict, FILE *file)
+{
+    const double now = predict->measured.window_s.mean;
+    fprintf(file, "\nAt most, as it is but for:\n");
+    for (uint32_t i = 0; i < predict->without_count; i++) {
+        const struct predict_without *without = &predict->without[i];
+        fprintf(file, "  %-46s %6.2fx  (%.2f to %.2f)\n", predict_part_text(without->part),
+                now / without->window_s.mean, now / without->window_s.upper,
+                now / without->window_s.lower);
+    }
+}
+
+void output_predict_text(const struct predict *predict, const char *name, FILE *file)
+{
+    fprintf(file, "LOADER   %s\n", name);
+    if (predict->says[0] != '\0') {
+        fprintf(file, "         no prediction: %s\n", predict->says);
+        return;
+    }
+    fprintf(file,
+            "         replayed as it ran it takes %.1f %% %s than it took, which is corrected\n\n",
+            100 * fabs(predict->miss), predict->miss < 0 ? "less" : "more");
+    put_settings(predict, file);
+    put_without(predict, file);
+}
+
+void output_predict_line(const struct predict *predict, char *text, size_t size)
+{
+    text[0] = '\0';
+    if (predict == NULL || predict->says[0] != '\0' || predict->best == UINT32_MAX)
+        return;
+    const struct predict_setting *best = &predict->settings[predict->best];
+    const double now = predict->measured.window_s.mean;
+    if (best->num_workers == predict->measured.num_workers || now / best->window_s.upper < 1.02)
+        return;
+    snprintf(text, size, "num_workers=%u: %.2fx faster (%.2f to %.2f)", best->num_workers,
+             now / best->window_s.mean, now / best->window_s.upper, now / best->window_s.lower);
+}

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`datastall predict`: from a run of a whole program to what other settings would give."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROGRAM = """
+import time, torch
+from torch.utils.data import DataLoader, Dataset
+class Items(Dataset):
+    def __len__(self): return 480
+    def __getitem__(self, i):
+        time.sleep(0.004)
+        return torch.tensor(i)
+for batch in DataLoader(Items(), 8, num_workers=1):
+    time.sleep(0.001)
+"""
+
+
+def datastall(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["datastall", *words], cwd=folder, capture_output=True, text=True, timeout=120
+    )
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A folder with the run of a program whose items sleep."""
+    folder = tmp_path_factory.mktemp("predict")
+    (folder / "p.py").write_text(PROGRAM)
+    ended = datastall(folder, "run", "-d", "runs", "--", "python", "p.py")
+    assert ended.returncode == 0, ended.stderr
+    (folder / "shown").write_text(ended.stderr)
+    return folder
+
+
+def predicted(folder: Path, *words: str) -> Any:
+    told = datastall(folder, "predict", "--dir", "runs", "--json", *words)
+    assert told.returncode == 0, told.stderr
+    (loader,) = json.loads(told.stdout)["loaders"]
+    return loader["predicted"]
+
+
+def test_sleeping_items_go_as_many_times_as_fast(runs):
+    """Whatever the machine does beside: sleeping needs no CPU."""
+    answer = predicted(runs, "--workers", "0..4", "--prefetch", "1..3")
+    assert answer["says"] is None
+    assert abs(answer["replay_error"]) < 0.1
+    assert answer["measured"]["num_workers"] == 1
+    settings = {(s["num_workers"], s["prefetch_factor"]): s for s in answer["settings"]}
+    assert len(settings) == 1 + 4 * 3
+    for one in settings.values():
+        for figure in ("samples_per_s", "window_s", "stall_share"):
+            assert one[figure]["lower"] <= one[figure]["mean"] <= one[figure]["upper"]
+    now = answer["measured"]["samples_per_s"]["mean"]
+    assert 1.7 < settings[2, 2]["samples_per_s"]["mean"] / now < 2.1
+    assert 2.5 < settings[3, 2]["samples_per_s"]["mean"] / now < 3.2
+    assert answer["settings"][answer["best"]]["num_workers"] >= 3
+    without = {one["what"]: one for one in answer["without"]}
+    assert "order" not in without  # one worker
+    assert without["blocking"]["samples_per_s"]["mean"] > 4 * now
+    assert without["half_compute"]["samples_per_s"]["mean"] < 1.3 * now
+
+
+def test_the_advice_carries_its_gain(runs):
+    shown = (runs / "shown").read_text()
+    assert "by a replay of this run" in " ".join(shown.split())
+    assert "x faster (" in " ".join(shown.split())
+    summary = json.loads(datastall(runs, "show", "--dir", "runs", "--json").stdout)
+    assert summary["loaders"][0]["predicted"]["says"] is None
+
+
+def test_the_table(runs):
+    told = datastall(runs, "predict", "--dir", "runs", "-w", "0..3")
+    assert told.returncode == 0, told.stderr
+    lines = told.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert sum("replayed" in line for line in lines) == 2
+    assert sum(line.startswith("*") for line in lines) == 1
+    assert any(line.startswith("=") and "measured" in line for line in lines)
+    assert any("storage cached" in line for line in lines)
+
+
+def test_more_cpus_do_not_help_who_sleeps(runs):
+    few = predicted(runs, "--workers", "2", "--cpus", "2")
+    many = predicted(runs, "--workers", "2", "--cpus", "32")
+    ratio = (
+        many["settings"][0]["samples_per_s"]["mean"] / few["settings"][0]["samples_per_s"]["mean"]
+    )
+    assert 0.95 < ratio < 1.15
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--workers", "3..1"), "--workers takes a number or a range up to 64, as in 0..8"),
+        (("--workers", "many"), "--workers takes a number or a range"),
+        (("--workers", "0..65"), "--workers takes a number or a range up to 64"),
+        (("--workers", "-1"), "--workers takes a number or a range"),
+        (("--workers", "1..2x"), "--workers takes a number or a range"),
+        (("--prefetch", "0..2"), "--prefetch begins at 1"),
+        (("--cpus", "none"), "--cpus takes a number from 0.25 to 256, not 'none'"),
+        (("--cpus", "0"), "--cpus takes a number"),
+        (("one", "two"), "one run at a time"),
+    ],
+)
+def test_bad_words_are_one_sentence(runs, words, sentence):
+    told = datastall(runs, "predict", "--dir", "runs", *words)
+    assert told.returncode == 2
+    assert told.stdout == ""
+    assert sentence in told.stderr
+    assert told.stderr.count("\n") == 1
+
+
+def run_of(folder: Path, program: str) -> Any:
+    (folder / "q.py").write_text(program)
+    ended = datastall(folder, "run", "-q", "-d", "runs", "--", "python", "q.py")
+    assert ended.returncode == 0, ended.stderr
+    return predicted(folder)
+
+
+def test_two_batches_are_too_few(tmp_path):
+    answer = run_of(tmp_path, PROGRAM.replace("480", "16"))
+    assert answer["says"] == "too few batches came to tell what one costs"
+    assert answer["settings"] == []
+    assert answer["measured"] is None
+    told = datastall(tmp_path, "predict", "--dir", "runs")
+    assert "no prediction: too few batches" in told.stdout
+
+
+def test_a_loop_by_hand_has_no_batches_to_replay(tmp_path):
+    answer = run_of(
+        tmp_path,
+        "import datastall\nfor x in datastall.watch(range(40), name='mine'): pass",
+    )
+    assert "is not known" in answer["says"] or "nothing was recorded of single" in answer["says"]
+
+
+def test_a_run_cut_short_is_told(runs, tmp_path):
+    """The section with the batches is gone: damage is said, and nothing predicted."""
+    shutil.copytree(runs / "runs", tmp_path / "runs")
+    (file,) = [f for f in (tmp_path / "runs").glob("*/*.dsrun") if f.name[0].isdigit()]
+    with file.open("r+b") as cut:
+        cut.truncate(file.stat().st_size - (4 << 17))
+    told = datastall(tmp_path, "predict", "--dir", "runs", "--json")
+    assert told.returncode == 3
+    assert "is cut short" in told.stderr
+    (loader,) = json.loads(told.stdout)["loaders"]
+    assert "nothing was recorded of single batches" in loader["predicted"]["says"]
