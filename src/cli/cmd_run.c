@@ -17,6 +17,7 @@
 #include "cli/cli.h"
 #include "cli/inject.h"
 #include "cli/settings.h"
+#include "cli/tune_trial.h"
 #include "gpu/sampler.h"
 #include "output/text.h"
 #include "runfile/liveness.h"
@@ -39,6 +40,7 @@ struct run_options {
 static const int forwarded[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
 #define FORWARDED_COUNT (sizeof forwarded / sizeof *forwarded)
 static volatile sig_atomic_t child_pid;
+static long group_sender; /* its signals reach the command by themselves; 0: nobody's do */
 
 static struct sigaction pipe_on_entry, file_on_entry, child_on_entry;
 
@@ -63,7 +65,8 @@ static void forward(int signal_number, siginfo_t *info, void *context)
 {
     (void)context;
     int saved = errno;
-    if (info->si_code <= 0 && child_pid > 0 && info->si_pid != child_pid)
+    if (info->si_code <= 0 && child_pid > 0 && info->si_pid != child_pid &&
+        (long)info->si_pid != group_sender)
         kill(child_pid, signal_number);
     errno = saved;
 }
@@ -335,6 +338,7 @@ static int run(const struct cli_command *table, int argc, char **argv)
     struct rf_writer *writer = NULL;
     char package[PATH_MAX];
     set_own_signals();
+    group_sender = tune_trial_take_sender();
     if (inject_find_package(package) != DATASTALL_OK ||
         rf_run_create(rf_base_directory(options.directory), run_name_of(&options, command),
                       &where) != DATASTALL_OK)

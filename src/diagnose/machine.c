@@ -149,6 +149,16 @@ static uint32_t sender_task(const struct machine *m, uint32_t worker)
     return FIRST_WORKER + m->setting.workers + worker;
 }
 
+/* One piece of a batch's items. */
+static double items_of(const struct machine_load *load, const struct machine_batch *batch,
+                       bool blocked)
+{
+    const double all =
+        blocked ? batch->blocked * load->blocked_times + batch->delayed * load->delay_times
+                : batch->running * load->running_times;
+    return all / load->pieces;
+}
+
 /* What of a batch comes next: its items piece by piece, blocked and running; then its collation,
  * likewise. False: there is no more of it. `task` is a worker's, or the loop's. */
 static bool go_on_making(struct machine *m, uint32_t number, const struct machine_batch *batch,
@@ -158,9 +168,7 @@ static bool go_on_making(struct machine *m, uint32_t number, const struct machin
     for (; *piece < 2 * pieces + 2; ++*piece) {
         const bool items = *piece < 2 * pieces, blocked = *piece % 2 == 0;
         const double work =
-            items ? (blocked ? batch->blocked * m->load->blocked_times
-                             : batch->running * m->load->running_times) /
-                        (float)pieces
+            items ? items_of(m->load, batch, blocked)
                   : (blocked ? batch->collate_blocked : batch->collate) * m->load->collate_times;
         if (work < SOON)
             continue;

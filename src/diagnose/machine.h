@@ -22,6 +22,7 @@
 struct machine_batch {
     float blocked, running; /* its items: waiting for something, computing */
     float collate, collate_blocked;
+    float delayed;                         /* waited for a CPU: counts as far as delay_times says */
     float consumed_running, consumed_else; /* the loop's own work with it: on a CPU, and not */
 };
 
@@ -51,7 +52,8 @@ struct machine_load {
     uint32_t count;
     uint64_t epochs, epoch_batches;
     uint32_t pieces; /* of a batch's items, each blocked and then running; 1 to 64 */
-    float running_times, blocked_times, collate_times; /* what of them is to be multiplied by */
+    float running_times, blocked_times, collate_times,
+        delay_times; /* what of them is to be multiplied by */
 };
 
 /* What all of it takes, nanoseconds: from the first iter() on; of that waiting; CPU time of all; and the

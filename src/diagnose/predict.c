@@ -357,6 +357,34 @@ static void fit_start(struct predict_model *model)
     }
 }
 
+/* Where the program's own work does not fill the CPUs, waiting for one comes from others on this computer,
+ * which the machine does not have: as much of it stays as brings the replay to what was measured. */
+static void fit_delay(struct predict_model *model)
+{
+    struct outcome without, with;
+    if (!run(model, &model->costs, &model->setting, &without) || without.used >= FULL_FROM ||
+        without.time >= model->measured_ns)
+        return;
+    model->load.delay_times = 1;
+    if (run(model, &model->costs, &model->setting, &with) && with.time > model->measured_ns)
+        model->load.delay_times =
+            (float)((model->measured_ns - without.time) / (with.time - without.time));
+}
+
+#define LONG_BATCHES UINT64_C(1000000)
+static void let_go_on(const struct why *why, struct predict_model *model)
+{
+    if (model->load.epochs != 1 || model->load.epoch_batches >= LONG_BATCHES)
+        return;
+    const double times = (double)LONG_BATCHES / (double)model->load.epoch_batches;
+    const double start_ns = (double)why->first_ns;
+    model->load.epoch_batches = LONG_BATCHES;
+    if (model->samples != DATASTALL_UNKNOWN)
+        model->samples = (uint64_t)((double)model->samples * times);
+    model->measured_ns = fmax(1, model->measured_ns - start_ns) * times;
+    model->measured_waited_ns = fmax(0, model->measured_waited_ns - start_ns) * times;
+}
+
 /* Replays what ran. False: it misses by too much. */
 static bool replay(const struct predict_model *model, struct doubt *doubt, struct predict *predict)
 {
@@ -410,6 +438,9 @@ struct predict *predict_make(const struct run_process *process, const struct run
                             sizeof predict->says))
         return predict;
     fit_start(&model);
+    if (options->goes_on)
+        let_go_on(why, &model);
+    fit_delay(&model);
     if (replay(&model, &doubt, predict)) {
         if (!isnan(options->cpus))
             model.costs.cpus = options->cpus;

@@ -63,6 +63,8 @@ struct predict {
 struct predict_options {
     uint32_t workers_from, workers_to, prefetch_from, prefetch_to;
     double cpus; /* NaN: those that there were */
+    /* As if a run that was cut short in its first epoch had gone on for long: its start counts nothing. */
+    bool goes_on;
 };
 /* What is told where nobody asks for anything else. */
 struct predict_options predict_usual(const struct run_loader *loader, const struct why *why);

@@ -25,6 +25,7 @@
 #define SPAWN_NS 2.0e9
 
 #define LEAST_ROWS 16u
+#define USUAL_STEPS 4.0      /* a batch may take so many times the mean */
 #define LEAST_NEIGHBOURS 0.4 /* CPUs: less is what sending takes */
 
 /* ---- rows as times ---- */
@@ -113,13 +114,13 @@ struct table {
     struct values values; /* scratch */
 };
 
-/* A column's mean, over the rows that know it. */
-static double mean_time(struct table *table, enum rf_stretch_time time)
+/* A column, of the rows that know it. */
+static struct values *column(struct table *table, enum rf_stretch_time time)
 {
     table->values.count = 0;
     for (uint32_t i = 0; i < table->count; i++)
         add_value(&table->values, table->rows[i].t[time]);
-    return mean_of(&table->values);
+    return &table->values;
 }
 
 /* ---- what the machine costs ---- */
@@ -177,15 +178,9 @@ static void cost_of_handing_over(struct table *table, struct predict_model *mode
     struct machine_costs *costs = &model->costs;
     const uint32_t workers = model->setting.workers;
     const uint32_t window = workers * model->setting.prefetch_factor;
-    table->values.count = 0;
-    for (uint32_t i = 0; i < table->count; i++)
-        add_value(&table->values, table->rows[i].t[RF_BATCH_PICKLE_CPU]);
-    costs->send = or_else(quantile_of(&table->values, 0.5), SEND_NS);
-    costs->get = or_else(mean_time(table, RF_BATCH_GET_CPU), GET_NS);
-    table->values.count = 0;
-    for (uint32_t i = 0; i < table->count; i++)
-        add_value(&table->values, table->rows[i].t[RF_BATCH_TAIL]);
-    costs->tail = or_else(quantile_of(&table->values, 0.5), TAIL_NS);
+    costs->send = or_else(quantile_of(column(table, RF_BATCH_PICKLE_CPU), 0.5), SEND_NS);
+    costs->get = or_else(mean_of(column(table, RF_BATCH_GET_CPU)), GET_NS);
+    costs->tail = or_else(quantile_of(column(table, RF_BATCH_TAIL), 0.5), TAIL_NS);
     table->values.count = 0;
     for (uint32_t i = 0; i < table->count; i++) {
         const struct row *row = &table->rows[i];
@@ -347,6 +342,7 @@ static void fill_batch(const struct row *row, const struct row *next,
     if (!isnan(running) && !isnan(blocked)) {
         batch->running = (float)running;
         batch->blocked = (float)blocked;
+        batch->delayed = (float)(row->t[RF_BATCH_DELAY] + row->t[RF_BATCH_COLLATE_DELAY]);
         batch->collate = (float)row->t[RF_BATCH_COLLATE_CPU];
         batch->collate_blocked =
             (float)fmax(0, row->t[RF_BATCH_COLLATE] - row->t[RF_BATCH_COLLATE_CPU] -
@@ -362,7 +358,7 @@ static void fill_batch(const struct row *row, const struct row *next,
 
 static struct machine_batch typical_batch(struct table *table)
 {
-    double running = 0, blocked = 0, collate = 0, collate_blocked = 0, known = 0;
+    double running = 0, blocked = 0, collate = 0, collate_blocked = 0, delayed = 0, known = 0;
     for (uint32_t i = 0; i < table->count; i++) {
         const struct row *row = &table->rows[i];
         double r, b;
@@ -371,6 +367,7 @@ static struct machine_batch typical_batch(struct table *table)
             continue;
         running += r;
         blocked += b;
+        delayed += row->t[RF_BATCH_DELAY] + row->t[RF_BATCH_COLLATE_DELAY];
         collate += row->t[RF_BATCH_COLLATE_CPU];
         collate_blocked += fmax(0, row->t[RF_BATCH_COLLATE] - row->t[RF_BATCH_COLLATE_CPU] -
                                        row->t[RF_BATCH_COLLATE_DELAY]);
@@ -379,6 +376,7 @@ static struct machine_batch typical_batch(struct table *table)
     known = fmax(known, 1);
     return (struct machine_batch){.running = (float)(running / known),
                                   .blocked = (float)(blocked / known),
+                                  .delayed = (float)(delayed / known),
                                   .collate = (float)(collate / known),
                                   .collate_blocked = (float)(collate_blocked / known)};
 }
@@ -507,7 +505,7 @@ static bool fill(const struct run_loader *loader, const struct why *why, bool hi
     }
     model->noise = noise_of(table);
     if (why_loader_is(loader, DATASTALL_LOADER_PIN_MEMORY) && model->setting.workers > 0)
-        model->costs.pin = or_else(mean_time(table, RF_BATCH_PIN), 0);
+        model->costs.pin = or_else(mean_of(column(table, RF_BATCH_PIN)), 0);
     if (model->setting.workers == 0) {
         model->handing_is_guessed = true;
         cost_of_own_loading(table, &model->costs);
@@ -526,6 +524,19 @@ static uint32_t pieces_of(const struct why_work *work)
 {
     const uint64_t items = work->batches > 0 ? work->items / work->batches : 1;
     return items < 1 ? 1 : items > MOST_PIECES ? MOST_PIECES : (uint32_t)items;
+}
+
+/* An iterator that lives on when the loop is over (one that Ctrl-C left) ends late: what lies between its
+ * last batch and its end is no iteration. */
+static double after_the_last(const struct run_loader *loader, const struct run_stretches *stretches)
+{
+    const uint64_t *head = stretches->head, *c = loader->totals.counters;
+    const double batches = (double)(c[RF_COUNT_BATCHES] > 0 ? c[RF_COUNT_BATCHES] : 1);
+    const double window_ns = (double)ds_subtract(c[RF_COUNT_END_NS], c[RF_COUNT_BEGIN_NS]);
+    const double after_ns = (double)ds_subtract(c[RF_COUNT_END_NS], head[RF_STRETCH_LAST_NS]);
+    const double usual_ns = USUAL_STEPS * window_ns / batches +
+                            or_else(per(head[RF_STRETCH_ENDS_NS], head[RF_STRETCH_ENDS]), 0);
+    return head[RF_STRETCH_LAST_NS] > 0 && after_ns > usual_ns ? after_ns : 0;
 }
 
 bool predict_model_make(const struct run_process *process, const struct run_loader *loader,
@@ -552,7 +563,7 @@ bool predict_model_make(const struct run_process *process, const struct run_load
     };
     model->is_stream = why_loader_is(loader, DATASTALL_LOADER_STREAM);
     model->spawned = why_loader_is(loader, DATASTALL_LOADER_SPAWNED);
-    model->measured_ns = (double)why->active_ns;
+    model->measured_ns = fmax(1, (double)why->active_ns - after_the_last(loader, stretches));
     model->measured_waited_ns = (double)why->stall_ns;
     const uint32_t count = stretches->batch_count;
     struct table table = {.rows = calloc(count, sizeof *table.rows),
@@ -575,6 +586,7 @@ bool predict_model_make(const struct run_process *process, const struct run_load
         .running_times = 1,
         .blocked_times = 1,
         .collate_times = 1,
+        .delay_times = 0,
     };
     if (!whole) {
         free(model->batches);

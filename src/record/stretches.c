@@ -159,6 +159,7 @@ DS_HOT void stretches_add(struct stretches *s, struct stretches_batch *batch, st
     s->batch++;
     if (s->batch % s->layout.rows == 0)
         mark_end(s, batch->end_ns);
+    ds_store(&s->entry[RF_STRETCH_LAST_NS], batch->end_ns);
     ds_store_release(&s->entry[RF_STRETCH_BATCHES], s->batch);
     s->since_ns = batch->end_ns;
 }
