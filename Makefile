@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PYTHON
 bin = .venv/bin
 
-.PHONY: build demo test bench lint format clean
+.PHONY: build demo test bench lint format wheels clean
 
 build: .venv/.built
 
@@ -33,6 +33,10 @@ lint:
 format:
 	$(bin)/clang-format -i $$(git ls-files '*.c' '*.h')
 	$(bin)/ruff format .
+
+# What goes to PyPI, checked; uploads nothing (docs/packaging.md).
+wheels:
+	scripts/wheels.sh
 
 clean:
 	rm -rf build build-* .venv

@@ -383,7 +383,7 @@ typedef struct datastall_statistics {
     double mean_longest;       /**< mean of the batches' longest sequences; NaN: none stated */
     double mean_sequence_length;   /**< mean of the batches' stated means; NaN: none stated */
     double stated_efficiency_mean; /**< of packing_efficiency as stated by callers; NaN: none */
-    double stated_efficiency_min;
+    double stated_efficiency_min;  /**< NaN: none */
     uint64_t stated_efficiency_batches;
     uint64_t stated_efficiency_low; /**< of these, below 0.80 */
     uint64_t window_begin_ns;       /**< begin of the first wait; unknown before it ended */

@@ -66,6 +66,10 @@ static int monitor_init(GpuMonitor *self, PyObject *args, PyObject *kwargs)
     const Py_ssize_t count = take_device_ids(ids, device_ids);
     if (count < 0)
         return -1;
+    if (interval_s == 0.0) { /* which means the default in C; here somebody wrote it */
+        PyErr_SetString(PyExc_ValueError, "the interval is 0 s; 0.05 to 86400");
+        return -1;
+    }
     if (self->in_use > 0) {
         PyErr_SetString(PyExc_RuntimeError, "__init__() while another thread uses the monitor");
         return -1;
@@ -444,9 +448,10 @@ static PyObject *infer_queue_state(PyObject *module, PyObject *arg)
 static PyMethodDef monitor_methods[] = {
     {"record_dataloader_wait", (PyCFunction)(void (*)(void))monitor_record,
      METH_FASTCALL | METH_KEYWORDS,
-     "record_dataloader_wait(wait_time_ms, batch_idx, sequences_in_batch, tokens_in_batch=0,\n"
-     "                       avg_sequence_length=0.0, max_sequence_length=0,\n"
-     "                       packing_efficiency=None)\n\n"
+     /* As inspect.signature() reads it. */
+     "record_dataloader_wait($self, wait_time_ms, batch_idx, sequences_in_batch, "
+     "tokens_in_batch=0, "
+     "avg_sequence_length=0.0, max_sequence_length=0, packing_efficiency=None)\n--\n\n"
      "Record that one batch was waited for. A wait that is negative, not finite or longer than "
      "the\n"
      "machine has been up makes the batch count with an unknown wait; negative counts raise "
@@ -462,6 +467,7 @@ static PyMethodDef monitor_methods[] = {
     NO_ARGUMENTS("_dataloader_statistics", monitor_dataloader_statistics, NULL),
     ONE_ARGUMENT("_device_statistics", monitor_device_statistics, NULL),
     NO_ARGUMENTS("start_inference_timer", monitor_start_timer,
+                 "start_inference_timer($self)\n--\n\n"
                  "Start the clock of get_throughput(), or start it again."),
     NO_ARGUMENTS("_throughput", monitor_throughput, NULL),
     ONE_ARGUMENT("_average_utilization", monitor_average_utilization, NULL),

@@ -2,6 +2,7 @@
 #define PY_SSIZE_T_CLEAN
 #include "standin.h"
 
+#include <dlfcn.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -10,9 +11,13 @@
 
 static PyObject *method_type, *function_type; /* of types */
 static PyObject *object_attributes;           /* object.__dict__ */
+/* Of 3.11 and later, not of the limited API, so looked for at run time: NULL, our helpers can be seen. */
+static void (*enter_tracing)(PyThreadState *), (*leave_tracing)(PyThreadState *);
 
 bool standin_prepare(void)
 {
+    *(void **)&enter_tracing = dlsym(RTLD_DEFAULT, "PyThreadState_EnterTracing");
+    *(void **)&leave_tracing = dlsym(RTLD_DEFAULT, "PyThreadState_LeaveTracing");
     PyObject *types = PyImport_ImportModule("types");
     if (types != NULL)
         method_type = PyObject_GetAttrString(types, "MethodType");
@@ -23,20 +28,16 @@ bool standin_prepare(void)
     return function_type != NULL && object_attributes != NULL;
 }
 
-/* Of 3.11 and later, not of the limited API: missing, our helpers can be seen. */
-extern void PyThreadState_EnterTracing(PyThreadState *) __attribute__((weak));
-extern void PyThreadState_LeaveTracing(PyThreadState *) __attribute__((weak));
-
 void standin_hide(void)
 {
-    if (PyThreadState_EnterTracing != NULL && PyThreadState_LeaveTracing != NULL)
-        PyThreadState_EnterTracing(PyThreadState_Get());
+    if (enter_tracing != NULL && leave_tracing != NULL)
+        enter_tracing(PyThreadState_Get());
 }
 
 void standin_show(void)
 {
-    if (PyThreadState_EnterTracing != NULL && PyThreadState_LeaveTracing != NULL)
-        PyThreadState_LeaveTracing(PyThreadState_Get());
+    if (enter_tracing != NULL && leave_tracing != NULL)
+        leave_tracing(PyThreadState_Get());
 }
 
 PyObject *standin_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)

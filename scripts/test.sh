@@ -3,7 +3,10 @@
 # `make test`: static checks, C tests (plain, address+undefined, thread sanitizer), fuzzing, Python tests.
 # Says how long each took and ends with one line "N passed, N failed" over all of them; exit 1 when
 # anything failed. What cannot be tried here (no root, no ptrace) is skipped, and counted by itself.
+# Either half waits much of its time, so the Python tests run beside all the others, and what they say
+# is printed when both have ended.
 #
+# DATASTALL_TEST_WORKERS is how many Python tests run at once (one more than there are CPUs, at most 8).
 # DATASTALL_TEST_SECONDS is the length of the stress test (20), DATASTALL_TEST_STRIDE thins the byte
 # flips behind the header (4), DATASTALL_FUZZ_SECONDS is the length of the fuzzing (30). A whole night:
 # DATASTALL_TEST_SECONDS=3600 DATASTALL_TEST_STRIDE=1 DATASTALL_FUZZ_SECONDS=18000 make test
@@ -14,8 +17,12 @@ export PATH
 export DATASTALL_TEST_SECONDS="${DATASTALL_TEST_SECONDS:-20}"
 export DATASTALL_TEST_STRIDE="${DATASTALL_TEST_STRIDE:-4}"
 export DATASTALL_FUZZ_SECONDS="${DATASTALL_FUZZ_SECONDS:-30}"
+workers="${DATASTALL_TEST_WORKERS:-$(nproc | awk '{ print $1 < 7 ? $1 + 1 : 8 }')}"
 logs=$(mktemp -d)
-trap 'rm -rf "$logs"' EXIT
+python_tests=
+trap '[ -z "$python_tests" ] || kill $python_tests 2>/dev/null; rm -rf "$logs"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 passed=0
 failed=0
 skipped=0
@@ -36,6 +43,9 @@ section() { # [name]
     part="$*" part_began=$now
     [ -z "$part" ] || printf '\n== %s\n' "$part"
 }
+
+python -m pytest -n "$workers" --durations=10 tests/python >"$logs/pytest" 2>&1 &
+python_tests=$!
 
 section "static checks"
 scripts/lint.sh | tee "$logs/lint"
@@ -87,10 +97,12 @@ prepare build-tsan meson-test-prereq $sanitized -Dtests=true -Dshared_library=fa
 CC=clang prepare build-fuzz meson-test-prereq -Dfuzz=true -Dshared_library=false &&
     meson_test build-fuzz "fuzzing the reader" --suite fuzz
 
-section "Python tests"
-python -m pytest -n 2 --durations=10 tests/python >"$logs/pytest" 2>&1
+section "waiting for the Python tests"
+wait "$python_tests"
 ended=$?
-tail -60 "$logs/pytest"
+python_tests=
+section "Python tests, beside all of these"
+tail -150 "$logs/pytest"
 last=$(tail -1 "$logs/pytest")
 number_before() { # word, of pytest's closing line
     echo "$last" | grep -oE "[0-9]+ $1" | grep -oE '[0-9]+' || echo 0
@@ -101,6 +113,8 @@ python_failed=$(($(number_before failed) + $(number_before 'errors?')))
     python_failed=$((python_failed + 1))
 count "$python_passed" "$python_failed" "$(number_before skipped)"
 
+python_s=$(echo "$last" | sed -n 's/.* in \([0-9]*\)\..*s.*/\1/p')
+part_began=$(($(date +%s) - ${python_s:-0}))
 section ""
 printf '\n== where the time went\n'
 cat "$logs/times"

@@ -101,7 +101,7 @@ class NvitopMonitor(_core.GpuMonitor):
             indices in NVML's order (by PCI bus), which is CUDA's own with
             ``CUDA_DEVICE_ORDER=PCI_BUS_ID`` and where all GPUs are of one kind. MIG entries are not
             resolved yet. A device that there is not has no samples.
-        log_interval: seconds between two samples; at least 0.05.
+        log_interval: seconds between two samples; 0.05 to 86,400.
         log_file: where samples are logged; default ``logs/gpu_metrics_%Y%m%d_%H%M%S.log``.
 
     Raises:
@@ -194,7 +194,8 @@ class NvitopMonitor(_core.GpuMonitor):
         starved} and unknown_waits (counts); pct_starved; avg_sequence_length and avg_max_length
         over the batches that give one; packing_efficiency = sum of tokens / sum of (sequences *
         longest) over the batches that give both; avg_, min_packing_efficiency and
-        batches_below_threshold (0.80) over the values that callers gave; total_batches,
+        batches_below_threshold (0.80) over the values that callers gave (without any: that sum,
+        ``nan`` and 0); total_batches,
         total_sequences, total_tokens (0, and not known, when no batch ever said its number); known.
         """
         return self._dataloader_statistics()
@@ -339,12 +340,14 @@ class GPUMonitor:
     nothing more.
 
     Raises:
-        ValueError: a device does not exist.
+        ValueError: a device does not exist, or the interval is not 0.05 to 86,400 seconds.
     """
 
     def __init__(self, device_ids: Sequence[int], log_interval: float = 10.0) -> None:
         self.device_ids = [int(device_id) for device_id in device_ids]
         self.log_interval = float(log_interval)
+        if not 0.05 <= self.log_interval <= 86400:
+            raise ValueError(f"the interval is {self.log_interval:g} s; 0.05 to 86400")
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         devices = _driver.ask()

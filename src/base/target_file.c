@@ -7,11 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/clock.h"
+#include "base/random.h"
 
 #define NAMES_TRIED 100
 
@@ -28,9 +27,7 @@ bool ds_target_exists(const char *path)
 static int open_temporary(struct ds_target *target)
 {
     for (int i = 0; i < NAMES_TRIED; i++) {
-        uint64_t number;
-        if (getrandom(&number, sizeof number, GRND_NONBLOCK) != (ssize_t)sizeof number)
-            number = ds_now_ns();
+        const uint64_t number = ds_random();
         if (asprintf(&target->temporary, "%s.%016llx.tmp", target->path,
                      (unsigned long long)number) < 0) {
             target->temporary = NULL;

@@ -12,7 +12,7 @@ enum cli_exit { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_DAMAGED = 3 };
 
 struct cli_option {
     const char *name;     /* without dashes; NULL ends a table */
-    char letter;          /* '\0': none */
+    char letter;          /* '\0': none; letter and name mean the same in every command */
     const char *argument; /* its name in the help; NULL: takes none */
     const char *help;
 };
@@ -40,6 +40,10 @@ int cli_parse(const struct cli_command *command, int argc, char **argv,
               void *context);
 
 void cli_print_help(const struct cli_command *command);
+void cli_print_man(const char *exit_codes);
+
+/* A script for "bash", "zsh" or "fish"; CLI_USAGE after saying that there is none for another. */
+int cli_print_completion(const char *shell);
 
 /* The folder of the run that `name` means: a path, an id or the beginning of one in the base
  * folder; NULL: the newest. Says what is wrong and returns a code other than CLI_OK. folder:

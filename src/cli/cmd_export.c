@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/nearest.h"
 #include "base/target_file.h"
 #include "cli/cli.h"
 #include "cli/live.h"
@@ -106,8 +107,12 @@ static int run_export(const struct cli_command *command, int argc, char **argv)
     if (strcmp(options.format, "prometheus") == 0) {
         format = OPENMETRICS_PROMETHEUS;
     } else if (strcmp(options.format, "openmetrics") != 0) {
-        ds_say("export: there is no format '%s'; there are openmetrics and prometheus",
-               options.format);
+        char hint[64];
+        struct nearest nearest = {.word = options.format};
+        nearest_offer(&nearest, "openmetrics", "openmetrics");
+        nearest_offer(&nearest, "prometheus", "prometheus");
+        ds_say("export: there is no format '%s'%s; there are openmetrics and prometheus",
+               options.format, nearest_hint(&nearest, "", hint, sizeof hint));
         return CLI_USAGE;
     }
     struct live *live;
@@ -124,7 +129,7 @@ static const struct cli_option export_options[] = {
     {"format", 'f', "FORMAT", "openmetrics (1.0) or prometheus (text format 0.0.4)"},
     {"output", 'o', "FILE", "write to FILE, whole or not at all (default: standard output)"},
     {"force", '\0', NULL, "replace FILE; a pipe or a device is written to, and never replaced"},
-    {"dir", '\0', "DIR", "a folder of runs instead of all that are found; may be repeated"},
+    {"dir", 'd', "DIR", "a folder of runs instead of all that are found; may be repeated"},
     {NULL, 0, NULL, NULL},
 };
 const struct cli_command cli_export_command = {

@@ -14,11 +14,35 @@
 #include "runfile/rundir.h"
 #include "runfile/tmpfs.h"
 
+struct ls_options {
+    const char *directory;
+    bool ids;
+};
+
 static int take(void *context, const struct cli_option *option, const char *value)
 {
-    (void)option;
-    *(const char **)context = value;
+    struct ls_options *options = context;
+    if (strcmp(option->name, "ids") == 0)
+        options->ids = true;
+    else
+        options->directory = value;
     return 0;
+}
+
+/* For scripts: no run is opened for it. */
+static int list_ids(const char *base)
+{
+    struct run_entry *runs;
+    uint32_t count;
+    char id[256];
+    if (run_list(base, &runs, &count) != DATASTALL_OK) {
+        cli_say_clean(datastall_last_error());
+        return CLI_FAILED;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        puts(ds_clean_text(runs[i].id, id, sizeof id));
+    run_list_free(runs, count);
+    return CLI_OK;
 }
 
 /* Below a run whose launcher did not end it: what that means, and where the run is. */
@@ -81,15 +105,17 @@ static bool list_run(const char *base, const char *id)
 
 static int list(const struct cli_command *command, int argc, char **argv)
 {
-    const char *directory = NULL;
-    int first = cli_parse(command, argc, argv, take, &directory);
+    struct ls_options options = {0};
+    int first = cli_parse(command, argc, argv, take, &options);
     if (first < 0)
         return first == -2 ? CLI_OK : CLI_USAGE;
     if (first < argc) {
         ds_say("ls: takes no argument; see 'datastall help ls'");
         return CLI_USAGE;
     }
-    const char *base = rf_base_directory(directory);
+    const char *base = rf_base_directory(options.directory);
+    if (options.ids)
+        return list_ids(base);
     struct run_entry *runs;
     uint32_t count;
     run_sweep(tell_of_orphan, NULL);
@@ -114,7 +140,8 @@ static int list(const struct cli_command *command, int argc, char **argv)
 }
 
 static const struct cli_option ls_options[] = {
-    {"dir", '\0', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
+    {"ids", '\0', NULL, "print nothing but the runs' ids"},
+    {"dir", 'd', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
     {NULL, 0, NULL, NULL},
 };
 const struct cli_command cli_ls_command = {

@@ -205,7 +205,7 @@ static int serve(const struct cli_command *command, int argc, char **argv)
 
 static const struct cli_option serve_options[] = {
     {"listen", 'l', "ADDR:PORT", "where to listen (default " DEFAULT_LISTEN ")"},
-    {"dir", '\0', "DIR", "a folder of runs instead of all that are found; may be repeated"},
+    {"dir", 'd', "DIR", "a folder of runs instead of all that are found; may be repeated"},
     {"tls-cert", '\0', "FILE", "certificate in PEM form: HTTPS instead of HTTP"},
     {"tls-key", '\0', "FILE", "its key, in PEM form"},
     {"auth-file", '\0', "FILE", "ask for a user and a password; FILE has lines USER:PASSWORD"},

@@ -98,7 +98,7 @@ static int show(const struct cli_command *command, int argc, char **argv)
 static const struct cli_option show_options[] = {
     {"json", '\0', NULL, "the whole summary as JSON (docs/json.md)"},
     {"check", '\0', "COND", "exit 1 unless COND holds; may be repeated"},
-    {"dir", '\0', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
+    {"dir", 'd', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
     {NULL, 0, NULL, NULL},
 };
 const struct cli_command cli_show_command = {

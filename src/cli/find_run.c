@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/nearest.h"
 #include "cli/cli.h"
 #include "cli/live.h"
 #include "run/listing.h"
@@ -33,6 +35,23 @@ static int match(const struct run_entry *runs, uint32_t count, const char *name)
             found = found == -1 ? (int)i : -2;
     }
     return found;
+}
+
+/* By its id, or by the name that stands in it: "20261128-101500-train.py". */
+static void say_no_run(const char *base, const struct run_entry *runs, uint32_t count,
+                       const char *name)
+{
+    struct nearest nearest = {.word = name};
+    char hint[NAME_MAX + 32];
+    for (uint32_t i = 0; i < count; i++) {
+        const char *dash = strchr(runs[i].id, '-');
+        dash = dash != NULL ? strchr(dash + 1, '-') : NULL;
+        if (dash != NULL)
+            nearest_offer(&nearest, dash + 1, runs[i].id);
+        nearest_offer(&nearest, runs[i].id, runs[i].id);
+    }
+    ds_say("there is no run '%s' in %s%s; see 'datastall ls'", name, base,
+           nearest_hint(&nearest, "", hint, sizeof hint));
 }
 
 int cli_find_run(const char *directory, const char *name, char *folder)
@@ -65,7 +84,7 @@ int cli_find_run(const char *directory, const char *name, char *folder)
     else if (found == -2)
         ds_say("several runs in %s begin with '%s'; see 'datastall ls'", base, name);
     else
-        ds_say("there is no run '%s' in %s; see 'datastall ls'", name, base);
+        say_no_run(base, runs, count, name);
     bool ok = found >= 0 || (name != NULL && found == -1 && is_folder(name));
     run_list_free(runs, count);
     return ok ? CLI_OK : CLI_FAILED;

@@ -6,14 +6,16 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/nearest.h"
 #include "cli/cli.h"
 #include "gpu/sampler_process.h"
+#include "runfile/layout.h"
 
 static int help(const struct cli_command *command, int argc, char **argv);
 
 static const struct cli_option help_options[] = {
     {"man", '\0', NULL, "print the man page (roff)"},
-    {"completion", '\0', NULL, "print a completion script for bash"},
+    {"completion", '\0', "SHELL", "print a completion script for bash, zsh or fish"},
     {NULL, 0, NULL, NULL},
 };
 static const struct cli_command help_command = {
@@ -51,6 +53,17 @@ static const struct cli_command *find_command(const char *name)
     return NULL;
 }
 
+static int say_no_command(const char *name)
+{
+    struct nearest nearest = {.word = name};
+    char hint[64];
+    for (const struct cli_command *const *c = cli_commands; *c != NULL; c++)
+        nearest_offer(&nearest, (*c)->name, (*c)->name);
+    ds_say("there is no command '%s'%s; see 'datastall help'", name,
+           nearest_hint(&nearest, "", hint, sizeof hint));
+    return CLI_USAGE;
+}
+
 static void print_overview(FILE *file)
 {
     fprintf(file, "datastall %s: how long a program waits for its data\n\n", datastall_version());
@@ -59,96 +72,37 @@ static void print_overview(FILE *file)
     fprintf(file, "\n%s\n\nstart with: datastall run python train.py\n", exit_codes);
 }
 
-/* ---- man page and completion ---- */
-
-static void print_roff(const char *text)
-{
-    for (const char *c = text; *c != '\0'; c++) {
-        if ((c == text || c[-1] == '\n') && (*c == '.' || *c == '\''))
-            fputs("\\&", stdout);
-        if (*c == '-')
-            fputs("\\-", stdout);
-        else if (*c == '\\')
-            fputs("\\e", stdout);
-        else
-            putchar(*c);
-    }
-}
-
-static void print_man_command(const struct cli_command *command)
-{
-    printf(".SS datastall %s ", command->name);
-    print_roff(command->arguments);
-    printf("\n");
-    print_roff(command->details);
-    printf("\n");
-    for (const struct cli_option *o = command->options; o->name != NULL; o++) {
-        printf(".TP\n.B \\-\\-%s %s\n", o->name, o->argument != NULL ? o->argument : "");
-        print_roff(o->help);
-        printf("\n");
-    }
-}
-
-static void print_man(void)
-{
-    printf(".TH DATASTALL 1 \"\" \"datastall %s\"\n.SH NAME\n", datastall_version());
-    printf("datastall \\- how long a program waits for its data\n.SH SYNOPSIS\n");
-    printf(".B datastall\n.I COMMAND\n[options]\n.SH COMMANDS\n");
-    for (const struct cli_command *const *c = cli_commands; *c != NULL; c++)
-        print_man_command(*c);
-    printf(".SH ENVIRONMENT\n");
-    printf(".TP\n.B DATASTALL_DIR\nThe folder of runs (default ./datastall\\-runs).\n");
-    printf(".TP\n.B DATASTALL_RUN_CAP_MIB\nWhat the files of one run may take together "
-           "(default 1024).\n");
-    printf(".TP\n.B DATASTALL_RECORD_ON\n\"tmpfs\": record in /dev/shm and copy at the end, as is "
-           "done by itself on network file systems.\n");
-    printf(".SH EXIT STATUS\n");
-    print_roff(exit_codes);
-    printf("\n");
-}
-
-static void print_completion(void)
-{
-    printf("_datastall() {\n  local words\n  case \"${COMP_WORDS[1]}\" in\n");
-    for (const struct cli_command *const *c = cli_commands; *c != NULL; c++) {
-        printf("  %s) words=\"--help", (*c)->name);
-        for (const struct cli_option *o = (*c)->options; o->name != NULL; o++)
-            printf(" --%s", o->name);
-        printf("\" ;;\n");
-    }
-    printf("  *) words=\"");
-    for (const struct cli_command *const *c = cli_commands; *c != NULL; c++)
-        printf("%s ", (*c)->name);
-    printf("--help --version\" ;;\n  esac\n");
-    printf("  COMPREPLY=($(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n}\n");
-    printf("complete -o default -F _datastall datastall\n");
-}
+struct help_options {
+    bool man;
+    const char *shell;
+};
 
 /* ---- help ---- */
 
 static int take_help(void *context, const struct cli_option *option, const char *value)
 {
-    (void)value;
-    *(const char **)context = option->name;
+    struct help_options *options = context;
+    if (strcmp(option->name, "man") == 0)
+        options->man = true;
+    else
+        options->shell = value;
     return 0;
 }
 
 static int help(const struct cli_command *command, int argc, char **argv)
 {
-    const char *form = NULL;
-    int first = cli_parse(command, argc, argv, take_help, &form);
+    struct help_options options = {0};
+    int first = cli_parse(command, argc, argv, take_help, &options);
     if (first < 0)
         return first == -2 ? CLI_OK : CLI_USAGE;
-    if (form != NULL && strcmp(form, "man") == 0) {
-        print_man();
-    } else if (form != NULL) {
-        print_completion();
+    if (options.man) {
+        cli_print_man(exit_codes);
+    } else if (options.shell != NULL) {
+        return cli_print_completion(options.shell);
     } else if (first < argc) {
         const struct cli_command *about = find_command(argv[first]);
-        if (about == NULL) {
-            ds_say("there is no command '%s'; see 'datastall help'", argv[first]);
-            return CLI_USAGE;
-        }
+        if (about == NULL)
+            return say_no_command(argv[first]);
         cli_print_help(about);
     } else {
         print_overview(stdout);
@@ -191,7 +145,8 @@ static int run_command(int argc, char **argv)
         return CLI_USAGE;
     }
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
-        printf("datastall %s\n", datastall_version());
+        printf("datastall %s (run files of format %d.%d)\n", datastall_version(), RF_FORMAT_MAJOR,
+               RF_FORMAT_MINOR);
         return CLI_OK;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
@@ -206,10 +161,8 @@ static int run_command(int argc, char **argv)
         return code;
     }
     const struct cli_command *command = find_command(argv[1]);
-    if (command == NULL) {
-        ds_say("there is no command '%s'; see 'datastall help'", argv[1]);
-        return CLI_USAGE;
-    }
+    if (command == NULL)
+        return say_no_command(argv[1]);
     return command->run(command, argc - 1, argv + 1);
 }
 

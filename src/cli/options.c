@@ -4,9 +4,30 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/nearest.h"
 #include "cli/cli.h"
 
 #define MAX_OPTIONS 24
+
+/* What getopt_long() did not take: a value is missing or too many, or there is no such option. */
+static void say_refused(const struct cli_command *command, bool value_missing, const char *word)
+{
+    const char *wrong = value_missing ? "a value is missing after" : "unknown option";
+    const size_t length = strcspn(word, "=");
+    char name[64] = "", hint[96];
+    struct nearest nearest = {.word = name};
+    if (!value_missing && strncmp(word, "--", 2) == 0 && length < sizeof name)
+        snprintf(name, sizeof name, "%.*s", (int)length - 2, word + 2);
+    for (const struct cli_option *o = command->options; o->name != NULL; o++) {
+        if (strcmp(name, o->name) == 0)
+            wrong = "no value may follow";
+        nearest_offer(&nearest, o->name, o->name);
+    }
+    if (nearest.distance == 0 && nearest.best != NULL)
+        nearest.best = NULL;
+    ds_say("%s: %s %s%s; see 'datastall help %s'", command->name, wrong, word,
+           nearest_hint(&nearest, "--", hint, sizeof hint), command->name);
+}
 
 int cli_parse(const struct cli_command *command, int argc, char **argv,
               int (*take)(void *context, const struct cli_option *option, const char *value),
@@ -39,10 +60,7 @@ int cli_parse(const struct cli_command *command, int argc, char **argv,
         if (letter == -1)
             return optind;
         if (letter == ':' || letter == '?') {
-            const char *word = argv[optind - 1];
-            ds_say("%s: %s %s; see 'datastall help %s'", command->name,
-                   letter == ':' ? "a value is missing after" : "unknown option", word,
-                   command->name);
+            say_refused(command, letter == ':', argv[optind - 1]);
             return -1;
         }
         if (letter == 'h' || index == count) {

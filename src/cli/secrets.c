@@ -171,7 +171,8 @@ bool secret_users_allow(const struct secret_users *users, const char *user, cons
 {
     bool allowed = false;
     for (size_t i = 0; i < users->count; i++)
-        allowed |=
-            same_text(users->users[i].name, user) & same_text(users->users[i].password, password);
+        /* Both, whatever the first says: the time tells nothing. */
+        allowed |= (unsigned)same_text(users->users[i].name, user) &
+                   (unsigned)same_text(users->users[i].password, password);
     return allowed;
 }

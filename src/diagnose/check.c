@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/nearest.h"
+
 struct figure {
     const char *name;
     const char *unit;
@@ -92,6 +94,21 @@ static const struct figure *find_figure(const char *condition, const char **rest
     return NULL;
 }
 
+/* " (did you mean 'stall'?)" for a figure that there is not. */
+static const char *hint_for(const char *condition, char *text, size_t size)
+{
+    char name[32];
+    const char *begin = skip_spaces(condition);
+    const size_t length = strcspn(begin, " <>=");
+    struct nearest nearest = {.word = name};
+    snprintf(name, sizeof name, "%.*s", (int)(length < sizeof name ? length : 0), begin);
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
+        nearest_offer(&nearest, figures[i].name, figures[i].name);
+    if (nearest.best != NULL && strcmp(nearest.best, name) == 0)
+        nearest.best = NULL; /* what is wrong is the rest */
+    return nearest_hint(&nearest, "", text, size);
+}
+
 enum check_result check_condition(const struct summary *summary, const char *condition,
                                   char *sentence, size_t size)
 {
@@ -111,10 +128,11 @@ enum check_result check_condition(const struct summary *summary, const char *con
         limit = NAN;
     }
     if (!isfinite(limit)) {
+        char hint[64];
         snprintf(sentence, size,
-                 "'%s' is no condition; write for example 'idle<5', 'stall<10' (percent) or "
+                 "'%s' is no condition%s; write for example 'idle<5', 'stall<10' (percent) or "
                  "'p95<50' (ms)",
-                 condition);
+                 condition, hint_for(condition, hint, sizeof hint));
         return CHECK_INVALID;
     }
     const double value = figure->value(summary, figure->name);

@@ -70,7 +70,7 @@ void gpu_report_dataloader(const void *subject, out e)
         {"packing_efficiency", s->packing_efficiency, REAL},
         {"avg_packing_efficiency", stated ? s->stated_efficiency_mean : s->packing_efficiency,
          REAL},
-        {"min_packing_efficiency", stated ? s->stated_efficiency_min : 0.0, REAL},
+        {"min_packing_efficiency", s->stated_efficiency_min, REAL},
         {"batches_below_threshold", (double)s->stated_efficiency_low, COUNT},
         {"total_batches", (double)s->batches, COUNT},
         {"total_sequences", gpu_or_nan(s->samples), TOTAL},

@@ -8,14 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/error.h"
+#include "base/random.h"
 #include "runfile/layout.h"
 #include "runfile/tmpfs.h"
 
@@ -159,9 +158,7 @@ int rf_run_new_file(const char *folder, uint64_t bytes, char *path)
                        "MiB free there",
                        (unsigned long long)(bytes >> 20),
                        (unsigned long long)((uint64_t)space.f_bavail * space.f_frsize >> 20));
-    uint32_t random = 0;
-    if (getrandom(&random, sizeof random, GRND_NONBLOCK) != (ssize_t)sizeof random)
-        random = (uint32_t)ds_now_ns();
+    const uint32_t random = (uint32_t)ds_random();
     if (snprintf(path, PATH_MAX, "%s/%ld-%08x" RF_FILE_SUFFIX, folder, (long)getpid(), random) >=
         PATH_MAX)
         return ds_fail(DATASTALL_ERR_ARGUMENT, "the folder's path is too long");

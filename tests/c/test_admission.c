@@ -39,8 +39,8 @@ static void files_that_let_in_who_is_meant(void **state)
         "bob:secret\nann:a:b\n",
         "bob:secret\nann:a:b",
         "bob:secret\r\nann:a:b\r\n",
-        "\xef\xbb\xbf"
-        "bob:secret\n\n# old:one\n#:\nann:a:b\n",
+        ("\xef\xbb\xbf"
+         "bob:secret\n\n# old:one\n#:\nann:a:b\n"),
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct secret_users *users = read_users(texts[i], strlen(texts[i]));

@@ -102,6 +102,7 @@ static void conditions_that_are_none(void **state)
     static const struct {
         const char *condition;
         enum check_result result;
+        const char *hint; /* NULL: none */
     } rows[] = {
         {"", CHECK_INVALID},
         {" ", CHECK_INVALID},
@@ -111,8 +112,8 @@ static void conditions_that_are_none(void **state)
         {"idle<x", CHECK_INVALID},
         {"idle=5", CHECK_INVALID},
         {"idle 5", CHECK_INVALID},
-        {"idles<5", CHECK_INVALID},
-        {"idl<5", CHECK_INVALID},
+        {"idles<5", CHECK_INVALID, " (did you mean 'idle'?)"},
+        {"idl<5", CHECK_INVALID, " (did you mean 'idle'?)"},
         {"wait<5", CHECK_INVALID},
         {"<5", CHECK_INVALID},
         {"idle<5ms", CHECK_INVALID},
@@ -140,9 +141,9 @@ static void conditions_that_are_none(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char sentence[200];
         snprintf(sentence, sizeof sentence,
-                 "'%s' is no condition; write for example 'idle<5', 'stall<10' (percent) or "
+                 "'%s' is no condition%s; write for example 'idle<5', 'stall<10' (percent) or "
                  "'p95<50' (ms)",
-                 rows[i].condition);
+                 rows[i].condition, rows[i].hint != NULL ? rows[i].hint : "");
         const bool invalid = rows[i].result == CHECK_INVALID;
         if (checked(summary, rows[i].condition, invalid ? sentence : NULL) != rows[i].result)
             fail_msg("'%s'", rows[i].condition);

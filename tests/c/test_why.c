@@ -423,6 +423,10 @@ static void other_threads_on_a_full_machine(void **state)
         uint32_t cause;
     } rows[] = {
         {4, 290, CAUSE_COMPUTE_IN_THREADS}, {3, 290, CAUSE_BLOCKED}, {4, 310, CAUSE_BLOCKED}};
+    uint64_t *unread = begin_loader(20 * S);
+    unread[RF_COUNT_CAUSE_NS + CAUSE_BLOCKED] = 20 * S;
+    set_cpus(2000, 290);
+    assert_cause(0, CAUSE_BLOCKED);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         uint64_t *c = begin_loader(20 * S);
         c[RF_COUNT_CAUSE_NS + CAUSE_BLOCKED] = 20 * S;

@@ -123,6 +123,12 @@ def write(folder: Path, name: str, source: str) -> Path:
     return path
 
 
+def without_torch(folder: Path) -> dict[str, str]:
+    """Variables with which no torch is found: `doctor` looks for it, which takes seconds."""
+    write(folder, "no-torch/torch.py", "raise ImportError('no torch here')\n")
+    return {"PYTHONPATH": str(folder / "no-torch")}
+
+
 def bring(folder: Path, *names: str) -> None:
     """Copies programs of the tests into a folder."""
     for name in names:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import Ended, datastall, write
+from support import Ended, datastall, without_torch, write
 
 Fake = Callable[..., dict[str, str]]
 
@@ -59,7 +59,7 @@ def test_gpus(tmp_path: Path, fake_nvml: Fake) -> None:
         *("name 1 Old", "utilization 1 10", "name 2 Shut", "utilization 2 10"),
         *("gpm_activity 2 100", "fail gpm_sample 2 4", "name 3 Gone", "fail utilization 3 15"),
     )
-    found = findings(tmp_path, extra=extra)
+    found = findings(tmp_path, extra=extra | without_torch(tmp_path))
     assert found["NVML"]["status"] == "ok"
     assert (found["GPU 0"]["status"], found["GPU 1"]["status"]) == ("ok", "limited")
     assert found["GPU 0"]["finding"] == "New: its own activity counters (GPM), no memory use"
@@ -73,7 +73,8 @@ def test_gpus(tmp_path: Path, fake_nvml: Fake) -> None:
 
 @pytest.mark.parametrize(("code", "word"), [(9, "not loaded"), (18, "do not match")])
 def test_a_driver_that_does_not_open(tmp_path: Path, fake_nvml: Fake, code: int, word: str) -> None:
-    found = findings(tmp_path, extra=fake_nvml("devices 1", f"fail init {code}"))
+    extra = fake_nvml("devices 1", f"fail init {code}") | without_torch(tmp_path)
+    found = findings(tmp_path, extra=extra)
     assert found["NVML"]["status"] == "missing"
     assert word in found["NVML"]["finding"]
 
@@ -101,8 +102,7 @@ def test_interpreters_that_do_not_do(tmp_path: Path) -> None:
 
 
 def test_an_interpreter_without_torch(tmp_path: Path) -> None:
-    blocked = write(tmp_path, "torch.py", "raise ImportError('no torch here')\n").parent
-    found = findings(tmp_path, "--python", sys.executable, extra={"PYTHONPATH": str(blocked)})
+    found = findings(tmp_path, "--python", sys.executable, extra=without_torch(tmp_path))
     assert found["python"]["status"] == "ok"
     assert found["PyTorch"]["status"] == "limited"
     assert "no torch here" in found["PyTorch"]["finding"]

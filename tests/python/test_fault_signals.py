@@ -70,7 +70,7 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("handlers", ["none", "faulthandler", "own"])
 @pytest.mark.parametrize(
-    ("workers", "context"), [(0, "none"), (2, "fork"), (2, "spawn"), (2, "forkserver")]
+    ("workers", "context"), [(0, "none"), (2, "fork"), (1, "spawn"), (1, "forkserver")]
 )
 def test_a_file_that_is_cut_while_a_loop_runs(
     tmp_path: Path, workers: int, context: str, handlers: str

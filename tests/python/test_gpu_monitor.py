@@ -121,6 +121,57 @@ def test_exports_and_signatures(told: Run) -> None:
     assert "log_interval: 'float' = 10.0" in found["memory"]
 
 
+def test_every_public_callable_has_a_signature(told: Run) -> None:
+    """Also those in C: editors, and code that wraps them, ask for it."""
+    found = told(
+        """
+        import inspect
+        import datastall, datastall.gpu_monitor
+        found = {}
+        for module in (datastall, datastall.gpu_monitor):
+            for name in module.__all__:
+                member = getattr(module, name)
+                if not callable(member):
+                    continue
+                found[name] = str(inspect.signature(member))
+                for method in dir(member) if inspect.isclass(member) else ():
+                    if not method.startswith("_") and callable(getattr(member, method)):
+                        found[f"{name}.{method}"] = str(inspect.signature(getattr(member, method)))
+        bound = inspect.signature(NvitopMonitor([0]).record_dataloader_wait)
+        found["bound"] = str(bound)
+        found["defaults"] = str(bound.bind(1.0, 2, 3).arguments)
+        found["doc"] = NvitopMonitor.record_dataloader_wait.__doc__
+        tell(found)
+        """
+    )
+    parameters = (
+        "wait_time_ms, batch_idx, sequences_in_batch, tokens_in_batch=0, avg_sequence_length=0.0, "
+        "max_sequence_length=0, packing_efficiency=None"
+    )
+    assert found["bound"] == f"({parameters})"
+    assert found["NvitopMonitor.record_dataloader_wait"] == f"(self, /, {parameters})"
+    assert found["NvitopMonitor.start_inference_timer"] == "(self, /)"
+    assert {"watch", "stage", "install", "summary", "GPUMonitor.start_monitoring"} <= set(found)
+    assert found["doc"].startswith("Record that one batch was waited for.")
+
+
+@pytest.mark.parametrize("interval", ["0", "0.0", "-1", "0.049", "86401", "math.nan", "math.inf"])
+def test_intervals_that_are_refused(told: Run, interval: str) -> None:
+    said = told(
+        f"""
+        said = []
+        for make in (NvitopMonitor, GPUMonitor):
+            try:
+                make([0], log_interval={interval})
+                said.append("taken")
+            except ValueError as error:
+                said.append(str(error))
+        tell(said)
+        """
+    )
+    assert all("0.05 to 86400" in each for each in said), said
+
+
 def test_queue_state_limits(told: Run) -> None:
     waits = "0, 0.999, 0.9999999, 1.0, 50.0, 50.0000001, 51, -1, math.nan, math.inf, -0.0"
     assert told(f"tell([infer_queue_state(w) for w in ({waits})])") == [
@@ -157,7 +208,9 @@ def test_nothing_and_one(told: Run) -> None:
     assert one["total_tokens"] == 0
     assert math.isnan(one["packing_efficiency"])  # no batch states tokens and a longest sequence
     assert math.isnan(one["avg_packing_efficiency"])
-    assert (one["min_packing_efficiency"], one["batches_below_threshold"]) == (0.0, 0)
+    assert math.isnan(one["min_packing_efficiency"])  # and not 0 %, which nobody stated
+    assert one["known"]["min_packing_efficiency"] is False
+    assert one["batches_below_threshold"] == 0
     assert math.isnan(one["avg_sequence_length"])
     assert one["known"]["packing_efficiency"] is False
     assert one["known"]["avg_wait_time_ms"] is True

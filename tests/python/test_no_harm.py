@@ -12,6 +12,7 @@ plainly and recorded, by programs/snippets.py. A snippet's first comment lines m
 from __future__ import annotations
 
 import difflib
+import fcntl
 import json
 import re
 import subprocess
@@ -58,15 +59,24 @@ def outcomes(folder: Path, process: subprocess.Popen[str]) -> Outcomes:
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcomes, Outcomes, Path]:
-    """(plain, recorded, the folder of the recording)."""
-    base = tmp_path_factory.mktemp("harmless")
+    """(plain, recorded, the folder of the recording), made once for all workers of pytest-xdist."""
+    base = tmp_path_factory.getbasetemp().parent / "harmless"
+    base.mkdir(exist_ok=True)
+    with (base / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (base / "ended.json").exists():
+            (base / "ended.json").write_text(json.dumps(run_all(base)))
+    plain, recorded = json.loads((base / "ended.json").read_text())
+    return plain, recorded, base / "under"
+
+
+def run_all(base: Path) -> tuple[Outcomes, Outcomes]:
     with start(base / "plain") as plain, start(base / "under", DATASTALL, "run") as recorded:
         try:
-            both = outcomes(base / "plain", plain), outcomes(base / "under", recorded)
+            return outcomes(base / "plain", plain), outcomes(base / "under", recorded)
         finally:
             plain.kill()
             recorded.terminate()  # which it passes on
-    return *both, base / "under"
 
 
 def code_of(snippet: Path) -> int:

@@ -23,6 +23,7 @@ from support import (
     environment,
     recorded,
     run_folders,
+    without_torch,
     write,
 )
 
@@ -39,12 +40,12 @@ def of_this_run(ended: Ended) -> list[str]:
     return [line for line in ended.err.splitlines() if " holds a run" not in line]
 
 
-def shell(line: str, folder: Path) -> Ended:
+def shell(line: str, folder: Path, extra: dict[str, str] | None = None) -> Ended:
     """A line of shell in which "$D" is the program."""
     ended = subprocess.run(
         ["sh", "-c", line],
         cwd=folder,
-        env=environment({"D": DATASTALL}),
+        env=environment({"D": DATASTALL, **(extra or {})}),
         capture_output=True,
         text=True,
         timeout=TIMEOUT_S,
@@ -58,7 +59,10 @@ PRINTERS = (
     *(" ".join([*reader, *OWN]) for reader in READERS),
     "help",
     "help --man",
-    "help --completion",
+    "help --completion bash",
+    "help --completion zsh",
+    "help --completion fish",
+    "ls --ids --dir datastall-runs",
     "help show",
     "show --help",
     "run --help",
@@ -73,9 +77,10 @@ PRINTERS = (
 def test_a_full_disk_and_a_closed_output(tmp_path: Path) -> None:
     write(tmp_path, "five.py", LOOP)
     recorded(tmp_path, "five.py")
+    torchless = without_torch(tmp_path)
     for printer in PRINTERS:
         for end, words in ((">/dev/full", "No space left"), (">&-", "Bad file descriptor")):
-            ended = shell(f'"$D" {printer} {end}', tmp_path)
+            ended = shell(f'"$D" {printer} {end}', tmp_path, torchless)
             assert ended.code == 1, (printer, end, ended)
             assert words in ended.err, (printer, end, ended)
             assert len(of_this_run(ended)) == 1, (printer, end, ended)
@@ -211,7 +216,7 @@ def test_names_reach_nobody_s_terminal(tmp_path: Path, hidden: str, fake_nvml: F
         assert_harmless(text)
         assert re.search(r'datastall_batches_total\{.*loader="a\?z\u00fc"\} 5\n', text)
         assert re.search(r'datastall_run_info\{.*name="a\?z\u00fc"', text)
-    ended = datastall("doctor", "--dir", name, folder=folder, extra=gpu)
+    ended = datastall("doctor", "--dir", name, folder=folder, extra=gpu | without_torch(tmp_path))
     assert_harmless(ended.out + ended.err)
     ended = datastall("run", "--dir", name, PYTHON, "five.py", folder=folder)
     assert "datastall show " in ended.err

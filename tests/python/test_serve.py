@@ -215,9 +215,9 @@ def test_why_and_depth(tmp_path: Path) -> None:
 
     class Slow(Dataset):
         def __len__(self):
-            return 30
+            return 20
         def __getitem__(self, index):
-            time.sleep(0.02)
+            time.sleep(0.1)  # most of the stall on a busy machine too
             return torch.zeros(4)
 
     for _ in DataLoader(Slow(), batch_size=2, num_workers=1):
