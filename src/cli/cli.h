@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "diagnose/summary.h"
+#include "output/card.h"
 
 enum cli_exit { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_DAMAGED = 3 };
 
@@ -41,9 +42,9 @@ int cli_parse(const struct cli_command *command, int argc, char **argv,
 
 void cli_print_help(const struct cli_command *command);
 
-/* The folder of the run that `name` means: a path, an id or the beginning of one in the base
- * folder; NULL: the newest. Says what is wrong and returns a code other than CLI_OK. folder:
- * PATH_MAX bytes. */
+/* The folder of the run that `name` means: a path, an id in the base folder, the name that `run
+ * --name` gave (of several the newest), or a part of either that only one run has; NULL: the newest
+ * that started. Says what is wrong and returns a code other than CLI_OK. folder: PATH_MAX bytes. */
 int cli_find_run(const char *directory, const char *name, char *folder);
 
 /* The runs of several names (*named of them), or without a name every run in the bases, or that is
@@ -58,6 +59,10 @@ int cli_live_code(const struct live *live, const char *command, uint32_t named);
 
 /* ds_say() for a sentence that may hold text of a run file or a folder's name. */
 void cli_say_clean(const char *sentence);
+
+/* For a stream: its width (COLUMNS, the terminal's, else 80), colours where it is a terminal that has
+ * them and NO_COLOR is not set. */
+struct card_style cli_card_style(FILE *file);
 
 /* A run read and summarised; says what is wrong. Exit code, CLI_OK also for a damaged run that
  * could be read in part: then *damaged is set. Free both. */

@@ -17,7 +17,6 @@
 #include "cli/cli.h"
 #include "cli/inject.h"
 #include "gpu/sampler.h"
-#include "output/text.h"
 #include "runfile/liveness.h"
 #include "runfile/rundir.h"
 #include "runfile/tmpfs.h"
@@ -27,7 +26,7 @@
 
 struct run_options {
     const char *name, *directory;
-    bool quiet;
+    bool quiet, verbose;
 };
 
 /* ---- signals ---- */
@@ -259,7 +258,20 @@ static void abandon(const struct rf_run *run, struct rf_writer *writer)
     rf_run_abandon(run);
 }
 
-static void print_summary(const struct rf_run *run, bool default_place, const char *silence)
+/* With the command that shows it again. */
+static void print_card(const struct summary *summary, const char *run, bool verbose)
+{
+    char next[PATH_MAX + 32];
+    struct card_style style = cli_card_style(stderr);
+    snprintf(next, sizeof next, "datastall show %s %s", verbose ? "--json" : "-v", run);
+    style.verbose = verbose;
+    style.next = next;
+    fputc('\n', stderr);
+    output_card(summary, &style, stderr);
+}
+
+static void print_summary(const struct rf_run *run, const struct run_options *options,
+                          const char *silence)
 {
     struct run_data *data;
     struct summary *summary;
@@ -272,16 +284,16 @@ static void print_summary(const struct rf_run *run, bool default_place, const ch
     if (cli_load(run->path, &data, &summary, &damaged) != CLI_OK)
         return;
     fflush(stdout);
-    if (summary->worst == UINT32_MAX && !damaged) {
+    char name[PATH_MAX];
+    ds_clean_text(options->directory == NULL ? strrchr(run->path, '/') + 1 : run->path, name,
+                  sizeof name);
+    if (summary->worst != UINT32_MAX || damaged) {
+        print_card(summary, name, options->verbose);
+    } else {
         if (silence[0] != '\0')
             cli_say_clean(silence);
-    } else {
-        fputc('\n', stderr);
-        output_text(summary, stderr);
+        fprintf(stderr, "%-8s datastall show %s\n", "NEXT", name);
     }
-    char name[PATH_MAX];
-    ds_clean_text(default_place ? strrchr(run->path, '/') + 1 : run->path, name, sizeof name);
-    fprintf(stderr, "%-8s datastall show %s\n", "NEXT", name);
     summary_free(summary);
     run_data_free(data);
 }
@@ -293,6 +305,8 @@ static int take(void *context, const struct cli_option *option, const char *valu
         options->name = value;
     else if (strcmp(option->name, "dir") == 0)
         options->directory = value;
+    else if (strcmp(option->name, "verbose") == 0)
+        options->verbose = true;
     else
         options->quiet = true;
     return 0;
@@ -359,13 +373,14 @@ static int run(const struct cli_command *table, int argc, char **argv)
     bring_home(&where);
     forward_signals(false);
     if (!options.quiet)
-        print_summary(&where, options.directory == NULL, silence);
+        print_summary(&where, &options, silence);
     return code;
 }
 
 static const struct cli_option run_options[] = {
-    {"name", 'n', "NAME", "part of the run's id (default: the script's name)"},
+    {"name", 'n', "NAME", "the run's name, part of its id (default: the script's name)"},
     {"dir", 'd', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
+    {"verbose", 'v', NULL, "print the evidence too: every loader, rank, GPU and note"},
     {"quiet", 'q', NULL, "print no summary"},
     {NULL, 0, NULL, NULL},
 };
@@ -374,8 +389,9 @@ const struct cli_command cli_run_command = {
     "[--] CMD...",
     "run a command and say how long it waited for data",
     "Runs CMD and records every torch DataLoader that CMD or any Python process it\n"
-    "starts iterates; nothing in CMD changes. Prints the summary to standard error and\n"
-    "leaves a run folder. Ends with CMD's own exit code (128 + signal if it was killed).",
+    "starts iterates; nothing in CMD changes. Prints a card of at most 20 lines to standard\n"
+    "error (COLUMNS and NO_COLOR are heeded) and leaves a run folder. Ends with CMD's own exit "
+    "code (128 + signal if it was killed).",
     run_options,
     true,
     run,

@@ -352,7 +352,7 @@ const struct cli_command cli_top_command = {
     "the runs of this machine, live",
     "Follows the RUNs, or every run on this machine that you may read and that goes on or\n"
     "ended within the last ten minutes: GPUs, loaders and ranks, each with its last\n"
-    "minute. Only reads run files: the runs do not notice. Where standard output is no\n"
+    "minute. It only reads run files and slows no run down. Where standard output is no\n"
     "terminal it prints once. F1 explains the columns and the keys; NO_COLOR is heeded.",
     top_options,
     false,

@@ -76,7 +76,7 @@ static void put_title(struct page *page, const struct summary *const *runs, uint
     }
     const unsigned columns = page->view->columns;
     canvas_put(&page->canvas, 0, (int)columns, STYLE_TITLE,
-               "datastall top - %u run%s, %u going on; %u GPU%s, %u recording process%s", count,
+               "datastall top - %u run%s, %u running; %u GPU%s, %u recording process%s", count,
                count == 1 ? "" : "s", going, gpus, gpus == 1 ? "" : "s", ranks,
                ranks == 1 ? "" : "es");
     if (columns > 20)
@@ -139,10 +139,10 @@ static void put_verdict(struct page *page, const struct summary *run)
 {
     char text[512];
     summary_verdict_text(run, text, sizeof text);
-    const enum screen_style style = run->severity == SUMMARY_SEVERITY_CRITICAL ? STYLE_BAD
-                                    : run->severity == SUMMARY_SEVERITY_MILD   ? STYLE_WARNING
-                                    : run->severity == SUMMARY_SEVERITY_NONE   ? STYLE_GOOD
-                                                                               : STYLE_PLAIN;
+    const enum screen_style style = run->severity == SUMMARY_SEVERITY_SEVERE     ? STYLE_BAD
+                                    : run->severity == SUMMARY_SEVERITY_MODERATE ? STYLE_WARNING
+                                    : run->severity == SUMMARY_SEVERITY_NONE     ? STYLE_GOOD
+                                                                                 : STYLE_PLAIN;
     canvas_put(&page->canvas, 0, (int)page->view->columns, style, "%s", text);
     next_row(page);
     if (run->data->problems > 0 && rows_left(page) > 0) {
@@ -428,7 +428,7 @@ static void put_help(struct page *page)
         "",
         "Up Down      select a run            PgUp PgDn Home End   scroll the ranks",
         "F6 > <       sort the ranks by the next, the previous column",
-        "I            turn the order round    Z                    hold the picture",
+        "I            reverse the order       Z                    pause the display",
         "F1 h ?       this help               F10 q                quit",
     };
     next_row(page);

@@ -72,7 +72,7 @@ struct run_data {
 /* Reads a run folder. Returns 0 (damage is in `problems`), or DATASTALL_ERR_NOT_FOUND when there is
  * no such folder, or another error. *data is to be freed with run_data_free(). */
 int run_data_read(const char *folder, struct run_data **data);
-/* The same for who reads again and again, without the rings, of which no figure is made, and without
+/* The same for a reader that polls, without the rings, of which no figure is made, and without
  * the workers, which explain a cause but do not make it. */
 int run_data_read_live(const char *folder, struct run_data **data);
 void run_data_free(struct run_data *data);
