@@ -9,7 +9,13 @@
 #include "diagnose/summary.h"
 #include "output/card.h"
 
-enum cli_exit { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_DAMAGED = 3 };
+enum cli_exit {
+    CLI_OK = 0,
+    CLI_FAILED = 1,
+    CLI_USAGE = 2,
+    CLI_DAMAGED = 3,
+    CLI_NOT_COMPARABLE = 4
+};
 
 struct cli_option {
     const char *name;     /* without dashes; NULL ends a table */
@@ -29,7 +35,7 @@ struct cli_command {
 };
 
 extern const struct cli_command cli_run_command, cli_show_command, cli_ls_command;
-extern const struct cli_command cli_doctor_command;
+extern const struct cli_command cli_compare_command, cli_doctor_command;
 extern const struct cli_command cli_top_command, cli_serve_command, cli_export_command;
 extern const struct cli_command *const cli_commands[]; /* NULL ends it */
 
@@ -46,6 +52,10 @@ void cli_print_help(const struct cli_command *command);
  * --name` gave (of several the newest), or a part of either that only one run has; NULL: the newest
  * that started. Says what is wrong and returns a code other than CLI_OK. folder: PATH_MAX bytes. */
 int cli_find_run(const char *directory, const char *name, char *folder);
+
+/* The folders of the last `wanted` runs that started, oldest first; CLI_FAILED, after saying so, where
+ * there are fewer. Each of PATH_MAX bytes. */
+int cli_last_runs(const char *directory, uint32_t wanted, char (*folders)[PATH_MAX]);
 
 /* The runs of several names (*named of them), or without a name every run in the bases, or that is
  * found: *live, for live_close(), NULL after a code other than CLI_OK. */

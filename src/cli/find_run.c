@@ -127,6 +127,26 @@ int cli_find_run(const char *directory, const char *name, char *folder)
     return ok ? CLI_OK : CLI_FAILED;
 }
 
+int cli_last_runs(const char *directory, uint32_t wanted, char (*folders)[PATH_MAX])
+{
+    const char *base = rf_base_directory(directory);
+    struct run_entry *runs;
+    uint32_t count, found = 0;
+    run_sweep(NULL, NULL);
+    if (run_list(base, &runs, &count) != DATASTALL_OK) {
+        cli_say_clean(datastall_last_error());
+        return CLI_FAILED;
+    }
+    for (uint32_t i = count; i-- > 0 && found < wanted;) {
+        if (!launched_of(base, runs[i].id).failed_start)
+            snprintf(folders[wanted - ++found], PATH_MAX, "%s/%s", base, runs[i].id);
+    }
+    run_list_free(runs, count);
+    if (found < wanted)
+        ds_say("there are only %u runs in %s", found, base);
+    return found < wanted ? CLI_FAILED : CLI_OK;
+}
+
 /* Copies of the folders of several names; free() the first *found of them. */
 static int find_runs(const char *directory, char *const *names, int count, char **folders,
                      uint32_t room, uint32_t *found)

@@ -35,9 +35,12 @@ void throughput_text(const struct throughput *throughput, char *text, size_t siz
     text[0] = '\0';
     if (isnan(value))
         return;
-    snprintf(text, size,
-             value < 10    ? "%.2f %s/s"
-             : value < 1e4 ? "%.0f %s/s"
-                           : "%.3g %s/s",
-             value, samples ? "samples" : "batches");
+    /* As output_rate_text() rounds. */
+    const double shown = value < 1000 ? value : value < 1e6 ? value * 1e-3 : value * 1e-6;
+    const char *unit = value < 1000 ? "" : value < 1e6 ? " k" : " M";
+    snprintf(text, size, "%.*f%s %s/s",
+             value < 10     ? 2
+             : value < 1000 ? 0
+                            : 1,
+             shown, unit, samples ? "samples" : "batches");
 }

@@ -13,7 +13,7 @@
 struct group {
     const struct summary_loader *worst; /* that waited the longest */
     uint32_t loaders;
-    uint64_t waiting_ns, batches, samples, full, starved, steady;
+    uint64_t waiting_ns, batches, samples;
     double samples_per_s, batches_per_s;
 };
 
@@ -36,10 +36,6 @@ static void add_to_group(struct group *group, const struct summary_loader *loade
     group->samples = group->samples == DATASTALL_UNKNOWN || f->samples == DATASTALL_UNKNOWN
                          ? DATASTALL_UNKNOWN
                          : ds_add(group->samples, f->samples);
-    group->full = ds_add(group->full, f->queue_full);
-    group->starved = ds_add(group->starved, f->queue_starved);
-    group->steady = ds_add(group->steady, f->queue_full);
-    group->steady = ds_add(group->steady, ds_add(f->queue_normal, f->queue_starved));
     group->samples_per_s += f->samples_per_s;
     group->batches_per_s += span_ns > 0 ? (double)f->batches / ((double)span_ns * 1e-9) : NAN;
 }
@@ -100,25 +96,34 @@ static void add_head(const struct summary *s, const struct group *group, enum ca
                    where, count, noun, rate);
 }
 
-static void add_waits(const struct group *group, enum card_keep keep, struct paragraphs *card)
+/* Of several loaders the one that waited the longest, which it names. */
+static void add_waits(const struct summary *s, const struct group *group, enum card_keep keep,
+                      struct paragraphs *card)
 {
-    const datastall_distribution *waits = &group->worst->figures.steady;
-    if (waits->count == 0 || group->steady == 0)
+    const datastall_statistics *f = &group->worst->figures;
+    const double steady = (double)ds_add(f->queue_full, ds_add(f->queue_normal, f->queue_starved));
+    const uint64_t rank = summary_rank(&s->processes[group->worst->process]);
+    char who[48] = "";
+    if (f->steady.count == 0 || steady == 0)
         return;
+    if (group->loaders > 1 && rank != DATASTALL_UNKNOWN)
+        snprintf(who, sizeof who, "rank %llu waited most: ", (unsigned long long)rank);
+    else if (group->loaders > 1)
+        snprintf(who, sizeof who, "the one that waited most: ");
     paragraphs_add(card, keep, TONE_PLAIN, "",
-                   "median %.3g ms, p99 %.3g ms; waits under 1 ms %.0f %%, over 50 ms %.0f %%",
-                   (double)waits->p50_ns * 1e-6, (double)waits->p99_ns * 1e-6,
-                   100.0 * (double)group->full / (double)group->steady,
-                   100.0 * (double)group->starved / (double)group->steady);
+                   "%smedian %.3g ms, p99 %.3g ms; waits under 1 ms %.0f %%, over 50 ms %.0f %%",
+                   who, (double)f->steady.p50_ns * 1e-6, (double)f->steady.p99_ns * 1e-6,
+                   100.0 * (double)f->queue_full / steady,
+                   100.0 * (double)f->queue_starved / steady);
 }
 
 /* What a cause is, for people; the evidence says how that is known. */
 static const char *cause_text(const struct summary_loader *loader)
 {
     static const char *const texts[WHY_CAUSES] = {
-        [CAUSE_COMPUTE] = "making the items keeps the workers' CPUs busy",
+        [CAUSE_COMPUTE] = "making the items keeps the CPUs busy",
         [CAUSE_COMPUTE_IN_THREADS] = "making the items keeps CPUs busy, in threads of a library",
-        [CAUSE_CPU_CONTENTION] = "there are not enough CPUs for the workers",
+        [CAUSE_CPU_CONTENTION] = "the items wait for a CPU: too few are free",
         [CAUSE_BLOCKED] = "the items wait for something: a server, a lock, a sleep",
         [CAUSE_COLLATE] = "putting items together to a batch (collate_fn) takes the time",
         [CAUSE_TRANSFER] = "the way from the workers to the training loop takes the time",
@@ -190,7 +195,7 @@ void card_add_loaders(const struct summary *s, struct paragraphs *card)
     for (uint32_t i = 0; i < count && i < MOST_GROUPS; i++) {
         const enum card_keep keep = i == 0 ? CARD_KEEP_FIGURES : CARD_KEEP_LESSER;
         add_head(s, &groups[i], keep, card);
-        add_waits(&groups[i], keep, card);
+        add_waits(s, &groups[i], keep, card);
         add_why(&groups[i], card);
         add_unfinished(s, groups[i].worst, card);
     }

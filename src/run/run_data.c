@@ -71,7 +71,7 @@ static void add_thread(struct run_loader *loader, uint64_t thread)
         loader->thread_ids[loader->threads++] = thread;
 }
 
-static void add_slot(struct run_loader *loader, const struct rf_slot_view *view)
+static void add_slot(struct run_loader *loader, const struct rf_slot_view *view, bool with_history)
 {
     if (view->records > 0)
         add_thread(loader, view->thread);
@@ -87,6 +87,8 @@ static void add_slot(struct run_loader *loader, const struct rf_slot_view *view)
     for (uint32_t stage = 1; stage < RF_STAGE_CAPACITY; stage++)
         rf_counters_add(loader->stages[stage], rf_view_stage(view, stage), RF_STAGE_WORDS);
     rf_totals_add(&loader->totals, view);
+    if (with_history)
+        run_history_add(&loader->history, view);
 }
 
 static bool sums_fit(const struct run_loader *loader)
@@ -140,7 +142,7 @@ static int read_slots(struct run_reader *reader, unsigned parts, struct run_proc
         /* Of a damaged slot nothing can be trusted; it is reported, not shown. */
         struct run_loader *loader = status == RF_VIEW_OK ? loader_at(process, index) : NULL;
         if (loader != NULL)
-            add_slot(loader, &view);
+            add_slot(loader, &view, parts == RF_PART_ALL);
         rf_slot_view_free(&view);
         if (status == RF_VIEW_OK && loader == NULL)
             return out_of_memory();
@@ -277,6 +279,13 @@ static bool make_room(struct run_data *data)
     return more != NULL;
 }
 
+static void free_loaders(struct run_process *process)
+{
+    for (uint32_t i = 0; i < process->loader_count; i++)
+        free(process->loaders[i].history);
+    free(process->loaders);
+}
+
 static int read_file(struct run_data *data, const char *place, const char *name, unsigned parts)
 {
     char path[PATH_MAX];
@@ -316,7 +325,7 @@ static int read_file(struct run_data *data, const char *place, const char *name,
     if (readable && error == DATASTALL_OK && !make_room(data))
         error = out_of_memory();
     if (!readable || error != DATASTALL_OK) {
-        free(process.loaders);
+        free_loaders(&process);
         free(process.workers);
     } else if (process.view.fixed.kind == RF_PROCESS_LAUNCHER && !data->has_launcher) {
         data->has_launcher = true;
@@ -457,12 +466,12 @@ void run_data_free(struct run_data *data)
     if (data == NULL)
         return;
     for (uint32_t i = 0; i < data->process_count; i++) {
-        free(data->processes[i].loaders);
+        free_loaders(&data->processes[i]);
         free(data->processes[i].workers);
     }
     for (uint32_t i = 0; i < data->gpu_count; i++)
         free(data->gpus[i].block);
-    free(data->launcher.loaders);
+    free_loaders(&data->launcher);
     free(data->launcher.workers);
     free(data->processes);
     free(data->gpus);

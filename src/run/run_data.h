@@ -5,6 +5,7 @@
 
 #include <limits.h>
 
+#include "run/history.h"
 #include "run/reader.h"
 #include "runfile/totals.h"
 
@@ -35,6 +36,7 @@ struct run_loader {
     uint64_t skew; /* records that the tables may be ahead, see view.h */
     struct run_slow_wait slowest[RUN_SLOW_WAITS]; /* steady ones, longest first; wait_ns 0: none */
     uint64_t stages[RF_STAGE_CAPACITY][RF_STAGE_WORDS];
+    struct run_history *history; /* over the whole run; NULL: not read (live) */
     struct rf_totals totals;
 };
 
