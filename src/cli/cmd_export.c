@@ -131,7 +131,7 @@ const struct cli_command cli_export_command = {
     "export",
     "[RUN...]",
     "runs as text for other programs",
-    "Writes the RUNs, or every run on this machine that goes on or ended within the last\n"
+    "Writes the RUNs, or every run on this machine that runs or ended within the last\n"
     "ten minutes, with the metrics that 'datastall serve' gives: for the textfile collector of "
     "the\n"
     "Prometheus node exporter, datastall export --force -o FOLDER/datastall.prom from a\n"

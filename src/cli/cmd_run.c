@@ -390,7 +390,7 @@ const struct cli_command cli_run_command = {
     "run a command and say how long it waited for data",
     "Runs CMD and records every torch DataLoader that CMD or any Python process it\n"
     "starts iterates; nothing in CMD changes. Prints a card of at most 20 lines to standard\n"
-    "error (COLUMNS and NO_COLOR are heeded) and leaves a run folder. Ends with CMD's own exit "
+    "error (COLUMNS and NO_COLOR are respected) and leaves a run folder. Ends with CMD's own exit "
     "code (128 + signal if it was killed).",
     run_options,
     true,

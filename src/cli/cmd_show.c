@@ -108,7 +108,7 @@ static const struct cli_option show_options[] = {
 const struct cli_command cli_show_command = {
     "show",
     "[RUN]",
-    "the verdict of a run, also while it goes on",
+    "the verdict of a run, also while it is running",
     "Shows a run on a card of at most 20 lines: the newest that started, or RUN (its id,\n"
     "its name, a part of either that only one run has, or a folder; of several runs with\n"
     "the same name the newest). COND is FIGURE<NUMBER or FIGURE>NUMBER (also <= and >=); figures:\n"

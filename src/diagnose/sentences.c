@@ -35,14 +35,16 @@ static const char *fate_of_processes(const struct summary *summary)
     for (uint32_t i = 0; i < summary->process_count; i++)
         died += summary->processes[i].state == SUMMARY_DIED;
     if (summary->state == SUMMARY_RUNNING)
-        return summary->process_count == 0 ? "the command goes on, and has recorded nothing yet"
-                                           : "the command goes on and is recorded to its end";
+        return summary->process_count == 0
+                   ? "the command is still running, and has recorded nothing yet"
+                   : "the command is still running and is recorded to its end";
     if (summary->state == SUMMARY_UNSEEN)
-        return "whether the command goes on cannot be seen from here (another PID namespace)";
+        return "whether the command is still running cannot be seen from here (another PID "
+               "namespace)";
     if (summary->process_count == 0)
         return "no process of the command recorded anything";
     if (died == 0)
-        return "the command's processes ended by themselves and are here as a whole";
+        return "the command's processes ended by themselves, and all that they recorded is here";
     return died == summary->process_count
                ? "the command's processes died as well; what they recorded is here"
                : "some of the command's processes died as well; what all recorded is here";

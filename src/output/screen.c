@@ -128,7 +128,7 @@ static void put_runs(struct page *page, const struct summary *const *runs, uint3
     next_row(page);
     if (count == 0)
         canvas_put(c, 0, 80, STYLE_PLAIN,
-                   "no run goes on; start one with: datastall run python train.py");
+                   "nothing is running; start a run with: datastall run python train.py");
     uint32_t first = selected >= most ? selected + 1 - most : 0;
     for (uint32_t i = first; i < count && i < first + most; i++)
         put_run(page, runs[i], i == selected && page->view->rows > 0);
@@ -418,7 +418,7 @@ static void put_help(struct page *page)
     static const char *const lines[] = {
         "STALL   share of the time that the GPU (without one: the program) waited for data",
         "NOW     the same over the last 10 seconds; so are BUSY and STALL of a GPU",
-        "        <= of a GPU: at most, where no event told it or processes share it",
+        "        <= of a GPU: at most, where no CUDA event shows it or processes share it",
         "OTHER   idle for another reason; blank where the sources are not exact enough",
         "FULL, NORM, STARV   waits below 1 ms, up to 50 ms, above (NORM: on wide screens)",
         "READY   batches that were ready when the program asked for one, on average",
@@ -442,7 +442,7 @@ static void put_keys(struct page *page)
 {
     page->canvas.row = page->view->rows - 1;
     canvas_put(&page->canvas, 0, (int)page->view->columns, STYLE_KEYS,
-               "F1 Help  F6 Sort  I Invert  Z Hold  Up/Down Run  PgUp/PgDn Ranks  F10 Quit");
+               "F1 Help  F6 Sort  I Invert  Z Pause  Up/Down Run  PgUp/PgDn Ranks  F10 Quit");
     canvas_style_row(&page->canvas, STYLE_KEYS);
 }
 

@@ -146,7 +146,7 @@ static void put_launcher(const struct summary *s, FILE *file)
         return;
     line(file, "", "%s", text);
     if (s->data->recorded_at[0] != '\0')
-        line(file, "", "it is recorded in %s until nobody writes there any more",
+        line(file, "", "it stays in %s until no process writes there any more",
              s->data->recorded_at);
 }
 

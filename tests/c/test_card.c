@@ -138,6 +138,32 @@ static void loaders_of_one_cause_are_one(void **state)
     assert_on_card("LOADER   other, rank 1 of 8: 100 batches, 10/s\n", true);
 }
 
+/* Of one name, and slow for different reasons: each has its own. */
+static void loaders_of_two_causes_are_two(void **state)
+{
+    (void)state;
+    char *text = NULL;
+    size_t size;
+    begin_world(2);
+    for (uint32_t i = 0; i < 2; i++) {
+        set_wait(i, 10 * S, 20 * S, (i + 3) * S);
+        world.loaders[i].totals.counters[RF_COUNT_BATCHES] = 100;
+    }
+    struct summary *summary = made(30 * S);
+    summary->loaders[0].why.primary = WHY_STORAGE;
+    summary->loaders[1].why.primary = CAUSE_COLLATE;
+    FILE *file = open_memstream(&text, &size);
+    assert_non_null(file);
+    output_card(summary, &narrow, file);
+    fclose(file);
+    assert_non_null(strstr(text, "LOADER   train, rank 0 of 2: "));
+    assert_non_null(strstr(text, "LOADER   train, rank 1 of 2: "));
+    assert_non_null(strstr(text, "WHY      storage: the items wait for the disk\n"));
+    assert_non_null(strstr(text, "WHY      collate: "));
+    free(text);
+    summary_free(summary);
+}
+
 static void what_is_kept_least_goes_first(void **state)
 {
     (void)state;
@@ -162,6 +188,7 @@ int main(void)
         cmocka_unit_test(never_wider_nor_longer),
         cmocka_unit_test(colours_only_where_they_are_wanted),
         cmocka_unit_test(loaders_of_one_cause_are_one),
+        cmocka_unit_test(loaders_of_two_causes_are_two),
         cmocka_unit_test(what_is_kept_least_goes_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

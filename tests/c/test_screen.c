@@ -228,7 +228,7 @@ static void as_long_as_it_takes(void **state)
     screen_free(screen);
     const struct screen_view view = {.columns = 80, .rows = 24, .clock = ""};
     screen = screen_layout(NULL, 0, &view);
-    assert_holds(row_of(screen, "no run"), "datastall run");
+    assert_holds(row_of(screen, "nothing is running"), "datastall run");
     screen_free(screen);
 }
 

@@ -282,7 +282,7 @@ def test_once_and_json(tmp_path: Path) -> None:
     source = "import datastall\nfor _ in datastall.watch([[1]] * 5, name='five'): pass\n"
     write(tmp_path, "five.py", source)
     own = ("--dir", "datastall-runs")
-    assert "no run goes on" in datastall("top", "--once", *own, folder=tmp_path).out
+    assert "nothing is running" in datastall("top", "--once", *own, folder=tmp_path).out
     recorded(tmp_path, "five.py", options=["--name", "first"])
     recorded(tmp_path, "five.py", options=["--name", "second"])
     for arguments in (["--once"], []):  # in a pipe it is the same
