@@ -75,11 +75,11 @@ void paragraphs_add(struct paragraphs *all, unsigned keep, enum paragraph_tone t
 
 static void leave_out(struct paragraphs *all, unsigned index)
 {
-    if (index > 0 && all->lines[index - 1].paragraph == all->lines[index].paragraph)
-        all->lines[index - 1].cut = true;
+    struct paragraph_line *line = &all->lines[index];
+    if (index > 0 && line[-1].paragraph == line->paragraph)
+        line[-1].cut = true;
     all->count--;
-    memmove(&all->lines[index], &all->lines[index + 1],
-            (all->count - index) * sizeof all->lines[0]);
+    memmove(line, line + 1, (all->count - index) * sizeof *line);
 }
 
 void paragraphs_fit(struct paragraphs *all, unsigned lines)

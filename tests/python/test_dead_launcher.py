@@ -114,7 +114,9 @@ def test_the_command_goes_on(tmp_path: Path, record_on: str) -> None:
     assert run["run"]["exit_status"] is None
     assert only(run["processes"])["state"] == "running"
     assert run["run"]["recorded_in"] == (str(orphan.tmpfs) if record_on else None)
-    sentence = "launcher (datastall run) died, so the exit code is unknown; the command is still running"
+    sentence = (
+        "launcher (datastall run) died, so the exit code is unknown; the command is still running"
+    )
     for text in (
         shown_text(tmp_path),
         datastall("ls", folder=tmp_path).out,
