@@ -190,11 +190,12 @@ const struct cli_command cli_compare_command = {
     "compare",
     "[BASELINE RUN...]",
     "whether a run was faster than another, and how sure that is",
-    "Compares each RUN with BASELINE (named as for 'show'): throughput first, with a 95 %\n"
-    "interval, then window, stall, cause, start-up, loaders and ranks. COND is what the RUN\n"
-    "must not do: 'samples/s<-5%' (or batches/s; only where a difference can be told),\n"
-    "'stall>+3' (points of percent), 'window>10%', 'startup>2' (seconds). Exit code 4: the\n"
-    "runs cannot be compared. docs/compare.md has the method and an example for CI.",
+    "Compares each RUN with BASELINE (named as for 'show'): throughput first, with a\n"
+    "95 % interval, then window, stall, cause, start-up, loaders and ranks. COND is\n"
+    "what the RUN must not do: 'samples/s<-5%' (or batches/s; only where there is a\n"
+    "difference that can be told), 'stall>+3' (points of percent), 'window>10%',\n"
+    "'startup>2' (seconds). Exit code 4: the runs cannot be compared. docs/compare.md\n"
+    "has the method and an example for CI.",
     compare_options,
     false,
     compare,

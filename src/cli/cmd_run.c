@@ -389,9 +389,9 @@ const struct cli_command cli_run_command = {
     "[--] CMD...",
     "run a command and say how long it waited for data",
     "Runs CMD and records every torch DataLoader that CMD or any Python process it\n"
-    "starts iterates; nothing in CMD changes. Prints a card of at most 20 lines to standard\n"
-    "error (COLUMNS and NO_COLOR are respected) and leaves a run folder. Ends with CMD's own exit "
-    "code (128 + signal if it was killed).",
+    "starts iterates; nothing in CMD changes. Prints a card of at most 20 lines to\n"
+    "standard error (COLUMNS and NO_COLOR are respected) and leaves a run folder. Ends\n"
+    "with CMD's own exit code (128 + signal if it was killed).",
     run_options,
     true,
     run,

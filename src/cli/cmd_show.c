@@ -109,10 +109,11 @@ const struct cli_command cli_show_command = {
     "show",
     "[RUN]",
     "the verdict of a run, also while it is running",
-    "Shows a run on a card of at most 20 lines: the newest that started, or RUN (its id,\n"
-    "its name, a part of either that only one run has, or a folder; of several runs with\n"
-    "the same name the newest). COND is FIGURE<NUMBER or FIGURE>NUMBER (also <= and >=); figures:\n"
-    "idle and stall in percent, p50, p95, p99, max and mean wait in ms: --check 'idle<5'.",
+    "Shows a run on a card of at most 20 lines: the newest that started, or RUN (its\n"
+    "id, its name, a part of either that only one run has, or a folder; of several runs\n"
+    "with the same name the newest). COND is FIGURE<NUMBER or FIGURE>NUMBER (also <=\n"
+    "and >=); figures: idle and stall in percent, p50, p95, p99, max and mean wait in\n"
+    "ms: --check 'idle<5'.",
     show_options,
     false,
     show,
