@@ -105,7 +105,7 @@ class NvitopMonitor(_core.GpuMonitor):
         log_file: where samples are logged; default ``logs/gpu_metrics_%Y%m%d_%H%M%S.log``.
 
     Raises:
-        ValueError: a device id is negative or stands twice, or the interval is out of range.
+        ValueError: a device id is negative or given twice, or the interval is out of range.
         RuntimeError: from every method, in a subclass that did not call ``super().__init__()``.
     """
 

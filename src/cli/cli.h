@@ -7,8 +7,15 @@
 #include <stdbool.h>
 
 #include "diagnose/summary.h"
+#include "output/card.h"
 
-enum cli_exit { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_DAMAGED = 3 };
+enum cli_exit {
+    CLI_OK = 0,
+    CLI_FAILED = 1,
+    CLI_USAGE = 2,
+    CLI_DAMAGED = 3,
+    CLI_NOT_COMPARABLE = 4
+};
 
 struct cli_option {
     const char *name;     /* without dashes; NULL ends a table */
@@ -28,7 +35,8 @@ struct cli_command {
 };
 
 extern const struct cli_command cli_run_command, cli_show_command, cli_ls_command;
-extern const struct cli_command cli_doctor_command, cli_predict_command, cli_tune_command;
+extern const struct cli_command cli_compare_command, cli_doctor_command;
+extern const struct cli_command cli_predict_command, cli_tune_command;
 extern const struct cli_command cli_top_command, cli_serve_command, cli_export_command;
 extern const struct cli_command *const cli_commands[]; /* NULL ends it */
 
@@ -45,10 +53,14 @@ void cli_print_man(const char *exit_codes);
 /* A script for "bash", "zsh" or "fish"; CLI_USAGE after saying that there is none for another. */
 int cli_print_completion(const char *shell);
 
-/* The folder of the run that `name` means: a path, an id or the beginning of one in the base
- * folder; NULL: the newest. Says what is wrong and returns a code other than CLI_OK. folder:
- * PATH_MAX bytes. */
+/* The folder of the run that `name` means: a path, an id in the base folder, the name that `run
+ * --name` gave (of several the newest), or a part of either that only one run has; NULL: the newest
+ * that started. Says what is wrong and returns a code other than CLI_OK. folder: PATH_MAX bytes. */
 int cli_find_run(const char *directory, const char *name, char *folder);
+
+/* The folders of the last `wanted` runs that started, oldest first; CLI_FAILED, after saying so, where
+ * there are fewer. Each of PATH_MAX bytes. */
+int cli_last_runs(const char *directory, uint32_t wanted, char (*folders)[PATH_MAX]);
 
 /* The runs of several names (*named of them), or without a name every run in the bases, or that is
  * found: *live, for live_close(), NULL after a code other than CLI_OK. */
@@ -62,6 +74,10 @@ int cli_live_code(const struct live *live, const char *command, uint32_t named);
 
 /* ds_say() for a sentence that may hold text of a run file or a folder's name. */
 void cli_say_clean(const char *sentence);
+
+/* For a stream: its width (COLUMNS, the terminal's, else 80), colours where it is a terminal that has
+ * them and NO_COLOR is not set. */
+struct card_style cli_card_style(FILE *file);
 
 /* A run read and summarised; says what is wrong. Exit code, CLI_OK also for a damaged run that
  * could be read in part: then *damaged is set. Free both. */

@@ -136,8 +136,9 @@ const struct cli_command cli_export_command = {
     "export",
     "[RUN...]",
     "runs as text for other programs",
-    "Writes the RUNs, or every run on this machine that goes on or ended within the last\n"
-    "ten minutes, as what 'datastall serve' says: for the textfile collector of the\n"
+    "Writes the RUNs, or every run on this machine that runs or ended within the last\n"
+    "ten minutes, with the metrics that 'datastall serve' gives: for the textfile collector of "
+    "the\n"
     "Prometheus node exporter, datastall export --force -o FOLDER/datastall.prom from a\n"
     "timer. docs/metrics.md explains each metric.",
     export_options,

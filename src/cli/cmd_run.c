@@ -19,7 +19,6 @@
 #include "cli/settings.h"
 #include "cli/tune_trial.h"
 #include "gpu/sampler.h"
-#include "output/text.h"
 #include "runfile/liveness.h"
 #include "runfile/rundir.h"
 #include "runfile/tmpfs.h"
@@ -29,7 +28,7 @@
 
 struct run_options {
     const char *name, *directory;
-    bool quiet;
+    bool quiet, verbose;
     char settings[SETTINGS_BYTES];
 };
 
@@ -265,7 +264,20 @@ static void abandon(const struct rf_run *run, struct rf_writer *writer)
     rf_run_abandon(run);
 }
 
-static void print_summary(const struct rf_run *run, bool default_place, const char *silence)
+/* With the command that shows it again. */
+static void print_card(const struct summary *summary, const char *run, bool verbose)
+{
+    char next[PATH_MAX + 32];
+    struct card_style style = cli_card_style(stderr);
+    snprintf(next, sizeof next, "datastall show %s %s", verbose ? "--json" : "-v", run);
+    style.verbose = verbose;
+    style.next = next;
+    fputc('\n', stderr);
+    output_card(summary, &style, stderr);
+}
+
+static void print_summary(const struct rf_run *run, const struct run_options *options,
+                          const char *silence)
 {
     struct run_data *data;
     struct summary *summary;
@@ -278,16 +290,16 @@ static void print_summary(const struct rf_run *run, bool default_place, const ch
     if (cli_load(run->path, &data, &summary, &damaged) != CLI_OK)
         return;
     fflush(stdout);
-    if (summary->worst == UINT32_MAX && !damaged) {
+    char name[PATH_MAX];
+    ds_clean_text(options->directory == NULL ? strrchr(run->path, '/') + 1 : run->path, name,
+                  sizeof name);
+    if (summary->worst != UINT32_MAX || damaged) {
+        print_card(summary, name, options->verbose);
+    } else {
         if (silence[0] != '\0')
             cli_say_clean(silence);
-    } else {
-        fputc('\n', stderr);
-        output_text(summary, stderr);
+        fprintf(stderr, "%-8s datastall show %s\n", "NEXT", name);
     }
-    char name[PATH_MAX];
-    ds_clean_text(default_place ? strrchr(run->path, '/') + 1 : run->path, name, sizeof name);
-    fprintf(stderr, "%-8s datastall show %s\n", "NEXT", name);
     summary_free(summary);
     run_data_free(data);
 }
@@ -301,6 +313,8 @@ static int take(void *context, const struct cli_option *option, const char *valu
         options->directory = value;
     else if (strcmp(option->name, "set") == 0)
         return settings_add(value, options->settings) ? 0 : -1;
+    else if (strcmp(option->name, "verbose") == 0)
+        options->verbose = true;
     else
         options->quiet = true;
     return 0;
@@ -371,13 +385,14 @@ static int run(const struct cli_command *table, int argc, char **argv)
     bring_home(&where);
     forward_signals(false);
     if (!options.quiet)
-        print_summary(&where, options.directory == NULL, silence);
+        print_summary(&where, &options, silence);
     return code;
 }
 
 static const struct cli_option run_options[] = {
-    {"name", 'n', "NAME", "part of the run's id (default: the script's name)"},
+    {"name", 'n', "NAME", "the run's name, part of its id (default: the script's name)"},
     {"dir", 'd', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
+    {"verbose", 'v', NULL, "print the evidence too: every loader, rank, GPU and note"},
     {"quiet", 'q', NULL, "print no summary"},
     {"set", 's', "ARG=VALUE", "give DataLoaders another num_workers ...; may be repeated"},
     {NULL, 0, NULL, NULL},
@@ -387,11 +402,12 @@ const struct cli_command cli_run_command = {
     "[--] CMD...",
     "run a command and say how long it waited for data",
     "Runs CMD and records every torch DataLoader that CMD or any Python process it\n"
-    "starts iterates; nothing in CMD changes. Prints the summary to standard error and\n"
-    "leaves a run folder. Ends with CMD's own exit code (128 + signal if it was killed).\n"
-    "--set [NAME:]ARG=VALUE gives every DataLoader (or the one of that name, line or data set)\n"
-    "another value of num_workers, prefetch_factor, persistent_workers, pin_memory, in_order\n"
-    "or multiprocessing_context than its constructor was called with.",
+    "starts iterates; nothing in CMD changes. Prints a card of at most 20 lines to\n"
+    "standard error (COLUMNS and NO_COLOR are respected) and leaves a run folder. Ends\n"
+    "with CMD's own exit code (128 + signal if it was killed).\n"
+    "--set [NAME:]ARG=VALUE gives every DataLoader (or the one of that name, line or data\n"
+    "set) another value of num_workers, prefetch_factor, persistent_workers, pin_memory,\n"
+    "in_order or multiprocessing_context than its constructor was called with.",
     run_options,
     true,
     run,

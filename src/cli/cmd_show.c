@@ -3,18 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clean_text.h"
 #include "base/error.h"
 #include "cli/cli.h"
 #include "diagnose/check.h"
 #include "output/json.h"
-#include "output/text.h"
 
 #define MAX_CHECKS 16
 
 struct show_options {
     const char *directory;
-    bool json;
+    bool json, verbose;
     uint32_t check_count;
     const char *checks[MAX_CHECKS];
 };
@@ -26,6 +24,8 @@ static int take(void *context, const struct cli_option *option, const char *valu
         options->directory = value;
     else if (strcmp(option->name, "json") == 0)
         options->json = true;
+    else if (strcmp(option->name, "verbose") == 0)
+        options->verbose = true;
     else if (options->check_count < MAX_CHECKS)
         options->checks[options->check_count++] = value;
     else {
@@ -80,11 +80,14 @@ static int show(const struct cli_command *command, int argc, char **argv)
         if (damaged)
             cli_say_clean(data->first_problem);
     } else {
-        output_text(summary, stdout);
         const bool elsewhere = options.directory != NULL || (name != NULL && strchr(name, '/'));
-        char run[PATH_MAX];
-        ds_clean_text(elsewhere ? folder : data->id, run, sizeof run);
-        printf("%-8s datastall show --json %s\n", "NEXT", run);
+        char next[PATH_MAX + 32];
+        struct card_style style = cli_card_style(stdout);
+        snprintf(next, sizeof next, "datastall show %s %s", options.verbose ? "--json" : "-v",
+                 elsewhere ? folder : data->id);
+        style.verbose = options.verbose;
+        style.next = next;
+        output_card(summary, &style, stdout);
     }
     if (code == CLI_OK)
         code = check_all(summary, &options);
@@ -96,6 +99,7 @@ static int show(const struct cli_command *command, int argc, char **argv)
 }
 
 static const struct cli_option show_options[] = {
+    {"verbose", 'v', NULL, "with the evidence: every loader, rank, GPU and note"},
     {"json", '\0', NULL, "the whole summary as JSON (docs/json.md)"},
     {"check", '\0', "COND", "exit 1 unless COND holds; may be repeated"},
     {"dir", 'd', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
@@ -104,10 +108,12 @@ static const struct cli_option show_options[] = {
 const struct cli_command cli_show_command = {
     "show",
     "[RUN]",
-    "the verdict of a run, also while it goes on",
-    "Shows a run on one screen: the newest one, or RUN (an id, the beginning of one,\n"
-    "or a folder). COND is FIGURE<NUMBER or FIGURE>NUMBER (also <= and >=); figures:\n"
-    "idle and stall in percent, p50, p95, p99, max and mean wait in ms: --check 'idle<5'.",
+    "the verdict of a run, also while it is running",
+    "Shows a run on a card of at most 20 lines: the newest that started, or RUN (its\n"
+    "id, its name, a part of either that only one run has, or a folder; of several runs\n"
+    "with the same name the newest). COND is FIGURE<NUMBER or FIGURE>NUMBER (also <=\n"
+    "and >=); figures: idle and stall in percent, p50, p95, p99, max and mean wait in\n"
+    "ms: --check 'idle<5'.",
     show_options,
     false,
     show,

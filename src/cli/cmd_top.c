@@ -350,10 +350,10 @@ const struct cli_command cli_top_command = {
     "top",
     "[RUN...]",
     "the runs of this machine, live",
-    "Follows the RUNs, or every run on this machine that you may read and that goes on or\n"
+    "Follows the RUNs, or every run on this machine that you may read and that runs or\n"
     "ended within the last ten minutes: GPUs, loaders and ranks, each with its last\n"
-    "minute. Only reads run files: the runs do not notice. Where standard output is no\n"
-    "terminal it prints once. F1 explains the columns and the keys; NO_COLOR is heeded.",
+    "minute. It only reads run files and slows no run down. Where standard output is no\n"
+    "terminal it prints once. F1 explains the columns and the keys; NO_COLOR is respected.",
     top_options,
     false,
     top,

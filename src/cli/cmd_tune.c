@@ -318,7 +318,7 @@ static void print_trials(const struct tuning *tuning)
             snprintf(error, sizeof error, "%+.1f %%",
                      100 * (one->predicted.mean / one->measured - 1));
         }
-        printf("%-7s%-34s%-24s%9.4g%8s\n",
+        printf("%-7s%-34s%-24s%9.*f%8s\n",
                i == 0              ? "as is"
                : i == tuning->best ? "best"
                                    : "",

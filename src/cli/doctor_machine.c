@@ -235,11 +235,11 @@ void doctor_check_host(struct doctor_report *report)
                    "the kernel tells how long a task waits for a CPU");
     else
         doctor_add(report, DOCTOR_MISSING, "scheduler", "a kernel with CONFIG_SCHED_INFO tells",
-                   "how long a task waits for a CPU is not told");
+                   "how long a task waits for a CPU is not known");
     if (pressure.cpu_some_us != HOST_UNKNOWN)
         doctor_add(report, DOCTOR_OK, "pressure", NULL,
                    "the kernel tells CPU and I/O pressure (PSI)");
     else
         doctor_add(report, DOCTOR_MISSING, "pressure", "boot the kernel with psi=1",
-                   "CPU and I/O pressure (PSI) is not told");
+                   "CPU and I/O pressure (PSI) is not known");
 }

@@ -94,7 +94,7 @@ static void judge_torch(const char *text, struct doctor_report *report)
                    value);
     else if (value_of(text, "cuda", value, sizeof value) == NULL || strcmp(value, "1") != 0)
         doctor_add(report, DOCTOR_MISSING, "CUDA", NULL,
-                   "PyTorch sees none: a wait counts as what it cost the program");
+                   "PyTorch sees no GPU: every wait counts in full, as time that the program lost");
     else if (value_of(text, "events", value, sizeof value) != NULL && strcmp(value, "ok") == 0)
         doctor_add(report, DOCTOR_OK, "CUDA", NULL, "the GPU's clock tells what a wait cost it");
     else

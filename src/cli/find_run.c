@@ -24,14 +24,62 @@ static bool is_folder(const char *path)
     return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-/* The run whose id is `name`, else the only one whose id begins with it; -1 none, -2 several. */
-static int match(const struct run_entry *runs, uint32_t count, const char *name)
+/* What is to be known of a run to find it. */
+struct launched {
+    char name[sizeof((struct rf_process_static *)0)->name]; /* "": none was given */
+    bool failed_start; /* nothing recorded, and its command ended with an error */
+};
+
+static struct launched launched_of(const char *base, const char *id)
+{
+    char folder[PATH_MAX], place[PATH_MAX], path[PATH_MAX], **names;
+    struct launched launched = {.name = ""};
+    struct rf_process_view view;
+    struct run_reader *reader;
+    uint32_t count = 0;
+    if (snprintf(folder, sizeof folder, "%s/%s", base, id) >= PATH_MAX)
+        return launched;
+    rf_run_reading_place(folder, place);
+    if (rf_run_files(place, &names, &count, NULL) == DATASTALL_OK)
+        rf_run_files_free(names, count);
+    if (snprintf(path, sizeof path, "%s/" RF_LAUNCHER_FILE, place) >= PATH_MAX ||
+        run_reader_open(path, &reader) != DATASTALL_OK) {
+        launched.failed_start = count == 0;
+        return launched;
+    }
+    if (run_reader_process(reader, &view)) {
+        snprintf(launched.name, sizeof launched.name, "%s", view.fixed.name);
+        launched.failed_start = count <= 1 && view.words[RF_PROCESS_EXIT_KNOWN] == 1 &&
+                                view.words[RF_PROCESS_EXIT_STATUS] != 0;
+    }
+    run_reader_close(reader);
+    return launched;
+}
+
+/* The newest one that started; where none did, the newest. -1: there is none. */
+static int newest(const char *base, const struct run_entry *runs, uint32_t count)
+{
+    for (uint32_t i = count; i-- > 0;) {
+        if (!launched_of(base, runs[i].id).failed_start)
+            return (int)i;
+    }
+    return (int)count - 1;
+}
+
+/* The run whose id is `name`; else the newest that was given it as its name; else the only one in
+ * whose id or name it is found. -1: none, -2: several. */
+static int match(const char *base, const struct run_entry *runs, uint32_t count, const char *name)
 {
     int found = -1;
     for (uint32_t i = 0; i < count; i++) {
         if (strcmp(runs[i].id, name) == 0)
             return (int)i;
-        if (strncmp(runs[i].id, name, strlen(name)) == 0)
+    }
+    for (uint32_t i = count; i-- > 0;) {
+        const struct launched launched = launched_of(base, runs[i].id);
+        if (strcmp(launched.name, name) == 0)
+            return (int)i;
+        if (strstr(runs[i].id, name) != NULL || strstr(launched.name, name) != NULL)
             found = found == -1 ? (int)i : -2;
     }
     return found;
@@ -54,40 +102,68 @@ static void say_no_run(const char *base, const struct run_entry *runs, uint32_t 
            nearest_hint(&nearest, "", hint, sizeof hint));
 }
 
+/* The folder that a path names, without the slashes at its end. */
+static int folder_at(const char *name, char *folder)
+{
+    if (!is_folder(name)) {
+        ds_say("there is no run folder %s", name);
+        return CLI_FAILED;
+    }
+    snprintf(folder, PATH_MAX, "%s", name);
+    for (size_t n = strlen(folder); n > 1 && folder[n - 1] == '/'; n--)
+        folder[n - 1] = '\0';
+    return CLI_OK;
+}
+
 int cli_find_run(const char *directory, const char *name, char *folder)
 {
     const char *base = rf_base_directory(directory);
     struct run_entry *runs;
     uint32_t count;
     run_sweep(NULL, NULL);
-    if (name != NULL && strchr(name, '/') != NULL) {
-        if (!is_folder(name)) {
-            ds_say("there is no run folder %s", name);
-            return CLI_FAILED;
-        }
-        snprintf(folder, PATH_MAX, "%s", name);
-        for (size_t n = strlen(folder); n > 1 && folder[n - 1] == '/'; n--)
-            folder[n - 1] = '\0';
-        return CLI_OK;
-    }
+    if (name != NULL && strchr(name, '/') != NULL)
+        return folder_at(name, folder);
     if (run_list(base, &runs, &count) != DATASTALL_OK) {
         cli_say_clean(datastall_last_error());
         return CLI_FAILED;
     }
-    int found = name != NULL ? match(runs, count, name) : (int)count - 1;
+    const bool named = name != NULL && name[0] != '\0';
+    int found = named          ? match(base, runs, count, name)
+                : name == NULL ? newest(base, runs, count)
+                               : -1;
     if (found >= 0)
         snprintf(folder, PATH_MAX, "%s/%s", base, runs[found].id);
-    else if (name != NULL && found == -1 && is_folder(name))
+    else if (named && found == -1 && is_folder(name))
         snprintf(folder, PATH_MAX, "%s", name);
     else if (name == NULL)
         ds_say("there are no runs in %s; make one with: datastall run python train.py", base);
     else if (found == -2)
-        ds_say("several runs in %s begin with '%s'; see 'datastall ls'", base, name);
+        ds_say("'%s' is in the id or name of several runs in %s; see 'datastall ls'", name, base);
     else
         say_no_run(base, runs, count, name);
-    bool ok = found >= 0 || (name != NULL && found == -1 && is_folder(name));
+    bool ok = found >= 0 || (named && found == -1 && is_folder(name));
     run_list_free(runs, count);
     return ok ? CLI_OK : CLI_FAILED;
+}
+
+int cli_last_runs(const char *directory, uint32_t wanted, char (*folders)[PATH_MAX])
+{
+    const char *base = rf_base_directory(directory);
+    struct run_entry *runs;
+    uint32_t count, found = 0;
+    run_sweep(NULL, NULL);
+    if (run_list(base, &runs, &count) != DATASTALL_OK) {
+        cli_say_clean(datastall_last_error());
+        return CLI_FAILED;
+    }
+    for (uint32_t i = count; i-- > 0 && found < wanted;) {
+        if (!launched_of(base, runs[i].id).failed_start)
+            snprintf(folders[wanted - ++found], PATH_MAX, "%s/%s", base, runs[i].id);
+    }
+    run_list_free(runs, count);
+    if (found < wanted)
+        ds_say("there are only %u runs in %s", found, base);
+    return found < wanted ? CLI_FAILED : CLI_OK;
 }
 
 /* Copies of the folders of several names; free() the first *found of them. */

@@ -152,7 +152,7 @@ static void explain_no_hooks(char **command, char *sentence, size_t size)
         snprintf(sentence, size,
                  "nothing was recorded: no Python started the hooks: the command starts none, or "
                  "clears the environment on the way (env -i, sudo, ssh, a container), or sets "
-                 "PYTHONPATH anew for an interpreter without datastall (install it there)");
+                 "PYTHONPATH itself for an interpreter without datastall (install it there)");
 }
 
 const char *inject_explain_silence(const char *run_folder, char **command)

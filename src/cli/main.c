@@ -28,20 +28,14 @@ static const struct cli_command help_command = {
     help,
 };
 
-const struct cli_command *const cli_commands[] = {&cli_run_command,
-                                                  &cli_show_command,
-                                                  &cli_predict_command,
-                                                  &cli_tune_command,
-                                                  &cli_ls_command,
-                                                  &cli_top_command,
-                                                  &cli_serve_command,
-                                                  &cli_export_command,
-                                                  &cli_doctor_command,
-                                                  &help_command,
-                                                  NULL};
+const struct cli_command *const cli_commands[] = {
+    &cli_run_command,    &cli_show_command,   &cli_compare_command, &cli_predict_command,
+    &cli_tune_command,   &cli_ls_command,     &cli_top_command,     &cli_serve_command,
+    &cli_export_command, &cli_doctor_command, &help_command,        NULL};
 
 static const char exit_codes[] =
-    "exit codes: 0 fine, 1 failed, 2 wrong usage, 3 damaged but partly read;\n"
+    "exit codes: 0 fine, 1 failed, 2 wrong usage, 3 damaged but partly read,\n"
+    "            4 runs that cannot be compared;\n"
     "            'run' ends with the command's own code (128 + signal if it was killed)";
 
 static const struct cli_command *find_command(const char *name)
@@ -68,7 +62,7 @@ static void print_overview(FILE *file)
 {
     fprintf(file, "datastall %s: how long a program waits for its data\n\n", datastall_version());
     for (const struct cli_command *const *c = cli_commands; *c != NULL; c++)
-        fprintf(file, "  datastall %-6s %s\n", (*c)->name, (*c)->summary);
+        fprintf(file, "  datastall %-7s %s\n", (*c)->name, (*c)->summary);
     fprintf(file, "\n%s\n\nstart with: datastall run python train.py\n", exit_codes);
 }
 

@@ -94,7 +94,7 @@ static int add_user(struct secret_users *users, char *line, size_t length, unsig
     for (size_t i = 0; i < users->count; i++) {
         if (strcmp(users->users[i].name, line) == 0)
             return ds_fail(DATASTALL_ERR_ARGUMENT,
-                           "the user '%s' stands twice in %s, in lines %u and %u", line, path,
+                           "the user '%s' appears twice in %s, in lines %u and %u", line, path,
                            users->users[i].line, number);
     }
     users->users[users->count++] = (struct user){line, colon + 1, number};

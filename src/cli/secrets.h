@@ -17,7 +17,7 @@ struct secret_users;
 /* Reads lines of USER:PASSWORD. Empty lines and those that begin with '#' say nothing; line ends of
  * either kind and a byte-order mark are no part of them. Whatever would let in the wrong one or
  * nobody is refused, with its line: no colon, an empty user or password, a control character, more
- * than 255 bytes, a user who stands twice. Returns 0 or an error with its sentence, in which no
+ * than 255 bytes, a user who appears twice. Returns 0 or an error with its sentence, in which no
  * password is. Free with secret_users_free(). */
 int secret_users_read(const char *path, struct secret_users **users);
 void secret_users_free(struct secret_users *users);

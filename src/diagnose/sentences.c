@@ -7,7 +7,7 @@
 
 const char *summary_severity_name(enum summary_severity severity)
 {
-    static const char *const names[] = {"unknown", "none", "minor", "mild", "critical"};
+    static const char *const names[] = {"unknown", "none", "slight", "moderate", "severe"};
     return names[severity];
 }
 
@@ -35,14 +35,16 @@ static const char *fate_of_processes(const struct summary *summary)
     for (uint32_t i = 0; i < summary->process_count; i++)
         died += summary->processes[i].state == SUMMARY_DIED;
     if (summary->state == SUMMARY_RUNNING)
-        return summary->process_count == 0 ? "the command goes on, and has recorded nothing yet"
-                                           : "the command goes on and is recorded to its end";
+        return summary->process_count == 0
+                   ? "the command is still running, and has recorded nothing yet"
+                   : "the command is still running and is recorded to its end";
     if (summary->state == SUMMARY_UNSEEN)
-        return "whether the command goes on cannot be seen from here (another PID namespace)";
+        return "whether the command is still running cannot be seen from here (another PID "
+               "namespace)";
     if (summary->process_count == 0)
         return "no process of the command recorded anything";
     if (died == 0)
-        return "the command's processes ended by themselves and are here as a whole";
+        return "the command's processes ended by themselves, and all that they recorded is here";
     return died == summary->process_count
                ? "the command's processes died as well; what they recorded is here"
                : "some of the command's processes died as well; what all recorded is here";
@@ -84,7 +86,8 @@ static const char *who(const struct summary *summary, char *text, size_t size)
     if (summary->process_count <= 1)
         return worst->method == SUMMARY_METHOD_GPU_EVENTS ? "the GPU" : "the program";
     if (summary_rank(worst) != DATASTALL_UNKNOWN)
-        snprintf(text, size, "rank %llu", (unsigned long long)summary_rank(worst));
+        snprintf(text, size, "rank %llu of %llu", (unsigned long long)summary_rank(worst),
+                 (unsigned long long)summary_world_size(summary, worst));
     else
         snprintf(text, size, "process %llu", (unsigned long long)worst->data->view.fixed.pid);
     return text;
@@ -140,7 +143,7 @@ void summary_prize_text(const struct summary *summary, char *text, size_t size)
     if (summary->severity == SUMMARY_SEVERITY_NONE)
         snprintf(text, size, "a perfect input pipeline would save at most %s of %s", stall, window);
     else if (!isfinite(summary->speedup_ceiling) || summary->speedup_ceiling > 100)
-        snprintf(text, size, "it did little else than wait (%s of %s)", stall, window);
+        snprintf(text, size, "it spent nearly all of its time waiting (%s of %s)", stall, window);
     else if (worst->shares_cpus) /* less loading also leaves the loop more of the CPUs */
         snprintf(
             text, size,

@@ -16,14 +16,14 @@ enum summary_method {
     SUMMARY_METHOD_HOST_BOUND  /* a GPU is used and may have been busy meanwhile: at most */
 };
 
-#define SUMMARY_SLIGHT 0.20 /* less is minor */
+#define SUMMARY_SLIGHT 0.20 /* less is slight */
 
 enum summary_severity {
     SUMMARY_SEVERITY_UNKNOWN,
-    SUMMARY_SEVERITY_NONE,    /* stall share below 5 % */
-    SUMMARY_SEVERITY_MINOR,   /* from 5 % */
-    SUMMARY_SEVERITY_MILD,    /* from 20 % */
-    SUMMARY_SEVERITY_CRITICAL /* from 50 % */
+    SUMMARY_SEVERITY_NONE,     /* stall share below 5 % */
+    SUMMARY_SEVERITY_SLIGHT,   /* from 5 % */
+    SUMMARY_SEVERITY_MODERATE, /* from 20 % */
+    SUMMARY_SEVERITY_SEVERE    /* from 50 % */
 };
 
 enum summary_state {
@@ -178,6 +178,15 @@ void summary_launcher_text(const struct summary *summary, char *text, size_t siz
 static inline uint64_t summary_rank(const struct summary_process *process)
 {
     return process->data->view.fixed.rank;
+}
+
+/* How many ranks the job of a process has: as it was told, else the processes that recorded. */
+static inline uint64_t summary_world_size(const struct summary *summary,
+                                          const struct summary_process *process)
+{
+    const uint64_t told = process->data->view.fixed.world_size;
+    return told != DATASTALL_UNKNOWN && told > summary_rank(process) ? told
+                                                                     : summary->process_count;
 }
 
 /* The verdict in words that fit the method; two lines at most, each below size. Pure. */

@@ -13,10 +13,10 @@ static enum summary_severity severity_of(double share)
     if (isnan(share))
         return SUMMARY_SEVERITY_UNKNOWN;
     if (share >= 0.50)
-        return SUMMARY_SEVERITY_CRITICAL;
+        return SUMMARY_SEVERITY_SEVERE;
     if (share >= SUMMARY_SLIGHT)
-        return SUMMARY_SEVERITY_MILD;
-    return share >= WHY_LEAST_STALL ? SUMMARY_SEVERITY_MINOR : SUMMARY_SEVERITY_NONE;
+        return SUMMARY_SEVERITY_MODERATE;
+    return share >= WHY_LEAST_STALL ? SUMMARY_SEVERITY_SLIGHT : SUMMARY_SEVERITY_NONE;
 }
 
 void summary_make_verdict(struct summary *summary)

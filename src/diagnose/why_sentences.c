@@ -109,7 +109,7 @@ static void tell_workers(const struct run_loader *loader, struct why *why)
     const struct why_work *work = &why->work;
     /* Entries of ended workers may be there beside those of the next ones. */
     const uint64_t workers = ds_least(work->workers, why_workers_of(loader));
-    char items[24], collate[24], parts[96], who[48] = "loaded in the loop's own process";
+    char items[24], collate[24], parts[96], who[48] = "training stops while it loads each batch";
     if (work->workers == 0 || work->batches == 0 || isnan(work->busy_share))
         return;
     if (loader->entry.num_workers != 0)
@@ -126,12 +126,12 @@ static void tell_cpus(const struct run_loader *loader, struct why *why)
     if (isnan(host->cpus_usable) || isnan(why->work.running_cpus))
         return;
     if (loader->entry.num_workers == 0) {
-        add(why, "%.3g CPU%s may be used (%s); loading kept %.2f busy", host->cpus_usable,
+        add(why, "%.3g CPU%s may be used (%s); loading used %.2f CPUs", host->cpus_usable,
             host->cpus_usable == 1.0 ? "" : "s", host->limit != NULL ? host->limit : "unknown",
             why->work.running_cpus);
         return;
     }
-    add(why, "%.3g CPU%s may be used (%s); the workers kept %.2f busy, the loop's process %.2f",
+    add(why, "%.3g CPU%s may be used (%s); the workers used %.2f, the training loop %.2f",
         host->cpus_usable, host->cpus_usable == 1.0 ? "" : "s",
         host->limit != NULL ? host->limit : "unknown", why->work.running_cpus,
         isnan(host->loop_cpus) ? 0.0 : host->loop_cpus);
@@ -146,7 +146,7 @@ static void tell_items(struct why *why)
     char p50[24], p99[24], most[24];
     if (isnan(why->work.item_p50_ns) || isnan(why->work.item_max_ns))
         return;
-    add(why, "items: half take up to %s, 99 %% up to %s, the slowest %s",
+    add(why, "half of the items take at most %s, 99 %% at most %s; the slowest took %s",
         ms(why->work.item_p50_ns, p50), ms(why->work.item_p99_ns, p99),
         ms(why->work.item_max_ns, most));
 }

@@ -160,9 +160,9 @@ static void suggest_for_startup(const struct run_loader *loader, struct why *why
     if (dropped && each <= ONE_BATCH)
         suggest(why,
                 "keep the iterator: it = iter(loader) once, then next(it) for each batch; a new "
-                "one starts everything anew");
+                "one starts everything again");
     else if (workers == 0 || workers == DATASTALL_UNKNOWN)
-        suggest(why, "make fewer iterators: each one starts anew");
+        suggest(why, "make fewer iterators: each one starts from scratch");
     else if (dropped && !persistent)
         suggest(why,
                 "keep the iterator where the loop breaks off, and go on with it (a new one at its "
@@ -175,12 +175,12 @@ static void suggest_for_startup(const struct run_loader *loader, struct why *why
         suggest(
             why,
             "make the loader once and keep it, with persistent_workers=True: %llu were made for "
-            "%llu epochs, and the workers start anew with each",
+            "%llu epochs, and the workers start again with each",
             (unsigned long long)loader->entry.objects, (unsigned long long)iterators);
     else if (persistent)
         suggest(why, "longer epochs, or less to do when workers and data set start");
     else
-        suggest(why, "persistent_workers=True%s: the workers start anew for every epoch",
+        suggest(why, "persistent_workers=True%s: the workers are started again for every epoch",
                 kept_text(why, kept, sizeof kept));
 }
 
@@ -238,7 +238,7 @@ static void suggest_for_contention(const struct run_loader *loader, struct why *
                 "(OpenMP, OpenCV, BLAS) count too",
                 (unsigned long long)workers, host->cpus_usable);
     else
-        suggest(why, "more CPUs, or less beside the workers: others use the CPUs too, and so "
+        suggest(why, "more CPUs, or fewer other programs on them: others use the CPUs too, and so "
                      "do threads inside the items (OpenMP, OpenCV, BLAS)");
 }
 
@@ -288,10 +288,9 @@ void why_suggest(const struct run_loader *loader, struct why *why)
         suggest_for_contention(loader, why);
         break;
     case WHY_STORAGE:
-        suggest_workers(
-            loader, why,
-            "bring the data nearer: local disk or memory, larger reads in the order of the "
-            "file, fewer files");
+        suggest_workers(loader, why,
+                        "move the data closer: to a local disk or into memory, larger reads in the "
+                        "order of the file, fewer files");
         add_worth(why, "with all of it in memory");
         break;
     case CAUSE_BLOCKED:
@@ -311,8 +310,8 @@ void why_suggest(const struct run_loader *loader, struct why *why)
         suggest_for_transfer(loader, why);
         break;
     case CAUSE_LOOP_CPU_WAIT:
-        suggest(why, "leave the loop's own thread a CPU: fewer workers or threads, or less beside "
-                     "the program");
+        suggest(why, "leave the loop's own thread a CPU: fewer workers or threads, or fewer other "
+                     "programs on the CPUs");
         break;
     case CAUSE_INTERPRETER:
         suggest(why,
@@ -336,8 +335,8 @@ void why_suggest(const struct run_loader *loader, struct why *why)
     case WHY_EPOCH_START:
         if (!why_loader_is(loader, DATASTALL_LOADER_PERSISTENT_WORKERS))
             suggest(why,
-                    "persistent_workers=True%s: what the workers hold is made anew for every "
-                    "epoch; or longer epochs, since nothing is fetched ahead for the next one",
+                    "persistent_workers=True%s: what the workers hold is rebuilt for every epoch; "
+                    "or longer epochs, since nothing is fetched ahead for the next one",
                     kept_text(why, kept, sizeof kept));
         else if (!suggest_none(loader, why->stall_ns, why))
             suggest(why, "longer epochs: one iterator over several (a sampler that goes on), since "

@@ -30,7 +30,7 @@ static int take_devices(const datastall_gpu_monitor_options *options,
         if (id < 0)
             return ds_fail(DATASTALL_ERR_ARGUMENT, "device id %d is negative", id);
         if (gpu_monitor_entry_of(monitor, id) >= 0)
-            return ds_fail(DATASTALL_ERR_ARGUMENT, "device id %d stands twice", id);
+            return ds_fail(DATASTALL_ERR_ARGUMENT, "device id %d is given twice", id);
         monitor->device_ids[monitor->device_count++] = id;
     }
     return DATASTALL_OK;

@@ -31,7 +31,7 @@ static const struct family families[] = {
     {ROW_RUN, INFO, 0, NUMBER, false, "datastall_run_info", NULL,
      "A run: its name (--name, else the script's) and machine."},
     {ROW_RUN, GAUGE, RUN_RUNNING, NUMBER, false, "datastall_run_running", NULL,
-     "1 while the run goes on, else 0."},
+     "1 while it is running, else 0."},
     {ROW_RUN, GAUGE, RUN_STARTED_REAL_NS, SECONDS, false, "datastall_run_start_time_seconds",
      "seconds", "When the run began, seconds since 1970."},
     {ROW_RUN, GAUGE, RUN_ENDED_REAL_NS, SECONDS, false, "datastall_run_end_time_seconds", "seconds",
@@ -76,7 +76,7 @@ static const struct family families[] = {
      "Input stall. gpu-events: what the GPU felt, by its own clock; host-exact: the program stood "
      "still; host-bound: at most."},
     {ROW_LOADER, COUNTER, LOADER_KNOWN_NS, SECONDS, false, "datastall_input_known_wait_seconds",
-     "seconds", "The waiting whose stall the GPU's clock told."},
+     "seconds", "Waiting of which the GPU's clock says how much was a stall."},
     {ROW_LOADER, SUMMARY, LOADER_READY, NUMBER, false, "datastall_prefetch_ready_batches", NULL,
      "Batches that were ready when the program asked for one: sum over the waits, and their "
      "number."},

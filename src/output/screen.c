@@ -76,7 +76,7 @@ static void put_title(struct page *page, const struct summary *const *runs, uint
     }
     const unsigned columns = page->view->columns;
     canvas_put(&page->canvas, 0, (int)columns, STYLE_TITLE,
-               "datastall top - %u run%s, %u going on; %u GPU%s, %u recording process%s", count,
+               "datastall top - %u run%s, %u running; %u GPU%s, %u recording process%s", count,
                count == 1 ? "" : "s", going, gpus, gpus == 1 ? "" : "s", ranks,
                ranks == 1 ? "" : "es");
     if (columns > 20)
@@ -128,7 +128,7 @@ static void put_runs(struct page *page, const struct summary *const *runs, uint3
     next_row(page);
     if (count == 0)
         canvas_put(c, 0, 80, STYLE_PLAIN,
-                   "no run goes on; start one with: datastall run python train.py");
+                   "nothing is running; start a run with: datastall run python train.py");
     uint32_t first = selected >= most ? selected + 1 - most : 0;
     for (uint32_t i = first; i < count && i < first + most; i++)
         put_run(page, runs[i], i == selected && page->view->rows > 0);
@@ -139,10 +139,10 @@ static void put_verdict(struct page *page, const struct summary *run)
 {
     char text[512];
     summary_verdict_text(run, text, sizeof text);
-    const enum screen_style style = run->severity == SUMMARY_SEVERITY_CRITICAL ? STYLE_BAD
-                                    : run->severity == SUMMARY_SEVERITY_MILD   ? STYLE_WARNING
-                                    : run->severity == SUMMARY_SEVERITY_NONE   ? STYLE_GOOD
-                                                                               : STYLE_PLAIN;
+    const enum screen_style style = run->severity == SUMMARY_SEVERITY_SEVERE     ? STYLE_BAD
+                                    : run->severity == SUMMARY_SEVERITY_MODERATE ? STYLE_WARNING
+                                    : run->severity == SUMMARY_SEVERITY_NONE     ? STYLE_GOOD
+                                                                                 : STYLE_PLAIN;
     canvas_put(&page->canvas, 0, (int)page->view->columns, style, "%s", text);
     next_row(page);
     if (run->data->problems > 0 && rows_left(page) > 0) {
@@ -418,7 +418,7 @@ static void put_help(struct page *page)
     static const char *const lines[] = {
         "STALL   share of the time that the GPU (without one: the program) waited for data",
         "NOW     the same over the last 10 seconds; so are BUSY and STALL of a GPU",
-        "        <= of a GPU: at most, where no event told it or processes share it",
+        "        <= of a GPU: at most, where no CUDA event shows it or processes share it",
         "OTHER   idle for another reason; blank where the sources are not exact enough",
         "FULL, NORM, STARV   waits below 1 ms, up to 50 ms, above (NORM: on wide screens)",
         "READY   batches that were ready when the program asked for one, on average",
@@ -428,7 +428,7 @@ static void put_help(struct page *page)
         "",
         "Up Down      select a run            PgUp PgDn Home End   scroll the ranks",
         "F6 > <       sort the ranks by the next, the previous column",
-        "I            turn the order round    Z                    hold the picture",
+        "I            reverse the order       Z                    pause the display",
         "F1 h ?       this help               F10 q                quit",
     };
     next_row(page);
@@ -442,7 +442,7 @@ static void put_keys(struct page *page)
 {
     page->canvas.row = page->view->rows - 1;
     canvas_put(&page->canvas, 0, (int)page->view->columns, STYLE_KEYS,
-               "F1 Help  F6 Sort  I Invert  Z Hold  Up/Down Run  PgUp/PgDn Ranks  F10 Quit");
+               "F1 Help  F6 Sort  I Invert  Z Pause  Up/Down Run  PgUp/PgDn Ranks  F10 Quit");
     canvas_style_row(&page->canvas, STYLE_KEYS);
 }
 

@@ -68,6 +68,13 @@ static const char *ms(uint64_t ns, char text[16])
     return text;
 }
 
+const char *output_state_text(enum summary_state state)
+{
+    return state == SUMMARY_RUNNING ? "still running"
+           : state == SUMMARY_DIED  ? "killed or lost"
+                                    : "cannot be seen from here";
+}
+
 /* The ending of a noun after this number. */
 static const char *plural(uint64_t number)
 {
@@ -87,16 +94,9 @@ static void __attribute__((format(printf, 3, 4))) line(FILE *file, const char *l
     fprintf(file, "%-8s %s\n", label, ds_clean_text(text, clean, sizeof clean));
 }
 
-static void put_verdict(const struct summary *s, FILE *file)
+void output_bounds(const struct summary *s, FILE *file)
 {
-    char text[512];
-    summary_verdict_text(s, text, sizeof text);
-    line(file, "VERDICT", "%s", text);
-    summary_prize_text(s, text, sizeof text);
-    if (text[0] != '\0')
-        line(file, "", "%s", text);
-    if (s->worst == UINT32_MAX && s->state != SUMMARY_RUNNING)
-        line(file, "", SUMMARY_WATCH_HINT);
+    char text[64];
     const struct summary_process *worst = s->worst == UINT32_MAX ? NULL : &s->processes[s->worst];
     if (worst != NULL && worst->method == SUMMARY_METHOD_GPU_EVENTS)
         line(file, "",
@@ -124,6 +124,19 @@ static void put_verdict(const struct summary *s, FILE *file)
              "meanwhile");
 }
 
+static void put_verdict(const struct summary *s, FILE *file)
+{
+    char text[512];
+    summary_prize_text(s, text, sizeof text);
+    if (text[0] != '\0')
+        line(file, "GAIN", "%s", text);
+    output_bounds(s, file);
+    if (s->worst == UINT32_MAX && s->state != SUMMARY_RUNNING)
+        line(file, "TRY", SUMMARY_WATCH_HINT);
+    summary_verdict_text(s, text, sizeof text);
+    line(file, "VERDICT", "%s", text);
+}
+
 /* What a launcher that died leaves to say, and where a run is that has not come home. */
 static void put_launcher(const struct summary *s, FILE *file)
 {
@@ -133,7 +146,7 @@ static void put_launcher(const struct summary *s, FILE *file)
         return;
     line(file, "", "%s", text);
     if (s->data->recorded_at[0] != '\0')
-        line(file, "", "it is recorded in %s until nobody writes there any more",
+        line(file, "", "it stays in %s until no process writes there any more",
              s->data->recorded_at);
 }
 
@@ -149,14 +162,11 @@ static void put_run(const struct summary *s, FILE *file)
     if (s->exit_status != DATASTALL_UNKNOWN)
         snprintf(end, sizeof end, ", exit %llu", (unsigned long long)s->exit_status);
     else if (s->state != SUMMARY_ENDED)
-        snprintf(end, sizeof end, ", %s",
-                 s->state == SUMMARY_RUNNING ? "still running"
-                 : s->state == SUMMARY_DIED  ? "killed or lost"
-                                             : "cannot be seen from here");
+        snprintf(end, sizeof end, ", %s", output_state_text(s->state));
     if (s->setup_ns == DATASTALL_UNKNOWN)
         line(file, "RUN", "%s  (%s%s)", command, duration, end);
     else
-        line(file, "RUN", "%s  (%s, of it set-up %s%s)", command, duration, setup, end);
+        line(file, "RUN", "%s  (%s, including %s set-up%s)", command, duration, setup, end);
     put_launcher(s, file);
 }
 
@@ -299,15 +309,14 @@ static void put_loader(const struct summary *s, const struct summary_loader *loa
     char a[16], b[16], c[16], d[16], startup[32], packing[48] = "";
     const struct summary_process *process = &s->processes[loader->process];
     put_loader_head(s, loader, file);
-    if (w->count > 0) {
+    if (w->count > 0 && ds_add(f->queue_full, ds_add(f->queue_normal, f->queue_starved)) > 0) {
         const double all =
             ((double)f->queue_full + (double)f->queue_normal + (double)f->queue_starved) / 100;
         line(file, "",
-             "wait p50 %s  p95 %s  p99 %s  max %s ms   queue full %.0f %%  normal %.0f %%"
-             "  starved %.0f %%",
+             "wait p50 %s  p95 %s  p99 %s  max %s ms  under 1 ms %.0f %%"
+             "  over 50 ms %.0f %%",
              ms(w->p50_ns, a), ms(w->p95_ns, b), ms(w->p99_ns, c), ms(w->max_ns, d),
-             (double)f->queue_full / all, (double)f->queue_normal / all,
-             (double)f->queue_starved / all);
+             (double)f->queue_full / all, (double)f->queue_starved / all);
     }
     summary_duration_text((double)f->startup.sum_ns * 1e-9, startup, sizeof startup);
     if (!isnan(f->packing_efficiency))
@@ -330,8 +339,8 @@ static void put_loader(const struct summary *s, const struct summary_loader *loa
         summary_duration_text((double)loader->unfinished_wait_ns * 1e-9, startup, sizeof startup);
         line(file, "",
              process->state == SUMMARY_RUNNING
-                 ? "a wait is under way for %s, not counted yet"
-                 : "it had been waiting for %s when the process ended, not counted",
+                 ? "it has been waiting for %s, which is not counted yet"
+                 : "it had been waiting for %s when the process ended, which is not counted",
              startup);
     }
 }
@@ -441,13 +450,34 @@ static void put_notes(const struct summary *s, FILE *file)
              plural(s->data->problems), s->data->first_problem);
 }
 
-void output_text(const struct summary *s, FILE *file)
+void output_details(const struct summary *s, FILE *file)
 {
-    put_verdict(s, file);
     put_run(s, file);
     put_gpus(s, file);
     put_loaders(s, file);
     put_stages(s, file);
     put_ranks(s, file);
     put_notes(s, file);
+}
+
+void output_text(const struct summary *s, FILE *file)
+{
+    output_details(s, file);
+    put_verdict(s, file);
+}
+
+uint32_t output_note_count(const struct summary *s)
+{
+    char *text = NULL;
+    size_t size;
+    uint32_t count = 0;
+    FILE *file = open_memstream(&text, &size);
+    if (file == NULL)
+        return 0;
+    put_notes(s, file);
+    fclose(file);
+    for (const char *at = text; at != NULL && (at = strstr(at, "NOTE  ")) != NULL; at++)
+        count += at == text || at[-1] == '\n';
+    free(text);
+    return count;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A run on one screen, for people: ASCII but for names, at most 100 columns. */
+/* All that a run says, for people: ASCII but for names. The card (card.h) is the short form. */
 #ifndef DATASTALL_OUTPUT_TEXT_H
 #define DATASTALL_OUTPUT_TEXT_H
 
@@ -8,6 +8,14 @@
 #include "diagnose/summary.h"
 
 void output_text(const struct summary *summary, FILE *file);
+/* The same without the verdict. */
+void output_details(const struct summary *summary, FILE *file);
+/* What qualifies the verdict's figure: "at most, because ...". */
+void output_bounds(const struct summary *summary, FILE *file);
+/* Notes about what could not be recorded. */
+uint32_t output_note_count(const struct summary *summary);
+/* Of a run that did not end: "still running" ... */
+const char *output_state_text(enum summary_state state);
 
 /* Numbers for people: 1204 -> "1,204"; 19700000 -> "19.7 M". */
 void output_count_text(uint64_t value, char *text, size_t size);

@@ -71,7 +71,7 @@ static void add_thread(struct run_loader *loader, uint64_t thread)
         loader->thread_ids[loader->threads++] = thread;
 }
 
-static void add_slot(struct run_loader *loader, const struct rf_slot_view *view)
+static void add_slot(struct run_loader *loader, const struct rf_slot_view *view, bool with_history)
 {
     if (view->records > 0)
         add_thread(loader, view->thread);
@@ -87,6 +87,8 @@ static void add_slot(struct run_loader *loader, const struct rf_slot_view *view)
     for (uint32_t stage = 1; stage < RF_STAGE_CAPACITY; stage++)
         rf_counters_add(loader->stages[stage], rf_view_stage(view, stage), RF_STAGE_WORDS);
     rf_totals_add(&loader->totals, view);
+    if (with_history)
+        run_history_add(&loader->history, view);
 }
 
 static bool sums_fit(const struct run_loader *loader)
@@ -140,7 +142,7 @@ static int read_slots(struct run_reader *reader, unsigned parts, struct run_proc
         /* Of a damaged slot nothing can be trusted; it is reported, not shown. */
         struct run_loader *loader = status == RF_VIEW_OK ? loader_at(process, index) : NULL;
         if (loader != NULL)
-            add_slot(loader, &view);
+            add_slot(loader, &view, parts == RF_PART_ALL);
         rf_slot_view_free(&view);
         if (status == RF_VIEW_OK && loader == NULL)
             return out_of_memory();
@@ -216,13 +218,20 @@ static int read_stretches(struct run_reader *reader, struct run_process *process
     return DATASTALL_OK;
 }
 
+static void free_loaders(struct run_process *process)
+{
+    for (uint32_t i = 0; i < process->loader_count; i++)
+        free(process->loaders[i].history);
+    free(process->loaders);
+}
+
 static void free_parts(struct run_process *process)
 {
     for (uint32_t i = 0; i < process->stretches_count; i++)
         run_stretches_free(&process->stretches[i]);
     free(process->stretches);
     free(process->workers);
-    free(process->loaders);
+    free_loaders(process);
 }
 
 static void read_stage_names(struct run_reader *reader, struct run_process *process)

@@ -5,6 +5,7 @@
 
 #include <limits.h>
 
+#include "run/history.h"
 #include "run/reader.h"
 #include "runfile/totals.h"
 
@@ -35,6 +36,7 @@ struct run_loader {
     uint64_t skew; /* records that the tables may be ahead, see view.h */
     struct run_slow_wait slowest[RUN_SLOW_WAITS]; /* steady ones, longest first; wait_ns 0: none */
     uint64_t stages[RF_STAGE_CAPACITY][RF_STAGE_WORDS];
+    struct run_history *history; /* over the whole run; NULL: not read (live) */
     struct rf_totals totals;
 };
 
@@ -74,7 +76,7 @@ struct run_data {
 /* Reads a run folder. Returns 0 (damage is in `problems`), or DATASTALL_ERR_NOT_FOUND when there is
  * no such folder, or another error. *data is to be freed with run_data_free(). */
 int run_data_read(const char *folder, struct run_data **data);
-/* The same for who reads again and again, without the rings, of which no figure is made, and without
+/* The same for a reader that polls, without the rings, of which no figure is made, and without
  * the workers and stretches, which explain a cause but do not make it. */
 int run_data_read_live(const char *folder, struct run_data **data);
 void run_data_free(struct run_data *data);

@@ -50,7 +50,7 @@ static int check_sections(const struct rf_header *header, const char *path)
         const struct rf_section *section = &header->sections[i];
         const bool is_process = section->type == RF_SECTION_PROCESS;
         if (section != rf_section_of(header, section->type))
-            return ds_fail(DATASTALL_ERR_DAMAGED, "%s is damaged: section %u stands twice", path,
+            return ds_fail(DATASTALL_ERR_DAMAGED, "%s is damaged: section %u appears twice", path,
                            section->type);
         if (!section_is_possible(header, section) ||
             (is_process && section->entry_bytes < RF_PROCESS_BLOCK_WORDS * 8))

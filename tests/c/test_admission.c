@@ -92,7 +92,7 @@ static void files_that_are_refused(void **state)
         {TEXT("\xff\xfe"
               "b\0o\0b\0:\0x\0\n\0"),
          "control character"}, /* UTF-16 */
-        {TEXT("bob:one\nann:x\nbob:two\n"), "the user 'bob' stands twice"},
+        {TEXT("bob:one\nann:x\nbob:two\n"), "the user 'bob' appears twice"},
         {lengthy, 261, "is too long"},
     };
 #undef TEXT

@@ -22,9 +22,9 @@ static void beside_busy_neighbours(void **state)
         enum summary_severity severity;
     } rows[] = {
         {12, 8, 400, SUMMARY_SEVERITY_NONE},
-        {12, 6, 400, SUMMARY_SEVERITY_MINOR},
-        {12, 8, 600, SUMMARY_SEVERITY_MINOR}, /* nobody else uses much */
-        {20, 20, 400, SUMMARY_SEVERITY_MILD}, /* that is more than slight */
+        {12, 6, 400, SUMMARY_SEVERITY_SLIGHT},
+        {12, 8, 600, SUMMARY_SEVERITY_SLIGHT},    /* nobody else uses much */
+        {20, 20, 400, SUMMARY_SEVERITY_MODERATE}, /* that is more than slight */
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         begin_world(1);
@@ -58,9 +58,9 @@ static void severities(void **state)
         enum summary_severity severity;
     } rows[] = {
         {0, SUMMARY_SEVERITY_NONE},        {499, SUMMARY_SEVERITY_NONE},
-        {500, SUMMARY_SEVERITY_MINOR},     {1999, SUMMARY_SEVERITY_MINOR},
-        {2000, SUMMARY_SEVERITY_MILD},     {4999, SUMMARY_SEVERITY_MILD},
-        {5000, SUMMARY_SEVERITY_CRITICAL}, {10000, SUMMARY_SEVERITY_CRITICAL},
+        {500, SUMMARY_SEVERITY_SLIGHT},    {1999, SUMMARY_SEVERITY_SLIGHT},
+        {2000, SUMMARY_SEVERITY_MODERATE}, {4999, SUMMARY_SEVERITY_MODERATE},
+        {5000, SUMMARY_SEVERITY_SEVERE},   {10000, SUMMARY_SEVERITY_SEVERE},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         begin_world(1);
@@ -193,7 +193,7 @@ static void the_least_window_that_counts(void **state)
         assert_int_equal(summary->worst, rows[i].worst);
         assert_int_equal(summary->processes[1].counts, rows[i].worst == 1);
         assert_int_equal(summary->severity,
-                         rows[i].worst == 1 ? SUMMARY_SEVERITY_CRITICAL : SUMMARY_SEVERITY_MINOR);
+                         rows[i].worst == 1 ? SUMMARY_SEVERITY_SEVERE : SUMMARY_SEVERITY_SLIGHT);
         assert_float_equal(summary->stall_share,
                            (double)(S + window_ns) / (double)(10 * S + window_ns), NEAR);
         summary_free(summary);
@@ -368,10 +368,10 @@ static void two_ranks_on_one_gpu(void **state)
         bool bound;
         enum summary_severity severity;
     } rows[] = {
-        {RF_ACTIVITY_GPM, 0, 10, 0.6, 0.25, true, SUMMARY_SEVERITY_MILD},
-        {RF_ACTIVITY_GPM, 0, 9, 1.0, 0.25, true, SUMMARY_SEVERITY_MILD},
-        {RF_ACTIVITY_NVML, 0, 10, 1.0, 0.25, true, SUMMARY_SEVERITY_MILD},
-        {RF_ACTIVITY_NVML, 1, 10, 0.625, 0.625, false, SUMMARY_SEVERITY_CRITICAL},
+        {RF_ACTIVITY_GPM, 0, 10, 0.6, 0.25, true, SUMMARY_SEVERITY_MODERATE},
+        {RF_ACTIVITY_GPM, 0, 9, 1.0, 0.25, true, SUMMARY_SEVERITY_MODERATE},
+        {RF_ACTIVITY_NVML, 0, 10, 1.0, 0.25, true, SUMMARY_SEVERITY_MODERATE},
+        {RF_ACTIVITY_NVML, 1, 10, 0.625, 0.625, false, SUMMARY_SEVERITY_SEVERE},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const uint64_t stall_ns = 6250 * S / 1000;
@@ -445,7 +445,7 @@ static void a_bound_is_called_one(void **state)
     struct summary *summary = made(0);
     assert_told(summary, "busy 40.0 %  input stall at most 60.0 % ");
     assert_told(summary, "at least 25.0 %: 2 processes use it");
-    assert_told(summary, "mild: rank 0 waited for data 62.5 % of the time");
+    assert_told(summary, "moderate: rank 0 of 2 waited for data 62.5 % of the time");
     assert_told(summary, "no more than 25.0 % of that is known to be lost");
     summary_free(summary);
     world.data.process_count = 1;

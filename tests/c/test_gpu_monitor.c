@@ -62,7 +62,7 @@ static void options_that_make_no_sense(void **state)
     options.device_count = 2;
     assert_int_equal(datastall_gpu_monitor_open(&options, &monitor), DATASTALL_ERR_ARGUMENT);
     assert_null(monitor);
-    assert_string_equal(datastall_last_error(), "device id 1 stands twice");
+    assert_string_equal(datastall_last_error(), "device id 1 is given twice");
     options.device_ids = NULL;
     assert_int_equal(datastall_gpu_monitor_open(&options, &monitor), DATASTALL_ERR_ARGUMENT);
     assert_null(monitor);

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include "base/clean_text.h"
+#include "output/card.h"
+#include "output/comparison.h"
 #include "output/json.h"
 #include "output/openmetrics.h"
 #include "output/screen.h"
@@ -49,6 +51,22 @@ static void show_json(const struct summary *summary, FILE *file)
     CHECK(output_json(summary, file) == 0, "json");
 }
 
+static void show_card(const struct summary *summary, FILE *file)
+{
+    const struct card_style brief = {.width = 80, .next = "datastall show"};
+    const struct card_style verbose = {.width = 80, .verbose = true};
+    output_card(summary, &brief, file);
+    output_card(summary, &verbose, file);
+}
+
+static void show_comparison(const struct summary *summary, FILE *file)
+{
+    static struct comparison comparison;
+    const struct card_style style = {.width = 80};
+    compare_runs(summary, summary, &comparison);
+    output_comparison(&comparison, &style, file);
+}
+
 static void show_screen(const struct summary *const *runs, unsigned columns, unsigned rows)
 {
     const struct screen_view view = {
@@ -81,6 +99,8 @@ static uint32_t show_all(bool live)
     CHECK(summary_make(data, NOW_NS, &summary) == 0, "summary");
     const struct summary *const runs[] = {summary};
     print(summary, output_text, "text");
+    print(summary, show_card, "card");
+    print(summary, show_comparison, "comparison");
     print(summary, show_json, "JSON");
     show_screen(runs, 80, 24);
     show_screen(runs, 200, 0);

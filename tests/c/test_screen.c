@@ -124,7 +124,7 @@ static void everything_is_on_a_small_screen(void **state)
     struct screen *screen = draw((struct screen_view){.columns = 80, .rows = 24, .unicode = true});
     assert_int_equal(screen->columns, 80);
     assert_int_equal(screen->rows, 24);
-    assert_holds(row_of(screen, "datastall top"), "1 run, 1 going on; 2 GPUs, 6 recording");
+    assert_holds(row_of(screen, "datastall top"), "1 run, 1 running; 2 GPUs, 6 recording");
     assert_holds(row_of(screen, "datastall top"), "12:34:56");
     const char *gpu = row_of(screen, "0   ");
     assert_holds(gpu, "  25.0%");
@@ -228,7 +228,7 @@ static void as_long_as_it_takes(void **state)
     screen_free(screen);
     const struct screen_view view = {.columns = 80, .rows = 24, .clock = ""};
     screen = screen_layout(NULL, 0, &view);
-    assert_holds(row_of(screen, "no run"), "datastall run");
+    assert_holds(row_of(screen, "nothing is running"), "datastall run");
     screen_free(screen);
 }
 

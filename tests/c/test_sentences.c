@@ -268,7 +268,7 @@ static void the_verdict_of_one_process(void **state)
     begin_world(1);
     assert_verdict("unknown: no batch was recorded", "");
     set_wait(0, 10 * S, 20 * S, 4 * S);
-    assert_verdict("mild: the program waited for data 40.0 % of the time",
+    assert_verdict("moderate: the program waited for data 40.0 % of the time",
                    "a perfect input pipeline would make it at most 1.7x faster (waiting: 4.0 s of "
                    "10.0 s)");
     world.processes[0].view.words[RF_PROCESS_ENDED_MONO] = 20 * S;
@@ -276,19 +276,19 @@ static void the_verdict_of_one_process(void **state)
     assert_verdict("none: the program waited for data 5.0 % of the time",
                    "a perfect input pipeline would save at most 499 ms of 10.0 s");
     set_wait(0, 10 * S, 20 * S, 500 * MS);
-    assert_verdict("minor: the program waited for data 5.0 % of the time",
+    assert_verdict("slight: the program waited for data 5.0 % of the time",
                    "a perfect input pipeline would make it at most 1.1x faster (waiting: 500 ms of "
                    "10.0 s)");
     set_wait(0, 10 * S, 20 * S, 9900 * MS);
-    assert_verdict("critical: the program waited for data 99.0 % of the time",
+    assert_verdict("severe: the program waited for data 99.0 % of the time",
                    "a perfect input pipeline would make it at most 100.0x faster (waiting: 9.9 s "
                    "of 10.0 s)");
     set_wait(0, 10 * S, 20 * S, 9901 * MS);
-    assert_verdict("critical: the program waited for data 99.0 % of the time",
-                   "it did little else than wait (9.9 s of 10.0 s)");
+    assert_verdict("severe: the program waited for data 99.0 % of the time",
+                   "it spent nearly all of its time waiting (9.9 s of 10.0 s)");
     set_wait(0, 10 * S, 20 * S, 10 * S);
-    assert_verdict("critical: the program waited for data 100.0 % of the time",
-                   "it did little else than wait (10.0 s of 10.0 s)");
+    assert_verdict("severe: the program waited for data 100.0 % of the time",
+                   "it spent nearly all of its time waiting (10.0 s of 10.0 s)");
     /* Short, and little of a long life. */
     set_wait(0, 10 * S, 11 * S, 900 * MS);
     world.processes[0].view.words[RF_PROCESS_ENDED_MONO] = 60 * S;
@@ -305,11 +305,11 @@ static void the_verdict_by_its_method(void **state)
         uint64_t known_ms, lower_ms, upper_ms; /* of 4 s of waiting in 10 s */
         const char *verdict;
     } rows[] = {
-        {4000, 3000, 3000, "mild: the GPU waited for data 30.0 % of the time"},
-        {4000, 3000, 3050, "mild: the GPU waited for data 30.5 % of the time"}, /* no bound */
-        {4000, 3000, 3100, "mild: the GPU waited for data at most 31.0 % of the time"},
+        {4000, 3000, 3000, "moderate: the GPU waited for data 30.0 % of the time"},
+        {4000, 3000, 3050, "moderate: the GPU waited for data 30.5 % of the time"}, /* no bound */
+        {4000, 3000, 3100, "moderate: the GPU waited for data at most 31.0 % of the time"},
         {4000, 3000, 3101,
-         "mild: the GPU waited for data at most 31.0 % of the time, at least 30.0 %"},
+         "moderate: the GPU waited for data at most 31.0 % of the time, at least 30.0 %"},
         {4000, 0, 3500, "unknown: the GPU waited for data at most 35.0 % of the time"},
         {4000, 1, 3500,
          "unknown: the GPU waited for data at most 35.0 % of the time, at least 0.0 %"},
@@ -349,14 +349,15 @@ static void the_verdict_of_several_processes(void **state)
     begin_world(2);
     set_wait(0, 10 * S, 20 * S, S);
     set_wait(1, 10 * S, 20 * S, 4 * S);
-    assert_verdict("mild: rank 1 waited for data 40.0 % of the time; the mean over 2 processes is "
-                   "25.0 %",
-                   "a perfect input pipeline would make it at most 1.7x faster (waiting: 4.0 s of "
-                   "10.0 s)");
+    assert_verdict(
+        "moderate: rank 1 of 2 waited for data 40.0 % of the time; the mean over 2 processes is "
+        "25.0 %",
+        "a perfect input pipeline would make it at most 1.7x faster (waiting: 4.0 s of "
+        "10.0 s)");
     world.processes[1].view.fixed.rank = DATASTALL_UNKNOWN;
     world.processes[1].view.fixed.pid = 4711;
     world.processes[0].view.words[RF_PROCESS_ACCELERATOR] = RF_ACCELERATOR_USED;
-    assert_verdict("mild: process 4711 waited for data 40.0 % of the time; the mean over 2 "
+    assert_verdict("moderate: process 4711 waited for data 40.0 % of the time; the mean over 2 "
                    "processes is at most 25.0 %",
                    "a perfect input pipeline would make it at most 1.7x faster (waiting: 4.0 s of "
                    "10.0 s)");
@@ -394,25 +395,25 @@ static void the_launcher_in_words(void **state)
          {SUMMARY_UNSEEN},
          1,
          unseen,
-         "whether the command goes on cannot be seen from here (another PID namespace)"},
+         "whether the command is still running cannot be seen from here (another PID namespace)"},
         {SUMMARY_LAUNCHER_DIED,
          SUMMARY_UNSEEN,
          {SUMMARY_UNSEEN},
          1,
          died,
-         "whether the command goes on cannot be seen from here (another PID namespace)"},
+         "whether the command is still running cannot be seen from here (another PID namespace)"},
         {SUMMARY_LAUNCHER_DIED,
          SUMMARY_RUNNING,
          {SUMMARY_RUNNING},
          0,
          died,
-         "the command goes on, and has recorded nothing yet"},
+         "the command is still running, and has recorded nothing yet"},
         {SUMMARY_LAUNCHER_DIED,
          SUMMARY_RUNNING,
          {SUMMARY_DIED},
          1,
          died,
-         "the command goes on and is recorded to its end"},
+         "the command is still running and is recorded to its end"},
         {SUMMARY_LAUNCHER_DIED,
          SUMMARY_DIED,
          {SUMMARY_DIED},
@@ -424,7 +425,7 @@ static void the_launcher_in_words(void **state)
          {SUMMARY_ENDED, SUMMARY_ENDED},
          2,
          died,
-         "the command's processes ended by themselves and are here as a whole"},
+         "the command's processes ended by themselves, and all that they recorded is here"},
         {SUMMARY_LAUNCHER_DIED,
          SUMMARY_DIED,
          {SUMMARY_ENDED, SUMMARY_DIED},
@@ -461,11 +462,11 @@ static void the_launcher_in_words(void **state)
 static void names(void **state)
 {
     (void)state;
-    static const char *const severities[] = {"unknown", "none", "minor", "mild", "critical"};
+    static const char *const severities[] = {"unknown", "none", "slight", "moderate", "severe"};
     static const char *const methods[] = {"unknown", "host-exact", "gpu-events", "host-bound"};
     static const char *const states[] = {"running", "ended", "died", "unknown"};
     static const char *const launchers[] = {"running", "ended", "died", "unknown", "missing"};
-    for (uint32_t i = 0; i <= SUMMARY_SEVERITY_CRITICAL; i++)
+    for (uint32_t i = 0; i <= SUMMARY_SEVERITY_SEVERE; i++)
         assert_string_equal(summary_severity_name((enum summary_severity)i), severities[i]);
     for (uint32_t i = 0; i <= SUMMARY_METHOD_HOST_BOUND; i++)
         assert_string_equal(summary_method_name((enum summary_method)i), methods[i]);

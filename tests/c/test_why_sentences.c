@@ -83,12 +83,12 @@ static void assert_evidence(const struct why *why, uint32_t count, const char *c
 #define WORKERS                                                                                    \
     "3 workers busy 75 % of the time; items 10 ms a batch (60 % running, 10 % waiting for a CPU, " \
     "30 % blocked), collate 0.50 ms"
-#define CPUS "8 CPUs may be used (the machine); the workers kept 2.50 busy, the loop's process 1.00"
+#define CPUS "8 CPUs may be used (the machine); the workers used 2.50, the training loop 1.00"
 #define IDLE "of those CPUs 4.50 were idle on average"
 #define FAULTS "7 pages of mapped files had to be read from storage (major faults)"
 #define SENT "each batch is 2 tensors and 2 KiB of pickled bytes"
 #define EPOCHS "5 iterators of 2 batches each; 40 % of the waiting is at their begin and end"
-#define ITEMS "items: half take up to 1.00 ms, 99 % up to 20 ms, the slowest 300 ms"
+#define ITEMS "half of the items take at most 1.00 ms, 99 % at most 20 ms; the slowest took 300 ms"
 #define STORAGE \
     "the workers asked for 3.0 MiB of files; 1.0 MiB came from storage, the rest from memory"
 #define LINE                                                                                    \
@@ -256,7 +256,8 @@ static void lengths_with_three_figures(void **state)
         why.work.item_p50_ns = rows[i].ns;
         why_tell(&loader, &why);
         snprintf(wanted, sizeof wanted,
-                 "items: half take up to %s, 99 %% up to 20 ms, the slowest 300 ms", rows[i].text);
+                 "half of the items take at most %s, 99 %% at most 20 ms; the slowest took 300 ms",
+                 rows[i].text);
         assert_line(&why, 3, wanted);
     }
 }
@@ -286,16 +287,17 @@ static void one_worker_or_none(void **state)
     assert_line(&why, 1,
                 "1 worker busy 75 % of the time; items 0.0000 ms a batch (), collate 0.50 ms");
     assert_line(&why, 2,
-                "1 CPU may be used (unknown); the workers kept 2.50 busy, the loop's process 0.00");
+                "1 CPU may be used (unknown); the workers used 2.50, the training loop 0.00");
 
     why = full_why_of(CAUSE_COMPUTE);
     loader.entry.num_workers = 0;
     why.host.throttled_s = 3; /* told with workers only */
     why_tell(&loader, &why);
-    assert_line(&why, 1,
-                "loaded in the loop's own process; items 10 ms a batch (60 % running, 10 % waiting "
-                "for a CPU, 30 % blocked), collate 0.50 ms");
-    assert_line(&why, 2, "8 CPUs may be used (the machine); loading kept 2.50 busy");
+    assert_line(
+        &why, 1,
+        "training stops while it loads each batch; items 10 ms a batch (60 % running, 10 % waiting "
+        "for a CPU, 30 % blocked), collate 0.50 ms");
+    assert_line(&why, 2, "8 CPUs may be used (the machine); loading used 2.50 CPUs");
     assert_line(&why, 3, ITEMS);
 
     why = full_why_of(CAUSE_COMPUTE);
@@ -303,7 +305,7 @@ static void one_worker_or_none(void **state)
     why.host.cpus_usable = 1;
     why.host.limit = NULL;
     why_tell(&loader, &why);
-    assert_line(&why, 2, "1 CPU may be used (unknown); loading kept 2.50 busy");
+    assert_line(&why, 2, "1 CPU may be used (unknown); loading used 2.50 CPUs");
 }
 
 static void a_quota_that_held_it_back(void **state)
@@ -442,19 +444,19 @@ static void suggestions_by_cause(void **state)
          "make that work cheaper, or give the library fewer threads in each worker "
          "(torch.set_num_threads, cv2.setNumThreads, OMP_NUM_THREADS)"},
         {CAUSE_CPU_CONTENTION,
-         "more CPUs, or less beside the workers: others use the CPUs too, and "
+         "more CPUs, or fewer other programs on them: others use the CPUs too, and "
          "so do threads inside the items (OpenMP, OpenCV, BLAS)"},
         {CAUSE_BLOCKED, LESS_WAITING},
         {WHY_STORAGE,
-         "bring the data nearer: local disk or memory, larger reads in the order of the "
+         "move the data closer: to a local disk or into memory, larger reads in the order of the "
          "file, fewer files"},
         {CAUSE_COLLATE, "make collate_fn cheaper: whole batches at once (__getitems__), fewer and "
                         "larger tensors, pad once, convert in __getitem__"},
         {CAUSE_TRANSFER, "send less between processes: smaller types, no copies of large objects; "
                          "tensors made by torch's default collation travel in shared memory"},
         {CAUSE_LOOP_CPU_WAIT,
-         "leave the loop's own thread a CPU: fewer workers or threads, or less "
-         "beside the program"},
+         "leave the loop's own thread a CPU: fewer workers or threads, or fewer other "
+         "programs on the CPUs"},
         {CAUSE_INTERPRETER,
          "let no other Python thread of the loop's process compute: Python runs one at a time, and "
          "gives the loop its turn every 5 ms; a process of its own does not hinder it"},
@@ -465,10 +467,10 @@ static void suggestions_by_cause(void **state)
                     "pinned buffer of your own"},
         {CAUSE_SAMPLER,
          "the sampler runs in the loop itself: draw its indices ahead, or in one go"},
-        {CAUSE_STARTUP, "persistent_workers=True: the workers start anew for every epoch"},
+        {CAUSE_STARTUP, "persistent_workers=True: the workers are started again for every epoch"},
         {CAUSE_UNKNOWN, ""},
         {WHY_EPOCH_START,
-         "persistent_workers=True: what the workers hold is made anew for every epoch; or longer "
+         "persistent_workers=True: what the workers hold is rebuilt for every epoch; or longer "
          "epochs, since nothing is fetched ahead for the next one"},
         {WHY_UNEVEN_SHARDS,
          "more shards than workers, of like size; or as few workers as have data"},
@@ -496,12 +498,12 @@ static void suggestions_by_cause(void **state)
 static void start_up_by_what_starts(void **state)
 {
     (void)state;
-    static const char fewer[] = "make fewer iterators: each one starts anew";
+    static const char fewer[] = "make fewer iterators: each one starts from scratch";
     static const char longer[] = "longer epochs, or less to do when workers and data set start";
     static const char persistent[] =
-        "persistent_workers=True: the workers start anew for every epoch";
+        "persistent_workers=True: the workers are started again for every epoch";
     static const char keep[] = "keep the iterator: it = iter(loader) once, then next(it) for each "
-                               "batch; a new one starts everything anew";
+                               "batch; a new one starts everything again";
     static const char broken_off[] =
         "keep the iterator where the loop breaks off, and go on with it (a new one at its end), or "
         "persistent_workers=True: each one that is dropped ends its workers";
@@ -528,7 +530,7 @@ static void start_up_by_what_starts(void **state)
         {3, 0, 3, 30, 3, 0, NAN,
          "make the loader once and keep it, with persistent_workers=True: 3 were made for 3 "
          "epochs, "
-         "and the workers start anew with each"},
+         "and the workers start again with each"},
         {3, 0, 30, 300, 15, 0, NAN, persistent},
         {3, 0, 1, 30, 1, 0, NAN, once},
         {3, 0, 1, 30, 1, 0, 2,
@@ -673,7 +675,7 @@ static void workers_that_share_too_few_cpus(void **state)
         if (rows[i].fewer)
             assert_string_equal(why.suggestion, wanted);
         else
-            assert_memory_equal(why.suggestion, "more CPUs, or less", 18);
+            assert_memory_equal(why.suggestion, "more CPUs, or fewer", 19);
     }
 }
 

@@ -155,7 +155,8 @@ def shown(folder: Path, *arguments: str, code: int = 0) -> dict[str, Any]:
 
 
 def shown_text(folder: Path, *arguments: str, code: int = 0) -> str:
-    ended = datastall("show", *arguments, folder=folder)
+    # As wide as it takes: no sentence is broken.
+    ended = datastall("show", "-v", *arguments, folder=folder, extra={"COLUMNS": "500"})
     assert ended.code == code, ended.err
     return ended.out
 

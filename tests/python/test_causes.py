@@ -444,7 +444,9 @@ def test_in_words(tmp_path: Path) -> None:
     lines = [line for line in text.splitlines() if line.startswith(("WHY", "TRY"))]
     assert lines[0].startswith("WHY      blocked: of the stall:")
     assert lines[1].startswith("TRY      ")
-    assert max(map(len, text.splitlines())) <= 110
+    for options in ([], ["-v"]):
+        card = datastall("show", *options, folder=tmp_path).out
+        assert max(map(len, card.splitlines())) <= 80
 
 
 def test_without_workers_nothing_is_claimed(tmp_path: Path) -> None:

@@ -114,7 +114,9 @@ def test_the_command_goes_on(tmp_path: Path, record_on: str) -> None:
     assert run["run"]["exit_status"] is None
     assert only(run["processes"])["state"] == "running"
     assert run["run"]["recorded_in"] == (str(orphan.tmpfs) if record_on else None)
-    sentence = "launcher (datastall run) died, so the exit code is unknown; the command goes on"
+    sentence = (
+        "launcher (datastall run) died, so the exit code is unknown; the command is still running"
+    )
     for text in (
         shown_text(tmp_path),
         datastall("ls", folder=tmp_path).out,
@@ -208,7 +210,7 @@ def test_killed_before_anything_was_recorded(tmp_path: Path, record_on: str) -> 
     launcher.kill()
     launcher.wait()
     assert state(tmp_path) == ("running", "died", None)
-    assert "the command goes on, and has recorded nothing yet" in shown_text(tmp_path)
+    assert "the command is still running, and has recorded nothing yet" in shown_text(tmp_path)
     os.killpg(launcher.pid, signal.SIGKILL)
     until("it is over", lambda: state(tmp_path) == ("died", "died", None), 60)
     assert "no process of the command recorded anything" in shown_text(tmp_path)

@@ -681,7 +681,7 @@ def test_arguments_of_the_constructor(told: Run) -> None:
         """
     )
     assert len(refused) == 5 and "accepted" not in refused
-    assert refused[1] == "device id 0 stands twice"
+    assert refused[1] == "device id 0 is given twice"
 
 
 def test_no_driver_is_not_zero_percent_busy(told: Run) -> None:

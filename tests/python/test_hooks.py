@@ -193,7 +193,7 @@ def test_an_interpreter_without_the_package_and_pythonpath(tmp_path: Path) -> No
     need_base_without_package(tmp_path)
     ended = datastall("run", "sh", "-c", f"PYTHONPATH=src '{BASE}' -c 'print(1)'", folder=tmp_path)
     assert (ended.code, ended.out) == (0, "1\n")
-    assert "sets PYTHONPATH anew for an interpreter without datastall" in only(ended.said)
+    assert "sets PYTHONPATH itself for an interpreter without datastall" in only(ended.said)
 
 
 @pytest.mark.parametrize("words", [[PYTHON], ["env", "-u", "PYTHONPATH", PYTHON], [PYTHON, "-I"]])

@@ -421,9 +421,11 @@ def test_torchrun_ranks(tmp_path: Path) -> None:
     assert [process["local_rank"] for process in run["processes"]] == [0, 1]
     assert [process["world_size"] for process in run["processes"]] == [2, 2]
     assert {loader["rank"]: loader["batches"] for loader in run["loaders"]} == {0: 10, 1: 20}
-    assert "[rank 0]" in ended.err
-    assert "[rank 1]" in ended.err
-    assert re.search(r"^RANKS .*rank 0: .*rank 1: ", ended.err, re.M)
+    text = shown_text(tmp_path)
+    assert "[rank 0]" in text
+    assert "[rank 1]" in text
+    assert re.search(r"^RANKS .*rank 0: .*rank 1: ", text, re.M)
+    assert re.search(r"^LOADER .*, (2 ranks|rank [01] of 2): ", ended.err, re.M)
 
 
 def test_the_json_is_one_document(tmp_path: Path) -> None:

@@ -144,7 +144,8 @@ def test_the_summary_is_on_standard_error(tmp_path: Path) -> None:
     assert ended.out == "result\n"
     assert "VERDICT" in ended.err
     run = only(run_folders(tmp_path)).name
-    assert ended.err.splitlines()[-1] == f"NEXT     datastall show {run}"
+    assert f"NEXT     datastall show -v {run}" in ended.err.splitlines()
+    assert ended.err.splitlines()[-1].startswith("VERDICT")
     assert "VERDICT" in datastall("show", run, folder=tmp_path).out
     assert ended.said == []
 
@@ -482,13 +483,22 @@ def test_ls_and_show_find_runs(tmp_path: Path) -> None:
     assert shown(tmp_path)["run"]["id"] == beta.name
     assert shown(tmp_path, alpha.name)["run"]["id"] == alpha.name
     # DATE-TIME-NAME: both begin with the date.
-    assert shown(tmp_path, alpha.name[:-1])["run"]["id"] == alpha.name
+    for part in (alpha.name[:-1], "alpha", "lph"):
+        assert shown(tmp_path, part)["run"]["id"] == alpha.name
     several = datastall("show", alpha.name[:8], folder=tmp_path)
     assert several.code == 1
     assert "several runs" in only(several.said)
     for path in (str(alpha), f"{alpha}/", f"./datastall-runs/{alpha.name}"):
         assert shown(tmp_path, path)["run"]["id"] == alpha.name
     assert shown(tmp_path.parent, "--dir", str(alpha.parent))["run"]["id"] == beta.name
+    # What could not start is in the list, and not what is meant without a name.
+    failed = datastall("run", PYTHON, "no_such_file.py", folder=tmp_path)
+    assert failed.code == 2
+    assert len(run_folders(tmp_path)) == 3
+    assert shown(tmp_path)["run"]["id"] == beta.name
+    # Of several runs of one name the newest that was given it, though an older id is a part of it.
+    recorded(tmp_path, "prog.py", options=["--name", "alpha"])
+    assert shown(tmp_path, "alpha")["run"]["id"] == run_folders(tmp_path)[-1].name != alpha.name
     missing = datastall("show", "no-such-run", folder=tmp_path)
     assert (missing.code, missing.out) == (1, "")
     assert "no-such-run" in only(missing.said)
@@ -509,8 +519,8 @@ def test_show_says_where_the_run_lies(tmp_path: Path) -> None:
         ([], newest.name),
         ([newest.name[:-1]], newest.name),
     ):
-        last = shown_text(tmp_path, *arguments).splitlines()[-1]
-        assert last == f"NEXT     datastall show --json {named}"
+        lines = shown_text(tmp_path, *arguments).splitlines()
+        assert f"NEXT     datastall show --json {named}" in lines
         assert shown(tmp_path, named)["run"]["id"] == Path(named).name
 
 

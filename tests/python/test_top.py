@@ -132,7 +132,7 @@ def running(tmp_path: Path) -> Iterator[Path]:
 def test_it_follows_a_run(running: Path) -> None:
     with terminal(running) as t:
         t.shell(TOP)
-        t.shows("1 run, 1 going on", "-live", "running", "LOADER", "hand made", "RANK+", "F10 Quit")
+        t.shows("1 run, 1 running", "-live", "running", "LOADER", "hand made", "RANK+", "F10 Quit")
         assert t.state("alternate_on") == "1"
         assert t.state("cursor_flag") == "0"
 
@@ -155,11 +155,11 @@ def test_keys_and_sizes(running: Path) -> None:
         t.shell(TOP)
         t.shows("RANK+")
         t.keys("F1")
-        t.shows("STRAGGLER", "turn the order round")
+        t.shows("STRAGGLER", "reverse the order")
         t.keys("Escape")
         t.shows("RANK+")
         t.keys("?")
-        t.shows("turn the order round")
+        t.shows("reverse the order")
         t.keys("h")
         t.shows("RANK+")
         t.keys("F6")
@@ -282,7 +282,7 @@ def test_once_and_json(tmp_path: Path) -> None:
     source = "import datastall\nfor _ in datastall.watch([[1]] * 5, name='five'): pass\n"
     write(tmp_path, "five.py", source)
     own = ("--dir", "datastall-runs")
-    assert "no run goes on" in datastall("top", "--once", *own, folder=tmp_path).out
+    assert "nothing is running" in datastall("top", "--once", *own, folder=tmp_path).out
     recorded(tmp_path, "five.py", options=["--name", "first"])
     recorded(tmp_path, "five.py", options=["--name", "second"])
     for arguments in (["--once"], []):  # in a pipe it is the same

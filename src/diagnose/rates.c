@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "diagnose/rates.h"
+
+#include <string.h>
+
+/* The first wait on the machine of a process: each machine has a clock of its own. */
+static uint64_t begin_of_host(const struct summary *summary, const struct summary_process *process)
+{
+    uint64_t begin_ns = process->begin_ns;
+    for (uint32_t i = 0; i < summary->process_count; i++) {
+        const struct summary_process *other = &summary->processes[i];
+        if (other->begin_ns < begin_ns &&
+            strcmp(other->data->view.fixed.hostname, process->data->view.fixed.hostname) == 0)
+            begin_ns = other->begin_ns;
+    }
+    return begin_ns;
+}
+
+/* From the first wait of its machine on: the longest of all. */
+static uint64_t length_ns(const struct summary *summary)
+{
+    uint64_t longest = 0;
+    for (uint32_t i = 0; i < summary->process_count; i++) {
+        const struct summary_process *process = &summary->processes[i];
+        if (process->begin_ns == DATASTALL_UNKNOWN || process->end_ns < process->begin_ns)
+            continue;
+        const uint64_t length = process->end_ns - begin_of_host(summary, process);
+        longest = length > longest ? length : longest;
+    }
+    return longest;
+}
+
+/* The finest level that still has all of it. */
+static uint32_t level_for(uint64_t seconds)
+{
+    uint32_t level = 0;
+    while (level + 1 < RF_ROLLUP_LEVELS && seconds + 2 * run_history_width_s(level) >
+                                               RF_ROLLUP_BUCKETS * run_history_width_s(level))
+        level++;
+    return level;
+}
+
+static void add_loader(const struct run_history *history, uint32_t level, uint64_t first,
+                       struct rates *rates)
+{
+    for (uint32_t i = 0; i < rates->count; i++) {
+        const struct run_span *span = run_history_span(history, level, first + i);
+        if (span == NULL)
+            continue;
+        rates->batches_per_s[i] += (double)span->batches / (double)rates->width_s;
+        rates->samples_per_s[i] += (double)span->samples / (double)rates->width_s;
+    }
+}
+
+static void skip_start(struct rates *rates)
+{
+    uint32_t skipped = 0;
+    while (skipped < rates->count && !(rates->batches_per_s[skipped] > 0))
+        skipped++;
+    rates->count -= skipped;
+    memmove(rates->batches_per_s, rates->batches_per_s + skipped, rates->count * sizeof(double));
+    memmove(rates->samples_per_s, rates->samples_per_s + skipped, rates->count * sizeof(double));
+}
+
+void rates_of(const struct summary *summary, struct rates *rates)
+{
+    const uint64_t whole_ns = length_ns(summary);
+    const uint32_t level = level_for(whole_ns / DS_NS_PER_S);
+    const uint64_t width_ns = run_history_width_s(level) * DS_NS_PER_S;
+    *rates = (struct rates){.width_s = run_history_width_s(level), .samples_known = true};
+    const uint64_t spans = whole_ns / width_ns; /* the first and the last one are cut */
+    rates->count = spans < 2 ? 0 : spans > RATES_MOST ? RATES_MOST : (uint32_t)spans - 1;
+    for (uint32_t i = 0; i < summary->loader_count; i++) {
+        const struct summary_loader *loader = &summary->loaders[i];
+        const struct summary_process *process = &summary->processes[loader->process];
+        if (!loader->in_verdict || loader->figures.batches == 0 || loader->data->history == NULL ||
+            process->begin_ns == DATASTALL_UNKNOWN)
+            continue;
+        rates->samples_known &= loader->figures.samples_batches == loader->figures.batches;
+        add_loader(loader->data->history, level, begin_of_host(summary, process) / width_ns + 2,
+                   rates);
+    }
+    skip_start(rates);
+}
