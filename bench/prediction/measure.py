@@ -40,6 +40,13 @@ def samples_per_s(run: Path) -> float:
     return loader["samples"] / loader["why"]["active_s"]
 
 
+def command_of(program: str, module: str) -> list[str]:
+    """A program of a module here, or a file of a folder."""
+    if Path(module).is_dir():
+        return [sys.executable, str(Path(module) / f"{program}.py")]
+    return [sys.executable, str(HERE / f"{module}.py"), program]
+
+
 def measure(job: tuple, folder: Path, module: str, cpus: set[int]) -> dict:
     program, setting, repeat = job
     name = f"{program}-{'as-is' if setting is None else '-'.join(map(str, setting))}-{repeat}"
@@ -47,7 +54,7 @@ def measure(job: tuple, folder: Path, module: str, cpus: set[int]) -> dict:
     command = ["datastall", "run", "-q", "-d", str(target), *words(setting), "--"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     ended = subprocess.run(
-        [*command, sys.executable, str(HERE / f"{module}.py"), program],
+        [*command, *command_of(program, module)],
         preexec_fn=lambda: os.sched_setaffinity(0, cpus),
         env=environment,
         capture_output=True,
@@ -70,7 +77,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("programs", nargs="*")
-    parser.add_argument("--module", default="programs")
+    parser.add_argument("--module", default="programs", help="here, or a folder of programs")
     parser.add_argument("--lanes", type=int, default=1)
     parser.add_argument("--first-cpu", type=int, default=0)
     parser.add_argument("--width", type=int, default=2, help="CPUs of a lane")
@@ -78,9 +85,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3600)
     options = parser.parse_args()
     sys.path.insert(0, str(HERE))
-    module = importlib.import_module(options.module)
-    programs = options.programs or list(module.PROGRAMS)
-    settings = getattr(module, "SETTINGS", SETTINGS)
+    programs, settings = options.programs, SETTINGS
+    if not Path(options.module).is_dir():
+        module = importlib.import_module(options.module)
+        programs = programs or list(module.PROGRAMS)
+        settings = getattr(module, "SETTINGS", SETTINGS)
     options.folder.mkdir(parents=True, exist_ok=True)
     jobs: queue.SimpleQueue = queue.SimpleQueue()
     for repeat in range(options.repeats):

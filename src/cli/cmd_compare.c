@@ -183,7 +183,7 @@ static const struct cli_option compare_options[] = {
     {"last", '\0', "N", "the last N runs that started, the oldest of them as the baseline"},
     {"fail-if", '\0', "COND", "exit 1 if COND holds; may be repeated"},
     {"json", '\0', NULL, "as JSON (docs/compare.md)"},
-    {"dir", '\0', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
+    {"dir", 'd', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
     {NULL, 0, NULL, NULL},
 };
 const struct cli_command cli_compare_command = {

@@ -194,7 +194,7 @@ static const struct cli_option predict_options[] = {
     {"prefetch", 'p', "A..B", "prefetch factors (default: that of the run)"},
     {"cpus", 'c', "N", "with so many CPUs for the program (default: those it had)"},
     {"json", '\0', NULL, "as JSON (docs/json.md: predicted)"},
-    {"dir", '\0', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
+    {"dir", 'd', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
     {NULL, 0, NULL, NULL},
 };
 const struct cli_command cli_predict_command = {

@@ -383,7 +383,7 @@ static int tune(const struct cli_command *table, int argc, char **argv)
 }
 
 static const struct cli_option tune_options[] = {
-    {"for", 'f', "TIME", "how long each trial runs once it loads: 60s, 2m (default 60s)"},
+    {"for", '\0', "TIME", "how long each trial runs once it loads: 60s, 2m (default 60s)"},
     {"trials", 't', "N", "settings tried at most, beside the one that is there (default 3)"},
     {"dir", 'd', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
     {NULL, 0, NULL, NULL},

@@ -188,7 +188,7 @@ def test_zsh(runs: Path, tmp_path: Path) -> None:
     assert ended.err == ""
     parts = [part.splitlines() for part in re.split(r"(?m)^----\n", ended.out)]
     commands, show, export, own, others = parts
-    assert "show:the verdict of a run, also while it goes on" in commands
+    assert "show:the verdict of a run, also while it is running" in commands
     assert "*:RUN:_datastall_runs" in show
     assert any(line.startswith("*--check[exit 1 unless") for line in show)
     assert any(line.startswith("*-d[") and line.endswith(":DIR:_directories") for line in show)
