@@ -149,26 +149,28 @@ static uint32_t sender_task(const struct machine *m, uint32_t worker)
     return FIRST_WORKER + m->setting.workers + worker;
 }
 
-/* One piece of a batch's items. */
-static double items_of(const struct machine_load *load, const struct machine_batch *batch,
-                       bool blocked)
+/* One piece of a batch's items; of a worker's first batch with what it does only once. */
+static double items_of(const struct machine *m, const struct machine_batch *batch, bool blocked,
+                       bool first)
 {
-    const double all =
+    const struct machine_load *load = m->load;
+    const double once = !first ? 0 : blocked ? m->costs->first_blocked : m->costs->first_running;
+    const double each =
         blocked ? batch->blocked * load->blocked_times + batch->delayed * load->delay_times
                 : batch->running * load->running_times;
-    return all / load->pieces;
+    return (each + once) / load->pieces;
 }
 
 /* What of a batch comes next: its items piece by piece, blocked and running; then its collation,
  * likewise. False: there is no more of it. `task` is a worker's, or the loop's. */
 static bool go_on_making(struct machine *m, uint32_t number, const struct machine_batch *batch,
-                         uint32_t *piece)
+                         bool first, uint32_t *piece)
 {
     const uint32_t pieces = m->load->pieces;
     for (; *piece < 2 * pieces + 2; ++*piece) {
         const bool items = *piece < 2 * pieces, blocked = *piece % 2 == 0;
         const double work =
-            items ? items_of(m->load, batch, blocked)
+            items ? items_of(m, batch, blocked, first)
                   : (blocked ? batch->collate_blocked : batch->collate) * m->load->collate_times;
         if (work < SOON)
             continue;
@@ -193,7 +195,8 @@ static void begin_batch(struct machine *m, uint32_t number)
     worker->piece = 0;
     if (worker->next >= worker->given)
         stop(m, worker_task(number), IDLE, 0);
-    else if (!go_on_making(m, worker_task(number), batch_of(m, worker->next), &worker->piece))
+    else if (!go_on_making(m, worker_task(number), batch_of(m, worker->next),
+                           worker->is_first && worker->next == number, &worker->piece))
         run_for(m, worker_task(number), SOON);
 }
 
@@ -215,7 +218,8 @@ static void worker_goes_on(struct machine *m, uint32_t number)
         begin_batch(m, number);
         return;
     }
-    if (go_on_making(m, task, batch_of(m, worker->next), &worker->piece))
+    if (go_on_making(m, task, batch_of(m, worker->next), worker->is_first && worker->next == number,
+                     &worker->piece))
         return;
     worker->piece = made;
     worker->next += m->setting.workers;
@@ -303,7 +307,7 @@ static void ask(struct machine *m)
     }
     m->worker[0].piece = 0;
     m->loop = GETS;
-    if (!go_on_making(m, LOOP, batch_of(m, m->got), &m->worker[0].piece))
+    if (!go_on_making(m, LOOP, batch_of(m, m->got), m->first + m->got == 0, &m->worker[0].piece))
         run_for(m, LOOP, SOON);
 }
 
@@ -337,7 +341,8 @@ static void loop_goes_on(struct machine *m)
     case GETS:
         if (m->setting.workers > 0) {
             got_message(m);
-        } else if (!go_on_making(m, LOOP, batch_of(m, m->got), &m->worker[0].piece)) {
+        } else if (!go_on_making(m, LOOP, batch_of(m, m->got), m->first + m->got == 0,
+                                 &m->worker[0].piece)) {
             m->loop = ENDS;
             m->task[LOOP].threads = 1;
             run_for(m, LOOP, fmax(m->costs->overhead, SOON));

@@ -36,9 +36,10 @@ struct machine_costs {
     double iter, iter_each; /* of making an iterator with new workers: and for each of them */
     double boot;            /* from a worker's fork to its first index, running */
     double first_send;      /* more of the first batch of each worker */
-    double end, end_each;   /* of ending an iterator and its workers */
-    double again, again_end; /* of an iterator whose workers are there, and its end */
-    double parallel;         /* threads that compute for an item, at least 1 */
+    double first_running, first_blocked; /* more of the items of each worker's first batch */
+    double end, end_each;                /* of ending an iterator and its workers */
+    double again, again_end;             /* of an iterator whose workers are there, and its end */
+    double parallel;                     /* threads that compute for an item, at least 1 */
 };
 
 struct machine_setting {

@@ -173,6 +173,8 @@ static bool predict_one(const struct predict_model *model, const struct doubt *d
                         const struct machine_setting *setting, struct predict_setting *out)
 {
     struct outcome usual;
+    if (setting->workers == 0 && model->setting.workers > 0 && model->is_held_up)
+        return false;
     if ((setting->workers > 0) != (model->setting.workers > 0))
         return predict_other_kind(model, doubt, setting, out);
     if (!run(model, &model->costs, setting, &usual))

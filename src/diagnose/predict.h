@@ -46,7 +46,8 @@ struct predict_model {
     double first_wait_ns;    /* of an iterator with new workers, in the mean; NaN unknown */
     bool handing_is_guessed; /* it ran without workers: what handing over costs is not known */
     bool spawned, is_stream;
-    double noise; /* standard error of the mean time per batch, relative */
+    bool is_held_up; /* the loop waits for the interpreter, which other threads hold */
+    double noise;    /* standard error of the mean time per batch, relative */
 };
 
 struct predict {

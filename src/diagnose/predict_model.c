@@ -9,6 +9,7 @@
 #include "base/sums.h"
 #include "base/unknown.h"
 #include "diagnose/predict.h"
+#include "diagnose/predict_rows.h"
 
 /* What handing a batch over costs where nobody did: measured with small batches, docs/prediction.md. */
 #define SEND_NS 0.22e6
@@ -25,103 +26,11 @@
 #define SPAWN_NS 2.0e9
 
 #define LEAST_ROWS 16u
-#define USUAL_STEPS 4.0      /* a batch may take so many times the mean */
+#define MOST_INTERPRETER \
+    0.05                /* of the time: more, and what items in the loop would do is not known */
+#define FIRST_TIMES 1.5 /* the first batch of a worker takes so much longer: it does more */
+#define USUAL_STEPS 4.0 /* a batch may take so many times the mean */
 #define LEAST_NEIGHBOURS 0.4 /* CPUs: less is what sending takes */
-
-/* ---- rows as times ---- */
-
-/* A recorded batch; nanoseconds, NaN unknown. */
-struct row {
-    double t[RF_BATCH_TIMES];
-    double got;             /* since the first row of its piece of an iterator */
-    uint32_t worker, piece; /* rows of one piece follow each other */
-    uint32_t ordinal;       /* in its iterator; UINT32_MAX: not known */
-};
-
-static double ns_of(uint32_t units)
-{
-    return units == RF_STRETCH_UNKNOWN ? NAN : (double)units * RF_STRETCH_UNIT_NS;
-}
-
-static uint32_t take_rows(const struct run_stretches *stretches, struct row *rows)
-{
-    uint32_t count = 0, piece = 0;
-    for (uint32_t s = 0; s < stretches->count; s++) {
-        const struct run_stretch *stretch = &stretches->stretches[s];
-        const struct rf_stretch_batch *batches = &stretches->batches[stretch->first];
-        uint32_t ordinal = UINT32_MAX;
-        for (uint32_t i = 0; i < stretch->count; i++) {
-            struct row *row = &rows[count++];
-            const bool first = (batches[i].flags & RF_BATCH_IS_FIRST) != 0;
-            const bool follows = i > 0 && !first && batches[i].batch == batches[i - 1].batch + 1;
-            piece += !follows;
-            ordinal = first ? 0 : follows && ordinal != UINT32_MAX ? ordinal + 1 : UINT32_MAX;
-            for (uint32_t t = 0; t < RF_BATCH_TIMES; t++)
-                row->t[t] = ns_of(batches[i].times[t]);
-            const double step = row->t[RF_BATCH_CONSUMED] + row->t[RF_BATCH_WAITED];
-            row->got = follows && !isnan(step) ? row[-1].got + step : 0;
-            row->worker = batches[i].worker;
-            row->piece = piece;
-            row->ordinal = ordinal;
-        }
-    }
-    return count;
-}
-
-/* ---- statistics of rows ---- */
-
-static int compare(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-struct values {
-    uint32_t count;
-    double *of; /* room for one per row */
-};
-
-static void add_value(struct values *values, double value)
-{
-    if (!isnan(value))
-        values->of[values->count++] = value;
-}
-
-static double mean_of(const struct values *values)
-{
-    double sum = 0;
-    for (uint32_t i = 0; i < values->count; i++)
-        sum += values->of[i];
-    return values->count == 0 ? NAN : sum / values->count;
-}
-
-static double quantile_of(struct values *values, double p)
-{
-    if (values->count == 0)
-        return NAN;
-    qsort(values->of, values->count, sizeof *values->of, compare);
-    return values->of[(uint32_t)((double)(values->count - 1) * p)];
-}
-
-static double or_else(double value, double otherwise)
-{
-    return isnan(value) ? otherwise : value;
-}
-
-struct table {
-    struct row *rows;
-    uint32_t count;
-    struct values values; /* scratch */
-};
-
-/* A column, of the rows that know it. */
-static struct values *column(struct table *table, enum rf_stretch_time time)
-{
-    table->values.count = 0;
-    for (uint32_t i = 0; i < table->count; i++)
-        add_value(&table->values, table->rows[i].t[time]);
-    return &table->values;
-}
 
 /* ---- what the machine costs ---- */
 
@@ -154,9 +63,9 @@ static double gap_of(struct table *table, uint32_t workers, uint32_t window)
                 before = row - k;
         }
         if (before != NULL && before->piece == row->piece && handed->got < made(before))
-            add_value(&table->values, begun(row) - made(before));
+            predict_add_value(&table->values, begun(row) - made(before));
     }
-    const double gap = quantile_of(&table->values, 0.25);
+    const double gap = predict_quantile(&table->values, 0.25);
     return isnan(gap) || table->values.count < LEAST_ROWS ? GAP_NS : fmax(gap, 0.02e6);
 }
 
@@ -168,9 +77,9 @@ static double ready_wait(struct table *table, double handover)
         const struct row *row = &table->rows[i];
         if (row->piece == row[-1].piece &&
             made(row) + 4 * handover < row->got - row->t[RF_BATCH_WAITED])
-            add_value(&table->values, row->t[RF_BATCH_WAITED]);
+            predict_add_value(&table->values, row->t[RF_BATCH_WAITED]);
     }
-    return table->values.count < LEAST_ROWS ? NAN : quantile_of(&table->values, 0.5);
+    return table->values.count < LEAST_ROWS ? NAN : predict_quantile(&table->values, 0.5);
 }
 
 static void cost_of_handing_over(struct table *table, struct predict_model *model)
@@ -178,16 +87,18 @@ static void cost_of_handing_over(struct table *table, struct predict_model *mode
     struct machine_costs *costs = &model->costs;
     const uint32_t workers = model->setting.workers;
     const uint32_t window = workers * model->setting.prefetch_factor;
-    costs->send = or_else(quantile_of(column(table, RF_BATCH_PICKLE_CPU), 0.5), SEND_NS);
-    costs->get = or_else(mean_of(column(table, RF_BATCH_GET_CPU)), GET_NS);
-    costs->tail = or_else(quantile_of(column(table, RF_BATCH_TAIL), 0.5), TAIL_NS);
+    costs->send =
+        or_else(predict_quantile(predict_column(table, RF_BATCH_PICKLE_CPU), 0.5), SEND_NS);
+    costs->get = or_else(predict_mean(predict_column(table, RF_BATCH_GET_CPU)), GET_NS);
+    costs->tail = or_else(predict_quantile(predict_column(table, RF_BATCH_TAIL), 0.5), TAIL_NS);
     table->values.count = 0;
     for (uint32_t i = 0; i < table->count; i++) {
         const struct row *row = &table->rows[i];
         if (!is_among_first(row, workers))
-            add_value(&table->values, row->t[RF_BATCH_HANDOVER] - row->t[RF_BATCH_PICKLE_CPU]);
+            predict_add_value(&table->values,
+                              row->t[RF_BATCH_HANDOVER] - row->t[RF_BATCH_PICKLE_CPU]);
     }
-    const double handover = quantile_of(&table->values, 0.25);
+    const double handover = predict_quantile(&table->values, 0.25);
     costs->latency = fmax(0.03e6, or_else(handover, costs->get + costs->pin + LATENCY_NS) -
                                       costs->get - costs->pin);
     const double ready = ready_wait(table, costs->send + costs->get + costs->pin + costs->latency);
@@ -196,10 +107,10 @@ static void cost_of_handing_over(struct table *table, struct predict_model *mode
     table->values.count = 0;
     for (uint32_t i = 0; i < table->count; i++) {
         if (is_among_first(&table->rows[i], workers))
-            add_value(&table->values, table->rows[i].t[RF_BATCH_HANDOVER]);
+            predict_add_value(&table->values, table->rows[i].t[RF_BATCH_HANDOVER]);
     }
-    costs->first_send =
-        fmax(0, or_else(mean_of(&table->values), 0) - costs->send - costs->latency - costs->get);
+    costs->first_send = fmax(0, or_else(predict_mean(&table->values), 0) - costs->send -
+                                    costs->latency - costs->get);
     costs->gap = gap_of(table, workers, window);
     costs->overhead = OVERHEAD_NS;
 }
@@ -239,10 +150,10 @@ static void cost_of_own_loading(struct table *table, struct machine_costs *costs
     table->values.count = 0;
     for (uint32_t i = 0; i < table->count; i++) {
         const struct row *row = &table->rows[i];
-        add_value(&table->values,
-                  row->t[RF_BATCH_WAITED] - row->t[RF_BATCH_ITEMS] - row->t[RF_BATCH_COLLATE]);
+        predict_add_value(&table->values, row->t[RF_BATCH_WAITED] - row->t[RF_BATCH_ITEMS] -
+                                              row->t[RF_BATCH_COLLATE]);
     }
-    costs->overhead = fmax(0, or_else(quantile_of(&table->values, 0.5), OVERHEAD_NS));
+    costs->overhead = fmax(0, or_else(predict_quantile(&table->values, 0.5), OVERHEAD_NS));
     costs->send = SEND_NS;
     costs->get = GET_NS;
     costs->tail = TAIL_NS;
@@ -334,12 +245,12 @@ struct consumption {
 
 static void fill_batch(const struct row *row, const struct row *next,
                        const struct consumption *usual, const struct machine_batch *typical,
-                       bool hides, struct machine_batch *batch)
+                       bool hides, bool is_usual, struct machine_batch *batch)
 {
     double running, blocked;
     *batch = *typical;
     split_items(row, &running, &blocked);
-    if (!isnan(running) && !isnan(blocked)) {
+    if (!is_usual && !isnan(running) && !isnan(blocked)) {
         batch->running = (float)running;
         batch->blocked = (float)blocked;
         batch->delayed = (float)(row->t[RF_BATCH_DELAY] + row->t[RF_BATCH_COLLATE_DELAY]);
@@ -356,14 +267,25 @@ static void fill_batch(const struct row *row, const struct row *next,
     batch->consumed_else = (float)fmax(0, consumed - usual->running * share);
 }
 
-static struct machine_batch typical_batch(struct table *table)
+/* The first batch that a worker made in its life, or the loop. */
+static bool is_made_first(const struct table *table, const struct predict_model *model,
+                          const struct row *row)
+{
+    const uint32_t workers = model->setting.workers > 0 ? model->setting.workers : 1;
+    const bool once = model->setting.persistent || model->setting.workers == 0;
+    return is_among_first(row, workers) && (!once || row - table->rows < workers);
+}
+
+/* The mean over rows that are, or are not, made first. */
+static struct machine_batch typical_batch(const struct table *table,
+                                          const struct predict_model *model, bool first)
 {
     double running = 0, blocked = 0, collate = 0, collate_blocked = 0, delayed = 0, known = 0;
     for (uint32_t i = 0; i < table->count; i++) {
         const struct row *row = &table->rows[i];
         double r, b;
         split_items(row, &r, &b);
-        if (isnan(r) || isnan(b))
+        if (isnan(r) || isnan(b) || is_made_first(table, model, row) != first)
             continue;
         running += r;
         blocked += b;
@@ -387,17 +309,25 @@ static void fill_batches(struct table *table, const struct run_stretches *stretc
     struct consumption usual;
     table->values.count = 0;
     for (uint32_t i = 0; i < table->count; i++)
-        add_value(&table->values, consumed_before(&table->rows[i], hides));
-    usual.mean = or_else(mean_of(&table->values), 0);
+        predict_add_value(&table->values, consumed_before(&table->rows[i], hides));
+    usual.mean = or_else(predict_mean(&table->values), 0);
     const double cpu = or_else(loop_cpu_of(stretches, table, model), 0);
     const double slowed = model->setting.workers == 0 ? 1 : slowed_by(table);
     /* Of the loop's own time, waiting for a CPU is not its work. */
     usual.running = fmin(cpu, usual.mean / fmax(1, slowed));
     usual.mean = usual.mean - usual.running * (slowed - 1);
-    const struct machine_batch typical = typical_batch(table);
-    for (uint32_t i = 0; i < table->count; i++)
-        fill_batch(&table->rows[i], i + 1 < table->count ? &table->rows[i + 1] : NULL, &usual,
-                   &typical, hides, &model->batches[i]);
+    const struct machine_batch typical = typical_batch(table, model, false);
+    const struct machine_batch first = typical_batch(table, model, true);
+    if (first.running + first.blocked > FIRST_TIMES * (typical.running + typical.blocked)) {
+        model->costs.first_running = fmax(0, first.running - typical.running);
+        model->costs.first_blocked = fmax(0, first.blocked - typical.blocked);
+    }
+    const bool does_more = model->costs.first_running + model->costs.first_blocked > 0;
+    for (uint32_t i = 0; i < table->count; i++) {
+        const struct row *row = &table->rows[i];
+        fill_batch(row, i + 1 < table->count ? row + 1 : NULL, &usual, &typical, hides,
+                   does_more && is_made_first(table, model, row), &model->batches[i]);
+    }
     model->costs.parallel = threads_at_once(table);
 }
 
@@ -494,7 +424,7 @@ static bool fill(const struct run_loader *loader, const struct why *why, bool hi
                  const struct run_stretches *stretches, struct table *table,
                  struct predict_model *model, char *says, size_t size)
 {
-    table->count = take_rows(stretches, table->rows);
+    table->count = predict_take_rows(stretches, table->rows);
     if (made_share(table) < 0.5) {
         snprintf(says, size, "what the workers did is known of too few batches");
         return false;
@@ -505,7 +435,7 @@ static bool fill(const struct run_loader *loader, const struct why *why, bool hi
     }
     model->noise = noise_of(table);
     if (why_loader_is(loader, DATASTALL_LOADER_PIN_MEMORY) && model->setting.workers > 0)
-        model->costs.pin = or_else(mean_of(column(table, RF_BATCH_PIN)), 0);
+        model->costs.pin = or_else(predict_mean(predict_column(table, RF_BATCH_PIN)), 0);
     if (model->setting.workers == 0) {
         model->handing_is_guessed = true;
         cost_of_own_loading(table, &model->costs);
@@ -561,6 +491,8 @@ bool predict_model_make(const struct run_process *process, const struct run_load
         .in_order = true,
         .persistent = why_loader_is(loader, DATASTALL_LOADER_PERSISTENT_WORKERS),
     };
+    model->is_held_up =
+        (double)why->states_ns[CAUSE_INTERPRETER] > MOST_INTERPRETER * (double)why->active_ns;
     model->is_stream = why_loader_is(loader, DATASTALL_LOADER_STREAM);
     model->spawned = why_loader_is(loader, DATASTALL_LOADER_SPAWNED);
     model->measured_ns = fmax(1, (double)why->active_ns - after_the_last(loader, stretches));
