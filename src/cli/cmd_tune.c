@@ -107,14 +107,15 @@ static bool find_run(const char *directory, const char *name, char folder[PATH_M
 }
 
 /* Its first iter() makes a process's file. */
-static bool has_begun(const struct tune_trial *trial)
+static bool has_begun(struct tune_trial *trial)
 {
-    char folder[PATH_MAX], place[PATH_MAX], **names;
+    char place[PATH_MAX], **names;
     uint32_t count;
     bool begun = false;
-    if (!find_run(trial->directory, trial->name, folder))
+    /* Looked for once: every run of the folder is listed for it. */
+    if (trial->folder[0] == '\0' && !find_run(trial->directory, trial->name, trial->folder))
         return false;
-    rf_run_reading_place(folder, place);
+    rf_run_reading_place(trial->folder, place);
     if (rf_run_files(place, &names, &count, NULL) != DATASTALL_OK)
         return false;
     for (uint32_t i = 0; i < count; i++)
@@ -215,7 +216,6 @@ static int run_trial(const struct tuning *tuning, const struct tried *next, stru
                      struct summary **summary)
 {
     char name[48], workers[256], prefetch[256], setting[64] = "as it is", label[96];
-    char folder[PATH_MAX];
     const char *sets[3] = {NULL, NULL, NULL};
     snprintf(name, sizeof name, "tune-%ld-%u", (long)getpid(), tuning->count);
     if (next != NULL) {
@@ -228,13 +228,13 @@ static int run_trial(const struct tuning *tuning, const struct tried *next, stru
     }
     snprintf(label, sizeof label, "tune: trial %u of at most %u, %s", tuning->count,
              tuning->options->trials, setting);
-    const struct tune_trial trial = {.directory = tuning->options->directory,
-                                     .name = name,
-                                     .sets = sets,
-                                     .command = tuning->command,
-                                     .seconds = tuning->options->seconds,
-                                     .has_begun = has_begun,
-                                     .label = label};
+    struct tune_trial trial = {.directory = tuning->options->directory,
+                               .name = name,
+                               .sets = sets,
+                               .command = tuning->command,
+                               .seconds = tuning->options->seconds,
+                               .has_begun = has_begun,
+                               .label = label};
     int code;
     bool damaged;
     const enum tune_end end = tune_trial_run(&trial, &code);
@@ -244,11 +244,11 @@ static int run_trial(const struct tuning *tuning, const struct tried *next, stru
         ds_say("tune: interrupted");
     if (end != TUNE_ENDED)
         return end == TUNE_INTERRUPTED ? 130 : CLI_FAILED;
-    if (!find_run(tuning->options->directory, name, folder)) {
+    if (trial.folder[0] == '\0' && !find_run(trial.directory, name, trial.folder)) {
         ds_say("tune: the command was not recorded; see 'datastall doctor'");
         return CLI_FAILED;
     }
-    return cli_load(folder, data, summary, &damaged);
+    return cli_load(trial.folder, data, summary, &damaged);
 }
 
 /* Takes what a trial measured. False: the loader is not in it. */

@@ -101,7 +101,7 @@ static int next_signal(double over_s, int sent)
     return sent < due && sent < (int)(sizeof signals / sizeof *signals) ? signals[sent] : 0;
 }
 
-static int wait_for(const struct tune_trial *trial, pid_t pid, bool *was_ended)
+static int wait_for(struct tune_trial *trial, pid_t pid, bool *was_ended)
 {
     const bool is_terminal = isatty(STDERR_FILENO) == 1;
     uint64_t begin_ns = ds_now_ns();
@@ -136,7 +136,7 @@ static int wait_for(const struct tune_trial *trial, pid_t pid, bool *was_ended)
     return status;
 }
 
-enum tune_end tune_trial_run(const struct tune_trial *trial, int *code)
+enum tune_end tune_trial_run(struct tune_trial *trial, int *code)
 {
     const char *words[MOST_WORDS];
     struct sigaction before_int, before_term, note = {.sa_handler = note_interrupt};

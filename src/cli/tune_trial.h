@@ -3,6 +3,7 @@
 #ifndef DATASTALL_CLI_TUNE_TRIAL_H
 #define DATASTALL_CLI_TUNE_TRIAL_H
 
+#include <limits.h>
 #include <stdbool.h>
 
 struct tune_trial {
@@ -11,7 +12,8 @@ struct tune_trial {
     const char *const *sets; /* for --set; NULL ends them */
     char **command;
     double seconds; /* after the first iter() it is ended, as Ctrl-C would */
-    bool (*has_begun)(const struct tune_trial *trial); /* the first iter() was recorded */
+    bool (*has_begun)(struct tune_trial *trial); /* the first iter() was recorded */
+    char folder[PATH_MAX];                       /* of its run, found by has_begun(); "": not yet */
     const char *label; /* for who watches: "trial 1 of 3: num_workers=4" */
 };
 
@@ -23,7 +25,7 @@ enum tune_end {
 };
 
 /* Runs it and waits for its end. */
-enum tune_end tune_trial_run(const struct tune_trial *trial, int *code);
+enum tune_end tune_trial_run(struct tune_trial *trial, int *code);
 
 /* For `run` that a trial started: the process whose signals the whole group gets, so that they are not
  * passed on as well; 0: there is none. Takes the word out of the environment. */

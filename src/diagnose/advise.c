@@ -6,8 +6,7 @@
 #include "diagnose/parts.h"
 #include "diagnose/predict.h"
 
-/* A gain that is surely one, and worth an edit. */
-#define LEAST_SURE 1.02
+/* Of a gain that is surely one: it is worth an edit. */
 #define LEAST_LIKELY 1.08
 
 /* A process that only waited on a GPU machine, whose GPUs did nothing, has no hidden waits. */
@@ -22,22 +21,16 @@ bool summary_may_hide_waits(const struct summary *summary, const struct summary_
     return !idle;
 }
 
-static struct range faster(const struct predict *predict, const struct range *window_s)
-{
-    const double now = predict->measured.window_s.mean;
-    return (struct range){now / window_s->mean, now / window_s->upper, now / window_s->lower};
-}
-
 static bool is_worth_it(const struct range *faster)
 {
-    return faster->lower >= LEAST_SURE && faster->mean >= LEAST_LIKELY;
+    return faster->lower >= PREDICT_SURE && faster->mean >= LEAST_LIKELY;
 }
 
 static void take_setting(const struct predict *predict, const struct predict_setting *one,
                          struct why_setting *setting)
 {
     const struct predict_setting *own = &predict->measured;
-    const struct range gain = faster(predict, &one->window_s);
+    const struct range gain = predict_faster(predict, &one->window_s);
     if (one->num_workers == 0 && own->num_workers > 0) {
         setting->faster_in_loop = gain;
         setting->in_loop_ns = one->window_s.mean * one->stall_share.mean * 1e9;
@@ -85,12 +78,12 @@ static void take_predicted(const struct predict *predict, uint32_t cause,
         take_setting(predict, &predict->settings[i], setting);
     for (uint32_t i = 0; i < predict->without_count; i++) {
         if (predict->without[i].part == part_of(cause))
-            setting->at_most = faster(predict, &predict->without[i].window_s);
+            setting->at_most = predict_faster(predict, &predict->without[i].window_s);
     }
     if (predict->best == UINT32_MAX)
         return;
     const struct predict_setting *best = &predict->settings[predict->best];
-    const struct range gain = faster(predict, &best->window_s);
+    const struct range gain = predict_faster(predict, &best->window_s);
     if (best->num_workers > predict->measured.num_workers && is_worth_it(&gain)) {
         setting->workers = best->num_workers;
         setting->faster = gain;

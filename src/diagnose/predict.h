@@ -9,7 +9,7 @@
 #include "diagnose/why.h"
 
 #define PREDICT_MOST_MISS 0.10
-#define PREDICT_SETTINGS 200
+#define PREDICT_SETTINGS 4200 /* 64 workers with 64 windows, and some */
 
 struct predict_setting {
     uint32_t num_workers, prefetch_factor; /* prefetch_factor 0: there is none */
@@ -43,8 +43,7 @@ struct predict_model {
     struct machine_batch *batches;
     uint64_t samples; /* of all batches; DATASTALL_UNKNOWN */
     double measured_ns, measured_waited_ns;
-    double first_wait_ns;    /* of an iterator with new workers, in the mean; NaN unknown */
-    bool handing_is_guessed; /* it ran without workers: what handing over costs is not known */
+    double first_wait_ns; /* of an iterator with new workers, in the mean; NaN unknown */
     bool spawned, is_stream;
     bool is_held_up; /* the loop waits for the interpreter, which other threads hold */
     double noise;    /* standard error of the mean time per batch, relative */
@@ -75,6 +74,10 @@ struct predict_options predict_usual(const struct run_loader *loader, const stru
 bool predict_model_make(const struct run_process *process, const struct run_loader *loader,
                         const struct why *why, bool hides, struct predict_model *model, char *says,
                         size_t size);
+
+/* How many times as fast as the run that was measured is one that takes so long. */
+struct range predict_faster(const struct predict *predict, const struct range *window_s);
+#define PREDICT_SURE 1.02 /* of the lower bound: from here on a gain is surely one */
 
 /* All of it; NULL: out of memory. free() it. */
 struct predict *predict_make(const struct run_process *process, const struct run_loader *loader,

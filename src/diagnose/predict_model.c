@@ -437,7 +437,6 @@ static bool fill(const struct run_loader *loader, const struct why *why, bool hi
     if (why_loader_is(loader, DATASTALL_LOADER_PIN_MEMORY) && model->setting.workers > 0)
         model->costs.pin = or_else(predict_mean(predict_column(table, RF_BATCH_PIN)), 0);
     if (model->setting.workers == 0) {
-        model->handing_is_guessed = true;
         cost_of_own_loading(table, &model->costs);
     } else {
         cost_of_handing_over(table, model);

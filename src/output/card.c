@@ -64,12 +64,8 @@ static void add_run(const struct summary *s, struct paragraphs *card)
 
 static void add_gpu(const struct summary_gpu *gpu, struct paragraphs *card)
 {
-    char label[24], busy[64] = "busy unknown", stall[64] = "", other[48] = "";
-    snprintf(label, sizeof label, "%s %llu", gpu->data->fixed.mig ? "MIG" : "GPU",
-             (unsigned long long)(gpu->data->fixed.index % 1000));
-    if (!isnan(gpu->busy_share))
-        snprintf(busy, sizeof busy, "busy %.1f %%%s", gpu->busy_share * 100,
-                 strcmp(gpu->busy_source, "gpm") == 0 ? "" : " (NVML utilisation)");
+    char label[24], busy[64], stall[64] = "", other[48] = "";
+    output_gpu_text(gpu, label, busy);
     if (!isnan(gpu->stall_share))
         snprintf(stall, sizeof stall, ", waited for input %s%.1f %%",
                  gpu->stall_is_bound ? "at most " : "", gpu->stall_share * 100);

@@ -186,17 +186,24 @@ static void put_held(const struct summary_gpu *gpu, FILE *file)
     }
 }
 
+void output_gpu_text(const struct summary_gpu *gpu, char label[24], char busy[64])
+{
+    snprintf(label, 24, "%s %llu", gpu->data->fixed.mig ? "MIG" : "GPU",
+             (unsigned long long)(gpu->data->fixed.index % 1000));
+    if (isnan(gpu->busy_share))
+        snprintf(busy, 64, "busy unknown");
+    else
+        snprintf(busy, 64, "busy %.1f %%%s", gpu->busy_share * 100,
+                 strcmp(gpu->busy_source, "gpm") == 0 ? "" : " (NVML utilisation)");
+}
+
 static void put_gpu(const struct summary_gpu *gpu, FILE *file)
 {
-    char label[24], memory[64] = "", power[32] = "", busy[64] = "busy unknown", stall[64] = "";
+    char label[24], memory[64] = "", power[32] = "", busy[64], stall[64] = "";
     char other[48] = "";
     const uint64_t state = gpu->data->words[RF_GPU_STATE];
     const char *error = output_nvml_error(gpu->data->words[RF_GPU_ERROR]);
-    snprintf(label, sizeof label, "%s %llu", gpu->data->fixed.mig ? "MIG" : "GPU",
-             (unsigned long long)(gpu->data->fixed.index % 1000));
-    if (!isnan(gpu->busy_share))
-        snprintf(busy, sizeof busy, "busy %.1f %%%s", gpu->busy_share * 100,
-                 strcmp(gpu->busy_source, "gpm") == 0 ? "" : " (NVML utilisation)");
+    output_gpu_text(gpu, label, busy);
     if (!isnan(gpu->stall_share))
         snprintf(stall, sizeof stall, "  input stall %s%.1f %%",
                  gpu->stall_is_bound ? "at most " : "", gpu->stall_share * 100);

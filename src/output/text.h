@@ -14,6 +14,8 @@ void output_details(const struct summary *summary, FILE *file);
 void output_bounds(const struct summary *summary, FILE *file);
 /* Notes about what could not be recorded. */
 uint32_t output_note_count(const struct summary *summary);
+/* "GPU 0", and how busy it was: "busy 38.8 % (NVML utilisation)". */
+void output_gpu_text(const struct summary_gpu *gpu, char label[24], char busy[64]);
 /* Of a run that did not end: "still running" ... */
 const char *output_state_text(enum summary_state state);
 

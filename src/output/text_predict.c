@@ -22,7 +22,6 @@ static void put_row(const struct predict *predict, const struct predict_setting 
                     const char *mark, const char *note, FILE *file)
 {
     char prefetch[16] = "-", mean[16], lower[16], upper[16], interval[40] = "-", window[32];
-    const double now = predict->measured.window_s.mean;
     if (one->prefetch_factor > 0)
         snprintf(prefetch, sizeof prefetch, "%u", one->prefetch_factor);
     if (one != &predict->measured)
@@ -30,8 +29,9 @@ static void put_row(const struct predict *predict, const struct predict_setting 
                  rate(one->samples_per_s.upper, upper));
     summary_duration_text(one->window_s.mean, window, sizeof window);
     fprintf(file, "%-2s%7u %8s %9s  %-16s %5.2fx %8s %4.0f %%%s\n", mark, one->num_workers,
-            prefetch, rate(one->samples_per_s.mean, mean), interval, now / one->window_s.mean,
-            window, 100 * one->stall_share.mean, note);
+            prefetch, rate(one->samples_per_s.mean, mean), interval,
+            predict_faster(predict, &one->window_s).mean, window, 100 * one->stall_share.mean,
+            note);
 }
 
 static bool is_own(const struct predict *predict, const struct predict_setting *one)
@@ -60,13 +60,12 @@ static void put_settings(const struct predict *predict, FILE *file)
 
 static void put_without(const struct predict *predict, FILE *file)
 {
-    const double now = predict->measured.window_s.mean;
     fprintf(file, "\nAt most, as it is but for:\n");
     for (uint32_t i = 0; i < predict->without_count; i++) {
         const struct predict_without *without = &predict->without[i];
+        const struct range faster = predict_faster(predict, &without->window_s);
         fprintf(file, "  %-46s %6.2fx  (%.2f to %.2f)\n", predict_part_text(without->part),
-                now / without->window_s.mean, now / without->window_s.upper,
-                now / without->window_s.lower);
+                faster.mean, faster.lower, faster.upper);
     }
 }
 
@@ -90,9 +89,9 @@ void output_predict_line(const struct predict *predict, char *text, size_t size)
     if (predict == NULL || predict->says[0] != '\0' || predict->best == UINT32_MAX)
         return;
     const struct predict_setting *best = &predict->settings[predict->best];
-    const double now = predict->measured.window_s.mean;
-    if (best->num_workers == predict->measured.num_workers || now / best->window_s.upper < 1.02)
+    const struct range faster = predict_faster(predict, &best->window_s);
+    if (best->num_workers == predict->measured.num_workers || faster.lower < PREDICT_SURE)
         return;
     snprintf(text, size, "num_workers=%u: %.2fx faster (%.2f to %.2f)", best->num_workers,
-             now / best->window_s.mean, now / best->window_s.upper, now / best->window_s.lower);
+             faster.mean, faster.lower, faster.upper);
 }
