@@ -5,13 +5,15 @@
 
 #include "base/error.h"
 #include "cli/cli.h"
+#include "cli/job_folder.h"
 #include "diagnose/check.h"
 #include "output/json.h"
+#include "runfile/rundir.h"
 
 #define MAX_CHECKS 16
 
 struct show_options {
-    const char *directory;
+    const char *directory, *job;
     bool json, verbose;
     uint32_t check_count;
     const char *checks[MAX_CHECKS];
@@ -22,6 +24,8 @@ static int take(void *context, const struct cli_option *option, const char *valu
     struct show_options *options = context;
     if (strcmp(option->name, "dir") == 0)
         options->directory = value;
+    else if (strcmp(option->name, "job") == 0)
+        options->job = value;
     else if (strcmp(option->name, "json") == 0)
         options->json = true;
     else if (strcmp(option->name, "verbose") == 0)
@@ -51,6 +55,31 @@ static int check_all(const struct summary *summary, const struct show_options *o
     return code;
 }
 
+/* A folder of the runs of a job's machines. */
+static int show_job(const char *folder, const struct show_options *options)
+{
+    struct job_document *job;
+    if (options->check_count > 0 || options->verbose) {
+        ds_say("show: a job of several runs has no --check and no -v; show one of its runs");
+        return CLI_USAGE;
+    }
+    const int code = job_folder_read(folder, options->job, &job);
+    if (job == NULL)
+        return code;
+    char next[PATH_MAX + 32];
+    snprintf(next, sizeof next, "datastall show --json %s", folder);
+    struct card_style style = cli_card_style(stdout);
+    style.next = next;
+    if (options->json)
+        output_json_document(output_job_document, job, stdout);
+    else
+        output_job_card(job, &style, stdout);
+    if (code == CLI_DAMAGED)
+        cli_say_clean(job->first_problem);
+    job_folder_free(job);
+    return code;
+}
+
 static int show(const struct cli_command *command, int argc, char **argv)
 {
     struct show_options options = {0};
@@ -63,9 +92,13 @@ static int show(const struct cli_command *command, int argc, char **argv)
         return CLI_USAGE;
     }
     const char *name = first < argc ? argv[first] : NULL;
+    if (options.job != NULL && name == NULL)
+        return show_job(rf_base_directory(options.directory), &options);
     int code = cli_find_run(options.directory, name, folder);
     if (code != CLI_OK)
         return code;
+    if (job_folder_is(folder))
+        return show_job(folder, &options);
     struct run_data *data;
     struct summary *summary;
     bool damaged;
@@ -102,6 +135,7 @@ static const struct cli_option show_options[] = {
     {"verbose", 'v', NULL, "with the evidence: every loader, rank, GPU and note"},
     {"json", '\0', NULL, "the whole summary as JSON (docs/json.md)"},
     {"check", '\0', "COND", "exit 1 unless COND holds; may be repeated"},
+    {"job", '\0', "ID", "all runs of this job, which its machines wrote into one folder"},
     {"dir", 'd', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
     {NULL, 0, NULL, NULL},
 };
@@ -113,7 +147,8 @@ const struct cli_command cli_show_command = {
     "id, its name, a part of either that only one run has, or a folder; of several runs\n"
     "with the same name the newest). COND is FIGURE<NUMBER or FIGURE>NUMBER (also <=\n"
     "and >=); figures: idle and stall in percent, p50, p95, p99, max and mean wait in\n"
-    "ms: --check 'idle<5'.",
+    "ms: --check 'idle<5'. A folder of the runs of a job's machines (see 'merge') is\n"
+    "shown as one.",
     show_options,
     false,
     show,

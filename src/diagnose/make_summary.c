@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "diagnose/job.h"
 #include "diagnose/parts.h"
 
 /* Exactly as many as there are; none are a place that nobody looks at. */
@@ -10,7 +11,30 @@ static void *zeroed(size_t count, size_t bytes)
     return calloc(count > 0 ? count : 1, bytes);
 }
 
-int summary_make(const struct run_data *data, uint64_t now_ns, struct summary **result)
+static uint32_t count_ranks(const struct run_data *data)
+{
+    uint32_t ranks = 0;
+    for (uint32_t i = 0; i < data->process_count; i++)
+        ranks += data->processes[i].view.fixed.rank != DATASTALL_UNKNOWN;
+    return ranks;
+}
+
+/* Where there is no memory for it, the summary is without. */
+static void make_job(struct summary *summary)
+{
+    const uint32_t ranks = count_ranks(summary->data);
+    struct job *job = ranks > 1 ? job_begin(ranks) : NULL;
+    if (job == NULL)
+        return;
+    summary->job = malloc(sizeof *summary->job);
+    if (summary->job != NULL && !(job_add(job, summary) && job_settle(job, summary->job))) {
+        free(summary->job);
+        summary->job = NULL;
+    }
+    job_free(job);
+}
+
+static int make(const struct run_data *data, uint64_t now_ns, bool bare, struct summary **result)
 {
     *result = NULL;
     struct summary *summary = calloc(1, sizeof *summary);
@@ -38,11 +62,25 @@ int summary_make(const struct run_data *data, uint64_t now_ns, struct summary **
     summary_settle_stalls(summary, uses);
     summary_make_verdict(summary);
     summary_settle_causes(summary);
-    summary_predict(summary);
+    if (!bare)
+        summary_predict(summary);
     summary_tell_causes(summary);
+    if (!bare)
+        make_job(summary);
+    summary_charge_job(summary);
     free(uses);
     *result = summary;
     return DATASTALL_OK;
+}
+
+int summary_make(const struct run_data *data, uint64_t now_ns, struct summary **summary)
+{
+    return make(data, now_ns, false, summary);
+}
+
+int summary_make_bare(const struct run_data *data, uint64_t now_ns, struct summary **summary)
+{
+    return make(data, now_ns, true, summary);
 }
 
 void summary_free(struct summary *summary)
@@ -55,5 +93,6 @@ void summary_free(struct summary *summary)
     free(summary->stages);
     free(summary->processes);
     free(summary->gpus);
+    free(summary->job);
     free(summary);
 }

@@ -37,6 +37,8 @@ void summary_make_verdict(struct summary *summary);
 void summary_settle_causes(struct summary *summary);
 /* And in words: nothing to try where it knows too little. */
 void summary_tell_causes(struct summary *summary);
+/* A job loses what each of its ranks makes the others wait: no rank may wait so much by itself. */
+void summary_charge_job(struct summary *summary);
 
 /* advise.c: what other settings would give, of loaders that have a cause; at most so many, since each
  * takes some milliseconds. */

@@ -25,6 +25,8 @@ uint32_t predict_take_rows(const struct run_stretches *stretches, struct row *ro
             ordinal = first ? 0 : follows && ordinal != UINT32_MAX ? ordinal + 1 : UINT32_MAX;
             for (uint32_t t = 0; t < RF_BATCH_TIMES; t++)
                 row->t[t] = ns_of(batches[i].times[t]);
+            if (first) /* what lies between two iterators is no part of the loop's work */
+                row->t[RF_BATCH_CONSUMED] = NAN;
             const double step = row->t[RF_BATCH_CONSUMED] + row->t[RF_BATCH_WAITED];
             row->got = follows && !isnan(step) ? row[-1].got + step : 0;
             row->worker = batches[i].worker;

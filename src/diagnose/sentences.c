@@ -2,7 +2,9 @@
 /* The summary in words. The wording follows the method: what was measured, and no more. */
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "diagnose/job.h"
 #include "diagnose/summary.h"
 
 const char *summary_severity_name(enum summary_severity severity)
@@ -93,12 +95,9 @@ static const char *who(const struct summary *summary, char *text, size_t size)
     return text;
 }
 
-void summary_verdict_text(const struct summary *summary, char *text, size_t size)
+/* What each rank waited by itself. */
+static void ranks_text(const struct summary *summary, char *text, size_t size)
 {
-    if (summary->worst == UINT32_MAX) {
-        snprintf(text, size, "unknown: no batch was recorded");
-        return;
-    }
     const struct summary_process *worst = &summary->processes[summary->worst];
     char name[64], share[96] = "", least[48] = "";
     const double window = (double)worst->active_ns;
@@ -129,6 +128,25 @@ void summary_verdict_text(const struct summary *summary, char *text, size_t size
     snprintf(text, size, "%s: %s waited for data %s%.1f %% of the time%s%s%s",
              summary_severity_name(summary->severity), who(summary, name, sizeof name), bound,
              worst->stall_share * 100, others, least, share);
+}
+
+void summary_verdict_text(const struct summary *summary, char *text, size_t size)
+{
+    char job[640] = "";
+    text[0] = '\0';
+    if (summary->worst == UINT32_MAX) {
+        snprintf(text, size, "unknown: no batch was recorded");
+        return;
+    }
+    if (summary->job != NULL)
+        job_text(summary->job, job, sizeof job);
+    if (job[0] != '\0' && job_is_lost(summary->job)) { /* which is more than any rank says */
+        snprintf(text, size, "%s: %s", summary_severity_name(summary->severity), job);
+        return;
+    }
+    ranks_text(summary, text, size);
+    if (job[0] != '\0' && strlen(text) < size)
+        snprintf(text + strlen(text), size - strlen(text), "; %s", job);
 }
 
 void summary_prize_text(const struct summary *summary, char *text, size_t size)

@@ -131,6 +131,8 @@ struct summary_gpu {
     double power_mean_w, power_max_w, temperature_max_c, sm_clock_mean_mhz;
 };
 
+struct job_figures;
+
 struct summary {
     const struct run_data *data;
     enum summary_state state; /* of the run: it goes on while its command or any process does */
@@ -156,16 +158,21 @@ struct summary {
     struct summary_stage *stages;
     struct summary_process *processes;
     struct summary_gpu *gpus;
+    struct job_figures *job; /* what its ranks lost together (job.h); NULL: it has no two ranks */
 };
 
 /* now_ns: CLOCK_MONOTONIC, for runs and waits that still go on. data must outlive the summary.
  * Returns 0 or DATASTALL_ERR_MEMORY. Free with summary_free(). */
 int summary_make(const struct run_data *data, uint64_t now_ns, struct summary **summary);
+/* The same without what takes time and one rank alone cannot tell: predictions, the job. */
+int summary_make_bare(const struct run_data *data, uint64_t now_ns, struct summary **summary);
 void summary_free(struct summary *summary);
 
 /* Whether a loader's batches were consumed on a device. */
 bool summary_consumes(const struct summary_loader *loader, const struct rf_gpu_view *device);
 
+/* What a share of the time is called; NaN: unknown. */
+enum summary_severity summary_severity_of(double share);
 const char *summary_severity_name(enum summary_severity severity);
 const char *summary_method_name(enum summary_method method); /* "host-exact", "host-bound" */
 const char *summary_state_name(enum summary_state state);

@@ -3,12 +3,13 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
 
+#include "diagnose/job.h"
 #include "diagnose/parts.h"
 #include "diagnose/why_sentences.h"
 
 #define LEAST_COUNTED_WINDOW 0.1 /* of the longest */
 
-static enum summary_severity severity_of(double share)
+enum summary_severity summary_severity_of(double share)
 {
     if (isnan(share))
         return SUMMARY_SEVERITY_UNKNOWN;
@@ -61,7 +62,7 @@ void summary_make_verdict(struct summary *summary)
     /* "none" must be known of all. */
     if (unknown && !(severe >= WHY_LEAST_STALL))
         severe = NAN;
-    summary->severity = severity_of(severe);
+    summary->severity = summary_severity_of(severe);
     summary->speedup_ceiling = worst->speedup_ceiling;
     summary->ceiling_is_bound = measured > 1 || worst->upper_bound;
 }
@@ -102,4 +103,13 @@ void summary_tell_causes(struct summary *summary)
         if (is_unknown(loader, process) && !limits_the_program(process))
             loader->why.suggestion[0] = '\0';
     }
+}
+
+void summary_charge_job(struct summary *summary)
+{
+    if (summary->job == NULL || !(summary->job->lost_s.lower >= JOB_LEAST_S))
+        return;
+    const enum summary_severity severity = summary_severity_of(summary->job->lost_share.lower);
+    if (severity > summary->severity)
+        summary->severity = severity;
 }

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "diagnose/job.h"
 #include "diagnose/throughput.h"
+#include "output/card_job.h"
 #include "output/card_loaders.h"
 #include "output/names.h"
 #include "output/paragraphs.h"
@@ -134,16 +136,6 @@ static void add_notes(const struct summary *s, struct paragraphs *card)
                        notes == 1 ? "" : "s", notes == 1 ? "it" : "them");
 }
 
-static enum paragraph_tone tone_of(enum summary_severity severity)
-{
-    static const enum paragraph_tone tones[] = {
-        [SUMMARY_SEVERITY_UNKNOWN] = TONE_PLAIN, [SUMMARY_SEVERITY_NONE] = TONE_GOOD,
-        [SUMMARY_SEVERITY_SLIGHT] = TONE_GOOD,   [SUMMARY_SEVERITY_MODERATE] = TONE_WARNING,
-        [SUMMARY_SEVERITY_SEVERE] = TONE_BAD,
-    };
-    return tones[severity];
-}
-
 /* Where the worst process's time went, as a bar. */
 static void add_bar(const struct summary *s, const struct card_style *style,
                     struct paragraphs *card)
@@ -156,8 +148,8 @@ static void add_bar(const struct summary *s, const struct card_style *style,
     for (unsigned i = 0; i < BAR_COLUMNS; i++)
         strcat(bar,
                i < filled ? (style->unicode ? "\u2588" : "#") : (style->unicode ? "\u2591" : "."));
-    paragraphs_add(card, CARD_KEEP_NEXT, tone_of(s->severity), "TIME", "%s waiting %s%.0f %%", bar,
-                   s->processes[s->worst].upper_bound ? "at most " : "", share * 100);
+    paragraphs_add(card, CARD_KEEP_NEXT, card_tone_of(s->severity), "TIME", "%s waiting %s%.0f %%",
+                   bar, s->processes[s->worst].upper_bound ? "at most " : "", share * 100);
 }
 
 static void add_verdict(const struct summary *s, const struct card_style *style,
@@ -176,7 +168,7 @@ static void add_verdict(const struct summary *s, const struct card_style *style,
     add_bar(s, style, card);
     summary_verdict_text(s, text, sizeof text);
     throughput_text(&throughput, rate, sizeof rate);
-    paragraphs_add(card, CARD_KEEP_VERDICT, tone_of(s->severity), "VERDICT", "%s%s%s", text,
+    paragraphs_add(card, CARD_KEEP_VERDICT, card_tone_of(s->severity), "VERDICT", "%s%s%s", text,
                    rate[0] != '\0' ? "; " : "", rate);
 }
 
@@ -194,6 +186,7 @@ void output_card(const struct summary *summary, const struct card_style *style, 
         add_run(summary, card);
         add_gpus(summary, card);
         card_add_loaders(summary, card);
+        card_add_job(summary->job, card);
         add_notes(summary, card);
     }
     add_verdict(summary, style, card);

@@ -7,6 +7,7 @@
 
 #include "base/emitter.h"
 #include "datastall.h"
+#include "diagnose/range.h"
 
 typedef const struct emitter *out;
 
@@ -34,6 +35,15 @@ static inline void put_ms(out e, const char *key, uint64_t ns)
 static inline void put_string(out e, const char *key, const char *text)
 {
     e->string(e->context, key, text == NULL || text[0] == '\0' ? NULL : text);
+}
+
+static inline void put_range(out e, const char *key, const struct range *range)
+{
+    e->open_object(e->context, key);
+    put_real(e, "mean", range->mean);
+    put_real(e, "lower", range->lower);
+    put_real(e, "upper", range->upper);
+    e->close(e->context);
 }
 
 #endif

@@ -10,6 +10,7 @@
 #include "base/sums.h"
 #include "output/names.h"
 #include "output/put.h"
+#include "output/shape_job.h"
 #include "output/shape_predict.h"
 #include "output/shape_why.h"
 
@@ -338,6 +339,7 @@ void output_shape(const struct summary *s, out e)
     put_run(e, s);
     put_window(e, s);
     put_verdict(e, s);
+    output_job_shape(s->job, e);
     e->open_array(e->context, "loaders");
     for (uint32_t i = 0; i < s->loader_count; i++)
         put_loader(e, s, &s->loaders[i]);

@@ -5,15 +5,6 @@
 
 #include "output/put.h"
 
-static void put_range(out e, const char *key, const struct range *range)
-{
-    e->open_object(e->context, key);
-    put_real(e, "mean", range->mean);
-    put_real(e, "lower", range->lower);
-    put_real(e, "upper", range->upper);
-    e->close(e->context);
-}
-
 static void put_setting(out e, const char *key, const struct predict_setting *setting)
 {
     e->open_object(e->context, key);

@@ -132,6 +132,43 @@ static uint64_t number_in_environment(const char *const *names)
     return RF_UNKNOWN;
 }
 
+/* Appends "NAME-VALUE", after a slash where something is there already. */
+static void append_id(char *text, size_t size, const char *name, const char *variable)
+{
+    const char *value = getenv(variable);
+    const size_t used = strlen(text);
+    if (value != NULL && value[0] != '\0')
+        snprintf(text + used, size - used, "%s%s-%s", used > 0 ? "/" : "", name, value);
+}
+
+/* What the launchers of jobs tell all their processes: docs/jobs.md. torchrun says "none" where it
+ * was given no id; then only the address of its first rank tells one job from another. */
+static void read_job(char *job, size_t size)
+{
+    const char *given = getenv("DATASTALL_JOB"), *torchrun = getenv("TORCHELASTIC_RUN_ID");
+    job[0] = '\0';
+    if (given != NULL && given[0] != '\0') {
+        snprintf(job, size, "%s", given);
+        return;
+    }
+    append_id(job, size, "slurm", "SLURM_JOB_ID");
+    if (torchrun != NULL && strcmp(torchrun, "none") != 0) {
+        append_id(job, size, "torchrun", "TORCHELASTIC_RUN_ID");
+    } else {
+        append_id(job, size, "master", "MASTER_ADDR");
+        append_id(job, size, "port", "MASTER_PORT");
+    }
+}
+
+/* In a pod the host name is the pod's, unless that is on the network of its machine. */
+static void read_pod(const char *hostname, char *pod, size_t size)
+{
+    const char *name = getenv("POD_NAME");
+    if (name == NULL && getenv("KUBERNETES_SERVICE_HOST") != NULL)
+        name = hostname;
+    snprintf(pod, size, "%s", name != NULL ? name : "");
+}
+
 static void read_command(char *text, size_t size)
 {
     int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
@@ -189,6 +226,7 @@ void process_describe(const datastall_options *options, struct rf_process_static
                                               "OMPI_COMM_WORLD_LOCAL_RANK", NULL};
     static const char *const world_sizes[] = {"WORLD_SIZE", "SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE",
                                               "PMI_SIZE", NULL};
+    static const char *const restarts[] = {"TORCHELASTIC_RESTART_COUNT", NULL};
     memset(process, 0, sizeof *process);
     process->kind = RF_PROCESS_RECORDER;
     process->pid = (uint64_t)getpid();
@@ -202,6 +240,12 @@ void process_describe(const datastall_options *options, struct rf_process_static
     process->opened_mono_ns = ds_now_ns();
     process->process_start_mono_ns = process_start_ns(process->start_ticks);
     gethostname(process->hostname, sizeof process->hostname - 1);
+    process->restart = number_in_environment(restarts);
+    read_job(process->job, sizeof process->job);
+    read_pod(process->hostname, process->pod, sizeof process->pod);
+    const char *node = getenv("NODE_NAME");
+    snprintf(process->node, sizeof process->node, "%s",
+             node != NULL && node[0] != '\0' ? node : process->hostname);
     if (options->run_name != NULL)
         strncpy(process->name, options->run_name, sizeof process->name - 1);
     if (getcwd(process->directory, sizeof process->directory) == NULL)

@@ -65,8 +65,8 @@ void stretches_open(struct stretches *s, datastall_monitor *monitor, uint32_t lo
             s->stretch = stretch_at(s, i);
     }
     add(&s->entry[again ? RF_STRETCH_AGAIN : RF_STRETCH_NEW], 1);
-    add(&s->entry[again ? RF_STRETCH_AGAIN_ITER_NS : RF_STRETCH_NEW_ITER_NS],
-        ds_known_or_zero(iter_ns));
+    s->iter_ns = ds_known_or_zero(iter_ns);
+    add(&s->entry[again ? RF_STRETCH_AGAIN_ITER_NS : RF_STRETCH_NEW_ITER_NS], s->iter_ns);
 }
 
 /* ---- stretches ---- */
@@ -147,11 +147,16 @@ DS_HOT void stretches_add(struct stretches *s, struct stretches_batch *batch, st
     if (!is_newest(s))
         return;
     const uint64_t waited_ns = batch->end_ns - batch->begin_ns;
-    if (first)
+    if (first) {
         add(&s->entry[s->again ? RF_STRETCH_AGAIN_FIRST_NS : RF_STRETCH_NEW_FIRST_NS], waited_ns);
+        batch->times_ns[RF_BATCH_ITER] = s->iter_ns;
+        s->since_ns = ds_load(&s->entry[RF_STRETCH_LAST_NS]); /* 0: the loader's very first */
+    }
     batch->times_ns[RF_BATCH_WAITED] = waited_ns;
     batch->times_ns[RF_BATCH_CONSUMED] =
-        first ? DS_UNKNOWN : ds_subtract(batch->begin_ns, s->since_ns);
+        s->since_ns == 0
+            ? DS_UNKNOWN
+            : ds_subtract(ds_subtract(batch->begin_ns, s->since_ns), first ? s->iter_ns : 0);
     if (s->batch % s->layout.rows == 0)
         begin_stretch(s, batch->begin_ns);
     if (s->stretch != NULL)

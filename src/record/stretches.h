@@ -17,6 +17,7 @@ struct stretches {
     bool again;        /* its workers were there already */
     uint64_t batch;    /* of the loader */
     uint64_t *stretch; /* the one under way; NULL: it is not kept */
+    uint64_t iter_ns;  /* in the iter() that made the iterator */
     uint64_t since_ns; /* the return of the next() before; 0: none of this iterator */
 };
 

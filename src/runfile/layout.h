@@ -164,12 +164,15 @@ struct rf_process_static {
     uint64_t pid_namespace; /* inode of /proc/self/ns/pid, where pid means something; 0: unknown */
     uint64_t launched;      /* recorder: 1 under a launcher, which has a file of its own */
     uint64_t refused[RF_REFUSAL_KINDS]; /* these change: plain atomic adds, outside the journal */
-    uint64_t reserved[1];
+    uint64_t restart; /* of an elastic job: how often its ranks were started anew; RF_UNKNOWN */
     char hostname[64];
     char name[64]; /* launcher: --name */
     char directory[512];
     char command[2048];               /* arguments joined by spaces, cut */
     char settings[RF_SETTINGS_BYTES]; /* launcher: --set, a line each */
+    char job[128]; /* what processes of one job have in common on all machines; "": nothing told */
+    char node[64]; /* the machine's name for people: $NODE_NAME, else the host name */
+    char pod[64];  /* of Kubernetes; "": none */
 };
 _Static_assert((int)RF_PROCESS_UNKNOWN_ARGUMENTS < (int)RF_PROCESS_HOST_NS &&
                    (int)RF_PROCESS_IDLE_SPAN_NS < (int)RF_PROCESS_DYNAMIC_WORDS,

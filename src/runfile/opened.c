@@ -113,6 +113,9 @@ bool rf_file_process(const struct rf_file *file, struct rf_process_view *view)
     memcpy(view->words, block + RF_BLOCK_PAYLOAD, sizeof view->words);
     memcpy(&view->fixed, block + RF_BLOCK_PAYLOAD + RF_PROCESS_STATIC, sizeof view->fixed);
     DS_END_STRING(view->fixed.hostname);
+    DS_END_STRING(view->fixed.job);
+    DS_END_STRING(view->fixed.node);
+    DS_END_STRING(view->fixed.pod);
     DS_END_STRING(view->fixed.name);
     DS_END_STRING(view->fixed.directory);
     DS_END_STRING(view->fixed.command);

@@ -57,7 +57,7 @@ enum rf_stretch_word {
 #define RF_STRETCH_UNIT_NS 64u
 #define RF_STRETCH_UNKNOWN UINT32_MAX
 enum rf_stretch_time {
-    RF_BATCH_CONSUMED,      /* from the batch before, of this iterator, to the call of next() */
+    RF_BATCH_CONSUMED,      /* from the loader's batch before to the call of next(), without ... */
     RF_BATCH_WAITED,        /* in next() */
     RF_BATCH_EXPOSED_LOWER, /* of that, by the GPU's clock */
     RF_BATCH_EXPOSED_UPPER,
@@ -75,6 +75,8 @@ enum rf_stretch_time {
     RF_BATCH_PIN,
     RF_BATCH_SAMPLER,
     RF_BATCH_TAIL, /* from its coming to the return of next() */
+    RF_BATCH_ITER, /* ... the time in iter(), where it is the first of its iterator */
+    RF_BATCH_RESERVED,
     RF_BATCH_TIMES
 };
 #define RF_STRETCH_ROW_WORDS (1u + RF_BATCH_TIMES / 2)

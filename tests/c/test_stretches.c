@@ -65,17 +65,24 @@ static const struct run_stretches *read_back(struct run_data **data)
     return &(*data)->processes[0].stretches[0];
 }
 
+/* gap_ns: from the loader's batch before, without iter_ns in iter(); DS_UNKNOWN: it was its first. */
+static void check_first(const struct rf_stretch_batch *batch, uint64_t gap_ns, uint64_t iter_ns)
+{
+    assert_int_equal(batch->flags, RF_BATCH_IS_FIRST);
+    assert_int_equal(batch->times[RF_BATCH_ITER], rf_stretch_units(iter_ns));
+    assert_int_equal(batch->times[RF_BATCH_CONSUMED],
+                     gap_ns == DS_UNKNOWN ? RF_STRETCH_UNKNOWN : rf_stretch_units(gap_ns));
+}
+
 static void check_batch(const struct rf_stretch_batch *batch, bool first)
 {
     const struct stretches_batch want = batch_of(batch->batch);
     assert_int_equal(batch->worker, want.worker);
     assert_int_equal(batch->flags, first ? RF_BATCH_IS_FIRST : 0);
-    for (uint32_t t = RF_BATCH_BEGUN; t < RF_BATCH_TIMES; t++)
+    for (uint32_t t = RF_BATCH_BEGUN; t < RF_BATCH_ITER; t++)
         assert_int_equal(batch->times[t], want.times_ns[t] / RF_STRETCH_UNIT_NS);
     assert_int_equal(batch->times[RF_BATCH_WAITED], rf_stretch_units(15 * US));
-    if (first)
-        assert_int_equal(batch->times[RF_BATCH_CONSUMED], RF_STRETCH_UNKNOWN);
-    else
+    if (!first)
         assert_int_equal(batch->times[RF_BATCH_CONSUMED], rf_stretch_units(5 * US));
 }
 
@@ -88,7 +95,7 @@ static void a_short_run_is_there_as_a_whole(void **state)
     add(&s, 0, 150);
     stretches_end(&s, 10, 60);
     stretches_close(&s);
-    stretches_open(&s, monitor, 1, true, 40);
+    stretches_open(&s, monitor, 1, true, 640);
     add(&s, 150, 200);
     stretches_close(&s);
     const struct run_stretches *read = read_back(&data);
@@ -98,12 +105,14 @@ static void a_short_run_is_there_as_a_whole(void **state)
         assert_int_equal(read->batches[i].batch, i);
         check_batch(&read->batches[i], i == 0 || i == 150);
     }
+    check_first(&read->batches[0], DS_UNKNOWN, 700);
+    check_first(&read->batches[150], 5 * US - 640, 640);
     assert_int_equal(read->head[RF_STRETCH_BATCHES], 200);
     assert_int_equal(read->head[RF_STRETCH_NEW], 1);
     assert_int_equal(read->head[RF_STRETCH_NEW_ITER_NS], 700);
     assert_int_equal(read->head[RF_STRETCH_NEW_FIRST_NS], 15 * US);
     assert_int_equal(read->head[RF_STRETCH_AGAIN], 1);
-    assert_int_equal(read->head[RF_STRETCH_AGAIN_ITER_NS], 40);
+    assert_int_equal(read->head[RF_STRETCH_AGAIN_ITER_NS], 640);
     assert_int_equal(read->head[RF_STRETCH_ENDS], 1);
     assert_int_equal(read->head[RF_STRETCH_ENDS_NS], 50);
     /* What is over has its end; the last stretch ended with its iterator. */

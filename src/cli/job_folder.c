@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/job_folder.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "cli/cli.h"
+#include "run/listing.h"
+#include "run/sweep.h"
+#include "runfile/rundir.h"
+
+/* How many run files a folder has itself. */
+static uint32_t count_files(const char *folder)
+{
+    char **names;
+    uint32_t count = 0;
+    if (rf_run_files(folder, &names, &count, NULL) == DATASTALL_OK)
+        rf_run_files_free(names, count);
+    return count;
+}
+
+bool job_folder_is(const char *folder)
+{
+    struct run_entry *runs;
+    uint32_t count = 0;
+    if (count_files(folder) > 0 || run_list(folder, &runs, &count) != DATASTALL_OK)
+        return false;
+    run_list_free(runs, count);
+    return count > 0;
+}
+
+static void note_problems(struct job_document *document, const char *run, const char *sentence,
+                          uint32_t problems)
+{
+    if (document->problems == 0)
+        snprintf(document->first_problem, sizeof document->first_problem, "%.200s: %.300s", run,
+                 sentence);
+    document->problems += problems;
+}
+
+/* What the ranks of a run were told to have in common; "": nothing. */
+static const char *id_of(const struct run_data *data)
+{
+    for (uint32_t i = 0; i < data->process_count; i++) {
+        if (data->processes[i].view.fixed.rank != DATASTALL_UNKNOWN)
+            return data->processes[i].view.fixed.job;
+    }
+    return "";
+}
+
+static void describe_run(const struct summary *summary, struct job_run *run)
+{
+    const struct run_data *data = summary->data;
+    snprintf(run->id, sizeof run->id, "%s", data->id);
+    run->processes = summary->process_count;
+    run->state = summary->state;
+    run->duration_ns = summary->duration_ns;
+    if (data->process_count == 0)
+        return;
+    const struct rf_process_static *fixed = &data->processes[0].view.fixed;
+    snprintf(run->node, sizeof run->node, "%s",
+             fixed->node[0] != '\0' ? fixed->node : fixed->hostname);
+}
+
+static void add_rate(double *sum, double rate)
+{
+    if (!isnan(rate))
+        *sum = isnan(*sum) ? rate : *sum + rate;
+}
+
+/* One run of the job; one of another is left out. False: no memory. */
+static bool take_run(struct job_document *document, struct job *job, const struct run_data *data)
+{
+    struct summary *summary;
+    if (summary_make_bare(data, ds_now_ns(), &summary) != DATASTALL_OK)
+        return false;
+    const struct throughput rates = throughput_of(summary);
+    add_rate(&document->throughput.batches_per_s, rates.batches_per_s);
+    add_rate(&document->throughput.samples_per_s, rates.samples_per_s);
+    describe_run(summary, &document->runs[document->run_count++]);
+    const bool added = job_add(job, summary);
+    summary_free(summary);
+    return added;
+}
+
+/* The id that is asked for, or that of the first run; false: the run is of another job. */
+static bool is_wanted(const struct run_data *data, bool given, char *id, bool *several)
+{
+    const char *own = id_of(data);
+    if (!given && id[0] == '\0')
+        snprintf(id, sizeof((struct rf_process_static *)0)->job, "%s", own);
+    const bool wanted = strcmp(id, own) == 0;
+    *several |= !given && !wanted && own[0] != '\0';
+    return wanted;
+}
+
+static int read_runs(const char *folder, const struct run_entry *runs, uint32_t count, char *id,
+                     bool given, struct job_document *document, struct job *job)
+{
+    bool several = false;
+    for (uint32_t i = 0; i < count; i++) {
+        char path[PATH_MAX];
+        struct run_data *data;
+        if (snprintf(path, sizeof path, "%s/%s", folder, runs[i].id) >= PATH_MAX ||
+            run_data_read(path, &data) != DATASTALL_OK) {
+            note_problems(document, runs[i].id, datastall_last_error(), 1);
+            continue;
+        }
+        bool taken = true;
+        if (is_wanted(data, given, id, &several)) {
+            if (data->problems > 0)
+                note_problems(document, runs[i].id, data->first_problem, data->problems);
+            taken = take_run(document, job, data);
+        }
+        run_data_free(data);
+        if (!taken)
+            return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
+    }
+    if (several)
+        return ds_fail(DATASTALL_ERR_ARGUMENT,
+                       "%s holds runs of several jobs; choose one with --job, as in --job %s",
+                       folder, id);
+    return DATASTALL_OK;
+}
+
+static uint32_t count_ranks(const char *folder, const struct run_entry *runs, uint32_t count)
+{
+    char path[PATH_MAX];
+    uint32_t files = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (snprintf(path, sizeof path, "%s/%s", folder, runs[i].id) < PATH_MAX)
+            files += count_files(path);
+    }
+    return files;
+}
+
+static int fill(const char *folder, const struct run_entry *runs, uint32_t count, const char *given,
+                struct job_document *document)
+{
+    char id[sizeof((struct rf_process_static *)0)->job] = "";
+    struct job *job = job_begin(count_ranks(folder, runs, count));
+    document->runs = calloc(count + 1, sizeof *document->runs);
+    if (job == NULL || document->runs == NULL) {
+        job_free(job);
+        return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
+    }
+    if (given != NULL)
+        snprintf(id, sizeof id, "%s", given);
+    int error = read_runs(folder, runs, count, id, given != NULL, document, job);
+    if (error == DATASTALL_OK && !job_settle(job, &document->figures))
+        error = ds_fail(DATASTALL_ERR_NOT_FOUND, "no two ranks%s%s recorded anything in %s",
+                        id[0] != '\0' ? " of job " : "", id, folder);
+    job_free(job);
+    document->severity = summary_severity_of(document->figures.lost_share.lower);
+    return error;
+}
+
+int job_folder_read(const char *folder, const char *id, struct job_document **result)
+{
+    struct run_entry *runs;
+    uint32_t count;
+    run_sweep(NULL, NULL);
+    struct job_document *document = calloc(1, sizeof *document);
+    *result = document;
+    int error = document == NULL ? ds_fail(DATASTALL_ERR_MEMORY, "out of memory")
+                                 : run_list(folder, &runs, &count);
+    if (error == DATASTALL_OK) {
+        document->path = folder;
+        document->throughput = (struct throughput){NAN, NAN};
+        error = fill(folder, runs, count, id, document);
+        run_list_free(runs, count);
+    }
+    if (error != DATASTALL_OK) {
+        cli_say_clean(datastall_last_error());
+        job_folder_free(document);
+        *result = NULL;
+        return CLI_FAILED;
+    }
+    return document->problems > 0 ? CLI_DAMAGED : CLI_OK;
+}
+
+void job_folder_free(struct job_document *document)
+{
+    if (document != NULL)
+        free(document->runs);
+    free(document);
+}

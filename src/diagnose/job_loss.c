@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What each step of a job lost, and to whom: by how much earlier its last rank would have been ready
+ * if none had waited for data, or if the one that came last had come with the others. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "diagnose/job_parts.h"
+
+/* The largest of some values, whose it is, and the next. */
+struct most {
+    double value, next;
+    uint32_t whose;
+};
+#define MOST_NONE {-INFINITY, -INFINITY, 0}
+
+static void most_add(struct most *most, double value, uint32_t whose)
+{
+    if (value > most->value) {
+        most->next = most->value;
+        most->value = value;
+        most->whose = whose;
+    } else if (value > most->next) {
+        most->next = value;
+    }
+}
+
+static double most_without(const struct most *most, uint32_t whose)
+{
+    return most->whose == whose ? most->next : most->value;
+}
+
+/* A step of the job: `lag` batches of each rank, from step `from` of the group. */
+struct round {
+    struct most come, ready; /* asked for the first batch; had the last one */
+    /* Ready, had it not waited: by its mean, least and greatest stall. */
+    double unstalled, unstalled_lower, unstalled_upper;
+    double stalls, single_upper; /* mean over ranks; the sum of the largest of each batch */
+};
+
+static void add_member(const struct job_group *group, uint32_t m, uint32_t from,
+                       struct round *round)
+{
+    const struct job_member *member = group->members[m];
+    const uint32_t last = from + group->lag - 1;
+    double lower = 0, upper = 0;
+    for (uint32_t k = from; k <= last; k++) {
+        lower += (double)job_step_of(member, k)->lower_ns;
+        upper += (double)job_step_of(member, k)->upper_ns;
+    }
+    const double ready = job_time(group, member, last, job_step_of(member, last)->end_ns);
+    most_add(&round->come, job_time(group, member, from, job_step_of(member, from)->begin_ns), m);
+    most_add(&round->ready, ready, m);
+    round->unstalled = fmax(round->unstalled, ready - (lower + upper) / 2);
+    round->unstalled_lower = fmax(round->unstalled_lower, ready - lower);
+    round->unstalled_upper = fmax(round->unstalled_upper, ready - upper);
+    round->stalls += (lower + upper) / 2 / group->count;
+}
+
+static double largest_stalls(const struct job_group *group, uint32_t from)
+{
+    double sum = 0;
+    for (uint32_t k = from; k < from + group->lag; k++) {
+        double largest = 0;
+        for (uint32_t m = 0; m < group->count; m++)
+            largest = fmax(largest, (double)job_step_of(group->members[m], k)->upper_ns);
+        sum += largest;
+    }
+    return sum;
+}
+
+static struct round look_at(const struct job_group *group, uint32_t from)
+{
+    struct round round = {.come = MOST_NONE,
+                          .ready = MOST_NONE,
+                          .unstalled = -INFINITY,
+                          .unstalled_lower = -INFINITY,
+                          .unstalled_upper = -INFINITY};
+    for (uint32_t m = 0; m < group->count; m++)
+        add_member(group, m, from, &round);
+    round.single_upper = largest_stalls(group, from);
+    return round;
+}
+
+static void add_input(const struct job_group *group, const struct round *round, bool by_gpu,
+                      uint32_t segment, struct job_loss *loss)
+{
+    const double mean = round->ready.value - round->unstalled;
+    double lower = round->ready.value - round->unstalled_lower;
+    double upper = round->ready.value - round->unstalled_upper;
+    lower = fmax(0, lower - group->doubt_ns);
+    upper = fmin(round->single_upper, upper + group->doubt_ns);
+    /* A program runs ahead of its GPU: ranks that are in step on the GPUs at every batch may seem to be
+     * so at every few only. */
+    if (by_gpu && group->lag > 1)
+        upper = round->single_upper;
+    loss->mean += mean;
+    loss->lower += lower;
+    loss->upper += fmax(mean, upper);
+    loss->stalls += round->stalls;
+    loss->of_segment[segment] += mean;
+    loss->stall_of_segment[segment] += round->stalls;
+    loss->input[round->ready.whose] += mean;
+    loss->last[round->ready.whose] += mean > 0;
+}
+
+/* The one that came last, had it come with the one before it. */
+static void add_late(const struct round *round, struct job_loss *loss)
+{
+    const uint32_t late = round->come.whose;
+    const double own = round->ready.whose == late ? round->ready.value : -INFINITY;
+    const double shifted = own - (round->come.value - round->come.next);
+    const double lost = round->ready.value - fmax(shifted, most_without(&round->ready, late));
+    if (!(lost > 0))
+        return;
+    loss->not_input += lost;
+    loss->late[late] += lost;
+    loss->late_squares[late] += lost * lost;
+    loss->last_late[late]++;
+}
+
+static bool make_room(const struct job_group *group, struct job_loss *loss)
+{
+    *loss = (struct job_loss){0};
+    loss->input = calloc(group->count, sizeof *loss->input);
+    loss->late = calloc(group->count, sizeof *loss->late);
+    loss->late_squares = calloc(group->count, sizeof *loss->late_squares);
+    loss->last = calloc(group->count, sizeof *loss->last);
+    loss->last_late = calloc(group->count, sizeof *loss->last_late);
+    loss->of_segment = calloc(group->segments + 1, sizeof *loss->of_segment);
+    loss->stall_of_segment = calloc(group->segments + 1, sizeof *loss->stall_of_segment);
+    return loss->input != NULL && loss->late != NULL && loss->late_squares != NULL &&
+           loss->last != NULL && loss->last_late != NULL && loss->of_segment != NULL &&
+           loss->stall_of_segment != NULL;
+}
+
+bool job_lose(const struct job_group *group, struct job_loss *loss)
+{
+    if (!make_room(group, loss))
+        return false;
+    bool by_gpu = false;
+    for (uint32_t m = 0; m < group->count; m++)
+        by_gpu |= group->members[m]->gpu;
+    for (uint32_t k = 0; k + group->lag <= group->steps; k++) {
+        const uint32_t last = k + group->lag - 1;
+        if (group->indices[k] % group->lag != group->phase ||
+            group->segment_of[last] != group->segment_of[k])
+            continue;
+        const struct round round = look_at(group, k);
+        add_input(group, &round, by_gpu, group->segment_of[k], loss);
+        add_late(&round, loss);
+        loss->steps++;
+    }
+    return true;
+}
+
+void job_loss_free(struct job_loss *loss)
+{
+    free(loss->input);
+    free(loss->late);
+    free(loss->late_squares);
+    free(loss->last);
+    free(loss->last_late);
+    free(loss->of_segment);
+    free(loss->stall_of_segment);
+}

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a job of ranks that wait for each other lost: jobs made up step by step, whose truth is known
+ * because the same job is also made up without its delays. */
+#include "cmocka_all.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "diagnose/job_parts.h"
+#include "support.h"
+
+#define RANKS 4u
+#define STEPS 240u
+#define STEP_MS 20.0
+#define START_MS 1e7
+
+struct plan {
+    double item_ms[RANKS];      /* each batch of the rank comes so late */
+    uint32_t item_every[RANKS]; /* every so many; 0: each */
+    double after_ms[RANKS];     /* it asks so late for its next batch */
+    uint32_t after_every[RANKS];
+    uint32_t together_every; /* they wait for each other every so many batches; 0: never */
+    double jitter_ms;
+    uint32_t epoch; /* batches; 0: one epoch */
+};
+
+static struct job *job;
+
+/* Up to so much, the same ones in every run. */
+static double jitter(uint64_t *state, double most)
+{
+    *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return most * (double)(*state >> 40) / (double)(UINT64_C(1) << 24);
+}
+
+static bool is_due(uint32_t k, uint32_t every, uint32_t rank)
+{
+    return every < 2 || k % every == rank % every;
+}
+
+/* Ranks side by side; when the last one is done. Delays false: the same without them. */
+static double play(const struct plan *plan, bool delays, struct job_step steps[RANKS][STEPS])
+{
+    double at[RANKS], last = 0;
+    uint64_t random = 7;
+    for (uint32_t r = 0; r < RANKS; r++)
+        at[r] = START_MS;
+    for (uint32_t k = 0; k < STEPS; k++) {
+        double all = 0;
+        for (uint32_t r = 0; r < RANKS; r++) {
+            const bool late = is_due(k, plan->item_every[r], r);
+            const double wait = 0.05 + (delays && late ? plan->item_ms[r] : 0);
+            steps[r][k] = (struct job_step){
+                .index = k,
+                .begin_ns = (uint64_t)(at[r] * 1e6),
+                .end_ns = (uint64_t)((at[r] + wait) * 1e6),
+                .lower_ns = (uint64_t)(wait * 1e6),
+                .upper_ns = (uint64_t)(wait * 1e6),
+                .first = k == 0 || (plan->epoch > 0 && k % plan->epoch == 0),
+            };
+            at[r] += wait + STEP_MS + jitter(&random, plan->jitter_ms);
+            all = fmax(all, at[r]);
+        }
+        const bool together = plan->together_every > 0 && (k + 1) % plan->together_every == 0;
+        for (uint32_t r = 0; r < RANKS; r++) {
+            at[r] = together ? all : at[r];
+            if (delays && plan->after_ms[r] > 0 && is_due(k, plan->after_every[r], r))
+                at[r] += plan->after_ms[r];
+            last = fmax(last, at[r]);
+        }
+    }
+    return (last - START_MS) * 1e-3;
+}
+
+/* Adds the ranks of a plan that was played; shift_ns: of the second half's clocks. */
+static void add_ranks(const struct plan *plan, uint64_t restart, int64_t shift_ns)
+{
+    static struct job_step steps[RANKS][STEPS];
+    const double took_s = play(plan, true, steps);
+    job->clocks = shift_ns != 0 ? 2 : 1;
+    job->nodes = job->clocks;
+    job->node = calloc(2, sizeof *job->node);
+    strcpy(job->node[0], "one");
+    strcpy(job->node[1], "two");
+    job->members = realloc(job->members, (job->count + RANKS) * sizeof *job->members);
+    for (uint32_t r = RANKS; r-- > 0;) { /* in no order */
+        struct job_member *member = &job->members[job->count++];
+        *member = (struct job_member){.rank = r,
+                                      .restart = restart,
+                                      .world_size = RANKS,
+                                      .batches = STEPS,
+                                      .every = 1,
+                                      .active_s = took_s,
+                                      .count = STEPS};
+        strcpy(member->loader, "train");
+        strcpy(member->cause, "blocked at train.py:3");
+        member->steps = malloc(sizeof steps[r]);
+        memcpy(member->steps, steps[r], sizeof steps[r]);
+        const bool other = shift_ns != 0 && r >= RANKS / 2;
+        member->clock = member->node = other;
+        for (uint32_t k = 0; k < STEPS; k++) {
+            member->total.lower_ns += steps[r][k].lower_ns;
+            member->total.upper_ns += steps[r][k].upper_ns;
+            member->steps[k].begin_ns += other ? (uint64_t)shift_ns : 0;
+            member->steps[k].end_ns += other ? (uint64_t)shift_ns : 0;
+        }
+    }
+}
+
+static double truth_s(const struct plan *plan)
+{
+    static struct job_step steps[RANKS][STEPS];
+    return play(plan, true, steps) - play(plan, false, steps);
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    job = job_begin(RANKS);
+    return job == NULL;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    job_free(job);
+    return 0;
+}
+
+static void begin_anew(void)
+{
+    job_free(job);
+    job = job_begin(RANKS);
+}
+
+static double lost_by(const struct job_figures *figures, uint64_t rank, enum job_reason reason)
+{
+    for (uint32_t i = 0; i < figures->cause_count; i++) {
+        if (figures->causes[i].rank == rank && figures->causes[i].reason == reason)
+            return figures->causes[i].lost_s;
+    }
+    return 0;
+}
+
+/* Both reasons together, to within 3 % of the time. */
+static void check_truth(const char *what, const struct plan *plan,
+                        const struct job_figures *figures)
+{
+    const double said = figures->lost_s.mean + figures->not_input_s, truth = truth_s(plan);
+    CHECK(fabs(said - truth) <= 0.03 * figures->active_s, "%s: %g s said, %g s lost", what, said,
+          truth);
+    assert_true(figures->lost_s.lower <= figures->lost_s.mean);
+    assert_true(figures->lost_s.mean <= figures->lost_s.upper);
+}
+
+static const struct {
+    const char *what;
+    struct plan plan;
+    uint64_t rank; /* that has most of it */
+    enum job_reason reason;
+    uint32_t batches; /* per step of the job */
+    const char *says; /* is in the sentence; NULL: there is none */
+} jobs[] = {
+    {"healthy", {.together_every = 1, .jitter_ms = 1}, 0, JOB_INPUT, 1, NULL},
+    {"one rank is late",
+     {.item_ms = {0, 30}, .together_every = 1, .jitter_ms = 1},
+     1,
+     JOB_INPUT,
+     1,
+     "rank 1 made the others wait"},
+    {"now and then",
+     {.item_ms = {[2] = 400}, .item_every = {[2] = 10}, .together_every = 1},
+     2,
+     JOB_INPUT,
+     1,
+     "rank 2 made the others wait"},
+    {"in turns",
+     {.item_ms = {80, 80, 80, 80}, .item_every = {4, 4, 4, 4}, .together_every = 1, .jitter_ms = 1},
+     0,
+     JOB_INPUT,
+     1,
+     "in turns"},
+    {"all alike",
+     {.item_ms = {30, 30, 30, 30}, .together_every = 1},
+     0,
+     JOB_INPUT,
+     1,
+     "all ranks waited alike"},
+    {"a checkpoint",
+     {.after_ms = {500}, .after_every = {20}, .together_every = 1, .jitter_ms = 1},
+     0,
+     JOB_NOT_INPUT,
+     1,
+     "rank 0 came late for another reason than input"},
+    {"both",
+     {.item_ms = {[3] = 30},
+      .after_ms = {500},
+      .after_every = {20},
+      .together_every = 1,
+      .jitter_ms = 1},
+     3,
+     JOB_INPUT,
+     1,
+     "rank 3 made the others wait"},
+    {"accumulation of 4",
+     {.item_ms = {0, 10}, .together_every = 4, .jitter_ms = 0.5},
+     1,
+     JOB_INPUT,
+     4,
+     "rank 1 made the others wait"},
+    {"accumulation of 3",
+     {.item_ms = {0, 20}, .together_every = 3, .jitter_ms = 0.5},
+     1,
+     JOB_INPUT,
+     3,
+     "rank 1 made the others wait"},
+    {"epochs",
+     {.item_ms = {0, 30}, .together_every = 1, .epoch = 24},
+     1,
+     JOB_INPUT,
+     1,
+     "rank 1 made the others wait"},
+};
+
+static void jobs_with_delays(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < sizeof jobs / sizeof *jobs; i++) {
+        struct job_figures figures;
+        char text[640];
+        begin_anew();
+        add_ranks(&jobs[i].plan, 0, 0);
+        assert_true(job_settle(job, &figures));
+        CHECK(figures.says[0] == '\0', "%s: %s", jobs[i].what, figures.says);
+        assert_int_equal(figures.ranks, RANKS);
+        CHECK(figures.batches_per_step == jobs[i].batches, "%s: %u batches", jobs[i].what,
+              figures.batches_per_step);
+        check_truth(jobs[i].what, &jobs[i].plan, &figures);
+        job_text(&figures, text, sizeof text);
+        if (jobs[i].says == NULL)
+            CHECK(text[0] == '\0', "%s: %s", jobs[i].what, text);
+        else
+            CHECK(strstr(text, jobs[i].says) != NULL, "%s: %s", jobs[i].what, text);
+        if (jobs[i].says != NULL && strstr(jobs[i].says, "rank ") == jobs[i].says)
+            CHECK(lost_by(&figures, jobs[i].rank, jobs[i].reason) > 0.3 * truth_s(&jobs[i].plan),
+                  "%s: not of rank %d", jobs[i].what, (int)jobs[i].rank);
+    }
+}
+
+static void ranks_that_do_not_wait_for_each_other(void **state)
+{
+    (void)state;
+    static const struct plan plans[] = {{.item_ms = {0, 30}, .jitter_ms = 1},
+                                        {.item_ms = {10, 10, 10, 10}, .jitter_ms = 20}};
+    for (uint32_t i = 0; i < 2; i++) {
+        struct job_figures figures;
+        begin_anew();
+        add_ranks(&plans[i], 0, 0);
+        assert_true(job_settle(job, &figures));
+        assert_true(isnan(figures.lost_s.mean) && isnan(figures.lost_share.upper));
+        assert_non_null(strstr(figures.says, "not in step"));
+        assert_int_equal(figures.cause_count, 0);
+    }
+}
+
+/* As on one: what both machines recorded says how far their clocks are apart. */
+static void two_machines_whose_clocks_differ(void **state)
+{
+    (void)state;
+    static const int64_t shifts[] = {5000000000, -3600000000000, 1};
+    for (uint32_t i = 1; i < sizeof jobs / sizeof *jobs; i++) {
+        struct job_figures one, two;
+        begin_anew();
+        add_ranks(&jobs[i].plan, 0, 0);
+        assert_true(job_settle(job, &one));
+        begin_anew();
+        add_ranks(&jobs[i].plan, 0, shifts[i % 2]);
+        assert_true(job_settle(job, &two));
+        assert_int_equal(two.nodes, 2);
+        CHECK(fabs(one.lost_s.mean - two.lost_s.mean) <= 0.02 * one.active_s, "%s: %g and %g s",
+              jobs[i].what, one.lost_s.mean, two.lost_s.mean);
+        CHECK(two.clock_doubt_s < 0.002, "%s: %g s", jobs[i].what, two.clock_doubt_s);
+    }
+}
+
+static void stretches_stand_for_the_rest(void **state)
+{
+    (void)state;
+    const struct plan plan = {
+        .item_ms = {0, 200}, .item_every = {0, 7}, .together_every = 1, .jitter_ms = 1};
+    struct job_figures figures;
+    add_ranks(&plan, 0, 0);
+    for (uint32_t m = 0; m < RANKS; m++) { /* every other 32 of them, on one rank of every fourth */
+        struct job_member *member = &job->members[m];
+        uint32_t count = 0;
+        for (uint32_t k = 0; k < STEPS; k++) {
+            if (k / 32 % (m == 0 ? 4 : 2) == 0)
+                member->steps[count++] = member->steps[k];
+        }
+        member->count = count;
+        member->every = 2;
+    }
+    assert_true(job_settle(job, &figures));
+    assert_int_equal(figures.steps, STEPS);
+    assert_int_equal(figures.steps_seen, 64);
+    check_truth("thinned", &plan, &figures);
+    assert_true(figures.lost_s.upper > figures.lost_s.mean);
+}
+
+static void what_a_gpu_hid_is_not_lost(void **state)
+{
+    (void)state;
+    const struct plan plan = {.item_ms = {0, 30}, .together_every = 1, .jitter_ms = 1};
+    struct job_figures figures;
+    add_ranks(&plan, 0, 0);
+    for (uint32_t m = 0; m < RANKS; m++) {
+        struct job_member *member = &job->members[m];
+        member->gpu = true;
+        member->total = (struct stall_bounds){0, 0};
+        for (uint32_t k = 0; k < STEPS; k++) {
+            member->steps[k].lower_ns /= 3;
+            member->steps[k].upper_ns /= 2;
+            member->total.lower_ns += member->steps[k].lower_ns;
+            member->total.upper_ns += member->steps[k].upper_ns;
+        }
+    }
+    assert_true(job_settle(job, &figures));
+    const double all_s = STEPS * 0.030;
+    assert_true(figures.lost_s.lower >= all_s / 3 - 0.1 && figures.lost_s.upper <= all_s / 2 + 0.1);
+    assert_true(figures.lost_s.lower < figures.lost_s.upper);
+}
+
+static void epochs_of_different_lengths(void **state)
+{
+    (void)state;
+    const struct plan plan = {.item_ms = {0, 30}, .together_every = 1, .epoch = 40};
+    struct job_figures figures;
+    add_ranks(&plan, 0, 0);
+    for (uint32_t k = 0; k < STEPS; k++)
+        job->members[2].steps[k].first = k % 48 == 0;
+    assert_true(job_settle(job, &figures));
+    assert_true(isnan(figures.lost_s.mean));
+    assert_non_null(strstr(figures.says, "uneven inputs"));
+}
+
+static void ranks_that_were_started_anew(void **state)
+{
+    (void)state;
+    const struct plan plan = {.item_ms = {0, 30}, .together_every = 1, .jitter_ms = 1};
+    struct job_figures once, twice;
+    add_ranks(&plan, 0, 0);
+    assert_true(job_settle(job, &once));
+    add_ranks(&plan, 1, 0);
+    assert_true(job_settle(job, &twice));
+    assert_int_equal(twice.restarts, 1);
+    assert_int_equal(twice.ranks, RANKS);
+    assert_true(fabs(twice.lost_s.mean - 2 * once.lost_s.mean) < 1e-6);
+    assert_true(fabs(twice.lost_share.mean - once.lost_share.mean) < 1e-6);
+}
+
+static void ranks_of_which_nothing_is_known(void **state)
+{
+    (void)state;
+    const struct plan plan = {.item_ms = {0, 30}, .together_every = 1};
+    struct job_figures figures;
+    add_ranks(&plan, 0, 0);
+    for (uint32_t m = 0; m < RANKS; m++)
+        job->members[m].world_size = 8;
+    assert_true(job_settle(job, &figures));
+    assert_false(isnan(figures.lost_s.mean));
+    assert_non_null(strstr(figures.note, "4 of 8 ranks"));
+    begin_anew();
+    assert_false(job_settle(job, &figures)); /* no rank at all */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(jobs_with_delays, begin, end),
+        cmocka_unit_test_setup_teardown(ranks_that_do_not_wait_for_each_other, begin, end),
+        cmocka_unit_test_setup_teardown(two_machines_whose_clocks_differ, begin, end),
+        cmocka_unit_test_setup_teardown(stretches_stand_for_the_rest, begin, end),
+        cmocka_unit_test_setup_teardown(what_a_gpu_hid_is_not_lost, begin, end),
+        cmocka_unit_test_setup_teardown(epochs_of_different_lengths, begin, end),
+        cmocka_unit_test_setup_teardown(ranks_that_were_started_anew, begin, end),
+        cmocka_unit_test_setup_teardown(ranks_of_which_nothing_is_known, begin, end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs of ranks that wait for each other, under torchrun with gloo."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from support import datastall, recorded, shown
+
+PROGRAMS = Path(__file__).parents[2] / "bench" / "job" / "programs.py"
+
+
+def job_of(folder: Path, name: str, *options: str) -> dict[str, Any]:
+    arguments = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    recorded(folder, "-m", *arguments, str(PROGRAMS), name, *options)
+    return shown(folder)
+
+
+def named(job: dict[str, Any], reason: str) -> list[int]:
+    """Ranks that cost the job a tenth of its time or more."""
+    return [
+        cause["rank"]
+        for cause in job["causes"]
+        if cause["reason"] == reason and cause["lost_s"] > 0.1 * job["active_s"]
+    ]
+
+
+def test_a_rank_that_makes_the_others_wait(tmp_path: Path) -> None:
+    """By the loader of rank 1, and by what rank 0 does between its steps."""
+    run = job_of(tmp_path, "mixed", "--steps", "60", "--step-ms", "5")
+    job = run["job"]
+    assert (job["ranks"], job["world_size"], job["nodes"]) == (2, 2, 1)
+    assert job["id"].startswith("torchrun-")
+    assert job["steps"] == job["steps_seen"] == 60
+    assert named(job, "input") == [1], job
+    assert named(job, "not_input") == [0], job
+    # 60 batches that take 60 ms each, half a second three times: at least so much.
+    assert job["lost_s"]["lower"] + job["not_input_s"] > 0.8 * (60 * 0.050 + 2 * 0.5), job
+    # The one rank hardly waits while it is late itself: alone, neither says it.
+    assert job["lost_s"]["mean"] > 1.2 * job["mean_stall_s"]
+    assert "rank 1 made the others wait" in run["verdict"]["text"]
+    assert run["verdict"]["severity"] in ("severe", "moderate")
+
+
+def split(folder: Path, runs: Path) -> None:
+    """Each rank's file of a run into a run of its own, as two machines would have them."""
+    (source,) = folder.glob("datastall-runs/*")
+    ranks = [one for one in source.glob("*.dsrun") if one.name != "launcher.dsrun"]
+    recording = [one for one in ranks if b"programs.py" in one.read_bytes() and one.stat().st_size]
+    for index, one in enumerate(sorted(recording)):
+        (runs / f"2026112{index}-000000-node").mkdir(parents=True)
+        (runs / f"2026112{index}-000000-node" / one.name).write_bytes(one.read_bytes())
+
+
+def test_runs_of_several_machines_are_merged(tmp_path: Path) -> None:
+    one = job_of(tmp_path, "one_rank", "--steps", "40", "--step-ms", "5")["job"]
+    runs = tmp_path / "machines"
+    split(tmp_path, runs)
+    said = datastall("merge", f"{runs}/", "-o", "job", folder=tmp_path)
+    assert said.code == 0, said.err
+    assert said.out == "job: 2 runs; next: datastall show ./job\n"
+    merged = json.loads(datastall("show", "--json", "./job", folder=tmp_path).out)
+    assert merged["job"] == one
+    assert [run["processes"] for run in merged["runs"]] == [1, 1]
+    card = datastall("show", "./job", folder=tmp_path).out
+    assert "rank 1 made the others wait" in card
+    assert max(map(len, card.splitlines())) <= 80
+    # The same from the folder that all machines wrote into, and by the job's name.
+    beside = datastall("show", "--json", "--job", one["id"], "-d", str(runs), folder=tmp_path)
+    assert json.loads(beside.out)["job"] == one
+    files = list(tmp_path.glob("job/*/*.dsrun"))
+    assert sum(f.stat().st_blocks * 512 for f in files) < sum(f.stat().st_size for f in files) / 4
+
+
+def test_what_cannot_be_merged(tmp_path: Path) -> None:
+    (tmp_path / "one.py").write_text(
+        "from torch.utils.data import DataLoader\nfor _ in DataLoader(range(20)): pass\n"
+    )
+    recorded(tmp_path, "one.py", options=["--name", "alone"])
+    assert datastall("merge", "alone", folder=tmp_path).code == 2
+    ended = datastall("merge", "alone", "nobody", "-o", "job", folder=tmp_path)
+    assert ended.code == 1
+    assert "no run 'nobody'" in ended.err
+    assert "job holds the 1 runs that came before" in ended.err
+    again = datastall("merge", "alone", "-o", "job", folder=tmp_path)
+    assert again.code == 1
+    assert "cannot make the folder job" in again.err
+    shown_job = datastall("show", "./job", folder=tmp_path)
+    assert shown_job.code == 1
+    assert "no two ranks recorded anything" in shown_job.err
+    assert datastall("show", "--job", "slurm-1", folder=tmp_path).code == 1
+    assert datastall("show", "./job", "--check", "stall<5", folder=tmp_path).code == 2
+
+
+def test_ranks_that_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    run = job_of(tmp_path, "not_together", "--steps", "60", "--step-ms", "5")
+    assert run["job"]["lost_s"]["mean"] is None
+    assert "not in step" in run["job"]["says"]
+    assert run["job"]["causes"] == []
+    card = datastall("show", folder=tmp_path).out
+    assert "what the job lost is not known" in card
+    assert json.dumps(run["job"])
+
+
+def test_one_process_is_no_job(tmp_path: Path) -> None:
+    (tmp_path / "one.py").write_text(
+        "from torch.utils.data import DataLoader\nfor _ in DataLoader(range(20)): pass\n"
+    )
+    recorded(tmp_path, "one.py")
+    assert shown(tmp_path)["job"] is None
