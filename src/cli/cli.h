@@ -36,7 +36,7 @@ struct cli_command {
 
 extern const struct cli_command cli_run_command, cli_show_command, cli_ls_command;
 extern const struct cli_command cli_compare_command, cli_doctor_command;
-extern const struct cli_command cli_predict_command, cli_tune_command;
+extern const struct cli_command cli_predict_command, cli_tune_command, cli_report_command;
 extern const struct cli_command cli_top_command, cli_serve_command, cli_export_command;
 extern const struct cli_command *const cli_commands[]; /* NULL ends it */
 

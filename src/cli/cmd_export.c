@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `datastall export`: runs in other programs' formats. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/nearest.h"
-#include "base/target_file.h"
 #include "cli/cli.h"
 #include "cli/live.h"
+#include "cli/write_file.h"
 #include "output/openmetrics.h"
 
 #define MAX_BASES 32u
@@ -41,35 +39,6 @@ static int take(void *context, const struct cli_option *option, const char *valu
     return 0;
 }
 
-static bool write_all(int fd, const char *text, size_t length)
-{
-    while (length > 0) {
-        const ssize_t put = write(fd, text, length);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put < 0)
-            return false;
-        text += put;
-        length -= (size_t)put;
-    }
-    return true;
-}
-
-/* Whole or not at all: who reads the file every few seconds never finds half of one. */
-static int write_file(const char *path, const char *text, size_t length, bool force)
-{
-    struct ds_target target;
-    if (!force && ds_target_exists(path))
-        return ds_fail(DATASTALL_ERR_EXISTS, "%s exists already; --force replaces it", path);
-    int error = ds_target_open(path, &target);
-    if (error == 0) {
-        const bool written = write_all(target.fd, text, length) &&
-                             (target.temporary == NULL || fsync(target.fd) == 0);
-        error = ds_target_finish(&target, written ? 0 : errno);
-    }
-    return error == 0 ? DATASTALL_OK : ds_fail_errno(error, "cannot write %s", path);
-}
-
 static int export_text(struct live *live, const struct export_options *options,
                        enum openmetrics_format format, uint32_t named)
 {
@@ -84,10 +53,7 @@ static int export_text(struct live *live, const struct export_options *options,
         return code;
     int error = openmetrics_write(runs, count, now_ns, NULL, format, &text, &length);
     if (error == DATASTALL_OK) {
-        if (options->output != NULL && strcmp(options->output, "-") != 0)
-            error = write_file(options->output, text, length, options->force);
-        else if (!write_all(STDOUT_FILENO, text, length))
-            error = ds_fail_errno(errno, "cannot write to standard output");
+        error = cli_write_output(options->output, text, length, options->force);
         free(text);
     }
     if (error != DATASTALL_OK) {

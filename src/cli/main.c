@@ -28,10 +28,19 @@ static const struct cli_command help_command = {
     help,
 };
 
-const struct cli_command *const cli_commands[] = {
-    &cli_run_command,    &cli_show_command,   &cli_compare_command, &cli_predict_command,
-    &cli_tune_command,   &cli_ls_command,     &cli_top_command,     &cli_serve_command,
-    &cli_export_command, &cli_doctor_command, &help_command,        NULL};
+const struct cli_command *const cli_commands[] = {&cli_run_command,
+                                                  &cli_show_command,
+                                                  &cli_compare_command,
+                                                  &cli_predict_command,
+                                                  &cli_tune_command,
+                                                  &cli_report_command,
+                                                  &cli_ls_command,
+                                                  &cli_top_command,
+                                                  &cli_serve_command,
+                                                  &cli_export_command,
+                                                  &cli_doctor_command,
+                                                  &help_command,
+                                                  NULL};
 
 static const char exit_codes[] =
     "exit codes: 0 fine, 1 failed, 2 wrong usage, 3 damaged but partly read,\n"

@@ -331,8 +331,13 @@ static void put_gpu_sampling(out e, const struct run_data *data)
 
 void output_shape(const struct summary *s, out e)
 {
+    output_shape_in(s, NULL, e);
+}
+
+void output_shape_in(const struct summary *s, const char *key, out e)
+{
     const struct run_data *data = s->data;
-    e->open_object(e->context, NULL);
+    e->open_object(e->context, key);
     e->integer(e->context, "schema", OUTPUT_SCHEMA);
     put_string(e, "datastall_version", datastall_version());
     put_run(e, s);
