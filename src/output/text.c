@@ -108,9 +108,12 @@ void output_bounds(const struct summary *s, FILE *file)
         line(file, "",
              "%s, because its GPU is shared, and no more than %.1f %% of that is known to be lost",
              summary_severity_name(s->severity), worst->severe_share * 100);
-    if (worst != NULL && worst->paused_ns > worst->active_ns / 20) {
+    if (worst != NULL && worst->paused_ns > worst->active_ns / 100 &&
+        worst->paused_ns > DS_NS_PER_S / 10) {
         summary_duration_text((double)worst->paused_ns * 1e-9, text, sizeof text);
-        line(file, "", "of the time in which it iterated over loaders; it paused for %s between",
+        line(file, "",
+             "of the time in which loaders were iterated over; for %s between them none was "
+             "(evaluation, a checkpoint, another cell)",
              text);
     }
     if (s->method == SUMMARY_METHOD_HOST_BOUND)
