@@ -81,6 +81,12 @@ static uint64_t number_of(const struct part *part, uint64_t begin_ns)
     return begin_ns / width_ns(part->level) + 1 + part->first;
 }
 
+uint64_t series_first_number(const struct summary *summary, uint32_t process, uint32_t level)
+{
+    const struct part part = part_of(summary, level);
+    return number_of(&part, begin_of_host(summary, &summary->processes[process]));
+}
+
 /* ---- waits ---- */
 
 /* Seconds of each span. */
@@ -191,14 +197,31 @@ static double busy_of(const uint64_t *span)
                                                      0.01 / (double)span[RF_GPU_ROLLUP_BUSY_COUNT];
 }
 
+static double power_of(const uint64_t *span)
+{
+    return span[RF_GPU_ROLLUP_POWER_COUNT] == 0 ? NAN
+                                                : (double)span[RF_GPU_ROLLUP_POWER_MW_SUM] * 1e-3 /
+                                                      (double)span[RF_GPU_ROLLUP_POWER_COUNT];
+}
+
+static double memory_of(const uint64_t *span)
+{
+    return span[RF_GPU_ROLLUP_MEMORY_USED_MAX] == 0 ? NAN
+                                                    : (double)span[RF_GPU_ROLLUP_MEMORY_USED_MAX];
+}
+
 void series_of_gpu(const struct summary *summary, uint32_t gpu, uint32_t level,
-                   double busy[SERIES_MOST])
+                   double busy[SERIES_MOST], double *memory_bytes, double *power_w)
 {
     const struct part part = part_of(summary, level);
     const uint64_t first = number_of(&part, summary->begin_ns);
     for (uint32_t i = 0; i < part.count; i++) {
         const uint64_t *span = gpu_span(summary->gpus[gpu].data, level, first + i);
         busy[i] = span == NULL ? NAN : busy_of(span);
+        if (memory_bytes != NULL)
+            memory_bytes[i] = span == NULL ? NAN : memory_of(span);
+        if (power_w != NULL)
+            power_w[i] = span == NULL ? NAN : power_of(span);
     }
 }
 
@@ -220,12 +243,8 @@ static void add_gpus(const struct summary *summary, const struct part *part, uin
         const double share = busy_of(span);
         add_to(&busy, share);
         known += !isnan(share);
-        if (span[RF_GPU_ROLLUP_POWER_COUNT] > 0)
-            add_to(&series->power_w[i], (double)span[RF_GPU_ROLLUP_POWER_MW_SUM] * 1e-3 /
-                                            (double)span[RF_GPU_ROLLUP_POWER_COUNT]);
-        if (span[RF_GPU_ROLLUP_MEMORY_USED_MAX] > 0)
-            series->memory_bytes[i] =
-                fmax(series->memory_bytes[i], (double)span[RF_GPU_ROLLUP_MEMORY_USED_MAX]);
+        add_to(&series->power_w[i], power_of(span));
+        series->memory_bytes[i] = fmax(series->memory_bytes[i], memory_of(span)); /* not NaN */
     }
     series->busy[i] = busy / known; /* NaN / 0 stays NaN */
 }

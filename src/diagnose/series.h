@@ -27,10 +27,14 @@ struct series {
 uint32_t series_levels(const struct summary *summary);
 void series_of(const struct summary *summary, uint32_t level, struct series *series);
 
-/* One process's stall, one device's busy share, in the spans of series_of(). */
+/* One process's stall; one device's busy share, memory in use (bytes) and power (watts): in the spans of
+ * series_of(). memory and power may be NULL. */
 void series_of_process(const struct summary *summary, uint32_t process, uint32_t level,
                        double stall[SERIES_MOST]);
 void series_of_gpu(const struct summary *summary, uint32_t gpu, uint32_t level,
-                   double busy[SERIES_MOST]);
+                   double busy[SERIES_MOST], double *memory_bytes, double *power_w);
+
+/* The number of the first of these spans in the histories of a process (run/history.h). */
+uint64_t series_first_number(const struct summary *summary, uint32_t process, uint32_t level);
 
 #endif

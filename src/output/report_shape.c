@@ -217,7 +217,7 @@ static void put_gpus(const struct summary *summary, const struct report_size *si
         e->open_object(e->context, NULL);
         put_integer(e, "index", summary->gpus[i].data->fixed.index);
         put_string(e, "name", summary->gpus[i].data->fixed.name);
-        series_of_gpu(summary, i, level, busy);
+        series_of_gpu(summary, i, level, busy, NULL, NULL);
         put_shares(e, busy, count);
         e->close(e->context);
     }
