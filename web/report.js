@@ -2,7 +2,7 @@
 // A report: the document of `show --json` (docs/json.md) and what the run held over time (docs/report.md).
 
 // Shown by a part of their own. What a later version adds is shown as a table.
-const SHOWN = new Set(['schema', 'datastall_version', 'run', 'window', 'verdict', 'loaders', 'gpus', 'gpu_sampling', 'stages', 'processes', 'damage']);
+const SHOWN = new Set(['schema', 'datastall_version', 'run', 'window', 'verdict', 'cost', 'loaders', 'gpus', 'gpu_sampling', 'stages', 'processes', 'damage']);
 const LOADER_SHOWN = new Set(['name', 'why', 'workers', 'predicted', 'slowest_waits', 'wait_ms', 'startup_ms', 'failed_ms', 'depth', 'queue_state', 'exposed_stall_s']);
 
 function report(data) {
@@ -50,7 +50,7 @@ function verdict(run, index, two) {
 }
 
 function cost(run) {
-  return run.cost && run.cost.text ? labelled('COST', run.cost.text) : null;
+  return run.summary.cost && run.summary.cost.text ? labelled('COST', run.summary.cost.text) : null;
 }
 
 function comparison(data) {

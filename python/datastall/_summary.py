@@ -389,12 +389,34 @@ class Damage(TypedDict):
     first_problem: str | None
 
 
+class CostOfCause(TypedDict):
+    cause: str
+    share: float
+    gpu_hours: Bounds
+    money: Bounds
+    energy_j: Bounds
+
+
+class Cost(TypedDict):
+    gpus: int
+    gpu_hours: float | None
+    stalled_gpu_hours: Bounds
+    price_per_gpu_hour: float | None
+    money: float | None
+    stalled_money: Bounds
+    energy_j: float | None
+    stalled_energy_j: Bounds
+    causes: list[CostOfCause]
+    text: str | None
+
+
 class Summary(TypedDict):
     schema: int
     datastall_version: str
     run: Run
     window: Window
     verdict: Verdict
+    cost: Cost
     loaders: list[Loader]
     gpus: list[Gpu]
     gpu_sampling: GpuSampling

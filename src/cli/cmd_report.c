@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `datastall report`: one run, or two side by side, as a page. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 struct report_options {
     const char *directory, *output;
     bool force;
+    double price; /* NaN: not told */
 };
 
 static int take(void *context, const struct cli_option *option, const char *value)
@@ -23,6 +25,8 @@ static int take(void *context, const struct cli_option *option, const char *valu
         options->directory = value;
     else if (strcmp(option->name, "output") == 0)
         options->output = value;
+    else if (strcmp(option->name, "price-per-gpu-hour") == 0)
+        return (options->price = cli_price("report", value)) > 0 ? 0 : -1;
     else
         options->force = true;
     return 0;
@@ -47,6 +51,7 @@ static int load(const struct report_options *options, char *const *names, uint32
             code = cli_load(folder, &loaded->data[i], &loaded->summaries[i], &damaged);
         if (code != CLI_OK)
             return code;
+        loaded->summaries[i]->price_per_gpu_hour = options->price;
         if (damaged)
             cli_say_clean(loaded->data[i]->first_problem);
         loaded->damaged |= damaged;
@@ -75,7 +80,7 @@ static int write_report(const struct report_options *options, const struct loade
 
 static int report(const struct cli_command *command, int argc, char **argv)
 {
-    struct report_options options = {.output = DEFAULT_OUTPUT};
+    struct report_options options = {.output = DEFAULT_OUTPUT, .price = NAN};
     struct loaded loaded = {.count = 0};
     const int first = cli_parse(command, argc, argv, take, &options);
     if (first < 0)
@@ -99,6 +104,7 @@ static int report(const struct cli_command *command, int argc, char **argv)
 static const struct cli_option report_options[] = {
     {"output", 'o', "FILE", "write to FILE (default " DEFAULT_OUTPUT "; - is standard output)"},
     {"force", '\0', NULL, "replace FILE"},
+    CLI_PRICE_OPTION,
     {"dir", 'd', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
     {NULL, 0, NULL, NULL},
 };

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/error.h"
@@ -17,6 +18,7 @@ int summary_make(const struct run_data *data, uint64_t now_ns, struct summary **
     if (summary == NULL)
         return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
     summary->data = data;
+    summary->price_per_gpu_hour = NAN;
     uint32_t loaders = 0;
     for (uint32_t i = 0; i < data->process_count; i++)
         loaders += data->processes[i].loader_count;

@@ -10,6 +10,7 @@
 #include "base/sums.h"
 #include "output/names.h"
 #include "output/put.h"
+#include "output/shape_cost.h"
 #include "output/shape_predict.h"
 #include "output/shape_why.h"
 
@@ -343,6 +344,7 @@ void output_shape_in(const struct summary *s, const char *key, out e)
     put_run(e, s);
     put_window(e, s);
     put_verdict(e, s);
+    output_cost_shape(s, e);
     e->open_array(e->context, "loaders");
     for (uint32_t i = 0; i < s->loader_count; i++)
         put_loader(e, s, &s->loaders[i]);
