@@ -15,10 +15,12 @@ function chart(options) {
   plot.addEventListener('keydown', (event) => move(item, event));
   charts.add(item);
   new ResizeObserver(() => draw(item, false)).observe(plot);
+  // The same lines with other values: what is open stays open, and the cursor where it is.
   figure.renew = (next) => {
     item.options = next;
-    draw(item, true);
-    figure.querySelector('details').replaceWith(asTable(next));
+    if (item.uplot !== null) item.uplot.setData([next.x, ...next.series.map((series) => series.values.map((value) => (known(value) ? value : null)))]);
+    const details = figure.querySelector('details');
+    if (!details.open) details.replaceWith(asTable(next));
     plot.setAttribute('aria-label', next.title + '. ' + inWords(next));
   };
   return figure;
@@ -90,7 +92,7 @@ function draw(item, again) {
     series: [{}, ...shown.map((series) => ({
       label: series.label, stroke: colour(series.colour), width: options.stacked ? 0 : 1.6, dash: series.dash,
       fill: options.stacked ? colour(series.colour) : series.fill ? colour(series.colour) + '33' : undefined,
-      points: {show: options.x.length < 3}, spanGaps: false,
+      points: {show: (plot) => plot.data[0].length < 3}, spanGaps: false,
     }))],
     hooks: {setCursor: [(plot) => say(item, plot.cursor.idx)]},
   }, [options.x, ...data], item.plot);

@@ -392,7 +392,7 @@ def test_pages_and_paths(tmp_path: Path) -> None:
         assert served.get("/healthz") == (200, "text/plain; charset=utf-8", "ok\n")
         code, content_type, text = served.get("/")
         assert (code, content_type) == (200, "text/html; charset=utf-8")
-        assert 'href="/metrics"' in text
+        assert "Content-Security-Policy" in text and "connect-src 'self'" in text
         assert served.get("/metrics?name[]=x")[0] == 200
         tricks = ("/metrics/", "/../etc/passwd", "//etc/passwd", "/%2e%2e/%2e%2e/etc/passwd")
         for path in (*tricks, "/metrics%00", "/metrics/../../proc/self/environ", "/x" * 3000):
