@@ -205,8 +205,8 @@ static int serve(const struct cli_command *command, int argc, char **argv)
     if (ready) {
         catch_signals(&outside);
         if (http_is_public(service.server) && options.auth == NULL)
-            ds_say("whoever reaches this address reads the metrics: --auth-file asks for a "
-                   "password");
+            ds_say("anyone who can reach this address can read the metrics and the page; "
+                   "--auth-file asks for a password");
         ds_say("serving %s/metrics; a page to look at is %s/", http_url(service.server),
                http_url(service.server));
         http_run(service.server, &stopped, &outside);

@@ -54,7 +54,7 @@ static int take(void *context, const struct cli_option *option, const char *valu
     } else if (strcmp(option->name, "interval") == 0) {
         options->interval_s = seconds_of(value);
         if (options->interval_s == 0) {
-            ds_say("top: '%s' is no interval: seconds from 0.1 to 3600", value);
+            ds_say("top: '%s' is not an interval: give seconds, from 0.1 to 3600", value);
             return -1;
         }
     } else if (options->base_count < MAX_BASES) {

@@ -359,7 +359,8 @@ static int listen_at(struct http_server *server)
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found;
     if (!split_address(wish, host, port))
         return ds_fail(DATASTALL_ERR_ARGUMENT,
-                       "'%s' is no ADDR:PORT, such as 127.0.0.1:19835 or [::1]:19835", wish);
+                       "'%s' is not of the form ADDR:PORT, such as 127.0.0.1:19835 or [::1]:19835",
+                       wish);
     const int error = getaddrinfo(host, port, &hints, &found);
     if (error != 0)
         return ds_fail(DATASTALL_ERR_NOT_FOUND, "cannot find the address %s: %s", host,

@@ -160,7 +160,7 @@ static int run_command(int argc, char **argv)
     if (argc == 2 && strcmp(argv[1], GPU_SAMPLER_COMMAND) == 0) {
         const int code = gpu_sampler_main(&gpu_nvml);
         if (code == CLI_USAGE)
-            ds_say("sample: is started by datastall itself, to read the GPUs");
+            ds_say("sample: datastall starts this itself, to read the GPUs");
         return code;
     }
     const struct cli_command *command = find_command(argv[1]);

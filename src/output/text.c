@@ -450,7 +450,7 @@ static void put_notes(const struct summary *s, FILE *file)
              (unsigned long long)unknown, unknown == 1 ? " came" : "es came");
     if ((refused[0] | refused[1] | refused[2]) != 0)
         line(file, "NOTE",
-             "the program reported what cannot be, which is unknown here: %llu time%s, %llu "
+             "the program reported impossible values, shown as unknown: %llu time%s, %llu "
              "figure%s of batches, %llu unknown kind%s, flags or sizes",
              (unsigned long long)refused[0], plural(refused[0]), (unsigned long long)refused[1],
              plural(refused[1]), (unsigned long long)refused[2], plural(refused[2]));

@@ -410,9 +410,9 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         cases = [
-            (["--listen", "nonsense"], 2, "no ADDR:PORT"),
-            (["--listen", "127.0.0.1:70000"], 2, "no ADDR:PORT"),
-            (["--listen", "::1:80"], 2, "no ADDR:PORT"),
+            (["--listen", "nonsense"], 2, "not of the form ADDR:PORT"),
+            (["--listen", "127.0.0.1:70000"], 2, "not of the form ADDR:PORT"),
+            (["--listen", "::1:80"], 2, "not of the form ADDR:PORT"),
             (["--listen", f"127.0.0.1:{port}"], 1, "cannot listen"),
             (["--listen", "192.0.2.1:0"], 1, "cannot listen"),
             (["--auth-file", "public"], 1, "chmod 600"),
