@@ -57,9 +57,10 @@ static bool add_slot(struct run_reader *reader, uint64_t slot, struct run_rings 
     struct rf_slot_view view;
     const enum rf_view_status status = run_reader_slot(reader, slot, RF_PART_ALL, &view);
     bool room = status != RF_VIEW_NO_MEMORY;
-    if (status != RF_VIEW_OK)
+    if (status != RF_VIEW_OK && status != RF_VIEW_DAMAGED)
         return room;
-    for (uint64_t i = 0; i < view.ring_count && room; i++) {
+    /* Of a damaged slot nothing can be trusted. */
+    for (uint64_t i = 0; status == RF_VIEW_OK && i < view.ring_count && room; i++) {
         const uint64_t *row = rf_view_record(&view, view.ring_first + i);
         if (row[RF_RECORD_SEQUENCE] == view.ring_first + i + 1)
             room = add_wait(&view, row, rings);
