@@ -222,9 +222,9 @@ typedef struct datastall_loader_options {
 #define DATASTALL_LOADER_PERSISTENT_WORKERS 0x2u
 #define DATASTALL_LOADER_STREAM 0x4u /**< an iterable data set: the workers go through it */
 #define DATASTALL_LOADER_SPAWNED \
-    0x8u                                   /**< workers start anew (spawn, forkserver): the data set
+    0x8u                                 /**< workers start again (spawn, forkserver): the data set
                                                 is sent to each */
-#define DATASTALL_LOADER_UNBATCHED 0x10u   /**< one item is one batch (batch_size=None) */
+#define DATASTALL_LOADER_UNBATCHED 0x10u /**< one item is one batch (batch_size=None) */
 #define DATASTALL_LOADER_WORKER_INIT 0x20u /**< a function of the program's prepares each worker */
 #define DATASTALL_LOADER_SET 0x40u /**< has settings that are not the program's: `run --set` */
 #define DATASTALL_LOADER_OPTIONS_INIT  \

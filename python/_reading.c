@@ -4,9 +4,13 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <stdlib.h>
+
 #include "base/clock.h"
+#include "convert.h"
 #include "datastall.h"
 #include "document.h"
+#include "output/card.h"
 #include "output/shape.h"
 
 static void tell_run(const void *subject, const struct emitter *emitter)
@@ -14,39 +18,67 @@ static void tell_run(const void *subject, const struct emitter *emitter)
     output_shape(subject, emitter);
 }
 
-static PyObject *document_of_run(const char *folder)
+/* What a run's folder says, made by `make` while the program goes on; an error is set where it is NULL. */
+static PyObject *of_run(PyObject *folder, PyObject *(*make)(const struct summary *summary))
 {
+    PyObject *bytes, *made = NULL;
     struct run_data *data = NULL;
     struct summary *summary = NULL;
     int error;
+    if (!PyUnicode_FSConverter(folder, &bytes))
+        return NULL;
+    const char *path = PyBytes_AsString(bytes);
     Py_BEGIN_ALLOW_THREADS
-    error = run_data_read(folder, &data);
+    error = run_data_read(path, &data);
     if (error == DATASTALL_OK)
         error = summary_make(data, ds_now_ns(), &summary);
     Py_END_ALLOW_THREADS
-    PyObject *document = NULL;
     if (error != DATASTALL_OK)
         PyErr_SetString(PyExc_OSError, datastall_last_error());
     else
-        document = document_build(tell_run, summary, false);
+        made = make(summary);
     summary_free(summary);
     run_data_free(data);
-    return document;
+    Py_DECREF(bytes);
+    return made;
+}
+
+static PyObject *document_of(const struct summary *summary)
+{
+    return document_build(tell_run, summary, false);
+}
+
+/* As text of 80 columns, without colour. */
+static PyObject *card_of(const struct summary *summary)
+{
+    const struct card_style style = {.width = CARD_LEAST_WIDTH};
+    char *text = NULL;
+    size_t length;
+    FILE *file = open_memstream(&text, &length);
+    if (file == NULL)
+        return PyErr_NoMemory();
+    output_card(summary, &style, file);
+    fclose(file);
+    PyObject *card = convert_str(text);
+    free(text);
+    return card;
 }
 
 static PyObject *reading_summary(PyObject *module, PyObject *arg)
 {
     (void)module;
-    PyObject *bytes;
-    if (!PyUnicode_FSConverter(arg, &bytes))
-        return NULL;
-    PyObject *document = document_of_run(PyBytes_AsString(bytes));
-    Py_DECREF(bytes);
-    return document;
+    return of_run(arg, document_of);
+}
+
+static PyObject *reading_card(PyObject *module, PyObject *arg)
+{
+    (void)module;
+    return of_run(arg, card_of);
 }
 
 static PyMethodDef functions[] = {
     {"summary", reading_summary, METH_O, "The document of a run folder (docs/json.md) as a dict."},
+    {"card", reading_card, METH_O, "The card of a run folder, as text."},
     {NULL, NULL, 0, NULL}};
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT,
                                         "datastall._reading",

@@ -201,7 +201,22 @@ static PyType_Slot monitor_slots[] = {
 static PyType_Spec monitor_spec = {"datastall._core.Monitor", sizeof(Monitor), 0,
                                    Py_TPFLAGS_DEFAULT, monitor_slots};
 
+static PyObject *leave_run(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    process_run_leave();
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef monitor_functions[] = {
+    {"leave_run", leave_run, METH_NOARGS,
+     "leave_run(): the next Monitor makes a run folder of its own."},
+    {NULL, NULL, 0, NULL}};
+
 int monitor_type_add(PyObject *module)
 {
-    return types_add(module, &monitor_spec, &monitor_type);
+    return PyModule_AddFunctions(module, monitor_functions) < 0
+               ? -1
+               : types_add(module, &monitor_spec, &monitor_type);
 }

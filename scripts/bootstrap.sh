@@ -11,7 +11,7 @@ need=${1:-build}
 # command or file that shows that a package is there : package
 packages="gcc:gcc ninja:ninja-build pkg-config:pkg-config"
 if [ "$need" = test ]; then
-    packages="$packages clang:clang cppcheck:cppcheck tmux:tmux openssl:openssl pgrep:procps"
+    packages="$packages clang:clang cppcheck:cppcheck tmux:tmux openssl:openssl pgrep:procps chromium:chromium"
 fi
 missing=""
 for pair in $packages; do

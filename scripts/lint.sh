@@ -38,6 +38,7 @@ check cppcheck cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr \
     --enable=warning,performance,portability --suppress=missingInclude \
     --suppress=normalCheckLevelMaxBranches --suppress=unknownMacro \
     -D_GNU_SOURCE -I include -I src $(git ls-files 'src/*.c')
+check uplot $bin/python scripts/uplot.py --check
 check arrows $bin/python scripts/check_arrows.py
 check merges no_merge_is_half_done
 check licence all_say_their_licence

@@ -21,11 +21,24 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from . import _core, _hooks, _sites
+from ._shown import Shown
+from ._summary import Summary, nothing
 
-__all__ = ["Watch", "__version__", "install", "stage", "summary", "watch"]
+__all__ = [
+    "Shown",
+    "Summary",
+    "Watch",
+    "__version__",
+    "install",
+    "reset",
+    "show",
+    "stage",
+    "summary",
+    "watch",
+]
 __version__: str = _core.__version__
 
 T = TypeVar("T")
@@ -139,7 +152,13 @@ def stage(name: str) -> Iterator[None]:
         _hooks.set_stage(before)
 
 
-def summary() -> dict[str, Any]:
+def _folder() -> str:
+    """The run folder of this process; "" before the first wait."""
+    recording = _hooks._monitor
+    return "" if recording is None else os.path.dirname(recording.path())
+
+
+def summary() -> Summary:
     """The figures of the run so far, as ``datastall show --json`` prints them (docs/json.md).
 
     Covers every process of the run that could be read. An empty dictionary before the first wait.
@@ -147,9 +166,39 @@ def summary() -> dict[str, Any]:
     Raises:
         OSError: the run folder is gone or cannot be read.
     """
-    recording = _hooks._monitor
-    if recording is None or not recording.path():
-        return {}
+    folder = _folder()
+    if not folder:
+        return cast(Summary, nothing())
     from . import _reading  # what is only recorded does not carry it
 
-    return _reading.summary(os.path.dirname(recording.path()))
+    return cast(Summary, _reading.summary(folder))
+
+
+def show() -> Shown:
+    """The run so far, for people: as the last line of a notebook's cell, or ``print()`` it.
+
+    What it shows is of this moment; call it again for what came later. To look at one cell alone,
+    call :func:`reset` before.
+
+    Raises:
+        OSError: the run folder is gone or cannot be read.
+    """
+    folder = _folder()
+    if not folder:
+        return Shown({}, "")
+    from . import _reading
+
+    return Shown(_reading.summary(folder), _reading.card(folder))
+
+
+def reset(name: str | None = None) -> None:
+    """Ends the run here: what is recorded from now on is a run of its own, in a folder of its own.
+
+    For notebooks: one run per experiment, each with its own figures. An iteration that is under way
+    is recorded up to here. Under ``datastall run``, whose run the program is, nothing is done, and
+    that is said once; nor is anything before the first wait.
+
+    Args:
+        name: part of the new run's id; default as before.
+    """
+    _hooks.reset(name)

@@ -113,6 +113,7 @@ def _end() -> None:
 
 
 def _register_end() -> None:
+    atexit.unregister(_end)
     atexit.register(_end)
     # A child of multiprocessing leaves with os._exit(), past atexit.
     multiprocessing = sys.modules.get("multiprocessing.util")
@@ -153,6 +154,21 @@ def monitor() -> _core.Monitor | None:
         _monitor = fresh
         _register_end()
         return fresh
+
+
+def reset(run_name: str | None) -> None:
+    """See datastall.reset()."""
+    global _monitor, _run_name, _off
+    if "DATASTALL_RUN_DIR" in os.environ:
+        say_once("reset() does nothing under 'datastall run', whose run this is")
+        return
+    with _lock:
+        if run_name is not None:
+            _run_name = run_name
+        if _monitor is not None and _monitor.state() != "forked":
+            _end()
+            _core.leave_run()
+        _monitor, _off = None, False
 
 
 def set_stage(name: str | None) -> str | None:

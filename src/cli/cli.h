@@ -9,6 +9,10 @@
 #include "diagnose/summary.h"
 #include "output/card.h"
 
+/* For a table of options: what an hour of a GPU costs, in any currency. */
+#define CLI_PRICE_OPTION \
+    {"price-per-gpu-hour", '\0', "PRICE", "a GPU's hour costs this: what the stall cost"}
+
 enum cli_exit {
     CLI_OK = 0,
     CLI_FAILED = 1,
@@ -36,7 +40,7 @@ struct cli_command {
 
 extern const struct cli_command cli_run_command, cli_show_command, cli_ls_command;
 extern const struct cli_command cli_compare_command, cli_doctor_command, cli_merge_command;
-extern const struct cli_command cli_predict_command, cli_tune_command;
+extern const struct cli_command cli_predict_command, cli_tune_command, cli_report_command;
 extern const struct cli_command cli_top_command, cli_serve_command, cli_export_command;
 extern const struct cli_command *const cli_commands[]; /* NULL ends it */
 
@@ -71,6 +75,9 @@ int cli_open_live(const char *const *bases, uint32_t base_count, char *const *na
 /* What a refresh (live_refresh()) means for the exit code: CLI_FAILED where one of the `named` runs
  * cannot be read, CLI_DAMAGED where one was read in part only, each after a sentence; else CLI_OK. */
 int cli_live_code(const struct live *live, const char *command, uint32_t named);
+
+/* What --price-per-gpu-hour says; NaN after saying that it is no price. */
+double cli_price(const char *command, const char *value);
 
 /* ds_say() for a sentence that may hold text of a run file or a folder's name. */
 void cli_say_clean(const char *sentence);

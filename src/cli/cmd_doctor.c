@@ -181,8 +181,8 @@ const struct cli_command cli_doctor_command = {
     "",
     "what can be measured on this machine, and what is missing",
     "Looks at the folder of runs, Python and PyTorch, the GPUs and their driver, and what this\n"
-    "process may use of the machine. One line each: 'ok'; 'limited', it works with less to tell;\n"
-    "'missing', some figure cannot be had; 'failed', recording would not work (exit 1).",
+    "process may use of the machine. One line each: 'ok'; 'limited', it works but shows less;\n"
+    "'missing', some figure is not available; 'failed', recording would not work (exit 1).",
     doctor_options,
     false,
     doctor,

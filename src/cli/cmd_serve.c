@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "cli/http.h"
 #include "cli/live.h"
+#include "cli/serve_page.h"
 #include "output/openmetrics.h"
 
 #define DEFAULT_LISTEN "127.0.0.1:19835"
@@ -31,6 +32,8 @@ struct service {
     uint64_t read_ns;               /* when the runs were last read, 0: never */
     struct http_response *texts[2]; /* by enum openmetrics_format, made from that reading */
     struct http_response *page, *healthy;
+    struct http_response *live_json; /* made at live_ns, kept for SERVE_LIVE_NS */
+    uint64_t live_ns;
 };
 
 static volatile sig_atomic_t stopped;
@@ -51,7 +54,7 @@ static void forget_texts(struct service *service)
     }
 }
 
-static struct http_response *metrics(struct service *service, enum openmetrics_format format)
+static void read_again(struct service *service)
 {
     const uint64_t now_ns = ds_now_ns();
     if (service->read_ns == 0 || now_ns - service->read_ns > FRESH_NS) {
@@ -59,6 +62,11 @@ static struct http_response *metrics(struct service *service, enum openmetrics_f
         service->read_ns = now_ns;
         forget_texts(service);
     }
+}
+
+static struct http_response *metrics(struct service *service, enum openmetrics_format format)
+{
+    read_again(service);
     if (service->texts[format] == NULL) {
         uint32_t count;
         char *text;
@@ -72,11 +80,28 @@ static struct http_response *metrics(struct service *service, enum openmetrics_f
     return service->texts[format];
 }
 
+/* One document for all the pages that are open, made once a second at most. */
+static struct http_response *live_json(struct service *service)
+{
+    const uint64_t now_ns = ds_now_ns();
+    if (service->live_json == NULL || now_ns - service->live_ns > SERVE_LIVE_NS) {
+        uint32_t count;
+        read_again(service);
+        http_response_free(service->server, service->live_json);
+        const struct summary *const *runs = live_runs(service->live, &count);
+        service->live_json = serve_live(service->server, runs, count, service->read_ns);
+        service->live_ns = now_ns;
+    }
+    return service->live_json;
+}
+
 static struct http_response *answer(void *context, const struct http_request *request)
 {
     struct service *service = context;
     if (strcmp(request->path, "/metrics") == 0)
         return metrics(service, openmetrics_accepted(request->accept));
+    if (strcmp(request->path, "/live.json") == 0)
+        return live_json(service);
     if (strcmp(request->path, "/healthz") == 0)
         return service->healthy;
     return strcmp(request->path, "/") == 0 ? service->page : NULL;
@@ -89,13 +114,6 @@ static struct http_response *fixed(const struct service *service, const char *te
     return copy == NULL ? NULL
                         : http_response_new(service->server, copy, strlen(copy), content_type);
 }
-
-static const char page[] =
-    "<!DOCTYPE html>\n<html lang=\"en\"><head><title>datastall</title></head>\n"
-    "<body><h1>datastall " DATASTALL_VERSION "</h1>\n"
-    "<p>How long the training runs on this machine wait for their data.</p>\n"
-    "<p><a href=\"/metrics\">metrics</a> for Prometheus, <a href=\"/healthz\">health</a></p>\n"
-    "</body></html>\n";
 
 /* ---- the command ---- */
 
@@ -180,21 +198,23 @@ static int serve(const struct cli_command *command, int argc, char **argv)
     }
     service.live = live_open(&runs);
     service.memory = openmetrics_memory_new();
-    service.page = fixed(&service, page, "text/html; charset=utf-8");
+    service.page = serve_page(service.server);
     service.healthy = fixed(&service, "ok\n", "text/plain; charset=utf-8");
     const bool ready = service.live != NULL && service.memory != NULL && service.page != NULL &&
                        service.healthy != NULL;
     if (ready) {
         catch_signals(&outside);
         if (http_is_public(service.server) && options.auth == NULL)
-            ds_say("whoever reaches this address reads the metrics: --auth-file asks for a "
-                   "password");
-        ds_say("serving %s/metrics", http_url(service.server));
+            ds_say("anyone who can reach this address can read the metrics and the page; "
+                   "--auth-file asks for a password");
+        ds_say("serving %s/metrics; a page to look at is %s/", http_url(service.server),
+               http_url(service.server));
         http_run(service.server, &stopped, &outside);
     } else {
         ds_say("out of memory");
     }
     forget_texts(&service);
+    http_response_free(service.server, service.live_json);
     http_response_free(service.server, service.page);
     http_response_free(service.server, service.healthy);
     http_close(service.server);
@@ -215,8 +235,9 @@ static const struct cli_option serve_options[] = {
 const struct cli_command cli_serve_command = {
     "serve",
     "",
-    "the runs of this machine for Prometheus",
+    "the runs of this machine for Prometheus, and as a live page",
     "Serves /metrics for Prometheus (text format 0.0.4, OpenMetrics 1.0 where asked for)\n"
+    "and a page to look at on /, which is read once a second from /live.json (docs/live.md),\n"
     "over every run on this machine that you may read: in $DATASTALL_DIR or\n"
     "./datastall-runs, and where processes of this machine record. A run stays listed for\n"
     "ten minutes after its end. Reads run files only; needs libmicrohttpd. Answers to\n"

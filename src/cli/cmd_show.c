@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 struct show_options {
     const char *directory, *job;
     bool json, verbose;
+    double price; /* NaN: not told */
     uint32_t check_count;
     const char *checks[MAX_CHECKS];
 };
@@ -30,6 +32,8 @@ static int take(void *context, const struct cli_option *option, const char *valu
         options->json = true;
     else if (strcmp(option->name, "verbose") == 0)
         options->verbose = true;
+    else if (strcmp(option->name, "price-per-gpu-hour") == 0)
+        return (options->price = cli_price("show", value)) > 0 ? 0 : -1;
     else if (options->check_count < MAX_CHECKS)
         options->checks[options->check_count++] = value;
     else {
@@ -82,7 +86,7 @@ static int show_job(const char *folder, const struct show_options *options)
 
 static int show(const struct cli_command *command, int argc, char **argv)
 {
-    struct show_options options = {0};
+    struct show_options options = {.price = NAN};
     char folder[PATH_MAX];
     int first = cli_parse(command, argc, argv, take, &options);
     if (first < 0)
@@ -105,6 +109,7 @@ static int show(const struct cli_command *command, int argc, char **argv)
     code = cli_load(folder, &data, &summary, &damaged);
     if (code != CLI_OK)
         return code;
+    summary->price_per_gpu_hour = options.price;
     if (options.json) {
         if (output_json(summary, stdout) != DATASTALL_OK) {
             cli_say_clean(datastall_last_error());
@@ -136,6 +141,7 @@ static const struct cli_option show_options[] = {
     {"json", '\0', NULL, "the whole summary as JSON (docs/json.md)"},
     {"check", '\0', "COND", "exit 1 unless COND holds; may be repeated"},
     {"job", '\0', "ID", "all runs of this job, which its machines wrote into one folder"},
+    CLI_PRICE_OPTION,
     {"dir", 'd', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
     {NULL, 0, NULL, NULL},
 };

@@ -15,8 +15,10 @@
 #include "cli/terminal.h"
 #include "output/json.h"
 #include "output/screen.h"
+#include "output/screen_runs.h"
 
 #define MAX_BASES 32u
+#define FILTER_BYTES 64u
 
 struct top_options {
     bool once, json;
@@ -52,7 +54,7 @@ static int take(void *context, const struct cli_option *option, const char *valu
     } else if (strcmp(option->name, "interval") == 0) {
         options->interval_s = seconds_of(value);
         if (options->interval_s == 0) {
-            ds_say("top: '%s' is no interval: seconds from 0.1 to 3600", value);
+            ds_say("top: '%s' is not an interval: give seconds, from 0.1 to 3600", value);
             return -1;
         }
     } else if (options->base_count < MAX_BASES) {
@@ -76,6 +78,22 @@ static const char *clock_text(char text[16])
     return text;
 }
 
+/* What is listed: running ones first, and only what the filter lets through. */
+struct listed {
+    const struct summary *runs[LIVE_MAX_RUNS];
+    uint32_t count;
+};
+
+static const struct listed *list(const struct live *live, const struct screen_view *view)
+{
+    static struct listed listed;
+    uint32_t count;
+    const struct summary *const *runs = live_runs(live, &count);
+    listed.count = screen_order(runs, count < LIVE_MAX_RUNS ? count : LIVE_MAX_RUNS, view->filter,
+                                listed.runs);
+    return &listed;
+}
+
 /* The run that is selected stays so while others come and go above it. */
 struct choice {
     char path[PATH_MAX];
@@ -84,31 +102,28 @@ struct choice {
 static void find_again(const struct live *live, const struct choice *choice,
                        struct screen_view *view)
 {
-    uint32_t count;
-    const struct summary *const *runs = live_runs(live, &count);
-    for (uint32_t i = 0; i < count; i++) {
-        if (strcmp(runs[i]->data->path, choice->path) == 0)
+    const struct listed *listed = list(live, view);
+    for (uint32_t i = 0; i < listed->count; i++) {
+        if (strcmp(listed->runs[i]->data->path, choice->path) == 0)
             view->selected = i;
     }
 }
 
 static void remember(const struct live *live, const struct screen_view *view, struct choice *choice)
 {
-    uint32_t count;
-    const struct summary *const *runs = live_runs(live, &count);
+    const struct listed *listed = list(live, view);
     choice->path[0] = '\0';
     /* The newest is what one looks at unless told otherwise. */
-    if (view->selected > 0 && view->selected < count)
-        snprintf(choice->path, sizeof choice->path, "%s", runs[view->selected]->data->path);
+    if (view->selected > 0 && view->selected < listed->count)
+        snprintf(choice->path, sizeof choice->path, "%s", listed->runs[view->selected]->data->path);
 }
 
 static struct screen *layout(struct live *live, struct screen_view *view)
 {
     char clock[16];
-    uint32_t count;
-    const struct summary *const *runs = live_runs(live, &count);
+    const struct listed *listed = list(live, view);
     view->clock = clock_text(clock);
-    struct screen *screen = screen_layout(runs, count, view);
+    struct screen *screen = screen_layout(listed->runs, listed->count, view);
     if (screen != NULL) {
         view->selected = screen->selected;
         view->rank_offset = screen->rank_offset;
@@ -197,6 +212,37 @@ static int end_by_signal(void)
 
 /* ---- following ---- */
 
+static char filter[FILTER_BYTES];
+
+static void set_filter(struct screen_view *view, const char *text)
+{
+    snprintf(filter, sizeof filter, "%s", text);
+    view->filter = filter;
+    view->typing = false;
+}
+
+/* Of what is typed; false: the key means what it means otherwise. */
+static bool obey_typed(enum terminal_key key, char character, struct screen_view *view)
+{
+    const size_t length = strlen(filter);
+    view->filter = filter;
+    if (key == KEY_OF_CHARACTER && length + 1 < sizeof filter) {
+        filter[length] = character;
+        filter[length + 1] = '\0';
+    } else if (key == KEY_OF_ERASE && length > 0) {
+        filter[length - 1] = '\0';
+    } else if (key == KEY_OF_ENTER || key == KEY_OF_FILTER) {
+        view->typing = false;
+    } else if (key == KEY_OF_ESCAPE) {
+        set_filter(view, "");
+    } else {
+        return key == KEY_OF_CHARACTER || key == KEY_OF_ERASE;
+    }
+    view->selected = 0;
+    view->rank_offset = 0;
+    return true;
+}
+
 /* False: it is time to quit. */
 static bool obey(enum terminal_key key, struct screen_view *view, const struct screen *screen)
 {
@@ -209,7 +255,12 @@ static bool obey(enum terminal_key key, struct screen_view *view, const struct s
         view->help = !view->help;
         break;
     case KEY_OF_ESCAPE:
+        if (!view->help)
+            set_filter(view, "");
         view->help = false;
+        break;
+    case KEY_OF_FILTER:
+        view->typing = true;
         break;
     case KEY_OF_UP:
         view->selected -= view->selected > 0;
@@ -270,15 +321,18 @@ static int follow(struct live *live, struct screen_view *view, uint64_t interval
         remember(live, view, &choice);
         terminal_draw(screen);
         enum terminal_key key;
+        char character = '\0';
         do {
             const uint64_t before_ns = ds_now_ns();
             const uint64_t left_ns = view->paused         ? DS_NS_PER_S
                                      : due_ns > before_ns ? due_ns - before_ns
                                                           : 0;
-            key = terminal_key((int)(left_ns / 1000000) + 1, outside);
+            const int wait_ms = (int)(left_ns / 1000000) + 1;
+            key = view->typing ? terminal_typed(wait_ms, outside, &character)
+                               : terminal_key(wait_ms, outside);
         } while (key == KEY_OF_OTHER ||
                  (key == KEY_OF_NOTHING && view->paused && last_signal == 0));
-        on = obey(key, view, screen);
+        on = (view->typing && obey_typed(key, character, view)) || obey(key, view, screen);
         screen_free(screen);
     }
     return CLI_OK;
@@ -352,7 +406,8 @@ const struct cli_command cli_top_command = {
     "the runs of this machine, live",
     "Follows the RUNs, or every run on this machine that you may read and that runs or\n"
     "ended within the last ten minutes: GPUs, loaders and ranks, each with its last\n"
-    "minute. It only reads run files and slows no run down. Where standard output is no\n"
+    "minute; running ones first. F4 filters by what you type, and other keys are those of\n"
+    "htop. It only reads run files and slows no run down. Where standard output is no\n"
     "terminal it prints once. F1 explains the columns and the keys; NO_COLOR is respected.",
     top_options,
     false,

@@ -376,7 +376,7 @@ static int tune(const struct cli_command *table, int argc, char **argv)
         code = one_step(&tuning, &next, &more);
     if (tuning.count > 0) {
         if (tuning.says[0] == '\0')
-            snprintf(tuning.says, sizeof tuning.says, "a trial did not come to its end");
+            snprintf(tuning.says, sizeof tuning.says, "a trial did not finish");
         print_result(&tuning);
     }
     return code;

@@ -8,7 +8,7 @@
 #include "base/nearest.h"
 #include "cli/cli.h"
 
-#define FORMATS "openmetrics prometheus"
+#define FORMATS "openmetrics prometheus perfetto csv"
 
 typedef void each_option(const struct cli_option *option);
 

@@ -41,7 +41,7 @@ void doctor_check_folder(const char *directory, struct doctor_report *report)
                    "choose another with --dir or $DATASTALL_DIR", "%s", datastall_last_error());
     else if (strcmp(run.tmpfs, run.path) != 0)
         doctor_add(report, DOCTOR_OK, "run folder", NULL,
-                   "%s is no local disk: runs are recorded in /dev/shm and copied at the end",
+                   "%s is not a local disk: runs are recorded in /dev/shm and copied at the end",
                    base);
     else
         doctor_add(report, DOCTOR_OK, "run folder", NULL, "%s can be written", base);
@@ -232,13 +232,14 @@ void doctor_check_host(struct doctor_report *report)
     host_pressure_read("", &pressure);
     if (host_file_read("", "/proc/self/schedstat", text, sizeof text))
         doctor_add(report, DOCTOR_OK, "scheduler", NULL,
-                   "the kernel tells how long a task waits for a CPU");
+                   "the kernel reports how long a task waits for a CPU");
     else
-        doctor_add(report, DOCTOR_MISSING, "scheduler", "a kernel with CONFIG_SCHED_INFO tells",
+        doctor_add(report, DOCTOR_MISSING, "scheduler",
+                   "a kernel with CONFIG_SCHED_INFO reports it",
                    "how long a task waits for a CPU is not known");
     if (pressure.cpu_some_us != HOST_UNKNOWN)
         doctor_add(report, DOCTOR_OK, "pressure", NULL,
-                   "the kernel tells CPU and I/O pressure (PSI)");
+                   "the kernel reports CPU and I/O pressure (PSI)");
     else
         doctor_add(report, DOCTOR_MISSING, "pressure", "boot the kernel with psi=1",
                    "CPU and I/O pressure (PSI) is not known");

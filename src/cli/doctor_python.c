@@ -96,7 +96,8 @@ static void judge_torch(const char *text, struct doctor_report *report)
         doctor_add(report, DOCTOR_MISSING, "CUDA", NULL,
                    "PyTorch sees no GPU: every wait counts in full, as time that the program lost");
     else if (value_of(text, "events", value, sizeof value) != NULL && strcmp(value, "ok") == 0)
-        doctor_add(report, DOCTOR_OK, "CUDA", NULL, "the GPU's clock tells what a wait cost it");
+        doctor_add(report, DOCTOR_OK, "CUDA", NULL,
+                   "the GPU's own clock shows what each wait cost it");
     else
         doctor_add(report, DOCTOR_LIMITED, "CUDA", NULL, "no stall events, stalls are bounds: %s",
                    value);
@@ -112,7 +113,7 @@ void doctor_check_python(const char *python, struct doctor_report *report)
         return;
     }
     if (mkdtemp(folder) == NULL) {
-        doctor_add(report, DOCTOR_FAILED, "python", NULL, "no folder can be made in /tmp");
+        doctor_add(report, DOCTOR_FAILED, "python", NULL, "cannot make a folder in /tmp");
         return;
     }
     struct interpreter interpreter = {python, package, folder};

@@ -297,6 +297,7 @@ struct http_response *http_response_new(const struct http_server *server, char *
     server->mhd.MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
     server->mhd.MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     server->mhd.MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    server->mhd.MHD_add_response_header(response, "X-Frame-Options", "DENY");
     return (struct http_response *)response;
 }
 
@@ -358,7 +359,8 @@ static int listen_at(struct http_server *server)
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found;
     if (!split_address(wish, host, port))
         return ds_fail(DATASTALL_ERR_ARGUMENT,
-                       "'%s' is no ADDR:PORT, such as 127.0.0.1:19835 or [::1]:19835", wish);
+                       "'%s' is not of the form ADDR:PORT, such as 127.0.0.1:19835 or [::1]:19835",
+                       wish);
     const int error = getaddrinfo(host, port, &hints, &found);
     if (error != 0)
         return ds_fail(DATASTALL_ERR_NOT_FOUND, "cannot find the address %s: %s", host,
@@ -445,7 +447,7 @@ int http_open(const struct http_options *options, struct http_server **result)
         return error;
     }
     server->bad_method = fixed_response(server, "only GET and HEAD\n");
-    server->not_found = fixed_response(server, "there is /, /metrics and /healthz\n");
+    server->not_found = fixed_response(server, "there is /, /live.json, /metrics and /healthz\n");
     server->denied = fixed_response(server, "a user and a password are needed\n");
     server->misdirected = fixed_response(
         server, "this server does not go by that name; 'serve --host-name NAME' adds one\n");

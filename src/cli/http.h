@@ -12,7 +12,7 @@
 #define HTTP_MAX_CONNECTIONS 256u
 #define HTTP_CONNECTION_BYTES 32768u /* for a request's head */
 #define HTTP_SEND_BUFFER_BYTES 65536 /* in the kernel, which doubles it */
-#define HTTP_MOST_TEXTS 12 /* alive at once; beyond, who has read one for a second is cut off */
+#define HTTP_MOST_TEXTS 13 /* alive at once; beyond, who has read one for a second is cut off */
 #define HTTP_REQUEST_S 10  /* until a new connection's request is whole */
 #define HTTP_ANSWER_S 10   /* until the client has read the answer */
 #define HTTP_IDLE_S 120    /* between two requests of a connection */

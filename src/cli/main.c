@@ -28,19 +28,13 @@ static const struct cli_command help_command = {
     help,
 };
 
-const struct cli_command *const cli_commands[] = {&cli_run_command,
-                                                  &cli_show_command,
-                                                  &cli_compare_command,
-                                                  &cli_predict_command,
-                                                  &cli_tune_command,
-                                                  &cli_merge_command,
-                                                  &cli_ls_command,
-                                                  &cli_top_command,
-                                                  &cli_serve_command,
-                                                  &cli_export_command,
-                                                  &cli_doctor_command,
-                                                  &help_command,
-                                                  NULL};
+const struct cli_command *const cli_commands[] = {&cli_run_command,     &cli_show_command,
+                                                  &cli_compare_command, &cli_predict_command,
+                                                  &cli_tune_command,    &cli_merge_command,
+                                                  &cli_report_command,  &cli_ls_command,
+                                                  &cli_top_command,     &cli_serve_command,
+                                                  &cli_export_command,  &cli_doctor_command,
+                                                  &help_command,        NULL};
 
 static const char exit_codes[] =
     "exit codes: 0 fine, 1 failed, 2 wrong usage, 3 damaged but partly read,\n"
@@ -160,7 +154,7 @@ static int run_command(int argc, char **argv)
     if (argc == 2 && strcmp(argv[1], GPU_SAMPLER_COMMAND) == 0) {
         const int code = gpu_sampler_main(&gpu_nvml);
         if (code == CLI_USAGE)
-            ds_say("sample: is started by datastall itself, to read the GPUs");
+            ds_say("sample: datastall starts this itself, to read the GPUs");
         return code;
     }
     const struct cli_command *command = find_command(argv[1]);

@@ -5,7 +5,9 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/error.h"
 #include "cli/cli.h"
+#include "diagnose/cost.h"
 
 /* $COLUMNS, else the terminal's width, else CARD_LEAST_WIDTH. */
 static unsigned width_of(FILE *file)
@@ -43,4 +45,13 @@ struct card_style cli_card_style(FILE *file)
         .colour = !plain && isatty(fileno(file)),
         .unicode = is_utf8(),
     };
+}
+
+double cli_price(const char *command, const char *value)
+{
+    const double price = cost_price(value);
+    if (!(price > 0))
+        ds_say("%s: --price-per-gpu-hour takes a number such as 2.50, and '%s' is none", command,
+               value);
+    return price;
 }

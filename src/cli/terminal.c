@@ -174,6 +174,11 @@ static enum terminal_key meaning_of(int key)
     case 'Z':
     case 'z':
         return KEY_OF_HOLD;
+    case KEY_F(3):
+    case KEY_F(4):
+    case '\\':
+    case '/':
+        return KEY_OF_FILTER;
     case 'L' & 0x1f:
         clearok(curscr, TRUE);
         return KEY_OF_REDRAW;
@@ -182,7 +187,8 @@ static enum terminal_key meaning_of(int key)
     }
 }
 
-enum terminal_key terminal_key(int wait_ms, const sigset_t *mask)
+/* ERR: none came; *gone: nor will one. */
+static int next_key(int wait_ms, const sigset_t *mask, bool *gone)
 {
     int key = getch();
     if (key == ERR) {
@@ -191,7 +197,30 @@ enum terminal_key terminal_key(int wait_ms, const sigset_t *mask)
         const int ready = ppoll(&input, 1, &wait, mask);
         key = getch(); /* also after a signal: the window's size may have changed */
         if (key == ERR && ready > 0 && (input.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0)
-            return KEY_OF_GONE;
+            *gone = true;
     }
-    return key == ERR ? KEY_OF_NOTHING : meaning_of(key);
+    return key;
+}
+
+enum terminal_key terminal_key(int wait_ms, const sigset_t *mask)
+{
+    bool gone = false;
+    const int key = next_key(wait_ms, mask, &gone);
+    return gone ? KEY_OF_GONE : key == ERR ? KEY_OF_NOTHING : meaning_of(key);
+}
+
+enum terminal_key terminal_typed(int wait_ms, const sigset_t *mask, char *character)
+{
+    bool gone = false;
+    const int key = next_key(wait_ms, mask, &gone);
+    if (gone || key == ERR)
+        return gone ? KEY_OF_GONE : KEY_OF_NOTHING;
+    if (key == KEY_BACKSPACE || key == 0x7f || key == 8)
+        return KEY_OF_ERASE;
+    if (key == '\r' || key == '\n' || key == KEY_ENTER)
+        return KEY_OF_ENTER;
+    if (key < ' ' || key > '~')
+        return meaning_of(key);
+    *character = (char)key;
+    return KEY_OF_CHARACTER;
 }

@@ -36,10 +36,17 @@ enum terminal_key {
     KEY_OF_PREVIOUS_SORT,
     KEY_OF_INVERT,
     KEY_OF_HOLD,
+    KEY_OF_FILTER,
+    KEY_OF_CHARACTER, /* text, while it is typed */
+    KEY_OF_ERASE,
+    KEY_OF_ENTER,
     KEY_OF_REDRAW,
     KEY_OF_OTHER
 };
 /* Waits for a key at most so long; signals are let in meanwhile (mask: as for ppoll). */
 enum terminal_key terminal_key(int wait_ms, const sigset_t *mask);
+/* The same while text is typed: KEY_OF_CHARACTER with *character (ASCII), or one of the keys that no text
+ * has. */
+enum terminal_key terminal_typed(int wait_ms, const sigset_t *mask, char *character);
 
 #endif

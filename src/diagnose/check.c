@@ -130,7 +130,7 @@ enum check_result check_condition(const struct summary *summary, const char *con
     if (!isfinite(limit)) {
         char hint[64];
         snprintf(sentence, size,
-                 "'%s' is no condition%s; write for example 'idle<5', 'stall<10' (percent) or "
+                 "'%s' is not a condition%s; write for example 'idle<5', 'stall<10' (percent) or "
                  "'p95<50' (ms)",
                  condition, hint_for(condition, hint, sizeof hint));
         return CHECK_INVALID;

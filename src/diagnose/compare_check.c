@@ -50,7 +50,7 @@ enum compare_check compare_check(const struct comparison *c, const char *conditi
     }
     if (!valid) {
         snprintf(sentence, size,
-                 "'%s' is no condition; write for example 'samples/s<-5%%' (change in percent), "
+                 "'%s' is not a condition; write for example 'samples/s<-5%%' (change in percent), "
                  "'stall>+3' (points), 'window>10%%', 'startup>2' (seconds)",
                  condition);
         return COMPARE_CHECK_INVALID;

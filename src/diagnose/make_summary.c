@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/error.h"
@@ -41,6 +42,7 @@ static int make(const struct run_data *data, uint64_t now_ns, bool bare, struct 
     if (summary == NULL)
         return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
     summary->data = data;
+    summary->price_per_gpu_hour = NAN;
     uint32_t loaders = 0;
     for (uint32_t i = 0; i < data->process_count; i++)
         loaders += data->processes[i].loader_count;

@@ -430,7 +430,7 @@ static bool fill(const struct run_loader *loader, const struct why *why, bool hi
         return false;
     }
     if (hides && told_share(table) < 0.5) {
-        snprintf(says, size, "a GPU is used, and its clock told too little of the waits");
+        snprintf(says, size, "a GPU is used, and its clock covers too few of the waits");
         return false;
     }
     model->noise = noise_of(table);

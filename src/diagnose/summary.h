@@ -152,6 +152,7 @@ struct summary {
     bool upper_bound;
     double speedup_ceiling; /* of the worst process */
     bool ceiling_is_bound;
+    double price_per_gpu_hour; /* NaN: not told; whoever is told sets it */
 
     uint32_t loader_count, stage_count, process_count, gpu_count;
     struct summary_loader *loaders;

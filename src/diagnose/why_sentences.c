@@ -226,7 +226,7 @@ static void tell_failure(struct why *why)
             item);
         break;
     case WHY_WORKER_HANGS:
-        add(why, "%s did not come back%s for %s", who, item, since);
+        add(why, "%s has been stuck%s for %s", who, item, since);
         break;
     default:
         add(why, "%s raised an error%s", who, item);

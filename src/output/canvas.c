@@ -85,7 +85,7 @@ void canvas_share(struct canvas *canvas, unsigned column, int width, double shar
 void canvas_bound(struct canvas *canvas, unsigned column, int width, double share)
 {
     if (!isnan(share))
-        canvas_put(canvas, column, width, STYLE_PLAIN, "<=%.0f%%", share * 100);
+        canvas_put(canvas, column, width, STYLE_PLAIN, "<=%.1f%%", share * 100);
 }
 
 size_t screen_put_utf8(uint32_t character, char *text)

@@ -44,8 +44,10 @@ struct screen_view {
     bool help, paused, inverted;
     enum screen_sort sort;
     uint32_t selected, rank_offset;
-    const char *clock; /* "12:34:56", for the first line */
-    uint64_t now_ns;   /* CLOCK_MONOTONIC of the reading */
+    const char *filter; /* only runs that hold it are listed; NULL: all */
+    bool typing;        /* it is being typed */
+    const char *clock;  /* "12:34:56", for the first line */
+    uint64_t now_ns;    /* CLOCK_MONOTONIC of the reading */
 };
 
 struct canvas {

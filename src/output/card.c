@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "diagnose/job.h"
+#include "diagnose/cost.h"
 #include "diagnose/throughput.h"
 #include "output/card_job.h"
 #include "output/card_loaders.h"
@@ -152,6 +152,17 @@ static void add_bar(const struct summary *s, const struct card_style *style,
                    bar, s->processes[s->worst].upper_bound ? "at most " : "", share * 100);
 }
 
+/* Asked for by its price; otherwise with the evidence only. */
+static void add_cost(const struct summary *s, bool verbose, struct paragraphs *card)
+{
+    struct cost cost;
+    char text[320];
+    cost_of(s, &cost);
+    cost_text(&cost, text, sizeof text);
+    if (text[0] != '\0' && (verbose || !isnan(s->price_per_gpu_hour)))
+        paragraphs_add(card, CARD_KEEP_ADVICE, TONE_PLAIN, "COST", "%s", text);
+}
+
 static void add_verdict(const struct summary *s, const struct card_style *style,
                         struct paragraphs *card)
 {
@@ -160,6 +171,7 @@ static void add_verdict(const struct summary *s, const struct card_style *style,
     summary_prize_text(s, text, sizeof text);
     if (text[0] != '\0')
         paragraphs_add(card, CARD_KEEP_ADVICE, TONE_PLAIN, "GAIN", "%s", text);
+    add_cost(s, style->verbose, card);
     add_printed(s, output_bounds, CARD_KEEP_WARNINGS, card);
     if (s->worst == UINT32_MAX && s->state != SUMMARY_RUNNING)
         paragraphs_add(card, CARD_KEEP_ADVICE, TONE_PLAIN, "TRY", SUMMARY_WATCH_HINT);

@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "output/shape.h"
 
-#define MAX_DEPTH 8
+#define MAX_DEPTH 12
 
 struct builder {
     json_t *open[MAX_DEPTH];
@@ -104,6 +104,19 @@ static int put_ascii(const char *bytes, size_t count, void *context)
     return 0;
 }
 
+/* As the text of a script element: nothing of it ends the element or begins another. */
+static int put_for_page(const char *bytes, size_t count, void *context)
+{
+    FILE *file = context;
+    for (size_t i = 0; i < count; i++) {
+        const bool plain = bytes[i] != '<' && bytes[i] != '>' && bytes[i] != '&';
+        if ((plain ? put_ascii(bytes + i, 1, file)
+                   : fprintf(file, "\\u%04x", (unsigned)(unsigned char)bytes[i])) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static void shape_of_summary(const void *summary, const struct emitter *emitter)
 {
     output_shape(summary, emitter);
@@ -114,8 +127,13 @@ int output_json(const struct summary *summary, FILE *file)
     return output_json_document(shape_of_summary, summary, file);
 }
 
-int output_json_document(void (*shape)(const void *context, const struct emitter *emitter),
-                         const void *context, FILE *file)
+struct form {
+    int (*put)(const char *bytes, size_t count, void *context);
+    size_t flags; /* jansson's */
+};
+
+static int write_document(void (*shape)(const void *context, const struct emitter *emitter),
+                          const void *context, const struct form *form, FILE *file)
 {
     struct builder builder = {.depth = 0};
     const struct emitter emitter = {&builder, open_object, open_array, close_container,
@@ -125,12 +143,29 @@ int output_json_document(void (*shape)(const void *context, const struct emitter
         json_decref(builder.root);
         return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
     }
-    const size_t form = JSON_INDENT(2) | JSON_REAL_PRECISION(15) | JSON_ENSURE_ASCII;
-    const int error = json_dump_callback(builder.root, put_ascii, file, form);
+    const int error = json_dump_callback(builder.root, form->put, file, form->flags);
     json_decref(builder.root);
-    fputc('\n', file);
     return error == 0 || ferror(file) ? DATASTALL_OK
                                       : ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
+}
+
+int output_json_document(void (*shape)(const void *context, const struct emitter *emitter),
+                         const void *context, FILE *file)
+{
+    static const struct form form = {put_ascii,
+                                     JSON_INDENT(2) | JSON_REAL_PRECISION(15) | JSON_ENSURE_ASCII};
+    const int error = write_document(shape, context, &form, file);
+    if (error == DATASTALL_OK)
+        fputc('\n', file);
+    return error;
+}
+
+int output_json_for_page(void (*shape)(const void *context, const struct emitter *emitter),
+                         const void *context, FILE *file)
+{
+    static const struct form form = {put_for_page,
+                                     JSON_COMPACT | JSON_REAL_PRECISION(6) | JSON_ENSURE_ASCII};
+    return write_document(shape, context, &form, file);
 }
 
 struct several {

@@ -16,6 +16,11 @@ int output_json(const struct summary *summary, FILE *file);
 int output_json_document(void (*shape)(const void *context, const struct emitter *emitter),
                          const void *context, FILE *file);
 
+/* Compact, reals to six digits, and without what means something in HTML: as the text of a script
+ * element of a page, or as an answer to one. */
+int output_json_for_page(void (*shape)(const void *context, const struct emitter *emitter),
+                         const void *context, FILE *file);
+
 /* {"runs": [...]}, each run as output_json() writes it. */
 int output_json_runs(const struct summary *const *runs, uint32_t count, FILE *file);
 

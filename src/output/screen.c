@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "output/screen.h"
 
-#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clean_text.h"
 #include "base/short_name.h"
 #include "base/sums.h"
 #include "output/canvas.h"
 #include "output/names.h"
 #include "output/recent.h"
 #include "output/screen_ranks.h"
+#include "output/screen_runs.h"
 #include "output/text.h"
 
 #define GIB (1024.0 * 1024 * 1024)
@@ -46,18 +45,6 @@ static void ms_text(uint64_t ns, char text[16])
         snprintf(text, 16, ms < 9.995 ? "%.2f" : ms < 99.95 ? "%.1f" : "%.0f", ms);
 }
 
-static void run_name_text(const char *from, unsigned width, char text[128])
-{
-    char clean[NAME_MAX + 1];
-    const size_t length = strlen(ds_clean_text(from, clean, sizeof clean));
-    const bool cut = length > width && width > 1;
-    const char *rest = clean + (cut ? length - width + 1 : 0);
-    while ((*rest & 0xc0) == 0x80) /* never from within a character */
-        rest++;
-    /* The end of a run's long name tells more than its beginning. */
-    snprintf(text, 128, "%s%.126s", cut ? "~" : "", rest);
-}
-
 static void next_row(struct page *page)
 {
     page->canvas.row++;
@@ -82,79 +69,6 @@ static void put_title(struct page *page, const struct summary *const *runs, uint
     if (columns > 20)
         canvas_put(&page->canvas, columns - 18, -18, STYLE_TITLE, "%s%s",
                    page->view->paused ? "paused  " : "", page->view->clock);
-    next_row(page);
-}
-
-static void put_run(struct page *page, const struct summary *run, bool selected)
-{
-    struct canvas *c = &page->canvas;
-    const unsigned name_width = page->view->columns - 54;
-    char name[128], duration[32], samples[16], tokens[16];
-    struct recent_waits recent;
-    recent_of_run(run, page->view->now_ns, &recent);
-    run_name_text(run->data->id, name_width, name);
-    summary_duration_text((double)run->duration_ns * 1e-9, duration, sizeof duration);
-    rate_text(recent.samples_per_s, samples);
-    rate_text(recent.tokens_per_s, tokens);
-    canvas_put(c, 0, (int)name_width, STYLE_PLAIN, "%s", name);
-    canvas_put(c, name_width + 1, 7, run->state == SUMMARY_DIED ? STYLE_BAD : STYLE_PLAIN, "%s",
-               summary_state_name(run->state));
-    canvas_put(c, name_width + 9, -8, STYLE_PLAIN, "%s", duration);
-    canvas_put(c, name_width + 17, -6, STYLE_PLAIN, "%u", run->process_count);
-    canvas_share(c, name_width + 23, -8, run->stall_share, true);
-    canvas_share(c, name_width + 31, -7, recent.stall_share, true);
-    canvas_put(c, name_width + 38, -8, STYLE_PLAIN, "%s", samples);
-    canvas_put(c, name_width + 46, -8, STYLE_PLAIN, "%s", tokens);
-    if (selected)
-        canvas_style_row(c, STYLE_SELECTED);
-    next_row(page);
-}
-
-static void put_runs(struct page *page, const struct summary *const *runs, uint32_t count)
-{
-    struct canvas *c = &page->canvas;
-    const unsigned name_width = page->view->columns - 54;
-    const uint32_t selected = c->screen->selected;
-    uint32_t most = page->view->rows == 0 ? count : page->view->rows / 8;
-    canvas_put(c, 0, (int)name_width, STYLE_HEADER, "RUN");
-    canvas_put(c, name_width + 1, 7, STYLE_HEADER, "STATE");
-    canvas_put(c, name_width + 9, -8, STYLE_HEADER, "TIME");
-    canvas_put(c, name_width + 17, -6, STYLE_HEADER, "PROCS");
-    canvas_put(c, name_width + 23, -8, STYLE_HEADER, "STALL");
-    canvas_put(c, name_width + 31, -7, STYLE_HEADER, "NOW");
-    canvas_put(c, name_width + 38, -8, STYLE_HEADER, "SMPL/S");
-    canvas_put(c, name_width + 46, -8, STYLE_HEADER, "TOK/S");
-    canvas_style_row(c, STYLE_HEADER);
-    next_row(page);
-    if (count == 0)
-        canvas_put(c, 0, 80, STYLE_PLAIN,
-                   "nothing is running; start a run with: datastall run python train.py");
-    uint32_t first = selected >= most ? selected + 1 - most : 0;
-    for (uint32_t i = first; i < count && i < first + most; i++)
-        put_run(page, runs[i], i == selected && page->view->rows > 0);
-}
-
-/* The verdict of the selected run, and what of its files cannot be read. */
-static void put_verdict(struct page *page, const struct summary *run)
-{
-    char text[512];
-    summary_verdict_text(run, text, sizeof text);
-    const enum screen_style style = run->severity == SUMMARY_SEVERITY_SEVERE     ? STYLE_BAD
-                                    : run->severity == SUMMARY_SEVERITY_MODERATE ? STYLE_WARNING
-                                    : run->severity == SUMMARY_SEVERITY_NONE     ? STYLE_GOOD
-                                                                                 : STYLE_PLAIN;
-    canvas_put(&page->canvas, 0, (int)page->view->columns, style, "%s", text);
-    next_row(page);
-    if (run->data->problems > 0 && rows_left(page) > 0) {
-        canvas_put(&page->canvas, 0, (int)page->view->columns, STYLE_BAD,
-                   "DAMAGED: %u problem%s; the first: %s", run->data->problems,
-                   run->data->problems == 1 ? "" : "s", run->data->first_problem);
-        next_row(page);
-    }
-    summary_launcher_text(run, text, sizeof text);
-    if (text[0] == '\0' || rows_left(page) == 0)
-        return;
-    canvas_put(&page->canvas, 0, (int)page->view->columns, STYLE_WARNING, "%s", text);
     next_row(page);
 }
 
@@ -287,12 +201,12 @@ static const struct {
     unsigned width;
     bool wide; /* on wide screens only */
 } loader_columns[] = {
-    [BATCHES] = {"BATCHES", 9, false}, [P50] = {"p50 ms", 7, true},
+    [BATCHES] = {"BATCHES", 8, false}, [P50] = {"p50 ms", 7, true},
     [P95] = {"p95 ms", 7, false},      [P99] = {"p99 ms", 7, true},
     [READY] = {"READY", 6, false},     [WHY] = {"WHY", 15, false},
-    [FULL] = {"FULL", 5, false},       [NORM] = {"NORM", 5, true},
-    [STARV] = {"STARV", 6, false},     [SAMPLES] = {"SMPL/S", 8, false},
-    [TOKENS] = {"TOK/S", 8, false},
+    [FULL] = {"FULL", 7, false},       [NORM] = {"NORM", 7, true},
+    [STARV] = {"STARV", 7, false},     [SAMPLES] = {"SMPL/S", 8, false},
+    [TOKENS] = {"TOK/S", 7, false},
 };
 #define LOADER_COLUMNS (sizeof loader_columns / sizeof *loader_columns)
 #define WIDE_COLUMNS 110u
@@ -350,7 +264,7 @@ static void loader_cell(const struct joined *loader, enum loader_column column, 
     case STARV:
         if (known > 0) {
             const double share = (double)queue[states[column]] / known;
-            snprintf(text, sizeof text, "%.0f%%", share * 100);
+            snprintf(text, sizeof text, "%.1f%%", share * 100);
             *bad = column == STARV && share >= 0.5;
         }
         break;
@@ -427,6 +341,7 @@ static void put_help(struct page *page)
         "A blank cell is a figure that is not known.",
         "",
         "Up Down      select a run            PgUp PgDn Home End   scroll the ranks",
+        "F4 \\ /       show only runs with what you type; Esc shows all again",
         "F6 > <       sort the ranks by the next, the previous column",
         "I            reverse the order       Z                    pause the display",
         "F1 h ?       this help               F10 q                quit",
@@ -440,9 +355,16 @@ static void put_help(struct page *page)
 
 static void put_keys(struct page *page)
 {
-    page->canvas.row = page->view->rows - 1;
-    canvas_put(&page->canvas, 0, (int)page->view->columns, STYLE_KEYS,
-               "F1 Help  F6 Sort  I Invert  Z Pause  Up/Down Run  PgUp/PgDn Ranks  F10 Quit");
+    const struct screen_view *view = page->view;
+    const bool filtered = view->filter != NULL && view->filter[0] != '\0';
+    page->canvas.row = view->rows - 1;
+    if (view->typing || filtered)
+        canvas_put(&page->canvas, 0, (int)view->columns, STYLE_KEYS, "Filter: %s%s   %s",
+                   filtered ? view->filter : "", view->typing ? "_" : "",
+                   view->typing ? "Enter Done  Esc Clear" : "F4 Change  Esc Clear  F10 Quit");
+    else
+        canvas_put(&page->canvas, 0, (int)view->columns, STYLE_KEYS,
+                   "F1 Help  F4 Filter  F6 Sort  I Invert  Z Pause  PgUp/PgDn Ranks  F10 Quit");
     canvas_style_row(&page->canvas, STYLE_KEYS);
 }
 
@@ -452,7 +374,8 @@ static unsigned natural_rows(const struct summary *const *runs, uint32_t count)
 {
     unsigned rows = 3 + count;
     for (uint32_t i = 0; i < count; i++)
-        rows += 9 + runs[i]->gpu_count + runs[i]->loader_count + screen_rank_rows(runs[i]);
+        rows += 9 + screen_detail_rows(runs[i]) + runs[i]->gpu_count + runs[i]->loader_count +
+                screen_rank_rows(runs[i]);
     return rows < SCREEN_MOST_ROWS ? rows : SCREEN_MOST_ROWS;
 }
 
@@ -472,11 +395,43 @@ static struct screen *blank(unsigned columns, unsigned rows)
     return screen;
 }
 
+/* As many as join_loaders() makes of them. */
+static uint32_t loader_names(const struct summary *run)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < run->loader_count && count < MOST_LOADERS; i++) {
+        uint32_t k = 0;
+        while (strcmp(run->loaders[k].data->entry.name, run->loaders[i].data->entry.name) != 0)
+            k++;
+        count += k == i;
+    }
+    return count;
+}
+
+/* What the selected run would fill. */
+static unsigned wanted_rows(const struct summary *run)
+{
+    return screen_detail_rows(run) + (run->gpu_count > 0 ? 1 + run->gpu_count : 0) +
+           (run->loader_count > 0 ? 1 + loader_names(run) : 0) + screen_rank_rows(run);
+}
+
+/* The list of runs gets what the selected one leaves, an eighth of the screen at least. */
+static uint32_t most_runs(const struct page *page, const struct summary *const *runs,
+                          uint32_t count)
+{
+    const unsigned rows = page->view->rows, head = 3; /* title, header, keys */
+    if (rows == 0 || count == 0)
+        return count;
+    const unsigned wanted = head + wanted_rows(runs[page->canvas.screen->selected]);
+    const unsigned least = rows / 8 > 0 ? rows / 8 : 1;
+    return rows > wanted + least ? rows - wanted : least;
+}
+
 /* Every table gets what it needs while the ranks keep three rows. */
 static void put_run_tables(struct page *page, const struct summary *run)
 {
     const unsigned ranks = run->process_count > 1 ? 4 : screen_rank_rows(run);
-    put_verdict(page, run);
+    screen_put_detail(&page->canvas, run, page->view, page->end);
     put_gpus(page, run, rows_left(page) > ranks + 3 ? rows_left(page) - ranks - 3 : 0);
     put_loaders(page, run, rows_left(page) > ranks ? rows_left(page) - ranks : 0);
     screen_put_ranks(&page->canvas, run, page->view, page->end);
@@ -503,7 +458,7 @@ struct screen *screen_layout(const struct summary *const *runs, uint32_t count,
     if (view.help) {
         put_help(&page);
     } else {
-        put_runs(&page, runs, count);
+        screen_put_runs(&page.canvas, runs, count, &view, most_runs(&page, runs, count));
         for (uint32_t i = endless ? 0 : screen->selected; i < count; i++) {
             if (endless)
                 next_row(&page);

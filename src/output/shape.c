@@ -10,6 +10,7 @@
 #include "base/sums.h"
 #include "output/names.h"
 #include "output/put.h"
+#include "output/shape_cost.h"
 #include "output/shape_job.h"
 #include "output/shape_predict.h"
 #include "output/shape_why.h"
@@ -332,14 +333,20 @@ static void put_gpu_sampling(out e, const struct run_data *data)
 
 void output_shape(const struct summary *s, out e)
 {
+    output_shape_in(s, NULL, e);
+}
+
+void output_shape_in(const struct summary *s, const char *key, out e)
+{
     const struct run_data *data = s->data;
-    e->open_object(e->context, NULL);
+    e->open_object(e->context, key);
     e->integer(e->context, "schema", OUTPUT_SCHEMA);
     put_string(e, "datastall_version", datastall_version());
     put_run(e, s);
     put_window(e, s);
     put_verdict(e, s);
     output_job_shape(s->job, e);
+    output_cost_shape(s, e);
     e->open_array(e->context, "loaders");
     for (uint32_t i = 0; i < s->loader_count; i++)
         put_loader(e, s, &s->loaders[i]);

@@ -12,5 +12,7 @@
 /* Emits the whole document. Strings come from the run file and may be no valid UTF-8: the emitter
  * replaces what it cannot take. */
 void output_shape(const struct summary *summary, const struct emitter *emitter);
+/* The same as a part of another document. */
+void output_shape_in(const struct summary *summary, const char *key, const struct emitter *emitter);
 
 #endif

@@ -108,9 +108,12 @@ void output_bounds(const struct summary *s, FILE *file)
         line(file, "",
              "%s, because its GPU is shared, and no more than %.1f %% of that is known to be lost",
              summary_severity_name(s->severity), worst->severe_share * 100);
-    if (worst != NULL && worst->paused_ns > worst->active_ns / 20) {
+    if (worst != NULL && worst->paused_ns > worst->active_ns / 100 &&
+        worst->paused_ns > DS_NS_PER_S / 10) {
         summary_duration_text((double)worst->paused_ns * 1e-9, text, sizeof text);
-        line(file, "", "of the time in which it iterated over loaders; it paused for %s between",
+        line(file, "",
+             "of the time in which loaders were iterated over; for %s between them none was "
+             "(evaluation, a checkpoint, another cell)",
              text);
     }
     if (s->method == SUMMARY_METHOD_HOST_BOUND)
@@ -447,7 +450,7 @@ static void put_notes(const struct summary *s, FILE *file)
              (unsigned long long)unknown, unknown == 1 ? " came" : "es came");
     if ((refused[0] | refused[1] | refused[2]) != 0)
         line(file, "NOTE",
-             "the program reported what cannot be, which is unknown here: %llu time%s, %llu "
+             "the program reported impossible values, shown as unknown: %llu time%s, %llu "
              "figure%s of batches, %llu unknown kind%s, flags or sizes",
              (unsigned long long)refused[0], plural(refused[0]), (unsigned long long)refused[1],
              plural(refused[1]), (unsigned long long)refused[2], plural(refused[2]));

@@ -60,7 +60,7 @@ static void put_settings(const struct predict *predict, FILE *file)
 
 static void put_without(const struct predict *predict, FILE *file)
 {
-    fprintf(file, "\nAt most, as it is but for:\n");
+    fprintf(file, "\nUpper bounds, with everything else as it was:\n");
     for (uint32_t i = 0; i < predict->without_count; i++) {
         const struct predict_without *without = &predict->without[i];
         const struct range faster = predict_faster(predict, &without->window_s);

@@ -436,8 +436,8 @@ static void say_what_cannot_be(const datastall_monitor *monitor)
     if (datastall_lost_get(monitor, &lost) != DATASTALL_OK ||
         lost.impossible_times + lost.impossible_counts + lost.unknown_arguments == 0)
         return;
-    ds_say("what cannot be was not counted as it was said: %llu times of waits, %llu figures of "
-           "batches, %llu unknown kinds, flags or sizes",
+    ds_say("the program reported impossible values, which are not counted: %llu times of waits, "
+           "%llu figures of batches, %llu unknown kinds, flags or sizes",
            (unsigned long long)lost.impossible_times, (unsigned long long)lost.impossible_counts,
            (unsigned long long)lost.unknown_arguments);
 }

@@ -150,6 +150,8 @@ bool process_has_launcher(void);
 void process_forget_parent(void);
 /* Brings a run on tmpfs home; called when the last monitor closes. */
 void process_run_finish(void);
+/* The next monitor makes a run folder of its own. Nothing changes under a launcher, whose run it is. */
+void process_run_leave(void);
 /* Removes the run folder again if nothing is in it: no file could be made. */
 void process_run_abandon(void);
 /* Two clocks at one moment. */

@@ -109,6 +109,13 @@ void process_run_finish(void)
     pthread_mutex_unlock(&run_mutex);
 }
 
+void process_run_leave(void)
+{
+    pthread_mutex_lock(&run_mutex);
+    own_run_made = false;
+    pthread_mutex_unlock(&run_mutex);
+}
+
 void process_run_abandon(void)
 {
     pthread_mutex_lock(&run_mutex);

@@ -15,6 +15,11 @@ static void add_span(struct run_history *history, uint32_t level, const uint64_t
         *span = (struct run_span){.number = number};
     span->batches = ds_add(span->batches, bucket[RF_ROLLUP_OF(BATCHES)]);
     span->samples = ds_add(span->samples, bucket[RF_ROLLUP_OF(SAMPLES)]);
+    span->tokens = ds_add(span->tokens, bucket[RF_ROLLUP_OF(TOKENS)]);
+    const struct stall stall = rf_stall_of_second(bucket + RF_ROLLUP_OF(BATCHES));
+    stall_add(&span->stall, &stall);
+    if (bucket[RF_ROLLUP_OF(MAX_NS)] > span->longest_ns)
+        span->longest_ns = bucket[RF_ROLLUP_OF(MAX_NS)];
 }
 
 void run_history_add(struct run_history **history, const struct rf_slot_view *view)

@@ -5,10 +5,13 @@
 #define DATASTALL_RUN_HISTORY_H
 
 #include "runfile/view.h"
+#include "stats/stall.h"
 
 struct run_span {
     uint64_t number; /* 1 + time / width on CLOCK_MONOTONIC; 0: empty */
     uint64_t batches, samples;
+    uint64_t tokens, longest_ns; /* the longest wait that ended in it */
+    struct stall stall;          /* of all of these; its lower bound is not told */
 };
 /* Level l has the last RF_ROLLUP_BUCKETS spans of RF_ROLLUP_RATIO^l seconds. */
 struct run_history {

@@ -166,7 +166,8 @@ static int read_loaders(struct run_reader *reader, unsigned parts, struct run_pr
         if (!run_reader_loader(reader, loader->index, &loader->entry))
             snprintf(loader->entry.name, sizeof loader->entry.name, "loader %u", loader->index);
         if (!sums_fit(loader))
-            run_reader_note(reader, "the totals of loader %u are more than can be: at least",
+            run_reader_note(reader,
+                            "the totals of loader %u are too large: read them as \"at least\"",
                             loader->index);
     }
     return error;
@@ -187,7 +188,7 @@ static int read_workers(struct run_reader *reader, struct run_process *process)
         return DATASTALL_OK;
     if (entries > MAX_WORKERS) {
         snprintf(reader->first_problem, reader->problems == 0 ? sizeof reader->first_problem : 0,
-                 "%llu worker entries are more than can be read", (unsigned long long)entries);
+                 "%llu worker entries are too many to read", (unsigned long long)entries);
         reader->problems++;
         return DATASTALL_OK;
     }
@@ -473,7 +474,8 @@ static int read_run(const char *folder, unsigned parts, struct run_data **result
         *result = NULL;
     }
     return *result == NULL && error == DATASTALL_OK
-               ? ds_fail(DATASTALL_ERR_IO, "%s moves faster than it can be read", folder)
+               ? ds_fail(DATASTALL_ERR_IO, "%s keeps being moved while it is read; try again",
+                         folder)
                : error;
 }
 

@@ -342,7 +342,7 @@ static const char *copy_slot(struct attempt *copy, unsigned parts, bool *settled
     }
     if (copy->counted > 0 && row_of(view, copy->counted - 1)[RF_RECORD_SEQUENCE] != copy->counted)
         return "its totals are not of its last record";
-    return count_rows(copy, head, exact) ? NULL : "a record in its ring is not one";
+    return count_rows(copy, head, exact) ? NULL : "a record in its ring is invalid";
 }
 
 /* A stall is part of the waiting whose stall is known, which is part of the waiting. */
@@ -371,7 +371,7 @@ static const char *contradiction(const struct rf_slot_view *view, unsigned parts
     if (view->records == 0)
         return NULL;
     if (!rf_counters_possible(c))
-        return "its times are more than can be";
+        return "its times are impossibly long";
     uint64_t queue = 0;
     for (int i = 0; i < 4; i++)
         queue = ds_add(queue, c[RF_COUNT_QUEUE + i]);
@@ -389,7 +389,7 @@ static const char *contradiction(const struct rf_slot_view *view, unsigned parts
     for (uint64_t i = 0; i < view->ring_count; i++) {
         const uint64_t *record = rf_view_record(view, view->ring_first + i);
         if (record[RF_RECORD_SEQUENCE] != view->ring_first + i + 1 || !rf_row_is_possible(record))
-            return "a record in its ring is not one";
+            return "a record in its ring is invalid";
     }
     return NULL;
 }

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "read_all.h"
 
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "diagnose/kept.h"
+#include "diagnose/moments.h"
+#include "diagnose/series.h"
 #include "output/shape.h"
 #include "run/reader.h"
+#include "run/rings.h"
 #include "run/run_data.h"
 #include "runfile/rollup.h"
 #include "support.h"
@@ -142,6 +147,46 @@ static void got_string(void *depth, const char *key, const char *value)
         use_text(value);
 }
 
+/* ---- over time, and one by one ---- */
+
+static void read_over_time(const struct summary *summary)
+{
+    static struct series series;
+    static struct moments moments;
+    for (uint32_t level = 0; level < series_levels(summary); level++) {
+        series_of(summary, level, &series);
+        CHECK(series.count <= SERIES_MOST, "%u spans", series.count);
+        for (uint32_t i = 0; i < series.count; i++) {
+            const double share = series.stall[i];
+            CHECK(isnan(share) || (share >= 0 && share <= 1 + 1e-9), "a share of %g", share);
+            sink += series.batches_per_s[i] > 0;
+        }
+    }
+    for (uint32_t i = 0; i < summary->loader_count; i++)
+        sink += moments_of(summary, &summary->loaders[i], &moments);
+}
+
+static void read_one_by_one(const struct run_data *data)
+{
+    for (uint32_t i = 0; i < data->process_count; i++) {
+        const struct run_process *process = &data->processes[i];
+        struct run_rings rings;
+        if (run_rings_read(data, process, &rings) == DATASTALL_OK) {
+            for (uint32_t w = 0; w < rings.wait_count; w++)
+                CHECK(rings.waits[w].end_ns >= rings.waits[w].begin_ns, "a wait ends too early");
+            for (uint32_t w = 0; w < rings.work_count; w++)
+                CHECK(rings.work[w].items_end_ns <= rings.work[w].end_ns, "items end too late");
+            run_rings_free(&rings);
+        }
+        for (uint32_t s = 0; s < process->stretches_count; s++) {
+            const struct run_stretches *stretches = &process->stretches[s];
+            struct kept_batch *kept = calloc((size_t)stretches->batch_count + 1, sizeof *kept);
+            CHECK(kept != NULL && kept_batches(stretches, kept) <= stretches->batch_count, "kept");
+            free(kept);
+        }
+    }
+}
+
 int read_all_of_folder(const char *folder, uint32_t *problems)
 {
     struct run_data *data;
@@ -166,6 +211,8 @@ int read_all_of_folder(const char *folder, uint32_t *problems)
     summary_verdict_text(summary, text, sizeof text);
     summary_prize_text(summary, text, sizeof text);
     output_shape(summary, &emitter);
+    read_over_time(summary);
+    read_one_by_one(data);
     CHECK(depth == 0, "%d left open", depth);
     summary_free(summary);
     run_data_free(data);

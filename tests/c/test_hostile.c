@@ -323,7 +323,7 @@ static void times_beyond_the_universe(void)
     for (size_t i = 0; i < sizeof words; i++) {
         unsigned char *bytes = copy_of_sound();
         set_word(bytes, counters_at() + words[i] * UINT64_C(8), RF_MOST_NS + 1);
-        assert_refused(bytes, "times are more than can be");
+        assert_refused(bytes, "times are impossibly long");
         bytes = copy_of_sound();
         set_word(bytes, counters_at() + words[i] * UINT64_C(8), RF_MOST_NS);
         CHECK(try_bytes(bytes, sound_size) == 0, "word %u", words[i]);

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "output/recent.h"
 #include "output/screen.h"
+#include "output/screen_runs.h"
 #include "record/monitor.h"
 #include "support.h"
 
@@ -137,7 +138,7 @@ static void everything_is_on_a_small_screen(void **state)
     assert_holds(loader, "1,000");
     assert_holds(loader, "50.0 "); /* p95; READY and WHY are not known of waits from C */
     assert_null(strstr(loader, "unknown"));
-    assert_holds(row_of(screen, "LOADER"), "p95 ms READY            WHY FULL STARV");
+    assert_holds(row_of(screen, "LOADER"), "p95 ms READY            WHY   FULL  STARV");
     assert_holds(row_of(screen, "4  "), "50.0%");
     assert_holds(row_of(screen, "4  "), "STRAGGLER");
     assert_holds(row_of(screen, "3  "), "10.0%");
@@ -151,8 +152,9 @@ static void a_wide_screen_shows_more_of_a_loader(void **state)
 {
     (void)state;
     struct screen *screen = draw((struct screen_view){.columns = 120, .rows = 24});
-    assert_holds(row_of(screen, "LOADER"), "p50 ms p95 ms p99 ms READY            WHY FULL NORM");
-    assert_holds(row_of(screen, "train"), "  0% 100%    0%");
+    assert_holds(row_of(screen, "LOADER"),
+                 "p50 ms p95 ms p99 ms READY            WHY   FULL   NORM");
+    assert_holds(row_of(screen, "train"), "  0.0% 100.0%   0.0%");
     screen_free(screen);
     /* The cause is that of the rank that stalled longest. */
     summary->loaders[0].why.primary = WHY_HEAD_OF_LINE;
@@ -279,7 +281,7 @@ static void a_long_name_keeps_its_line(void **state)
     strcpy(before, name);
     strcpy(name, "names_that_are_long.py:3 from names_that_are_long.py:7");
     struct screen *screen = draw((struct screen_view){.columns = 80, .rows = 24});
-    assert_holds(row_of(screen, "n~y:3 from n~y:7"), " 200 ");
+    assert_holds(row_of(screen, "~y:3 from n~y:7"), " 200 ");
     screen_free(screen);
     strcpy(name, before);
 }
@@ -298,6 +300,114 @@ static void names_from_elsewhere(void **state)
     screen_free(screen);
 }
 
+#define MANY 33
+
+/* Copies of the run: every third one runs, and each has a name of its own. */
+static struct summary copies[MANY];
+static struct run_data copied[MANY];
+static const struct summary *many[MANY], *ordered[MANY];
+
+static void make_many(void)
+{
+    for (uint32_t i = 0; i < MANY; i++) {
+        copies[i] = *summary;
+        copied[i] = *data;
+        snprintf(copied[i].id, sizeof copied[i].id, "20261128-1544%02u-%s", i,
+                 i == 5 ? "a_quite_long_name_of_a_script_that_trains.py" : "train.py");
+        copies[i].data = &copied[i];
+        copies[i].state = i % 3 == 0 ? SUMMARY_RUNNING : SUMMARY_ENDED;
+        many[i] = &copies[i];
+    }
+}
+
+static void what_runs_stands_first(void **state)
+{
+    (void)state;
+    make_many();
+    assert_int_equal(screen_order(many, MANY, NULL, ordered), MANY);
+    for (uint32_t i = 0; i < MANY; i++)
+        assert_int_equal(ordered[i]->state == SUMMARY_RUNNING, i < 11);
+    assert_ptr_equal(ordered[1], many[3]); /* else as they were */
+    assert_int_equal(screen_order(many, MANY, "QUITE_long", ordered), 1);
+    assert_ptr_equal(ordered[0], many[5]);
+    assert_int_equal(screen_order(many, MANY, "nothing such", ordered), 0);
+}
+
+static uint32_t rows_with(const struct screen *screen, const char *words)
+{
+    char text[4 * SCREEN_MOST_COLUMNS + 1];
+    uint32_t found = 0;
+    for (unsigned row = 0; row < screen->rows; row++) {
+        screen_row_text(screen, row, text, sizeof text);
+        found += strstr(text, words) != NULL;
+    }
+    return found;
+}
+
+static uint32_t rows_with_any(const struct screen *screen)
+{
+    char text[4 * SCREEN_MOST_COLUMNS + 1];
+    uint32_t found = 0;
+    for (unsigned row = 0; row + 1 < screen->rows; row++) {
+        screen_row_text(screen, row, text, sizeof text);
+        found += text[0] != '\0';
+    }
+    return found;
+}
+
+static void runs_fill_the_screen(void **state)
+{
+    static const unsigned sizes[][2] = {{80, 24}, {120, 40}, {200, 50}, {200, 100}};
+    (void)state;
+    make_many();
+    screen_order(many, MANY, NULL, ordered);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        char more[40];
+        const struct screen_view view = {
+            .columns = sizes[i][0], .rows = sizes[i][1], .clock = "", .now_ns = now_ns};
+        struct screen *screen = screen_layout(ordered, MANY, &view);
+        const uint32_t shown = rows_with(screen, "1128-1544");
+        snprintf(more, sizeof more, "RUN, and %u more", MANY - shown);
+        if (shown < MANY)
+            assert_holds(row_of(screen, "RUN"), more);
+        /* No row is left blank that a run could have. */
+        assert_true(shown >= sizes[i][1] / 8);
+        const uint32_t blank = screen->rows - 1 - rows_with_any(screen);
+        assert_true(shown == MANY || blank <= 2);
+        if (sizes[i][1] == 100)
+            assert_int_equal(shown, MANY);
+        screen_free(screen);
+    }
+}
+
+static void a_runs_name_comes_first_and_is_cut_in_its_middle(void **state)
+{
+    (void)state;
+    make_many();
+    const struct screen_view view = {.columns = 80, .rows = 24, .clock = "", .now_ns = now_ns};
+    struct screen *screen = screen_layout(&many[5], 1, &view);
+    const char *row = row_of(screen, "a_quite");
+    assert_holds(row, "~");
+    assert_holds(row, "1128-154405 ");
+    screen_free(screen);
+    screen = screen_layout(&many[4], 1, &view);
+    assert_holds(row_of(screen, "train.py 20261128-154404"), "ended");
+    screen_free(screen);
+}
+
+static void the_filter_is_said(void **state)
+{
+    (void)state;
+    struct screen *screen =
+        draw((struct screen_view){.columns = 80, .rows = 24, .filter = "train", .typing = true});
+    assert_holds(row_of(screen, "Filter: train_"), "Esc Clear");
+    screen_free(screen);
+    const struct screen_view view = {.columns = 80, .rows = 24, .clock = "", .filter = "x"};
+    screen = screen_layout(NULL, 0, &view);
+    assert_holds(row_of(screen, "no run has that"), "cause");
+    screen_free(screen);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -310,6 +420,10 @@ int main(void)
         cmocka_unit_test(stragglers),
         cmocka_unit_test(a_long_name_keeps_its_line),
         cmocka_unit_test(names_from_elsewhere),
+        cmocka_unit_test(what_runs_stands_first),
+        cmocka_unit_test(runs_fill_the_screen),
+        cmocka_unit_test(a_runs_name_comes_first_and_is_cut_in_its_middle),
+        cmocka_unit_test(the_filter_is_said),
     };
     return cmocka_run_group_tests(tests, make_run, remove_run);
 }

@@ -141,7 +141,7 @@ static void conditions_that_are_none(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char sentence[200];
         snprintf(sentence, sizeof sentence,
-                 "'%s' is no condition%s; write for example 'idle<5', 'stall<10' (percent) or "
+                 "'%s' is not a condition%s; write for example 'idle<5', 'stall<10' (percent) or "
                  "'p95<50' (ms)",
                  rows[i].condition, rows[i].hint != NULL ? rows[i].hint : "");
         const bool invalid = rows[i].result == CHECK_INVALID;

@@ -382,11 +382,11 @@ static void what_became_of_workers(void **state)
          "worker 0 (pid 71) ended with exit status 3 at item 100",
          "make that item alone: dataset[100]"},
         {{WHY_WORKER_HANGS, 2, 71, 0, 100, 3 * UINT64_C(1000000000)},
-         "worker 2 (pid 71) did not come back at item 100 for 3.0 s",
+         "worker 2 (pid 71) has been stuck at item 100 for 3.0 s",
          "see where it hangs: py-spy dump --pid 71 while it does, or make that item alone: "
          "dataset[100]"},
         {{WHY_WORKER_HANGS, 2, 71, 0, DATASTALL_UNKNOWN, 3 * UINT64_C(1000000000)},
-         "worker 2 (pid 71) did not come back for 3.0 s",
+         "worker 2 (pid 71) has been stuck for 3.0 s",
          "see where it hangs: py-spy dump --pid 71 while it does"},
         {{WHY_ITEM_RAISED, 2, 71, 0, 100, 0},
          "worker 2 (pid 71) raised an error at item 100",

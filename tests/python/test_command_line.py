@@ -157,7 +157,7 @@ def test_what_a_shell_offers(runs: Path, tmp_path: Path, shell: str) -> None:
     assert run in offers("top", "--once", "20")
     assert other in offers("show", "--dir", "other", "2")
     assert run not in offers("show", "-d", "other", "2")
-    assert offers("export", "--format", "") == {"openmetrics", "prometheus"}
+    assert offers("export", "--format", "") == {"openmetrics", "prometheus", "perfetto", "csv"}
     assert "show" in offers("help", "")
     assert {word.rstrip("/") for word in offers("ls", "--dir", "ot")} == {"other"}
     assert "grep" in offers("run", "gre")
@@ -192,6 +192,6 @@ def test_zsh(runs: Path, tmp_path: Path) -> None:
     assert "*:RUN:_datastall_runs" in show
     assert any(line.startswith("*--check[exit 1 unless") for line in show)
     assert any(line.startswith("*-d[") and line.endswith(":DIR:_directories") for line in show)
-    assert any(line.endswith(":FORMAT:(openmetrics prometheus)") for line in export)
+    assert any(line.endswith(":FORMAT:(openmetrics prometheus perfetto csv)") for line in export)
     assert own == [run_folders(runs)[0].name]
     assert len(others) == 1 and others[0].endswith("-evaluation")

@@ -392,7 +392,7 @@ def test_pages_and_paths(tmp_path: Path) -> None:
         assert served.get("/healthz") == (200, "text/plain; charset=utf-8", "ok\n")
         code, content_type, text = served.get("/")
         assert (code, content_type) == (200, "text/html; charset=utf-8")
-        assert 'href="/metrics"' in text
+        assert "Content-Security-Policy" in text and "connect-src 'self'" in text
         assert served.get("/metrics?name[]=x")[0] == 200
         tricks = ("/metrics/", "/../etc/passwd", "//etc/passwd", "/%2e%2e/%2e%2e/etc/passwd")
         for path in (*tricks, "/metrics%00", "/metrics/../../proc/self/environ", "/x" * 3000):
@@ -410,9 +410,9 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         cases = [
-            (["--listen", "nonsense"], 2, "no ADDR:PORT"),
-            (["--listen", "127.0.0.1:70000"], 2, "no ADDR:PORT"),
-            (["--listen", "::1:80"], 2, "no ADDR:PORT"),
+            (["--listen", "nonsense"], 2, "not of the form ADDR:PORT"),
+            (["--listen", "127.0.0.1:70000"], 2, "not of the form ADDR:PORT"),
+            (["--listen", "::1:80"], 2, "not of the form ADDR:PORT"),
             (["--listen", f"127.0.0.1:{port}"], 1, "cannot listen"),
             (["--listen", "192.0.2.1:0"], 1, "cannot listen"),
             (["--auth-file", "public"], 1, "chmod 600"),

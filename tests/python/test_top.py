@@ -132,7 +132,9 @@ def running(tmp_path: Path) -> Iterator[Path]:
 def test_it_follows_a_run(running: Path) -> None:
     with terminal(running) as t:
         t.shell(TOP)
-        t.shows("1 run, 1 running", "-live", "running", "LOADER", "hand made", "RANK+", "F10 Quit")
+        t.shows(
+            "1 run, 1 running", "live 20", "running", "LOADER", "hand made", "RANK+", "F10 Quit"
+        )
         assert t.state("alternate_on") == "1"
         assert t.state("cursor_flag") == "0"
 
@@ -173,6 +175,14 @@ def test_keys_and_sizes(running: Path) -> None:
         held = t.text()
         time.sleep(0.7)
         assert t.text() == held
+        t.keys("F4")
+        t.shows("Filter: _")
+        t.keys("q", "x")  # text, and no way to quit
+        t.shows("Filter: qx_", "no run has that")
+        t.keys("BSpace", "BSpace", "l", "i", "v", "Enter")
+        t.shows("Filter: liv ", "live 20")
+        t.keys("Escape")
+        t.shows("F4 Filter")
         t.keys("Z", "Up", "Down", "PageDown", "PageUp", "Home", "End", "x", "C-l")
         t.tmux("resize-window", "-x", "90", "-y", "26")
         t.has_keys_in_row(26)
@@ -289,7 +299,7 @@ def test_once_and_json(tmp_path: Path) -> None:
         ended = datastall("top", *arguments, *own, folder=tmp_path)
         assert ended.code == 0
         assert ended.out.count("five  ") == 2
-        assert "-first" in ended.out and "-second" in ended.out
+        assert "\nfirst 20" in ended.out and "\nsecond 20" in ended.out
         assert "\x1b" not in ended.out
     document = json.loads(datastall("top", "--json", *own, folder=tmp_path).out)
     assert [run["run"]["name"] for run in document["runs"]] == ["second", "first"]

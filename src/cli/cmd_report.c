@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `datastall report`: one run, or two side by side, as a page. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "cli/cli.h"
+#include "cli/write_file.h"
+#include "output/report.h"
+
+#define DEFAULT_OUTPUT "datastall-report.html"
+
+struct report_options {
+    const char *directory, *output;
+    bool force;
+    double price; /* NaN: not told */
+};
+
+static int take(void *context, const struct cli_option *option, const char *value)
+{
+    struct report_options *options = context;
+    if (strcmp(option->name, "dir") == 0)
+        options->directory = value;
+    else if (strcmp(option->name, "output") == 0)
+        options->output = value;
+    else if (strcmp(option->name, "price-per-gpu-hour") == 0)
+        return (options->price = cli_price("report", value)) > 0 ? 0 : -1;
+    else
+        options->force = true;
+    return 0;
+}
+
+struct loaded {
+    struct run_data *data[2];
+    struct summary *summaries[2];
+    uint32_t count;
+    bool damaged;
+};
+
+static int load(const struct report_options *options, char *const *names, uint32_t count,
+                struct loaded *loaded)
+{
+    char folder[PATH_MAX];
+    loaded->count = count == 0 ? 1 : count;
+    for (uint32_t i = 0; i < loaded->count; i++) {
+        bool damaged = false;
+        int code = cli_find_run(options->directory, count == 0 ? NULL : names[i], folder);
+        if (code == CLI_OK)
+            code = cli_load(folder, &loaded->data[i], &loaded->summaries[i], &damaged);
+        if (code != CLI_OK)
+            return code;
+        loaded->summaries[i]->price_per_gpu_hour = options->price;
+        if (damaged)
+            cli_say_clean(loaded->data[i]->first_problem);
+        loaded->damaged |= damaged;
+    }
+    return CLI_OK;
+}
+
+static int write_report(const struct report_options *options, const struct loaded *loaded)
+{
+    char *text;
+    size_t length;
+    int error = report_write((const struct summary *const *)loaded->summaries, loaded->count, &text,
+                             &length);
+    if (error == DATASTALL_OK) {
+        error = cli_write_output(options->output, text, length, options->force);
+        free(text);
+    }
+    if (error != DATASTALL_OK) {
+        cli_say_clean(datastall_last_error());
+        return CLI_FAILED;
+    }
+    if (strcmp(options->output, "-") != 0)
+        printf("wrote %s (%zu kB)\n", options->output, (length + 999) / 1000);
+    return loaded->damaged ? CLI_DAMAGED : CLI_OK;
+}
+
+static int report(const struct cli_command *command, int argc, char **argv)
+{
+    struct report_options options = {.output = DEFAULT_OUTPUT, .price = NAN};
+    struct loaded loaded = {.count = 0};
+    const int first = cli_parse(command, argc, argv, take, &options);
+    if (first < 0)
+        return first == -2 ? CLI_OK : CLI_USAGE;
+    if (argc - first > 2) {
+        ds_say("report: one run, or two to compare; see 'datastall help report'");
+        return CLI_USAGE;
+    }
+    int code = load(&options, argv + first, (uint32_t)(argc - first), &loaded);
+    if (code == CLI_OK)
+        code = write_report(&options, &loaded);
+    for (uint32_t i = 0; i < 2; i++) {
+        if (loaded.summaries[i] != NULL) {
+            summary_free(loaded.summaries[i]);
+            run_data_free(loaded.data[i]);
+        }
+    }
+    return code;
+}
+
+static const struct cli_option report_options[] = {
+    {"output", 'o', "FILE", "write to FILE (default " DEFAULT_OUTPUT "; - is standard output)"},
+    {"force", '\0', NULL, "replace FILE"},
+    CLI_PRICE_OPTION,
+    {"dir", 'd', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
+    {NULL, 0, NULL, NULL},
+};
+const struct cli_command cli_report_command = {
+    "report",
+    "[RUN] [RUN]",
+    "a run, or two side by side, as a page with charts",
+    "Writes one HTML file that needs no network: verdict, cause and advice, the run over\n"
+    "time, the waits and what went on during the slowest, loaders, ranks, GPUs and the\n"
+    "machine. Two RUNs (named as for 'show') are compared, the first as the baseline. It\n"
+    "is under 1 MB however long the run was. docs/report.md says what each chart shows.",
+    report_options,
+    false,
+    report,
+};
