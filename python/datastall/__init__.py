@@ -25,7 +25,7 @@ from typing import Any, Generic, TypeVar
 
 from . import _core, _hooks, _sites
 
-__all__ = ["Watch", "__version__", "install", "stage", "summary", "watch"]
+__all__ = ["Watch", "__version__", "install", "stage", "step", "summary", "watch"]
 __version__: str = _core.__version__
 
 T = TypeVar("T")
@@ -139,6 +139,15 @@ def stage(name: str) -> Iterator[None]:
         _hooks.set_stage(before)
 
 
+def step() -> None:
+    """Says that a step begins here, where steps do not begin with a batch of a loader.
+
+    Steps are counted by it from the first call on; where their time goes shows either way
+    (docs/steps.md).
+    """
+    _hooks.mark_step()
+
+
 def summary() -> dict[str, Any]:
     """The figures of the run so far, as ``datastall show --json`` prints them (docs/json.md).
 
@@ -150,6 +159,7 @@ def summary() -> dict[str, Any]:
     recording = _hooks._monitor
     if recording is None or not recording.path():
         return {}
+    _core.finish_steps()
     from . import _reading  # what is only recorded does not carry it
 
     return _reading.summary(os.path.dirname(recording.path()))

@@ -39,8 +39,13 @@ int summary_make(const struct run_data *data, uint64_t now_ns, struct summary **
     summary_make_verdict(summary);
     summary_settle_causes(summary);
     summary_predict(summary);
+    const bool has_steps = summary_make_steps(summary);
     summary_tell_causes(summary);
     free(uses);
+    if (!has_steps) {
+        summary_free(summary);
+        return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
+    }
     *result = summary;
     return DATASTALL_OK;
 }
@@ -55,5 +60,6 @@ void summary_free(struct summary *summary)
     free(summary->stages);
     free(summary->processes);
     free(summary->gpus);
+    free(summary->steps);
     free(summary);
 }

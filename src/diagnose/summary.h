@@ -156,6 +156,7 @@ struct summary {
     struct summary_stage *stages;
     struct summary_process *processes;
     struct summary_gpu *gpus;
+    struct summary_steps *steps; /* diagnose/steps.h: one per process */
 };
 
 /* now_ns: CLOCK_MONOTONIC, for runs and waits that still go on. data must outlive the summary.

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Phases of a step: stand-ins and hooks at the places of torch that every program passes.
+
+The entry of torch's autograd engine, the global hooks around every ``Optimizer.step()``,
+``torch.save`` and the replay of a CUDA graph; batches tell the rest (docs/steps.md). Each by
+itself: a torch that lacks one of them tells less. ``DATASTALL_STEPS=off`` leaves all of it out.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from . import _core
+
+KEY = "datastall"  # in torch's tables of hooks, whose own keys are numbers
+
+_is_compiling: Callable[[], bool] = bool  # torch's: False
+
+
+def is_on() -> bool:
+    return os.environ.get("DATASTALL_STEPS") != "off"
+
+
+def _before_optimizer(optimizer: Any, args: Any, kwargs: Any) -> None:
+    if not _is_compiling():  # dynamo takes that for a constant, and nothing of ours into its graph
+        _core.optimizer_begins()
+
+
+def _after_optimizer(optimizer: Any, args: Any, kwargs: Any) -> None:
+    if not _is_compiling():
+        _core.optimizer_ends()
+
+
+def _stand_in(owner: Any, name: str, kind: Any) -> None:
+    original = None if owner is None else vars(owner).get(name)
+    if callable(original) and type(original) is not kind:
+        setattr(owner, name, kind(original))
+
+
+def _replace_everywhere(name: str, owners: list[Any], kind: Any) -> None:
+    """One stand-in for one function that several modules hold."""
+    first = next((owner for owner in owners if owner is not None), None)
+    original = getattr(first, name, None)
+    if not callable(original) or type(original) is kind:
+        return
+    stand_in = kind(original)
+    for owner in owners:
+        if owner is not None and vars(owner).get(name) is original:
+            setattr(owner, name, stand_in)
+
+
+def patch_checkpoints() -> None:
+    """While torch is imported: a program's own ``from torch import save`` comes later."""
+    if is_on():
+        owners = [sys.modules.get(name) for name in ("torch.serialization", "torch")]
+        _replace_everywhere("save", owners, _core.TimedCheckpoint)
+
+
+def _hook_optimizers() -> None:
+    optimizer = sys.modules.get("torch.optim.optimizer")
+    for table, hook in (
+        ("_global_optimizer_pre_hooks", _before_optimizer),
+        ("_global_optimizer_post_hooks", _after_optimizer),
+    ):
+        hooks = getattr(optimizer, table, None)
+        if isinstance(hooks, dict):
+            hooks[KEY] = hook
+
+
+_patched = False
+
+
+def patch() -> None:
+    """When the first loader is iterated over, or the program marks its steps: torch is complete."""
+    global _patched, _is_compiling
+    if _patched or not is_on() or "torch.autograd" not in sys.modules:
+        return
+    _patched = True
+    compiler = getattr(sys.modules["torch"], "compiler", None)
+    _is_compiling = getattr(compiler, "is_compiling", _is_compiling)
+    owners = [sys.modules.get(name) for name in ("torch.autograd.graph", "torch.autograd")]
+    _replace_everywhere("_engine_run_backward", owners, _core.TimedBackward)
+    _hook_optimizers()
+    graphs = sys.modules.get("torch.cuda.graphs")
+    _stand_in(getattr(graphs, "CUDAGraph", None), "replay", _core.CountedReplay)

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define PY_SSIZE_T_CLEAN
+#include "phases.h"
+
+#include "base/hot.h"
+#include "monitor_type.h"
+#include "standin.h"
+#include "types.h"
+
+datastall_monitor *phases_monitor DS_HOT_DATA;
+
+/* Inside a wait nothing is a phase: what a data set computes belongs to the wait. */
+DS_HOT static datastall_monitor *followed(void)
+{
+    return thread.timed_depth == 0 ? phases_monitor : NULL;
+}
+
+DS_HOT static PyObject *call_in(Standin *self, PyObject *args, PyObject *kwargs,
+                                enum step_place place)
+{
+    datastall_monitor *monitor = followed();
+    steps_enter(monitor, place);
+    PyObject *result = standin_call_method(self, args, kwargs);
+    steps_leave(monitor, place);
+    return result;
+}
+
+static PyObject *backward_call(Standin *self, PyObject *args, PyObject *kwargs)
+{
+    return call_in(self, args, kwargs, STEP_IN_BACKWARD);
+}
+
+static PyObject *checkpoint_call(Standin *self, PyObject *args, PyObject *kwargs)
+{
+    return call_in(self, args, kwargs, STEP_IN_CHECKPOINT);
+}
+
+static PyObject *replay_call(Standin *self, PyObject *args, PyObject *kwargs)
+{
+    steps_replay(followed());
+    return standin_call_method(self, args, kwargs);
+}
+
+static PyType_Slot backward_slots[] =
+    STANDIN_SLOTS(backward_call, "Stands in for what enters torch's autograd engine.");
+static PyType_Slot checkpoint_slots[] =
+    STANDIN_SLOTS(checkpoint_call, "Stands in for a function that writes a checkpoint.");
+static PyType_Slot replay_slots[] =
+    STANDIN_SLOTS(replay_call, "Stands in for a function that replays a CUDA graph.");
+static PyType_Spec backward_spec = STANDIN_SPEC("TimedBackward", backward_slots);
+static PyType_Spec checkpoint_spec = STANDIN_SPEC("TimedCheckpoint", checkpoint_slots);
+static PyType_Spec replay_spec = STANDIN_SPEC("CountedReplay", replay_slots);
+
+/* ---- functions of the module ---- */
+
+static PyObject *optimizer_begins(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    steps_enter(followed(), STEP_IN_OPTIMIZER);
+    Py_RETURN_NONE;
+}
+
+static PyObject *optimizer_ends(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    steps_leave(followed(), STEP_IN_OPTIMIZER);
+    Py_RETURN_NONE;
+}
+
+static PyObject *follow_steps(PyObject *module, PyObject *monitor)
+{
+    (void)module;
+    phases_monitor = monitor_type_inner(monitor);
+    Py_RETURN_NONE;
+}
+
+static PyObject *mark_step(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    steps_mark(followed());
+    Py_RETURN_NONE;
+}
+
+static PyObject *finish_steps(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    steps_finish(phases_monitor);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef functions[] = {
+    {"follow_steps", follow_steps, METH_O,
+     "follow_steps(monitor): whose steps are followed; None: nobody's."},
+    {"optimizer_begins", optimizer_begins, METH_NOARGS, "The thread enters an optimizer's step."},
+    {"optimizer_ends", optimizer_ends, METH_NOARGS, "The thread leaves it."},
+    {"mark_step", mark_step, METH_NOARGS, "The program says that a step begins here."},
+    {"finish_steps", finish_steps, METH_NOARGS,
+     "Publish what is known of this thread's steps up to now."},
+    {NULL, NULL, 0, NULL}};
+
+int phases_add(PyObject *module)
+{
+    return types_add(module, &backward_spec, NULL) < 0 ||
+                   types_add(module, &checkpoint_spec, NULL) < 0 ||
+                   types_add(module, &replay_spec, NULL) < 0
+               ? -1
+               : PyModule_AddFunctions(module, functions);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where a thread's steps spend their time: phases by the host's clock (stats/step.h), told by the
+ * places that every program passes. Belongs to the thread itself; nothing here allocates, locks or
+ * logs but a thread's first event.
+ *
+ * A thread is followed from its first batch if it is the main one, else from its first backward: one
+ * that only prefetches has no steps.
+ */
+#ifndef DATASTALL_RECORD_STEPS_H
+#define DATASTALL_RECORD_STEPS_H
+
+#include "record/monitor.h"
+#include "runfile/steps.h"
+
+enum step_place { STEP_IN_BACKWARD, STEP_IN_OPTIMIZER, STEP_IN_CHECKPOINT };
+#define STEP_DEPTH 4u /* a backward inside an optimizer's closure; deeper ones count as theirs */
+
+/* What the interval under way began with. */
+enum step_since { STEP_SINCE_NOTHING, STEP_SINCE_BATCH, STEP_SINCE_WORK, STEP_SINCE_STATED };
+
+/* One thread's. The words of the second group are read and written by the thread that asks the GPU
+ * (gpu/probe.h) too. */
+struct steps {
+    datastall_monitor *monitor;
+    uint64_t *entry;
+    struct rf_steps_layout layout;
+    uint64_t since_ns; /* where the interval under way began; 0: nothing did yet */
+    enum step_since since;
+    uint64_t loader; /* number of the one whose batch came last */
+    uint64_t published_ns;
+    bool stated; /* step() says what a step is */
+    uint32_t depth, nested;
+    enum step_place places[STEP_DEPTH];
+    uint64_t totals[RF_STEP_TOTAL_WORDS];
+
+    uint64_t interval;   /* number of the one under way, from 1 */
+    uint64_t answers[2]; /* what the GPU answered during it, see steps_answer() */
+};
+
+/* A batch was waited for on the calling thread: an iter(), or a next() (got: a batch came). */
+void steps_wait(const datastall_loader *loader, uint64_t begin_ns, uint64_t end_ns, bool got);
+/* The program says that a step begins here. */
+void steps_mark(datastall_monitor *monitor);
+/* The calling thread comes to a place, and leaves it. */
+void steps_enter(datastall_monitor *monitor, enum step_place place);
+void steps_leave(datastall_monitor *monitor, enum step_place place);
+/* It replays a CUDA graph, of which no phase shows. */
+void steps_replay(datastall_monitor *monitor);
+/* Publishes what is known of the calling thread up to now. */
+void steps_finish(datastall_monitor *monitor);
+
+/* For the thread that asks the GPU: what it was told while `interval` was under way, as far as it
+ * still is. */
+enum steps_answer { STEPS_BUSY, STEPS_EMPTY, STEPS_UNTOLD, STEPS_LOOKED, STEPS_ANSWERS };
+void steps_answer(struct steps *steps, uint64_t interval, enum steps_answer answer);
+
+/* torch's allocator held so many bytes on the calling thread's device, and failed so often at first. */
+void steps_memory(datastall_monitor *monitor, uint64_t allocated, uint64_t reserved,
+                  uint64_t retries);
+
+#endif
