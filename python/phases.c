@@ -3,11 +3,43 @@
 #include "phases.h"
 
 #include "base/hot.h"
+#include "gpu/probe.h"
 #include "monitor_type.h"
 #include "standin.h"
 #include "types.h"
 
 datastall_monitor *phases_monitor DS_HOT_DATA;
+
+static bool asks_gpu;
+
+void phases_stream(const struct exposed_stall *asked)
+{
+    struct steps *steps = asks_gpu ? steps_of_this_thread(phases_monitor) : NULL;
+    if (steps == NULL || asked->mark.context == NULL)
+        return;
+    if (steps->python_thread == 0)
+        steps->python_thread = PyThread_get_thread_ident();
+    probe_follow(steps, asked->mark.context, asked->stream);
+}
+
+/* Where no wait knows it: at backwards and steps 1, 2, 4, 8 ... of the process, since a program may
+ * start to use the GPU at any of them. */
+DS_COLD static void look_for_stream(void)
+{
+    struct exposed_stall asked = {0};
+    struct steps *steps = steps_of_this_thread(phases_monitor);
+    if (asks_gpu && steps != NULL && steps->context == NULL &&
+        exposed_stall_place(&asked.mark.context, &asked.stream))
+        phases_stream(&asked);
+}
+
+static void look_now_and_then(void)
+{
+    static uint64_t times;
+    times++;
+    if ((times & (times - 1)) == 0)
+        look_for_stream();
+}
 
 /* Inside a wait nothing is a phase: what a data set computes belongs to the wait. */
 DS_HOT static datastall_monitor *followed(void)
@@ -20,6 +52,8 @@ DS_HOT static PyObject *call_in(Standin *self, PyObject *args, PyObject *kwargs,
 {
     datastall_monitor *monitor = followed();
     steps_enter(monitor, place);
+    if (place == STEP_IN_BACKWARD)
+        look_now_and_then();
     PyObject *result = standin_call_method(self, args, kwargs);
     steps_leave(monitor, place);
     return result;
@@ -69,10 +103,15 @@ static PyObject *optimizer_ends(PyObject *module, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-static PyObject *follow_steps(PyObject *module, PyObject *monitor)
+static PyObject *follow_steps(PyObject *module, PyObject *args)
 {
+    PyObject *monitor;
+    int gpu;
     (void)module;
+    if (!PyArg_ParseTuple(args, "Op:follow_steps", &monitor, &gpu))
+        return NULL;
     phases_monitor = monitor_type_inner(monitor);
+    asks_gpu = gpu != 0;
     Py_RETURN_NONE;
 }
 
@@ -81,6 +120,7 @@ static PyObject *mark_step(PyObject *module, PyObject *unused)
     (void)module;
     (void)unused;
     steps_mark(followed());
+    look_now_and_then();
     Py_RETURN_NONE;
 }
 
@@ -93,8 +133,8 @@ static PyObject *finish_steps(PyObject *module, PyObject *unused)
 }
 
 static PyMethodDef functions[] = {
-    {"follow_steps", follow_steps, METH_O,
-     "follow_steps(monitor): whose steps are followed; None: nobody's."},
+    {"follow_steps", follow_steps, METH_VARARGS,
+     "follow_steps(monitor, asks_gpu): whose steps are followed; None: nobody's."},
     {"optimizer_begins", optimizer_begins, METH_NOARGS, "The thread enters an optimizer's step."},
     {"optimizer_ends", optimizer_ends, METH_NOARGS, "The thread leaves it."},
     {"mark_step", mark_step, METH_NOARGS, "The program says that a step begins here."},

@@ -6,6 +6,7 @@
 
 #include <Python.h>
 
+#include "exposed_stall.h"
 #include "record/steps.h"
 #include "thread.h"
 
@@ -21,5 +22,8 @@ static inline void phases_wait(const datastall_loader *loader, uint64_t begin_ns
     if (loader->monitor == phases_monitor)
         steps_wait(loader, begin_ns, end_ns, got);
 }
+
+/* The wait knew the stream that the thread's work goes to: it is asked from now on. */
+void phases_stream(const struct exposed_stall *asked);
 
 #endif

@@ -151,7 +151,7 @@ def monitor() -> _core.Monitor | None:
             say(f"{error}; nothing is recorded in process {os.getpid()}")
             _leave_mark("recording-failed")
             return None
-        _core.follow_steps(fresh if _steps.is_on() else None)
+        _core.follow_steps(fresh if _steps.is_on() else None, _steps.asks_gpu())
         _monitor = fresh
         _register_end()
         return fresh

@@ -3,7 +3,8 @@
 
 The entry of torch's autograd engine, the global hooks around every ``Optimizer.step()``,
 ``torch.save`` and the replay of a CUDA graph; batches tell the rest (docs/steps.md). Each by
-itself: a torch that lacks one of them tells less. ``DATASTALL_STEPS=off`` leaves all of it out.
+itself: a torch that lacks one of them tells less. ``DATASTALL_STEPS=off`` leaves all of it out,
+``host`` what asks the GPU.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from . import _core
+from . import _blocking, _core
 
 KEY = "datastall"  # in torch's tables of hooks, whose own keys are numbers
 
@@ -22,6 +23,10 @@ _is_compiling: Callable[[], bool] = bool  # torch's: False
 
 def is_on() -> bool:
     return os.environ.get("DATASTALL_STEPS") != "off"
+
+
+def asks_gpu() -> bool:
+    return os.environ.get("DATASTALL_STEPS") not in ("off", "host")
 
 
 def _before_optimizer(optimizer: Any, args: Any, kwargs: Any) -> None:
@@ -84,5 +89,7 @@ def patch() -> None:
     owners = [sys.modules.get(name) for name in ("torch.autograd.graph", "torch.autograd")]
     _replace_everywhere("_engine_run_backward", owners, _core.TimedBackward)
     _hook_optimizers()
+    if asks_gpu():
+        _core.set_line_reader(sys._current_frames, _blocking.read_stack)
     graphs = sys.modules.get("torch.cuda.graphs")
     _stand_in(getattr(graphs, "CUDAGraph", None), "replay", _core.CountedReplay)

@@ -76,6 +76,11 @@ DS_HOT static struct steps *steps_of(datastall_monitor *monitor, bool begins, bo
     return begins ? claim(monitor, trains) : NULL;
 }
 
+struct steps *steps_of_this_thread(datastall_monitor *monitor)
+{
+    return steps_of(monitor, false, false);
+}
+
 /* ---- the file ---- */
 
 static void publish(struct steps *s, uint64_t now_ns)
@@ -136,7 +141,8 @@ static uint64_t take_word(uint64_t *word, uint64_t interval)
 DS_HOT static void take_answers(struct steps *s, enum step_phase phase)
 {
     const uint64_t interval = s->interval;
-    ds_store(&s->interval, interval + 1);
+    ds_store(&s->phases[interval % STEP_PHASES_KEPT], interval << 8 | phase);
+    ds_store_release(&s->interval, interval + 1);
     if ((ds_load(&s->answers[0]) | ds_load(&s->answers[1])) == 0)
         return;
     const uint64_t told = take_word(&s->answers[0], interval);

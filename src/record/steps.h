@@ -18,6 +18,14 @@ enum step_place { STEP_IN_BACKWARD, STEP_IN_OPTIMIZER, STEP_IN_CHECKPOINT };
 /* What the interval under way began with. */
 enum step_since { STEP_SINCE_NOTHING, STEP_SINCE_BATCH, STEP_SINCE_WORK, STEP_SINCE_STATED };
 
+/* What a look saw in an interval whose phase is not known yet; interval 0: empty. */
+#define STEP_LINES_PENDING 8u
+struct step_line_seen {
+    uint64_t interval, seen, empty;
+    char what[32], where[96];
+};
+#define STEP_PHASES_KEPT 256u /* intervals whose phase is remembered for it */
+
 /* One thread's. The words of the second group are read and written by the thread that asks the GPU
  * (gpu/probe.h) too. */
 struct steps {
@@ -28,13 +36,18 @@ struct steps {
     enum step_since since;
     uint64_t loader; /* number of the one whose batch came last */
     uint64_t published_ns;
-    bool stated; /* step() says what a step is */
+    bool stated;   /* step() says what a step is */
+    void *context; /* of CUDA, where its work goes, and the stream; see gpu/probe.h */
+    uint64_t stream;
     uint32_t depth, nested;
     enum step_place places[STEP_DEPTH];
     uint64_t totals[RF_STEP_TOTAL_WORDS];
 
-    uint64_t interval;   /* number of the one under way, from 1 */
-    uint64_t answers[2]; /* what the GPU answered during it, see steps_answer() */
+    uint64_t interval;                 /* number of the one under way, from 1 */
+    uint64_t answers[2];               /* what the GPU answered during it, see steps_answer() */
+    uint64_t phases[STEP_PHASES_KEPT]; /* interval << 8 | phase, by interval */
+    uint64_t python_thread;            /* its number in Python; 0: not known */
+    struct step_line_seen pending[STEP_LINES_PENDING]; /* of the asking thread alone */
 };
 
 /* A batch was waited for on the calling thread: an iter(), or a next() (got: a batch came). */
@@ -48,6 +61,9 @@ void steps_leave(datastall_monitor *monitor, enum step_place place);
 void steps_replay(datastall_monitor *monitor);
 /* Publishes what is known of the calling thread up to now. */
 void steps_finish(datastall_monitor *monitor);
+
+/* The calling thread's; NULL: it is not followed there. */
+struct steps *steps_of_this_thread(datastall_monitor *monitor);
 
 /* For the thread that asks the GPU: what it was told while `interval` was under way, as far as it
  * still is. */

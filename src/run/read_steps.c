@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/sums.h"
 #include "run/reader.h"
 
 static bool head_is_possible(const uint64_t *head)
@@ -19,8 +20,9 @@ static void take_lines(const uint64_t *entry, const struct rf_steps_layout *layo
     for (uint64_t i = 0; i < layout->lines && view->line_count < RF_STEPS_LINES; i++) {
         struct rf_step_line *line = &view->lines[view->line_count];
         memcpy(line, entry + layout->lines_at + i * layout->line_words, sizeof *line);
-        if (line->state != 1 || line->phase >= STEP_PHASE_COUNT || line->empty > line->seen)
+        if (line->state != 1 || line->phase >= STEP_PHASE_COUNT)
             continue;
+        line->empty = ds_least(line->empty, line->seen); /* counted between the two readings */
         line->what[sizeof line->what - 1] = line->where[sizeof line->where - 1] = '\0';
         view->line_count++;
     }

@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "record/steps.h"
+#include "record/step_lines.h"
 #include "run/run_data.h"
 #include "support.h"
 
@@ -437,7 +437,6 @@ static void a_line_that_cannot_be_is_left_out(void **state)
          .where = "a.py:1"},
         {.state = 0, .phase = STEP_FORWARD, .seen = 3, .where = "b.py:1"},
         {.state = 1, .phase = STEP_PHASE_COUNT, .seen = 3, .where = "c.py:1"},
-        {.state = 1, .phase = STEP_FORWARD, .seen = 3, .empty = 4, .where = "d.py:1"},
     };
     uint64_t *at = monitor->steps[0].entry + monitor->steps[0].layout.lines_at;
     memcpy(at, lines, sizeof lines);
@@ -445,6 +444,7 @@ static void a_line_that_cannot_be_is_left_out(void **state)
     struct run_data *data = read_back();
     const struct run_steps *steps = &data->processes[0].steps[0];
     assert_int_equal(steps->line_count, 1);
+    assert_int_equal(steps->lines[0].empty, 3);
     assert_string_equal(steps->lines[0].what, "item");
     assert_int_equal(strlen(steps->lines[0].where), sizeof lines[0].where - 1);
     run_data_free(data);
@@ -482,6 +482,61 @@ static void answers_go_to_the_phase_that_they_were_in(void **state)
     const double share = (double)totals[RF_STEP_TOTAL_EMPTY + STEP_GRADIENTS] /
                          (double)totals[RF_STEP_TOTAL_ASKED + STEP_GRADIENTS];
     assert_true(share > 0.333 && share < 0.334);
+}
+
+static void lines_are_counted_once_their_phase_is_known(void **state)
+{
+    (void)state;
+    char name[16];
+    play("n1 .1");
+    struct steps *s = &monitor->steps[0];
+    for (int i = 0; i < 3; i++)
+        step_lines_seen(s, s->interval, "item", "a.py:1", i == 0);
+    step_lines_seen(s, s->interval, "to", "a.py:2", true);
+    const uint64_t forward = s->interval;
+    step_lines_settle(s); /* not yet */
+    play("B");
+    step_lines_settle(s);
+    play(".1b .1");
+    step_lines_seen(s, s->interval, "item", "a.py:1", false);
+    play("O.1o");
+    step_lines_seen(s, forward, "item", "b.py:1", false); /* long over, but remembered */
+    step_lines_settle(s);
+    for (int i = 0; i < 300; i++)
+        play("n1 .1");
+    step_lines_seen(s, forward, "item", "c.py:1", false); /* forgotten */
+    step_lines_settle(s);
+    steps_finish(monitor);
+    struct run_data *data = read_back();
+    const struct run_steps *steps = &data->processes[0].steps[0];
+    static const struct {
+        enum step_phase phase;
+        uint64_t seen, empty;
+        const char *what, *where;
+    } rows[] = {
+        {STEP_FORWARD, 3, 1, "item", "a.py:1"},
+        {STEP_FORWARD, 1, 1, "to", "a.py:2"},
+        {STEP_GRADIENTS, 1, 0, "item", "a.py:1"},
+        {STEP_FORWARD, 1, 0, "item", "b.py:1"},
+    };
+    assert_int_equal(steps->line_count, sizeof rows / sizeof *rows);
+    for (uint32_t i = 0; i < steps->line_count; i++) {
+        assert_int_equal(steps->lines[i].phase, rows[i].phase);
+        assert_int_equal(steps->lines[i].seen, rows[i].seen);
+        assert_int_equal(steps->lines[i].empty, rows[i].empty);
+        assert_string_equal(steps->lines[i].what, rows[i].what);
+        assert_string_equal(steps->lines[i].where, rows[i].where);
+    }
+    run_data_free(data);
+    for (uint32_t i = 0; i < 2 * RF_STEPS_LINES; i++) { /* more lines than there is room for */
+        snprintf(name, sizeof name, "%u.py:1", i);
+        step_lines_seen(s, s->interval, "item", name, false);
+        play("n1 .1");
+        step_lines_settle(s);
+    }
+    data = read_back();
+    assert_int_equal(data->processes[0].steps[0].line_count, RF_STEPS_LINES);
+    run_data_free(data);
 }
 
 /* ---- memory ---- */
@@ -529,6 +584,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_line_that_cannot_be_is_left_out, open_monitor,
                                         close_monitor),
         cmocka_unit_test_setup_teardown(answers_go_to_the_phase_that_they_were_in, open_monitor,
+                                        close_monitor),
+        cmocka_unit_test_setup_teardown(lines_are_counted_once_their_phase_is_known, open_monitor,
                                         close_monitor),
         cmocka_unit_test_setup_teardown(the_least_of_each_span_is_kept, open_monitor,
                                         close_monitor),

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import PYTHON, bring, command, datastall, recorded, shown, shown_text, write
+from support import PYTHON, bring, command, datastall, line_of, recorded, shown, shown_text, write
 
 PHASES = (
     *("input", "forward", "backward", "gradients", "optimizer"),
@@ -187,3 +188,137 @@ def test_a_killed_program_leaves_them(tmp_path: Path) -> None:
     steps = shown(tmp_path)["steps"]
     assert_whole(steps)
     assert steps["count"] >= 24
+
+
+#: A GPU whose clock stands: it has work from work() to done(), and the program waits for it in a C
+#: function that is called as torch's are.
+ON_A_GPU = """
+    import ctypes, time
+    import torch
+    from torch.utils.data import DataLoader
+    import datastall
+    from datastall import _core
+
+    cuda = ctypes.CDLL("libcuda.so.1", mode=ctypes.RTLD_GLOBAL)
+    cuda.fake_cuda_advance(ctypes.c_uint64(0))
+    _core.set_gpu_questions(lambda device: 0, lambda: True)
+
+    def work():
+        cuda.fake_cuda_work(None, ctypes.c_uint64(1000))
+
+    def done():
+        cuda.fake_cuda_advance(ctypes.c_uint64(2000))
+
+    class Loss:
+        item = to = cpu = staticmethod(time.sleep)
+
+    class Optimizer(torch.optim.SGD):
+        def step(self, closure=None):
+            time.sleep(0.02)
+
+    loss, batches = Loss(), DataLoader(torch.ones(1000, 4), batch_size=4)
+    model = torch.nn.Linear(4, 1)
+    optimizer = Optimizer(model.parameters(), lr=0.1)
+
+    def phase(name):
+        steps = datastall.summary().get("steps", {"phases": []})
+        return next((p for p in steps["phases"] if p["name"] == name), {"starved_s": None})
+
+    def enough():
+        # Each is a condition that comes true however slow the machine is.
+        told = [phase(name)["starved_s"] is not None for name in ("optimizer", "forward")]
+        return all(told) and len(datastall.summary()["steps"]["blocking_calls"]) >= LINES
+"""
+
+
+def on_a_gpu(tmp_path: Path, fake_nvml: Any, loop: str, lines: int) -> dict[str, Any]:
+    source = textwrap.dedent(ON_A_GPU).replace("LINES", str(lines)) + textwrap.dedent(loop)
+    (tmp_path / "program.py").write_text(source)
+    extra = fake_nvml("devices 1", library="nvml-cuda")
+    recorded(tmp_path, "program.py", extra=extra)
+    return shown(tmp_path)["steps"]
+
+
+def test_what_starves_and_what_blocks(tmp_path: Path, fake_nvml: Any) -> None:
+    steps = on_a_gpu(
+        tmp_path,
+        fake_nvml,
+        """
+        for x in batches:
+            work()
+            time.sleep(0.01)
+            loss.item(0.04)  # blocks
+            model(x).sum().backward()
+            done()
+            optimizer.step()
+            if enough():
+                break
+        """,
+        1,
+    )
+    phases = phases_of(steps)
+    assert steps["method"] == "queue"
+    assert phases["forward"]["starved_s"] == 0
+    assert phases["forward"]["gpu_s"] == pytest.approx(phases["forward"]["host_s"])
+    assert phases["optimizer"]["starved_s"] == pytest.approx(phases["optimizer"]["host_s"])
+    assert phases["optimizer"]["gpu_s"] == pytest.approx(0, abs=1e-9)
+    assert phases["forward"]["starved_error_s"] > 0  # none was seen, which is not never
+    (call,) = steps["blocking_calls"]
+    assert call["what"] == "item" and call["phase"] == "forward" and call["seen"] > 0
+    assert call["where"] == line_of(tmp_path / "program.py", "blocks")
+    assert 0 < call["s"] <= phases["forward"]["host_s"] and call["starved_s"] == 0
+    assert phases["forward"]["blocked_s"] == pytest.approx(call["s"])
+    assert steps["text"].startswith("GPU idle ")
+    assert "in optimizer" in steps["text"]
+    assert any("fused=True" in advice for advice in steps["try"])
+    assert any(call["where"] in advice for advice in steps["try"])
+
+
+def test_copies(tmp_path: Path, fake_nvml: Any) -> None:
+    """One in the program, and one deep in what it calls."""
+    package = tmp_path / "site-packages" / "framework" / "inner.py"
+    package.parent.mkdir(parents=True)
+    package.write_text("def move(loss):\n    loss.cpu(0.04)\n")
+    steps = on_a_gpu(
+        tmp_path,
+        fake_nvml,
+        """
+        import sys
+        sys.path.append("site-packages")
+        from framework.inner import move
+        for x in batches:
+            work()
+            loss.to(0.03) # copies
+            done()
+            move(loss)
+            model(x).sum().backward()
+            optimizer.step()
+            if enough():
+                break
+        """,
+        2,
+    )
+    calls = {call["what"]: call for call in steps["blocking_calls"]}
+    assert calls["to"]["where"] == line_of(tmp_path / "program.py", "copies")
+    assert calls["to"]["starved_s"] == 0
+    assert calls["cpu"]["where"] == "framework/inner.py:2"
+    assert calls["cpu"]["starved_s"] == pytest.approx(calls["cpu"]["s"])
+    assert steps["copies"]["s"] == pytest.approx(calls["cpu"]["s"] + calls["to"]["s"])
+    assert any("pin_memory=True" in advice for advice in steps["try"])
+
+
+def test_the_gpu_is_not_asked_where_it_is_switched_off(tmp_path: Path, fake_nvml: Any) -> None:
+    program = textwrap.dedent(ON_A_GPU) + textwrap.dedent(
+        """
+        for x in batches:
+            work()
+            model(x).sum().backward()
+            optimizer.step()
+            if phase("optimizer")["count"] > 40:
+                break
+        """
+    )
+    (tmp_path / "program.py").write_text(program)
+    extra = fake_nvml("devices 1", library="nvml-cuda")
+    recorded(tmp_path, "program.py", extra={**extra, "DATASTALL_STEPS": "host"})
+    assert_whole(shown(tmp_path)["steps"])
