@@ -2,7 +2,9 @@
 #define PY_SSIZE_T_CLEAN
 #include "phases.h"
 
+#include "base/clock.h"
 #include "base/hot.h"
+#include "errors.h"
 #include "gpu/probe.h"
 #include "monitor_type.h"
 #include "standin.h"
@@ -12,7 +14,40 @@ datastall_monitor *phases_monitor DS_HOT_DATA;
 
 static bool asks_gpu;
 
-void phases_stream(const struct exposed_stall *asked)
+/* ---- memory ---- */
+
+#define MEMORY_NS DS_NS_PER_S
+
+/* () -> (allocated, its peak, reserved, its peak, retries); or None, once and for all. */
+static PyObject *memory_reader;
+
+DS_COLD static void read_memory(void)
+{
+    unsigned long long a, ap, r, rp, retries;
+    standin_hide();
+    PyObject *answer = PyObject_CallFunctionObjArgs(memory_reader, NULL);
+    standin_show();
+    if (answer != NULL && answer != Py_None &&
+        PyArg_ParseTuple(answer, "KKKKK", &a, &ap, &r, &rp, &retries))
+        steps_memory(phases_monitor, &(struct steps_memory){a, ap, r, rp, retries});
+    else
+        Py_CLEAR(memory_reader);
+    Py_XDECREF(answer);
+    errors_forget();
+}
+
+static void read_memory_now_and_then(uint64_t now_ns)
+{
+    static uint64_t read_ns;
+    if (memory_reader == NULL || now_ns - read_ns < MEMORY_NS)
+        return;
+    read_ns = now_ns;
+    read_memory();
+}
+
+/* ---- where the work goes ---- */
+
+void phases_stream(const struct exposed_stall *asked, uint64_t now_ns)
 {
     struct steps *steps = asks_gpu ? steps_of_this_thread(phases_monitor) : NULL;
     if (steps == NULL || asked->mark.context == NULL)
@@ -20,6 +55,7 @@ void phases_stream(const struct exposed_stall *asked)
     if (steps->python_thread == 0)
         steps->python_thread = PyThread_get_thread_ident();
     probe_follow(steps, asked->mark.context, asked->stream);
+    read_memory_now_and_then(now_ns);
 }
 
 /* Where no wait knows it: at backwards and steps 1, 2, 4, 8 ... of the process, since a program may
@@ -30,7 +66,7 @@ DS_COLD static void look_for_stream(void)
     struct steps *steps = steps_of_this_thread(phases_monitor);
     if (asks_gpu && steps != NULL && steps->context == NULL &&
         exposed_stall_place(&asked.mark.context, &asked.stream))
-        phases_stream(&asked);
+        phases_stream(&asked, ds_now_ns());
 }
 
 static void look_now_and_then(void)
@@ -115,12 +151,26 @@ static PyObject *follow_steps(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
+static PyObject *set_memory_reader(PyObject *module, PyObject *reader)
+{
+    PyObject *before = memory_reader;
+    (void)module;
+    Py_INCREF(reader);
+    memory_reader = reader;
+    Py_XDECREF(before);
+    Py_RETURN_NONE;
+}
+
 static PyObject *mark_step(PyObject *module, PyObject *unused)
 {
     (void)module;
     (void)unused;
-    steps_mark(followed());
+    datastall_monitor *monitor = followed();
+    steps_mark(monitor);
     look_now_and_then();
+    const struct steps *steps = steps_of_this_thread(monitor);
+    if (steps != NULL && steps->context != NULL)
+        read_memory_now_and_then(ds_now_ns());
     Py_RETURN_NONE;
 }
 
@@ -135,6 +185,8 @@ static PyObject *finish_steps(PyObject *module, PyObject *unused)
 static PyMethodDef functions[] = {
     {"follow_steps", follow_steps, METH_VARARGS,
      "follow_steps(monitor, asks_gpu): whose steps are followed; None: nobody's."},
+    {"set_memory_reader", set_memory_reader, METH_O,
+     "set_memory_reader(reader): () -> (allocated, its peak, reserved, its peak, retries)."},
     {"optimizer_begins", optimizer_begins, METH_NOARGS, "The thread enters an optimizer's step."},
     {"optimizer_ends", optimizer_ends, METH_NOARGS, "The thread leaves it."},
     {"mark_step", mark_step, METH_NOARGS, "The program says that a step begins here."},

@@ -23,7 +23,8 @@ static inline void phases_wait(const datastall_loader *loader, uint64_t begin_ns
         steps_wait(loader, begin_ns, end_ns, got);
 }
 
-/* The wait knew the stream that the thread's work goes to: it is asked from now on. */
-void phases_stream(const struct exposed_stall *asked);
+/* The wait knew the stream that the thread's work goes to: it is asked from now on, and torch's
+ * allocator about once a second. */
+void phases_stream(const struct exposed_stall *asked, uint64_t now_ns);
 
 #endif

@@ -131,7 +131,7 @@ DS_HOT PyObject *timed_next(Consumer *consumer, PyObject *(*call)(void *context)
     next.stall_is_under_way = exposed_stall_end(&next.asked, &next.wait, next.end_ns, &next.stall);
     phases_wait(consumer->inner, begin_ns, next.end_ns, batch != NULL);
     if (next.asked.slot != NULL)
-        phases_stream(&next.asked);
+        phases_stream(&next.asked, next.end_ns);
     if (batch == NULL) {
         end_without_batch(&next);
     } else {

@@ -75,6 +75,18 @@ def _hook_optimizers() -> None:
             hooks[KEY] = hook
 
 
+def _read_memory() -> tuple[int, int, int, int, int] | None:
+    """What torch's allocator counts anyway, of the thread's device; no call that synchronises."""
+    torch_c = sys.modules["torch._C"]
+    stats = torch_c._cuda_memoryStats(torch_c._cuda_getDevice())
+    allocated, reserved = (stats[name]["all"] for name in ("allocated_bytes", "reserved_bytes"))
+    return (
+        *(allocated["current"], allocated["peak"]),
+        *(reserved["current"], reserved["peak"]),
+        stats["num_alloc_retries"],
+    )
+
+
 _patched = False
 
 
@@ -91,5 +103,6 @@ def patch() -> None:
     _hook_optimizers()
     if asks_gpu():
         _core.set_line_reader(sys._current_frames, _blocking.read_stack)
+        _core.set_memory_reader(_read_memory)
     graphs = sys.modules.get("torch.cuda.graphs")
     _stand_in(getattr(graphs, "CUDAGraph", None), "replay", _core.CountedReplay)

@@ -363,18 +363,20 @@ static void note_most(uint64_t *word, uint64_t value)
         ds_store(word, value);
 }
 
-void steps_memory(datastall_monitor *monitor, uint64_t allocated, uint64_t reserved,
-                  uint64_t retries)
+void steps_memory(datastall_monitor *monitor, const struct steps_memory *memory)
 {
     struct steps *s = steps_of(monitor, false, false);
     if (s == NULL)
         return;
     uint64_t *entry = s->entry;
-    ds_store(&entry[RF_STEPS_MEMORY_ALLOCATED], allocated);
-    ds_store(&entry[RF_STEPS_MEMORY_RESERVED], reserved);
-    ds_store(&entry[RF_STEPS_MEMORY_RETRIES], retries);
-    note_most(&entry[RF_STEPS_MEMORY_ALLOCATED_PEAK], allocated);
-    note_most(&entry[RF_STEPS_MEMORY_RESERVED_PEAK], reserved);
-    note_low(entry, allocated);
+    /* A program may reset the allocator's own peaks. */
+    note_most(&entry[RF_STEPS_MEMORY_ALLOCATED_PEAK], memory->allocated);
+    note_most(&entry[RF_STEPS_MEMORY_ALLOCATED_PEAK], memory->allocated_peak);
+    note_most(&entry[RF_STEPS_MEMORY_RESERVED_PEAK], memory->reserved);
+    note_most(&entry[RF_STEPS_MEMORY_RESERVED_PEAK], memory->reserved_peak);
+    ds_store(&entry[RF_STEPS_MEMORY_ALLOCATED], memory->allocated);
+    ds_store(&entry[RF_STEPS_MEMORY_RESERVED], memory->reserved);
+    ds_store(&entry[RF_STEPS_MEMORY_RETRIES], memory->retries);
+    note_low(entry, memory->allocated);
     ds_store_release(&entry[RF_STEPS_MEMORY_READS], ds_load(&entry[RF_STEPS_MEMORY_READS]) + 1);
 }

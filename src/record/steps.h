@@ -70,8 +70,11 @@ struct steps *steps_of_this_thread(datastall_monitor *monitor);
 enum steps_answer { STEPS_BUSY, STEPS_EMPTY, STEPS_UNTOLD, STEPS_LOOKED, STEPS_ANSWERS };
 void steps_answer(struct steps *steps, uint64_t interval, enum steps_answer answer);
 
-/* torch's allocator held so many bytes on the calling thread's device, and failed so often at first. */
-void steps_memory(datastall_monitor *monitor, uint64_t allocated, uint64_t reserved,
-                  uint64_t retries);
+/* What torch's allocator held on the calling thread's device, in bytes, and the most that it did;
+ * retries: allocations that failed until its cache was given back. */
+struct steps_memory {
+    uint64_t allocated, allocated_peak, reserved, reserved_peak, retries;
+};
+void steps_memory(datastall_monitor *monitor, const struct steps_memory *memory);
 
 #endif

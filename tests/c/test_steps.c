@@ -548,10 +548,11 @@ static void the_least_of_each_span_is_kept(void **state)
     const uint64_t *head = monitor->steps[0].entry;
     /* Twelve of 100 to 111, and again; then one that is less. */
     for (uint64_t i = 0; i < 100; i++)
-        steps_memory(monitor, 100 + i % 12, 500 + i, i / 50);
+        steps_memory(monitor, &(struct steps_memory){100 + i % 12, i < 50 ? 130 : 0, 500 + i, 0,
+                                                     i / 50}); /* the peaks were reset */
     assert_int_equal(head[RF_STEPS_MEMORY_READS], 100);
     assert_int_equal(head[RF_STEPS_MEMORY_ALLOCATED], 103);
-    assert_int_equal(head[RF_STEPS_MEMORY_ALLOCATED_PEAK], 111);
+    assert_int_equal(head[RF_STEPS_MEMORY_ALLOCATED_PEAK], 130);
     assert_int_equal(head[RF_STEPS_MEMORY_RESERVED], 599);
     assert_int_equal(head[RF_STEPS_MEMORY_RESERVED_PEAK], 599);
     assert_int_equal(head[RF_STEPS_MEMORY_RETRIES], 1);

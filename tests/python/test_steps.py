@@ -322,3 +322,38 @@ def test_the_gpu_is_not_asked_where_it_is_switched_off(tmp_path: Path, fake_nvml
     extra = fake_nvml("devices 1", library="nvml-cuda")
     recorded(tmp_path, "program.py", extra={**extra, "DATASTALL_STEPS": "host"})
     assert_whole(shown(tmp_path)["steps"])
+
+
+MEMORY = """
+    import sys
+    stats = {
+        "allocated_bytes": {"all": {"current": 5 << 20, "peak": 9 << 20}},
+        "reserved_bytes": {"all": {"current": 16 << 20, "peak": 16 << 20}},
+        "num_alloc_retries": 2,
+    }
+    torch._C._cuda_getDevice = lambda: 0
+    torch._C._cuda_memoryStats = lambda device: ANSWER
+    for x in batches:
+        work()
+        model(x).sum().backward()
+        optimizer.step()
+        if phase("optimizer")["count"] > 10:
+            break
+"""
+
+
+def test_memory(tmp_path: Path, fake_nvml: Any) -> None:
+    steps = on_a_gpu(tmp_path, fake_nvml, MEMORY.replace("ANSWER", "stats"), 0)
+    assert steps["memory"] == {
+        "allocated_peak_bytes": 9 << 20,
+        "reserved_peak_bytes": 16 << 20,
+        "allocation_retries": 2,
+        "creep_bytes": 0,
+    }
+
+
+@pytest.mark.parametrize("answer", ["1 / 0", "{}", "None", "dict(stats, allocated_bytes=3)"])
+def test_an_allocator_that_does_not_tell(tmp_path: Path, fake_nvml: Any, answer: str) -> None:
+    steps = on_a_gpu(tmp_path, fake_nvml, MEMORY.replace("ANSWER", answer), 0)
+    assert set(steps["memory"].values()) == {None}
+    assert steps["count"] > 10
