@@ -53,6 +53,8 @@ static void reckon_phases(const uint64_t *totals, struct summary_steps *steps)
             .host_ns = totals[RF_STEP_TOTAL_HOST_NS + i],
             .longest_ns = totals[RF_STEP_TOTAL_LONGEST_NS + i],
             .share = ds_mean_or_nan(totals[RF_STEP_TOTAL_HOST_NS + i], steps->window_ns, 1.0),
+            .asked = totals[RF_STEP_TOTAL_ASKED + i],
+            .empty = totals[RF_STEP_TOTAL_EMPTY + i],
             .starved_ns = NAN,
             .starved_error_ns = NAN,
             .gpu_ns = NAN,

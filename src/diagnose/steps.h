@@ -9,6 +9,7 @@ struct summary_phase {
     const char *name;
     uint64_t count, host_ns, longest_ns; /* by the host's clock */
     double share;                        /* of the steps' window */
+    uint64_t asked, empty;               /* random moments at which the GPU was asked for work */
     /* With nothing to do for the GPU while the host was there, and the error of that (one standard
      * deviation); NaN: not known. */
     double starved_ns, starved_error_ns;

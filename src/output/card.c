@@ -169,7 +169,7 @@ static void add_steps(const struct summary *s, struct paragraphs *card)
     const struct summary_steps *steps = summary_steps_of_run(s, &process);
     summary_steps_text(s, text, sizeof text);
     if (text[0] != '\0')
-        paragraphs_add(card, CARD_KEEP_FIGURES, TONE_PLAIN, "IDLE", "%s", text);
+        paragraphs_add(card, CARD_KEEP_FIGURES, TONE_PLAIN, "STEPS", "%s", text);
     if (text[0] != '\0' && summary_steps_advice(steps, 0, text, sizeof text))
         paragraphs_add(card, CARD_KEEP_ADVICE, TONE_PLAIN, "TRY", "%s", text);
     if (steps != NULL) {

@@ -10,6 +10,7 @@
 #include "base/clean_text.h"
 #include "base/short_name.h"
 #include "base/sums.h"
+#include "diagnose/steps.h"
 #include "output/canvas.h"
 #include "output/names.h"
 #include "output/recent.h"
@@ -149,6 +150,11 @@ static void put_verdict(struct page *page, const struct summary *run)
         canvas_put(&page->canvas, 0, (int)page->view->columns, STYLE_BAD,
                    "DAMAGED: %u problem%s; the first: %s", run->data->problems,
                    run->data->problems == 1 ? "" : "s", run->data->first_problem);
+        next_row(page);
+    }
+    summary_steps_text(run, text, sizeof text);
+    if (text[0] != '\0' && rows_left(page) > 0) {
+        canvas_put(&page->canvas, 0, (int)page->view->columns, STYLE_PLAIN, "%s", text);
         next_row(page);
     }
     summary_launcher_text(run, text, sizeof text);
@@ -452,7 +458,7 @@ static unsigned natural_rows(const struct summary *const *runs, uint32_t count)
 {
     unsigned rows = 3 + count;
     for (uint32_t i = 0; i < count; i++)
-        rows += 9 + runs[i]->gpu_count + runs[i]->loader_count + screen_rank_rows(runs[i]);
+        rows += 10 + runs[i]->gpu_count + runs[i]->loader_count + screen_rank_rows(runs[i]);
     return rows < SCREEN_MOST_ROWS ? rows : SCREEN_MOST_ROWS;
 }
 

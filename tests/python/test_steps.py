@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -272,6 +273,46 @@ def test_what_starves_and_what_blocks(tmp_path: Path, fake_nvml: Any) -> None:
     assert "in optimizer" in steps["text"]
     assert any("fused=True" in advice for advice in steps["try"])
     assert any(call["where"] in advice for advice in steps["try"])
+
+
+def test_metrics(tmp_path: Path, fake_nvml: Any) -> None:
+    """What `serve` says by phase is what `show` says, and from it follows what starved."""
+    steps = on_a_gpu(
+        tmp_path,
+        fake_nvml,
+        """
+        for x in batches:
+            work()
+            time.sleep(0.01)
+            model(x).sum().backward()
+            done()
+            optimizer.step()
+            if enough():
+                break
+        """,
+        0,
+    )
+    exported = datastall("export", "--dir", "datastall-runs", folder=tmp_path).out
+    assert f'datastall_steps_total{{run="{shown(tmp_path)["run"]["id"]}"}} {steps["count"]}\n' in (
+        exported
+    )
+
+    def by_phase(metric: str) -> dict[str, float]:
+        found = re.findall(rf'{metric}_total\{{.*phase="(\w+)".*\}} (\S+)', exported)
+        return {name: float(value) for name, value in found}
+
+    seconds, times = by_phase("step_phase_seconds"), by_phase("step_phases")
+    asked, empty = by_phase("step_gpu_questions"), by_phase("step_gpu_empty_answers")
+    for name, phase in phases_of(steps).items():
+        assert times.get(name, 0) == phase["count"]
+        if phase["count"] > 0:
+            assert seconds[name] == pytest.approx(phase["host_s"])
+        if phase["starved_s"] is not None:
+            starved = seconds[name] * empty[name] / asked[name]
+            assert starved == pytest.approx(phase["starved_s"])
+    assert asked["optimizer"] == empty["optimizer"] > 0 == empty["forward"]
+    top = datastall("top", "--once", "--dir", "datastall-runs", folder=tmp_path)
+    assert steps["text"][:40] in top.out
 
 
 def test_copies(tmp_path: Path, fake_nvml: Any) -> None:
