@@ -111,33 +111,45 @@ static PyObject *replay_call(Standin *self, PyObject *args, PyObject *kwargs)
     return standin_call_method(self, args, kwargs);
 }
 
+/* Hooks around an optimizer's step, which torch calls in a loop. The original is a function of Python
+ * that does nothing: what torch.compile takes for them. */
+DS_HOT static PyObject *optimizer_begins_call(Standin *self, PyObject *args, PyObject *kwargs)
+{
+    (void)self;
+    (void)args;
+    (void)kwargs;
+    steps_enter(followed(), STEP_IN_OPTIMIZER);
+    Py_RETURN_NONE;
+}
+
+DS_HOT static PyObject *optimizer_ends_call(Standin *self, PyObject *args, PyObject *kwargs)
+{
+    (void)self;
+    (void)args;
+    (void)kwargs;
+    steps_leave(followed(), STEP_IN_OPTIMIZER);
+    Py_RETURN_NONE;
+}
+
 static PyType_Slot backward_slots[] =
     STANDIN_SLOTS(backward_call, "Stands in for what enters torch's autograd engine.");
 static PyType_Slot checkpoint_slots[] =
     STANDIN_SLOTS(checkpoint_call, "Stands in for a function that writes a checkpoint.");
 static PyType_Slot replay_slots[] =
     STANDIN_SLOTS(replay_call, "Stands in for a function that replays a CUDA graph.");
-static PyType_Spec backward_spec = STANDIN_SPEC("TimedBackward", backward_slots);
-static PyType_Spec checkpoint_spec = STANDIN_SPEC("TimedCheckpoint", checkpoint_slots);
-static PyType_Spec replay_spec = STANDIN_SPEC("CountedReplay", replay_slots);
+static PyType_Slot begins_slots[] =
+    STANDIN_SLOTS(optimizer_begins_call, "Called before each step of an optimizer.");
+static PyType_Slot ends_slots[] =
+    STANDIN_SLOTS(optimizer_ends_call, "Called after each step of an optimizer.");
+static PyType_Spec specs[] = {
+    STANDIN_SPEC("TimedBackward", backward_slots),
+    STANDIN_SPEC("TimedCheckpoint", checkpoint_slots),
+    STANDIN_SPEC("CountedReplay", replay_slots),
+    STANDIN_SPEC("OptimizerBegins", begins_slots),
+    STANDIN_SPEC("OptimizerEnds", ends_slots),
+};
 
 /* ---- functions of the module ---- */
-
-static PyObject *optimizer_begins(PyObject *module, PyObject *unused)
-{
-    (void)module;
-    (void)unused;
-    steps_enter(followed(), STEP_IN_OPTIMIZER);
-    Py_RETURN_NONE;
-}
-
-static PyObject *optimizer_ends(PyObject *module, PyObject *unused)
-{
-    (void)module;
-    (void)unused;
-    steps_leave(followed(), STEP_IN_OPTIMIZER);
-    Py_RETURN_NONE;
-}
 
 static PyObject *follow_steps(PyObject *module, PyObject *args)
 {
@@ -187,8 +199,6 @@ static PyMethodDef functions[] = {
      "follow_steps(monitor, asks_gpu): whose steps are followed; None: nobody's."},
     {"set_memory_reader", set_memory_reader, METH_O,
      "set_memory_reader(reader): () -> (allocated, its peak, reserved, its peak, retries)."},
-    {"optimizer_begins", optimizer_begins, METH_NOARGS, "The thread enters an optimizer's step."},
-    {"optimizer_ends", optimizer_ends, METH_NOARGS, "The thread leaves it."},
     {"mark_step", mark_step, METH_NOARGS, "The program says that a step begins here."},
     {"finish_steps", finish_steps, METH_NOARGS,
      "Publish what is known of this thread's steps up to now."},
@@ -196,9 +206,9 @@ static PyMethodDef functions[] = {
 
 int phases_add(PyObject *module)
 {
-    return types_add(module, &backward_spec, NULL) < 0 ||
-                   types_add(module, &checkpoint_spec, NULL) < 0 ||
-                   types_add(module, &replay_spec, NULL) < 0
-               ? -1
-               : PyModule_AddFunctions(module, functions);
+    for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
+        if (types_add(module, &specs[i], NULL) < 0)
+            return -1;
+    }
+    return PyModule_AddFunctions(module, functions);
 }

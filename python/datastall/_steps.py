@@ -11,14 +11,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from . import _blocking, _core
 
 KEY = "datastall"  # in torch's tables of hooks, whose own keys are numbers
-
-_is_compiling: Callable[[], bool] = bool  # torch's: False
 
 
 def is_on() -> bool:
@@ -29,14 +26,8 @@ def asks_gpu() -> bool:
     return os.environ.get("DATASTALL_STEPS") not in ("off", "host")
 
 
-def _before_optimizer(optimizer: Any, args: Any, kwargs: Any) -> None:
-    if not _is_compiling():  # dynamo takes that for a constant, and nothing of ours into its graph
-        _core.optimizer_begins()
-
-
-def _after_optimizer(optimizer: Any, args: Any, kwargs: Any) -> None:
-    if not _is_compiling():
-        _core.optimizer_ends()
+def _around_optimizer(optimizer: Any, args: Any, kwargs: Any) -> None:
+    """What torch.compile traces where it goes through the hooks of an optimizer: nothing."""
 
 
 def _stand_in(owner: Any, name: str, kind: Any) -> None:
@@ -66,13 +57,13 @@ def patch_checkpoints() -> None:
 
 def _hook_optimizers() -> None:
     optimizer = sys.modules.get("torch.optim.optimizer")
-    for table, hook in (
-        ("_global_optimizer_pre_hooks", _before_optimizer),
-        ("_global_optimizer_post_hooks", _after_optimizer),
+    for table, kind in (
+        ("_global_optimizer_pre_hooks", _core.OptimizerBegins),
+        ("_global_optimizer_post_hooks", _core.OptimizerEnds),
     ):
         hooks = getattr(optimizer, table, None)
         if isinstance(hooks, dict):
-            hooks[KEY] = hook
+            hooks[KEY] = kind(_around_optimizer)
 
 
 def _read_memory() -> tuple[int, int, int, int, int] | None:
@@ -92,12 +83,10 @@ _patched = False
 
 def patch() -> None:
     """When the first loader is iterated over, or the program marks its steps: torch is complete."""
-    global _patched, _is_compiling
+    global _patched
     if _patched or not is_on() or "torch.autograd" not in sys.modules:
         return
     _patched = True
-    compiler = getattr(sys.modules["torch"], "compiler", None)
-    _is_compiling = getattr(compiler, "is_compiling", _is_compiling)
     owners = [sys.modules.get(name) for name in ("torch.autograd.graph", "torch.autograd")]
     _replace_everywhere("_engine_run_backward", owners, _core.TimedBackward)
     _hook_optimizers()

@@ -90,6 +90,12 @@ static void publish(struct steps *s, uint64_t now_ns)
         s->entry + s->layout.totals_at + (count & (s->layout.copies - 1)) * s->layout.total_words;
     ds_fault_guard_keep(now_ns);
     s->totals[RF_STEP_TOTAL_COUNT] = count;
+    s->totals[RF_STEP_TOTAL_END_NS] = s->since_ns;
+    for (uint32_t i = 0; i < STEP_PHASE_COUNT; i++) {
+        s->totals[RF_STEP_TOTAL_TIMES + i] = s->sums[i].times;
+        s->totals[RF_STEP_TOTAL_HOST_NS + i] = s->sums[i].host_ns;
+        s->totals[RF_STEP_TOTAL_LONGEST_NS + i] = s->sums[i].longest_ns;
+    }
     ds_fence_release();
     for (uint32_t i = 0; i < RF_STEP_TOTAL_WORDS; i++)
         ds_store(&copy[i], s->totals[i]);
@@ -160,21 +166,21 @@ DS_HOT static void take_answers(struct steps *s, enum step_phase phase)
 DS_HOT static void end_interval(struct steps *s, enum step_phase phase, uint64_t now_ns,
                                 uint64_t times)
 {
-    uint64_t *totals = s->totals;
+    struct step_sum *sum = &s->sums[phase];
     if (now_ns < s->since_ns)
         now_ns = s->since_ns; /* a wait that was told later than what it lies in */
     const uint64_t ns = now_ns - s->since_ns;
     take_answers(s, phase);
-    totals[RF_STEP_TOTAL_TIMES + phase] += times;
-    totals[RF_STEP_TOTAL_HOST_NS + phase] += ns;
-    if (ns > totals[RF_STEP_TOTAL_LONGEST_NS + phase])
-        totals[RF_STEP_TOTAL_LONGEST_NS + phase] = ns;
-    totals[RF_STEP_TOTAL_END_NS] = s->since_ns = now_ns;
+    sum->times += times;
+    sum->host_ns += ns;
+    if (ns > sum->longest_ns)
+        sum->longest_ns = ns;
+    s->since_ns = now_ns;
 }
 
 static void begin(struct steps *s, uint64_t now_ns)
 {
-    s->since_ns = s->totals[RF_STEP_TOTAL_BEGIN_NS] = s->totals[RF_STEP_TOTAL_END_NS] = now_ns;
+    s->since_ns = s->totals[RF_STEP_TOTAL_BEGIN_NS] = now_ns;
     s->published_ns = now_ns;
     ds_store(&s->interval, 1);
 }

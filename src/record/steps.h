@@ -26,27 +26,34 @@ struct step_line_seen {
 };
 #define STEP_PHASES_KEPT 256u /* intervals whose phase is remembered for it */
 
-/* One thread's. The words of the second group are read and written by the thread that asks the GPU
- * (gpu/probe.h) too. */
+/* Of a phase: its part of the totals that changes at every place. Two and a half lie in a cache line. */
+struct step_sum {
+    uint64_t times, host_ns, longest_ns;
+};
+
+/* One thread's, what a place touches first. The words of the second group are read and written by the
+ * thread that asks the GPU (gpu/probe.h) too. */
 struct steps {
+    uint64_t since_ns; /* where the interval under way began; 0: nothing did yet */
+    enum step_since since;
+    uint32_t depth, nested;
+    enum step_place places[STEP_DEPTH];
+    bool stated;     /* step() says what a step is */
+    uint64_t loader; /* number of the one whose batch came last */
+    uint64_t published_ns;
+
+    uint64_t interval;   /* number of the one under way, from 1 */
+    uint64_t answers[2]; /* what the GPU answered during it, see steps_answer() */
+    struct step_sum sums[STEP_PHASE_COUNT];
+
     datastall_monitor *monitor;
     uint64_t *entry;
     struct rf_steps_layout layout;
-    uint64_t since_ns; /* where the interval under way began; 0: nothing did yet */
-    enum step_since since;
-    uint64_t loader; /* number of the one whose batch came last */
-    uint64_t published_ns;
-    bool stated;   /* step() says what a step is */
+    uint64_t totals[RF_STEP_TOTAL_WORDS]; /* as they were published, but for what is in `sums` */
     void *context; /* of CUDA, where its work goes, and the stream; see gpu/probe.h */
     uint64_t stream;
-    uint32_t depth, nested;
-    enum step_place places[STEP_DEPTH];
-    uint64_t totals[RF_STEP_TOTAL_WORDS];
-
-    uint64_t interval;                 /* number of the one under way, from 1 */
-    uint64_t answers[2];               /* what the GPU answered during it, see steps_answer() */
-    uint64_t phases[STEP_PHASES_KEPT]; /* interval << 8 | phase, by interval */
-    uint64_t python_thread;            /* its number in Python; 0: not known */
+    uint64_t python_thread;                            /* its number in Python; 0: not known */
+    uint64_t phases[STEP_PHASES_KEPT];                 /* interval << 8 | phase, by interval */
     struct step_line_seen pending[STEP_LINES_PENDING]; /* of the asking thread alone */
 };
 
