@@ -211,6 +211,21 @@ static void interrupt(struct steps *s, enum step_phase outside, uint64_t now_ns,
         end_interval(s, outside, now_ns, times);
 }
 
+/* The same before a place. An optimizer that comes to a backward called a closure of the program's, as
+ * L-BFGS and Lightning have it: that was a forward. */
+static void interrupt_before(struct steps *s, enum step_place place, uint64_t now_ns)
+{
+    const bool in_closure =
+        place == STEP_IN_BACKWARD && s->depth > 0 && s->places[s->depth - 1] == STEP_IN_OPTIMIZER;
+    const enum step_phase phase = phase_before(s, place);
+    if (in_closure)
+        end_interval(s, STEP_FORWARD, now_ns, 1);
+    else /* a forward is counted where its backward is seen */
+        interrupt(s, phase, now_ns,
+                  place == STEP_IN_BACKWARD ||
+                      (place == STEP_IN_OPTIMIZER && phase != STEP_FORWARD));
+}
+
 static void note_backward(const struct steps *s, bool in)
 {
     ds_store(&s->monitor->steps_in_backward[s - s->monitor->steps], in);
@@ -229,7 +244,7 @@ DS_HOT void steps_enter(datastall_monitor *monitor, enum step_place place)
     if (s->since_ns == 0)
         begin(s, now_ns);
     else
-        interrupt(s, phase_before(s, place), now_ns, place != STEP_IN_CHECKPOINT);
+        interrupt_before(s, place, now_ns);
     s->places[s->depth++] = place;
     if (place == STEP_IN_BACKWARD)
         note_backward(s, true);
