@@ -158,7 +158,13 @@ static PyObject *follow_steps(PyObject *module, PyObject *args)
     (void)module;
     if (!PyArg_ParseTuple(args, "Op:follow_steps", &monitor, &gpu))
         return NULL;
+    datastall_monitor *before = phases_monitor;
     phases_monitor = monitor_type_inner(monitor);
+    if (before != NULL && phases_monitor == NULL) {
+        Py_BEGIN_ALLOW_THREADS
+        probe_stop(before);
+        Py_END_ALLOW_THREADS
+    }
     asks_gpu = gpu != 0;
     Py_RETURN_NONE;
 }

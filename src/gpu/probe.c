@@ -210,11 +210,11 @@ static struct target *target_of(const struct steps *steps)
 
 void probe_follow(struct steps *steps, void *context, uint64_t stream)
 {
-    if (steps->context == context && steps->stream == stream)
+    if (__atomic_load_n(&steps->context, __ATOMIC_RELAXED) == context && steps->stream == stream)
         return;
     if (pthread_mutex_trylock(&probe.mutex) != 0)
         return; /* at the next step, then */
-    steps->context = context;
+    __atomic_store_n(&steps->context, context, __ATOMIC_RELAXED);
     steps->stream = stream;
     exit_with_the_process();
     struct target *target = target_of(steps);
@@ -240,6 +240,7 @@ void probe_stop(const datastall_monitor *monitor)
     for (uint32_t i = 0; i < RF_STEPS_ENTRIES; i++) {
         struct target *target = &probe.targets[i];
         if (target->steps != NULL && target->steps->monitor == monitor) {
+            __atomic_store_n(&target->steps->context, NULL, __ATOMIC_RELAXED);
             target->steps = NULL;
             any = true;
         }

@@ -197,7 +197,6 @@ static void the_thread_asks_by_itself(void)
     const uint64_t stopped = probe_rounds();
     usleep(100000);
     CHECK(probe_rounds() == stopped, "it goes on asking");
-    steps->context = NULL;
     probe_follow(steps, stall_current_context(), 0); /* and begins again */
     for (int i = 0; i < 6000 && probe_rounds() == stopped; i++)
         usleep(10000);
