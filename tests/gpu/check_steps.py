@@ -3,10 +3,10 @@
 
 Twelve programs (step_programs.py), each in a process of its own. The truth of a phase's time are
 marks around the same places (step_marks.py); of the GPU's idle time in it, the part of the marked
-time in which no kernel and no copy ran, by torch.profiler's trace, gaps of up to 10 us merged. A program
-passes when each phase's share is within 3 points of the marks', the idle share of each within 3
-points of the trace's (and two standard errors of what datastall says of itself), and when the cause
-that was planted is named. What a framework that is not installed would do is left out.
+time in which no kernel and no copy ran, by torch.profiler's trace, gaps of up to 10 us merged.
+A program passes when each phase's share is within 3 points of the marks', the idle share of each
+within 3 points of the trace's (and two standard errors of what datastall says of itself), and when
+the cause that was planted is named. A framework that is not installed is left out.
 
 python tests/gpu/check_steps.py [SECONDS [PROGRAM...]]
 
@@ -132,16 +132,14 @@ def main() -> int:
         return 0
     if DEVICE == "cuda":
         need_gpus(1)
-    print(
-        f"{program_name() if DEVICE == 'cuda' else 'CPU'}; shares of the steps' time in percent, ours/truth"
-    )
+    where = program_name() if DEVICE == "cuda" else "CPU"
+    print(f"{where}; shares of the steps' time in percent, ours/truth")
     names = sys.argv[2:] or [
         name for name in PROGRAMS if importlib.util.find_spec(NEEDS.get(name, "torch"))
     ]
     failed = [name for name in names if not check(name, seconds)]
-    print(
-        f"{len(names) - len(failed)} of {len(names)} programs agree; {len(PROGRAMS) - len(names)} left out"
-    )
+    left_out = len(PROGRAMS) - len(names)
+    print(f"{len(names) - len(failed)} of {len(names)} programs agree; {left_out} left out")
     return 1 if failed else 0
 
 

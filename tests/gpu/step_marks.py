@@ -75,7 +75,7 @@ def phases() -> list[tuple[str, int, int]]:
 
 
 def _between(worked: bool, following: str) -> str:
-    if following == "backward":
+    if following in ("backward", "forward"):
         return "forward"
     if following == "optimizer":
         return "gradients" if worked else "forward"
