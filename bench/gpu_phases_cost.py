@@ -8,7 +8,8 @@ Differences are medians over the pairs, with the interval that holds the median 
 
     python bench/gpu_phases_cost.py [--pairs N] [--traceml] [LOOP...]
 
---traceml: traceml-ai 0.5 around the same loops, in a process of its own, beside one with nothing.
+--traceml: traceml-ai 0.5 (with msgspec and nvidia-ml-py) around the same loops, by its own
+launcher, beside a process with nothing.
 STEP_DEVICE=cpu tries the script where there is no GPU.
 """
 
@@ -18,12 +19,14 @@ import argparse
 import contextlib
 import math
 import os
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 os.environ.pop("DATASTALL_RUN_DIR", None)
@@ -158,18 +161,21 @@ def with_traceml(name: str, pairs: int, traced: bool) -> None:
             step(batch)
 
     took = [segment(batches, traced_step) for _ in range(pairs)]
-    print(statistics.median(took[1:] or took))
+    print(f"median_us {statistics.median(took[1:] or took):.1f}")
 
 
 def beside_traceml(names: list[str], pairs: int) -> None:
+    traceml = str(Path(sys.executable).parent / "traceml")
     print(f"{'loop':<30}{'bare us':>9}{'traceml us':>12}")
     for name in names:
         medians = []
-        for kind in ("--bare", "--traced"):
-            command = [sys.executable, __file__, "--pairs", str(pairs), kind, name]
-            ended = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-            last = ended.stdout.splitlines()[-1:] or ["nan"]
-            medians.append(float(last[0]) if ended.returncode == 0 else math.nan)
+        arguments = ["--pairs", str(pairs), name]
+        with tempfile.TemporaryDirectory() as folder:
+            runs = traceml, "run", "--logs-dir", folder, __file__, "--args", "--traced", *arguments
+            for command in ((sys.executable, __file__, "--bare", *arguments), runs):
+                ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=folder)
+                said = re.search(r"median_us ([0-9.]+)", ended.stdout)
+                medians.append(float(said[1]) if said else math.nan)
         print(f"{name:<30}{medians[0]:9.0f}{medians[1]:12.0f}", flush=True)
 
 

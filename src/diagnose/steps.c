@@ -137,6 +137,24 @@ static void reckon_lines(const struct run_process *process, struct summary_steps
         steps->copies_ns += steps->blocking[i].copies ? steps->blocking[i].ns : 0;
 }
 
+/* Of the batches of torch's loaders, where the process uses a GPU that they may be copied to. */
+static double pinned_share(const struct summary *summary, uint32_t process)
+{
+    uint64_t batches = 0, pinned = 0;
+    const uint64_t *words = summary->processes[process].data->view.words;
+    for (uint32_t i = 0; i < summary->loader_count; i++) {
+        const struct summary_loader *loader = &summary->loaders[i];
+        const struct rf_loader_entry *entry = &loader->data->entry;
+        const uint64_t count = loader->data->totals.counters[RF_COUNT_BATCHES];
+        if (loader->process != process || entry->source != DATASTALL_SOURCE_TORCH)
+            continue;
+        batches = ds_add(batches, count);
+        pinned = ds_add(pinned, entry->flags & DATASTALL_LOADER_PIN_MEMORY ? count : 0);
+    }
+    return words[RF_PROCESS_ACCELERATOR] == RF_ACCELERATOR_USED ? ds_mean_or_nan(pinned, batches, 1)
+                                                                : NAN;
+}
+
 /* ---- idle time ---- */
 
 static void add_idle(struct summary_steps *steps, const char *what, const char *where, double ns)
@@ -298,8 +316,10 @@ bool summary_make_steps(struct summary *summary)
     summary->steps = calloc(summary->process_count + 1, sizeof *summary->steps);
     if (summary->steps == NULL)
         return false;
-    for (uint32_t i = 0; i < summary->process_count; i++)
+    for (uint32_t i = 0; i < summary->process_count; i++) {
         make_steps(summary, &summary->processes[i], &summary->steps[i]);
+        summary->steps[i].pinned_share = pinned_share(summary, i);
+    }
     return true;
 }
 

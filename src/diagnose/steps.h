@@ -50,8 +50,9 @@ struct summary_steps {
     uint32_t blocking_count;
     struct summary_blocking blocking[SUMMARY_BLOCKING]; /* the longest first */
     double copies_ns;                                   /* in lines that copy; NaN: not known */
-    uint32_t idle_count;                                /* 0: not known */
-    struct summary_idle idle[SUMMARY_IDLE];             /* disjoint; the largest first */
+    double pinned_share; /* of the batches: from a loader with pin_memory=True; NaN: no GPU */
+    uint32_t idle_count; /* 0: not known */
+    struct summary_idle idle[SUMMARY_IDLE]; /* disjoint; the largest first */
     double idle_share; /* of all but the input: measured by the GPU, or what the phases add up to */
     bool idle_is_measured; /* by the GPU's own counters */
     /* torch's allocator; DATASTALL_UNKNOWN: not read. */

@@ -309,6 +309,23 @@ static void two_threads_are_added_up(void **state)
     summary_free(summary);
 }
 
+static void pinned_batches_are_those_of_a_loader_that_pins(void **state)
+{
+    (void)state;
+    begin(0.9, usual);
+    struct summary *summary = made(1200 * S);
+    assert_figure(summary->steps[0].pinned_share, 0);
+    summary_free(summary);
+    world.loaders[0].entry.flags = DATASTALL_LOADER_PIN_MEMORY;
+    summary = made(1200 * S);
+    assert_figure(summary->steps[0].pinned_share, 1);
+    summary_free(summary);
+    world.processes[0].view.words[RF_PROCESS_ACCELERATOR] = RF_ACCELERATOR_NONE;
+    summary = made(1200 * S);
+    assert_figure(summary->steps[0].pinned_share, NAN);
+    summary_free(summary);
+}
+
 static void steps_are_counted_by_what_there_is(void **state)
 {
     (void)state;
@@ -340,6 +357,7 @@ int main(void)
         cmocka_unit_test(other_streams_make_it_a_bound),
         cmocka_unit_test(memory_that_creeps),
         cmocka_unit_test(two_threads_are_added_up),
+        cmocka_unit_test(pinned_batches_are_those_of_a_loader_that_pins),
         cmocka_unit_test(steps_are_counted_by_what_there_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

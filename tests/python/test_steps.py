@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import dis
 import re
+import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -400,3 +402,59 @@ def test_an_allocator_that_does_not_tell(tmp_path: Path, fake_nvml: Any, answer:
     steps = on_a_gpu(tmp_path, fake_nvml, MEMORY.replace("ANSWER", answer), 0)
     assert set(steps["memory"].values()) == {None}
     assert steps["count"] > 10
+
+
+def test_the_option_of_run(tmp_path: Path) -> None:
+    bring(tmp_path, "steps.py")
+    recorded(tmp_path, "steps.py", "plain", options=("--steps", "off"))
+    assert "steps" not in shown(tmp_path)
+    refused = datastall("run", "--steps", "none", PYTHON, "steps.py", folder=tmp_path)
+    assert refused.code == 2
+    assert "--steps is on, host (asks no GPU) or off" in refused.err
+
+
+#: What a frame is calling, at each of its calls in their order.
+CALLS = {
+    "loss.item()": ["item"],
+    "model(x).to(device, non_blocking=True)": ["model", "to"],
+    "print(float(loss), a.b.cpu().numpy())": ["float", "cpu", "numpy", "print"],
+    "torch.cuda.synchronize()": ["synchronize"],
+    "y.copy_(x[0], non_blocking=f(1))": ["f", "copy_"],
+}
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="no positions of instructions")
+@pytest.mark.parametrize("source", CALLS)
+def test_what_an_instruction_calls(source: str) -> None:
+    from datastall import _blocking
+
+    code = compile(source, "program.py", "exec")
+    calls = [i.offset for i in dis.get_instructions(code) if re.match(r"CALL(_KW)?$", i.opname)]
+    assert [_blocking.called_at(code, place) for place in calls] == CALLS[source]
+
+
+def test_what_a_stack_waits_in() -> None:
+    from datastall import _blocking
+
+    def waits() -> None:
+        loss.item()  # type: ignore[name-defined] # noqa: F821
+
+    def asks() -> None:
+        if loss:  # type: ignore[name-defined] # noqa: F821
+            pass
+
+    def runs() -> None:
+        train(loss)  # type: ignore[name-defined] # noqa: F821
+
+    def last_of(function: Any, name: str) -> tuple[Any, int, int]:
+        at = [i.offset for i in dis.get_instructions(function) if i.opname.startswith(name)]
+        return function.__code__, 7, at[0]
+
+    here = f"{Path(__file__).name}:7"
+    assert _blocking.read_stack([last_of(waits, "CALL")]) == ("item", here)
+    assert _blocking.read_stack([last_of(asks, "POP_JUMP")]) == ("bool", here)
+    assert _blocking.read_stack([last_of(runs, "CALL")]) is None
+    frozen = compile("loss.item()", "<frozen importlib>", "exec")  # nobody's line: its caller's
+    place = [i.offset for i in dis.get_instructions(frozen) if i.opname == "CALL"][0]
+    assert _blocking.read_stack([(frozen, 1, place), last_of(runs, "CALL")]) == ("item", here)
+    assert _blocking.read_stack([(frozen, 1, place)]) is None
