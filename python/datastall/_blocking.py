@@ -29,19 +29,36 @@ MOST_KNOWN = 1024
 _known: dict[tuple[CodeType, int], str] = {}
 
 
+def _callee_by_stack(before: list[dis.Instruction]) -> str:
+    """In Python 3.10: what was pushed before as much as the call takes."""
+    call = before[-1]
+    extra = {"CALL_METHOD": 0, "CALL_FUNCTION": 0, "CALL_FUNCTION_KW": 1}.get(call.opname)
+    if extra is None or call.arg is None:
+        return ""
+    missing = call.arg + extra
+    for instruction in reversed(before[:-1]):
+        if missing == 0:
+            name = instruction.argval if instruction.opname.startswith(NAMES) else ""
+            return name if isinstance(name, str) else ""
+        missing -= dis.stack_effect(instruction.opcode, instruction.arg)
+    return ""
+
+
 def _callee(before: list[dis.Instruction]) -> str:
     """The name of what the last of these instructions calls; "": it calls nothing by a name."""
     call = before[-1]
     positions = getattr(call, "positions", None)
-    start = None if positions is None else (positions.lineno, positions.col_offset)
+    if positions is None:
+        return _callee_by_stack(before)
     for instruction in reversed(before[:-1]):
         if not instruction.opname.startswith(NAMES) or not isinstance(instruction.argval, str):
             continue
-        if positions is None:  # Python 3.10: of a call without arguments
-            return instruction.argval if call.arg == 0 else ""
         at = instruction.positions
         # A name that is called begins where its call does; its arguments come later.
-        if at is not None and (at.lineno, at.col_offset) == start:
+        if at is not None and (at.lineno, at.col_offset) == (
+            positions.lineno,
+            positions.col_offset,
+        ):
             return instruction.argval
     return ""
 
