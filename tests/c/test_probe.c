@@ -184,6 +184,38 @@ static void a_forked_child_asks_nothing(void **state)
     assert_int_equal(test_in_child(ask_in_a_child, NULL), 0);
 }
 
+static uint64_t asking;
+
+static void *ask_without_pause(void *unused)
+{
+    (void)unused;
+    while (ds_load(&asking) != 0)
+        probe_ask(false);
+    return NULL;
+}
+
+static void count_in_a_child(void *unused)
+{
+    (void)unused;
+    alarm(20); /* ends one that waits for a lock whose holder it lacks */
+    CHECK(probe_rounds() < UINT64_MAX, "never");
+}
+
+static void a_child_does_not_wait_for_its_parents_thread(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    probe_follow(steps, stall_current_context(), 0);
+    ds_store(&asking, 1);
+    assert_int_equal(pthread_create(&thread, NULL, ask_without_pause, NULL), 0);
+    int failed = 0;
+    for (int i = 0; i < 100 && failed == 0; i++)
+        failed = test_in_child(count_in_a_child, NULL);
+    ds_store(&asking, 0);
+    pthread_join(thread, NULL);
+    assert_int_equal(failed, 0);
+}
+
 /* Without hand: the thread, which the program may fork under and which it can stop. */
 static void the_thread_asks_by_itself(void)
 {
@@ -231,6 +263,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(looks_know_whether_it_starves, open_monitor, close_monitor),
         cmocka_unit_test_setup_teardown(what_ended_is_not_asked_about, open_monitor, close_monitor),
         cmocka_unit_test_setup_teardown(a_forked_child_asks_nothing, open_monitor, close_monitor),
+        cmocka_unit_test_setup_teardown(a_child_does_not_wait_for_its_parents_thread, open_monitor,
+                                        close_monitor),
     };
     if (argc < 2)
         return 2;

@@ -101,7 +101,7 @@ def planted(name: str, ours: dict[str, Any]) -> list[str]:
 
 def check(name: str, seconds: float) -> bool:
     command = [sys.executable, __file__, str(seconds), "--one", name]
-    ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    ended = subprocess.run(command, capture_output=True, text=True)
     if ended.returncode != 0:
         print(f"{name:<28} FAILED\n{ended.stderr[-1500:]}")
         return False
