@@ -32,7 +32,7 @@ def assert_whole(steps: dict[str, Any]) -> None:
         assert phase["longest_s"] <= phase["host_s"]
         assert [phase[key] for key in ("gpu_s", "starved_s", "blocked_s")] == [None] * 3
     assert steps["blocking_calls"] == []
-    assert set(steps["copies"].values()) == {None}
+    assert [steps["copies"][key] for key in ("bytes", "s", "hidden_s")] == [None] * 3
     assert set(steps["memory"].values()) == {None}
     assert steps["text"] is None and steps["try"] == []
 
@@ -365,7 +365,9 @@ def test_the_gpu_is_not_asked_where_it_is_switched_off(tmp_path: Path, fake_nvml
     (tmp_path / "program.py").write_text(program)
     extra = fake_nvml("devices 1", library="nvml-cuda")
     recorded(tmp_path, "program.py", extra={**extra, "DATASTALL_STEPS": "host"})
-    assert_whole(shown(tmp_path)["steps"])
+    steps = shown(tmp_path)["steps"]
+    assert_whole(steps)
+    assert steps["copies"]["pinned_share"] == 0  # it uses a GPU, and its loader pins nothing
 
 
 MEMORY = """
