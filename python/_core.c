@@ -18,9 +18,11 @@
 #include "gpu_driver.h"
 #include "gpu_monitor_type.h"
 #include "loader_type.h"
+#include "looks.h"
 #include "loop_causes.h"
 #include "method_standins.h"
 #include "monitor_type.h"
+#include "phases.h"
 #include "standin.h"
 #include "timed_iter.h"
 #include "timed_iterator_type.h"
@@ -50,7 +52,7 @@ static int (*const parts[])(PyObject *module) = {
     monitor_type_add,        loader_type_add,     consumer_type_add, timed_iter_add,
     timed_iterator_type_add, method_standins_add, loop_causes_add,   fetch_causes_add,
     fetch_items_add,         exposed_stall_add,   beside_add,        gpu_monitor_type_add,
-    gpu_driver_add,
+    gpu_driver_add,          phases_add,          looks_add,
 };
 
 static bool add_parts(PyObject *module)

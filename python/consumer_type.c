@@ -6,6 +6,7 @@
 #include "base/hot.h"
 #include "errors.h"
 #include "loader_type.h"
+#include "phases.h"
 #include "standin.h"
 #include "timed_iter.h"
 #include "types.h"
@@ -104,6 +105,7 @@ static PyObject *consumer_begin(Consumer *self, PyObject *args)
         monitor_iteration_begins(self->inner, begin_ns);
         self->iterating = true;
         timed_iter_record(self->inner, begin_ns, end_ns, DATASTALL_WAIT_ITER);
+        phases_wait(self->inner, begin_ns, end_ns, false);
     }
     Py_RETURN_NONE;
 }

@@ -43,6 +43,15 @@ static bool current_stream(uint64_t *stream, int *on_device)
     return true;
 }
 
+bool exposed_stall_place(void **context, uint64_t *stream)
+{
+    int device;
+    if (!can_be_told() || !current_stream(stream, &device))
+        return false;
+    *context = stall_current_context();
+    return *context != NULL;
+}
+
 bool exposed_stall_begin_iter(struct stall_mark *mark, int *device)
 {
     uint64_t stream;

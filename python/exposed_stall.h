@@ -27,6 +27,9 @@ bool exposed_stall_end(struct exposed_stall *asked, const datastall_wait *wait, 
 /* For a wait without a slot: making an iterator. False: nothing can be asked. */
 bool exposed_stall_begin_iter(struct stall_mark *mark, int *device);
 
+/* The thread's CUDA context and stream, where one asks outside of a wait; false: not known. */
+bool exposed_stall_place(void **context, uint64_t *stream);
+
 static inline void exposed_stall_begin(datastall_wait *wait, struct exposed_stall *asked)
 {
     asked->slot = NULL;

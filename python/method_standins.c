@@ -35,7 +35,9 @@ static PyObject *adopt(const Standin *self, PyObject *iterator)
 
 DS_HOT static PyObject *next_call(Standin *self, PyObject *args, PyObject *kwargs)
 {
-    if (thread.timed_depth > 0 || kwargs != NULL || PyTuple_Size(args) != 1)
+    /* A wrapper of the program's may hand on keywords of which there are none. */
+    const bool has_keywords = kwargs != NULL && PyDict_Size(kwargs) > 0;
+    if (thread.timed_depth > 0 || has_keywords || PyTuple_Size(args) != 1)
         return standin_call_method(self, args, kwargs);
     PyObject *iterator = PyTuple_GetItem(args, 0), *kept = beside_get(iterator), *batch = NULL;
     Py_XINCREF(kept);

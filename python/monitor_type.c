@@ -8,6 +8,7 @@
 #include "base/hot.h"
 #include "convert.h"
 #include "errors.h"
+#include "gpu/probe.h"
 #include "gpu/stall.h"
 #include "loader_type.h"
 #include "standin.h"
@@ -57,8 +58,19 @@ static PyObject *monitor_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     return (PyObject *)self;
 }
 
+/* The asking thread may be in a look, for which it waits for what this thread holds. */
+static void stop_probe(datastall_monitor *monitor)
+{
+    if (monitor == NULL)
+        return;
+    Py_BEGIN_ALLOW_THREADS
+    probe_stop(monitor);
+    Py_END_ALLOW_THREADS
+}
+
 static void monitor_dealloc(Monitor *self)
 {
+    stop_probe(self->monitor);
     datastall_close(self->monitor);
     Py_CLEAR(self->uses_gpu);
     types_free((PyObject *)self);
@@ -68,6 +80,7 @@ static void monitor_dealloc(Monitor *self)
 static PyObject *monitor_finish(Monitor *self, PyObject *unused)
 {
     (void)unused;
+    stop_probe(self->monitor);
     stall_finish(self->monitor);
     if (self->monitor != NULL)
         monitor_note_host(self->monitor, ds_now_ns(), true);

@@ -9,6 +9,7 @@
 #include "exposed_stall.h"
 #include "loop_causes.h"
 #include "monitor_type.h"
+#include "phases.h"
 #include "thread.h"
 
 /* Says once in a process what went wrong in a measure(). */
@@ -126,7 +127,11 @@ DS_HOT PyObject *timed_next(Consumer *consumer, PyObject *(*call)(void *context)
     thread.timed_depth--;
     next.end_ns = ds_now_ns();
     loop_wait_end(before);
+    const uint64_t begin_ns = next.wait.begin_ns;
     next.stall_is_under_way = exposed_stall_end(&next.asked, &next.wait, next.end_ns, &next.stall);
+    phases_wait(consumer->inner, begin_ns, next.end_ns, batch != NULL);
+    if (next.asked.slot != NULL)
+        phases_stream(&next.asked, next.end_ns);
     if (batch == NULL) {
         end_without_batch(&next);
     } else {

@@ -58,8 +58,15 @@ def table_of_workers() -> str:
     return "\n".join(lines) + "\n"
 
 
+def table_of_steps() -> str:
+    lines = ["| counter | unit | over threads | |", "|---|---|---|---|"]
+    lines += ["| " + " | ".join(row) + " |" for row in rows_of("STEP")]
+    return "\n".join(lines).replace("[STEP_PHASE_COUNT]", "[phases]") + "\n"
+
+
 def page_with_tables(page: str) -> str:
-    for part, table in (("wait", table_of_waits()), ("worker", table_of_workers())):
+    tables = {"wait": table_of_waits(), "worker": table_of_workers(), "step": table_of_steps()}
+    for part, table in tables.items():
         head, rest = page.split(BEGIN.format(part))
         tail = rest.split(END.format(part))[1]
         page = head + BEGIN.format(part) + table + END.format(part) + tail
@@ -75,7 +82,7 @@ def main() -> int:
             print(f"{PAGE.name} lacks what {HEADER.name} says: scripts/counters_table.py --write")
             return 1
     else:
-        print(table_of_waits(), table_of_workers(), sep="\n", end="")
+        print(table_of_waits(), table_of_workers(), table_of_steps(), sep="\n", end="")
     return 0
 
 

@@ -36,6 +36,7 @@ __all__ = [
     "reset",
     "show",
     "stage",
+    "step",
     "summary",
     "watch",
 ]
@@ -152,6 +153,15 @@ def stage(name: str) -> Iterator[None]:
         _hooks.set_stage(before)
 
 
+def step() -> None:
+    """Says that a step begins here, where steps do not begin with a batch of a loader.
+
+    Steps are counted by it from the first call on; where their time goes shows either way
+    (docs/steps.md).
+    """
+    _hooks.mark_step()
+
+
 def _folder() -> str:
     """The run folder of this process; "" before the first wait."""
     recording = _hooks._monitor
@@ -169,6 +179,7 @@ def summary() -> Summary:
     folder = _folder()
     if not folder:
         return cast(Summary, nothing())
+    _core.finish_steps()
     from . import _reading  # what is only recorded does not carry it
 
     return cast(Summary, _reading.summary(folder))

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from types import FrameType, ModuleType
 from typing import Any
 
-from . import _causes, _core, _settings
+from . import _causes, _core, _settings, _steps
 from ._looks import held, is_a, is_held, name_of
 from ._sites import describe_site, number_among_alike
 
@@ -109,6 +109,7 @@ def _end() -> None:
     if _monitor is not None:
         _monitor.note_accelerator(_uses_gpu())
         _causes.tell_failures()
+        _core.finish_steps()
         _monitor.finish()
 
 
@@ -151,6 +152,7 @@ def monitor() -> _core.Monitor | None:
             say(f"{error}; nothing is recorded in process {os.getpid()}")
             _leave_mark("recording-failed")
             return None
+        _core.follow_steps(fresh if _steps.is_on() else None, _steps.asks_gpu())
         _monitor = fresh
         _register_end()
         return fresh
@@ -182,6 +184,13 @@ def set_stage(name: str | None) -> str | None:
             except Exception as error:
                 say_once(f"the stage {name!r} could not be set: {error!r}")
     return before
+
+
+def mark_step() -> None:
+    """See datastall.step()."""
+    if monitor() is not None:
+        _steps.patch()
+        _core.mark_step()
 
 
 # ---- who a loader is ----
@@ -331,6 +340,7 @@ def note_use() -> None:
     if _monitor is not None:
         _monitor.note_accelerator(_uses_gpu())
         _notice_side_streams()
+        _steps.patch()
 
 
 def refuse_loader(error: Exception) -> None:
@@ -469,6 +479,7 @@ def patch(dataloader: ModuleType) -> None:
         for owner, name, stand_in in _stand_ins(dataloader):  # all or nothing
             setattr(owner, name, stand_in)
         _patched = dataloader
+        _steps.patch_checkpoints()
         # By itself: waits are recorded also where this torch is made otherwise.
         try:
             _causes.patch(dataloader, lambda: _monitor)

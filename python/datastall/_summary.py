@@ -299,6 +299,13 @@ class HeldClocks(TypedDict):
     hardware: float | None
 
 
+class Idle(TypedDict):
+    what: str
+    where: str | None
+    s: float
+    share: float
+
+
 class Gpu(TypedDict):
     index: int
     uuid: str | None
@@ -332,6 +339,7 @@ class Gpu(TypedDict):
     energy_j: float | None
     energy_while_stalled_j: Bounds
     clocks_held_share: HeldClocks
+    idle: list[Idle]
 
 
 class GpuSampling(TypedDict):
@@ -410,6 +418,63 @@ class Cost(TypedDict):
     text: str | None
 
 
+class Phase(TypedDict):
+    name: str
+    count: int
+    host_s: float
+    share: float | None
+    longest_s: float
+    gpu_s: float | None
+    starved_s: float | None
+    starved_error_s: float | None
+    blocked_s: float | None
+
+
+class BlockingCall(TypedDict):
+    what: str
+    where: str | None
+    phase: str
+    count: int | None
+    seen: int
+    s: float
+    starved_s: float | None
+
+
+class Copies(TypedDict):
+    bytes: int | None
+    s: float | None
+    pinned_share: float | None
+    hidden_s: float | None
+
+
+class AllocatorMemory(TypedDict):
+    allocated_peak_bytes: int | None
+    reserved_peak_bytes: int | None
+    allocation_retries: int | None
+    creep_bytes: int | None
+
+
+#: docs/steps.md. By another syntax, since "try" is a word of Python.
+Steps = TypedDict(
+    "Steps",
+    {
+        "rank": "int | None",
+        "pid": int,
+        "count": int,
+        "counted_by": "str | None",
+        "graph_replays": int,
+        "window_s": float,
+        "method": "str | None",
+        "phases": "list[Phase]",
+        "blocking_calls": "list[BlockingCall]",
+        "copies": Copies,
+        "memory": AllocatorMemory,
+        "text": "str | None",
+        "try": "list[str]",
+    },
+)
+
+
 class JobCause(TypedDict):
     rank: int
     node: str
@@ -450,6 +515,7 @@ class Summary(TypedDict):
     window: Window
     verdict: Verdict
     job: Job | None
+    steps: Steps | None
     cost: Cost
     loaders: list[Loader]
     gpus: list[Gpu]

@@ -304,6 +304,18 @@ static void print_summary(const struct rf_run *run, const struct run_options *op
     run_data_free(data);
 }
 
+/* For the hooks of every process; docs/steps.md. */
+static int take_steps(const char *value)
+{
+    static const char *const modes[] = {"on", "host", "off"};
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        if (strcmp(value, modes[i]) == 0)
+            return setenv("DATASTALL_STEPS", value, 1);
+    }
+    ds_say("--steps is on, host (asks no GPU) or off");
+    return -1;
+}
+
 static int take(void *context, const struct cli_option *option, const char *value)
 {
     struct run_options *options = context;
@@ -313,6 +325,8 @@ static int take(void *context, const struct cli_option *option, const char *valu
         options->directory = value;
     else if (strcmp(option->name, "set") == 0)
         return settings_add(value, options->settings) ? 0 : -1;
+    else if (strcmp(option->name, "steps") == 0)
+        return take_steps(value);
     else if (strcmp(option->name, "verbose") == 0)
         options->verbose = true;
     else
@@ -394,6 +408,7 @@ static const struct cli_option run_options[] = {
     {"dir", 'd', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
     {"verbose", 'v', NULL, "print the evidence too: every loader, rank, GPU and note"},
     {"quiet", 'q', NULL, "print no summary"},
+    {"steps", '\0', "on|host|off", "follow the phases of steps; host: ask no GPU (default on)"},
     {"set", 's', "ARG=VALUE", "give DataLoaders another num_workers ...; may be repeated"},
     {NULL, 0, NULL, NULL},
 };

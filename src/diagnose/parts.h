@@ -44,6 +44,8 @@ void summary_charge_job(struct summary *summary);
  * takes some milliseconds. */
 #define SUMMARY_PREDICTED 16
 void summary_predict(struct summary *summary);
+/* steps.c: where the steps of each process spent their time. False: out of memory. */
+bool summary_make_steps(struct summary *summary);
 /* Whether waits of the process may be hidden behind GPU work. */
 bool summary_may_hide_waits(const struct summary *summary, const struct summary_process *process);
 

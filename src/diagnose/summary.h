@@ -160,6 +160,7 @@ struct summary {
     struct summary_process *processes;
     struct summary_gpu *gpus;
     struct job_figures *job; /* what its ranks lost together (job.h); NULL: it has no two ranks */
+    struct summary_steps *steps; /* diagnose/steps.h: one per process */
 };
 
 /* now_ns: CLOCK_MONOTONIC, for runs and waits that still go on. data must outlive the summary.

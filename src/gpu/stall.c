@@ -43,6 +43,7 @@ static struct {
     cu_result (*record_event)(cu_event, cu_stream);
     cu_result (*query_event)(cu_event);
     cu_result (*elapsed_ms)(float *, cu_event, cu_event);
+    cu_result (*set_context)(cu_context); /* NULL: stall_peek() tells nothing */
 } cuda;
 /* The fork generation in which all was found, 0: not yet. */
 static uint64_t cuda_ready DS_HOT_DATA;
@@ -102,8 +103,11 @@ bool stall_enable(void)
         memcpy(functions[i].place, &symbol, sizeof symbol);
         found = symbol != NULL;
     }
-    if (found)
+    if (found) {
+        void *symbol = dlsym(library, "cuCtxSetCurrent");
+        memcpy(&cuda.set_context, &symbol, sizeof symbol);
         ds_store_release(&cuda_ready, ds_fork_generation());
+    }
     pthread_mutex_unlock(&mutex);
     return found;
 }
@@ -135,6 +139,54 @@ int stall_current_device(void)
         cuda.get_device(&device) != CU_SUCCESS)
         return -1;
     return device;
+}
+
+/* ---- from a thread of ours ---- */
+
+void *stall_current_context(void)
+{
+    cu_context context = NULL;
+    return stall_is_enabled() && cuda.get_context(&context) == CU_SUCCESS ? context : NULL;
+}
+
+bool stall_has_side_streams(void)
+{
+    return ds_load(&cuda.side_streams) != 0;
+}
+
+/* The context that this thread was given, and whether its captures are its own affair. */
+static _Thread_local cu_context peeking;
+static _Thread_local bool peeks_alone;
+
+static bool enter_context(cu_context context)
+{
+    int mode = CU_CAPTURE_MODE_THREAD_LOCAL;
+    if (!peeks_alone && cuda.exchange_mode(&mode) != CU_SUCCESS)
+        return false;
+    peeks_alone = true; /* for good: this thread does nothing else */
+    if (peeking == context)
+        return true;
+    peeking = NULL;
+    if (cuda.set_context(context) != CU_SUCCESS)
+        return false;
+    peeking = context;
+    return true;
+}
+
+enum stall_peek stall_peek(void *context, uint64_t stream)
+{
+    int status = CU_CAPTURE_STATUS_NONE;
+    if (stream != 0 || context == NULL || !stall_is_enabled() || cuda.set_context == NULL)
+        return STALL_PEEK_UNTOLD;
+    if (!enter_context(context))
+        return STALL_PEEK_FAILED;
+    /* An error: another stream, on which the default one waits, captures. */
+    if (cuda.is_capturing(NULL, &status) != CU_SUCCESS || status != CU_CAPTURE_STATUS_NONE)
+        return STALL_PEEK_UNTOLD;
+    const cu_result result = cuda.query_stream(NULL);
+    return result == CU_SUCCESS     ? STALL_PEEK_EMPTY
+           : result == CU_NOT_READY ? STALL_PEEK_BUSY
+                                    : STALL_PEEK_FAILED;
 }
 
 /* ---- the queue of a slot ---- */

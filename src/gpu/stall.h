@@ -55,6 +55,17 @@ bool stall_end(struct monitor_slot *slot, uint64_t stream, struct stall_mark *ma
 void stall_probe_begin(uint64_t stream, struct stall_mark *mark);
 void stall_probe_end(struct stall_mark *mark, uint64_t wait_ns, struct stall_bounds *stall);
 
+/* The calling thread's context; NULL: none, or nothing can be asked. */
+void *stall_current_context(void);
+
+/* Whether a stream of a context has work left, asked from a thread of ours that does nothing else: it
+ * takes the context as its own and never captures. Only of the default stream, which no program can
+ * capture: between asking whether another one is capturing and asking it for work, it may begin to. */
+enum stall_peek { STALL_PEEK_BUSY, STALL_PEEK_EMPTY, STALL_PEEK_UNTOLD, STALL_PEEK_FAILED };
+enum stall_peek stall_peek(void *context, uint64_t stream);
+/* True once the program has work on streams of its own: an empty one does not say that the GPU idles. */
+bool stall_has_side_streams(void);
+
 /* Hands over what the GPU has reached. */
 void stall_collect(struct monitor_slot *slot);
 

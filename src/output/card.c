@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "diagnose/cost.h"
+#include "diagnose/steps.h"
 #include "diagnose/throughput.h"
 #include "output/card_job.h"
 #include "output/card_loaders.h"
@@ -163,6 +164,24 @@ static void add_cost(const struct summary *s, bool verbose, struct paragraphs *c
         paragraphs_add(card, CARD_KEEP_ADVICE, TONE_PLAIN, "COST", "%s", text);
 }
 
+/* What the GPU idled for where the input is not to blame, and the first thing to try. */
+static void add_steps(const struct summary *s, struct paragraphs *card)
+{
+    char text[512];
+    uint32_t process;
+    const struct summary_steps *steps = summary_steps_of_run(s, &process);
+    summary_steps_text(s, text, sizeof text);
+    if (text[0] != '\0')
+        paragraphs_add(card, CARD_KEEP_FIGURES, TONE_PLAIN, "STEPS", "%s", text);
+    if (text[0] != '\0' && summary_steps_advice(steps, 0, text, sizeof text))
+        paragraphs_add(card, CARD_KEEP_ADVICE, TONE_PLAIN, "TRY", "%s", text);
+    if (steps != NULL) {
+        summary_memory_text(steps, text, sizeof text);
+        if (text[0] != '\0')
+            paragraphs_add(card, CARD_KEEP_WARNINGS, TONE_WARNING, "MEMORY", "%s", text);
+    }
+}
+
 static void add_verdict(const struct summary *s, const struct card_style *style,
                         struct paragraphs *card)
 {
@@ -199,6 +218,7 @@ void output_card(const struct summary *summary, const struct card_style *style, 
         add_gpus(summary, card);
         card_add_loaders(summary, card);
         card_add_job(summary->job, card);
+        add_steps(summary, card);
         add_notes(summary, card);
     }
     add_verdict(summary, style, card);

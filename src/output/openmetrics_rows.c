@@ -9,6 +9,7 @@
 #include "base/clean_text.h"
 #include "base/clock.h"
 #include "base/sums.h"
+#include "diagnose/steps.h"
 #include "output/names.h"
 
 #define FRESH_NS (10 * DS_NS_PER_S) /* an older GPU sample says nothing about now */
@@ -225,6 +226,36 @@ static void collect_processes(struct rows *rows, const struct summary *run, cons
         add(row, PROCESS_IMPOSSIBLE_TIMES, words[RF_PROCESS_IMPOSSIBLE_TIMES]);
         add(row, PROCESS_IMPOSSIBLE_COUNTS, words[RF_PROCESS_IMPOSSIBLE_COUNTS]);
         add(row, PROCESS_UNKNOWN_ARGUMENTS, words[RF_PROCESS_UNKNOWN_ARGUMENTS]);
+        const struct summary_steps *steps = &run->steps[i];
+        if (steps->count == 0)
+            continue;
+        add(row, PROCESS_STEPS, steps->count);
+        add(row, PROCESS_REPLAYS, steps->replays);
+        add(row, PROCESS_ALLOCATED_PEAK, steps->allocated_peak_bytes);
+        add(row, PROCESS_RESERVED_PEAK, steps->reserved_peak_bytes);
+    }
+}
+
+/* Counts of answers, and not what is reckoned from them: any two scrapes say it of the time between. */
+static void collect_phases(struct rows *rows, const struct summary *run, uint32_t process,
+                           const char *label)
+{
+    const struct summary_steps *steps = &run->steps[process];
+    for (uint32_t i = 0; i < STEP_PHASE_COUNT && steps->count > 0; i++) {
+        const struct summary_phase *phase = &steps->phases[i];
+        char labels[LABELS_BYTES] = "";
+        add_label(labels, "run", label);
+        add_number_label(labels, "rank", summary_rank(&run->processes[process]));
+        add_label(labels, "phase", phase->name);
+        struct row *row = phase->count == 0 ? NULL : row_of(rows, ROW_PHASE, labels, run);
+        if (row == NULL)
+            continue;
+        add(row, PHASE_NS, phase->host_ns);
+        add(row, PHASE_TIMES, phase->count);
+        if (steps->method == SUMMARY_STEPS_HOST)
+            continue;
+        add(row, PHASE_ASKED, phase->asked);
+        add(row, PHASE_EMPTY, phase->empty);
     }
 }
 
@@ -448,6 +479,8 @@ void rows_collect(struct rows *rows, const struct summary *const *runs, uint32_t
         label_of(runs, count, i, label);
         collect_run(rows, runs[i], label);
         collect_processes(rows, runs[i], label);
+        for (uint32_t k = 0; k < runs[i]->process_count; k++)
+            collect_phases(rows, runs[i], k, label);
         for (uint32_t k = 0; k < runs[i]->loader_count; k++)
             collect_loader(rows, runs[i], &runs[i]->loaders[k], label);
         collect_stages(rows, runs[i], label);

@@ -10,6 +10,7 @@
 #include "base/clean_text.h"
 #include "base/short_name.h"
 #include "diagnose/compare.h"
+#include "diagnose/steps.h"
 #include "output/recent.h"
 #include "output/text.h"
 
@@ -239,6 +240,9 @@ void screen_put_detail(struct canvas *canvas, const struct summary *run,
         put_line(canvas, view, end, STYLE_PLAIN, text);
         put_try(canvas, view, end, ds_clean_text(loader->why.suggestion, clean, sizeof clean));
     }
+    summary_steps_text(run, text, sizeof text);
+    if (text[0] != '\0')
+        put_line(canvas, view, end, STYLE_PLAIN, text);
     if (run->data->problems > 0) {
         snprintf(text, sizeof text, "DAMAGED: %u problem%s; the first: %s", run->data->problems,
                  run->data->problems == 1 ? "" : "s", run->data->first_problem);
@@ -251,10 +255,11 @@ void screen_put_detail(struct canvas *canvas, const struct summary *run,
 
 unsigned screen_detail_rows(const struct summary *run)
 {
-    char text[256];
+    char text[256], steps[512];
     const struct summary_loader *loader = longest(run);
+    summary_steps_text(run, steps, sizeof steps);
     const bool caused = loader != NULL && loader->why.primary != CAUSE_UNKNOWN;
     summary_launcher_text(run, text, sizeof text);
     return 1 + (caused ? 1 + (loader->why.suggestion[0] != '\0' ? 2 : 0) : 0) +
-           (run->data->problems > 0) + (text[0] != '\0');
+           (run->data->problems > 0) + (text[0] != '\0') + (steps[0] != '\0');
 }

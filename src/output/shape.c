@@ -13,6 +13,7 @@
 #include "output/shape_cost.h"
 #include "output/shape_job.h"
 #include "output/shape_predict.h"
+#include "output/shape_steps.h"
 #include "output/shape_why.h"
 
 static void put_time(out e, const char *key, uint64_t real_ns)
@@ -216,8 +217,9 @@ static void put_gpm(out e, const struct summary_gpm *gpm)
     e->close(e->context);
 }
 
-static void put_gpu(out e, const struct summary_gpu *gpu)
+static void put_gpu(out e, const struct summary *s, uint32_t place)
 {
+    const struct summary_gpu *gpu = &s->gpus[place];
     const uint64_t *w = gpu->data->words;
     const struct rf_gpu_static *fixed = &gpu->data->fixed;
     e->open_object(e->context, NULL);
@@ -239,6 +241,7 @@ static void put_gpu(out e, const struct summary_gpu *gpu)
     put_seconds(e, "busy_s", gpu->busy_ns);
     put_seconds(e, "idle_s", gpu->idle_ns);
     put_seconds(e, "unknown_s", gpu->unknown_ns);
+    output_idle_shape(s, place, e);
     put_stall(e, &gpu->stall);
     put_gpm(e, &gpu->gpm);
     put_integer(e, "samples", w[RF_GPU_SAMPLES]);
@@ -353,9 +356,10 @@ void output_shape_in(const struct summary *s, const char *key, out e)
     e->close(e->context);
     e->open_array(e->context, "gpus");
     for (uint32_t i = 0; i < s->gpu_count; i++)
-        put_gpu(e, &s->gpus[i]);
+        put_gpu(e, s, i);
     e->close(e->context);
     put_gpu_sampling(e, data);
+    output_steps_shape(s, e);
     e->open_array(e->context, "stages");
     for (uint32_t i = 0; i < s->stage_count; i++)
         put_stage(e, s, &s->stages[i]);

@@ -10,6 +10,7 @@
 #include "base/short_name.h"
 #include "base/sums.h"
 #include "output/names.h"
+#include "output/text_steps.h"
 #include "output/text_why.h"
 
 #define MAX_LOADERS 8
@@ -465,6 +466,7 @@ void output_details(const struct summary *s, FILE *file)
     put_run(s, file);
     put_gpus(s, file);
     put_loaders(s, file);
+    output_steps_text(s, file);
     put_stages(s, file);
     put_ranks(s, file);
     put_notes(s, file);

@@ -294,16 +294,16 @@ static uint64_t earliest_end_ns(uint64_t process_start_ns)
 static int make_writer(const datastall_options *options, datastall_monitor *monitor)
 {
     const bool memory_only = (options->flags & DATASTALL_MEMORY_ONLY) != 0;
-    const bool launched = process_has_launcher();
     /* Under a launcher its file holds the GPUs. */
     const struct rf_spec spec = {
         .slots = options->max_slots + 1,
         .recent_waits = options->recent_waits,
-        .gpus = launched && !memory_only ? 0 : GPU_ENTRIES,
+        .gpus = process_has_launcher() && !memory_only ? 0 : GPU_ENTRIES,
         .gpu_samples = round_up_to_power_of_two(
             options->recent_gpu_samples != 0 ? options->recent_gpu_samples : RF_GPU_RECENT),
         .workers = memory_only ? 0 : MONITOR_WORKER_ENTRIES,
         .stretches = memory_only ? 0 : RF_STRETCH_LOADERS,
+        .steps = memory_only ? 0 : RF_STEPS_ENTRIES,
     };
     struct rf_process_static process;
     process_describe(options, &process);
@@ -333,6 +333,7 @@ static void free_monitor(datastall_monitor *monitor)
         free(monitor->loaders[i].identity);
     rf_writer_destroy(monitor->writer);
     free(monitor->host);
+    free(monitor->steps);
     for (uint32_t i = 0; monitor->slots != NULL && i < monitor->slot_count; i++)
         free(monitor->slots[i].stalls);
     free(monitor->slots);

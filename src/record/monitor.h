@@ -9,6 +9,7 @@
 #include "base/fork_guard.h"
 #include "datastall.h"
 #include "runfile/rundir.h"
+#include "runfile/steps.h"
 #include "runfile/stretches.h"
 #include "runfile/totals.h"
 #include "runfile/writer.h"
@@ -71,6 +72,9 @@ struct datastall_monitor {
     /* 1: a loop of this process fills that worker entry. Set under the mutex, cleared without. */
     uint64_t entry_busy[MONITOR_WORKER_ENTRIES];
     uint64_t stretches_token[RF_STRETCH_LOADERS]; /* of the newest iterator that writes there */
+    struct steps *steps; /* record/steps.h: of the threads that are followed; NULL: none yet */
+    uint64_t steps_count;
+    uint64_t steps_in_backward[RF_STEPS_ENTRIES];
     uint64_t claims;   /* threads that took this lock to find their slot */
     uint64_t *scratch; /* one slot's copy, for statistics */
     struct rf_totals *totals;

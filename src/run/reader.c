@@ -40,6 +40,9 @@ static uint64_t least_entry_bytes(struct run_reader *reader, const struct rf_sec
     case RF_SECTION_STRETCHES:
         reader->has_stretches = rf_stretch_layout_of(section->geometry, &reader->stretch_layout);
         return reader->has_stretches ? reader->stretch_layout.words * 8 : UINT64_MAX;
+    case RF_SECTION_STEPS:
+        reader->has_steps = rf_steps_layout_of(section->geometry, &reader->steps_layout);
+        return reader->has_steps ? reader->steps_layout.words * 8 : UINT64_MAX;
     default:
         return 0; /* a section of a later version: skipped */
     }

@@ -6,6 +6,7 @@
 
 #include "runfile/liveness.h"
 #include "runfile/opened.h"
+#include "runfile/steps.h"
 #include "runfile/stretches.h"
 #include "runfile/worker_slot.h"
 
@@ -14,10 +15,12 @@ struct run_reader {
     uint32_t problems;                                    /* things found damaged so far */
     char first_problem[256];                              /* one sentence about the first */
     bool has_slots, has_gpus, has_workers, has_stretches; /* their geometry was checked */
+    bool has_steps;
     struct rf_slot_layout slot_layout;
     struct rf_gpu_layout gpu_layout;
     struct rf_worker_layout worker_layout;
     struct rf_stretch_layout stretch_layout;
+    struct rf_steps_layout steps_layout;
 };
 
 /* Opens a file for reading while its writer may go on. Links are not followed; anything but a
@@ -84,6 +87,16 @@ struct run_stretches {
 /* True when a loader has that entry and something was read. Free it with run_stretches_free(). */
 bool run_reader_stretches(struct run_reader *reader, uint64_t index, struct run_stretches *view);
 void run_stretches_free(struct run_stretches *view);
+
+/* What a thread's steps were made of. */
+struct run_steps {
+    uint64_t head[RF_STEPS_HEAD_WORDS];
+    uint64_t totals[RF_STEP_TOTAL_WORDS];
+    uint32_t line_count;
+    struct rf_step_line lines[RF_STEPS_LINES]; /* strings end with NUL */
+};
+/* True when a thread has that entry and published something. */
+bool run_reader_steps(struct run_reader *reader, uint64_t index, struct run_steps *view);
 
 /* True when the entry was ever given to a worker that has recorded something, or ended. */
 bool run_reader_worker(struct run_reader *reader, uint64_t index, struct rf_worker_view *view);

@@ -219,6 +219,22 @@ static int read_stretches(struct run_reader *reader, struct run_process *process
     return DATASTALL_OK;
 }
 
+static int read_steps(struct run_reader *reader, struct run_process *process)
+{
+    const uint64_t entries = run_reader_count(reader, RF_SECTION_STEPS);
+    const uint64_t most = entries < RF_STEPS_ENTRIES ? entries : RF_STEPS_ENTRIES;
+    if (!reader->has_steps || most == 0)
+        return DATASTALL_OK;
+    process->steps = calloc(most, sizeof *process->steps);
+    if (process->steps == NULL)
+        return out_of_memory();
+    for (uint64_t i = 0; i < most; i++) {
+        if (run_reader_steps(reader, i, &process->steps[process->steps_count]))
+            process->steps_count++;
+    }
+    return DATASTALL_OK;
+}
+
 static void free_loaders(struct run_process *process)
 {
     for (uint32_t i = 0; i < process->loader_count; i++)
@@ -231,6 +247,7 @@ static void free_parts(struct run_process *process)
     for (uint32_t i = 0; i < process->stretches_count; i++)
         run_stretches_free(&process->stretches[i]);
     free(process->stretches);
+    free(process->steps);
     free(process->workers);
     free_loaders(process);
 }
@@ -340,6 +357,8 @@ static int read_file(struct run_data *data, const char *place, const char *name,
             error = read_workers(reader, &process);
         if (error == DATASTALL_OK && parts == RF_PART_ALL)
             error = read_stretches(reader, &process);
+        if (error == DATASTALL_OK)
+            error = read_steps(reader, &process);
         process.recorded_ns = last_recorded_ns(&process, data);
     } else {
         data->unreadable_files++;

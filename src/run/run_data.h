@@ -51,7 +51,9 @@ struct run_process {
     uint32_t worker_count;
     struct rf_worker_view *workers; /* those that recorded something, by loader and number */
     uint32_t stretches_count;
-    struct run_stretches *stretches;         /* of some loaders */
+    struct run_stretches *stretches; /* of some loaders */
+    uint32_t steps_count;
+    struct run_steps *steps;                 /* of the threads that train or infer */
     char stage_names[RF_STAGE_CAPACITY][64]; /* "" where unused */
 };
 

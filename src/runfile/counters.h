@@ -8,6 +8,7 @@
 #include "stats/cause.h"
 #include "stats/counters.h"
 #include "stats/stall.h"
+#include "stats/step.h"
 
 /* X(NAME, words, op, counter of its values, unit, meaning). The order is that of the words in the
  * file. What is counted for each second and each stage too stands first, so that a bucket of a
@@ -112,6 +113,23 @@
     X(STORAGE_BYTES, 1, KNOWN_SUM, 0, "bytes", "of them fetched from storage; ~0: not told")    \
     X(MAJOR_FAULTS, 1, KNOWN_SUM, 0, "faults", "pages read from storage; ~0: not told")
 
+/* Of a thread that trains or infers, by enum step_phase where there are several words. */
+#define RF_STEP_COUNTERS(X)                                                               \
+    X(COUNT, 1, SUM, 0, "copies", "as RF_STEPS_COUNT where the copy is the right one")    \
+    X(STEPS, 1, SUM, 0, "steps", "batches (zipped ones once), or what step() said")       \
+    X(STATED, 1, SUM, 0, "steps", "that step() said")                                     \
+    X(REPLAYS, 1, SUM, 0, "replays", "of CUDA graphs, in steps whose phases do not show") \
+    X(BEGIN_NS, 1, MIN, RF_STEP_TOTAL_COUNT, "ns", "of the first phase")                  \
+    X(END_NS, 1, MAX, 0, "ns", "of the last one")                                         \
+    X(TIMES, STEP_PHASE_COUNT, SUM, 0, "times", "the phase was there")                    \
+    X(HOST_NS, STEP_PHASE_COUNT, SUM, 0, "ns", "in it, by the host's clock")              \
+    X(LONGEST_NS, STEP_PHASE_COUNT, MAX, 0, "ns", "at a time")                            \
+    X(ASKED, STEP_PHASE_COUNT, SUM, 0, "times",                                           \
+      "the GPU was asked, at random moments, whether the thread's stream has work")       \
+    X(EMPTY, STEP_PHASE_COUNT, SUM, 0, "times", "of them it had none")                    \
+    X(UNTOLD, STEP_PHASE_COUNT, SUM, 0, "times", "it was to be asked and could not be")   \
+    X(LOOKS, STEP_PHASE_COUNT, SUM, 0, "times", "the line of the program was looked at")
+
 #define RF_COUNTER_ENUM(name, words, op, of, unit, meaning) \
     RF_COUNT_##name, RF_COUNT_##name##_LAST = RF_COUNT_##name + (words) - 1,
 enum rf_counter_word {
@@ -130,6 +148,11 @@ enum rf_worker_total_word {
 };
 #undef RF_TOTAL_ENUM
 _Static_assert((int)RF_TOTAL_USED_WORDS <= (int)RF_TOTAL_WORDS, "a worker's totals fit their copy");
+
+#define RF_STEP_ENUM(name, words, op, of, unit, meaning) \
+    RF_STEP_TOTAL_##name, RF_STEP_TOTAL_##name##_LAST = RF_STEP_TOTAL_##name + (words) - 1,
+enum rf_step_total_word { RF_STEP_COUNTERS(RF_STEP_ENUM) RF_STEP_TOTAL_WORDS };
+#undef RF_STEP_ENUM
 
 /* 36 years: a time or a sum of times beyond is damage. */
 #define RF_MOST_NS (UINT64_C(1) << 60)
@@ -165,6 +188,10 @@ void rf_worker_counters_add(uint64_t *to, const uint64_t *from);
 
 /* False when one of a worker's totals is more than can be. */
 bool rf_worker_counters_possible(const uint64_t *totals);
+
+/* The same of a thread's steps, RF_STEP_TOTAL_WORDS words. */
+void rf_step_counters_add(uint64_t *to, const uint64_t *from);
+bool rf_step_counters_possible(const uint64_t *totals);
 
 /* False when a time in a slot's totals is longer than any machine ran: it was read from somewhere
  * else. */

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "runfile/steps.h"
 #include "runfile/stretches.h"
 #include "runfile/worker_slot.h"
 
@@ -84,6 +85,16 @@ static void add_stretches(const struct rf_spec *spec, struct rf_header *header)
     memcpy(stretches->geometry, geometry, sizeof geometry);
 }
 
+static void add_steps(const struct rf_spec *spec, struct rf_header *header)
+{
+    uint64_t geometry[RF_GEOMETRY_WORDS];
+    struct rf_steps_layout layout;
+    rf_steps_geometry(geometry);
+    rf_steps_layout_of(geometry, &layout);
+    struct rf_section *steps = add_section(header, RF_SECTION_STEPS, layout.words * 8, spec->steps);
+    memcpy(steps->geometry, geometry, sizeof geometry);
+}
+
 void rf_layout_file(const struct rf_spec *spec, struct rf_header *header)
 {
     memset(header, 0, sizeof *header);
@@ -98,4 +109,6 @@ void rf_layout_file(const struct rf_spec *spec, struct rf_header *header)
         add_workers(spec, header);
     if (spec->stretches > 0)
         add_stretches(spec, header);
+    if (spec->steps > 0)
+        add_steps(spec, header);
 }

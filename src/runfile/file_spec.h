@@ -13,6 +13,7 @@ struct rf_spec {
     uint32_t gpu_samples; /* kept per GPU, a power of two; 0: RF_GPU_RECENT */
     uint32_t workers;
     uint32_t stretches; /* loaders that have some */
+    uint32_t steps;     /* threads that have some */
 };
 
 /* Fills the section table and file size; everything else of the header is zero. */

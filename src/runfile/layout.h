@@ -33,13 +33,14 @@
 #define RF_UNKNOWN UINT64_MAX
 
 enum rf_section_type {
-    RF_SECTION_PROCESS = 1,  /* one block: who wrote, when, how it ended, stage times */
-    RF_SECTION_LOADERS = 2,  /* struct rf_loader_entry; entry 0 is "other" */
-    RF_SECTION_STAGES = 3,   /* struct rf_stage_entry; 0: no stage, the last: "other" */
-    RF_SECTION_SLOTS = 4,    /* one block per (thread, loader, device); the last: overflow */
-    RF_SECTION_GPUS = 5,     /* one block per device */
-    RF_SECTION_WORKERS = 6,  /* one entry per DataLoader worker, see worker_slot.h */
-    RF_SECTION_STRETCHES = 7 /* one entry per loader, see stretches.h */
+    RF_SECTION_PROCESS = 1,   /* one block: who wrote, when, how it ended, stage times */
+    RF_SECTION_LOADERS = 2,   /* struct rf_loader_entry; entry 0 is "other" */
+    RF_SECTION_STAGES = 3,    /* struct rf_stage_entry; 0: no stage, the last: "other" */
+    RF_SECTION_SLOTS = 4,     /* one block per (thread, loader, device); the last: overflow */
+    RF_SECTION_GPUS = 5,      /* one block per device */
+    RF_SECTION_WORKERS = 6,   /* one entry per DataLoader worker, see worker_slot.h */
+    RF_SECTION_STRETCHES = 7, /* one entry per loader, see stretches.h */
+    RF_SECTION_STEPS = 8      /* one entry per thread that trains, see steps.h */
 };
 
 #define RF_GEOMETRY_WORDS 12

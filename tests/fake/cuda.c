@@ -106,6 +106,7 @@ int fake_cuda_mode(void)
 int cuDeviceGetCount(int *count);
 int cuDeviceGet(int *device, int ordinal);
 int cuCtxGetCurrent(void **current);
+int cuCtxSetCurrent(void *current);
 int cuCtxGetDevice(int *device);
 int cuDeviceGetUuid_v2(unsigned char *uuid, int device);
 int cuThreadExchangeStreamCaptureMode(int *other);
@@ -133,6 +134,12 @@ int cuCtxGetCurrent(void **current)
 {
     *current = (void *)context;
     return enter("cuCtxGetCurrent");
+}
+
+int cuCtxSetCurrent(void *current)
+{
+    context = (uintptr_t)current;
+    return enter("cuCtxSetCurrent");
 }
 
 int cuCtxGetDevice(int *device)

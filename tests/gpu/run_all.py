@@ -44,6 +44,7 @@ def checks(options: argparse.Namespace, gpus: int) -> dict[str, tuple[list[str],
         "gpu_monitor": (["check_gpu_monitor.py", "8"], 60),
         "activity": (["check_activity.py", "6"], 90),
         "stalls": (["check_stalls.py", "3.5"], 150),
+        "steps": (["check_steps.py", "6"], 240),
     }
 
 

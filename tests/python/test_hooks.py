@@ -563,3 +563,21 @@ def test_where_nothing_is_left_out_nothing_is_said(tmp_path: Path) -> None:
     write(tmp_path, "prog.py", REFUSED + REFUSALS["nothing"][0])
     recorded(tmp_path, "prog.py")
     assert "the hooks left out" not in shown_text(tmp_path)
+
+
+def test_a_wrapper_around_next(tmp_path: Path) -> None:
+    """Of another tool's, put there later: it hands on keywords of which there are none."""
+    program = write(
+        tmp_path,
+        "program.py",
+        """
+        from torch.utils.data import DataLoader, dataloader
+        original = dataloader._BaseDataLoaderIter.__next__
+        def wrapped(*args, **kwargs):
+            return original(*args, **kwargs)
+        dataloader._BaseDataLoaderIter.__next__ = wrapped
+        print(sum(len(batch) for batch in DataLoader(range(12), batch_size=4)))
+        """,
+    )
+    assert recorded(tmp_path, program.name).out == "12\n"
+    assert only(shown(tmp_path)["loaders"])["batches"] == 3

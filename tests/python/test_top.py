@@ -310,9 +310,9 @@ def test_once_and_json(tmp_path: Path) -> None:
 
 def test_usage(tmp_path: Path) -> None:
     for arguments, code, words in (
-        (["--interval", "soon"], 2, "no interval"),
-        (["--interval", "0"], 2, "no interval"),
-        (["--interval", "nan"], 2, "no interval"),
+        (["--interval", "soon"], 2, "is not an interval"),
+        (["--interval", "0"], 2, "is not an interval"),
+        (["--interval", "nan"], 2, "is not an interval"),
         (["--once", "nothing"], 1, "no run 'nothing'"),
         (["--dir"], 2, "a value is missing"),
     ):

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which call of a stack waits for the GPU: told from the instruction that each frame is at.
+
+Called with code objects and numbers alone, in a thread of datastall's; nothing of the program runs.
+"""
+
+from __future__ import annotations
+
+import dis
+from types import CodeType
+
+from . import _sites
+
+Place = tuple[CodeType, int, int]  # a frame's code, line and place in the code
+
+#: What makes the host wait for the GPU, by the name that it is called by.
+BLOCKING = frozenset(
+    {
+        *("item", "tolist", "cpu", "numpy", "to", "cuda", "copy_", "type", "float", "int", "bool"),
+        *("synchronize", "_cuda_synchronize", "wait", "nonzero", "masked_select", "unique"),
+        *("equal", "allclose", "is_nonzero", "print", "str", "repr", "format"),
+    }
+)
+#: The same by an instruction: `if loss > 3`, `f"{loss}"`.
+ASKING = ("POP_JUMP", "TO_BOOL", "UNARY_NOT", "JUMP_IF", "FORMAT_")
+NAMES = ("LOAD_METHOD", "LOAD_ATTR", "LOAD_GLOBAL", "LOAD_NAME", "LOAD_FAST", "LOAD_DEREF")
+
+MOST_KNOWN = 1024
+_known: dict[tuple[CodeType, int], str] = {}
+
+
+def _callee_by_stack(before: list[dis.Instruction]) -> str:
+    """In Python 3.10: what was pushed before as much as the call takes."""
+    call = before[-1]
+    extra = {"CALL_METHOD": 0, "CALL_FUNCTION": 0, "CALL_FUNCTION_KW": 1}.get(call.opname)
+    if extra is None or call.arg is None:
+        return ""
+    missing = call.arg + extra
+    for instruction in reversed(before[:-1]):
+        if missing == 0:
+            name = instruction.argval if instruction.opname.startswith(NAMES) else ""
+            return name if isinstance(name, str) else ""
+        missing -= dis.stack_effect(instruction.opcode, instruction.arg)
+    return ""
+
+
+def _callee(before: list[dis.Instruction]) -> str:
+    """The name of what the last of these instructions calls; "": it calls nothing by a name."""
+    call = before[-1]
+    positions = getattr(call, "positions", None)
+    if positions is None:
+        return _callee_by_stack(before)
+    for instruction in reversed(before[:-1]):
+        if not instruction.opname.startswith(NAMES) or not isinstance(instruction.argval, str):
+            continue
+        at = instruction.positions
+        # A name that is called begins where its call does; its arguments come later.
+        if at is not None and (at.lineno, at.col_offset) == (
+            positions.lineno,
+            positions.col_offset,
+        ):
+            return instruction.argval
+    return ""
+
+
+def _look_up(code: CodeType, place: int) -> str:
+    before = [i for i in dis.get_instructions(code) if i.offset <= place and i.opname != "CACHE"]
+    if not before:
+        return ""
+    name = before[-1].opname
+    if name.startswith(("CALL", "PRECALL")):
+        return _callee(before)
+    return "bool" if name.startswith(ASKING[:4]) else "format" if name.startswith(ASKING) else ""
+
+
+def called_at(code: CodeType, place: int) -> str:
+    """What a frame that is at this place of its code is calling; "": not known, or nothing."""
+    key = (code, place)
+    name = _known.get(key)
+    if name is None:
+        if len(_known) >= MOST_KNOWN:
+            _known.clear()
+        name = _known[key] = _look_up(code, place)
+    return name
+
+
+def _where(stack: list[Place]) -> str | None:
+    """The innermost line that is neither torch's nor Python's own."""
+    for code, line, _ in stack:
+        file = _sites._file_of(code)
+        if file.owner in (_sites.USERS, _sites.PACKAGES) and line is not None:
+            return f"{file.short}:{line}"
+    return None
+
+
+def read_stack(stack: list[Place]) -> tuple[str, str] | None:
+    """(what, where) of a stack, innermost first, whose innermost frame waits; None: it does not."""
+    what = called_at(stack[0][0], stack[0][2])
+    if what not in BLOCKING:
+        return None
+    where = _where(stack)
+    return None if where is None else (what.removeprefix("_cuda_"), where)

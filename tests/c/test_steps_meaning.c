@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the steps of a run mean: what starved, what the GPU idled for and whether that adds up, lines
+ * that wait, memory that creeps; and in words, from either side of each threshold. */
+#include "cmocka_all.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "diagnose/steps.h"
+#include "world.h"
+
+static struct run_steps threads[2];
+
+/* A process of 100 s on one GPU, whose steps took so many seconds of each phase. */
+static void begin(double busy, const double seconds[STEP_PHASE_COUNT])
+{
+    begin_world(1);
+    memset(threads, 0, sizeof threads);
+    set_wait(0, 1000 * S, 1100 * S, MS);
+    set_gpu(0, RF_ACTIVITY_GPM, 1000 * S, 1100 * S, busy);
+    set_stall(0, 0, 1 * MS, 0, 0);
+    uint64_t *totals = threads[0].totals;
+    totals[RF_STEP_TOTAL_COUNT] = 1;
+    totals[RF_STEP_TOTAL_STEPS] = 1000;
+    threads[0].head[RF_STEPS_CLOCK] = RF_STEPS_CLOCK_QUEUE;
+    for (uint32_t i = 0; i < STEP_PHASE_COUNT; i++) {
+        totals[RF_STEP_TOTAL_HOST_NS + i] = (uint64_t)(seconds[i] * 1e9);
+        totals[RF_STEP_TOTAL_TIMES + i] = seconds[i] > 0 ? 1000 : 0;
+    }
+    world.processes[0].steps = threads;
+    world.processes[0].steps_count = 1;
+}
+
+static void starve(enum step_phase phase, uint64_t asked, uint64_t empty)
+{
+    threads[0].totals[RF_STEP_TOTAL_ASKED + phase] = asked;
+    threads[0].totals[RF_STEP_TOTAL_EMPTY + phase] = empty;
+}
+
+static void see(enum step_phase phase, const char *what, const char *where, uint64_t seen,
+                uint64_t empty)
+{
+    struct rf_step_line *line = &threads[0].lines[threads[0].line_count++];
+    *line = (struct rf_step_line){.state = 1, .phase = phase, .seen = seen, .empty = empty};
+    snprintf(line->what, sizeof line->what, "%s", what);
+    snprintf(line->where, sizeof line->where, "%s", where);
+}
+
+static void looks(enum step_phase phase, uint64_t looks)
+{
+    threads[0].totals[RF_STEP_TOTAL_LOOKS + phase] = looks;
+}
+
+static const double usual[STEP_PHASE_COUNT] = {
+    [STEP_INPUT] = 10, [STEP_FORWARD] = 40, [STEP_BACKWARD] = 30, [STEP_OPTIMIZER] = 20};
+
+static void what_is_not_known_is_not_zero(void **state)
+{
+    (void)state;
+    begin(0.9, usual);
+    threads[0].head[RF_STEPS_CLOCK] = RF_STEPS_CLOCK_HOST;
+    starve(STEP_FORWARD, 100, 50); /* of nobody's */
+    struct summary *summary = made(1200 * S);
+    const struct summary_steps *steps = &summary->steps[0];
+    assert_int_equal(steps->method, SUMMARY_STEPS_HOST);
+    for (uint32_t i = 0; i < STEP_PHASE_COUNT; i++) {
+        assert_true(isnan(steps->phases[i].starved_ns) && isnan(steps->phases[i].gpu_ns));
+        assert_true(isnan(steps->phases[i].blocked_ns));
+    }
+    assert_int_equal(steps->idle_count, 0);
+    assert_true(isnan(steps->idle_share) && isnan(steps->copies_ns));
+    assert_true(steps->allocated_peak_bytes == DATASTALL_UNKNOWN);
+    assert_int_equal(steps->window_ns, 100 * S);
+    char text[512];
+    summary_steps_text(summary, text, sizeof text);
+    assert_string_equal(text, "");
+    assert_false(summary_steps_advice(steps, 0, text, sizeof text));
+    summary_free(summary);
+}
+
+static void a_share_of_answers_is_a_share_of_the_time(void **state)
+{
+    (void)state;
+    begin(0.9, usual);
+    starve(STEP_FORWARD, 400, 100);
+    starve(STEP_BACKWARD, 7, 7); /* too few */
+    starve(STEP_OPTIMIZER, 8, 0);
+    struct summary *summary = made(1200 * S);
+    const struct summary_phase *phases = summary->steps[0].phases;
+    assert_figure(phases[STEP_FORWARD].starved_ns, 10e9);
+    assert_figure(phases[STEP_FORWARD].gpu_ns, 30e9);
+    /* sqrt(p (1 - p) / n) of 40 s, p with one answer more of either kind */
+    assert_figure(phases[STEP_FORWARD].starved_error_ns,
+                  sqrt(101.0 / 402 * 301.0 / 402 / 400) * 40e9);
+    assert_figure(phases[STEP_BACKWARD].starved_ns, NAN);
+    assert_figure(phases[STEP_OPTIMIZER].starved_ns, 0);
+    assert_true(phases[STEP_OPTIMIZER].starved_error_ns > 1e9);
+    summary_free(summary);
+}
+
+/* The parts, and their sum, of an idle time. */
+static double sum_of(const struct summary_steps *steps, const char *leave_out)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < steps->idle_count; i++) {
+        if (strcmp(steps->idle[i].what, leave_out) != 0)
+            sum += steps->idle[i].share;
+    }
+    return sum;
+}
+
+static double part_of(const struct summary_steps *steps, const char *what)
+{
+    for (uint32_t i = 0; i < steps->idle_count; i++) {
+        if (strcmp(steps->idle[i].what, what) == 0)
+            return steps->idle[i].share;
+    }
+    return 0;
+}
+
+static void idle_time_adds_up_to_what_the_gpu_measured(void **state)
+{
+    (void)state;
+    static const struct {
+        double busy;
+        uint64_t forward, optimizer; /* empty, of 100 */
+        double in_forward, in_optimizer, unknown;
+    } rows[] = {
+        /* the queue tells less than the GPU: gaps between kernels, or what nobody saw */
+        {0.60, 25, 50, 0.10, 0.10, 0.20},
+        /* just as much */
+        {0.80, 25, 50, 0.10, 0.10, 0.00},
+        /* more: it is a moment longer empty */
+        {0.90, 25, 50, 0.05, 0.05, 0.00},
+        {0.90, 0, 0, 0, 0, 0.10},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin(rows[i].busy, usual);
+        starve(STEP_FORWARD, 100, rows[i].forward);
+        starve(STEP_BACKWARD, 100, 0);
+        starve(STEP_OPTIMIZER, 100, rows[i].optimizer);
+        struct summary *summary = made(1200 * S);
+        const struct summary_steps *steps = &summary->steps[0];
+        assert_true(steps->idle_is_measured);
+        assert_true(fabs(steps->idle_share - (1 - rows[i].busy)) < NEAR);
+        assert_true(fabs(sum_of(steps, "input") - steps->idle_share) < NEAR);
+        assert_true(fabs(part_of(steps, "forward") - rows[i].in_forward) < NEAR);
+        assert_true(fabs(part_of(steps, "optimizer") - rows[i].in_optimizer) < NEAR);
+        assert_true(fabs(part_of(steps, "unknown") - rows[i].unknown) < NEAR);
+        for (uint32_t k = 1; k < steps->idle_count; k++)
+            assert_true(steps->idle[k - 1].ns >= steps->idle[k].ns);
+        summary_free(summary);
+    }
+}
+
+static void without_its_counters_it_is_what_the_phases_add_up_to(void **state)
+{
+    (void)state;
+    begin(0.9, usual);
+    world.data.gpu_count = 0;
+    starve(STEP_FORWARD, 100, 25);
+    starve(STEP_OPTIMIZER, 100, 50);
+    struct summary *summary = made(1200 * S);
+    const struct summary_steps *steps = &summary->steps[0];
+    assert_false(steps->idle_is_measured);
+    assert_true(fabs(steps->idle_share - 0.20) < NEAR);
+    assert_true(part_of(steps, "unknown") == 0);
+    summary_free(summary);
+}
+
+static void lines_take_their_part_of_a_phase(void **state)
+{
+    (void)state;
+    begin(0.70, usual);
+    starve(STEP_FORWARD, 100, 50); /* 20 s */
+    starve(STEP_OPTIMIZER, 100, 50);
+    looks(STEP_FORWARD, 40);
+    see(STEP_FORWARD, "to", "train.py:88", 12, 8); /* 12 s, of which 8 s starved */
+    see(STEP_FORWARD, "item", "train.py:90", 4, 0);
+    struct summary *summary = made(1200 * S);
+    const struct summary_steps *steps = &summary->steps[0];
+    assert_int_equal(steps->blocking_count, 2);
+    assert_string_equal(steps->blocking[0].where, "train.py:88");
+    assert_figure(steps->blocking[0].ns, 12e9);
+    assert_figure(steps->blocking[0].starved_ns, 8e9);
+    assert_true(steps->blocking[0].copies && !steps->blocking[1].copies);
+    assert_figure(steps->phases[STEP_FORWARD].blocked_ns, 16e9);
+    assert_figure(steps->phases[STEP_BACKWARD].blocked_ns, NAN);
+    assert_figure(steps->copies_ns, 12e9);
+    assert_true(fabs(part_of(steps, "forward") - 0.12) < NEAR);
+    assert_true(fabs(part_of(steps, "to") - 0.08) < NEAR);
+    assert_true(fabs(part_of(steps, "optimizer") - 0.10) < NEAR);
+    char text[512];
+    summary_steps_text(summary, text, sizeof text);
+    assert_string_equal(text,
+                        "GPU idle 30 % beside the input: 12 in forward, 10 in optimizer, 8 in "
+                        "to() at train.py:88");
+    assert_true(summary_steps_advice(steps, 0, text, sizeof text));
+    assert_string_equal(text, "pin_memory=True in the loader and non_blocking=True in to() at "
+                              "train.py:88: the program waited there for 12 % of the time");
+    assert_true(summary_steps_advice(steps, 1, text, sizeof text));
+    assert_non_null(strstr(text, "item() less often, or later, at train.py:90"));
+    assert_true(summary_steps_advice(steps, 2, text, sizeof text));
+    assert_non_null(strstr(text, "fused=True"));
+    assert_true(summary_steps_advice(steps, 3, text, sizeof text));
+    assert_non_null(strstr(text, "reduce-overhead"));
+    assert_false(summary_steps_advice(steps, 4, text, sizeof text));
+    summary_free(summary);
+}
+
+static void one_line_when_the_input_is_not_to_blame(void **state)
+{
+    (void)state;
+    static const struct {
+        double busy;
+        uint64_t wait_s;
+        bool said;
+    } rows[] = {
+        {0.96, 0, false}, /* 4 %: not worth it */
+        {0.94, 0, true},
+        {0.60, 10, true},
+        {0.60, 30, false}, /* the input stalls for more than all else */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[512];
+        begin(rows[i].busy, usual);
+        const uint64_t wait_ns = rows[i].wait_s * S + MS;
+        world.loaders[0].gpu_count = 0;
+        set_wait(0, 1000 * S, 1100 * S, wait_ns);
+        set_stall(0, 0, wait_ns, rows[i].wait_s * S, rows[i].wait_s * S);
+        starve(STEP_OPTIMIZER, 100, 10);
+        struct summary *summary = made(1200 * S);
+        summary_steps_text(summary, text, sizeof text);
+        if ((text[0] != '\0') != rows[i].said)
+            fail_msg("row %zu: \"%s\"", i, text);
+        summary_free(summary);
+    }
+}
+
+static void other_streams_make_it_a_bound(void **state)
+{
+    (void)state;
+    char text[512];
+    begin(0.9, usual);
+    world.data.gpu_count = 0;
+    threads[0].head[RF_STEPS_CLOCK] = RF_STEPS_CLOCK_BOUND;
+    starve(STEP_CHECKPOINT, 100, 10);
+    starve(STEP_OPTIMIZER, 100, 50);
+    struct summary *summary = made(1200 * S);
+    assert_int_equal(summary->steps[0].method, SUMMARY_STEPS_BOUND);
+    summary_steps_text(summary, text, sizeof text);
+    assert_string_equal(text, "GPU idle at most 10 % beside the input: 10 in optimizer");
+    summary_free(summary);
+}
+
+static void creep(uint64_t *head, const uint64_t *lows_mib, uint32_t count)
+{
+    head[RF_STEPS_MEMORY_READS] = 100;
+    head[RF_STEPS_LOW_COUNT] = count;
+    for (uint32_t i = 0; i < count; i++)
+        head[RF_STEPS_LOWS_AT + i] = lows_mib[i] << 20;
+}
+
+static void memory_that_creeps(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t lows_mib[8];
+        uint32_t count;
+        uint64_t creeps_mib;
+    } rows[] = {
+        {{10, 900, 1000, 1000, 1000, 1000, 1000, 1000}, 8, 0}, /* it begins, and stays */
+        {{10, 900, 1000, 1000, 1000, 1016, 1024, 1032}, 8, 32},
+        {{10, 900, 1000, 1000, 1000, 1016, 1024, 1031}, 8, 0}, /* too little */
+        {{10, 900, 1000, 1000, 1000, 1200, 1190, 1300}, 8, 0}, /* it comes back */
+        {{10, 900, 1000, 1100, 1200}, 5, 0},                   /* too short a time */
+        {{10, 900, 1000, 1000, 1100, 1200}, 6, 200},
+        {{10, 90, 9000, 9000, 9000, 9100}, 6, 0}, /* little beside what there is */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[256];
+        begin(0.9, usual);
+        creep(threads[0].head, rows[i].lows_mib, rows[i].count);
+        struct summary *summary = made(1200 * S);
+        const struct summary_steps *steps = &summary->steps[0];
+        if (steps->creep_bytes != rows[i].creeps_mib << 20)
+            fail_msg("row %zu: %llu", i, (unsigned long long)steps->creep_bytes);
+        summary_memory_text(steps, text, sizeof text);
+        assert_int_equal(text[0] != '\0', rows[i].creeps_mib > 0);
+        summary_free(summary);
+    }
+}
+
+static void two_threads_are_added_up(void **state)
+{
+    (void)state;
+    begin(0.9, usual);
+    threads[1] = threads[0];
+    threads[1].head[RF_STEPS_CLOCK] = RF_STEPS_CLOCK_HOST;
+    world.processes[0].steps_count = 2;
+    struct summary *summary = made(1200 * S);
+    const struct summary_steps *steps = &summary->steps[0];
+    assert_int_equal(steps->count, 2000);
+    assert_int_equal(steps->window_ns, 200 * S);
+    assert_int_equal(steps->threads, 2);
+    assert_int_equal(steps->phases[STEP_FORWARD].host_ns, 80 * S);
+    summary_free(summary);
+}
+
+static void pinned_batches_are_those_of_a_loader_that_pins(void **state)
+{
+    (void)state;
+    begin(0.9, usual);
+    struct summary *summary = made(1200 * S);
+    assert_figure(summary->steps[0].pinned_share, 0);
+    summary_free(summary);
+    world.loaders[0].entry.flags = DATASTALL_LOADER_PIN_MEMORY;
+    summary = made(1200 * S);
+    assert_figure(summary->steps[0].pinned_share, 1);
+    summary_free(summary);
+    world.processes[0].view.words[RF_PROCESS_ACCELERATOR] = RF_ACCELERATOR_NONE;
+    summary = made(1200 * S);
+    assert_figure(summary->steps[0].pinned_share, NAN);
+    summary_free(summary);
+}
+
+static void steps_are_counted_by_what_there_is(void **state)
+{
+    (void)state;
+    begin(0.9, usual);
+    struct summary *summary = made(1200 * S);
+    assert_string_equal(summary->steps[0].counted_by, "batches");
+    summary_free(summary);
+    threads[0].totals[RF_STEP_TOTAL_STATED] = 7;
+    summary = made(1200 * S);
+    assert_string_equal(summary->steps[0].counted_by, "step()");
+    assert_int_equal(summary->steps[0].count, 7);
+    summary_free(summary);
+    threads[0].totals[RF_STEP_TOTAL_STATED] = threads[0].totals[RF_STEP_TOTAL_STEPS] = 0;
+    summary = made(1200 * S);
+    assert_string_equal(summary->steps[0].counted_by, "optimizer");
+    assert_int_equal(summary->steps[0].count, 1000);
+    summary_free(summary);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_not_known_is_not_zero),
+        cmocka_unit_test(a_share_of_answers_is_a_share_of_the_time),
+        cmocka_unit_test(idle_time_adds_up_to_what_the_gpu_measured),
+        cmocka_unit_test(without_its_counters_it_is_what_the_phases_add_up_to),
+        cmocka_unit_test(lines_take_their_part_of_a_phase),
+        cmocka_unit_test(one_line_when_the_input_is_not_to_blame),
+        cmocka_unit_test(other_streams_make_it_a_bound),
+        cmocka_unit_test(memory_that_creeps),
+        cmocka_unit_test(two_threads_are_added_up),
+        cmocka_unit_test(pinned_batches_are_those_of_a_loader_that_pins),
+        cmocka_unit_test(steps_are_counted_by_what_there_is),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,463 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the time of a step goes: real training programs of every kind, by the host's clock."""
+
+from __future__ import annotations
+
+import dis
+import re
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import PYTHON, bring, command, datastall, line_of, recorded, shown, shown_text, write
+
+PHASES = (
+    *("input", "forward", "backward", "gradients", "optimizer"),
+    *("checkpoint", "no_backward", "between"),
+)
+
+
+def phases_of(steps: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    assert [phase["name"] for phase in steps["phases"]] == list(PHASES)
+    return {phase["name"]: phase for phase in steps["phases"]}
+
+
+def assert_whole(steps: dict[str, Any]) -> None:
+    """The phases are all of the window, and nothing is said of a GPU that is not there."""
+    whole = sum(phase["host_s"] for phase in steps["phases"])
+    assert whole == pytest.approx(steps["window_s"], rel=1e-9)
+    assert steps["method"] == "host"
+    for phase in steps["phases"]:
+        assert phase["longest_s"] <= phase["host_s"]
+        assert [phase[key] for key in ("gpu_s", "starved_s", "blocked_s")] == [None] * 3
+    assert steps["blocking_calls"] == []
+    assert [steps["copies"][key] for key in ("bytes", "s", "hidden_s")] == [None] * 3
+    assert set(steps["memory"].values()) == {None}
+    assert steps["text"] is None and steps["try"] == []
+
+
+#: What each program does is in its own figures; here what differs from them. A forward ends in each
+#: backward; between the first batch and the last there is one less of what lies between.
+EXPECTED: dict[str, dict[str, int]] = {
+    "plain": {"steps": 24, "forward": 24, "gradients": 24},
+    "accumulation": {"steps": 12, "forward": 12, "gradients": 3},
+    "scaler": {"steps": 12, "forward": 12, "gradients": 12},
+    "two_optimizers": {"steps": 12, "forward": 12, "gradients": 24},
+    "gan": {"steps": 12, "forward": 24, "gradients": 24},
+    "closure": {"steps": 12, "gradients": 0},
+    "inference": {"steps": 12, "forward": 0},
+    "evaluation_between": {"steps": 18, "forward": 12},
+    "checkpoints": {"steps": 12, "forward": 12},
+    "rematerialised": {"steps": 12, "forward": 12},
+    "gradients_by_hand": {"steps": 12, "forward": 12, "optimizer": 0},
+    "failing_optimizer": {"steps": 12, "forward": 12},
+    "failing_backward": {"steps": 12, "forward": 12},
+    "stated": {"steps": 6, "forward": 5},
+}
+
+
+@pytest.mark.parametrize("kind", EXPECTED)
+def test_phases(tmp_path: Path, kind: str) -> None:
+    bring(tmp_path, "steps.py")
+    plain = command([PYTHON, "steps.py", kind], tmp_path).printed()
+    under = recorded(tmp_path, "steps.py", kind).printed()
+    assert under == plain  # to the last bit of the weights
+    steps = shown(tmp_path)["steps"]
+    assert_whole(steps)
+    phases = phases_of(steps)
+    expected = dict(EXPECTED[kind])
+    assert steps["count"] == expected.pop("steps")
+    assert steps["counted_by"] == ("step()" if kind == "stated" else "batches")
+    wanted = {name: plain.get(name, 0) for name in ("backward", "optimizer", "checkpoint")}
+    wanted["no_backward"] = plain.get("no_backward", 0)
+    if kind == "closure":
+        expected["forward"] = plain["backward"]
+    assert {name: phases[name]["count"] for name in {**wanted, **expected}} == wanted | expected
+
+
+def test_a_compiled_model(tmp_path: Path) -> None:
+    """Tracing it for its backward enters torch's engine once more."""
+    bring(tmp_path, "steps.py")
+    plain = command([PYTHON, "steps.py", "compiled"], tmp_path).printed()
+    assert recorded(tmp_path, "steps.py", "compiled").printed() == plain
+    steps = shown(tmp_path)["steps"]
+    assert_whole(steps)
+    phases = phases_of(steps)
+    assert phases["backward"]["count"] in (12, 13)
+    assert phases["forward"]["count"] == phases["backward"]["count"]
+    assert phases["optimizer"]["count"] == phases["gradients"]["count"] == 3
+
+
+def test_a_compiled_optimizer_is_as_it_is_without(tmp_path: Path) -> None:
+    """Its phase may not show, and nothing of ours is in its graph."""
+    bring(tmp_path, "steps.py")
+    plain = command([PYTHON, "steps.py", "compiled_optimizer"], tmp_path).printed()
+    assert recorded(tmp_path, "steps.py", "compiled_optimizer").printed() == plain
+    steps = shown(tmp_path)["steps"]
+    assert_whole(steps)
+    assert phases_of(steps)["backward"]["count"] == 12
+
+
+def test_it_can_be_switched_off(tmp_path: Path) -> None:
+    program = write(
+        tmp_path,
+        "program.py",
+        """
+        import json
+        import steps, torch
+        steps.KINDS["checkpoints"]()
+        from torch.optim import optimizer
+        print(json.dumps([
+            type(torch.save).__name__,
+            type(torch.autograd._engine_run_backward).__name__,
+            len(optimizer._global_optimizer_pre_hooks),
+        ]))
+        """,
+    )
+    bring(tmp_path, "steps.py")
+    on = recorded(tmp_path, program.name).printed()
+    assert on == ["TimedCheckpoint", "TimedBackward", 1]
+    assert shown(tmp_path)["steps"]["count"] == 12
+    off = recorded(tmp_path, program.name, extra={"DATASTALL_STEPS": "off"}).printed()
+    assert off == ["function", "function", 0]
+    document = shown(tmp_path)
+    assert "steps" not in document
+    assert document["loaders"][0]["batches"] == 12
+
+
+def test_text(tmp_path: Path) -> None:
+    bring(tmp_path, "steps.py")
+    recorded(tmp_path, "steps.py", "checkpoints")
+    text = shown_text(tmp_path)
+    assert "STEPS    12, counted by batches; shares of their time by the host's clock\n" in text
+    assert " each, 12 times\n" in text and "checkpoint" in text
+    assert "GPU idle" not in text
+
+
+def test_several_threads(tmp_path: Path) -> None:
+    """Each that trains by itself; what only fetches batches has no steps."""
+    program = write(
+        tmp_path,
+        "program.py",
+        """
+        import queue, threading
+        import torch
+        from torch.utils.data import DataLoader
+
+        def train(batches):
+            model = torch.nn.Linear(4, 1)
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+            for x in batches:
+                model(x).sum().backward()
+                optimizer.step()
+
+        def fetch():
+            for x in DataLoader(torch.ones(40, 4), batch_size=4):
+                there.put(x)
+            there.put(None)
+
+        there = queue.Queue(2)
+        fetcher = threading.Thread(target=fetch)
+        fetcher.start()
+        train(iter(there.get, None))
+        fetcher.join()
+        print("trained")
+        """,
+    )
+    recorded(tmp_path, program.name)
+    steps = shown(tmp_path)["steps"]
+    assert steps["counted_by"] == "optimizer" and steps["count"] == 10
+    phases = phases_of(steps)
+    assert phases["input"]["count"] == 0  # the queue's, which nobody sees: in `forward`
+    assert phases["forward"]["count"] == 9 and phases["backward"]["count"] == 10
+
+
+def test_a_killed_program_leaves_them(tmp_path: Path) -> None:
+    program = write(
+        tmp_path,
+        "program.py",
+        """
+        import os, signal, time
+        import steps
+        steps.KINDS["plain"]()
+        until = time.monotonic() + 0.2  # some publications
+        while time.monotonic() < until:
+            steps.KINDS["plain"]()
+        os.kill(os.getpid(), signal.SIGKILL)
+        """,
+    )
+    bring(tmp_path, "steps.py")
+    assert datastall("run", "-q", PYTHON, program.name, folder=tmp_path).code == 128 + 9
+    steps = shown(tmp_path)["steps"]
+    assert_whole(steps)
+    assert steps["count"] >= 24
+
+
+#: A GPU whose clock stands: it has work from work() to done(), and the program waits for it in a C
+#: function that is called as torch's are.
+ON_A_GPU = """
+    import ctypes, time
+    import torch
+    from torch.utils.data import DataLoader
+    import datastall
+    from datastall import _core
+
+    cuda = ctypes.CDLL("libcuda.so.1", mode=ctypes.RTLD_GLOBAL)
+    cuda.fake_cuda_advance(ctypes.c_uint64(0))
+    _core.set_gpu_questions(lambda device: 0, lambda: True)
+
+    def work():
+        cuda.fake_cuda_work(None, ctypes.c_uint64(1000))
+
+    def done():
+        cuda.fake_cuda_advance(ctypes.c_uint64(2000))
+
+    class Loss:
+        item = to = cpu = staticmethod(time.sleep)
+
+    class Optimizer(torch.optim.SGD):
+        def step(self, closure=None):
+            time.sleep(0.02)
+
+    loss, batches = Loss(), DataLoader(torch.ones(1000, 4), batch_size=4)
+    model = torch.nn.Linear(4, 1)
+    optimizer = Optimizer(model.parameters(), lr=0.1)
+
+    def phase(name):
+        steps = datastall.summary().get("steps", {"phases": []})
+        return next((p for p in steps["phases"] if p["name"] == name), {"starved_s": None})
+
+    def enough():
+        # Each is a condition that comes true however slow the machine is.
+        told = [phase(name)["starved_s"] is not None for name in ("optimizer", "forward")]
+        return all(told) and len(datastall.summary()["steps"]["blocking_calls"]) >= LINES
+"""
+
+
+def on_a_gpu(tmp_path: Path, fake_nvml: Any, loop: str, lines: int) -> dict[str, Any]:
+    source = textwrap.dedent(ON_A_GPU).replace("LINES", str(lines)) + textwrap.dedent(loop)
+    (tmp_path / "program.py").write_text(source)
+    extra = fake_nvml("devices 1", library="nvml-cuda")
+    recorded(tmp_path, "program.py", extra=extra)
+    return shown(tmp_path)["steps"]
+
+
+def test_what_starves_and_what_blocks(tmp_path: Path, fake_nvml: Any) -> None:
+    steps = on_a_gpu(
+        tmp_path,
+        fake_nvml,
+        """
+        for x in batches:
+            work()
+            time.sleep(0.01)
+            loss.item(0.04)  # blocks
+            model(x).sum().backward()
+            done()
+            optimizer.step()
+            if enough():
+                break
+        """,
+        1,
+    )
+    phases = phases_of(steps)
+    assert steps["method"] == "queue"
+    assert phases["forward"]["starved_s"] == 0
+    assert phases["forward"]["gpu_s"] == pytest.approx(phases["forward"]["host_s"])
+    assert phases["optimizer"]["starved_s"] == pytest.approx(phases["optimizer"]["host_s"])
+    assert phases["optimizer"]["gpu_s"] == pytest.approx(0, abs=1e-9)
+    assert phases["forward"]["starved_error_s"] > 0  # none was seen, which is not never
+    (call,) = steps["blocking_calls"]
+    assert call["what"] == "item" and call["phase"] == "forward" and call["seen"] > 0
+    assert call["where"] == line_of(tmp_path / "program.py", "blocks")
+    assert 0 < call["s"] <= phases["forward"]["host_s"] and call["starved_s"] == 0
+    assert phases["forward"]["blocked_s"] == pytest.approx(call["s"])
+    assert steps["text"].startswith("GPU idle ")
+    assert "in optimizer" in steps["text"]
+    assert any("fused=True" in advice for advice in steps["try"])
+    assert any(call["where"] in advice for advice in steps["try"])
+
+
+def test_metrics(tmp_path: Path, fake_nvml: Any) -> None:
+    """What `serve` says by phase is what `show` says, and from it follows what starved."""
+    steps = on_a_gpu(
+        tmp_path,
+        fake_nvml,
+        """
+        for x in batches:
+            work()
+            time.sleep(0.01)
+            model(x).sum().backward()
+            done()
+            optimizer.step()
+            if enough():
+                break
+        """,
+        0,
+    )
+    exported = datastall("export", "--dir", "datastall-runs", folder=tmp_path).out
+    assert f'datastall_steps_total{{run="{shown(tmp_path)["run"]["id"]}"}} {steps["count"]}\n' in (
+        exported
+    )
+
+    def by_phase(metric: str) -> dict[str, float]:
+        found = re.findall(rf'{metric}_total\{{.*phase="(\w+)".*\}} (\S+)', exported)
+        return {name: float(value) for name, value in found}
+
+    seconds, times = by_phase("step_phase_seconds"), by_phase("step_phases")
+    asked, empty = by_phase("step_gpu_questions"), by_phase("step_gpu_empty_answers")
+    for name, phase in phases_of(steps).items():
+        assert times.get(name, 0) == phase["count"]
+        if phase["count"] > 0:
+            assert seconds[name] == pytest.approx(phase["host_s"])
+        if phase["starved_s"] is not None:
+            starved = seconds[name] * empty[name] / asked[name]
+            assert starved == pytest.approx(phase["starved_s"])
+    assert asked["optimizer"] == empty["optimizer"] > 0 == empty["forward"]
+    top = datastall("top", "--once", "--dir", "datastall-runs", folder=tmp_path)
+    assert steps["text"][:40] in top.out
+
+
+def test_copies(tmp_path: Path, fake_nvml: Any) -> None:
+    """One in the program, and one deep in what it calls."""
+    package = tmp_path / "site-packages" / "framework" / "inner.py"
+    package.parent.mkdir(parents=True)
+    package.write_text("def move(loss):\n    loss.cpu(0.04)\n")
+    steps = on_a_gpu(
+        tmp_path,
+        fake_nvml,
+        """
+        import sys
+        sys.path.append("site-packages")
+        from framework.inner import move
+        for x in batches:
+            work()
+            loss.to(0.03) # copies
+            done()
+            move(loss)
+            model(x).sum().backward()
+            optimizer.step()
+            if enough():
+                break
+        """,
+        2,
+    )
+    calls = {call["what"]: call for call in steps["blocking_calls"]}
+    assert calls["to"]["where"] == line_of(tmp_path / "program.py", "copies")
+    assert calls["to"]["starved_s"] == 0
+    assert calls["cpu"]["where"] == "framework/inner.py:2"
+    assert calls["cpu"]["starved_s"] == pytest.approx(calls["cpu"]["s"])
+    assert steps["copies"]["s"] == pytest.approx(calls["cpu"]["s"] + calls["to"]["s"])
+    assert any("pin_memory=True" in advice for advice in steps["try"])
+
+
+def test_the_gpu_is_not_asked_where_it_is_switched_off(tmp_path: Path, fake_nvml: Any) -> None:
+    program = textwrap.dedent(ON_A_GPU) + textwrap.dedent(
+        """
+        for x in batches:
+            work()
+            model(x).sum().backward()
+            optimizer.step()
+            if phase("optimizer")["count"] > 40:
+                break
+        """
+    )
+    (tmp_path / "program.py").write_text(program)
+    extra = fake_nvml("devices 1", library="nvml-cuda")
+    recorded(tmp_path, "program.py", extra={**extra, "DATASTALL_STEPS": "host"})
+    steps = shown(tmp_path)["steps"]
+    assert_whole(steps)
+    assert steps["copies"]["pinned_share"] == 0  # it uses a GPU, and its loader pins nothing
+
+
+MEMORY = """
+    import sys
+    stats = {
+        "allocated_bytes": {"all": {"current": 5 << 20, "peak": 9 << 20}},
+        "reserved_bytes": {"all": {"current": 16 << 20, "peak": 16 << 20}},
+        "num_alloc_retries": 2,
+    }
+    torch._C._cuda_getDevice = lambda: 0
+    torch._C._cuda_memoryStats = lambda device: ANSWER
+    for x in batches:
+        work()
+        model(x).sum().backward()
+        optimizer.step()
+        if phase("optimizer")["count"] > 10:
+            break
+"""
+
+
+def test_memory(tmp_path: Path, fake_nvml: Any) -> None:
+    steps = on_a_gpu(tmp_path, fake_nvml, MEMORY.replace("ANSWER", "stats"), 0)
+    assert steps["memory"] == {
+        "allocated_peak_bytes": 9 << 20,
+        "reserved_peak_bytes": 16 << 20,
+        "allocation_retries": 2,
+        "creep_bytes": 0,
+    }
+
+
+@pytest.mark.parametrize("answer", ["1 / 0", "{}", "None", "dict(stats, allocated_bytes=3)"])
+def test_an_allocator_that_does_not_tell(tmp_path: Path, fake_nvml: Any, answer: str) -> None:
+    steps = on_a_gpu(tmp_path, fake_nvml, MEMORY.replace("ANSWER", answer), 0)
+    assert set(steps["memory"].values()) == {None}
+    assert steps["count"] > 10
+
+
+def test_the_option_of_run(tmp_path: Path) -> None:
+    bring(tmp_path, "steps.py")
+    recorded(tmp_path, "steps.py", "plain", options=("--steps", "off"))
+    assert "steps" not in shown(tmp_path)
+    refused = datastall("run", "--steps", "none", PYTHON, "steps.py", folder=tmp_path)
+    assert refused.code == 2
+    assert "--steps is on, host (asks no GPU) or off" in refused.err
+
+
+OF_CALLS = r"CALL(_KW|_METHOD|_FUNCTION|_FUNCTION_KW)?$"
+
+#: What a frame is calling, at each of its calls in their order.
+CALLS = {
+    "loss.item()": ["item"],
+    "model(x).to(device, non_blocking=True)": ["model", "to"],
+    "print(float(loss), a.b.cpu().numpy())": ["float", "cpu", "numpy", "print"],
+    "torch.cuda.synchronize()": ["synchronize"],
+    "y.copy_(x[0], non_blocking=f(1))": ["f", "copy_"],
+}
+
+
+@pytest.mark.parametrize("source", CALLS)
+def test_what_an_instruction_calls(source: str) -> None:
+    from datastall import _blocking
+
+    code = compile(source, "program.py", "exec")
+    calls = [i.offset for i in dis.get_instructions(code) if re.match(OF_CALLS, i.opname)]
+    assert [_blocking.called_at(code, place) for place in calls] == CALLS[source]
+
+
+def test_what_a_stack_waits_in() -> None:
+    from datastall import _blocking
+
+    def waits() -> None:
+        loss.item()  # type: ignore[name-defined] # noqa: F821
+
+    def asks() -> None:
+        if loss:  # type: ignore[name-defined] # noqa: F821
+            pass
+
+    def runs() -> None:
+        train(loss)  # type: ignore[name-defined] # noqa: F821
+
+    def last_of(function: Any, name: str) -> tuple[Any, int, int]:
+        at = [i.offset for i in dis.get_instructions(function) if i.opname.startswith(name)]
+        return function.__code__, 7, at[0]
+
+    here = f"{Path(__file__).name}:7"
+    assert _blocking.read_stack([last_of(waits, "CALL")]) == ("item", here)
+    assert _blocking.read_stack([last_of(asks, "POP_JUMP")]) == ("bool", here)
+    assert _blocking.read_stack([last_of(runs, "CALL")]) is None
+    frozen = compile("loss.item()", "<frozen importlib>", "exec")  # nobody's line: its caller's
+    called = [i.offset for i in dis.get_instructions(frozen) if re.match(OF_CALLS, i.opname)]
+    place = called[0]
+    assert _blocking.read_stack([(frozen, 1, place), last_of(runs, "CALL")]) == ("item", here)
+    assert _blocking.read_stack([(frozen, 1, place)]) is None
