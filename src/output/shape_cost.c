@@ -24,7 +24,8 @@ static void put_causes(out e, const struct cost *cost)
         e->string(e->context, "cause", why_name(c));
         put_real(e, "share", cost->shares[c]);
         put_cost_range(e, "gpu_hours", &cost->stalled_gpu_hours, cost->shares[c]);
-        put_cost_range(e, "money", &cost->stalled_gpu_hours, cost->shares[c] * cost->price_per_gpu_hour);
+        put_cost_range(e, "money", &cost->stalled_gpu_hours,
+                       cost->shares[c] * cost->price_per_gpu_hour);
         put_cost_range(e, "energy_j", &cost->stalled_energy_j, cost->shares[c]);
         e->close(e->context);
     }
