@@ -30,6 +30,8 @@ EXPECTED: dict[str, set[tuple[int, str]] | None] = {
     "all_ranks": {(0, "input"), (1, "input")},
     "checkpoint": {(0, "not_input")},
     "mixed": {(1, "input"), (0, "not_input")},
+    "slow_rank": {(1, "not_input")},
+    "slow_and_late": {(1, "not_input"), (0, "input")},
     "accumulation": {(1, "input")},
     "not_together": None,
     "short_epochs": {(1, "input")},

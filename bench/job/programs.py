@@ -23,7 +23,8 @@ RANK = int(os.environ["RANK"])
 WORLD = int(os.environ["WORLD_SIZE"])
 
 #: Which rank is late, in what, by how much and how often. "item": its data set sleeps, "after": it
-#: comes late to its next batch, as one that writes a checkpoint does.
+#: comes late to its next batch, as one that writes a checkpoint does, "loop": its own work takes
+#: longer.
 DELAYS = {
     "healthy": [],
     "one_rank": [(1, "item", 0.06, 1)],
@@ -32,6 +33,8 @@ DELAYS = {
     "all_ranks": [(rank, "item", 0.03, 1) for rank in range(WORLD)],
     "checkpoint": [(0, "after", 0.5, 20)],
     "mixed": [(1, "item", 0.06, 1), (0, "after", 0.5, 20)],
+    "slow_rank": [(1, "loop", 0.03, 1)],
+    "slow_and_late": [(1, "loop", 0.03, 1), (0, "item", 0.05, 4)],
     "accumulation": [(1, "item", 0.02, 1)],
     "not_together": [(1, "item", 0.05, 1)],
     "short_epochs": [(1, "item", 0.03, 1)],
@@ -72,6 +75,7 @@ def train(options: argparse.Namespace, device: torch.device) -> float:
     model = DistributedDataParallel(inner, device_ids=ids) if together else inner
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
     epochs = EPOCHS.get(NAME, 1)
+    extra_s = sum(d for rank, what, d, _ in delays if rank == RANK and what == "loop")
     loaders = [
         DataLoader(
             Items(options.steps // epochs, delays if which == 0 else []),
@@ -86,7 +90,7 @@ def train(options: argparse.Namespace, device: torch.device) -> float:
     for _ in range(epochs):
         for which, loader in enumerate(loaders):
             for index, batch in enumerate(loader):
-                time.sleep(options.step_ms / 1e3)
+                time.sleep(options.step_ms / 1e3 + extra_s)
                 on_device = batch.to(device)
                 if which == 1:
                     with torch.no_grad():

@@ -194,6 +194,49 @@ static void add_causes(struct sums *sums, const struct job *job, const struct jo
     }
 }
 
+/* What a member's others make it wait for where they meet during the forward pass already (buffers that
+ * are sent round there), per step at most. */
+static double explained_ns(const struct job_group *group, const struct job_loss *loss,
+                           uint32_t slow)
+{
+    double most = 0;
+    for (uint32_t m = 0; m < group->count; m++) {
+        if (m != slow)
+            most = fmax(most, total_of(group->members[m]) / (double)group->members[m]->batches +
+                                  loss->late[m] / (double)loss->steps);
+    }
+    return most;
+}
+
+/* Ranks meet in the backward pass. One that takes longer before it makes all others wait there, and all
+ * come to their next batch together: its forward pass alone tells, beside that of the next slowest. */
+static void add_slow(struct sums *sums, const struct job *job, const struct job_group *group,
+                     const struct job_loss *loss)
+{
+    double most = -INFINITY, next = -INFINITY;
+    uint32_t slow = 0;
+    for (uint32_t m = 0; m < group->count; m++) {
+        const double forward = group->members[m]->forward_ns;
+        if (isnan(forward))
+            return;
+        next = fmax(next, fmin(most, forward));
+        slow = forward > most ? m : slow;
+        most = fmax(most, forward);
+    }
+    const uint64_t batches = group->members[slow]->batches;
+    const double lost_s = (most - next - explained_ns(group, loss, slow)) * (double)batches * 1e-9;
+    if (!job_costs(sums->figures, lost_s))
+        return;
+    struct job_cause *cause = cause_at(sums, job, group->members[slow], JOB_NOT_INPUT);
+    cause->lost_s += lost_s;
+    cause->steps_last += loss->steps;
+    sums->not_input += lost_s * 1e9;
+    snprintf(
+        cause->why, sizeof cause->why,
+        "its steps take %.0f ms before the backward pass, those of the next slowest rank %.0f ms",
+        most * 1e-6, next * 1e-6);
+}
+
 /* Of the ratio of the loss to the stalls of the ranks, from stretch to stretch: its variance in
  * (ns of loss)^2. */
 static double variance_of(const struct job_group *group, const struct job_loss *loss, double scale)
@@ -235,6 +278,7 @@ static void add_loss(struct sums *sums, const struct job *job, const struct job_
         figures->batches_per_step = group->lag;
     figures->clock_doubt_s = fmax(figures->clock_doubt_s, group->doubt_ns * 1e-9);
     add_causes(sums, job, group, loss, input_scale, step_scale);
+    add_slow(sums, job, group, loss);
     if ((double)most > UNEVEN * (double)batches + group->lag && figures->note[0] == '\0')
         snprintf(
             figures->note, sizeof figures->note,

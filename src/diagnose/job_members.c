@@ -7,6 +7,7 @@
 
 #include "base/sums.h"
 #include "diagnose/job_parts.h"
+#include "diagnose/steps.h"
 
 #define STEPS_BYTES (UINT64_C(256) << 20) /* of all ranks together */
 #define SAME_CLOCK_NS 5000000000 /* two looks at real time less monotonic, unless it was set */
@@ -204,6 +205,17 @@ static void describe_machine(const struct summary *summary, const struct summary
     member->cpu_pressure = host->cpu_pressure;
 }
 
+/* On a GPU a host only launches it: that says nothing of how long it takes. */
+static double forward_of(const struct summary *summary, uint32_t process)
+{
+    const struct summary_steps *steps = &summary->steps[process];
+    const struct summary_phase *forward = &steps->phases[STEP_FORWARD];
+    if (steps->count == 0 || forward->count == 0 ||
+        summary->processes[process].method != SUMMARY_METHOD_HOST_EXACT)
+        return NAN;
+    return (double)forward->host_ns / (double)forward->count;
+}
+
 static struct stall_bounds total_of(const struct summary_loader *loader, enum summary_method method)
 {
     const struct stall *stall = &loader->stall;
@@ -240,6 +252,7 @@ static bool add_member(struct job *job, const struct summary *summary,
         .batches = loader->data->totals.counters[RF_COUNT_BATCHES],
         .total = total_of(loader, process->method),
         .active_s = is_first ? (double)process->active_ns * 1e-9 : 0,
+        .forward_ns = forward_of(summary, loader->process),
         .gpu = process->method != SUMMARY_METHOD_HOST_EXACT,
     };
     if (!clock_of(job, &process->data->header, &member->clock) ||

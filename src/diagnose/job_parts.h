@@ -21,8 +21,10 @@ struct job_member {
     uint64_t batches, every;
     struct stall_bounds total; /* stalled, over the whole run */
     double active_s;           /* of its process; 0 but for the first of its loaders */
-    bool gpu;                  /* its stalls are by the GPU's clock or bounds of it */
-    char cause[200];           /* of its stalls, in words */
+    double
+        forward_ns;  /* of a step, before the backward pass, by the host's clock; NaN: not known */
+    bool gpu;        /* its stalls are by the GPU's clock or bounds of it */
+    char cause[200]; /* of its stalls, in words */
     double
         cpu_pressure; /* share of the time in which some task of its machine waited for a CPU; NaN */
     char machine[120]; /* what held the rank itself back, in words; "" */

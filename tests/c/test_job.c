@@ -332,6 +332,34 @@ static void what_a_gpu_hid_is_not_lost(void **state)
     assert_true(figures.lost_s.lower < figures.lost_s.upper);
 }
 
+/* What a rank does before they meet makes all come late together: its forward pass tells, unless what the
+ * others make it wait for there explains it. */
+static void a_rank_that_is_slow_before_they_meet(void **state)
+{
+    (void)state;
+    static const struct {
+        struct plan plan;
+        double forward_ms[RANKS];
+        double lost_ms; /* per step, of rank 2 */
+    } rows[] = {
+        {{.together_every = 1, .jitter_ms = 1}, {20, 21, 50, 20}, 29},
+        {{.together_every = 1, .jitter_ms = 1}, {20, 49, 50, 20}, 0},
+        {{.together_every = 1, .jitter_ms = 1}, {20, 21, NAN, 20}, 0},
+        {{.item_ms = {30}, .together_every = 1, .jitter_ms = 1}, {20, 21, 50, 20}, 0},
+        {{.item_ms = {10}, .together_every = 1, .jitter_ms = 1}, {20, 21, 50, 20}, 19},
+    };
+    for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct job_figures figures;
+        begin_anew();
+        add_ranks(&rows[i].plan, 0, 0);
+        for (uint32_t m = 0; m < RANKS; m++)
+            job->members[m].forward_ns = rows[i].forward_ms[job->members[m].rank] * 1e6;
+        assert_true(job_settle(job, &figures));
+        const double lost_s = lost_by(&figures, 2, JOB_NOT_INPUT);
+        CHECK(fabs(lost_s - rows[i].lost_ms * STEPS * 1e-3) < 0.3, "row %u: %g s", i, lost_s);
+    }
+}
+
 static void epochs_of_different_lengths(void **state)
 {
     (void)state;
@@ -383,6 +411,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(two_machines_whose_clocks_differ, begin, end),
         cmocka_unit_test_setup_teardown(stretches_stand_for_the_rest, begin, end),
         cmocka_unit_test_setup_teardown(what_a_gpu_hid_is_not_lost, begin, end),
+        cmocka_unit_test_setup_teardown(a_rank_that_is_slow_before_they_meet, begin, end),
         cmocka_unit_test_setup_teardown(epochs_of_different_lengths, begin, end),
         cmocka_unit_test_setup_teardown(ranks_that_were_started_anew, begin, end),
         cmocka_unit_test_setup_teardown(ranks_of_which_nothing_is_known, begin, end),
