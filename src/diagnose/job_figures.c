@@ -438,7 +438,8 @@ bool job_settle(struct job *job, struct job_figures *figures)
                                     .not_input_s = NAN,
                                     .world_size = DATASTALL_UNKNOWN};
     struct sums sums = {.figures = figures};
-    qsort(job->members, job->count, sizeof *job->members, compare_members);
+    if (job->count > 0)
+        qsort(job->members, job->count, sizeof *job->members, compare_members);
     if (!describe(job, figures) || figures->ranks < 2)
         return false;
     sums.causes = calloc((size_t)2 * job->count, sizeof *sums.causes);

@@ -134,7 +134,9 @@ def test_csv_adds_up(runs: Path) -> None:
         assert waited == pytest.approx(2 * loader["waiting_s"], abs=1e-6)
         assert {row["tokens"] for row in own} == {""}  # unknown is empty
     gpus = [row for row in rows if row["what"] == "gpu"]
-    assert {row["busy_share"] for row in gpus if row["name"].startswith("GPU 1")} == {"0.7"}
+    busy = {float(row["busy_share"]) for row in gpus if row["name"].startswith("GPU 1")}
+    assert all(share == pytest.approx(0.7, abs=1e-6) for share in busy)
+    assert busy
     assert all(row["batches"] == "" for row in gpus)
 
 

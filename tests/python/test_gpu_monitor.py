@@ -133,6 +133,8 @@ def test_every_public_callable_has_a_signature(told: Run) -> None:
                 member = getattr(module, name)
                 if not callable(member):
                     continue
+                if inspect.isclass(member) and issubclass(member, dict):
+                    continue  # the type of a dictionary, which nobody calls
                 found[name] = str(inspect.signature(member))
                 for method in dir(member) if inspect.isclass(member) else ():
                     if not method.startswith("_") and callable(getattr(member, method)):

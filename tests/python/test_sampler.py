@@ -475,7 +475,7 @@ def test_doctor_survives(tmp_path: Path, fake_nvml: Fake, mishap: str) -> None:
 def test_its_command_is_not_for_people(tmp_path: Path) -> None:
     ended = datastall("sample", folder=tmp_path)
     assert (ended.code, ended.out) == (2, "")
-    assert "started by datastall itself" in only(ended.said)
+    assert "datastall starts this itself" in only(ended.said)
     assert "sample" not in datastall("help", folder=tmp_path).out.split()
 
 
