@@ -81,6 +81,7 @@ static void add_ranks(const struct plan *plan, uint64_t restart, int64_t shift_n
     const double took_s = play(plan, true, steps);
     job->clocks = shift_ns != 0 ? 2 : 1;
     job->nodes = job->clocks;
+    free(job->node); /* of ranks that were added before */
     job->node = calloc(2, sizeof *job->node);
     strcpy(job->node[0], "one");
     strcpy(job->node[1], "two");
