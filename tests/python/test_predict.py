@@ -146,7 +146,7 @@ def test_a_loop_by_hand_has_no_batches_to_replay(tmp_path):
 
 
 def test_a_run_cut_short_is_told(runs, tmp_path):
-    """The section with the batches is gone, and what is behind it: damage is said, and nothing predicted."""
+    """The section with the batches is gone: that is said, and nothing is predicted."""
     shutil.copytree(runs / "runs", tmp_path / "runs")
     (file,) = [f for f in (tmp_path / "runs").glob("*/*.dsrun") if f.name[0].isdigit()]
     with file.open("r+b") as cut:
