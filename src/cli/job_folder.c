@@ -87,13 +87,20 @@ static bool take_run(struct job_document *document, struct job *job, const struc
     return added;
 }
 
+/* "slurm-4711" is also every job that was started within it: "slurm-4711/torchrun-a". */
+static bool is_within(const char *own, const char *id)
+{
+    const size_t length = strlen(id);
+    return strncmp(own, id, length) == 0 && (own[length] == '\0' || own[length] == '/');
+}
+
 /* The id that is asked for, or that of the first run; false: the run is of another job. */
 static bool is_wanted(const struct run_data *data, bool given, char *id, bool *several)
 {
     const char *own = id_of(data);
     if (!given && id[0] == '\0')
         snprintf(id, sizeof((struct rf_process_static *)0)->job, "%s", own);
-    const bool wanted = strcmp(id, own) == 0;
+    const bool wanted = given ? is_within(own, id) : strcmp(id, own) == 0;
     *several |= !given && !wanted && own[0] != '\0';
     return wanted;
 }

@@ -12,9 +12,11 @@ from support import datastall, recorded, shown
 PROGRAMS = Path(__file__).parents[2] / "bench" / "job" / "programs.py"
 
 
-def job_of(folder: Path, name: str, *options: str) -> dict[str, Any]:
+def job_of(
+    folder: Path, name: str, *options: str, extra: dict[str, str] | None = None
+) -> dict[str, Any]:
     arguments = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    recorded(folder, "-m", *arguments, str(PROGRAMS), name, *options)
+    recorded(folder, "-m", *arguments, str(PROGRAMS), name, *options, extra=extra)
     return shown(folder)
 
 
@@ -55,7 +57,8 @@ def split(folder: Path, runs: Path) -> None:
 
 
 def test_runs_of_several_machines_are_merged(tmp_path: Path) -> None:
-    one = job_of(tmp_path, "one_rank", "--steps", "40", "--step-ms", "5")["job"]
+    extra = {"DATASTALL_JOB": "slurm-7/torchrun-a"}
+    one = job_of(tmp_path, "one_rank", "--steps", "40", "--step-ms", "5", extra=extra)["job"]
     runs = tmp_path / "machines"
     split(tmp_path, runs)
     said = datastall("merge", f"{runs}/", "-o", "job", folder=tmp_path)
@@ -68,8 +71,11 @@ def test_runs_of_several_machines_are_merged(tmp_path: Path) -> None:
     assert "rank 1 made the others wait" in card
     assert max(map(len, card.splitlines())) <= 80
     # The same from the folder that all machines wrote into, and by the job's name.
-    beside = datastall("show", "--json", "--job", one["id"], "-d", str(runs), folder=tmp_path)
-    assert json.loads(beside.out)["job"] == one
+    for name in ("slurm-7/torchrun-a", "slurm-7"):
+        beside = datastall("show", "--json", "--job", name, "-d", str(runs), folder=tmp_path)
+        assert json.loads(beside.out)["job"] == one
+    part = datastall("show", "--job", "slurm-", "-d", str(runs), folder=tmp_path)
+    assert part.code == 1  # a part of a name is no name
     files = list(tmp_path.glob("job/*/*.dsrun"))
     assert sum(f.stat().st_blocks * 512 for f in files) < sum(f.stat().st_size for f in files) / 4
 
