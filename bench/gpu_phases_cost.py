@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ.pop("DATASTALL_RUN_DIR", None)
+os.environ["DATASTALL_STEPS"] = "on"
 
 import torch
 from torch.utils.data import DataLoader, Dataset

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -57,6 +58,7 @@ def measure(name: str, seconds: float) -> None:
     forget_run()
     torch.zeros(1, device=DEVICE)  # CUDA is in use before the first wait
     with tempfile.TemporaryDirectory() as folder:
+        os.environ["DATASTALL_STEPS"] = "on"
         datastall.install(folder)
         _steps.patch()  # what it does at the first iter(): the marks go around it
         mark_everything()

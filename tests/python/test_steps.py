@@ -239,7 +239,7 @@ def on_a_gpu(tmp_path: Path, fake_nvml: Any, loop: str, lines: int) -> dict[str,
     source = textwrap.dedent(ON_A_GPU).replace("LINES", str(lines)) + textwrap.dedent(loop)
     (tmp_path / "program.py").write_text(source)
     extra = fake_nvml("devices 1", library="nvml-cuda")
-    recorded(tmp_path, "program.py", extra=extra)
+    recorded(tmp_path, "program.py", extra=extra, options=("--steps", "on"))
     return shown(tmp_path)["steps"]
 
 
@@ -262,8 +262,10 @@ def test_what_starves_and_what_blocks(tmp_path: Path, fake_nvml: Any) -> None:
     )
     phases = phases_of(steps)
     assert steps["method"] == "queue"
-    assert phases["forward"]["starved_s"] == 0
-    assert phases["forward"]["gpu_s"] == pytest.approx(phases["forward"]["host_s"])
+    forward = phases["forward"]
+    # It begins a moment before its work, at which a busy machine may stop the program.
+    assert forward["starved_s"] < 0.3 * forward["host_s"]
+    assert forward["gpu_s"] == pytest.approx(forward["host_s"] - forward["starved_s"])
     assert phases["optimizer"]["starved_s"] == pytest.approx(phases["optimizer"]["host_s"])
     assert phases["optimizer"]["gpu_s"] == pytest.approx(0, abs=1e-9)
     assert phases["forward"]["starved_error_s"] > 0  # none was seen, which is not never
@@ -364,7 +366,7 @@ def test_the_gpu_is_not_asked_where_it_is_switched_off(tmp_path: Path, fake_nvml
     )
     (tmp_path / "program.py").write_text(program)
     extra = fake_nvml("devices 1", library="nvml-cuda")
-    recorded(tmp_path, "program.py", extra={**extra, "DATASTALL_STEPS": "host"})
+    recorded(tmp_path, "program.py", extra=extra)  # by itself it asks no GPU
     steps = shown(tmp_path)["steps"]
     assert_whole(steps)
     assert steps["copies"]["pinned_share"] == 0  # it uses a GPU, and its loader pins nothing
@@ -411,7 +413,7 @@ def test_the_option_of_run(tmp_path: Path) -> None:
     assert "steps" not in shown(tmp_path)
     refused = datastall("run", "--steps", "none", PYTHON, "steps.py", folder=tmp_path)
     assert refused.code == 2
-    assert "--steps is on, host (asks no GPU) or off" in refused.err
+    assert "--steps is host (asks no GPU), on or off" in refused.err
 
 
 OF_CALLS = r"CALL(_KW|_METHOD|_FUNCTION|_FUNCTION_KW)?$"
