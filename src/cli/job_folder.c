@@ -61,9 +61,7 @@ static void describe_run(const struct summary *summary, struct job_run *run)
     run->duration_ns = summary->duration_ns;
     if (data->process_count == 0)
         return;
-    const struct rf_process_static *fixed = &data->processes[0].view.fixed;
-    snprintf(run->node, sizeof run->node, "%s",
-             fixed->node[0] != '\0' ? fixed->node : fixed->hostname);
+    snprintf(run->node, sizeof run->node, "%s", summary_node(&data->processes[0].view.fixed));
 }
 
 static void add_rate(double *sum, double rate)
@@ -176,7 +174,6 @@ int job_folder_read(const char *folder, const char *id, struct job_document **re
     int error = document == NULL ? ds_fail(DATASTALL_ERR_MEMORY, "out of memory")
                                  : run_list(folder, &runs, &count);
     if (error == DATASTALL_OK) {
-        document->path = folder;
         document->throughput = (struct throughput){NAN, NAN};
         error = fill(folder, runs, count, id, document);
         run_list_free(runs, count);

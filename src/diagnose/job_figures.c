@@ -12,7 +12,6 @@
 #define UNEVEN \
     1.02 /* batches of one rank to those of another; a run that goes on differs by less */
 #define LEAST_PRESSURE 0.05
-#define Z90 1.645 /* of a normal distribution: 90 of 100 within */
 
 /* ---- groups ---- */
 
@@ -85,7 +84,6 @@ struct sums {
     double unknown_stalls; /* of groups without a number */
     struct job_cause *causes;
     uint32_t cause_count;
-    bool failed;
 };
 
 static double total_of(const struct job_member *member)
@@ -411,7 +409,7 @@ static bool describe(const struct job *job, struct job_figures *figures)
 
 static void give_range(const struct sums *sums, struct job_figures *figures)
 {
-    const double random = Z90 * sqrt(sums->variance);
+    const double random = RANGE_Z90 * sqrt(sums->variance);
     const double known = sums->mean * 1e-9;
     if (figures->says[0] != '\0' &&
         sums->unknown_stalls * 1e-9 >= JOB_LEAST_SHARE * figures->active_s)

@@ -68,7 +68,7 @@ static bool clock_of(struct job *job, const struct rf_header *header, uint32_t *
 
 static bool node_of(struct job *job, const struct rf_process_static *fixed, uint32_t *index)
 {
-    const char *name = fixed->node[0] != '\0' ? fixed->node : fixed->hostname;
+    const char *name = summary_node(fixed);
     for (uint32_t i = job->nodes; i > 0; i--) { /* ranks of a machine come together */
         *index = i - 1;
         if (strncmp(job->node[i - 1], name, JOB_NAME_BYTES - 1) == 0)
@@ -153,13 +153,13 @@ static bool take_steps(const struct job *job, const struct run_stretches *stretc
                        enum summary_method method, struct job_member *member)
 {
     uint32_t count = 0;
-    member->every = thinned(job, stretches);
+    const uint64_t every = thinned(job, stretches);
     member->steps = calloc(stretches->batch_count + 1, sizeof *member->steps);
     if (member->steps == NULL)
         return false;
     for (uint32_t s = 0; s < stretches->count; s++) {
         const struct run_stretch *stretch = &stretches->stretches[s];
-        if ((stretch->words[RF_STRETCH_NUMBER] - 1) % member->every == 0)
+        if ((stretch->words[RF_STRETCH_NUMBER] - 1) % every == 0)
             count += take_stretch(&stretches->batches[stretch->first], stretch, method,
                                   &member->steps[count]);
     }

@@ -18,7 +18,7 @@ struct job_member {
     uint64_t rank, restart, world_size, opened_ns;
     uint32_t clock, node; /* in job's tables */
     char loader[256];     /* name, site and data set: the same loader on every rank */
-    uint64_t batches, every;
+    uint64_t batches;
     struct stall_bounds total; /* stalled, over the whole run */
     double active_s;           /* of its process; 0 but for the first of its loaders */
     double

@@ -14,6 +14,12 @@
 /* processes.c: processes, loaders and stages, all but what they stalled; and the run's window. */
 void summary_make_processes(struct summary *summary, uint64_t now_ns);
 
+/* The first wait on the machine of a process: each machine has a clock of its own. */
+uint64_t summary_begin_of_machine(const struct summary *summary,
+                                  const struct summary_process *process);
+/* The longest of all processes, each from the first wait of its machine on. */
+uint64_t summary_length_ns(const struct summary *summary);
+
 /* run_state.c */
 enum summary_state summary_state_of(const struct run_process *process, uint64_t now_ns);
 /* When a process stopped, as well as it is known. */

@@ -15,7 +15,6 @@
 #define MOST_WORKERS 16u /* that are looked at where nobody asks for more */
 
 /* The width of an interval, half of it relative to the mean; fitted to bench/prediction, docs/prediction.md. */
-#define Z_90 1.645        /* 90 of 100 lie so many standard errors around the mean */
 #define MODEL_ERROR 0.015 /* standard error of the machine itself */
 #define CPU_ERROR 0.060   /* more where all the time is CPU time: CPUs are not always as fast */
 #define FULL_FROM 0.75    /* share of the CPUs that is in use: beyond it they take turns ... */
@@ -87,7 +86,7 @@ static void widths(const struct doubt *doubt, const struct outcome *outcome, boo
 {
     const double cpu = CPU_ERROR * fmax(outcome->used, doubt->used);
     const double error = sqrt(doubt->noise * doubt->noise + MODEL_ERROR * MODEL_ERROR + cpu * cpu);
-    const double both = Z_90 * error + MISS_PART * fabs(doubt->miss) +
+    const double both = RANGE_Z90 * error + MISS_PART * fabs(doubt->miss) +
                         (other_workers ? SPLIT_ERROR * doubt->splits : 0);
     const double more = beyond(outcome->used) - beyond(doubt->used);
     const double doubled =

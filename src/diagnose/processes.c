@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
+#include <string.h>
 
 #include "base/sums.h"
 #include "diagnose/parts.h"
@@ -237,4 +238,30 @@ void summary_make_processes(struct summary *summary, uint64_t now_ns)
     for (uint32_t i = 0; i < data->process_count; i++)
         make_stages(summary, i, now_ns);
     find_window(summary);
+}
+
+uint64_t summary_begin_of_machine(const struct summary *summary,
+                                  const struct summary_process *process)
+{
+    uint64_t begin_ns = process->begin_ns;
+    for (uint32_t i = 0; i < summary->process_count; i++) {
+        const struct summary_process *other = &summary->processes[i];
+        if (other->begin_ns < begin_ns &&
+            strcmp(other->data->view.fixed.hostname, process->data->view.fixed.hostname) == 0)
+            begin_ns = other->begin_ns;
+    }
+    return begin_ns;
+}
+
+uint64_t summary_length_ns(const struct summary *summary)
+{
+    uint64_t longest = 0;
+    for (uint32_t i = 0; i < summary->process_count; i++) {
+        const struct summary_process *process = &summary->processes[i];
+        if (process->begin_ns == DATASTALL_UNKNOWN || process->end_ns < process->begin_ns)
+            continue;
+        const uint64_t length = process->end_ns - summary_begin_of_machine(summary, process);
+        longest = length > longest ? length : longest;
+    }
+    return longest;
 }

@@ -7,4 +7,7 @@ struct range { /* 90 of 100 hold the truth; NaN unknown */
     double mean, lower, upper;
 };
 
+/* Of a normal distribution 90 of 100 lie within so many standard errors around the mean. */
+#define RANGE_Z90 1.645
+
 #endif

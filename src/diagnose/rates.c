@@ -1,34 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "diagnose/rates.h"
 
-#include <string.h>
-
-/* The first wait on the machine of a process: each machine has a clock of its own. */
-static uint64_t begin_of_host(const struct summary *summary, const struct summary_process *process)
-{
-    uint64_t begin_ns = process->begin_ns;
-    for (uint32_t i = 0; i < summary->process_count; i++) {
-        const struct summary_process *other = &summary->processes[i];
-        if (other->begin_ns < begin_ns &&
-            strcmp(other->data->view.fixed.hostname, process->data->view.fixed.hostname) == 0)
-            begin_ns = other->begin_ns;
-    }
-    return begin_ns;
-}
-
-/* From the first wait of its machine on: the longest of all. */
-static uint64_t length_ns(const struct summary *summary)
-{
-    uint64_t longest = 0;
-    for (uint32_t i = 0; i < summary->process_count; i++) {
-        const struct summary_process *process = &summary->processes[i];
-        if (process->begin_ns == DATASTALL_UNKNOWN || process->end_ns < process->begin_ns)
-            continue;
-        const uint64_t length = process->end_ns - begin_of_host(summary, process);
-        longest = length > longest ? length : longest;
-    }
-    return longest;
-}
+#include "diagnose/parts.h"
 
 /* The finest level that still has all of it. */
 static uint32_t level_for(uint64_t seconds)
@@ -64,7 +37,7 @@ static void skip_start(struct rates *rates)
 
 void rates_of(const struct summary *summary, struct rates *rates)
 {
-    const uint64_t whole_ns = length_ns(summary);
+    const uint64_t whole_ns = summary_length_ns(summary);
     const uint32_t level = level_for(whole_ns / DS_NS_PER_S);
     const uint64_t width_ns = run_history_width_s(level) * DS_NS_PER_S;
     *rates = (struct rates){.width_s = run_history_width_s(level), .samples_known = true};
@@ -77,8 +50,8 @@ void rates_of(const struct summary *summary, struct rates *rates)
             process->begin_ns == DATASTALL_UNKNOWN)
             continue;
         rates->samples_known &= loader->figures.samples_batches == loader->figures.batches;
-        add_loader(loader->data->history, level, begin_of_host(summary, process) / width_ns + 2,
-                   rates);
+        add_loader(loader->data->history, level,
+                   summary_begin_of_machine(summary, process) / width_ns + 2, rates);
     }
     skip_start(rates);
 }

@@ -1,41 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "diagnose/series.h"
 
-#include <string.h>
-
 #include "diagnose/parts.h"
 
 #define LEAST_OF_SPAN 0.25
 
-/* The first wait on the machine of a process: each machine has a clock of its own. */
-static uint64_t begin_of_host(const struct summary *summary, const struct summary_process *process)
-{
-    uint64_t begin_ns = process->begin_ns;
-    for (uint32_t i = 0; i < summary->process_count; i++) {
-        const struct summary_process *other = &summary->processes[i];
-        if (other->begin_ns < begin_ns &&
-            strcmp(other->data->view.fixed.hostname, process->data->view.fixed.hostname) == 0)
-            begin_ns = other->begin_ns;
-    }
-    return begin_ns;
-}
-
 static bool waited(const struct summary_process *process)
 {
     return process->begin_ns != DATASTALL_UNKNOWN && process->end_ns >= process->begin_ns;
-}
-
-/* The longest of all, each from the first wait of its machine. */
-static uint64_t length_ns(const struct summary *summary)
-{
-    uint64_t longest = 0;
-    for (uint32_t i = 0; i < summary->process_count; i++) {
-        const struct summary_process *process = &summary->processes[i];
-        const uint64_t length =
-            waited(process) ? process->end_ns - begin_of_host(summary, process) : 0;
-        longest = length > longest ? length : longest;
-    }
-    return longest;
 }
 
 static uint64_t width_ns(uint32_t level)
@@ -51,7 +23,7 @@ static uint64_t spans_in(uint64_t length, uint32_t level)
 
 uint32_t series_levels(const struct summary *summary)
 {
-    const uint64_t length = length_ns(summary);
+    const uint64_t length = summary_length_ns(summary);
     uint32_t level = 0;
     if (length == 0)
         return 0;
@@ -68,7 +40,7 @@ struct part {
 
 static struct part part_of(const struct summary *summary, uint32_t level)
 {
-    const uint64_t length = length_ns(summary);
+    const uint64_t length = summary_length_ns(summary);
     const uint64_t spans = spans_in(length, level);
     struct part part = {.level = level, .count = spans < SERIES_MOST ? spans : SERIES_MOST};
     part.first = spans - part.count;
@@ -84,7 +56,7 @@ static uint64_t number_of(const struct part *part, uint64_t begin_ns)
 uint64_t series_first_number(const struct summary *summary, uint32_t process, uint32_t level)
 {
     const struct part part = part_of(summary, level);
-    return number_of(&part, begin_of_host(summary, &summary->processes[process]));
+    return number_of(&part, summary_begin_of_machine(summary, &summary->processes[process]));
 }
 
 /* ---- waits ---- */
@@ -148,7 +120,7 @@ static void add_process(const struct summary *summary, uint32_t index, const str
     double stall[SERIES_MOST] = {0}, covered[SERIES_MOST] = {0};
     if (!waited(process))
         return;
-    const uint64_t first = number_of(part, begin_of_host(summary, process));
+    const uint64_t first = number_of(part, summary_begin_of_machine(summary, process));
     cover(process, part, first, covered);
     for (uint32_t i = 0; i < summary->loader_count; i++) {
         const struct summary_loader *loader = &summary->loaders[i];

@@ -183,6 +183,12 @@ const char *summary_launcher_name(enum summary_launcher launcher); /* NULL: none
 /* What became of a run whose launcher did not end it, as one sentence; "" where nothing is amiss. */
 void summary_launcher_text(const struct summary *summary, char *text, size_t size);
 
+/* The name of its machine, for people. */
+static inline const char *summary_node(const struct rf_process_static *fixed)
+{
+    return fixed->node[0] != '\0' ? fixed->node : fixed->hostname;
+}
+
 /* The rank of a process for people: its rank, else DATASTALL_UNKNOWN. */
 static inline uint64_t summary_rank(const struct summary_process *process)
 {

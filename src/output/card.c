@@ -208,9 +208,7 @@ void output_card(const struct summary *summary, const struct card_style *style, 
     struct paragraphs *card = calloc(1, sizeof *card);
     if (card == NULL)
         return;
-    card->width = style->width < CARD_LEAST_WIDTH  ? CARD_LEAST_WIDTH
-                  : style->width > CARD_MOST_WIDTH ? CARD_MOST_WIDTH
-                                                   : style->width;
+    card->width = card_width_of(style);
     if (style->verbose) {
         add_printed(summary, output_details, CARD_KEEP_DETAILS, card);
     } else {

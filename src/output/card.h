@@ -20,6 +20,14 @@ struct card_style {
     const char *next; /* the command that says more; NULL: none */
 };
 
+/* Columns, within what a card may have. */
+static inline unsigned card_width_of(const struct card_style *style)
+{
+    return style->width < CARD_LEAST_WIDTH  ? CARD_LEAST_WIDTH
+           : style->width > CARD_MOST_WIDTH ? CARD_MOST_WIDTH
+                                            : style->width;
+}
+
 /* At most CARD_LINES lines (unless verbose), none wider than style->width (a character of East Asia
  * counts as two). */
 void output_card(const struct summary *summary, const struct card_style *style, FILE *file);

@@ -42,9 +42,7 @@ void output_job_card(const struct job_document *job, const struct card_style *st
     struct paragraphs *card = calloc(1, sizeof *card);
     if (card == NULL)
         return;
-    card->width = style->width < CARD_LEAST_WIDTH  ? CARD_LEAST_WIDTH
-                  : style->width > CARD_MOST_WIDTH ? CARD_MOST_WIDTH
-                                                   : style->width;
+    card->width = card_width_of(style);
     paragraphs_add(card, CARD_KEEP_FIGURES, TONE_PLAIN, "RUNS", "%u run%s of job %s",
                    job->run_count, job->run_count == 1 ? "" : "s",
                    job->figures.id[0] != '\0' ? job->figures.id : "(without an id)");

@@ -17,7 +17,6 @@ struct job_run {
 };
 
 struct job_document {
-    const char *path;
     struct job_figures figures;
     struct throughput throughput; /* of all ranks together */
     enum summary_severity severity;

@@ -92,7 +92,6 @@ static void add_ranks(const struct plan *plan, uint64_t restart, int64_t shift_n
                                       .restart = restart,
                                       .world_size = RANKS,
                                       .batches = STEPS,
-                                      .every = 1,
                                       .active_s = took_s,
                                       .count = STEPS};
         strcpy(member->loader, "train");
@@ -301,7 +300,6 @@ static void stretches_stand_for_the_rest(void **state)
                 member->steps[count++] = member->steps[k];
         }
         member->count = count;
-        member->every = 2;
     }
     assert_true(job_settle(job, &figures));
     assert_int_equal(figures.steps, STEPS);
