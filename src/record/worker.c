@@ -151,7 +151,7 @@ struct worker *worker_open_in_folder(const char *folder, uint64_t parent_pid)
         return NULL;
     snprintf(prefix, sizeof prefix, "%llu-", (unsigned long long)parent_pid);
     /* A pid may have been used before in a long run: the newest file is the parent's. */
-    struct timespec newest = {0, 0};
+    uint64_t newest_ns = 0;
     char best[PATH_MAX] = "";
     for (uint32_t i = 0; i < count; i++) {
         struct stat status;
@@ -159,9 +159,10 @@ struct worker *worker_open_in_folder(const char *folder, uint64_t parent_pid)
             snprintf(path, sizeof path, "%s/%s", place, names[i]) >= (int)sizeof path ||
             lstat(path, &status) != 0)
             continue;
-        if (best[0] == '\0' || status.st_ctim.tv_sec > newest.tv_sec ||
-            (status.st_ctim.tv_sec == newest.tv_sec && status.st_ctim.tv_nsec > newest.tv_nsec)) {
-            newest = status.st_ctim;
+        const uint64_t changed_ns =
+            (uint64_t)status.st_ctim.tv_sec * DS_NS_PER_S + (uint64_t)status.st_ctim.tv_nsec;
+        if (changed_ns > newest_ns) {
+            newest_ns = changed_ns;
             strcpy(best, path);
         }
     }

@@ -210,6 +210,27 @@ static void the_two_folders_name_each_other(void **state)
     assert_false(rf_run_of_tmpfs(run.path, &found));
 }
 
+/* Root may bring home what is everybody's; others only their own. */
+static void another_users_run(void **state)
+{
+    (void)state;
+    struct rf_run found;
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(chmod(run.tmpfs, 0755), 0);
+    assert_int_equal(seteuid(65534), 0);
+    const bool ours = rf_tmpfs_is_ours(run.tmpfs), of_run = rf_run_of_tmpfs(run.tmpfs, &found);
+    assert_int_equal(seteuid(0), 0);
+    assert_false(ours || of_run);
+    assert_int_equal(chown(run.tmpfs, 65534, 65534), 0);
+    assert_true(rf_tmpfs_is_ours(run.tmpfs));
+    assert_false(rf_tmpfs_belongs(run.tmpfs, run.path)); /* the two are of two owners now */
+    assert_int_equal(seteuid(65534), 0);
+    const bool theirs = rf_tmpfs_is_ours(run.tmpfs);
+    assert_int_equal(seteuid(0), 0);
+    assert_true(theirs);
+}
+
 static void a_run_that_nothing_was_recorded_in(void **state)
 {
     (void)state;
@@ -406,6 +427,7 @@ int main(void)
         cmocka_unit_test(a_process_that_has_ended),
         cmocka_unit_test(files_that_are_mapped),
         TEST(the_two_folders_name_each_other),
+        TEST(another_users_run),
         TEST(a_run_that_nothing_was_recorded_in),
         TEST(it_comes_home),
         TEST(something_that_cannot_be_copied),
