@@ -45,26 +45,38 @@ MEANING = (
     ["diagnose", "devices", "why", "why_sentences", "sentences", "run_state"],
     ["openmetrics", "screen", "admission"],
 )
-FIGURES = ["figures", "gpu_writer", "counters", "cause", "histogram", "format", "layout", "null"]
+FIGURES = [
+    "figures",
+    "totals",
+    "gpu_writer",
+    "counters",
+    "cause",
+    "histogram",
+    "format",
+    "layout",
+    "null",
+]
 RECORDING = (
     ["view", "record", "impossible", "activity", "handles", "gpu_monitor", "stall", "feed"],
     ["limits", "rollup", "full_disk", "stopped_writer", "fork"],
 )
-FOLDERS = (["folders", "home", "whole_runs", "entries", "rundir", "faults"], ["tmpfs"])
-AFTER_ALL = (["kill9", "readers", "threads"], ["sampler"], ["hostile"])
+FOLDERS = ["folders", "home", "whole_runs", "entries", "rundir", "faults"]
+AFTER_ALL = (["kill9", "readers", "threads"], ["hostile"])
 #: By the beginning of a path, the first that fits.
 TESTS: dict[str, tuple[list[str], ...]] = {
     "src/diagnose/": MEANING,
     "src/stats/": (FIGURES, *MEANING, *RECORDING, *AFTER_ALL),
-    "src/runfile/tmpfs": (*FOLDERS, *RECORDING, *AFTER_ALL),
-    "src/runfile/homecoming": (*FOLDERS, *RECORDING, *AFTER_ALL),
-    "src/runfile/rundir": (*FOLDERS, *RECORDING, *AFTER_ALL),
-    "src/runfile/liveness": (*FOLDERS, *RECORDING, *AFTER_ALL),
-    "src/runfile/": (FIGURES, *RECORDING, MEANING[1], *FOLDERS, *AFTER_ALL),
-    "src/run/": (*FOLDERS, FIGURES, MEANING[1], *RECORDING, *AFTER_ALL),
+    "src/runfile/tmpfs": (FOLDERS, ["tmpfs"], ["handles", "feed"]),
+    "src/runfile/homecoming": (FOLDERS, ["tmpfs"], ["handles", "feed"]),
+    "src/runfile/rundir": (FOLDERS, ["tmpfs"], ["handles", "feed"]),
+    "src/runfile/liveness": (FOLDERS, ["tmpfs"], ["handles", "feed"]),
+    "src/runfile/gpu": (FIGURES, *RECORDING, MEANING[1], ["sampler"]),
+    "src/runfile/": (FIGURES, *RECORDING, MEANING[1], FOLDERS, *AFTER_ALL),
+    "src/run/reader": (FOLDERS, FIGURES, MEANING[1], *RECORDING, *AFTER_ALL),
+    "src/run/": (FOLDERS, ["tmpfs"], FIGURES, MEANING[1], ["readers"], ["hostile"]),
 }
 #: What is random or long in a test is kept short.
-SHORT = {"DATASTALL_TEST_SECONDS": "2", "DATASTALL_TEST_STRIDE": "16"}
+SHORT = {"DATASTALL_TEST_SECONDS": "2", "DATASTALL_TEST_STRIDE": "256"}
 SANITIZERS = {
     "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=23",
     "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=0",

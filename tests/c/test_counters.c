@@ -297,6 +297,164 @@ static void many_causes(void **state)
     assert_int_equal(slot.counters[RF_COUNT_PIN_NS], 1000);
 }
 
+/* ---- several waits ---- */
+
+/* Shorter and longer ones, earlier and later ones, in whatever order they come. */
+static void extremes_of_several_waits(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t kind;
+        uint64_t begin_s, wait_ms, longest;
+        double efficiency;
+    } rows[] = {
+        {DATASTALL_WAIT_STEADY, 100, 5, 7, 0.9},  {DATASTALL_WAIT_STEADY, 99, 3, 9, 0.5},
+        {DATASTALL_WAIT_STEADY, 103, 8, 8, 0.8},  {DATASTALL_WAIT_STEADY, 101, 4, 1, 0.79},
+        {DATASTALL_WAIT_FIRST, 98, 60, 2, 0.95},  {DATASTALL_WAIT_ITER, 97, 70, 0, NAN},
+        {DATASTALL_WAIT_FAILED, 104, 90, 0, NAN},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct wait wait = plain_wait(rows[i].kind, rows[i].wait_ms * MS);
+        wait.begin_ns = rows[i].begin_s * SECOND;
+        wait.exposed = (struct stall_bounds){MS, i == 1 ? MS : 2 * MS};
+        batch.packing_efficiency = rows[i].efficiency;
+        batch.longest_sequence = rows[i].longest > 0 ? rows[i].longest : DATASTALL_UNKNOWN;
+        rf_slot_append(&slot, &wait);
+    }
+    rf_slot_flush(&slot);
+    static const uint64_t wanted[][2] = {
+        {RF_COUNT_BATCHES, 5},
+        {RF_COUNT_STEADY, 4},
+        {RF_COUNT_STEADY_NS, 20 * MS},
+        {RF_COUNT_STEADY_MIN, 3 * MS},
+        {RF_COUNT_STEADY_MAX, 8 * MS},
+        {RF_COUNT_STARTUP, 2},
+        {RF_COUNT_STARTUP_NS, 130 * MS},
+        {RF_COUNT_STARTUP_MIN, 60 * MS},
+        {RF_COUNT_STARTUP_MAX, 70 * MS},
+        {RF_COUNT_OTHER_NS, 220 * MS},
+        {RF_COUNT_MAX_NS, 90 * MS},
+        {RF_COUNT_FAILED, 1},
+        {RF_COUNT_FAILED_NS, 90 * MS},
+        {RF_COUNT_ITERATORS, 1},
+        {RF_COUNT_SEQUENCE, 7},
+        {RF_COUNT_BEGIN_NS, 97 * SECOND},
+        {RF_COUNT_END_NS, 104 * SECOND + 90 * MS},
+        {RF_COUNT_LONGEST_MAX, 9},
+        {RF_COUNT_LONGEST_SUM, 27},
+        {RF_COUNT_LONGEST_BATCHES, 5},
+        {RF_COUNT_EFFICIENCY_BATCHES, 5},
+        {RF_COUNT_EFFICIENCY_LOW, 2},
+        {RF_COUNT_STALL_WAITS, 7},
+        {RF_COUNT_STALL_BOUNDS, 6},
+        {RF_COUNT_STALL_UPPER_NS, 13 * MS},
+        {RF_COUNT_STALL_LOWER_NS, 7 * MS},
+    };
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        if (slot.counters[wanted[i][0]] != wanted[i][1])
+            fail_msg("row %zu: %llu", i, (unsigned long long)slot.counters[wanted[i][0]]);
+    }
+    assert_int_equal(slot.counters[RF_COUNT_EFFICIENCY_MIN], bits_of(0.5));
+}
+
+/* Of each kind the longest stay, with all that is known of them. */
+static void the_slowest_of_many_waits(void **state)
+{
+    (void)state;
+    const struct rf_slot_layout *layout = &writer->slot_layout;
+    const uint64_t *block = rf_entry(writer, RF_SECTION_SLOTS, 0);
+    for (uint64_t i = 0; i < 200; i++) {
+        const uint64_t ms = 1 + i * 37 % 101; /* each of 1 .. 101, once or twice */
+        const bool steady = i % 2 == 0;
+        struct wait wait =
+            plain_wait(steady ? DATASTALL_WAIT_STEADY : DATASTALL_WAIT_FIRST, ms * MS);
+        wait.begin_ns = (200 + i) * SECOND;
+        batch.batch_index = i;
+        batch.samples = ms;
+        if (i % 4 < 2)
+            batch.tokens = 10 * ms;
+        rf_slot_append(&slot, &wait);
+    }
+    rf_slot_flush(&slot);
+    for (uint32_t set = 0; set < 2; set++) {
+        uint64_t least = UINT64_MAX;
+        uint32_t longer = 0;
+        for (uint32_t k = 0; k < layout->slowest; k++) {
+            const uint64_t *row =
+                block + layout->slow_at + (set * layout->slowest + k) * RF_SLOW_WORDS;
+            const uint64_t i = row[RF_SLOW_RECORD] - 1, ms = 1 + i * 37 % 101;
+            assert_int_equal(i % 2, set);
+            assert_int_equal(row[RF_SLOW_WAIT_NS], ms * MS);
+            assert_int_equal(row[RF_SLOW_BEGIN_NS], (200 + i) * SECOND);
+            assert_int_equal(row[RF_SLOW_BATCH], i);
+            assert_int_equal(row[RF_SLOW_SAMPLES], ms);
+            assert_int_equal(row[RF_SLOW_TOKENS], i % 4 < 2 ? 10 * ms : RF_UNKNOWN);
+            assert_int_equal(rf_kind_of(row[RF_SLOW_KIND]),
+                             set == 0 ? DATASTALL_WAIT_STEADY : DATASTALL_WAIT_FIRST);
+            least = ms < least ? ms : least;
+        }
+        for (uint64_t i = set; i < 200; i += 2)
+            longer += 1 + i * 37 % 101 > least;
+        assert_true(longer < layout->slowest);
+    }
+}
+
+/* ---- rows of a file ---- */
+
+static void rows_that_can_be(void **state)
+{
+    (void)state;
+    const uint64_t kind = rf_pack_kind(DATASTALL_WAIT_STEADY, DATASTALL_QUEUE_FULL, 1, 0);
+    const uint64_t composed =
+        rf_pack_kind(DATASTALL_WAIT_STEADY, DATASTALL_QUEUE_FULL, 1, RF_RECORD_COMPOSED);
+    const struct {
+        uint32_t word;
+        uint64_t value;
+        bool possible, composed; /* without and with a second half */
+    } rows[] = {
+        {RF_RECORD_BEGIN_NS, RF_MOST_NS, true, true},
+        {RF_RECORD_BEGIN_NS, RF_MOST_NS + 1, false, false},
+        {RF_RECORD_BEGIN_NS, RF_UNKNOWN, false, false},
+        {RF_RECORD_WAIT_NS, RF_MOST_WAIT_NS, true, true},
+        {RF_RECORD_WAIT_NS, RF_MOST_WAIT_NS + 1, false, false},
+        {RF_RECORD_WAIT_NS, RF_UNKNOWN, true, true},
+        {RF_RECORD_STALL_LOWER, RF_MOST_WAIT_NS, true, true},
+        {RF_RECORD_STALL_LOWER, RF_MOST_WAIT_NS + 1, false, false},
+        {RF_RECORD_STALL_LOWER, RF_UNKNOWN, true, true},
+        {RF_RECORD_STALL_UPPER, RF_MOST_WAIT_NS + 1, false, false},
+        {RF_RECORD_STALL_UPPER, RF_UNKNOWN, true, true},
+        {RF_RECORD_SAMPLES, DATASTALL_MAX_COUNT, true, true},
+        {RF_RECORD_SAMPLES, DATASTALL_MAX_COUNT + 1, false, false},
+        {RF_RECORD_SAMPLES, RF_UNKNOWN, true, true},
+        {RF_RECORD_TOKENS, DATASTALL_MAX_COUNT, true, true},
+        {RF_RECORD_TOKENS, DATASTALL_MAX_COUNT + 1, true, false},
+        {RF_RECORD_LONGEST, DATASTALL_MAX_COUNT + 1, true, false},
+        {RF_RECORD_PADDED, DATASTALL_MAX_COUNT + 1, true, false},
+        {RF_RECORD_PADDED, RF_UNKNOWN, true, true},
+    };
+    for (size_t i = 0; i < 2 * sizeof rows / sizeof *rows; i++) {
+        uint64_t row[RF_RECORD_WORDS] = {[RF_RECORD_KIND] = i % 2 == 0 ? kind : composed};
+        assert_true(rf_row_is_possible(row));
+        row[rows[i / 2].word] = rows[i / 2].value;
+        if (rf_row_is_possible(row) != (i % 2 == 0 ? rows[i / 2].possible : rows[i / 2].composed))
+            fail_msg("row %zu", i / 2);
+    }
+    static const struct {
+        uint32_t kind, queue, stage;
+        bool possible;
+    } kinds[] = {
+        {DATASTALL_WAIT_FAILED, DATASTALL_QUEUE_STARVED, RF_STAGE_CAPACITY - 1, true},
+        {DATASTALL_WAIT_FAILED + 1, DATASTALL_QUEUE_STARVED, 0, false},
+        {DATASTALL_WAIT_FAILED, DATASTALL_QUEUE_STARVED + 1, 0, false},
+        {DATASTALL_WAIT_FAILED, DATASTALL_QUEUE_STARVED, RF_STAGE_CAPACITY, false},
+    };
+    for (size_t i = 0; i < 4; i++) {
+        const uint64_t row[RF_RECORD_WORDS] = {
+            [RF_RECORD_KIND] = rf_pack_kind(kinds[i].kind, kinds[i].queue, kinds[i].stage, 0)};
+        assert_int_equal(rf_row_is_possible(row), kinds[i].possible);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_slot, close_slot)
 
 int main(void)
@@ -313,6 +471,9 @@ int main(void)
         TEST(a_wait_of_unknown_length),
         TEST(causes),
         TEST(many_causes),
+        TEST(extremes_of_several_waits),
+        TEST(the_slowest_of_many_waits),
+        cmocka_unit_test(rows_that_can_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

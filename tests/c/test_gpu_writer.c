@@ -80,6 +80,20 @@ static void an_entry_that_begins(void **state)
     assert_int_equal(word(RF_GPU_CALL_NS), 77);
 }
 
+static void nothing_read_is_unknown(void **state)
+{
+    (void)state;
+    const struct rf_gpu_sample sample = rf_gpu_nothing_read();
+    const uint64_t words[] = {sample.busy_percent, sample.memory_used,      sample.memory_total,
+                              sample.memory_free,  sample.power_mw,         sample.temperature,
+                              sample.sm_clock_mhz, sample.memory_clock_mhz, sample.held};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        assert_int_equal(words[i], RF_UNKNOWN);
+    assert_true(isnan(sample.activity));
+    for (uint32_t i = 0; i < RF_GPM_FIELDS; i++)
+        assert_true(isnan(sample.gpm[i]));
+}
+
 static void nothing_read_counts_the_sample_only(void **state)
 {
     (void)state;
@@ -391,6 +405,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(an_entry_that_begins),
+        TEST(nothing_read_is_unknown),
         TEST(nothing_read_counts_the_sample_only),
         TEST(figures_are_counted),
         TEST(extremes_of_one),

@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -133,6 +135,41 @@ static void a_process_that_has_ended(void **state)
     waitpid(child, NULL, 0);
     assert_int_equal(rf_process_liveness(&header, &process), RF_DEAD);
 }
+
+#ifndef __SANITIZE_THREAD__ /* which has no threads in a forked child */
+static void *never_end(void *nothing)
+{
+    for (;;)
+        pause();
+    return nothing;
+}
+
+/* A main thread may end before the others, which go on writing. */
+static void a_process_whose_main_thread_ended(void **state)
+{
+    (void)state;
+    char path[64], text[512] = "";
+    const pid_t child = fork();
+    if (child == 0) {
+        pthread_t thread;
+        pthread_create(&thread, NULL, never_end, NULL);
+        pthread_exit(NULL);
+    }
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)child);
+    for (int i = 0; i < 60000 && strstr(text, ") Z ") == NULL; i++) {
+        const int fd = open(path, O_RDONLY | O_CLOEXEC);
+        const ssize_t length = read(fd, text, sizeof text - 1);
+        close(fd);
+        text[length > 0 ? length : 0] = '\0';
+        usleep(1000);
+    }
+    assert_non_null(strstr(text, ") Z "));
+    const uint64_t ticks = rf_start_ticks_of((uint64_t)child);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    assert_true(ticks >= rf_own_start_ticks());
+}
+#endif
 
 static void files_that_are_mapped(void **state)
 {
@@ -425,6 +462,9 @@ int main(void)
         cmocka_unit_test(processes_of_this_namespace),
         cmocka_unit_test(a_process_of_no_namespace),
         cmocka_unit_test(a_process_that_has_ended),
+#ifndef __SANITIZE_THREAD__
+        cmocka_unit_test(a_process_whose_main_thread_ended),
+#endif
         cmocka_unit_test(files_that_are_mapped),
         TEST(the_two_folders_name_each_other),
         TEST(another_users_run),
