@@ -359,6 +359,8 @@ static void many_runs(void **state)
     (void)state;
     struct run_entry *runs;
     uint32_t count;
+    mkdir(in_base("x"), 0700);
+    make_file_at(in_base("x/a.dsrun"), 100);
     for (int i = 0; i < 150; i++) {
         char name[16];
         snprintf(name, sizeof name, "r%03d", i);
@@ -367,7 +369,8 @@ static void many_runs(void **state)
     const int before = dup(0);
     close(before);
     assert_int_equal(run_list(base, &runs, &count), 0);
-    assert_int_equal(count, 150);
+    assert_int_equal(count, 151);
+    assert_string_equal(runs[150].id, "x");
     for (int i = 0; i < 150; i++)
         assert_int_equal(atoi(runs[i].id + 1), i);
     run_list_free(runs, count);

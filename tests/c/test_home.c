@@ -268,6 +268,32 @@ static void another_users_run(void **state)
     assert_true(theirs);
 }
 
+/* Under a launcher: its folder on tmpfs, or home where that has taken over. */
+static void where_to_write(void **state)
+{
+    (void)state;
+    char place[PATH_MAX], file[PATH_MAX];
+    snprintf(file, sizeof file, "%s", test_path(base, "a-file"));
+    test_write_file(file, "x", 1);
+    const struct {
+        const char *folder, *home, *place;
+    } rows[] = {
+        {run.tmpfs, run.path, run.tmpfs}, /* its door is open */
+        {run.tmpfs, NULL, run.tmpfs},
+        {"/dev/shm/datastall-none00", run.path, run.path},
+        {"/dev/shm/datastall-none00", NULL, "/dev/shm/datastall-none00"},
+        {"/dev/shm/datastall-none00", "relative", "/dev/shm/datastall-none00"},
+        {"/dev/shm/datastall-none00", "", "/dev/shm/datastall-none00"},
+        {"/dev/shm/datastall-none00", "/none", "/dev/shm/datastall-none00"},
+        {"/dev/shm/datastall-none00", file, "/dev/shm/datastall-none00"},
+        {"/none", run.path, "/none"}, /* not on tmpfs */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        rf_run_writing_place(rows[i].folder, rows[i].home, place);
+        assert_string_equal(place, rows[i].place);
+    }
+}
+
 static void a_run_that_nothing_was_recorded_in(void **state)
 {
     (void)state;
@@ -468,6 +494,7 @@ int main(void)
         cmocka_unit_test(files_that_are_mapped),
         TEST(the_two_folders_name_each_other),
         TEST(another_users_run),
+        TEST(where_to_write),
         TEST(a_run_that_nothing_was_recorded_in),
         TEST(it_comes_home),
         TEST(something_that_cannot_be_copied),
