@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "support.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
@@ -87,6 +88,17 @@ void test_write_file(const char *path, const void *bytes, size_t size)
     CHECK(file != NULL, "cannot make %s", path);
     CHECK(size == 0 || fwrite(bytes, 1, size, file) == size, "cannot write %s", path);
     CHECK(fclose(file) == 0, "cannot write %s", path);
+}
+
+uint32_t test_open_descriptors(void)
+{
+    uint32_t count = 0;
+    DIR *directory = opendir("/proc/self/fd");
+    while (directory != NULL && readdir(directory) != NULL)
+        count++;
+    if (directory != NULL)
+        closedir(directory);
+    return count;
 }
 
 double test_seconds(int argc, char **argv, double otherwise)

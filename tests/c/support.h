@@ -41,6 +41,9 @@ const char *test_path(const char *folder, const char *name);
 unsigned char *test_read_file(const char *path, size_t *size);
 void test_write_file(const char *path, const void *bytes, size_t size);
 
+/* How many descriptors this process has open. */
+uint32_t test_open_descriptors(void);
+
 /* Seconds to run: the first argument, else $DATASTALL_TEST_SECONDS, else the default. */
 double test_seconds(int argc, char **argv, double otherwise);
 

@@ -232,13 +232,10 @@ static void admission_to_the_byte(void **state)
     free(bytes);
     /* The lock is given back: another one need not wait. */
     make_empty(base, "1-2.dsrun");
-    const int before = dup(0);
-    close(before);
+    const uint32_t before = test_open_descriptors();
     for (int i = 0; i < 100; i++)
         assert_int_equal(rf_run_admit_file(base, in_base("1-2.dsrun")), DATASTALL_OK);
-    const int after = dup(0);
-    close(after);
-    assert_int_equal(after, before);
+    assert_int_equal(test_open_descriptors(), before);
 }
 
 /* ---- which files, which runs ---- */
@@ -366,17 +363,14 @@ static void many_runs(void **state)
         snprintf(name, sizeof name, "r%03d", i);
         mkdir(in_base(name), 0700);
     }
-    const int before = dup(0);
-    close(before);
+    const uint32_t before = test_open_descriptors();
     assert_int_equal(run_list(base, &runs, &count), 0);
     assert_int_equal(count, 151);
     assert_string_equal(runs[150].id, "x");
     for (int i = 0; i < 150; i++)
         assert_int_equal(atoi(runs[i].id + 1), i);
     run_list_free(runs, count);
-    const int after = dup(0);
-    close(after);
-    assert_int_equal(after, before);
+    assert_int_equal(test_open_descriptors(), before);
 }
 
 static void why_a_run_is_empty(void **state)

@@ -461,13 +461,10 @@ static void files_that_are_no_files(void **state)
 static void nothing_stays_open(void **state)
 {
     (void)state;
-    const int before = dup(0);
-    close(before);
+    const uint32_t before = test_open_descriptors();
     assert_int_equal(opened(), DATASTALL_OK);
     assert_int_equal(opened_with(FIELD(magic), 1, true), DATASTALL_ERR_FOREIGN);
-    const int after = dup(0);
-    close(after);
-    assert_int_equal(after, before);
+    assert_int_equal(test_open_descriptors(), before);
 }
 
 /* Every byte of the header counts, that of the checksum alone does not. */
