@@ -43,7 +43,8 @@ ROOMS = ("src/diagnose", "src/stats", "src/runfile", "src/run")
 #: In the order in which they are tried: a mutant is dead at its first failure. What is built and
 #: linked for a test that is not needed any more was for nothing, so they come in groups.
 MEANING = (
-    ["diagnose", "devices", "why", "why_sentences", "sentences", "run_state"],
+    ["diagnose", "devices", "why", "why_sentences", "sentences", "run_state", "job", "machine"],
+    ["series", "steps_meaning", "compare", "ratio", "cost", "stretches", "card", "text"],
     ["openmetrics", "screen", "admission"],
 )
 FIGURES = [
@@ -71,10 +72,10 @@ TESTS: dict[str, tuple[list[str], ...]] = {
     "src/runfile/homecoming": (FOLDERS, ["tmpfs"], ["handles", "feed"]),
     "src/runfile/rundir": (FOLDERS, ["tmpfs"], ["handles", "feed"]),
     "src/runfile/liveness": (FOLDERS, ["tmpfs"], ["handles", "feed"]),
-    "src/runfile/gpu": (FIGURES, *RECORDING, MEANING[1], ["sampler"]),
-    "src/runfile/": (FIGURES, *RECORDING, MEANING[1], FOLDERS, *AFTER_ALL),
-    "src/run/reader": (FOLDERS, FIGURES, MEANING[1], *RECORDING, *AFTER_ALL),
-    "src/run/": (FOLDERS, ["tmpfs"], FIGURES, MEANING[1], ["readers"], ["hostile"]),
+    "src/runfile/gpu": (FIGURES, *RECORDING, MEANING[-1], ["sampler"]),
+    "src/runfile/": (FIGURES, *RECORDING, MEANING[-1], FOLDERS, *AFTER_ALL),
+    "src/run/reader": (FOLDERS, FIGURES, MEANING[-1], *RECORDING, *AFTER_ALL),
+    "src/run/": (FOLDERS, ["tmpfs"], FIGURES, MEANING[-1], ["readers"], ["hostile"]),
 }
 #: Tests of seconds: left out with --quick.
 SLOW = {"tmpfs", "rundir", "kill9", "readers", "threads", "sampler", "hostile", "rollup", "fork"}
@@ -338,10 +339,11 @@ def tried(
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, ExitStack() as stack:
         file = stack.enter_context(log.open("a", encoding="utf-8")) if log else None
         apart = subprocess.run([*APART, "true"], capture_output=True, check=False).returncode == 0
+        made = [Tree(Path(folder)) for _ in range(jobs)]
+        with ThreadPoolExecutor(jobs) as pool:
+            list(pool.map(Tree.make, made))
         trees: Queue[Tree] = Queue()
-        for _ in range(jobs):
-            tree = Tree(Path(folder))
-            tree.make()
+        for tree in made:
             trees.put(tree)
         without = set(SLOW) if quick else set()
         bad = failing(tree, chosen, without, apart)
