@@ -286,25 +286,28 @@ static struct fit find_fit(const struct job_group *group, const struct border *b
     return fit;
 }
 
-/* The first that fits, unless a later one fits far better: on a busy machine a wrong one may just pass. */
+/* The first that fits, unless a later one fits far better: on a busy machine a wrong one may just pass.
+ * A host that runs ahead of its GPU says little of when that is done: there the first that keeps the
+ * order will do if none is followed. */
 static struct fit choose(const struct job_group *group, const struct border *borders, bool by_host,
                          double *room)
 {
     static const uint32_t lags[] = {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 24, 32};
-    struct fit chosen = {.apart = INFINITY};
+    struct fit chosen = {.apart = INFINITY}, ordered = {0};
     for (uint32_t i = 0; i < sizeof lags / sizeof *lags; i++) {
         if (!holds(group, borders, lags[i]))
             continue;
         const struct fit fit = find_fit(group, borders, lags[i], room);
-        /* What a host does says little of when a GPU is done: only the order counts there. */
-        if (fit.following == IS_EVEN || !by_host)
+        if (fit.following == IS_EVEN || (!by_host && lags[i] == 1))
             return chosen.lag > 0 ? chosen : fit;
+        if (!by_host && ordered.lag == 0)
+            ordered = fit;
         if (fit.following == FOLLOWS && fit.apart < FAR_BETTER * chosen.apart)
             chosen = fit;
         if (chosen.lag == 1 && chosen.apart == 1)
             return chosen; /* by the slope */
     }
-    return chosen;
+    return chosen.lag > 0 ? chosen : ordered;
 }
 
 bool job_find_lag(struct job_group *group, bool by_host)

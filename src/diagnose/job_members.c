@@ -205,13 +205,12 @@ static void describe_machine(const struct summary *summary, const struct summary
     member->cpu_pressure = host->cpu_pressure;
 }
 
-/* On a GPU a host only launches it: that says nothing of how long it takes. */
+/* By the host's clock, on a GPU too: what its kernels take is not in it, but a rank whose host is slow is. */
 static double forward_of(const struct summary *summary, uint32_t process)
 {
     const struct summary_steps *steps = &summary->steps[process];
     const struct summary_phase *forward = &steps->phases[STEP_FORWARD];
-    if (steps->count == 0 || forward->count == 0 ||
-        summary->processes[process].method != SUMMARY_METHOD_HOST_EXACT)
+    if (steps->count == 0 || forward->count == 0)
         return NAN;
     return (double)forward->host_ns / (double)forward->count;
 }

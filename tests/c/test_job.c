@@ -249,6 +249,28 @@ static void jobs_with_delays(void **state)
     }
 }
 
+/* A host that waits for its GPU in each step is in step as one without a GPU is. By their order alone,
+ * ranks that meet at every fourth batch pass for ranks that meet at every second. */
+static void ranks_that_meet_on_their_gpus(void **state)
+{
+    (void)state;
+    const struct plan drifting = {.item_ms = {0, 18}, .together_every = 4, .jitter_ms = 0.5};
+    for (uint32_t i = 0; i <= sizeof jobs / sizeof *jobs; i++) {
+        const bool last = i == sizeof jobs / sizeof *jobs;
+        const struct plan *plan = last ? &drifting : &jobs[i].plan;
+        struct job_figures figures;
+        begin_anew();
+        add_ranks(plan, 0, 0);
+        for (uint32_t m = 0; m < RANKS; m++)
+            job->members[m].gpu = true;
+        assert_true(job_settle(job, &figures));
+        const char *what = last ? "drifting" : jobs[i].what;
+        CHECK(figures.batches_per_step == (last ? 4 : jobs[i].batches), "%s: %u batches", what,
+              figures.batches_per_step);
+        check_truth(what, plan, &figures);
+    }
+}
+
 static void ranks_that_do_not_wait_for_each_other(void **state)
 {
     (void)state;
@@ -406,6 +428,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(jobs_with_delays, begin, end),
+        cmocka_unit_test_setup_teardown(ranks_that_meet_on_their_gpus, begin, end),
         cmocka_unit_test_setup_teardown(ranks_that_do_not_wait_for_each_other, begin, end),
         cmocka_unit_test_setup_teardown(two_machines_whose_clocks_differ, begin, end),
         cmocka_unit_test_setup_teardown(stretches_stand_for_the_rest, begin, end),
