@@ -23,8 +23,7 @@ def is_on() -> bool:
 
 
 def asks_gpu() -> bool:
-    """Only where it is asked for, until that was tried beside captures on real GPUs."""
-    return os.environ.get("DATASTALL_STEPS") == "on"
+    return os.environ.get("DATASTALL_STEPS") not in ("host", "off")
 
 
 def _around_optimizer(optimizer: Any, args: Any, kwargs: Any) -> None:

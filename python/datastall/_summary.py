@@ -465,6 +465,7 @@ Steps = TypedDict(
         "graph_replays": int,
         "window_s": float,
         "method": "str | None",
+        "says": "str | None",
         "phases": "list[Phase]",
         "blocking_calls": "list[BlockingCall]",
         "copies": Copies,

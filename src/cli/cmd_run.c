@@ -312,7 +312,7 @@ static int take_steps(const char *value)
         if (strcmp(value, modes[i]) == 0)
             return setenv("DATASTALL_STEPS", value, 1);
     }
-    ds_say("--steps is host (asks no GPU), on or off");
+    ds_say("--steps is on, host (asks no GPU) or off");
     return -1;
 }
 
@@ -408,8 +408,7 @@ static const struct cli_option run_options[] = {
     {"dir", 'd', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
     {"verbose", 'v', NULL, "print the evidence too: every loader, rank, GPU and note"},
     {"quiet", 'q', NULL, "print no summary"},
-    {"steps", '\0', "host|on|off",
-     "follow the phases of steps; on: ask the GPU, too (default host)"},
+    {"steps", '\0', "on|host|off", "follow the phases of steps; host: ask no GPU (default on)"},
     {"set", 's', "ARG=VALUE", "give DataLoaders another num_workers ...; may be repeated"},
     {NULL, 0, NULL, NULL},
 };

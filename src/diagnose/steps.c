@@ -277,15 +277,16 @@ static void count_steps(const uint64_t *totals, struct summary_steps *steps)
     }
 }
 
-static enum summary_steps_method method_of(const struct run_process *process)
+static void find_method(const struct run_process *process, struct summary_steps *steps)
 {
-    enum summary_steps_method method = SUMMARY_STEPS_HOST;
     for (uint32_t i = 0; i < process->steps_count; i++) {
         const uint64_t clock = process->steps[i].head[RF_STEPS_CLOCK];
-        if (clock > (uint64_t)method)
-            method = clock == RF_STEPS_CLOCK_BOUND ? SUMMARY_STEPS_BOUND : SUMMARY_STEPS_QUEUE;
+        if (clock == RF_STEPS_CLOCK_CAPTURERS)
+            steps->has_capturers = true;
+        else if (clock > (uint64_t)steps->method)
+            steps->method =
+                clock == RF_STEPS_CLOCK_BOUND ? SUMMARY_STEPS_BOUND : SUMMARY_STEPS_QUEUE;
     }
-    return method;
 }
 
 static void make_steps(const struct summary *summary, const struct summary_process *process,
@@ -296,7 +297,7 @@ static void make_steps(const struct summary *summary, const struct summary_proce
     *steps = (struct summary_steps){.threads = data->steps_count,
                                     .copies_ns = NAN,
                                     .idle_share = NAN,
-                                    .method = method_of(data),
+                                    .method = SUMMARY_STEPS_HOST,
                                     .allocated_peak_bytes = DATASTALL_UNKNOWN,
                                     .reserved_peak_bytes = DATASTALL_UNKNOWN,
                                     .allocation_retries = DATASTALL_UNKNOWN};
@@ -304,6 +305,7 @@ static void make_steps(const struct summary *summary, const struct summary_proce
         rf_step_counters_add(totals, data->steps[i].totals);
         reckon_memory(data->steps[i].head, steps);
     }
+    find_method(data, steps);
     count_steps(totals, steps);
     steps->replays = totals[RF_STEP_TOTAL_REPLAYS];
     reckon_phases(totals, steps);

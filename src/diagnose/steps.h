@@ -46,6 +46,7 @@ struct summary_steps {
     uint64_t window_ns;     /* of the phases, which add up to it; of several threads their sum */
     uint32_t threads;
     enum summary_steps_method method;
+    bool has_capturers; /* the GPU was not asked, so that no capture of another library is spoilt */
     struct summary_phase phases[STEP_PHASE_COUNT];
     uint32_t blocking_count;
     struct summary_blocking blocking[SUMMARY_BLOCKING]; /* the longest first */
@@ -62,6 +63,9 @@ struct summary_steps {
 };
 
 const char *summary_steps_method_name(enum summary_steps_method method);
+
+/* Why the GPU was not asked; NULL: it was, there is none, or nobody wanted it. */
+const char *summary_steps_says(const struct summary_steps *steps);
 
 /* What is known of the GPU's idle time beside the input, in one line; "": nothing, or too little to
  * speak of. Pure. */

@@ -160,3 +160,11 @@ void summary_memory_text(const struct summary_steps *steps, char *text, size_t s
             "the run",
             (double)steps->creep_bytes / 1048576.0);
 }
+
+const char *summary_steps_says(const struct summary_steps *steps)
+{
+    return steps->has_capturers
+               ? "the GPU was not asked what it did in each phase: a library in the process may "
+                 "capture CUDA graphs by itself, which a question could spoil"
+               : NULL;
+}

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/random.h"
+#include "gpu/capturers.h"
 #include "gpu/stall.h"
 
 #define MEAN_PAUSE_NS (DS_NS_PER_S / 100)
@@ -75,10 +76,28 @@ static void ask(uint32_t place, bool look)
         call(target.steps, interval, told == STALL_PEEK_EMPTY);
 }
 
+/* Asks nothing, and notes why where nothing was asked before. */
+static void leave_alone(uint32_t place)
+{
+    pthread_mutex_lock(&probe.mutex);
+    struct steps *s = probe.targets[place].steps;
+    if (s != NULL && monitor_is_recording(s->monitor)) {
+        if (ds_load(&s->entry[RF_STEPS_CLOCK]) == RF_STEPS_CLOCK_HOST)
+            ds_store(&s->entry[RF_STEPS_CLOCK], RF_STEPS_CLOCK_CAPTURERS);
+        steps_answer(s, ds_load(&s->interval), STEPS_UNTOLD);
+    }
+    pthread_mutex_unlock(&probe.mutex);
+}
+
 void probe_ask(bool look)
 {
-    for (uint32_t i = 0; i < RF_STEPS_ENTRIES; i++)
-        ask(i, look);
+    const bool asks = !capturers_there();
+    for (uint32_t i = 0; i < RF_STEPS_ENTRIES; i++) {
+        if (asks)
+            ask(i, look);
+        else
+            leave_alone(i);
+    }
     pthread_mutex_lock(&probe.mutex);
     probe.rounds++;
     pthread_mutex_unlock(&probe.mutex);

@@ -180,8 +180,11 @@ enum stall_peek stall_peek(void *context, uint64_t stream)
         return STALL_PEEK_UNTOLD;
     if (!enter_context(context))
         return STALL_PEEK_FAILED;
-    /* An error: another stream, on which the default one waits, captures. */
-    if (cuda.is_capturing(NULL, &status) != CU_SUCCESS || status != CU_CAPTURE_STATUS_NONE)
+    /* An error: another stream, for which the default one waits, captures. It may do so again, just
+     * after this question. */
+    if (cuda.is_capturing(NULL, &status) != CU_SUCCESS)
+        return STALL_PEEK_FAILED;
+    if (status != CU_CAPTURE_STATUS_NONE)
         return STALL_PEEK_UNTOLD;
     const cu_result result = cuda.query_stream(NULL);
     return result == CU_SUCCESS     ? STALL_PEEK_EMPTY

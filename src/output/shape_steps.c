@@ -93,6 +93,7 @@ void output_steps_shape(const struct summary *s, out e)
     put_integer(e, "graph_replays", steps->replays);
     put_seconds(e, "window_s", steps->window_ns);
     put_string(e, "method", summary_steps_method_name(steps->method));
+    put_string(e, "says", summary_steps_says(steps));
     put_phases(e, steps);
     put_blocking(e, steps);
     put_copies(e, steps);

@@ -42,6 +42,8 @@ void output_steps_text(const struct summary *s, FILE *file)
             (unsigned long long)steps->count, steps->counted_by,
             steps->method == SUMMARY_STEPS_HOST ? "host's clock"
                                                 : "host's clock and the GPU's queue");
+    if (summary_steps_says(steps) != NULL)
+        fprintf(file, "%-8s %s\n", "", summary_steps_says(steps));
     for (uint32_t i = 0; i < STEP_PHASE_COUNT; i++)
         put_phase(&steps->phases[i], steps->window_ns, file);
     if (steps->replays > 0)

@@ -7,7 +7,7 @@
 
 static bool head_is_possible(const uint64_t *head)
 {
-    return head[RF_STEPS_CLOCK] <= RF_STEPS_CLOCK_BOUND &&
+    return head[RF_STEPS_CLOCK] <= RF_STEPS_CLOCK_CAPTURERS &&
            head[RF_STEPS_LOW_COUNT] < RF_STEPS_LOWS &&
            head[RF_STEPS_MEMORY_ALLOCATED] <= head[RF_STEPS_MEMORY_ALLOCATED_PEAK] &&
            head[RF_STEPS_MEMORY_RESERVED] <= head[RF_STEPS_MEMORY_RESERVED_PEAK];

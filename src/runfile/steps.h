@@ -52,7 +52,9 @@ enum rf_steps_head_word {
 enum rf_steps_clock {
     RF_STEPS_CLOCK_HOST = 0,  /* nothing was asked of a GPU */
     RF_STEPS_CLOCK_QUEUE = 1, /* the stream's queue, at random moments */
-    RF_STEPS_CLOCK_BOUND = 2  /* the same, while other streams had work too */
+    RF_STEPS_CLOCK_BOUND = 2, /* the same, while other streams had work too */
+    /* Nothing is asked any more: a library of the process may capture graphs by itself. */
+    RF_STEPS_CLOCK_CAPTURERS = 3
 };
 
 /* A line of the program at which it was seen in a call that waits for the GPU. Written once, then

@@ -101,6 +101,23 @@ static void a_capture_is_not_touched(void **state)
     assert_int_equal(total(RF_STEP_TOTAL_ASKED, STEP_FORWARD), 5);
 }
 
+/* The next capture may begin right after the question whether one is under way. */
+static void where_blocking_streams_capture_nothing_is_asked_again(void **state)
+{
+    (void)state;
+    probe_follow(steps, stall_current_context(), 0);
+    rounds(5, MS);
+    set_capture(2);
+    rounds(10, MS);
+    set_capture(0);
+    const int before = calls();
+    rounds(5, MS);
+    assert_int_equal(calls(), before);
+    steps_enter(monitor, STEP_IN_BACKWARD);
+    assert_int_equal(total(RF_STEP_TOTAL_UNTOLD, STEP_FORWARD), 15);
+    assert_int_equal(total(RF_STEP_TOTAL_ASKED, STEP_FORWARD), 5);
+}
+
 static void a_stream_of_the_programs_own_is_not_asked(void **state)
 {
     (void)state;
@@ -256,6 +273,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(what_starves_shows_in_its_phase, open_monitor,
                                         close_monitor),
         cmocka_unit_test_setup_teardown(a_capture_is_not_touched, open_monitor, close_monitor),
+        cmocka_unit_test_setup_teardown(where_blocking_streams_capture_nothing_is_asked_again,
+                                        open_monitor, close_monitor),
         cmocka_unit_test_setup_teardown(a_stream_of_the_programs_own_is_not_asked, open_monitor,
                                         close_monitor),
         cmocka_unit_test_setup_teardown(a_call_that_fails_is_the_last_of_its_context, open_monitor,

@@ -395,8 +395,8 @@ static void steps_that_cannot_be_are_refused(void **state)
         uint32_t steps;
     } rows[] = {
         {RF_STEPS_THREAD, 4, 1},
-        {RF_STEPS_CLOCK, RF_STEPS_CLOCK_BOUND, 1},
-        {RF_STEPS_CLOCK, RF_STEPS_CLOCK_BOUND + 1, 0},
+        {RF_STEPS_CLOCK, RF_STEPS_CLOCK_CAPTURERS, 1},
+        {RF_STEPS_CLOCK, RF_STEPS_CLOCK_CAPTURERS + 1, 0},
         {RF_STEPS_LOW_COUNT, RF_STEPS_LOWS - 1, 1},
         {RF_STEPS_LOW_COUNT, RF_STEPS_LOWS, 0},
         {RF_STEPS_MEMORY_ALLOCATED, 1, 0}, /* more than its peak */

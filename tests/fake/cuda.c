@@ -6,7 +6,7 @@
  *   fake_cuda_advance(ns)             the GPU's clock stands but for this, from the first call on:
  *                                     tests that are right however busy the machine is
  *   fake_cuda_context(n)              the thread's context from now on, 0: none
- *   fake_cuda_capture(1)              streams capture a graph
+ *   fake_cuda_capture(1)              streams capture a graph; 2: one that the default stream waits for
  *   fake_cuda_fail("cuEventRecord")   that function fails from now on, NULL: none
  *   fake_cuda_calls()                 calls of any function so far
  *   fake_cuda_live_events()           events made and not destroyed
@@ -165,7 +165,9 @@ int cuThreadExchangeStreamCaptureMode(int *other)
 int cuStreamIsCapturing(void *stream, int *status)
 {
     (void)stream;
-    *status = capturing;
+    if (capturing == 2 && stream == NULL)
+        return CAPTURE_IMPLICIT;
+    *status = capturing == 1;
     return enter("cuStreamIsCapturing");
 }
 

@@ -3,7 +3,8 @@
 
 Twelve programs (step_programs.py), each in a process of its own. The truth of a phase's time are
 marks around the same places (step_marks.py); of the GPU's idle time in it, the part of the marked
-time in which no kernel and no copy ran, by torch.profiler's trace, gaps of up to 10 us merged.
+time in which no kernel and no copy ran, by torch.profiler's trace, gaps of up to 10 us merged. A
+copy from memory that is not pinned may count as either: the GPU copies, but nothing is queued.
 A program passes when each phase's share is within 3 points of the marks', the idle share of each
 within 3 points of the trace's (and two standard errors of what datastall says of itself), and when
 the cause that was planted is named. A framework that is not installed is left out.
@@ -36,7 +37,7 @@ NEEDS = {"HF Trainer": "transformers", "Lightning": "lightning", "accelerate": "
 
 def truth_of(trace: Any) -> dict[str, Any]:
     """By phase: its share and the GPU's idle share in it, of the time that the marks cover."""
-    busy = union(gpu_work(trace))
+    busy, queued = union(gpu_work(trace)), union(gpu_work(trace, pageable=False))
     parts: dict[str, list[tuple[int, int]]] = {}
     for name, begin, end in phases():
         parts.setdefault(name, []).append((begin, end))
@@ -45,6 +46,7 @@ def truth_of(trace: Any) -> dict[str, Any]:
         name: {
             "share": sum(end - begin for begin, end in each) / whole,
             "idle": idle_inside(sorted(each), busy) / whole,
+            "idle_most": idle_inside(sorted(each), queued) / whole,
         }
         for name, each in parts.items()
     }
@@ -73,11 +75,16 @@ def measure(name: str, seconds: float) -> None:
     print(json.dumps({"truth": truth_of(trace), "ours": ours, "idle": gpu.get("idle")}))
 
 
+def idle_of(true: dict[str, float]) -> str:
+    least, most = (100 * true[key] for key in ("idle", "idle_most"))
+    return f"{least:.1f}" if most - least < 0.1 else f"{least:.1f}..{most:.1f}"
+
+
 def differences(truth: dict[str, Any], ours: dict[str, Any]) -> list[str]:
     """What is further apart than it may be."""
     found = []
     for phase in ours["phases"]:
-        true = truth.get(phase["name"], {"share": 0.0, "idle": 0.0})
+        true = truth.get(phase["name"], {"share": 0.0, "idle": 0.0, "idle_most": 0.0})
         apart = 100 * abs((phase["share"] or 0.0) - true["share"])
         if apart > POINTS:
             found.append(f"{phase['name']} is {apart:.1f} points of the time apart")
@@ -85,8 +92,9 @@ def differences(truth: dict[str, Any], ours: dict[str, Any]) -> list[str]:
             continue
         window_s = sum(each["host_s"] for each in ours["phases"])
         idle, error = phase["starved_s"] / window_s, phase["starved_error_s"] / window_s
-        if 100 * abs(idle - true["idle"]) > POINTS + 200 * error:
-            found.append(f"{phase['name']} idle {100 * idle:.1f} not {100 * true['idle']:.1f}")
+        apart = max(true["idle"] - idle, idle - true["idle_most"])
+        if 100 * apart > POINTS + 200 * error:
+            found.append(f"{phase['name']} idle {100 * idle:.1f} not {idle_of(true)}")
     return found
 
 
@@ -112,14 +120,14 @@ def check(name: str, seconds: float) -> bool:
     window_s = sum(phase["host_s"] for phase in ours["phases"])
     parts = []
     for phase in ours["phases"]:
-        true = truth.get(phase["name"], {"share": 0.0, "idle": 0.0})
+        true = truth.get(phase["name"], {"share": 0.0, "idle": 0.0, "idle_most": 0.0})
         if phase["count"] == 0 and true["share"] == 0:
             continue
         starved = phase["starved_s"]
         idle = "?" if starved is None else f"{100 * starved / window_s:.1f}"
         parts.append(
             f"{phase['name']} {100 * phase['share']:.1f}/{100 * true['share']:.1f}"
-            f" idle {idle}/{100 * true['idle']:.1f}"
+            f" idle {idle}/{idle_of(true)}"
         )
     wrong = differences(truth, ours) + planted(name, ours)
     print(f"{name:<28} {', '.join(parts)}; {'ok' if not wrong else 'DIFFERS: ' + '; '.join(wrong)}")

@@ -94,12 +94,14 @@ def run_plain(loader: Any, step: Step, seconds: float) -> None:
             return
 
 
-def gpu_work(trace: Any) -> list[tuple[int, int]]:
-    """Begin and end of every kernel and copy, CLOCK_REALTIME ns."""
+def gpu_work(trace: Any, pageable: bool = True) -> list[tuple[int, int]]:
+    """Begin and end of every kernel and copy, CLOCK_REALTIME ns; pageable: also of copies from
+    memory that is not pinned, which the host does piece by piece beside the stream's queue."""
     return [
         (event.start_ns(), event.start_ns() + event.duration_ns())
         for event in trace.profiler.kineto_results.events()
         if event.device_type() == torch.autograd.DeviceType.CUDA
+        and (pageable or "Pageable" not in event.name())
     ]
 
 

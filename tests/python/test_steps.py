@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import build_fake
 from support import PYTHON, bring, command, datastall, line_of, recorded, shown, shown_text, write
 
 PHASES = (
@@ -353,9 +354,15 @@ def test_copies(tmp_path: Path, fake_nvml: Any) -> None:
     assert any("pin_memory=True" in advice for advice in steps["try"])
 
 
-def test_the_gpu_is_not_asked_where_it_is_switched_off(tmp_path: Path, fake_nvml: Any) -> None:
+@pytest.mark.parametrize("why", ["switched off", "something may capture graphs"])
+def test_the_gpu_is_not_asked(tmp_path: Path, fake_nvml: Any, why: str) -> None:
+    """A question may spoil the capture of a library that brings streams of its own."""
     program = textwrap.dedent(ON_A_GPU) + textwrap.dedent(
         """
+        import ctypes, sys
+
+        for name in sys.argv[1:]:
+            ctypes.CDLL(name)
         for x in batches:
             work()
             model(x).sum().backward()
@@ -366,9 +373,14 @@ def test_the_gpu_is_not_asked_where_it_is_switched_off(tmp_path: Path, fake_nvml
     )
     (tmp_path / "program.py").write_text(program)
     extra = fake_nvml("devices 1", library="nvml-cuda")
-    recorded(tmp_path, "program.py", extra=extra)  # by itself it asks no GPU
+    if why == "switched off":
+        recorded(tmp_path, "program.py", extra=extra, options=("--steps", "host"))
+    else:
+        folder = build_fake(tmp_path / "own", "-DBY_NAME", source="capturer.c", soname="own.so")
+        recorded(tmp_path, "program.py", str(folder / "own.so"), extra=extra)
     steps = shown(tmp_path)["steps"]
     assert_whole(steps)
+    assert (steps["says"] is None) == (why == "switched off")
     assert steps["copies"]["pinned_share"] == 0  # it uses a GPU, and its loader pins nothing
 
 
@@ -413,7 +425,7 @@ def test_the_option_of_run(tmp_path: Path) -> None:
     assert "steps" not in shown(tmp_path)
     refused = datastall("run", "--steps", "none", PYTHON, "steps.py", folder=tmp_path)
     assert refused.code == 2
-    assert "--steps is host (asks no GPU), on or off" in refused.err
+    assert "--steps is on, host (asks no GPU) or off" in refused.err
 
 
 OF_CALLS = r"CALL(_KW|_METHOD|_FUNCTION|_FUNCTION_KW)?$"

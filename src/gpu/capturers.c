@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gpu/capturers.h"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <link.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/hash.h"
+
+#define MOST_FILES 4096u
+#define MOST_NAMES (UINT32_C(1) << 18) /* bytes, of what was loaded since the last look */
+#define MOST_BYTES (UINT64_C(256) << 20)
+#define MOST_TABLE (UINT64_C(4) << 20) /* of section headers, and of their names */
+#define CHUNK (UINT32_C(64) << 10)
+
+/* Whatever captures through these does so on torch's streams; NVIDIA's do not capture by themselves. */
+static const char *const trusted[] = {"libtorch",  "libc10",       "libcuda.so",    "libcudart",
+                                      "libcublas", "libcudnn",     "libcufft",      "libcufile",
+                                      "libcurand", "libcusolver",  "libcusparse",   "libcupti",
+                                      "libnvrtc",  "libnvJitLink", "libnvToolsExt", "libnvidia-",
+                                      "libnvperf", "libnvjpeg",    "libnccl",       "libnvshmem",
+                                      NULL};
+
+static struct {
+    unsigned long long adds; /* objects that were ever loaded, as of the last look */
+    uint64_t bytes;          /* looked through */
+    uint32_t count;
+    bool found;
+    uint64_t seen[MOST_FILES]; /* hashes of their names */
+} looked;
+
+/* ---- a file ---- */
+
+struct needle {
+    char text[24];
+    size_t length;
+};
+
+/* Put together here, so that this file is not one that has it. */
+static struct needle capture_begins(void)
+{
+    static const char *const halves[] = {"StreamBegin", "Capture"};
+    struct needle needle = {.length = strlen(halves[0]) + strlen(halves[1])};
+    memcpy(needle.text, halves[0], strlen(halves[0]));
+    memcpy(needle.text + strlen(halves[0]), halves[1], strlen(halves[1]));
+    return needle;
+}
+
+static bool read_all(int fd, void *to, uint64_t size, uint64_t at)
+{
+    for (uint64_t done = 0; done < size;) {
+        const ssize_t got = pread(fd, (char *)to + done, size - done, (off_t)(at + done));
+        if (got <= 0)
+            return false;
+        done += (uint64_t)got;
+    }
+    return true;
+}
+
+enum answer { NO, YES, UNREADABLE };
+
+static enum answer section_has(int fd, const Elf64_Shdr *section, const char *text, size_t length)
+{
+    char chunk[CHUNK];
+    looked.bytes += section->sh_size;
+    if (looked.bytes > MOST_BYTES)
+        return UNREADABLE;
+    for (uint64_t at = 0; at < section->sh_size; at += CHUNK - (length - 1)) {
+        const uint64_t left = section->sh_size - at;
+        const uint64_t size = left < CHUNK ? left : CHUNK;
+        if (!read_all(fd, chunk, size, section->sh_offset + at))
+            return UNREADABLE;
+        if (memmem(chunk, size, text, length) != NULL)
+            return YES;
+        if (size == left)
+            break;
+    }
+    return NO;
+}
+
+struct sections {
+    Elf64_Shdr *headers;
+    char *names;
+    uint64_t names_size;
+    uint32_t count;
+};
+
+static bool read_sections(int fd, struct sections *sections)
+{
+    Elf64_Ehdr file;
+    *sections = (struct sections){0};
+    if (!read_all(fd, &file, sizeof file, 0) || memcmp(file.e_ident, ELFMAG, SELFMAG) != 0 ||
+        file.e_ident[EI_CLASS] != ELFCLASS64 || file.e_shentsize != sizeof(Elf64_Shdr) ||
+        file.e_shnum == 0 || file.e_shstrndx >= file.e_shnum)
+        return false;
+    sections->count = file.e_shnum;
+    sections->headers = malloc(file.e_shnum * sizeof(Elf64_Shdr));
+    if (sections->headers == NULL ||
+        !read_all(fd, sections->headers, file.e_shnum * sizeof(Elf64_Shdr), file.e_shoff))
+        return false;
+    const Elf64_Shdr *names = &sections->headers[file.e_shstrndx];
+    if (names->sh_size == 0 || names->sh_size > MOST_TABLE)
+        return false;
+    sections->names_size = names->sh_size;
+    sections->names = malloc(names->sh_size);
+    return sections->names != NULL &&
+           read_all(fd, sections->names, names->sh_size, names->sh_offset) &&
+           sections->names[names->sh_size - 1] == '\0';
+}
+
+static const char *name_of(const struct sections *sections, uint32_t i)
+{
+    const uint32_t at = sections->headers[i].sh_name;
+    return at < sections->names_size ? sections->names + at : "";
+}
+
+static enum answer dynamic_names_have(int fd, const struct sections *sections, const char *text)
+{
+    for (uint32_t i = 0; i < sections->count; i++) {
+        if (strcmp(name_of(sections, i), ".dynstr") == 0)
+            return section_has(fd, &sections->headers[i], text, strlen(text));
+    }
+    return NO;
+}
+
+static enum answer constants_have(int fd, const struct sections *sections, const char *text)
+{
+    enum answer answer = NO;
+    for (uint32_t i = 0; i < sections->count && answer == NO; i++) {
+        const char *name = name_of(sections, i);
+        const bool constant = strncmp(name, ".rodata", 7) == 0 || strncmp(name, ".lrodata", 8) == 0;
+        if (constant && sections->headers[i].sh_type == SHT_PROGBITS)
+            answer = section_has(fd, &sections->headers[i], text, strlen(text));
+    }
+    return answer;
+}
+
+static enum answer sections_have(int fd, const struct sections *sections)
+{
+    const struct needle needle = capture_begins();
+    const enum answer named = dynamic_names_have(fd, sections, needle.text);
+    if (named != NO)
+        return named;
+    const enum answer looks_up = dynamic_names_have(fd, sections, "dlsym");
+    return looks_up == YES ? constants_have(fd, sections, needle.text) : looks_up;
+}
+
+static enum answer file_has(const char *path)
+{
+    struct sections sections;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0)
+        return UNREADABLE;
+    const enum answer answer =
+        read_sections(fd, &sections) ? sections_have(fd, &sections) : UNREADABLE;
+    free(sections.headers);
+    free(sections.names);
+    close(fd);
+    return answer;
+}
+
+/* ---- what is loaded ---- */
+
+static bool is_trusted(const char *path)
+{
+    const char *name = strrchr(path, '/') + 1;
+    for (const char *const *known = trusted; *known != NULL; known++) {
+        if (strncmp(name, *known, strlen(*known)) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* True where it is new. Files whose names have one hash are taken for one: of 4,096 files once in some
+ * 10^12 processes. */
+static bool note(const char *path)
+{
+    const uint64_t hash = ds_hash(DS_HASH_OF_NOTHING, path, strlen(path));
+    for (uint32_t i = 0; i < looked.count; i++) {
+        if (looked.seen[i] == hash)
+            return false;
+    }
+    if (looked.count == MOST_FILES)
+        return looked.found = true;
+    looked.seen[looked.count++] = hash;
+    return true;
+}
+
+struct names {
+    char *text; /* one after the other, each with its end */
+    size_t length;
+    unsigned long long adds;
+};
+
+static int add_name(struct dl_phdr_info *info, size_t size, void *to)
+{
+    struct names *names = to;
+    const size_t length = strlen(info->dlpi_name) + 1;
+    (void)size;
+    names->adds = info->dlpi_adds;
+    if (names->text == NULL)
+        return 1; /* the number alone */
+    if (names->length + length > MOST_NAMES) {
+        looked.found = true;
+        return 1;
+    }
+    memcpy(names->text + names->length, info->dlpi_name, length);
+    names->length += length;
+    return 0;
+}
+
+static void look_through(const char *name)
+{
+    const char *path = *name == '\0' ? "/proc/self/exe" : name;
+    if (strchr(path, '/') != NULL && note(path) && !is_trusted(path) && file_has(path) != NO)
+        looked.found = true;
+}
+
+static void look(void)
+{
+    struct names names = {.text = malloc(MOST_NAMES)};
+    if (names.text == NULL)
+        return; /* at the next call; until then nothing is asked */
+    dl_iterate_phdr(add_name, &names);
+    for (size_t at = 0; at < names.length && !looked.found; at += strlen(names.text + at) + 1)
+        look_through(names.text + at);
+    looked.adds = names.adds;
+    free(names.text);
+}
+
+static unsigned long long loaded_so_far(void)
+{
+    struct names names = {0};
+    dl_iterate_phdr(add_name, &names);
+    return names.adds;
+}
+
+bool capturers_there(void)
+{
+    if (!looked.found && loaded_so_far() != looked.adds)
+        look();
+    return looked.found || looked.adds == 0;
+}
