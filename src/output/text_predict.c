@@ -2,12 +2,15 @@
 #include "output/text_predict.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #include "diagnose/summary.h"
 #include "output/names.h"
+#include "output/paragraphs.h"
 #include "output/text.h"
 
-/* With three figures at least, so that a small difference shows. */
+#define TABLE_WIDTH 80u
+
 /* With three figures at least, so that a small difference shows. */
 static const char *rate(double value, char text[16])
 {
@@ -69,13 +72,26 @@ static void put_without(const struct predict *predict, FILE *file)
     }
 }
 
+/* Broken where the table ends. */
+static void put_reason(const char *name, const char *says, FILE *file)
+{
+    struct paragraphs *page = calloc(1, sizeof *page);
+    if (page == NULL)
+        return;
+    page->width = TABLE_WIDTH;
+    paragraphs_add(page, 1, TONE_PLAIN, "LOADER", "%s", name);
+    paragraphs_add(page, 1, TONE_PLAIN, "", "no prediction: %s", says);
+    paragraphs_print(page, false, file);
+    free(page);
+}
+
 void output_predict_text(const struct predict *predict, const char *name, FILE *file)
 {
-    fprintf(file, "LOADER   %s\n", name);
     if (predict->says[0] != '\0') {
-        fprintf(file, "         no prediction: %s\n", predict->says);
+        put_reason(name, predict->says, file);
         return;
     }
+    fprintf(file, "LOADER   %s\n", name);
     fprintf(file,
             "         replayed as it ran it takes %.1f %% %s than it took, which is corrected\n\n",
             100 * fabs(predict->miss), predict->miss < 0 ? "less" : "more");
