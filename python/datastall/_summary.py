@@ -188,6 +188,8 @@ class Worker(TypedDict):
     sent_tensors: int
     streams_ended: int
     asked_which: int
+    looks: int
+    looks_in_lock: int
     startup_s: float
     item_ms_mean: float | None
     asked_bytes: int | None

@@ -369,6 +369,10 @@ static const char *cannot(const struct run_loader *loader, const struct run_stre
         return "it did not run to its end";
     if (why_workers_of(loader) == DATASTALL_UNKNOWN)
         return "how many workers the loader has is not known";
+    if (why_workers_share_a_lock(&why->work))
+        return "its workers wait for a lock that they share: how long it is held, and so what "
+               "other "
+               "numbers of workers would give, is not known";
     if (stretches == NULL || stretches->batch_count == 0)
         return "nothing was recorded of single batches: it is no DataLoader, was recorded by hand, "
                "or is the fifth or a later one of its process";

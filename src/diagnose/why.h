@@ -30,8 +30,10 @@ struct why_work {
     uint64_t startup_ns, generations;
     uint64_t sent, sent_bytes, sent_tensors; /* batches pickled, and what was in them */
     uint64_t ended, asked_which;             /* of streams: see RF_TOTAL_ENDED */
-    uint32_t fed;                            /* workers that had items */
-    uint64_t most_items, least_items;        /* of one worker */
+    uint64_t looks,
+        locked;   /* at workers that made a batch; of them they waited for a shared lock */
+    uint32_t fed; /* workers that had items */
+    uint64_t most_items, least_items; /* of one worker */
     bool same_data; /* the first batches of all workers are alike, and not like their second ones */
     uint64_t asked_bytes, storage_bytes, major_faults; /* DATASTALL_UNKNOWN: not told */
     double busy_share;   /* of the workers' time from their first to their last batch; NaN */
@@ -158,6 +160,15 @@ static inline uint64_t why_active_ns(uint64_t window_ns, uint64_t paused_ns)
 static inline bool why_items_lack_cpus(const struct why_work *work)
 {
     return (double)work->delay_ns > WHY_MOST_DELAY * (double)work->items_ns;
+}
+
+/* Workers that wait for one another behind a lock go no faster in larger numbers. */
+#define WHY_LEAST_LOOKS 12
+#define WHY_MOST_LOCKED 0.10
+static inline bool why_workers_share_a_lock(const struct why_work *work)
+{
+    return work->looks >= WHY_LEAST_LOOKS &&
+           (double)work->locked > WHY_MOST_LOCKED * (double)work->looks;
 }
 
 static inline bool why_loader_is(const struct run_loader *loader, uint64_t flag)

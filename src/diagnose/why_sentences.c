@@ -151,6 +151,14 @@ static void tell_items(struct why *why)
         ms(why->work.item_max_ns, most));
 }
 
+static void tell_lock(struct why *why)
+{
+    if (why_workers_share_a_lock(&why->work))
+        add(why, "in %.0f %% of %llu looks a worker waited for a lock that processes share",
+            percent((double)why->work.locked / (double)why->work.looks),
+            (unsigned long long)why->work.looks);
+}
+
 static void tell_storage(struct why *why)
 {
     const struct why_work *work = &why->work;
@@ -281,6 +289,7 @@ void why_tell(const struct run_loader *loader, struct why *why)
         break;
     case CAUSE_BLOCKED:
     case WHY_STORAGE:
+        tell_lock(why);
         tell_storage(why);
         tell_cpus(loader, why);
         break;

@@ -103,7 +103,8 @@ void why_reckon(const struct run_loader *loader, const struct why *why, struct w
     const struct range unknown = {NAN, NAN, NAN};
     *setting = (struct why_setting){NAN,   NAN,     NAN,     NAN,     0,       NAN,    NAN,
                                     false, unknown, unknown, unknown, unknown, unknown};
-    if (work->batches == 0 || batches == 0 || workers == DATASTALL_UNKNOWN)
+    if (work->batches == 0 || batches == 0 || workers == DATASTALL_UNKNOWN ||
+        why_workers_share_a_lock(work))
         return;
     const double made = (double)work->batches;
     const double make_ns = (double)ds_subtract(ds_add(work->items_ns, work->collate_ns),

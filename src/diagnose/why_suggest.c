@@ -69,11 +69,14 @@ static void suggest_workers(const struct run_loader *loader, struct why *why, co
     const struct why_setting *setting = &why->setting;
     const uint64_t workers = why_workers_of(loader);
     const char *split = may_be_unsplit(loader, why) ? " once the stream is split between them" : "";
-    const char *unless = why->primary == CAUSE_BLOCKED
-                             ? " (no time that they wait for a lock which they share)"
+    /* Of several workers it was seen what they wait for. */
+    const char *unless = why->primary == CAUSE_BLOCKED && why->work.looks < WHY_LEAST_LOOKS
+                             ? ", unless what they wait for is a lock that all of them need"
                              : "";
     char gain[64];
-    if (setting->workers > 0 && setting->is_replayed)
+    if (why_workers_share_a_lock(&why->work))
+        suggest(why, "%s", otherwise);
+    else if (setting->workers > 0 && setting->is_replayed)
         suggest(why, "num_workers=%u instead of %llu%s: %s, by a replay of this run%s; else %s",
                 setting->workers, (unsigned long long)workers, split,
                 gain_text(&setting->faster, gain, sizeof gain), unless, otherwise);
@@ -81,11 +84,12 @@ static void suggest_workers(const struct run_loader *loader, struct why *why, co
         suggest(why, "%s (a replay of this run says that no other num_workers is faster)",
                 otherwise);
     else if (setting->workers > 0)
-        suggest(why,
-                "num_workers=%u instead of %llu%s: about %.0f %% less time by the means of this "
-                "run%s, and there are CPUs for them; else %s",
-                setting->workers, (unsigned long long)workers, split, setting->gain * 100, unless,
-                otherwise);
+        suggest(
+            why,
+            "num_workers=%u instead of %llu%s: about %.0f %% less time, estimated from averages of "
+            "this run, and there are CPUs for them%s; else %s",
+            setting->workers, (unsigned long long)workers, split, setting->gain * 100, unless,
+            otherwise);
     else if (setting->most_workers <= (double)workers)
         suggest(why, "no CPU is free for more workers; %s", otherwise);
     else
@@ -294,10 +298,13 @@ void why_suggest(const struct run_loader *loader, struct why *why)
         add_worth(why, "with all of it in memory");
         break;
     case CAUSE_BLOCKED:
-        suggest_workers(
-            loader, why,
-            "wait less for what the items wait for: fewer round trips, several requests at "
-            "once, no lock that workers share");
+        suggest_workers(loader, why,
+                        why_workers_share_a_lock(&why->work)
+                            ? "let the workers not wait for one lock: a file or connection of its "
+                              "own in each (opened in worker_init_fn), or the lock held for less; "
+                              "more workers would wait for the same lock"
+                            : "wait less for what the items wait for: fewer round trips, several "
+                              "requests at once");
         add_worth(why, "without any waiting");
         break;
     case CAUSE_COLLATE:

@@ -165,6 +165,8 @@ static void put_worker(out e, const struct rf_worker_view *worker)
     put_integer(e, "sent_tensors", t[RF_TOTAL_SENT_TENSORS]);
     put_integer(e, "streams_ended", t[RF_TOTAL_ENDED]);
     put_integer(e, "asked_which", t[RF_TOTAL_ASKED_WHICH]);
+    put_integer(e, "looks", worker->looks);
+    put_integer(e, "looks_in_lock", worker->locked);
     put_seconds(e, "startup_s", t[RF_TOTAL_STARTUP_NS]);
     put_real(e, "item_ms_mean",
              t[RF_TOTAL_ITEMS_TIMED] == 0

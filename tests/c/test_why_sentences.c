@@ -5,9 +5,11 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "diagnose/why_sentences.h"
 #include "runfile/layout.h"
+#include "support.h"
 
 static struct run_loader loader;
 
@@ -428,9 +430,8 @@ static void shares_of_workers(void **state)
 #define CHEAPER                                                                                 \
     "make __getitem__ cheaper: decode to the size that is used, prepare once and store, whole " \
     "batches at once (__getitems__)"
-#define LESS_WAITING                                                                          \
-    "wait less for what the items wait for: fewer round trips, several requests at once, no " \
-    "lock that workers share"
+#define LESS_WAITING \
+    "wait less for what the items wait for: fewer round trips, several requests at once"
 
 static void suggestions_by_cause(void **state)
 {
@@ -694,13 +695,11 @@ static void more_workers(void **state)
         {2, 0, 0, 2, no_room},
         {0, 0, 0, 0, no_room},
         {2, 0, 4, 4,
-         "num_workers=4 instead of 2: about 40 % less time by the means of this run, and there are "
-         "CPUs "
-         "for them; else "},
+         "num_workers=4 instead of 2: about 40 % less time, estimated from averages of this run, "
+         "and there are CPUs for them; else "},
         {2, DATASTALL_LOADER_STREAM, 4, 4,
-         "num_workers=4 instead of 2 once the stream is split between them: about 40 % less time "
-         "by the "
-         "means of this run, and there are CPUs for them; else "},
+         "num_workers=4 instead of 2 once the stream is split between them: about 40 % less time, "
+         "estimated from averages of this run, and there are CPUs for them; else "},
         {DATASTALL_UNKNOWN, 0, 0, NAN, ""},
     };
     static const uint32_t causes[] = {CAUSE_COMPUTE, CAUSE_BLOCKED};
@@ -714,13 +713,45 @@ static void more_workers(void **state)
         why.setting.gain = 0.4;
         why_tell(&loader, &why);
         /* What several may wait for at once, they can; a lock is none of that. */
-        const char *mark = i % 2 == 0 ? NULL : strstr(rows[i / 2].begin, " run, and");
+        const char *mark = i % 2 == 0 ? NULL : strstr(rows[i / 2].begin, "; else ");
         snprintf(wanted, sizeof wanted, "%.*s%s%s%s",
-                 mark == NULL ? 1000 : (int)(mark - rows[i / 2].begin) + 4, rows[i / 2].begin,
-                 mark == NULL ? "" : " (no time that they wait for a lock which they share)",
-                 mark == NULL ? "" : mark + 4, i % 2 == 0 ? CHEAPER : LESS_WAITING);
+                 mark == NULL ? 1000 : (int)(mark - rows[i / 2].begin), rows[i / 2].begin,
+                 mark == NULL ? "" : ", unless what they wait for is a lock that all of them need",
+                 mark == NULL ? "" : mark, i % 2 == 0 ? CHEAPER : LESS_WAITING);
         if (strcmp(why.suggestion, wanted) != 0)
             fail_msg("row %zu: %s", i / 2, why.suggestion);
+    }
+}
+
+/* Of workers that were looked at it is known what they wait for: a lock that they share is worth a line
+ * and other advice, and nothing else is worth a doubt. */
+static void workers_that_share_a_lock(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t looks, locked;
+        bool is_lock, is_doubted;
+    } rows[] = {{0, 0, false, true},     {11, 11, false, true},  {12, 0, false, false},
+                {100, 10, false, false}, {100, 11, true, false}, {12, 12, true, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct why why = why_of(CAUSE_BLOCKED);
+        loader.entry.num_workers = 2;
+        loader.entry.flags = 0;
+        why.work.looks = rows[i].looks;
+        why.work.locked = rows[i].locked;
+        why.setting.workers = 4;
+        why.setting.gain = 0.4;
+        why_tell(&loader, &why);
+        bool told = false;
+        for (uint32_t k = 0; k < why.evidence_count; k++)
+            told |= strstr(why.evidence[k], "waited for a lock that processes share") != NULL;
+        CHECK(told == rows[i].is_lock, "row %zu", i);
+        CHECK((strstr(why.suggestion, "num_workers=4") == NULL) == rows[i].is_lock, "row %zu: %s",
+              i, why.suggestion);
+        CHECK((strstr(why.suggestion, "wait for one lock") != NULL) == rows[i].is_lock,
+              "row %zu: %s", i, why.suggestion);
+        CHECK((strstr(why.suggestion, "unless") != NULL) == rows[i].is_doubted, "row %zu: %s", i,
+              why.suggestion);
     }
 }
 
@@ -747,6 +778,7 @@ int main(void)
         cmocka_unit_test(a_larger_window),
         cmocka_unit_test(workers_that_share_too_few_cpus),
         cmocka_unit_test(more_workers),
+        cmocka_unit_test(workers_that_share_a_lock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
