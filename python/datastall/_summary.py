@@ -186,6 +186,7 @@ class Worker(TypedDict):
     sent_batches: int
     sent_bytes: int
     sent_tensors: int
+    tensor_bytes: int | None
     streams_ended: int
     asked_which: int
     looks: int
@@ -221,6 +222,7 @@ class Without(TypedDict):
 
 class Predicted(TypedDict):
     says: str | None
+    left_out: str | None
     replay_error: float | None
     measured: PredictedSetting | None
     settings: list[PredictedSetting]

@@ -168,10 +168,22 @@ static bool predict_other_kind(const struct predict_model *model, const struct d
     return done;
 }
 
+/* More batches may be under way than shared memory holds: a worker would die of it. The setting that
+ * ran did run. */
+static bool fits_shared_memory(const struct predict_model *model,
+                               const struct machine_setting *setting)
+{
+    const double batches = (double)setting->workers * setting->prefetch_factor;
+    const double ran = (double)model->setting.workers * model->setting.prefetch_factor;
+    return batches <= ran || !(batches * model->batch_bytes > model->shm_bytes);
+}
+
 static bool predict_one(const struct predict_model *model, const struct doubt *doubt,
                         const struct machine_setting *setting, struct predict_setting *out)
 {
     struct outcome usual;
+    if (!fits_shared_memory(model, setting))
+        return false;
     if (setting->workers == 0 && model->setting.workers > 0 && model->is_held_up)
         return false;
     if ((setting->workers > 0) != (model->setting.workers > 0))
@@ -263,6 +275,25 @@ static uint32_t choose(const struct predict *predict)
             best = i;
     }
     return best;
+}
+
+#define MIB (1024.0 * 1024)
+static void tell_left_out(const struct predict_model *model, const struct predict_options *options,
+                          struct predict *predict)
+{
+    const uint32_t own = model->setting.workers > 0 ? model->setting.prefetch_factor : 2;
+    const struct machine_setting largest = {
+        .workers = options->workers_to,
+        .prefetch_factor = options->prefetch_to > 0 ? options->prefetch_to : own};
+    struct machine_setting window = model->setting;
+    if (options->prefetch_from == 0)
+        window.prefetch_factor *= RF_REPLAY_FACTOR;
+    if (!fits_shared_memory(model, &largest) || !fits_shared_memory(model, &window))
+        snprintf(predict->left_out, sizeof predict->left_out,
+                 "left out is what needs more shared memory than there is: a batch takes %.0f MiB, "
+                 "num_workers * prefetch_factor of them may be under way, and /dev/shm holds "
+                 "%.0f MiB",
+                 model->batch_bytes / MIB, model->shm_bytes / MIB);
 }
 
 /* ---- with one part taken away ---- */
@@ -454,6 +485,7 @@ struct predict *predict_make(const struct run_process *process, const struct run
         predict_settings(&model, &doubt, options, predict);
         predict_windows(&model, &doubt, options, predict);
         predict_kept(&model, &doubt, predict);
+        tell_left_out(&model, options, predict);
         predict->best = choose(predict);
         predict_without(&model, &doubt, predict);
     }

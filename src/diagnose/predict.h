@@ -45,6 +45,7 @@ struct predict_model {
     double measured_ns, measured_waited_ns;
     double first_wait_ns; /* of an iterator with new workers, in the mean; NaN unknown */
     bool spawned, is_stream;
+    double batch_bytes, shm_bytes; /* of a batch's tensors; what /dev/shm holds; NaN unknown */
     bool is_held_up; /* the loop waits for the interpreter, which other threads hold */
     double noise;    /* standard error of the mean time per batch, relative */
 };
@@ -55,6 +56,9 @@ struct predict {
     struct predict_setting measured; /* the one that ran: its means are measured */
     uint32_t count;
     struct predict_setting settings[PREDICT_SETTINGS];
+    /* Settings that were asked for and left out, since /dev/shm does not hold their batches: a sentence,
+     * "" where there are none. */
+    char left_out[240];
     uint32_t best; /* the smallest within 2 % of the best; UINT32_MAX: the one that ran */
     uint32_t without_count;
     struct predict_without without[PREDICT_PARTS];

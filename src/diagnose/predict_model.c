@@ -496,6 +496,8 @@ bool predict_model_make(const struct run_process *process, const struct run_load
     };
     model->is_held_up =
         (double)why->states_ns[CAUSE_INTERPRETER] > MOST_INTERPRETER * (double)why->active_ns;
+    model->batch_bytes = why->work.tensor_bytes > 0 ? (double)why->work.tensor_bytes : NAN;
+    model->shm_bytes = why->host.shm_size_bytes;
     model->is_stream = why_loader_is(loader, DATASTALL_LOADER_STREAM);
     model->spawned = why_loader_is(loader, DATASTALL_LOADER_SPAWNED);
     model->measured_ns = fmax(1, (double)why->active_ns - after_the_last(loader, stretches));

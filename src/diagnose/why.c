@@ -123,6 +123,7 @@ static void add_work(const struct run_process *process, const struct run_loader 
     work->sent = t[RF_TOTAL_SENT];
     work->sent_bytes = t[RF_TOTAL_SENT_BYTES];
     work->sent_tensors = t[RF_TOTAL_SENT_TENSORS];
+    work->tensor_bytes = t[RF_TOTAL_TENSOR_BYTES];
     work->ended = t[RF_TOTAL_ENDED];
     work->asked_which = t[RF_TOTAL_ASKED_WHICH];
     work->asked_bytes = t[RF_TOTAL_ASKED_BYTES];

@@ -29,6 +29,7 @@ struct why_work {
     uint64_t collate_ns, collate_delay_ns, gap_ns, gap_cpu_ns;
     uint64_t startup_ns, generations;
     uint64_t sent, sent_bytes, sent_tensors; /* batches pickled, and what was in them */
+    uint64_t tensor_bytes;                   /* of one batch, in shared memory; 0: not told */
     uint64_t ended, asked_which;             /* of streams: see RF_TOTAL_ENDED */
     uint64_t looks,
         locked;   /* at workers that made a batch; of them they waited for a shared lock */
@@ -160,6 +161,14 @@ static inline uint64_t why_active_ns(uint64_t window_ns, uint64_t paused_ns)
 static inline bool why_items_lack_cpus(const struct why_work *work)
 {
     return (double)work->delay_ns > WHY_MOST_DELAY * (double)work->items_ns;
+}
+
+/* Whether /dev/shm holds so many batches; also where that is not known. Each lies there until it was
+ * taken, and a worker that finds no room is killed. */
+static inline bool why_fits_shared_memory(const struct why *why, double batches)
+{
+    return why->work.tensor_bytes == 0 ||
+           !(batches * (double)why->work.tensor_bytes > why->host.shm_size_bytes);
 }
 
 /* Workers that wait for one another behind a lock go no faster in larger numbers. */

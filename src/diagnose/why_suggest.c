@@ -359,6 +359,15 @@ void why_suggest(const struct run_loader *loader, struct why *why)
                 (unsigned long long)why_workers_of(loader));
         break;
     case WHY_WINDOW:
+        if (!why_fits_shared_memory(why, (double)loader->entry.num_workers * (double)prefetch *
+                                             RF_REPLAY_FACTOR)) {
+            suggest(why,
+                    "a larger /dev/shm (--shm-size), then a larger prefetch_factor: now it holds "
+                    "%.0f MiB, and a batch takes %.3g MiB",
+                    why->host.shm_size_bytes / (1024.0 * 1024),
+                    (double)why->work.tensor_bytes / (1024.0 * 1024));
+            break;
+        }
         suggest(why, "prefetch_factor=%d instead of %d: %s",
                 (int)(prefetch * RF_REPLAY_FACTOR % 1000000), (int)(prefetch % 1000000),
                 why->setting.faster_window.mean > LEAST_WORTH

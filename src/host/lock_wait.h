@@ -12,7 +12,7 @@ enum host_lock_wait {
     HOST_LOCK_YES
 };
 
-/* Of the main thread of a process, by the system call that it is in (/proc/PID/syscall): some 20 us, for
+/* Of the main thread of a process, by the system call that it is in (/proc/PID/syscall): some 30 us, for
  * which that process is not stopped; the caller waits where it is being replaced by another program. */
 enum host_lock_wait host_lock_wait_of(const char *root, uint64_t pid);
 

@@ -27,6 +27,7 @@ void output_predict_shape(const struct predict *predict, const struct emitter *e
     const bool silent = predict->says[0] != '\0';
     e->open_object(e->context, "predicted");
     put_string(e, "says", predict->says);
+    put_string(e, "left_out", predict->left_out);
     put_real(e, "replay_error", predict->miss);
     if (isnan(predict->miss))
         e->string(e->context, "measured", NULL);

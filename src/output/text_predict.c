@@ -73,16 +73,23 @@ static void put_without(const struct predict *predict, FILE *file)
 }
 
 /* Broken where the table ends. */
-static void put_reason(const char *name, const char *says, FILE *file)
+static void put_broken(const char *label, const char *text, FILE *file)
 {
     struct paragraphs *page = calloc(1, sizeof *page);
     if (page == NULL)
         return;
     page->width = TABLE_WIDTH;
-    paragraphs_add(page, 1, TONE_PLAIN, "LOADER", "%s", name);
-    paragraphs_add(page, 1, TONE_PLAIN, "", "no prediction: %s", says);
+    paragraphs_add(page, 1, TONE_PLAIN, label, "%s", text);
     paragraphs_print(page, false, file);
     free(page);
+}
+
+static void put_reason(const char *name, const char *says, FILE *file)
+{
+    char text[320];
+    snprintf(text, sizeof text, "no prediction: %s", says);
+    put_broken("LOADER", name, file);
+    put_broken("", text, file);
 }
 
 void output_predict_text(const struct predict *predict, const char *name, FILE *file)
@@ -96,6 +103,8 @@ void output_predict_text(const struct predict *predict, const char *name, FILE *
             "         replayed as it ran it takes %.1f %% %s than it took, which is corrected\n\n",
             100 * fabs(predict->miss), predict->miss < 0 ? "less" : "more");
     put_settings(predict, file);
+    if (predict->left_out[0] != '\0')
+        put_broken("", predict->left_out, file);
     put_without(predict, file);
 }
 
