@@ -180,7 +180,7 @@ function predicted(prediction) {
   if (prediction.says) return labelled('PREDICT', prediction.says);
   const row = (setting, note) => [count(setting.num_workers), setting.prefetch_factor === null ? '\u2013' : count(setting.prefetch_factor), range(setting.samples_per_s, num), range(setting.window_s, duration), pct(setting.stall_share.mean), note];
   return [el('h3', {}, 'Other settings, predicted'), table('Predicted', [n('num_workers'), n('prefetch_factor'), n('samples/s (9 of 10 between)'), n('takes'), n('waits'), t('which')],
-    [row(prediction.measured, 'measured'), ...prediction.settings.map((setting, i) => row(setting, i === prediction.best ? 'best' : ''))]),
+    [row(prediction.measured, 'measured'), ...prediction.settings.map((setting, i) => row(setting, i === prediction.best ? 'best' : setting.if_split ? 'if the stream is split' : ''))]),
   prediction.without.length ? table('At most', [t('at most, without'), n('samples/s'), n('takes')], prediction.without.map((part) => [words(part.what), range(part.samples_per_s, num), range(part.window_s, duration)])) : null];
 }
 const range = (r, text) => (r.lower === r.upper ? text(r.mean) : `${text(r.mean)} (${text(r.lower)} to ${text(r.upper)})`);

@@ -209,6 +209,7 @@ class PredictedSetting(TypedDict):
     num_workers: int
     prefetch_factor: int | None
     persistent_workers: bool
+    if_split: bool
     samples_per_s: Range
     window_s: Range
     stall_share: Range

@@ -48,7 +48,7 @@ static bool is_setting(const struct predict_setting *one, const struct compared_
 {
     return one->num_workers == wanted->num_workers &&
            one->prefetch_factor == wanted->prefetch_factor &&
-           one->persistent_workers == wanted->persistent_workers;
+           one->persistent_workers == wanted->persistent_workers && !one->if_split;
 }
 
 static bool same_settings(const struct compared_setting *a, const struct compared_setting *b)

@@ -80,6 +80,14 @@ static double beyond(double used)
     return fmax(0, used - FULL_FROM) / (1 - FULL_FROM);
 }
 
+/* Where each worker goes through all of a stream, another number of them is another amount of data. */
+static bool is_other_data(const struct predict_model *model, uint32_t workers)
+{
+    const uint32_t streams = workers > 1 ? workers : 1;
+    const uint32_t ran = model->setting.workers > 1 ? model->setting.workers : 1;
+    return model->is_unsplit && streams != ran;
+}
+
 /* Half the interval's width, downwards and upwards. */
 static void widths(const struct doubt *doubt, const struct outcome *outcome, bool other_workers,
                    double *down, double *up)
@@ -117,6 +125,7 @@ static void tell(const struct predict_model *model, const struct doubt *doubt,
         .num_workers = setting->workers,
         .prefetch_factor = setting->workers == 0 ? 0 : setting->prefetch_factor,
         .persistent_workers = setting->workers > 0 && setting->persistent,
+        .if_split = is_other_data(model, setting->workers),
         .samples_per_s = range_of(samples / time.upper * 1e9, samples / window * 1e9,
                                   samples / time.lower * 1e9),
         .window_s = range_of(time.lower * 1e-9, window * 1e-9, time.upper * 1e-9),
@@ -256,18 +265,24 @@ static bool is_other_kind(const struct predict *predict, const struct predict_se
     return one->persistent_workers && !predict->measured.persistent_workers;
 }
 
+/* It is not one to choose, or only where the stream is split. */
+static bool is_out(const struct predict *predict, const struct predict_setting *one, bool if_split)
+{
+    return is_other_kind(predict, one) || (one->if_split && !if_split);
+}
+
 /* The smallest setting within 2 % of the best. */
-static uint32_t choose(const struct predict *predict)
+static uint32_t choose(const struct predict *predict, bool if_split)
 {
     double least = INFINITY;
     uint32_t best = UINT32_MAX;
     for (uint32_t i = 0; i < predict->count; i++) {
-        if (!is_other_kind(predict, &predict->settings[i]))
+        if (!is_out(predict, &predict->settings[i], if_split))
             least = fmin(least, predict->settings[i].window_s.mean);
     }
     for (uint32_t i = 0; i < predict->count; i++) {
         const struct predict_setting *one = &predict->settings[i];
-        if (is_other_kind(predict, one) || one->window_s.mean > least * (1 + LEAST_GAIN))
+        if (is_out(predict, one, if_split) || one->window_s.mean > least * (1 + LEAST_GAIN))
             continue;
         const struct predict_setting *before = best == UINT32_MAX ? NULL : &predict->settings[best];
         if (before == NULL || one->num_workers < before->num_workers ||
@@ -471,7 +486,7 @@ struct predict *predict_make(const struct run_process *process, const struct run
     if (predict == NULL)
         return NULL;
     predict->miss = NAN;
-    predict->best = UINT32_MAX;
+    predict->best = predict->best_if_split = UINT32_MAX;
     if (!predict_model_make(process, loader, why, hides, &model, predict->says,
                             sizeof predict->says))
         return predict;
@@ -486,7 +501,8 @@ struct predict *predict_make(const struct run_process *process, const struct run
         predict_windows(&model, &doubt, options, predict);
         predict_kept(&model, &doubt, predict);
         tell_left_out(&model, options, predict);
-        predict->best = choose(predict);
+        predict->best = choose(predict, false);
+        predict->best_if_split = choose(predict, true);
         predict_without(&model, &doubt, predict);
     }
     free(model.batches);

@@ -499,6 +499,7 @@ bool predict_model_make(const struct run_process *process, const struct run_load
     model->batch_bytes = why->work.tensor_bytes > 0 ? (double)why->work.tensor_bytes : NAN;
     model->shm_bytes = why->host.shm_size_bytes;
     model->is_stream = why_loader_is(loader, DATASTALL_LOADER_STREAM);
+    model->is_unsplit = why_may_be_unsplit(loader, &why->work);
     model->spawned = why_loader_is(loader, DATASTALL_LOADER_SPAWNED);
     model->measured_ns = fmax(1, (double)why->active_ns - after_the_last(loader, stretches));
     model->measured_waited_ns = (double)why->stall_ns;

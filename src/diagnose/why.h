@@ -189,6 +189,11 @@ static inline bool why_may_be_split(const struct run_loader *loader, const struc
 {
     return work->asked_which > 0 || why_loader_is(loader, DATASTALL_LOADER_WORKER_INIT);
 }
+/* A stream whose workers do not ask which one they are gives each of them all of it. */
+static inline bool why_may_be_unsplit(const struct run_loader *loader, const struct why_work *work)
+{
+    return why_loader_is(loader, DATASTALL_LOADER_STREAM) && !why_may_be_split(loader, work);
+}
 /* How many workers it has; DATASTALL_UNKNOWN: not told, or more than any machine has. */
 static inline uint64_t why_workers_of(const struct run_loader *loader)
 {

@@ -58,17 +58,12 @@ static const char *kept_text(const struct why *why, char *text, size_t size)
 
 /* ---- more workers, or none ---- */
 
-/* A stream whose workers do not ask which one they are gives each of them all of it. */
-static bool may_be_unsplit(const struct run_loader *loader, const struct why *why)
-{
-    return why_loader_is(loader, DATASTALL_LOADER_STREAM) && !why_may_be_split(loader, &why->work);
-}
-
 static void suggest_workers(const struct run_loader *loader, struct why *why, const char *otherwise)
 {
     const struct why_setting *setting = &why->setting;
     const uint64_t workers = why_workers_of(loader);
-    const char *split = may_be_unsplit(loader, why) ? " once the stream is split between them" : "";
+    const char *split =
+        why_may_be_unsplit(loader, &why->work) ? " once the stream is split between them" : "";
     /* Of several workers it was seen what they wait for. */
     const char *unless = why->primary == CAUSE_BLOCKED && why->work.looks < WHY_LEAST_LOOKS
                              ? ", unless what they wait for is a lock that all of them need"
@@ -103,8 +98,9 @@ static bool none_is_better(const struct run_loader *loader, uint64_t otherwise_n
     const double in_loop_ns = why->setting.in_loop_ns;
     if (why->setting.is_replayed && !(why->setting.faster_in_loop.lower > 1))
         return false;
-    return why_workers_of(loader) != 0 && !isnan(in_loop_ns) && !may_be_unsplit(loader, why) &&
-           in_loop_ns < LESS * (double)otherwise_ns && in_loop_ns < LESS * (double)why->stall_ns;
+    return why_workers_of(loader) != 0 && !isnan(in_loop_ns) &&
+           !why_may_be_unsplit(loader, &why->work) && in_loop_ns < LESS * (double)otherwise_ns &&
+           in_loop_ns < LESS * (double)why->stall_ns;
 }
 
 static bool suggest_none(const struct run_loader *loader, uint64_t otherwise_ns, struct why *why)

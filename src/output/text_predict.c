@@ -53,7 +53,8 @@ static void put_settings(const struct predict *predict, FILE *file)
         const struct predict_setting *one = &predict->settings[i];
         const bool kept = one->persistent_workers && !predict->measured.persistent_workers;
         put_row(predict, one, i == predict->best ? "*" : "",
-                kept                   ? "  kept"
+                one->if_split          ? "  if split"
+                : kept                 ? "  kept"
                 : is_own(predict, one) ? "  replayed"
                 : i == predict->best   ? "  best"
                                        : "",
@@ -92,6 +93,14 @@ static void put_reason(const char *name, const char *says, FILE *file)
     put_broken("", text, file);
 }
 
+static bool has_unsplit(const struct predict *predict)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < predict->count; i++)
+        any = any || predict->settings[i].if_split;
+    return any;
+}
+
 void output_predict_text(const struct predict *predict, const char *name, FILE *file)
 {
     if (predict->says[0] != '\0') {
@@ -103,6 +112,11 @@ void output_predict_text(const struct predict *predict, const char *name, FILE *
             "         replayed as it ran it takes %.1f %% %s than it took, which is corrected\n\n",
             100 * fabs(predict->miss), predict->miss < 0 ? "less" : "more");
     put_settings(predict, file);
+    if (has_unsplit(predict))
+        put_broken("",
+                   "if split: none of its workers asks which part of the stream is its own, so "
+                   "with more of them each would go through all of it",
+                   file);
     if (predict->left_out[0] != '\0')
         put_broken("", predict->left_out, file);
     put_without(predict, file);

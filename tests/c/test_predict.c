@@ -251,6 +251,31 @@ static void what_shared_memory_does_not_hold_is_left_out(void **state)
     free(predict);
 }
 
+/* A stream whose workers do not ask which one they are: more of them would be other data, which no run is
+ * told to try; the advice may say what a split would bring. */
+static void a_stream_that_is_not_split(void **state)
+{
+    (void)state;
+    for (uint64_t asked = 0; asked < 2; asked++) {
+        begin(&sleeping, 1);
+        measure_as_replayed();
+        loader.entry.flags = DATASTALL_LOADER_STREAM;
+        why.work.asked_which = asked;
+        struct predict *predict = predicted();
+        for (uint32_t workers = 0; workers <= 4; workers++) {
+            const struct predict_setting *one = find(predict, workers, workers == 0 ? 0 : 2);
+            assert_non_null(one);
+            assert_int_equal(one->if_split, asked == 0 && workers > 1);
+        }
+        assert_int_equal(predict->settings[predict->best_if_split].num_workers, 4);
+        if (asked == 0)
+            assert_in_range(predict->settings[predict->best].num_workers, 0, 1);
+        else
+            assert_int_equal(predict->best, predict->best_if_split);
+        free(predict);
+    }
+}
+
 static void a_lock_that_workers_share_is_not_predicted(void **state)
 {
     (void)state;
@@ -272,6 +297,7 @@ int main(void)
         cmocka_unit_test(the_start_is_fitted_to_the_first_wait),
         cmocka_unit_test(waiting_for_a_cpu_is_fitted),
         cmocka_unit_test(what_shared_memory_does_not_hold_is_left_out),
+        cmocka_unit_test(a_stream_that_is_not_split),
         cmocka_unit_test(a_lock_that_workers_share_is_not_predicted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
