@@ -40,7 +40,7 @@ function live(data) {
     while (body.children.length > runs.length) body.lastElementChild.remove();
     for (const id of state.rows.keys()) if (!state.runs.some((run) => run.id === id)) state.rows.delete(id);
     const hidden = state.count - runs.length;
-    more.textContent = state.runs.length === 0 ? 'No run is going on, and none ended within the last ten minutes. Start one with: datastall run python train.py' : hidden > 0 ? `${count(hidden)} more` : '';
+    more.textContent = state.runs.length === 0 ? 'No run is in progress, and none ended within the last ten minutes. Start one with: datastall run python train.py' : hidden > 0 ? `${count(hidden)} more` : '';
   }
 
   const rate = (now) => (known(now.samples_per_s) ? num(now.samples_per_s) + ' samples/s' : known(now.batches_per_s) ? num(now.batches_per_s) + ' batches/s' : 'unknown');

@@ -305,9 +305,9 @@ static void tell_left_out(const struct predict_model *model, const struct predic
         window.prefetch_factor *= RF_REPLAY_FACTOR;
     if (!fits_shared_memory(model, &largest) || !fits_shared_memory(model, &window))
         snprintf(predict->left_out, sizeof predict->left_out,
-                 "left out is what needs more shared memory than there is: a batch takes %.0f MiB, "
-                 "num_workers * prefetch_factor of them may be under way, and /dev/shm holds "
-                 "%.0f MiB",
+                 "settings that need more shared memory than there is are left out: a batch takes "
+                 "%.0f MiB, num_workers * prefetch_factor of them may be in flight, and /dev/shm "
+                 "holds %.0f MiB",
                  model->batch_bytes / MIB, model->shm_bytes / MIB);
 }
 
@@ -456,7 +456,7 @@ static bool replay(const struct predict_model *model, struct doubt *doubt, struc
     if (fabs(predict->miss) > PREDICT_MOST_MISS) {
         snprintf(predict->says, sizeof predict->says,
                  "the run itself, replayed, takes %.0f %% %s than it took: something that its "
-                 "batches do not show sets its speed",
+                 "batches do not show limits its speed",
                  100 * fabs(predict->miss), predict->miss < 0 ? "less" : "more");
         return false;
     }

@@ -374,10 +374,10 @@ static const char *cannot(const struct run_loader *loader, const struct run_stre
                "other "
                "numbers of workers would give, is not known";
     if (stretches == NULL || stretches->batch_count == 0)
-        return "nothing was recorded of single batches: it is no DataLoader, was recorded by hand, "
-               "or is the fifth or a later one of its process";
+        return "its batches were not recorded one by one: it is not a DataLoader, was recorded by "
+               "hand, or is the fifth or a later loader of its process";
     if (batches < LEAST_ROWS || stretches->batch_count < LEAST_ROWS)
-        return "too few batches came to tell what one costs";
+        return "too few batches were recorded to tell what one costs";
     if (batches > stretches->head[RF_STRETCH_BATCHES] * 1.02 + 2)
         return "several iterators of the loader were under way at once";
     return NULL;
@@ -430,7 +430,7 @@ static bool fill(const struct run_loader *loader, const struct why *why, bool hi
 {
     table->count = predict_take_rows(stretches, table->rows);
     if (made_share(table) < 0.5) {
-        snprintf(says, size, "what the workers did is known of too few batches");
+        snprintf(says, size, "it is known for too few batches what the workers did");
         return false;
     }
     if (hides && told_share(table) < 0.5) {

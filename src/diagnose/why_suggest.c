@@ -143,8 +143,10 @@ static void suggest_for_one_start(const struct run_loader *loader, struct why *w
             "forbids it%s",
             or_none);
     else
-        suggest(why, "it happens once: less to do when workers, data set and first batch start%s",
-                or_none);
+        suggest(
+            why,
+            "it happens once: do less when the workers, the data set and the first batch start%s",
+            or_none);
 }
 
 static void suggest_for_startup(const struct run_loader *loader, struct why *why)
@@ -165,8 +167,8 @@ static void suggest_for_startup(const struct run_loader *loader, struct why *why
         suggest(why, "make fewer iterators: each one starts from scratch");
     else if (dropped && !persistent)
         suggest(why,
-                "keep the iterator where the loop breaks off, and go on with it (a new one at its "
-                "end), or persistent_workers=True: each one that is dropped ends its workers");
+                "keep the iterator when the loop breaks off and continue with it (a new one at its "
+                "end), or persistent_workers=True: dropping an iterator ends its workers");
     else if (iterators <= 1)
         suggest_for_one_start(loader, why);
     else if (suggest_none(loader, otherwise_ns, why))
@@ -178,7 +180,7 @@ static void suggest_for_startup(const struct run_loader *loader, struct why *why
             "%llu epochs, and the workers start again with each",
             (unsigned long long)loader->entry.objects, (unsigned long long)iterators);
     else if (persistent)
-        suggest(why, "longer epochs, or less to do when workers and data set start");
+        suggest(why, "longer epochs, or do less when workers and data set start");
     else
         suggest(why, "persistent_workers=True%s: the workers are started again for every epoch",
                 kept_text(why, kept, sizeof kept));
@@ -248,16 +250,16 @@ static void suggest_for_failure(struct why *why)
     const struct why_host *host = &why->host;
     char item[64] = "";
     if (failure->item != DATASTALL_UNKNOWN)
-        snprintf(item, sizeof item, "make that item alone: dataset[%llu]",
+        snprintf(item, sizeof item, "load that item by itself: dataset[%llu]",
                  (unsigned long long)failure->item);
     if (failure->kind == WHY_WORKER_KILLED && failure->status == SIGKILL)
-        suggest(why, "the kernel kills like this when memory runs out (its log says so): what each "
-                     "worker holds, times their number, must fit");
+        suggest(why, "the kernel does this when memory runs out (dmesg says so): what one worker "
+                     "holds, times the number of workers, must fit");
     else if (failure->kind == WHY_WORKER_KILLED && failure->status == SIGBUS &&
              !isnan(host->shm_size_bytes))
         suggest(why,
-                "a full /dev/shm ends like this: it holds %.0f MiB, and the batches that are ready "
-                "lie there; make it larger (--shm-size), or fewer of them ready",
+                "a full /dev/shm does this: it holds %.0f MiB, and batches stay there until they "
+                "are taken; make it larger (--shm-size), or keep fewer of them ready",
                 host->shm_size_bytes / (1024.0 * 1024));
     else if (failure->kind == WHY_WORKER_HANGS)
         suggest(why, "see where it hangs: py-spy dump --pid %llu while it does%s%s",
@@ -318,9 +320,8 @@ void why_suggest(const struct run_loader *loader, struct why *why)
         break;
     case CAUSE_INTERPRETER:
         suggest(why,
-                "let no other Python thread of the loop's process compute: Python runs one at a "
-                "time, and gives the loop its turn every 5 ms; a process of its own does not "
-                "hinder it");
+                "move the work of the other Python threads into a process of its own: Python runs "
+                "one thread of a process at a time, and the loop gets its turn only every 5 ms");
         break;
     case CAUSE_OVERHEAD:
         suggest_for_overhead(loader, why);
@@ -371,8 +372,9 @@ void why_suggest(const struct run_loader *loader, struct why *why)
                     : "a replay of this run with it loses far less");
         break;
     case WHY_HEAD_OF_LINE:
-        suggest(why, "single slow items hold back batches that are ready: make those faster or "
-                     "drop them (slowest items: --json), or in_order=False where order is free");
+        suggest(why,
+                "single slow items hold back batches that are ready: make those faster or drop "
+                "them (slowest items: --json), or in_order=False where the order does not matter");
         add_worth(why, "out of order");
         break;
     case WHY_FAILED:

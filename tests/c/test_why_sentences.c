@@ -114,12 +114,13 @@ static void evidence_by_cause(void **state)
         {CAUSE_COLLATE, {STATES, WORKERS, DEPTH}},
         {CAUSE_TRANSFER, {STATES, WORKERS, SENT, DEPTH}},
         {CAUSE_LOOP_CPU_WAIT,
-         {STATES, WORKERS, "with the batch made, the loop's own thread waited for a CPU: 1.5 s",
-          CPUS, IDLE, DEPTH}},
+         {STATES, WORKERS,
+          "after the batch was made, the loop's own thread waited for a CPU: 1.5 s", CPUS, IDLE,
+          DEPTH}},
         {CAUSE_INTERPRETER,
          {STATES, WORKERS,
-          "with the batch made, other Python threads of the loop's process ran: 1.5 s", CPUS, IDLE,
-          DEPTH}},
+          "after the batch was made, other Python threads of the loop's process ran: 1.5 s", CPUS,
+          IDLE, DEPTH}},
         {CAUSE_OVERHEAD, {STATES, WORKERS, DEPTH}},
         {WHY_EPOCH_START, {STATES, WORKERS, EPOCHS, DEPTH}},
         {WHY_UNEVEN_SHARDS, {STATES, WORKERS, "0 of 3 workers had data", DEPTH}},
@@ -369,32 +370,30 @@ static void what_became_of_workers(void **state)
     } rows[] = {
         {{WHY_WORKER_KILLED, 1, 71, 9, 100, 0},
          "worker 1 (pid 71) was killed by signal 9 (Killed) at item 100",
-         "the kernel kills like this when memory runs out (its log says so): what each worker "
-         "holds, "
-         "times their number, must fit"},
+         "the kernel does this when memory runs out (dmesg says so): what one worker holds, times "
+         "the number of workers, must fit"},
         {{WHY_WORKER_KILLED, 1, 71, 7, DATASTALL_UNKNOWN, 0},
          "worker 1 (pid 71) was killed by signal 7 (Bus error)",
-         "a full /dev/shm ends like this: it holds 64 MiB, and the batches that are ready lie "
-         "there; "
-         "make it larger (--shm-size), or fewer of them ready"},
+         "a full /dev/shm does this: it holds 64 MiB, and batches stay there until they are taken; "
+         "make it larger (--shm-size), or keep fewer of them ready"},
         {{WHY_WORKER_KILLED, 1, 71, 11, 100, 0},
          "worker 1 (pid 71) was killed by signal 11 (Segmentation fault) at item 100",
-         "make that item alone: dataset[100]"},
+         "load that item by itself: dataset[100]"},
         {{WHY_WORKER_EXITED, 0, 71, 3, 100, 0},
          "worker 0 (pid 71) ended with exit status 3 at item 100",
-         "make that item alone: dataset[100]"},
+         "load that item by itself: dataset[100]"},
         {{WHY_WORKER_HANGS, 2, 71, 0, 100, 3 * UINT64_C(1000000000)},
          "worker 2 (pid 71) has been stuck at item 100 for 3.0 s",
-         "see where it hangs: py-spy dump --pid 71 while it does, or make that item alone: "
+         "see where it hangs: py-spy dump --pid 71 while it does, or load that item by itself: "
          "dataset[100]"},
         {{WHY_WORKER_HANGS, 2, 71, 0, DATASTALL_UNKNOWN, 3 * UINT64_C(1000000000)},
          "worker 2 (pid 71) has been stuck for 3.0 s",
          "see where it hangs: py-spy dump --pid 71 while it does"},
         {{WHY_ITEM_RAISED, 2, 71, 0, 100, 0},
          "worker 2 (pid 71) raised an error at item 100",
-         "make that item alone: dataset[100]"},
+         "load that item by itself: dataset[100]"},
         {{WHY_ITEM_RAISED, RF_WORKER_MAIN, 71, 0, DATASTALL_UNKNOWN, 0},
-         "the loop's own process raised an error",
+         "the training process raised an error",
          ""},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -459,8 +458,8 @@ static void suggestions_by_cause(void **state)
          "leave the loop's own thread a CPU: fewer workers or threads, or fewer other "
          "programs on the CPUs"},
         {CAUSE_INTERPRETER,
-         "let no other Python thread of the loop's process compute: Python runs one at a time, and "
-         "gives the loop its turn every 5 ms; a process of its own does not hinder it"},
+         "move the work of the other Python threads into a process of its own: Python runs one "
+         "thread of a process at a time, and the loop gets its turn only every 5 ms"},
         {CAUSE_OVERHEAD,
          "larger batches: what the loader itself does for each costs more than what is in it; of "
          "rows in memory a slice of the tensor is a batch"},
@@ -478,9 +477,9 @@ static void suggestions_by_cause(void **state)
         {WHY_DUPLICATE_STREAM,
          "split the stream between the workers (torch.utils.data.get_worker_info() in __iter__): "
          "each goes through all of it, and every item comes 3 times"},
-        {WHY_HEAD_OF_LINE, "single slow items hold back batches that are ready: make those faster "
-                           "or drop them (slowest items: --json), or in_order=False where order is "
-                           "free"},
+        {WHY_HEAD_OF_LINE,
+         "single slow items hold back batches that are ready: make those faster or drop them "
+         "(slowest items: --json), or in_order=False where the order does not matter"},
         {WHY_WINDOW, "prefetch_factor=8 instead of 2: a replay of this run with it loses far less"},
         {WHY_NONE, ""},
     };
@@ -500,16 +499,16 @@ static void start_up_by_what_starts(void **state)
 {
     (void)state;
     static const char fewer[] = "make fewer iterators: each one starts from scratch";
-    static const char longer[] = "longer epochs, or less to do when workers and data set start";
+    static const char longer[] = "longer epochs, or do less when workers and data set start";
     static const char persistent[] =
         "persistent_workers=True: the workers are started again for every epoch";
     static const char keep[] = "keep the iterator: it = iter(loader) once, then next(it) for each "
                                "batch; a new one starts everything again";
     static const char broken_off[] =
-        "keep the iterator where the loop breaks off, and go on with it (a new one at its end), or "
-        "persistent_workers=True: each one that is dropped ends its workers";
+        "keep the iterator when the loop breaks off and continue with it (a new one at its end), "
+        "or persistent_workers=True: dropping an iterator ends its workers";
     static const char once[] =
-        "it happens once: less to do when workers, data set and first batch start";
+        "it happens once: do less when the workers, the data set and the first batch start";
     static const struct {
         uint64_t workers, flags, iterators, batches, objects, dropped;
         double in_loop_s; /* of ten that are waited, nine of them for the start */
@@ -535,8 +534,8 @@ static void start_up_by_what_starts(void **state)
         {3, 0, 30, 300, 15, 0, NAN, persistent},
         {3, 0, 1, 30, 1, 0, NAN, once},
         {3, 0, 1, 30, 1, 0, 2,
-         "it happens once: less to do when workers, data set and first batch start; "
-         "or num_workers=0, which takes about 2.0 s"},
+         "it happens once: do less when the workers, the data set and the first batch start; or "
+         "num_workers=0, which takes about 2.0 s"},
         {3, DATASTALL_LOADER_SPAWNED, 1, 30, 1, 0, NAN,
          "it happens once: a data set that is cheaper to send to each worker (arrays or paths, not "
          "Python objects), fewer imports, or multiprocessing_context='fork' where nothing forbids "

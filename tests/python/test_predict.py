@@ -130,7 +130,7 @@ def run_of(folder: Path, program: str) -> Any:
 
 def test_two_batches_are_too_few(tmp_path):
     answer = run_of(tmp_path, PROGRAM.replace("480", "16"))
-    assert answer["says"] == "too few batches came to tell what one costs"
+    assert answer["says"] == "too few batches were recorded to tell what one costs"
     assert answer["settings"] == []
     assert answer["measured"] is None
     told = datastall(tmp_path, "predict", "--dir", "runs")
@@ -155,7 +155,7 @@ def test_a_run_cut_short_is_told(runs, tmp_path):
     assert told.returncode == 3
     assert "is cut short" in told.stderr
     (loader,) = json.loads(told.stdout)["loaders"]
-    assert "nothing was recorded of single batches" in loader["predicted"]["says"]
+    assert "its batches were not recorded one by one" in loader["predicted"]["says"]
 
 
 def test_compare_says_what_was_predicted(runs, tmp_path):
