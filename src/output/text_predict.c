@@ -108,10 +108,8 @@ void output_predict_text(const struct predict *predict, const char *name, FILE *
         return;
     }
     fprintf(file, "LOADER   %s\n", name);
-    fprintf(
-        file,
-        "         its own setting, replayed, takes %.1f %% %s time (corrected below)\n\n",
-        100 * fabs(predict->miss), predict->miss < 0 ? "less" : "more");
+    fprintf(file, "         its own setting, replayed, takes %.1f %% %s time (corrected below)\n\n",
+            100 * fabs(predict->miss), predict->miss < 0 ? "less" : "more");
     put_settings(predict, file);
     if (has_unsplit(predict))
         put_broken("",

@@ -454,6 +454,34 @@ def test_in_words(tmp_path: Path) -> None:
         assert max(map(len, card.splitlines())) <= 80
 
 
+def test_bytes_of_the_tensors_that_workers_send(tmp_path: Path) -> None:
+    """Of the largest batch, in shared memory, and not of what is pickled."""
+    write(
+        tmp_path,
+        "bytes.py",
+        """
+        import sys
+        import torch
+        from torch.utils.data import DataLoader
+
+        class Items:
+            def __len__(self):
+                return 40  # what the last batches sent may be missing
+            def __getitem__(self, i):
+                return {"x": torch.zeros(1000), "y": torch.tensor(i), "name": str(i)}
+
+        collate = list if "list" in sys.argv else None
+        for _ in DataLoader(Items(), batch_size=4, num_workers=1, collate_fn=collate):
+            pass
+        """,
+    )
+    for kind, told in (("stacked", 4 * 1000 * 4 + 4 * 8), ("list", 4 * (1000 * 4 + 8))):
+        recorded(tmp_path, "bytes.py", kind, options=["--dir", kind])
+        (worker,) = only(shown(tmp_path, "--dir", kind)["loaders"])["workers"]
+        assert worker["tensor_bytes"] == told
+        assert worker["sent_bytes"] > 0
+
+
 def test_a_lock_that_workers_share_is_told_from_a_slow_answer(tmp_path: Path) -> None:
     """The same waits, behind a lock and not: more workers are offered for one of them only."""
     write(
