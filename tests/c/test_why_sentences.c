@@ -653,6 +653,58 @@ static void a_larger_window(void **state)
     }
 }
 
+/* Four workers, four batches of 4 MiB for each: 64 MiB hold them, and one byte less does not. */
+static void a_window_that_shared_memory_does_not_hold(void **state)
+{
+    (void)state;
+    static const struct {
+        double bytes;
+        bool fits;
+    } rows[] = {{64 << 20, true}, {(64 << 20) - 1, false}, {NAN, true}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct why why = why_of(WHY_WINDOW);
+        loader.entry.num_workers = 4;
+        loader.entry.prefetch_factor = 1;
+        why.work.tensor_bytes = 4 << 20;
+        why.host.shm_size_bytes = rows[i].bytes;
+        why_tell(&loader, &why);
+        const char *wanted =
+            rows[i].fits ? "prefetch_factor=4 instead of 1:" : "a larger /dev/shm (--shm-size)";
+        CHECK(strncmp(why.suggestion, wanted, strlen(wanted)) == 0, "row %zu: %s", i,
+              why.suggestion);
+    }
+}
+
+/* What the means say of more workers, with room for the batches of three, and of two that share a lock. */
+static void means_that_are_not_enough(void **state)
+{
+    (void)state;
+    static const struct {
+        double shm_mib;
+        uint64_t locked;
+        uint32_t workers;
+    } rows[] = {{NAN, 0, 8}, {24, 0, 3}, {NAN, 20, 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct why why = {.stall_ns = UINT64_C(9000000000), .active_ns = UINT64_C(10000000000)};
+        struct why_setting setting;
+        loader = (struct run_loader){.entry = {.num_workers = 2, .prefetch_factor = 2}};
+        loader.totals.counters[RF_COUNT_BATCHES] = 100;
+        loader.totals.counters[RF_COUNT_ITERATORS] = 1;
+        why.states_ns[CAUSE_BLOCKED] = why.stall_ns;
+        why.host = (struct why_host){.cpus_usable = 16, .loop_cpus = 0.1, .idle_cpus = 15};
+        why.host.shm_size_bytes = rows[i].shm_mib * (1 << 20);
+        why.work = (struct why_work){.workers = 2,
+                                     .batches = 100,
+                                     .items_ns = UINT64_C(20000000000),
+                                     .running_cpus = 0.1,
+                                     .tensor_bytes = 4 << 20,
+                                     .looks = 40,
+                                     .locked = rows[i].locked};
+        why_reckon(&loader, &why, &setting);
+        CHECK(setting.workers == rows[i].workers, "row %zu: %u workers", i, setting.workers);
+    }
+}
+
 static void workers_that_share_too_few_cpus(void **state)
 {
     (void)state;
@@ -775,6 +827,8 @@ int main(void)
         cmocka_unit_test(suggestions_by_cause),
         cmocka_unit_test(start_up_by_what_starts),
         cmocka_unit_test(a_larger_window),
+        cmocka_unit_test(a_window_that_shared_memory_does_not_hold),
+        cmocka_unit_test(means_that_are_not_enough),
         cmocka_unit_test(workers_that_share_too_few_cpus),
         cmocka_unit_test(more_workers),
         cmocka_unit_test(workers_that_share_a_lock),
