@@ -162,28 +162,55 @@ static PyObject *fetch_worker_asked(PyObject *module, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-/* Tensors in a batch of the kinds that collation makes, to some depth and number. */
+/* Tensors in a batch of the kinds that collation makes, to some depth and number; and their bytes, as
+ * far as they can be told. */
 #define MOST_TENSORS 4096
-static void count_tensors(PyObject *data, int depth, uint64_t *tensors)
+#define MOST_MEASURED 64
+struct tensor_count {
+    uint64_t tensors, bytes;
+    struct tensor_questions *questions; /* NULL: bytes are not wanted */
+};
+
+static void count_tensor(PyObject *tensor, struct tensor_count *count)
+{
+    struct tensor_memory memory;
+    count->tensors++;
+    if (count->questions == NULL || count->tensors > MOST_MEASURED)
+        return;
+    const struct tensor_shape shape = tensor_shape(count->questions, tensor);
+    if (shape.dimensions >= 0 && tensor_memory(count->questions, tensor, &shape, &memory))
+        count->bytes += shape.elements * memory.element_bytes;
+}
+
+static void count_tensors(PyObject *data, int depth, struct tensor_count *count)
 {
     if (tensor_is_plain(data)) {
-        ++*tensors;
+        count_tensor(data, count);
         return;
     }
-    if (depth == 0 || *tensors >= MOST_TENSORS)
+    if (depth == 0 || count->tensors >= MOST_TENSORS)
         return;
     if (PyList_CheckExact(data)) {
         for (Py_ssize_t i = 0; i < PyList_Size(data) && i < MOST_TENSORS; i++)
-            count_tensors(PyList_GetItem(data, i), depth - 1, tensors);
+            count_tensors(PyList_GetItem(data, i), depth - 1, count);
     } else if (PyTuple_CheckExact(data)) {
         for (Py_ssize_t i = 0; i < PyTuple_Size(data) && i < MOST_TENSORS; i++)
-            count_tensors(PyTuple_GetItem(data, i), depth - 1, tensors);
+            count_tensors(PyTuple_GetItem(data, i), depth - 1, count);
     } else if (PyDict_CheckExact(data)) {
         PyObject *key, *value;
         Py_ssize_t place = 0;
         while (PyDict_Next(data, &place, &key, &value))
-            count_tensors(value, depth - 1, tensors);
+            count_tensors(value, depth - 1, count);
     }
+}
+
+static struct worker_message measure(const struct worker *worker, PyObject *batch)
+{
+    struct tensor_questions questions = {.disabled = NULL};
+    struct tensor_count count = {0, 0, worker_wants_tensor_bytes(worker) ? &questions : NULL};
+    count_tensors(batch, 3, &count);
+    tensor_questions_end(&questions);
+    return (struct worker_message){.tensors = count.tensors, .tensor_bytes = count.bytes};
 }
 
 /* How long the thread that sends waited for a CPU since this was last asked. */
@@ -212,8 +239,7 @@ static PyObject *dumps_call(Standin *self, PyObject *args, PyObject *kwargs)
         PyTuple_Size(message) < 2 || !PyLong_CheckExact(PyTuple_GetItem(message, 0)) ||
         (uint64_t)syscall(SYS_gettid) == worker->pid)
         return PyObject_Call(self->original, args, kwargs);
-    struct worker_message sent = {.tensors = 0};
-    count_tensors(PyTuple_GetItem(message, 1), 3, &sent.tensors);
+    struct worker_message sent = measure(worker, PyTuple_GetItem(message, 1));
     sent.delay_ns = waited_for_cpu_ns();
     const uint64_t begin_ns = ds_now_ns(), cpu_ns = ds_clock_ns_of(CLOCK_THREAD_CPUTIME_ID);
     PyObject *bytes = PyObject_Call(self->original, args, kwargs);

@@ -43,4 +43,5 @@ check arrows $bin/python scripts/check_arrows.py
 check merges no_merge_is_half_done
 check licence all_say_their_licence
 check counters $bin/python scripts/counters_table.py --check
+check card-width $bin/python scripts/card_width.py
 exit $failed

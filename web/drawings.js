@@ -77,7 +77,7 @@ function colourRows(title, note, rows, begin, span, tone) {
     picture.append(svg('text', {class: 'axis', x: name + i * cell, y: height - 6, 'text-anchor': i === 0 ? 'start' : i === most - 1 ? 'end' : 'middle'}, clock(Math.max(0, begin + i * span))));
   }
   return drawing(title, note, el('div', {class: 'scroll', tabindex: '0', role: 'region', 'aria-label': title}, picture), title,
-    [t(''), ...rows[0].percent.map((_, i) => n(clock(Math.max(0, begin + i * span))))],
+    [t('row'), ...rows[0].percent.map((_, i) => n(clock(Math.max(0, begin + i * span))))],
     () => rows.map((row) => [row.label, ...row.percent.map((percent) => (percent === null ? '\u2013' : percent + ' %'))]));
 }
 

@@ -40,7 +40,7 @@ function live(data) {
     while (body.children.length > runs.length) body.lastElementChild.remove();
     for (const id of state.rows.keys()) if (!state.runs.some((run) => run.id === id)) state.rows.delete(id);
     const hidden = state.count - runs.length;
-    more.textContent = state.runs.length === 0 ? 'No run is going on, and none ended within the last ten minutes. Start one with: datastall run python train.py' : hidden > 0 ? `${count(hidden)} more` : '';
+    more.textContent = state.runs.length === 0 ? 'No run is in progress, and none ended within the last ten minutes. Start one with: datastall run python train.py' : hidden > 0 ? `${count(hidden)} more` : '';
   }
 
   const rate = (now) => (known(now.samples_per_s) ? num(now.samples_per_s) + ' samples/s' : known(now.batches_per_s) ? num(now.batches_per_s) + ' batches/s' : 'unknown');
@@ -93,9 +93,10 @@ function live(data) {
 
   function tablesOf(run) {
     const name = (row) => (known(row.rank) ? 'rank ' + row.rank : 'pid ' + row.pid);
+    const stuck = run.loaders.some((loader) => loader.unfinished_wait_s > 1);
     return [
-      table('Loaders', [t('loader'), t('rank'), n('workers'), n('batches'), n('waiting'), n('p50'), n('p99'), t('cause'), t('')], run.loaders.map((loader) => [loader.name, String(loader.rank ?? ''), count(loader.num_workers), count(loader.batches), pct(loader.waiting_share),
-        ms(loader.wait_p50_ms), ms(loader.wait_p99_ms), words(loader.cause), loader.unfinished_wait_s > 1 ? `waiting for ${duration(loader.unfinished_wait_s)}` : ''])),
+      table('Loaders', [t('loader'), t('rank'), n('workers'), n('batches'), n('waiting'), n('p50'), n('p99'), t('cause'), ...(stuck ? [t('at the moment')] : [])], run.loaders.map((loader) => [loader.name, String(loader.rank ?? ''), count(loader.num_workers), count(loader.batches), pct(loader.waiting_share),
+        ms(loader.wait_p50_ms), ms(loader.wait_p99_ms), words(loader.cause), ...(stuck ? [loader.unfinished_wait_s > 1 ? `waiting for ${duration(loader.unfinished_wait_s)}` : ''] : [])])),
       run.gpus.length ? table('GPUs', [t('GPU'), t('name'), n('busy'), n('waiting'), n('memory'), n('power')], run.gpus.map((gpu) => [String(gpu.index), gpu.name || '', pct(gpu.busy_share), pct(gpu.stall_share), bytes(gpu.memory_used_bytes), known(gpu.power_w) ? num(gpu.power_w) + ' W' : 'unknown'])) : null,
       run.ranks.length > 1 ? [colourRows('Waiting for data in the last minute, by rank', 'a square is a second', run.ranks.map((rank) => ({label: name(rank), percent: rank.stall})), 0, 1, '--stall'),
         table('Ranks', [t('rank'), t('machine'), t('state'), n('waiting now'), n('in all'), n('now')], run.ranks.map((rank) => [name(rank), rank.hostname || '', words(rank.state), pct(rank.now.stall_share), (rank.upper_bound ? 'at most ' : '') + pct(rank.stall_share), rate(rank.now)])),

@@ -37,7 +37,7 @@ function verdict(run, index, two) {
     two ? el('h2', {}, (index === 0 ? 'First: ' : 'Second: ') + about.id) : null,
     labelled('RUN', `${about.name ? about.name + ': ' : ''}${about.command || ''}`),
     el('p', {class: 'faint'}, [about.started_at ? 'began ' + about.started_at : null, 'took ' + duration(about.duration_s),
-      known(about.setup_s) ? 'including ' + duration(about.setup_s) + ' set-up' : null, about.state === 'ended' ? (known(about.exit_status) ? 'exit ' + about.exit_status : 'ended') : words(about.state)].filter(Boolean).join(', ')),
+      known(about.setup_s) ? 'including ' + duration(about.setup_s) + ' set-up' : null, about.state === 'ended' ? (known(about.exit_status) ? 'exit\u00a0' + about.exit_status : 'ended') : words(about.state)].filter(Boolean).join(', ')),
     about.launcher_text ? el('p', {}, about.launcher_text) : null,
     el('p', {class: 'verdict ' + says.severity}, sentences.length ? sentences.join(' ') : 'nothing was recorded'),
     parts.length ? shareBar(parts) : null,
@@ -58,11 +58,22 @@ function comparison(data) {
   const row = (label, pair, text) => [label, text(pair[0]), text(pair[1])];
   return el('section', {class: 'card'}, el('h2', {}, 'The second compared with the first'),
     el('p', {class: 'verdict ' + ({faster: 'none', slower: 'severe'}[c.result] || '')}, data.comparison_text),
-    table('Both runs', [t(''), n('first'), n('second')], [
+    table('Both runs', [t('figure'), n('first'), n('second')], [
       row('throughput', c.throughput, (x) => `${num(x)} ${unit}`), row('window', c.window_s, duration), row('stall', c.stall_share, pct),
       row('start-up', c.startup_s, duration), ['cause', ...c.runs.map((run) => words(run.cause || 'unknown'))],
       ...c.loaders.map((loader) => ['loader ' + (loader.name[0] || loader.name[1]), ...[0, 1].map((i) => (loader.name[i] ? `${num(loader.samples_per_s[i] ?? loader.batches_per_s[i])} /s, ${pct(loader.stall_share[i])}, ${words(loader.cause[i])}` : 'not there'))]),
-    ]));
+    ], {class: 'compared'}), c.loaders.map(promise));
+}
+
+// What the first run promised of the setting that the second has, beside what came of it.
+function promise(loader) {
+  const told = loader.predicted;
+  if (!told) return null;
+  const setting = `num_workers=${told.num_workers}` + (told.prefetch_factor ? `, prefetch_factor=${told.prefetch_factor}` : '');
+  if (told.says) return labelled('PREDICT', `${setting}: the first run predicts nothing: ${told.says}`);
+  const {mean, lower, upper} = told.throughput_ratio;
+  return labelled('PREDICT', `${setting}: from the first run, ${fixed(mean, 2)}x as fast (${fixed(lower, 2)} to ${fixed(upper, 2)})` +
+    (known(told.measured_ratio) ? `; measured: ${fixed(told.measured_ratio, 2)}x` : ''));
 }
 
 // ---- over time ----
@@ -93,7 +104,7 @@ function levelCharts(level, note) {
   };
   const rate = level.samples_per_s.length ? ['samples per second', level.samples_per_s] : ['batches per second', level.batches_per_s];
   return [
-    make('shares', 'Waiting for data, and the GPUs', [line('waiting for data', level.stall, '--stall', pct, {fill: true}), line('GPU busy', level.busy, '--busy', pct), line('idle otherwise', level.other, '--other', pct, {dash: [4, 4]})], {top: 1}),
+    make('shares', level.busy && level.busy.some(known) ? 'Waiting for data, and the GPUs' : 'Waiting for data', [line('waiting for data', level.stall, '--stall', pct, {fill: true}), line('GPU busy', level.busy, '--busy', pct), line('idle otherwise', level.other, '--other', pct, {dash: [4, 4]})], {top: 1}),
     make('rate', 'Throughput', [line(rate[0], rate[1], '--s1', num, {fill: true})]),
     make('tokens', 'Tokens', [line('tokens per second', level.tokens_per_s, '--s3', num, {fill: true})]),
     make('waits', 'Waits', [line('mean', level.wait_mean_ms, '--s1', ms), line('longest', level.wait_max_ms, '--s2', ms, {dash: [4, 4]})]),
@@ -168,8 +179,8 @@ function predicted(prediction) {
   if (!prediction) return null;
   if (prediction.says) return labelled('PREDICT', prediction.says);
   const row = (setting, note) => [count(setting.num_workers), setting.prefetch_factor === null ? '\u2013' : count(setting.prefetch_factor), range(setting.samples_per_s, num), range(setting.window_s, duration), pct(setting.stall_share.mean), note];
-  return [el('h3', {}, 'Other settings, predicted'), table('Predicted', [n('num_workers'), n('prefetch_factor'), n('samples/s (9 of 10 between)'), n('takes'), n('waits'), t('')],
-    [row(prediction.measured, 'measured'), ...prediction.settings.map((setting, i) => row(setting, i === prediction.best ? 'best' : ''))]),
+  return [el('h3', {}, 'Other settings, predicted'), table('Predicted', [n('num_workers'), n('prefetch_factor'), n('samples/s (9 of 10 between)'), n('takes'), n('waits'), t('which')],
+    [row(prediction.measured, 'measured'), ...prediction.settings.map((setting, i) => row(setting, i === prediction.best ? 'best' : setting.if_split ? 'if the stream is split' : ''))]),
   prediction.without.length ? table('At most', [t('at most, without'), n('samples/s'), n('takes')], prediction.without.map((part) => [words(part.what), range(part.samples_per_s, num), range(part.window_s, duration)])) : null];
 }
 const range = (r, text) => (r.lower === r.upper ? text(r.mean) : `${text(r.mean)} (${text(r.lower)} to ${text(r.upper)})`);
@@ -234,7 +245,7 @@ function plain(value, caption) {
     return table(caption, keys.map((key) => t(words(key))), value.map((one) => keys.map((key) => text(one[key] ?? null))));
   }
   if (value !== null && typeof value === 'object' && !Array.isArray(value)) {
-    return table(caption, [t(''), t('')], Object.entries(value).map(([key, one]) => [words(key), Array.isArray(one) && one.length && typeof one[0] === 'object' ? plain(one, key) : text(one)]));
+    return table(caption, [t('figure'), t('value')], Object.entries(value).map(([key, one]) => [words(key), Array.isArray(one) && one.length && typeof one[0] === 'object' ? plain(one, key) : text(one)]));
   }
   return el('p', {}, text(value));
 }

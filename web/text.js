@@ -75,5 +75,5 @@ const n = (title) => ({title, number: true});
 const t = (title) => ({title});
 
 function labelled(label, content) {
-  return el('p', {}, el('span', {class: 'label'}, label), ' ', content);
+  return el('p', {class: 'row'}, el('span', {class: 'label'}, label), ' ', el('span', {}, content));
 }

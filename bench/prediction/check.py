@@ -31,6 +31,8 @@ def predicted(run: Path) -> Any:
 def find(prediction: Any, setting: Setting) -> Any:
     workers, prefetch = setting
     for one in prediction["settings"]:
+        if one["if_split"]:  # it would be other data
+            continue
         same = one["num_workers"] == workers and one["prefetch_factor"] in (prefetch, None)
         if same and one["persistent_workers"] in (
             False,

@@ -186,8 +186,11 @@ class Worker(TypedDict):
     sent_batches: int
     sent_bytes: int
     sent_tensors: int
+    tensor_bytes: int | None
     streams_ended: int
     asked_which: int
+    looks: int
+    looks_in_lock: int
     startup_s: float
     item_ms_mean: float | None
     asked_bytes: int | None
@@ -206,6 +209,7 @@ class PredictedSetting(TypedDict):
     num_workers: int
     prefetch_factor: int | None
     persistent_workers: bool
+    if_split: bool
     samples_per_s: Range
     window_s: Range
     stall_share: Range
@@ -219,6 +223,7 @@ class Without(TypedDict):
 
 class Predicted(TypedDict):
     says: str | None
+    left_out: str | None
     replay_error: float | None
     measured: PredictedSetting | None
     settings: list[PredictedSetting]

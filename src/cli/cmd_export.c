@@ -108,11 +108,11 @@ static int export_runs(const struct export_options *options, char *const *names,
         ds_say("export: %s; see 'datastall help export'", options->base_count > 1
                                                               ? "one --dir at a time in this format"
                                                           : as_csv ? "at most 16 runs at a time"
-                                                                   : "a trace is of one run");
+                                                                   : "a trace holds one run");
         return CLI_USAGE;
     }
     if (!as_csv && goes_to_terminal(options)) {
-        ds_say("export: a trace is not for a terminal: -o FILE");
+        ds_say("export: a trace is binary; write it to a file with -o FILE");
         return CLI_USAGE;
     }
     const char *directory = options->base_count > 0 ? options->bases[0] : NULL;

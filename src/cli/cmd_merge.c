@@ -120,7 +120,7 @@ static int merge(const struct cli_command *command, int argc, char **argv)
 }
 
 static const struct cli_option merge_options[] = {
-    {"output", 'o', "DIR", "the folder of the job, which is made"},
+    {"output", 'o', "DIR", "the folder to create for the job"},
     {"dir", 'd', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
     {NULL, 0, NULL, NULL},
 };
@@ -128,10 +128,10 @@ const struct cli_command cli_merge_command = {
     "merge",
     "RUN... -o DIR",
     "put the runs of a job's machines together",
-    "Copies runs into one folder, so that 'show' tells what the ranks of all machines\n"
-    "lost together: RUN as for 'show', or a folder of runs, of which all are taken. What\n"
-    "a run did not need of its files takes no room in the copies. A folder in which\n"
-    "every machine of a job writes its own run need not be merged: show it as it is.",
+    "Copies runs into one folder, so that 'show' tells what the ranks of all machines\nlost "
+    "together: RUN as for 'show', or a folder of runs, of which all are taken. Parts of\nits files "
+    "that a run never used take no room in the copies. A folder in which\nevery machine of a job "
+    "writes its own run need not be merged: show it as it is.",
     merge_options,
     false,
     merge,

@@ -192,7 +192,7 @@ static int run(const struct cli_command *table, int argc, char **argv)
 static const struct cli_option predict_options[] = {
     {"workers", 'w', "A..B", "numbers of workers (default: 0 to twice the CPUs)"},
     {"prefetch", 'p', "A..B", "prefetch factors (default: that of the run)"},
-    {"cpus", 'c', "N", "with so many CPUs for the program (default: those it had)"},
+    {"cpus", 'c', "N", "as if the program had N CPUs (default: those it had)"},
     {"json", '\0', NULL, "as JSON (docs/json.md: predicted)"},
     {"dir", 'd', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
     {NULL, 0, NULL, NULL},

@@ -207,7 +207,7 @@ static int serve(const struct cli_command *command, int argc, char **argv)
         if (http_is_public(service.server) && options.auth == NULL)
             ds_say("anyone who can reach this address can read the metrics and the page; "
                    "--auth-file asks for a password");
-        ds_say("serving %s/metrics; a page to look at is %s/", http_url(service.server),
+        ds_say("serving %s/metrics; the live page is %s/", http_url(service.server),
                http_url(service.server));
         http_run(service.server, &stopped, &outside);
     } else {
@@ -229,20 +229,21 @@ static const struct cli_option serve_options[] = {
     {"tls-cert", '\0', "FILE", "certificate in PEM form: HTTPS instead of HTTP"},
     {"tls-key", '\0', "FILE", "its key, in PEM form"},
     {"auth-file", '\0', "FILE", "ask for a user and a password; FILE has lines USER:PASSWORD"},
-    {"host-name", '\0', "NAME", "answer under NAME too, beside the machine's own; may be repeated"},
+    {"host-name", '\0', "NAME",
+     "answer to NAME too, besides the machine's own names; may be repeated"},
     {NULL, 0, NULL, NULL},
 };
 const struct cli_command cli_serve_command = {
     "serve",
     "",
     "the runs of this machine for Prometheus, and as a live page",
-    "Serves /metrics for Prometheus (text format 0.0.4, OpenMetrics 1.0 where asked for)\n"
-    "and a page to look at on /, which is read once a second from /live.json (docs/live.md),\n"
-    "over every run on this machine that you may read: in $DATASTALL_DIR or\n"
-    "./datastall-runs, and where processes of this machine record. A run stays listed for\n"
-    "ten minutes after its end. Reads run files only; needs libmicrohttpd. Answers to\n"
-    "addresses, localhost and this machine's names; --host-name adds others. docs/metrics.md\n"
-    "explains each metric, docs/fleet.md how to run it on many machines.",
+    "Serves /metrics for Prometheus (text format 0.0.4, OpenMetrics 1.0 where asked for)\nand a "
+    "live page on /, which reads /live.json once a second (docs/live.md),\nover every run on this "
+    "machine that you may read: in $DATASTALL_DIR or\n./datastall-runs, and where processes of "
+    "this machine record. A run stays listed for\nten minutes after its end. Reads run files only; "
+    "needs libmicrohttpd. Answers to\naddresses, localhost and this machine's names; --host-name "
+    "adds others. docs/metrics.md\nexplains each metric, docs/fleet.md how to run it on many "
+    "machines.",
     serve_options,
     false,
     serve,

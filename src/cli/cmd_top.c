@@ -404,11 +404,11 @@ const struct cli_command cli_top_command = {
     "top",
     "[RUN...]",
     "the runs of this machine, live",
-    "Follows the RUNs, or every run on this machine that you may read and that runs or\n"
-    "ended within the last ten minutes: GPUs, loaders and ranks, each with its last\n"
-    "minute; running ones first. F4 filters by what you type, and other keys are those of\n"
-    "htop. It only reads run files and slows no run down. Where standard output is no\n"
-    "terminal it prints once. F1 explains the columns and the keys; NO_COLOR is respected.",
+    "Follows the RUNs, or every run on this machine that you may read and that runs or\nended "
+    "within the last ten minutes: GPUs, loaders and ranks, each with its last\nminute; runs in "
+    "progress first. F4 filters by what you type; the other keys are\nhtop's. It only reads run "
+    "files and slows no run down. Where standard output is no\nterminal it prints once. F1 "
+    "explains the columns and the keys; NO_COLOR is respected.",
     top_options,
     false,
     top,

@@ -257,7 +257,7 @@ static bool take_measured(struct tuning *tuning, const struct summary_loader *lo
 {
     if (loader == NULL || predict == NULL || isnan(rate_of(loader))) {
         ds_say(tuning->site[0] == '\0'
-                   ? "tune: no DataLoader of a line of the program was iterated in this time"
+                   ? "tune: no DataLoader that the program makes was iterated in this time"
                    : "tune: the loader was not iterated in this time");
         return false;
     }
@@ -291,7 +291,7 @@ static int one_step(struct tuning *tuning, struct tried *next, bool *more)
     if (measured && !first && next->measured < before)
         snprintf(tuning->says, sizeof tuning->says, "that trial was slower: the last one");
     else if (measured && tuning->count > tuning->options->trials)
-        snprintf(tuning->says, sizeof tuning->says, "as many trials as asked for were made");
+        snprintf(tuning->says, sizeof tuning->says, "that was the last of the trials asked for");
     else if (measured)
         *more = choose_next(tuning, predict, next);
     free(predict);
@@ -384,7 +384,7 @@ static int tune(const struct cli_command *table, int argc, char **argv)
 
 static const struct cli_option tune_options[] = {
     {"for", '\0', "TIME", "how long each trial runs once it loads: 60s, 2m (default 60s)"},
-    {"trials", 't', "N", "settings tried at most, beside the one that is there (default 3)"},
+    {"trials", 't', "N", "settings to try at most, besides the program's own (default 3)"},
     {"dir", 'd', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
     {NULL, 0, NULL, NULL},
 };
@@ -392,12 +392,12 @@ const struct cli_command cli_tune_command = {
     "tune",
     "[--] CMD...",
     "find the setting of its loader that makes a command fastest",
-    "Runs CMD as it is, predicts what other settings of the loader that waits the most would\n"
-    "give, tries the best one with --set, compares, and goes on while a better one is\n"
-    "predicted; the first trial that is slower is the last. A trial ends its time after the first\n"
-    "iter() in the way that Ctrl-C would end it. Nothing of CMD is changed; what it writes, it "
-    "writes again\n"
-    "with each trial. Ends with a table and the line to write into the program.",
+    "Runs CMD as it is, predicts what other settings of the loader that waits the\nmost would "
+    "give, tries the best one with --set, compares, and goes on while a\nbetter one is predicted; "
+    "the first trial that is slower is the last. A trial runs\nfor TIME from the first iter() on "
+    "and then ends as if by Ctrl-C. Nothing in CMD is\nchanged; what CMD writes (checkpoints, "
+    "logs) it writes again in each trial. Ends\nwith a table and the line to write into the "
+    "program.",
     tune_options,
     true,
     tune,

@@ -447,7 +447,7 @@ int http_open(const struct http_options *options, struct http_server **result)
         return error;
     }
     server->bad_method = fixed_response(server, "only GET and HEAD\n");
-    server->not_found = fixed_response(server, "there is /, /live.json, /metrics and /healthz\n");
+    server->not_found = fixed_response(server, "try /, /live.json, /metrics or /healthz\n");
     server->denied = fixed_response(server, "a user and a password are needed\n");
     server->misdirected = fixed_response(
         server, "this server does not go by that name; 'serve --host-name NAME' adds one\n");

@@ -119,7 +119,7 @@ bool settings_add(const char *text, char *lines)
     const size_t used = strlen(lines);
     if (snprintf(lines + used, SETTINGS_BYTES - used, "%s%.*s=%s", used > 0 ? "\n" : "",
                  (int)(equals - text), text, value) >= (int)(SETTINGS_BYTES - used)) {
-        ds_say("run: too much to --set: at most %d bytes together", SETTINGS_BYTES - 1);
+        ds_say("run: --set: too long; at most %d bytes in all", SETTINGS_BYTES - 1);
         return false;
     }
     return true;

@@ -31,7 +31,7 @@ static void take_setting(const struct predict *predict, const struct predict_set
 {
     const struct predict_setting *own = &predict->measured;
     const struct range gain = predict_faster(predict, &one->window_s);
-    if (one->num_workers == 0 && own->num_workers > 0) {
+    if (one->num_workers == 0 && own->num_workers > 0 && !one->if_split) {
         setting->faster_in_loop = gain;
         setting->in_loop_ns = one->window_s.mean * one->stall_share.mean * 1e9;
     }
@@ -80,9 +80,10 @@ static void take_predicted(const struct predict *predict, uint32_t cause,
         if (predict->without[i].part == part_of(cause))
             setting->at_most = predict_faster(predict, &predict->without[i].window_s);
     }
-    if (predict->best == UINT32_MAX)
+    if (predict->best_if_split == UINT32_MAX)
         return;
-    const struct predict_setting *best = &predict->settings[predict->best];
+    /* The advice says "once the stream is split". */
+    const struct predict_setting *best = &predict->settings[predict->best_if_split];
     const struct range gain = predict_faster(predict, &best->window_s);
     if (best->num_workers > predict->measured.num_workers && is_worth_it(&gain)) {
         setting->workers = best->num_workers;

@@ -147,17 +147,55 @@ static uint32_t compare_loaders(struct comparison *c)
     return matched;
 }
 
+/* Of the verdict's loaders in one process. */
+static void rates_of_process(const struct summary *run, uint32_t process, double *samples,
+                             double *batches)
+{
+    *samples = *batches = 0;
+    for (uint32_t i = 0; i < run->loader_count; i++) {
+        const struct summary_loader *loader = &run->loaders[i];
+        if (loader->process != process || !loader->in_verdict)
+            continue;
+        const double active_s = seconds(run->processes[process].active_ns);
+        const datastall_statistics *f = &loader->figures;
+        *batches += active_s > 0 ? (double)f->batches / active_s : NAN;
+        *samples +=
+            active_s > 0 && f->samples != DATASTALL_UNKNOWN && f->samples_batches == f->batches
+                ? (double)f->samples / active_s
+                : NAN;
+    }
+}
+
+static uint32_t ranks_of(const struct summary *run)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < run->process_count; i++)
+        count += summary_rank(&run->processes[i]) != DATASTALL_UNKNOWN;
+    return count;
+}
+
+static struct compared_rank rank_pair(const struct comparison *c, uint32_t one, uint32_t other)
+{
+    const uint32_t of[2] = {one, other};
+    struct compared_rank pair = {.rank = summary_rank(&c->runs[0]->processes[one])};
+    for (int i = 0; i < 2; i++) {
+        rates_of_process(c->runs[i], of[i], &pair.samples_per_s[i], &pair.batches_per_s[i]);
+        pair.stall_share[i] = c->runs[i]->processes[of[i]].stall_share;
+    }
+    return pair;
+}
+
 static void compare_ranks(struct comparison *c)
 {
+    for (int i = 0; i < 2; i++)
+        c->ranks_of[i] = ranks_of(c->runs[i]);
     for (uint32_t i = 0; i < c->runs[0]->process_count; i++) {
-        const struct summary_process *one = &c->runs[0]->processes[i];
-        for (uint32_t k = 0; k < c->runs[1]->process_count; k++) {
-            const struct summary_process *other = &c->runs[1]->processes[k];
-            if (summary_rank(one) == DATASTALL_UNKNOWN ||
-                summary_rank(one) != summary_rank(other) || c->rank_count == COMPARE_MOST_RANKS)
+        const uint64_t rank = summary_rank(&c->runs[0]->processes[i]);
+        for (uint32_t k = 0; k < c->runs[1]->process_count && rank != DATASTALL_UNKNOWN; k++) {
+            if (summary_rank(&c->runs[1]->processes[k]) != rank ||
+                c->rank_count == COMPARE_MOST_RANKS)
                 continue;
-            c->ranks[c->rank_count++] =
-                (struct compared_rank){summary_rank(one), {one->stall_share, other->stall_share}};
+            c->ranks[c->rank_count++] = rank_pair(c, i, k);
             break;
         }
     }
@@ -236,6 +274,8 @@ void compare_runs(const struct summary *first, const struct summary *second, str
     }
     c->window_ratio = c->window_s[1] / c->window_s[0];
     const uint32_t matched = compare_loaders(c);
+    for (uint32_t i = 0; i < c->loader_count; i++)
+        compare_promise(c, c->loaders[i], &c->promises[i]);
     compare_ranks(c);
     compare_throughput(c);
     if (c->result == COMPARE_IMPOSSIBLE)

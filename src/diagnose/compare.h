@@ -21,9 +21,21 @@ struct compared_loader {
         *first; /* NULL: it has none; else the one that waited the longest */
     double samples_per_s, batches_per_s, stall_share; /* NaN: unknown */
 };
+/* What the first run promised of the setting of a loader in the second. */
+struct compared_setting {
+    uint32_t num_workers, prefetch_factor; /* prefetch_factor 0: there is none */
+    bool persistent_workers;
+};
+struct compared_promise {
+    bool is_one; /* the setting differs, and nothing else of the loader that is recorded */
+    struct compared_setting settings[2]; /* of each run */
+    char says[240];                      /* why nothing was promised; "": it was */
+    struct range faster;                 /* times as fast as the first run */
+    double measured;                     /* the same, as the second run had it; NaN unknown */
+};
 struct compared_rank {
     uint64_t rank;
-    double stall_share[2];
+    double samples_per_s[2], batches_per_s[2], stall_share[2]; /* NaN: unknown */
 };
 struct comparison {
     const struct summary *runs[2]; /* the baseline, and what is compared to it */
@@ -33,13 +45,18 @@ struct comparison {
     double throughput[2];
     struct ratio throughput_ratio; /* second / first, 95 %; NaN: not comparable */
     double window_s[2], window_ratio, stall_share[2], startup_s[2];
-    uint32_t loader_count, rank_count;
+    uint32_t loader_count, rank_count, ranks_of[2]; /* ranks_of: how many each of them has */
     struct compared_loader loaders[COMPARE_MOST_LOADERS][2];
-    struct compared_rank ranks[COMPARE_MOST_RANKS]; /* that both have */
+    struct compared_promise promises[COMPARE_MOST_LOADERS]; /* of each pair of loaders */
+    struct compared_rank ranks[COMPARE_MOST_RANKS];         /* that both have */
 };
 
 void compare_runs(const struct summary *first, const struct summary *second,
                   struct comparison *comparison);
+
+/* compare_promise.c: of one pair; for compare_runs(). */
+void compare_promise(const struct comparison *comparison, const struct compared_loader pair[2],
+                     struct compared_promise *promise);
 
 const char *compare_result_name(enum compare_result result); /* "faster", "not_comparable" ... */
 /* "1.42x faster (1.38 to 1.46)", "no difference that can be told (0.98x to 1.03x)" ... */

@@ -80,6 +80,14 @@ static double beyond(double used)
     return fmax(0, used - FULL_FROM) / (1 - FULL_FROM);
 }
 
+/* Where each worker goes through all of a stream, another number of them is another amount of data. */
+static bool is_other_data(const struct predict_model *model, uint32_t workers)
+{
+    const uint32_t streams = workers > 1 ? workers : 1;
+    const uint32_t ran = model->setting.workers > 1 ? model->setting.workers : 1;
+    return model->is_unsplit && streams != ran;
+}
+
 /* Half the interval's width, downwards and upwards. */
 static void widths(const struct doubt *doubt, const struct outcome *outcome, bool other_workers,
                    double *down, double *up)
@@ -117,6 +125,7 @@ static void tell(const struct predict_model *model, const struct doubt *doubt,
         .num_workers = setting->workers,
         .prefetch_factor = setting->workers == 0 ? 0 : setting->prefetch_factor,
         .persistent_workers = setting->workers > 0 && setting->persistent,
+        .if_split = is_other_data(model, setting->workers),
         .samples_per_s = range_of(samples / time.upper * 1e9, samples / window * 1e9,
                                   samples / time.lower * 1e9),
         .window_s = range_of(time.lower * 1e-9, window * 1e-9, time.upper * 1e-9),
@@ -168,10 +177,22 @@ static bool predict_other_kind(const struct predict_model *model, const struct d
     return done;
 }
 
+/* More batches may be under way than shared memory holds: a worker would die of it. The setting that
+ * ran did run. */
+static bool fits_shared_memory(const struct predict_model *model,
+                               const struct machine_setting *setting)
+{
+    const double batches = (double)setting->workers * setting->prefetch_factor;
+    const double ran = (double)model->setting.workers * model->setting.prefetch_factor;
+    return batches <= ran || !(batches * model->batch_bytes > model->shm_bytes);
+}
+
 static bool predict_one(const struct predict_model *model, const struct doubt *doubt,
                         const struct machine_setting *setting, struct predict_setting *out)
 {
     struct outcome usual;
+    if (!fits_shared_memory(model, setting))
+        return false;
     if (setting->workers == 0 && model->setting.workers > 0 && model->is_held_up)
         return false;
     if ((setting->workers > 0) != (model->setting.workers > 0))
@@ -244,18 +265,24 @@ static bool is_other_kind(const struct predict *predict, const struct predict_se
     return one->persistent_workers && !predict->measured.persistent_workers;
 }
 
+/* It is not one to choose, or only where the stream is split. */
+static bool is_out(const struct predict *predict, const struct predict_setting *one, bool if_split)
+{
+    return is_other_kind(predict, one) || (one->if_split && !if_split);
+}
+
 /* The smallest setting within 2 % of the best. */
-static uint32_t choose(const struct predict *predict)
+static uint32_t choose(const struct predict *predict, bool if_split)
 {
     double least = INFINITY;
     uint32_t best = UINT32_MAX;
     for (uint32_t i = 0; i < predict->count; i++) {
-        if (!is_other_kind(predict, &predict->settings[i]))
+        if (!is_out(predict, &predict->settings[i], if_split))
             least = fmin(least, predict->settings[i].window_s.mean);
     }
     for (uint32_t i = 0; i < predict->count; i++) {
         const struct predict_setting *one = &predict->settings[i];
-        if (is_other_kind(predict, one) || one->window_s.mean > least * (1 + LEAST_GAIN))
+        if (is_out(predict, one, if_split) || one->window_s.mean > least * (1 + LEAST_GAIN))
             continue;
         const struct predict_setting *before = best == UINT32_MAX ? NULL : &predict->settings[best];
         if (before == NULL || one->num_workers < before->num_workers ||
@@ -263,6 +290,25 @@ static uint32_t choose(const struct predict *predict)
             best = i;
     }
     return best;
+}
+
+#define MIB (1024.0 * 1024)
+static void tell_left_out(const struct predict_model *model, const struct predict_options *options,
+                          struct predict *predict)
+{
+    const uint32_t own = model->setting.workers > 0 ? model->setting.prefetch_factor : 2;
+    const struct machine_setting largest = {
+        .workers = options->workers_to,
+        .prefetch_factor = options->prefetch_to > 0 ? options->prefetch_to : own};
+    struct machine_setting window = model->setting;
+    if (options->prefetch_from == 0)
+        window.prefetch_factor *= RF_REPLAY_FACTOR;
+    if (!fits_shared_memory(model, &largest) || !fits_shared_memory(model, &window))
+        snprintf(predict->left_out, sizeof predict->left_out,
+                 "settings that need more shared memory than there is are left out: a batch takes "
+                 "%.0f MiB, num_workers * prefetch_factor of them may be in flight, and /dev/shm "
+                 "holds %.0f MiB",
+                 model->batch_bytes / MIB, model->shm_bytes / MIB);
 }
 
 /* ---- with one part taken away ---- */
@@ -410,7 +456,7 @@ static bool replay(const struct predict_model *model, struct doubt *doubt, struc
     if (fabs(predict->miss) > PREDICT_MOST_MISS) {
         snprintf(predict->says, sizeof predict->says,
                  "the run itself, replayed, takes %.0f %% %s than it took: something that its "
-                 "batches do not show sets its speed",
+                 "batches do not show limits its speed",
                  100 * fabs(predict->miss), predict->miss < 0 ? "less" : "more");
         return false;
     }
@@ -440,7 +486,7 @@ struct predict *predict_make(const struct run_process *process, const struct run
     if (predict == NULL)
         return NULL;
     predict->miss = NAN;
-    predict->best = UINT32_MAX;
+    predict->best = predict->best_if_split = UINT32_MAX;
     if (!predict_model_make(process, loader, why, hides, &model, predict->says,
                             sizeof predict->says))
         return predict;
@@ -454,7 +500,9 @@ struct predict *predict_make(const struct run_process *process, const struct run
         predict_settings(&model, &doubt, options, predict);
         predict_windows(&model, &doubt, options, predict);
         predict_kept(&model, &doubt, predict);
-        predict->best = choose(predict);
+        tell_left_out(&model, options, predict);
+        predict->best = choose(predict, false);
+        predict->best_if_split = choose(predict, true);
         predict_without(&model, &doubt, predict);
     }
     free(model.batches);

@@ -14,6 +14,7 @@
 struct predict_setting {
     uint32_t num_workers, prefetch_factor; /* prefetch_factor 0: there is none */
     bool persistent_workers;
+    bool if_split; /* only where its workers share out the stream, which they do not, or not yet */
     struct range samples_per_s, window_s, stall_share;
 };
 
@@ -44,7 +45,8 @@ struct predict_model {
     uint64_t samples; /* of all batches; DATASTALL_UNKNOWN */
     double measured_ns, measured_waited_ns;
     double first_wait_ns; /* of an iterator with new workers, in the mean; NaN unknown */
-    bool spawned, is_stream;
+    bool spawned, is_stream, is_unsplit;
+    double batch_bytes, shm_bytes; /* of a batch's tensors; what /dev/shm holds; NaN unknown */
     bool is_held_up; /* the loop waits for the interpreter, which other threads hold */
     double noise;    /* standard error of the mean time per batch, relative */
 };
@@ -55,7 +57,11 @@ struct predict {
     struct predict_setting measured; /* the one that ran: its means are measured */
     uint32_t count;
     struct predict_setting settings[PREDICT_SETTINGS];
-    uint32_t best; /* the smallest within 2 % of the best; UINT32_MAX: the one that ran */
+    /* Settings that were asked for and left out, since /dev/shm does not hold their batches: a sentence,
+     * "" where there are none. */
+    char left_out[240];
+    uint32_t best;          /* the smallest within 2 % of the best; UINT32_MAX: the one that ran */
+    uint32_t best_if_split; /* the same with those that are so only then */
     uint32_t without_count;
     struct predict_without without[PREDICT_PARTS];
 };

@@ -369,11 +369,15 @@ static const char *cannot(const struct run_loader *loader, const struct run_stre
         return "it did not run to its end";
     if (why_workers_of(loader) == DATASTALL_UNKNOWN)
         return "how many workers the loader has is not known";
+    if (why_workers_share_a_lock(&why->work))
+        return "its workers wait for a lock that they share: how long it is held, and so what "
+               "other "
+               "numbers of workers would give, is not known";
     if (stretches == NULL || stretches->batch_count == 0)
-        return "nothing was recorded of single batches: it is no DataLoader, was recorded by hand, "
-               "or is the fifth or a later one of its process";
+        return "its batches were not recorded one by one: it is not a DataLoader, was recorded by "
+               "hand, or is the fifth or a later loader of its process";
     if (batches < LEAST_ROWS || stretches->batch_count < LEAST_ROWS)
-        return "too few batches came to tell what one costs";
+        return "too few batches were recorded to tell what one costs";
     if (batches > stretches->head[RF_STRETCH_BATCHES] * 1.02 + 2)
         return "several iterators of the loader were under way at once";
     return NULL;
@@ -426,7 +430,7 @@ static bool fill(const struct run_loader *loader, const struct why *why, bool hi
 {
     table->count = predict_take_rows(stretches, table->rows);
     if (made_share(table) < 0.5) {
-        snprintf(says, size, "what the workers did is known of too few batches");
+        snprintf(says, size, "it is known for too few batches what the workers did");
         return false;
     }
     if (hides && told_share(table) < 0.5) {
@@ -492,7 +496,10 @@ bool predict_model_make(const struct run_process *process, const struct run_load
     };
     model->is_held_up =
         (double)why->states_ns[CAUSE_INTERPRETER] > MOST_INTERPRETER * (double)why->active_ns;
+    model->batch_bytes = why->work.tensor_bytes > 0 ? (double)why->work.tensor_bytes : NAN;
+    model->shm_bytes = why->host.shm_size_bytes;
     model->is_stream = why_loader_is(loader, DATASTALL_LOADER_STREAM);
+    model->is_unsplit = why_may_be_unsplit(loader, &why->work);
     model->spawned = why_loader_is(loader, DATASTALL_LOADER_SPAWNED);
     model->measured_ns = fmax(1, (double)why->active_ns - after_the_last(loader, stretches));
     model->measured_waited_ns = (double)why->stall_ns;

@@ -48,6 +48,8 @@ static void add_workers(const struct run_process *process, const struct run_load
         work->workers++;
         rf_worker_counters_add(totals, worker->totals);
         work->generations = ds_add(work->generations, worker->generation);
+        work->looks = ds_add(work->looks, worker->looks);
+        work->locked = ds_add(work->locked, worker->locked);
         const uint64_t made = worker->totals[RF_TOTAL_ITEMS];
         work->fed += made > 0;
         work->most_items = made > work->most_items ? made : work->most_items;
@@ -121,6 +123,7 @@ static void add_work(const struct run_process *process, const struct run_loader 
     work->sent = t[RF_TOTAL_SENT];
     work->sent_bytes = t[RF_TOTAL_SENT_BYTES];
     work->sent_tensors = t[RF_TOTAL_SENT_TENSORS];
+    work->tensor_bytes = t[RF_TOTAL_TENSOR_BYTES];
     work->ended = t[RF_TOTAL_ENDED];
     work->asked_which = t[RF_TOTAL_ASKED_WHICH];
     work->asked_bytes = t[RF_TOTAL_ASKED_BYTES];

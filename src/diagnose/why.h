@@ -29,9 +29,12 @@ struct why_work {
     uint64_t collate_ns, collate_delay_ns, gap_ns, gap_cpu_ns;
     uint64_t startup_ns, generations;
     uint64_t sent, sent_bytes, sent_tensors; /* batches pickled, and what was in them */
+    uint64_t tensor_bytes;                   /* of one batch, in shared memory; 0: not told */
     uint64_t ended, asked_which;             /* of streams: see RF_TOTAL_ENDED */
-    uint32_t fed;                            /* workers that had items */
-    uint64_t most_items, least_items;        /* of one worker */
+    uint64_t looks,
+        locked;   /* at workers that made a batch; of them they waited for a shared lock */
+    uint32_t fed; /* workers that had items */
+    uint64_t most_items, least_items; /* of one worker */
     bool same_data; /* the first batches of all workers are alike, and not like their second ones */
     uint64_t asked_bytes, storage_bytes, major_faults; /* DATASTALL_UNKNOWN: not told */
     double busy_share;   /* of the workers' time from their first to their last batch; NaN */
@@ -160,6 +163,23 @@ static inline bool why_items_lack_cpus(const struct why_work *work)
     return (double)work->delay_ns > WHY_MOST_DELAY * (double)work->items_ns;
 }
 
+/* Whether /dev/shm holds so many batches; also where that is not known. Each lies there until it was
+ * taken, and a worker that finds no room is killed. */
+static inline bool why_fits_shared_memory(const struct why *why, double batches)
+{
+    return why->work.tensor_bytes == 0 ||
+           !(batches * (double)why->work.tensor_bytes > why->host.shm_size_bytes);
+}
+
+/* Workers that wait for one another behind a lock go no faster in larger numbers. */
+#define WHY_LEAST_LOOKS 12
+#define WHY_MOST_LOCKED 0.10
+static inline bool why_workers_share_a_lock(const struct why_work *work)
+{
+    return work->looks >= WHY_LEAST_LOOKS &&
+           (double)work->locked > WHY_MOST_LOCKED * (double)work->looks;
+}
+
 static inline bool why_loader_is(const struct run_loader *loader, uint64_t flag)
 {
     return (loader->entry.flags & flag) != 0;
@@ -168,6 +188,11 @@ static inline bool why_loader_is(const struct run_loader *loader, uint64_t flag)
 static inline bool why_may_be_split(const struct run_loader *loader, const struct why_work *work)
 {
     return work->asked_which > 0 || why_loader_is(loader, DATASTALL_LOADER_WORKER_INIT);
+}
+/* A stream whose workers do not ask which one they are gives each of them all of it. */
+static inline bool why_may_be_unsplit(const struct run_loader *loader, const struct why_work *work)
+{
+    return why_loader_is(loader, DATASTALL_LOADER_STREAM) && !why_may_be_split(loader, work);
 }
 /* How many workers it has; DATASTALL_UNKNOWN: not told, or more than any machine has. */
 static inline uint64_t why_workers_of(const struct run_loader *loader)

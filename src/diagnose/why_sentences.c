@@ -151,6 +151,14 @@ static void tell_items(struct why *why)
         ms(why->work.item_max_ns, most));
 }
 
+static void tell_lock(struct why *why)
+{
+    if (why_workers_share_a_lock(&why->work))
+        add(why, "in %.0f %% of %llu looks a worker waited for a lock that processes share",
+            percent((double)why->work.locked / (double)why->work.looks),
+            (unsigned long long)why->work.looks);
+}
+
 static void tell_storage(struct why *why)
 {
     const struct why_work *work = &why->work;
@@ -209,7 +217,7 @@ static void tell_shards(const struct run_loader *loader, struct why *why)
 static void tell_failure(struct why *why)
 {
     const struct why_failure *failure = &why->failure;
-    char who[64] = "the loop's own process", item[48] = "", since[32];
+    char who[64] = "the training process", item[48] = "", since[32];
     if (failure->worker != RF_WORKER_MAIN)
         snprintf(who, sizeof who, "worker %llu (pid %llu)", (unsigned long long)failure->worker,
                  (unsigned long long)failure->pid);
@@ -258,7 +266,8 @@ static void tell_the_loop(const struct run_loader *loader, struct why *why)
     const char *const what = why->primary == CAUSE_LOOP_CPU_WAIT
                                  ? "the loop's own thread waited for a CPU"
                                  : "other Python threads of the loop's process ran";
-    add(why, "with the batch made, %s: %.1f s", what, (double)why->states_ns[why->primary] * 1e-9);
+    add(why, "after the batch was made, %s: %.1f s", what,
+        (double)why->states_ns[why->primary] * 1e-9);
     tell_cpus(loader, why);
 }
 
@@ -281,6 +290,7 @@ void why_tell(const struct run_loader *loader, struct why *why)
         break;
     case CAUSE_BLOCKED:
     case WHY_STORAGE:
+        tell_lock(why);
         tell_storage(why);
         tell_cpus(loader, why);
         break;

@@ -44,6 +44,16 @@ static double cpus_for_workers(const struct run_loader *loader, const struct why
     return idle + used;
 }
 
+/* Workers whose batches under way shared memory holds. */
+static double room_for_workers(const struct run_loader *loader, const struct why *why)
+{
+    double workers = MOST_WORKERS;
+    while (workers > 1 &&
+           !why_fits_shared_memory(why, workers * (double)loader->entry.prefetch_factor))
+        workers--;
+    return workers;
+}
+
 /* What a batch costs that no number of workers takes away, and what each of them adds. */
 struct per_batch {
     double fixed_ns, each_worker_ns;
@@ -57,11 +67,11 @@ static double per_batch(const struct why_setting *setting, const struct per_batc
 }
 
 /* The fewest workers that come near what the most give. */
-static void choose_workers(double now_ns, double now_workers, const struct per_batch *costs,
-                           struct why_setting *setting)
+static void choose_workers(double now_ns, double now_workers, double room,
+                           const struct per_batch *costs, struct why_setting *setting)
 {
     const double limit = now_workers == 0 ? MOST_FROM_NONE : MOST_TIMES * now_workers;
-    const double most = fmin(fmin(limit, MOST_WORKERS), setting->most_workers);
+    const double most = fmin(fmin(limit, MOST_WORKERS), fmin(setting->most_workers, room));
     if (!(most >= 1))
         return;
     double best_ns = INFINITY;
@@ -103,7 +113,8 @@ void why_reckon(const struct run_loader *loader, const struct why *why, struct w
     const struct range unknown = {NAN, NAN, NAN};
     *setting = (struct why_setting){NAN,   NAN,     NAN,     NAN,     0,       NAN,    NAN,
                                     false, unknown, unknown, unknown, unknown, unknown};
-    if (work->batches == 0 || batches == 0 || workers == DATASTALL_UNKNOWN)
+    if (work->batches == 0 || batches == 0 || workers == DATASTALL_UNKNOWN ||
+        why_workers_share_a_lock(work))
         return;
     const double made = (double)work->batches;
     const double make_ns = (double)ds_subtract(ds_add(work->items_ns, work->collate_ns),
@@ -117,5 +128,6 @@ void why_reckon(const struct run_loader *loader, const struct why *why, struct w
     if (workers > 0)
         setting->in_loop_ns = (setting->make_ns + OVERHEAD_NS) * batches;
     const struct per_batch costs = costs_of(loader, why, batches);
-    choose_workers((double)why->active_ns / batches, (double)workers, &costs, setting);
+    choose_workers((double)why->active_ns / batches, (double)workers, room_for_workers(loader, why),
+                   &costs, setting);
 }

@@ -58,22 +58,20 @@ static const char *kept_text(const struct why *why, char *text, size_t size)
 
 /* ---- more workers, or none ---- */
 
-/* A stream whose workers do not ask which one they are gives each of them all of it. */
-static bool may_be_unsplit(const struct run_loader *loader, const struct why *why)
-{
-    return why_loader_is(loader, DATASTALL_LOADER_STREAM) && !why_may_be_split(loader, &why->work);
-}
-
 static void suggest_workers(const struct run_loader *loader, struct why *why, const char *otherwise)
 {
     const struct why_setting *setting = &why->setting;
     const uint64_t workers = why_workers_of(loader);
-    const char *split = may_be_unsplit(loader, why) ? " once the stream is split between them" : "";
-    const char *unless = why->primary == CAUSE_BLOCKED
-                             ? " (no time that they wait for a lock which they share)"
+    const char *split =
+        why_may_be_unsplit(loader, &why->work) ? " once the stream is split between them" : "";
+    /* Of several workers it was seen what they wait for. */
+    const char *unless = why->primary == CAUSE_BLOCKED && why->work.looks < WHY_LEAST_LOOKS
+                             ? ", unless what they wait for is a lock that all of them need"
                              : "";
     char gain[64];
-    if (setting->workers > 0 && setting->is_replayed)
+    if (why_workers_share_a_lock(&why->work))
+        suggest(why, "%s", otherwise);
+    else if (setting->workers > 0 && setting->is_replayed)
         suggest(why, "num_workers=%u instead of %llu%s: %s, by a replay of this run%s; else %s",
                 setting->workers, (unsigned long long)workers, split,
                 gain_text(&setting->faster, gain, sizeof gain), unless, otherwise);
@@ -81,11 +79,12 @@ static void suggest_workers(const struct run_loader *loader, struct why *why, co
         suggest(why, "%s (a replay of this run says that no other num_workers is faster)",
                 otherwise);
     else if (setting->workers > 0)
-        suggest(why,
-                "num_workers=%u instead of %llu%s: about %.0f %% less time by the means of this "
-                "run%s, and there are CPUs for them; else %s",
-                setting->workers, (unsigned long long)workers, split, setting->gain * 100, unless,
-                otherwise);
+        suggest(
+            why,
+            "num_workers=%u instead of %llu%s: about %.0f %% less time, estimated from averages of "
+            "this run, and there are CPUs for them%s; else %s",
+            setting->workers, (unsigned long long)workers, split, setting->gain * 100, unless,
+            otherwise);
     else if (setting->most_workers <= (double)workers)
         suggest(why, "no CPU is free for more workers; %s", otherwise);
     else
@@ -99,8 +98,9 @@ static bool none_is_better(const struct run_loader *loader, uint64_t otherwise_n
     const double in_loop_ns = why->setting.in_loop_ns;
     if (why->setting.is_replayed && !(why->setting.faster_in_loop.lower > 1))
         return false;
-    return why_workers_of(loader) != 0 && !isnan(in_loop_ns) && !may_be_unsplit(loader, why) &&
-           in_loop_ns < LESS * (double)otherwise_ns && in_loop_ns < LESS * (double)why->stall_ns;
+    return why_workers_of(loader) != 0 && !isnan(in_loop_ns) &&
+           !why_may_be_unsplit(loader, &why->work) && in_loop_ns < LESS * (double)otherwise_ns &&
+           in_loop_ns < LESS * (double)why->stall_ns;
 }
 
 static bool suggest_none(const struct run_loader *loader, uint64_t otherwise_ns, struct why *why)
@@ -143,8 +143,10 @@ static void suggest_for_one_start(const struct run_loader *loader, struct why *w
             "forbids it%s",
             or_none);
     else
-        suggest(why, "it happens once: less to do when workers, data set and first batch start%s",
-                or_none);
+        suggest(
+            why,
+            "it happens once: do less when the workers, the data set and the first batch start%s",
+            or_none);
 }
 
 static void suggest_for_startup(const struct run_loader *loader, struct why *why)
@@ -165,8 +167,8 @@ static void suggest_for_startup(const struct run_loader *loader, struct why *why
         suggest(why, "make fewer iterators: each one starts from scratch");
     else if (dropped && !persistent)
         suggest(why,
-                "keep the iterator where the loop breaks off, and go on with it (a new one at its "
-                "end), or persistent_workers=True: each one that is dropped ends its workers");
+                "keep the iterator when the loop breaks off and continue with it (a new one at its "
+                "end), or persistent_workers=True: dropping an iterator ends its workers");
     else if (iterators <= 1)
         suggest_for_one_start(loader, why);
     else if (suggest_none(loader, otherwise_ns, why))
@@ -178,7 +180,7 @@ static void suggest_for_startup(const struct run_loader *loader, struct why *why
             "%llu epochs, and the workers start again with each",
             (unsigned long long)loader->entry.objects, (unsigned long long)iterators);
     else if (persistent)
-        suggest(why, "longer epochs, or less to do when workers and data set start");
+        suggest(why, "longer epochs, or do less when workers and data set start");
     else
         suggest(why, "persistent_workers=True%s: the workers are started again for every epoch",
                 kept_text(why, kept, sizeof kept));
@@ -248,16 +250,16 @@ static void suggest_for_failure(struct why *why)
     const struct why_host *host = &why->host;
     char item[64] = "";
     if (failure->item != DATASTALL_UNKNOWN)
-        snprintf(item, sizeof item, "make that item alone: dataset[%llu]",
+        snprintf(item, sizeof item, "load that item by itself: dataset[%llu]",
                  (unsigned long long)failure->item);
     if (failure->kind == WHY_WORKER_KILLED && failure->status == SIGKILL)
-        suggest(why, "the kernel kills like this when memory runs out (its log says so): what each "
-                     "worker holds, times their number, must fit");
+        suggest(why, "the kernel does this when memory runs out (dmesg says so): what one worker "
+                     "holds, times the number of workers, must fit");
     else if (failure->kind == WHY_WORKER_KILLED && failure->status == SIGBUS &&
              !isnan(host->shm_size_bytes))
         suggest(why,
-                "a full /dev/shm ends like this: it holds %.0f MiB, and the batches that are ready "
-                "lie there; make it larger (--shm-size), or fewer of them ready",
+                "a full /dev/shm does this: it holds %.0f MiB, and batches stay there until they "
+                "are taken; make it larger (--shm-size), or keep fewer of them ready",
                 host->shm_size_bytes / (1024.0 * 1024));
     else if (failure->kind == WHY_WORKER_HANGS)
         suggest(why, "see where it hangs: py-spy dump --pid %llu while it does%s%s",
@@ -294,10 +296,13 @@ void why_suggest(const struct run_loader *loader, struct why *why)
         add_worth(why, "with all of it in memory");
         break;
     case CAUSE_BLOCKED:
-        suggest_workers(
-            loader, why,
-            "wait less for what the items wait for: fewer round trips, several requests at "
-            "once, no lock that workers share");
+        suggest_workers(loader, why,
+                        why_workers_share_a_lock(&why->work)
+                            ? "let the workers not wait for one lock: a file or connection of its "
+                              "own in each (opened in worker_init_fn), or the lock held for less; "
+                              "more workers would wait for the same lock"
+                            : "wait less for what the items wait for: fewer round trips, several "
+                              "requests at once");
         add_worth(why, "without any waiting");
         break;
     case CAUSE_COLLATE:
@@ -315,9 +320,8 @@ void why_suggest(const struct run_loader *loader, struct why *why)
         break;
     case CAUSE_INTERPRETER:
         suggest(why,
-                "let no other Python thread of the loop's process compute: Python runs one at a "
-                "time, and gives the loop its turn every 5 ms; a process of its own does not "
-                "hinder it");
+                "move the work of the other Python threads into a process of its own: Python runs "
+                "one thread of a process at a time, and the loop gets its turn only every 5 ms");
         break;
     case CAUSE_OVERHEAD:
         suggest_for_overhead(loader, why);
@@ -352,6 +356,15 @@ void why_suggest(const struct run_loader *loader, struct why *why)
                 (unsigned long long)why_workers_of(loader));
         break;
     case WHY_WINDOW:
+        if (!why_fits_shared_memory(why, (double)loader->entry.num_workers * (double)prefetch *
+                                             RF_REPLAY_FACTOR)) {
+            suggest(why,
+                    "a larger /dev/shm (--shm-size), then a larger prefetch_factor: now it holds "
+                    "%.0f MiB, and a batch takes %.3g MiB",
+                    why->host.shm_size_bytes / (1024.0 * 1024),
+                    (double)why->work.tensor_bytes / (1024.0 * 1024));
+            break;
+        }
         suggest(why, "prefetch_factor=%d instead of %d: %s",
                 (int)(prefetch * RF_REPLAY_FACTOR % 1000000), (int)(prefetch % 1000000),
                 why->setting.faster_window.mean > LEAST_WORTH
@@ -359,8 +372,9 @@ void why_suggest(const struct run_loader *loader, struct why *why)
                     : "a replay of this run with it loses far less");
         break;
     case WHY_HEAD_OF_LINE:
-        suggest(why, "single slow items hold back batches that are ready: make those faster or "
-                     "drop them (slowest items: --json), or in_order=False where order is free");
+        suggest(why,
+                "single slow items hold back batches that are ready: make those faster or drop "
+                "them (slowest items: --json), or in_order=False where the order does not matter");
         add_worth(why, "out of order");
         break;
     case WHY_FAILED:

@@ -9,6 +9,7 @@
 #include "output/text.h"
 
 #define MOST_RANKS 8u
+#define USUAL_PREFETCH 2u  /* torch's, where there are workers */
 #define LEAST_CHANGE 0.005 /* of a rank's stall share: less is the same on the screen */
 
 static const char *share_text(double share, char text[16])
@@ -82,32 +83,73 @@ static void add_loader(const struct comparison *c, const struct compared_loader 
                    why_name(pair[1].first->why.primary));
 }
 
+/* What of the setting differs: "num_workers=4, prefetch_factor=4". */
+static void setting_text(const struct compared_setting settings[2], char *text, size_t size)
+{
+    const struct compared_setting *before = &settings[0], *now = &settings[1];
+    const uint32_t usual = before->num_workers == 0 ? USUAL_PREFETCH : before->prefetch_factor;
+    int length = snprintf(text, size, "num_workers=%u", now->num_workers);
+    if (now->num_workers > 0 && now->prefetch_factor != usual)
+        length += snprintf(text + length, size - (size_t)length, ", prefetch_factor=%u",
+                           now->prefetch_factor);
+    if (now->persistent_workers != before->persistent_workers)
+        snprintf(text + length, size - (size_t)length, ", persistent_workers=%s",
+                 now->persistent_workers ? "True" : "False");
+}
+
+/* What the first run promised of the second's setting, beside what came of it. */
+static void add_promise(const struct compared_promise *promise, struct paragraphs *page)
+{
+    char text[128], came[64] = "";
+    if (!promise->is_one)
+        return;
+    setting_text(promise->settings, text, sizeof text);
+    if (promise->says[0] != '\0') {
+        paragraphs_add(page, 1, TONE_PLAIN, "PREDICT", "%s: the first run predicts nothing: %s",
+                       text, promise->says);
+        return;
+    }
+    if (!isnan(promise->measured))
+        snprintf(came, sizeof came, "; measured: %.2fx, %s", promise->measured,
+                 promise->measured < promise->faster.lower   ? "less than that"
+                 : promise->measured > promise->faster.upper ? "more than that"
+                                                             : "as predicted");
+    paragraphs_add(page, 1, TONE_PLAIN, "PREDICT",
+                   "%s: from the first run, %.2fx as fast (%.2f to %.2f)%s", text,
+                   promise->faster.mean, promise->faster.lower, promise->faster.upper, came);
+}
+
+static double change_of(const struct compared_rank *rank)
+{
+    const double share = fabs(rank->stall_share[1] - rank->stall_share[0]);
+    return isnan(share) ? 0 : share;
+}
 static int by_change(const void *a, const void *b)
 {
     const struct compared_rank *one = a, *other = b;
-    const double x = fabs(one->stall_share[1] - one->stall_share[0]);
-    const double y = fabs(other->stall_share[1] - other->stall_share[0]);
+    const double x = change_of(one), y = change_of(other);
     return x < y ? 1 : x > y ? -1 : one->rank < other->rank ? -1 : one->rank > other->rank;
 }
 
-/* Those that changed the most. */
+/* Those that changed the most; nothing where none did. */
 static void add_ranks(const struct comparison *c, struct paragraphs *page)
 {
     static struct compared_rank ranks[COMPARE_MOST_RANKS];
     char a[16], b[16], text[1024] = "";
+    uint32_t told = 0, changed = 0;
+    if (c->ranks_of[0] != c->ranks_of[1])
+        paragraphs_add(page, 1, TONE_PLAIN, "RANKS", "%u -> %u", c->ranks_of[0], c->ranks_of[1]);
     memcpy(ranks, c->ranks, sizeof ranks);
     qsort(ranks, c->rank_count, sizeof *ranks, by_change);
-    for (uint32_t i = 0; i < c->rank_count && i < MOST_RANKS && c->rank_count > 1; i++) {
-        if (!(fabs(ranks[i].stall_share[1] - ranks[i].stall_share[0]) >= LEAST_CHANGE))
-            break;
+    for (uint32_t i = 0; i < c->rank_count && c->rank_count > 1; i++)
+        changed += change_of(&ranks[i]) >= LEAST_CHANGE;
+    for (uint32_t i = 0; i < changed && i < MOST_RANKS; i++, told++)
         snprintf(text + strlen(text), sizeof text - strlen(text), "%srank %llu: %s -> %s",
                  text[0] == '\0' ? "" : ", ", (unsigned long long)ranks[i].rank,
                  share_text(ranks[i].stall_share[0], a), share_text(ranks[i].stall_share[1], b));
-    }
-    if (c->rank_count > 1)
-        paragraphs_add(page, 1, TONE_PLAIN, "RANKS", "%s%s",
-                       text[0] == '\0' ? "the stall shares are the same" : text,
-                       c->rank_count > MOST_RANKS ? ", ... (all: --json)" : "");
+    if (told > 0)
+        paragraphs_add(page, 1, TONE_PLAIN, "RANKS", "stall %s%s", text,
+                       changed > told ? ", ... (all: --json)" : "");
 }
 
 void output_comparison(const struct comparison *c, const struct card_style *style, FILE *file)
@@ -124,8 +166,10 @@ void output_comparison(const struct comparison *c, const struct card_style *styl
     compare_result_text(c, text, sizeof text);
     paragraphs_add(page, 2, tones[c->result], "RESULT", "%s", text);
     add_figures(c, page);
-    for (uint32_t i = 0; i < c->loader_count; i++)
+    for (uint32_t i = 0; i < c->loader_count; i++) {
         add_loader(c, c->loaders[i], page);
+        add_promise(&c->promises[i], page);
+    }
     add_ranks(c, page);
     paragraphs_print(page, style->colour, file);
     free(page);

@@ -50,7 +50,26 @@ static void put_strings(out e, const char *key, const char *first, const char *s
     e->close(e->context);
 }
 
-static void put_loader(out e, const struct compared_loader pair[2])
+static void put_promise(out e, const struct compared_promise *promise)
+{
+    const struct compared_setting *setting = &promise->settings[1];
+    if (!promise->is_one) {
+        e->string(e->context, "predicted", NULL);
+        return;
+    }
+    e->open_object(e->context, "predicted");
+    put_string(e, "says", promise->says);
+    put_integer(e, "num_workers", setting->num_workers);
+    put_integer(e, "prefetch_factor",
+                setting->num_workers == 0 ? DATASTALL_UNKNOWN : setting->prefetch_factor);
+    e->boolean(e->context, "persistent_workers", setting->persistent_workers);
+    put_range(e, "throughput_ratio", &promise->faster);
+    put_real(e, "measured_ratio", promise->measured);
+    e->close(e->context);
+}
+
+static void put_loader(out e, const struct compared_loader pair[2],
+                       const struct compared_promise *promise)
 {
     e->open_object(e->context, NULL);
     put_strings(e, "name", name_of(&pair[0]), name_of(&pair[1]));
@@ -58,6 +77,7 @@ static void put_loader(out e, const struct compared_loader pair[2])
     put_pair(e, "batches_per_s", rate_of(&pair[0], false), rate_of(&pair[1], false));
     put_pair(e, "stall_share", share_of(&pair[0]), share_of(&pair[1]));
     put_strings(e, "cause", cause_of(&pair[0]), cause_of(&pair[1]));
+    put_promise(e, promise);
     e->close(e->context);
 }
 
@@ -67,7 +87,10 @@ static void put_ranks(out e, const struct comparison *c)
     for (uint32_t i = 0; i < c->rank_count; i++) {
         e->open_object(e->context, NULL);
         put_integer(e, "rank", c->ranks[i].rank);
-        put_pair(e, "stall_share", c->ranks[i].stall_share[0], c->ranks[i].stall_share[1]);
+        const struct compared_rank *rank = &c->ranks[i];
+        put_pair(e, "samples_per_s", rank->samples_per_s[0], rank->samples_per_s[1]);
+        put_pair(e, "batches_per_s", rank->batches_per_s[0], rank->batches_per_s[1]);
+        put_pair(e, "stall_share", rank->stall_share[0], rank->stall_share[1]);
         e->close(e->context);
     }
     e->close(e->context);
@@ -95,7 +118,7 @@ void output_comparison_shape(const struct comparison *c, const char *key, out e)
     e->close(e->context);
     e->open_array(e->context, "loaders");
     for (uint32_t i = 0; i < c->loader_count; i++)
-        put_loader(e, c->loaders[i]);
+        put_loader(e, c->loaders[i], &c->promises[i]);
     e->close(e->context);
     put_ranks(e, c);
     e->close(e->context);

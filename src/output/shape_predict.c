@@ -12,6 +12,7 @@ static void put_setting(out e, const char *key, const struct predict_setting *se
     put_integer(e, "prefetch_factor",
                 setting->prefetch_factor == 0 ? DATASTALL_UNKNOWN : setting->prefetch_factor);
     e->boolean(e->context, "persistent_workers", setting->persistent_workers);
+    e->boolean(e->context, "if_split", setting->if_split);
     put_range(e, "samples_per_s", &setting->samples_per_s);
     put_range(e, "window_s", &setting->window_s);
     put_range(e, "stall_share", &setting->stall_share);
@@ -27,6 +28,7 @@ void output_predict_shape(const struct predict *predict, const struct emitter *e
     const bool silent = predict->says[0] != '\0';
     e->open_object(e->context, "predicted");
     put_string(e, "says", predict->says);
+    put_string(e, "left_out", predict->left_out);
     put_real(e, "replay_error", predict->miss);
     if (isnan(predict->miss))
         e->string(e->context, "measured", NULL);

@@ -163,8 +163,12 @@ static void put_worker(out e, const struct rf_worker_view *worker)
     put_integer(e, "sent_batches", t[RF_TOTAL_SENT]);
     put_integer(e, "sent_bytes", t[RF_TOTAL_SENT_BYTES]);
     put_integer(e, "sent_tensors", t[RF_TOTAL_SENT_TENSORS]);
+    put_integer(e, "tensor_bytes",
+                t[RF_TOTAL_TENSOR_BYTES] == 0 ? DATASTALL_UNKNOWN : t[RF_TOTAL_TENSOR_BYTES]);
     put_integer(e, "streams_ended", t[RF_TOTAL_ENDED]);
     put_integer(e, "asked_which", t[RF_TOTAL_ASKED_WHICH]);
+    put_integer(e, "looks", worker->looks);
+    put_integer(e, "looks_in_lock", worker->locked);
     put_seconds(e, "startup_s", t[RF_TOTAL_STARTUP_NS]);
     put_real(e, "item_ms_mean",
              t[RF_TOTAL_ITEMS_TIMED] == 0

@@ -2,12 +2,15 @@
 #include "output/text_predict.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #include "diagnose/summary.h"
 #include "output/names.h"
+#include "output/paragraphs.h"
 #include "output/text.h"
 
-/* With three figures at least, so that a small difference shows. */
+#define TABLE_WIDTH 80u
+
 /* With three figures at least, so that a small difference shows. */
 static const char *rate(double value, char text[16])
 {
@@ -50,7 +53,8 @@ static void put_settings(const struct predict *predict, FILE *file)
         const struct predict_setting *one = &predict->settings[i];
         const bool kept = one->persistent_workers && !predict->measured.persistent_workers;
         put_row(predict, one, i == predict->best ? "*" : "",
-                kept                   ? "  kept"
+                one->if_split          ? "  if split"
+                : kept                 ? "  kept"
                 : is_own(predict, one) ? "  replayed"
                 : i == predict->best   ? "  best"
                                        : "",
@@ -69,17 +73,51 @@ static void put_without(const struct predict *predict, FILE *file)
     }
 }
 
+/* Broken where the table ends. */
+static void put_broken(const char *label, const char *text, FILE *file)
+{
+    struct paragraphs *page = calloc(1, sizeof *page);
+    if (page == NULL)
+        return;
+    page->width = TABLE_WIDTH;
+    paragraphs_add(page, 1, TONE_PLAIN, label, "%s", text);
+    paragraphs_print(page, false, file);
+    free(page);
+}
+
+static void put_reason(const char *name, const char *says, FILE *file)
+{
+    char text[320];
+    snprintf(text, sizeof text, "no prediction: %s", says);
+    put_broken("LOADER", name, file);
+    put_broken("", text, file);
+}
+
+static bool has_unsplit(const struct predict *predict)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < predict->count; i++)
+        any = any || predict->settings[i].if_split;
+    return any;
+}
+
 void output_predict_text(const struct predict *predict, const char *name, FILE *file)
 {
-    fprintf(file, "LOADER   %s\n", name);
     if (predict->says[0] != '\0') {
-        fprintf(file, "         no prediction: %s\n", predict->says);
+        put_reason(name, predict->says, file);
         return;
     }
-    fprintf(file,
-            "         replayed as it ran it takes %.1f %% %s than it took, which is corrected\n\n",
+    fprintf(file, "LOADER   %s\n", name);
+    fprintf(file, "         its own setting, replayed, takes %.1f %% %s time (corrected below)\n\n",
             100 * fabs(predict->miss), predict->miss < 0 ? "less" : "more");
     put_settings(predict, file);
+    if (has_unsplit(predict))
+        put_broken("",
+                   "if split: none of its workers asks which part of the stream is its own, so "
+                   "with more of them each would go through all of it",
+                   file);
+    if (predict->left_out[0] != '\0')
+        put_broken("", predict->left_out, file);
     put_without(predict, file);
 }
 

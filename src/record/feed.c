@@ -8,6 +8,7 @@
 #include "base/fault_guard.h"
 #include "base/hot.h"
 #include "record/feed_entries.h"
+#include "record/lock_look.h"
 #include "record/pin_threads.h"
 
 /* Batches that a worker makes while one is on its way: further ones do not come into question. */
@@ -188,6 +189,8 @@ void feed_wait_begin(struct feed *feed, uint64_t now_ns, uint64_t next_index, ui
     feed->laid_count = 0;
     feed->sampler_ns = feed->pin_ns = feed->get_cpu_ns = feed->get_cpu_batches = 0;
     feed->depth = depth_now(feed, next_index, sent_until);
+    if (feed->workers > 0 && feed->depth != RF_UNKNOWN && rf_ready_of(feed->depth) == 0)
+        lock_look_at_workers(feed, now_ns);
     if (feed->workers > 0)
         loop_look_begin(&feed->look, now_ns);
     if (feed->own != NULL)

@@ -31,6 +31,13 @@ struct feed_made {
     uint32_t collate, collate_cpu, collate_delay, pickle_cpu;
 };
 
+/* Looks at the workers, see lock_look.h. */
+struct lock_look {
+    uint64_t next_ns; /* the next one, at the earliest */
+    uint32_t looks, failed;
+    uint32_t worker; /* whose turn it is */
+};
+
 struct feed {
     datastall_monitor *monitor;
     uint64_t fork_generation;
@@ -77,6 +84,7 @@ struct feed {
 
     struct stretches stretches;
     struct loop_look look; /* at the loop's own thread, where there are workers */
+    struct lock_look lock_look;
 };
 
 struct feed_options {

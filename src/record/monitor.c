@@ -431,7 +431,7 @@ static void say_what_cannot_be(const datastall_monitor *monitor)
     datastall_lost lost = DATASTALL_LOST_INIT;
     const uint64_t refused = refused_words(monitor);
     if (refused > 0)
-        ds_say("%llu words of records found no room in their journal, a mistake of datastall's: "
+        ds_say("%llu words of records found no room in their journal, which is a bug in datastall: "
                "figures over time and by stage lack them",
                (unsigned long long)refused);
     if (datastall_lost_get(monitor, &lost) != DATASTALL_OK ||

@@ -419,6 +419,9 @@ static void take_sent(struct worker *worker)
                                       RF_TOTAL_SENT_BYTES, RF_TOTAL_SENT_TENSORS};
     for (uint32_t i = 0; i < sizeof totals / sizeof *totals; i++)
         worker->totals[totals[i]] += __atomic_exchange_n(counted[i], 0, __ATOMIC_RELAXED);
+    const uint64_t bytes = __atomic_load_n(&worker->tensor_bytes, __ATOMIC_RELAXED);
+    if (bytes > worker->totals[RF_TOTAL_TENSOR_BYTES])
+        worker->totals[RF_TOTAL_TENSOR_BYTES] = bytes;
 }
 
 void worker_end(struct worker *worker, enum rf_worker_outcome outcome)
@@ -519,6 +522,8 @@ void worker_pickled(struct worker *worker, const struct worker_message *message)
     __atomic_fetch_add(&worker->sent_messages, 1, __ATOMIC_RELAXED);
     __atomic_fetch_add(&worker->sent_bytes, message->bytes, __ATOMIC_RELAXED);
     __atomic_fetch_add(&worker->sent_tensors, message->tensors, __ATOMIC_RELAXED);
+    if (message->tensor_bytes > worker->tensor_bytes) /* this thread alone writes it */
+        __atomic_store_n(&worker->tensor_bytes, message->tensor_bytes, __ATOMIC_RELAXED);
     uint64_t *record = worker->entry + worker->layout.ring_at +
                        (index & (worker->layout.recent - 1)) * worker->layout.record_words;
     if (ds_load(&record[RF_WORK_SEQUENCE]) == index + 1) {

@@ -43,7 +43,8 @@ struct worker {
     uint64_t sent;       /* messages of this process */
     uint64_t first_sent; /* which record in `entry` the first of them is */
     uint64_t pickle_ns, pickle_cpu_ns, sent_messages, sent_bytes,
-        sent_tensors; /* since the last batch ended */
+        sent_tensors;      /* since the last batch ended */
+    uint64_t tensor_bytes; /* of one batch, the most seen */
     uint64_t pickle_cpu_total_ns;
 
     /* the batch under way */
@@ -94,7 +95,13 @@ void worker_asked_which(struct worker *worker);
 /* In the thread that sends: the next message (one for each fetch) was pickled. */
 struct worker_message {
     uint64_t wall_ns, cpu_ns, delay_ns, bytes, tensors;
+    uint64_t tensor_bytes; /* at least; 0: not looked at */
 };
+/* Whether the bytes of the next message's tensors are to be told. */
+static inline bool worker_wants_tensor_bytes(const struct worker *worker)
+{
+    return worker->sent < 4 || worker->sent % 16 == 0;
+}
 void worker_pickled(struct worker *worker, const struct worker_message *message);
 
 /* True when an item that took so long is worth its index. */

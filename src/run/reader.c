@@ -265,7 +265,7 @@ static bool worker_is_possible(const struct rf_worker_view *view)
     const uint64_t *t = view->totals;
     return rf_worker_counters_possible(t) && view->loader < RF_LOADER_CAPACITY &&
            t[RF_TOTAL_BEGIN_NS] <= t[RF_TOTAL_END_NS] && t[RF_TOTAL_BATCHES] <= t[RF_TOTAL_COUNT] &&
-           t[RF_TOTAL_FAILED] <= t[RF_TOTAL_COUNT];
+           t[RF_TOTAL_FAILED] <= t[RF_TOTAL_COUNT] && view->locked <= view->looks;
 }
 
 bool run_reader_worker(struct run_reader *reader, uint64_t index, struct rf_worker_view *view)
@@ -305,6 +305,8 @@ bool run_reader_worker(struct run_reader *reader, uint64_t index, struct rf_work
         view->phase = entry[RF_WORKER_PHASE];
         view->item = entry[RF_WORKER_ITEM];
         view->exit = entry[RF_WORKER_EXIT];
+        view->looks = rf_looks_of(entry[RF_WORKER_LOOKS]);
+        view->locked = rf_locked_of(entry[RF_WORKER_LOOKS]);
         memcpy(view->fingerprints, &entry[RF_WORKER_FINGERPRINT_0], sizeof view->fingerprints);
         memcpy(view->items, entry + layout->items_at, sizeof view->items);
         take_slowest(layout, entry, again, view);

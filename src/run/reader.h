@@ -62,8 +62,9 @@ bool run_reader_gpu(struct run_reader *reader, uint64_t index, struct rf_gpu_vie
 /* What one worker did. */
 struct rf_worker_view {
     uint64_t generation, loader, number, pid;
-    uint64_t phase;      /* as RF_WORKER_PHASE */
-    uint64_t item, exit; /* as RF_WORKER_ITEM and RF_WORKER_EXIT */
+    uint64_t phase;         /* as RF_WORKER_PHASE */
+    uint64_t item, exit;    /* as RF_WORKER_ITEM and RF_WORKER_EXIT */
+    uint64_t looks, locked; /* see rf_pack_looks() */
     uint64_t fingerprints[2];
     uint64_t totals[RF_TOTAL_WORDS];
     uint64_t items[RF_WORKER_ITEM_BUCKETS]; /* may be ahead of the totals by a batch */

@@ -111,7 +111,10 @@
     X(END_NS, 1, MAX, 0, "ns", "of the last one")                                               \
     X(ASKED_BYTES, 1, KNOWN_SUM, 0, "bytes", "given to read() and the like; ~0: not told")      \
     X(STORAGE_BYTES, 1, KNOWN_SUM, 0, "bytes", "of them fetched from storage; ~0: not told")    \
-    X(MAJOR_FAULTS, 1, KNOWN_SUM, 0, "faults", "pages read from storage; ~0: not told")
+    X(MAJOR_FAULTS, 1, KNOWN_SUM, 0, "faults", "pages read from storage; ~0: not told")         \
+    X(TENSOR_BYTES, 1, MAX, 0, "bytes",                                                         \
+      "of the tensors of one batch, the most seen (every 16th is looked at): they travel in "   \
+      "shared memory; 0: none seen")
 
 /* Of a thread that trains or infers, by enum step_phase where there are several words. */
 #define RF_STEP_COUNTERS(X)                                                               \

@@ -131,7 +131,7 @@ void rf_gpu_end_text(uint64_t end, uint64_t detail, char *text, size_t size)
         snprintf(text, size, "its thread could not be started%s", why);
         break;
     case RF_GPU_END_HUNG:
-        snprintf(text, size, "the driver stopped answering again and again");
+        snprintf(text, size, "the driver repeatedly stopped answering");
         break;
     default:
         snprintf(text, size, "reason %llu", (unsigned long long)end);

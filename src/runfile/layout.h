@@ -521,6 +521,10 @@ static inline uint64_t rf_pack_depth(uint64_t ready, uint64_t early, uint64_t in
         word |= (values[i] < 65534 ? values[i] : 65534) << (16 * i);
     return word;
 }
+static inline uint64_t rf_ready_of(uint64_t depth)
+{
+    return depth & 0xffff;
+}
 static inline uint32_t rf_kind_of(uint64_t word)
 {
     return (uint32_t)(word & 0xff);

@@ -55,6 +55,7 @@ enum rf_worker_word {
      * 0: not told. */
     RF_WORKER_FINGERPRINT_0,
     RF_WORKER_FINGERPRINT_1,
+    RF_WORKER_LOOKS, /* by the recording process again: see rf_pack_looks() */
     RF_WORKER_WORDS = 16
 };
 
@@ -126,6 +127,20 @@ static inline uint64_t rf_item_bucket_ns(uint32_t bucket)
 static inline uint64_t rf_pack_phase(uint64_t since_ns, enum rf_worker_phase phase)
 {
     return since_ns << 2 | (uint64_t)phase;
+}
+/* Times that somebody looked what a worker was about while it made a batch; of them it waited for a lock
+ * that processes share. Over all generations. */
+static inline uint64_t rf_pack_looks(uint64_t looks, uint64_t locked)
+{
+    return looks << 32 | locked;
+}
+static inline uint64_t rf_looks_of(uint64_t word)
+{
+    return word >> 32;
+}
+static inline uint64_t rf_locked_of(uint64_t word)
+{
+    return word & UINT32_MAX;
 }
 /* RF_WORKER_EXIT; status as multiprocessing has it: negative for a signal. */
 #define RF_EXIT_SIGNALS (1 + UINT64_C(256))

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "diagnose/predict.h"
 #include "output/card.h"
 #include "output/paragraphs.h"
 #include "world.h"
@@ -120,6 +121,49 @@ static void assert_on_card(const char *words, bool is)
     free(text);
 }
 
+/* A prediction has a line of its own where the advice does not say it, and where it is surely a gain. */
+static void a_prediction_is_said_once(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *advice;
+        double lower_gain;
+        uint32_t workers;
+        bool is_there;
+    } rows[] = {{"make it cheaper", 1.6, 3, true},
+                {"num_workers=3 instead of 1: 1.80x faster", 1.6, 3, false},
+                {"make it cheaper", 1.01, 3, false},
+                {"make it cheaper", 1.6, 1, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin_world(1);
+        set_wait(0, 10 * S, 20 * S, 5 * S);
+        world.loaders[0].totals.counters[RF_COUNT_CAUSES] = 1;
+        world.loaders[0].totals.counters[RF_COUNT_CAUSE_NS + CAUSE_BLOCKED] = 5 * S;
+        struct summary *summary = made(30 * S);
+        struct predict *predict = calloc(1, sizeof *predict);
+        assert_non_null(predict);
+        predict->measured.num_workers = 1;
+        predict->measured.window_s.mean = 10;
+        predict->settings[predict->count++] =
+            (struct predict_setting){.num_workers = rows[i].workers,
+                                     .window_s = {10 / 1.8, 10 / 1.9, 10 / rows[i].lower_gain}};
+        summary->loaders[0].predict = predict;
+        snprintf(summary->loaders[0].why.suggestion, sizeof summary->loaders[0].why.suggestion,
+                 "%s", rows[i].advice);
+        char *text = NULL;
+        size_t size;
+        FILE *file = open_memstream(&text, &size);
+        output_card(summary, &narrow, file);
+        fclose(file);
+        const char *wanted = "PREDICT  num_workers=3: 1.80x faster (1.60 to 1.90)\n";
+        if ((strstr(text, wanted) != NULL) != rows[i].is_there ||
+            (strstr(text, "PREDICT") != NULL) != rows[i].is_there)
+            fail_msg("row %zu:\n%s", i, text);
+        free(text);
+        summary_free(summary);
+    }
+}
+
 static void loaders_of_one_cause_are_one(void **state)
 {
     (void)state;
@@ -185,6 +229,7 @@ static void what_is_kept_least_goes_first(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_prediction_is_said_once),
         cmocka_unit_test(never_wider_nor_longer),
         cmocka_unit_test(colours_only_where_they_are_wanted),
         cmocka_unit_test(loaders_of_one_cause_are_one),

@@ -43,6 +43,8 @@ static struct summary *first_run(void)
     kept = world;
     kept.processes[0].loaders = kept.loaders;
     kept.data.processes = kept.processes;
+    for (uint32_t i = 1; i < kept.data.process_count; i++)
+        kept.processes[i].loaders = &kept.loaders[i];
     struct summary *summary = NULL;
     assert_int_equal(summary_make(&kept.data, 300 * S, &summary), 0);
     return summary;
@@ -212,6 +214,39 @@ static void conditions(void **state)
     free_pair();
 }
 
+/* Three ranks and two: those that both have, by their number; of changes under half a point no word. */
+static void ranks_are_compared_by_their_number(void **state)
+{
+    (void)state;
+    static const uint64_t waits_s[2][3] = {{10, 20, 5}, {10, 4, 0}};
+    char *text = NULL;
+    size_t size;
+    begin_world(3);
+    for (uint32_t i = 0; i < 3; i++)
+        set_wait(i, 100 * S, 140 * S, waits_s[0][i] * S);
+    first = first_run();
+    begin_world(2);
+    for (uint32_t i = 0; i < 2; i++)
+        set_wait(i, 100 * S, 140 * S, waits_s[1][i] * S);
+    end_pair();
+    assert_int_equal(comparison.rank_count, 2);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(comparison.ranks[i].rank, i);
+        for (uint32_t k = 0; k < 2; k++) {
+            assert_figure(comparison.ranks[i].stall_share[k], (double)waits_s[k][i] / 40);
+            assert_figure(comparison.ranks[i].batches_per_s[k], 1.0 / 40);
+        }
+    }
+    FILE *file = open_memstream(&text, &size);
+    const struct card_style style = {.width = 80};
+    output_comparison(&comparison, &style, file);
+    fclose(file);
+    assert_non_null(strstr(text, "RANKS    3 -> 2\n"));
+    assert_non_null(strstr(text, "RANKS    stall rank 1: 50.0 % -> 10.0 %\n"));
+    free(text);
+    free_pair();
+}
+
 static void a_page_is_no_wider_than_the_terminal(void **state)
 {
     (void)state;
@@ -239,6 +274,7 @@ int main(void)
         cmocka_unit_test(not_comparable),
         cmocka_unit_test(loaders_find_each_other),
         cmocka_unit_test(conditions),
+        cmocka_unit_test(ranks_are_compared_by_their_number),
         cmocka_unit_test(a_page_is_no_wider_than_the_terminal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,13 +2,22 @@
 /* What a container may use, read from fixture trees as kernels and container runtimes make them. */
 #include "cmocka_all.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <sched.h>
+#include <semaphore.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "host/limits.h"
+#include "host/lock_wait.h"
 #include "host/usage.h"
 #include "support.h"
 
@@ -326,6 +335,104 @@ static void test_idle_time_of_the_usable_cpus(void **state)
     assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
 }
 
+/* ---- locks that processes share ---- */
+
+static void test_calls_that_wait_for_a_lock(void **state)
+{
+    (void)state;
+    static const struct {
+        long call; /* -2: as it stands */
+        const char *rest;
+        enum host_lock_wait wanted;
+    } rows[] = {
+        {SYS_futex, " 0x7f0000 0x109 0x0 0x0 0x0 0xffffffff 0x7ffd 0x7fad\n", HOST_LOCK_YES},
+        {SYS_futex, " 0x7f0000 0x0 0x0", HOST_LOCK_YES},
+        {SYS_futex, " 0x7f0000 0x189 0x0", HOST_LOCK_NO}, /* private: threads of one process */
+        {SYS_futex, " 0x7f0000 0x80 0x0", HOST_LOCK_NO},
+        {SYS_futex, " 0x7f0000 0x1 0x1", HOST_LOCK_NO}, /* it wakes somebody */
+        {SYS_futex, " 0x7f0000 0x6 0x0", HOST_LOCK_YES},
+        {SYS_flock, " 0x3 0x2 0x0", HOST_LOCK_YES},
+        {SYS_fcntl, " 0x3 0x7 0x7ffd", HOST_LOCK_YES},
+        {SYS_fcntl, " 0x3 0x26 0x7ffd", HOST_LOCK_YES},
+        {SYS_fcntl, " 0x3 0x3 0x0", HOST_LOCK_NO},
+        {SYS_read, " 0x9 0x7ffd 0x109", HOST_LOCK_NO},
+        {-1, " 0x7ffd 0x7fad", HOST_LOCK_NO}, /* a fault */
+        {-2, "running\n", HOST_LOCK_NO},
+        {-2, "", HOST_LOCK_UNKNOWN},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[160];
+        if (rows[i].call == -2)
+            snprintf(text, sizeof text, "%s", rows[i].rest);
+        else
+            snprintf(text, sizeof text, "%ld%s", rows[i].call, rows[i].rest);
+        CHECK(host_parse_lock_wait(text) == rows[i].wanted, "row %zu: %s", i, text);
+    }
+}
+
+static void test_whose_lock_is_not_told(void **state)
+{
+    (void)state;
+    assert_int_equal(host_lock_wait_of(root, 12), HOST_LOCK_UNKNOWN);
+    put("/proc/12/syscall", "running\n");
+    assert_int_equal(host_lock_wait_of(root, 12), HOST_LOCK_NO);
+}
+
+static void wait_for_semaphore(void *memory)
+{
+    sem_wait(memory);
+}
+static void wait_for_file(void *memory)
+{
+    const int file = open("/proc/self/exe", O_RDONLY); /* the same file as the parent's */
+    (void)memory;
+    flock(file, LOCK_EX);
+}
+static void wait_for_nothing(void *memory)
+{
+    (void)memory;
+    pause();
+}
+
+/* What is told of a process in that state, once it is in it; UNKNOWN where the kernel does not tell. */
+static enum host_lock_wait told_of(void (*wait)(void *), void *memory, enum host_lock_wait wanted)
+{
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        wait(memory);
+        _exit(0);
+    }
+    enum host_lock_wait told = HOST_LOCK_UNKNOWN;
+    for (int i = 0; i < 2000 && (i == 0 || told != wanted); i++) {
+        const struct timespec ten_ms = {0, 10000000};
+        nanosleep(&ten_ms, NULL);
+        told = host_lock_wait_of("", (uint64_t)child);
+        if (told == HOST_LOCK_UNKNOWN)
+            break;
+    }
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    return told;
+}
+
+static void test_processes_that_wait_for_a_lock(void **state)
+{
+    (void)state;
+    void *memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(memory != MAP_FAILED);
+    assert_int_equal(sem_init(memory, 1, 0), 0);
+    if (told_of(wait_for_nothing, memory, HOST_LOCK_NO) == HOST_LOCK_UNKNOWN)
+        skip(); /* of children this kernel does not tell */
+    const int file = open("/proc/self/exe", O_RDONLY);
+    assert_int_equal(flock(file, LOCK_EX), 0);
+    assert_int_equal(told_of(wait_for_semaphore, memory, HOST_LOCK_YES), HOST_LOCK_YES);
+    assert_int_equal(told_of(wait_for_file, memory, HOST_LOCK_YES), HOST_LOCK_YES);
+    assert_int_equal(told_of(wait_for_nothing, memory, HOST_LOCK_NO), HOST_LOCK_NO);
+    close(file);
+    munmap(memory, 4096);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -343,6 +450,9 @@ int main(void)
         cmocka_unit_test_setup(test_a_group_that_cannot_be_seen, make_root),
         cmocka_unit_test_setup(test_usage, make_root),
         cmocka_unit_test(test_this_machine),
+        cmocka_unit_test(test_calls_that_wait_for_a_lock),
+        cmocka_unit_test_setup(test_whose_lock_is_not_told, make_root),
+        cmocka_unit_test(test_processes_that_wait_for_a_lock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

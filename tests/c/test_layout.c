@@ -522,7 +522,7 @@ static void why_sampling_ended(void **state)
         {RF_GPU_END_PROCESS, 4096, "its process could not be started"},
         {RF_GPU_END_THREAD, 0, "its thread could not be started"},
         {RF_GPU_END_THREAD, 12, "its thread could not be started: Cannot allocate memory"},
-        {RF_GPU_END_HUNG, 3, "the driver stopped answering again and again"},
+        {RF_GPU_END_HUNG, 3, "the driver repeatedly stopped answering"},
         {99, 3, "reason 99"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

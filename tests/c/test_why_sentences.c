@@ -5,9 +5,11 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "diagnose/why_sentences.h"
 #include "runfile/layout.h"
+#include "support.h"
 
 static struct run_loader loader;
 
@@ -112,12 +114,13 @@ static void evidence_by_cause(void **state)
         {CAUSE_COLLATE, {STATES, WORKERS, DEPTH}},
         {CAUSE_TRANSFER, {STATES, WORKERS, SENT, DEPTH}},
         {CAUSE_LOOP_CPU_WAIT,
-         {STATES, WORKERS, "with the batch made, the loop's own thread waited for a CPU: 1.5 s",
-          CPUS, IDLE, DEPTH}},
+         {STATES, WORKERS,
+          "after the batch was made, the loop's own thread waited for a CPU: 1.5 s", CPUS, IDLE,
+          DEPTH}},
         {CAUSE_INTERPRETER,
          {STATES, WORKERS,
-          "with the batch made, other Python threads of the loop's process ran: 1.5 s", CPUS, IDLE,
-          DEPTH}},
+          "after the batch was made, other Python threads of the loop's process ran: 1.5 s", CPUS,
+          IDLE, DEPTH}},
         {CAUSE_OVERHEAD, {STATES, WORKERS, DEPTH}},
         {WHY_EPOCH_START, {STATES, WORKERS, EPOCHS, DEPTH}},
         {WHY_UNEVEN_SHARDS, {STATES, WORKERS, "0 of 3 workers had data", DEPTH}},
@@ -367,32 +370,30 @@ static void what_became_of_workers(void **state)
     } rows[] = {
         {{WHY_WORKER_KILLED, 1, 71, 9, 100, 0},
          "worker 1 (pid 71) was killed by signal 9 (Killed) at item 100",
-         "the kernel kills like this when memory runs out (its log says so): what each worker "
-         "holds, "
-         "times their number, must fit"},
+         "the kernel does this when memory runs out (dmesg says so): what one worker holds, times "
+         "the number of workers, must fit"},
         {{WHY_WORKER_KILLED, 1, 71, 7, DATASTALL_UNKNOWN, 0},
          "worker 1 (pid 71) was killed by signal 7 (Bus error)",
-         "a full /dev/shm ends like this: it holds 64 MiB, and the batches that are ready lie "
-         "there; "
-         "make it larger (--shm-size), or fewer of them ready"},
+         "a full /dev/shm does this: it holds 64 MiB, and batches stay there until they are taken; "
+         "make it larger (--shm-size), or keep fewer of them ready"},
         {{WHY_WORKER_KILLED, 1, 71, 11, 100, 0},
          "worker 1 (pid 71) was killed by signal 11 (Segmentation fault) at item 100",
-         "make that item alone: dataset[100]"},
+         "load that item by itself: dataset[100]"},
         {{WHY_WORKER_EXITED, 0, 71, 3, 100, 0},
          "worker 0 (pid 71) ended with exit status 3 at item 100",
-         "make that item alone: dataset[100]"},
+         "load that item by itself: dataset[100]"},
         {{WHY_WORKER_HANGS, 2, 71, 0, 100, 3 * UINT64_C(1000000000)},
          "worker 2 (pid 71) has been stuck at item 100 for 3.0 s",
-         "see where it hangs: py-spy dump --pid 71 while it does, or make that item alone: "
+         "see where it hangs: py-spy dump --pid 71 while it does, or load that item by itself: "
          "dataset[100]"},
         {{WHY_WORKER_HANGS, 2, 71, 0, DATASTALL_UNKNOWN, 3 * UINT64_C(1000000000)},
          "worker 2 (pid 71) has been stuck for 3.0 s",
          "see where it hangs: py-spy dump --pid 71 while it does"},
         {{WHY_ITEM_RAISED, 2, 71, 0, 100, 0},
          "worker 2 (pid 71) raised an error at item 100",
-         "make that item alone: dataset[100]"},
+         "load that item by itself: dataset[100]"},
         {{WHY_ITEM_RAISED, RF_WORKER_MAIN, 71, 0, DATASTALL_UNKNOWN, 0},
-         "the loop's own process raised an error",
+         "the training process raised an error",
          ""},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -428,9 +429,8 @@ static void shares_of_workers(void **state)
 #define CHEAPER                                                                                 \
     "make __getitem__ cheaper: decode to the size that is used, prepare once and store, whole " \
     "batches at once (__getitems__)"
-#define LESS_WAITING                                                                          \
-    "wait less for what the items wait for: fewer round trips, several requests at once, no " \
-    "lock that workers share"
+#define LESS_WAITING \
+    "wait less for what the items wait for: fewer round trips, several requests at once"
 
 static void suggestions_by_cause(void **state)
 {
@@ -458,8 +458,8 @@ static void suggestions_by_cause(void **state)
          "leave the loop's own thread a CPU: fewer workers or threads, or fewer other "
          "programs on the CPUs"},
         {CAUSE_INTERPRETER,
-         "let no other Python thread of the loop's process compute: Python runs one at a time, and "
-         "gives the loop its turn every 5 ms; a process of its own does not hinder it"},
+         "move the work of the other Python threads into a process of its own: Python runs one "
+         "thread of a process at a time, and the loop gets its turn only every 5 ms"},
         {CAUSE_OVERHEAD,
          "larger batches: what the loader itself does for each costs more than what is in it; of "
          "rows in memory a slice of the tensor is a batch"},
@@ -477,9 +477,9 @@ static void suggestions_by_cause(void **state)
         {WHY_DUPLICATE_STREAM,
          "split the stream between the workers (torch.utils.data.get_worker_info() in __iter__): "
          "each goes through all of it, and every item comes 3 times"},
-        {WHY_HEAD_OF_LINE, "single slow items hold back batches that are ready: make those faster "
-                           "or drop them (slowest items: --json), or in_order=False where order is "
-                           "free"},
+        {WHY_HEAD_OF_LINE,
+         "single slow items hold back batches that are ready: make those faster or drop them "
+         "(slowest items: --json), or in_order=False where the order does not matter"},
         {WHY_WINDOW, "prefetch_factor=8 instead of 2: a replay of this run with it loses far less"},
         {WHY_NONE, ""},
     };
@@ -499,16 +499,16 @@ static void start_up_by_what_starts(void **state)
 {
     (void)state;
     static const char fewer[] = "make fewer iterators: each one starts from scratch";
-    static const char longer[] = "longer epochs, or less to do when workers and data set start";
+    static const char longer[] = "longer epochs, or do less when workers and data set start";
     static const char persistent[] =
         "persistent_workers=True: the workers are started again for every epoch";
     static const char keep[] = "keep the iterator: it = iter(loader) once, then next(it) for each "
                                "batch; a new one starts everything again";
     static const char broken_off[] =
-        "keep the iterator where the loop breaks off, and go on with it (a new one at its end), or "
-        "persistent_workers=True: each one that is dropped ends its workers";
+        "keep the iterator when the loop breaks off and continue with it (a new one at its end), "
+        "or persistent_workers=True: dropping an iterator ends its workers";
     static const char once[] =
-        "it happens once: less to do when workers, data set and first batch start";
+        "it happens once: do less when the workers, the data set and the first batch start";
     static const struct {
         uint64_t workers, flags, iterators, batches, objects, dropped;
         double in_loop_s; /* of ten that are waited, nine of them for the start */
@@ -534,8 +534,8 @@ static void start_up_by_what_starts(void **state)
         {3, 0, 30, 300, 15, 0, NAN, persistent},
         {3, 0, 1, 30, 1, 0, NAN, once},
         {3, 0, 1, 30, 1, 0, 2,
-         "it happens once: less to do when workers, data set and first batch start; "
-         "or num_workers=0, which takes about 2.0 s"},
+         "it happens once: do less when the workers, the data set and the first batch start; or "
+         "num_workers=0, which takes about 2.0 s"},
         {3, DATASTALL_LOADER_SPAWNED, 1, 30, 1, 0, NAN,
          "it happens once: a data set that is cheaper to send to each worker (arrays or paths, not "
          "Python objects), fewer imports, or multiprocessing_context='fork' where nothing forbids "
@@ -653,6 +653,58 @@ static void a_larger_window(void **state)
     }
 }
 
+/* Four workers, four batches of 4 MiB for each: 64 MiB hold them, and one byte less does not. */
+static void a_window_that_shared_memory_does_not_hold(void **state)
+{
+    (void)state;
+    static const struct {
+        double bytes;
+        bool fits;
+    } rows[] = {{64 << 20, true}, {(64 << 20) - 1, false}, {NAN, true}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct why why = why_of(WHY_WINDOW);
+        loader.entry.num_workers = 4;
+        loader.entry.prefetch_factor = 1;
+        why.work.tensor_bytes = 4 << 20;
+        why.host.shm_size_bytes = rows[i].bytes;
+        why_tell(&loader, &why);
+        const char *wanted =
+            rows[i].fits ? "prefetch_factor=4 instead of 1:" : "a larger /dev/shm (--shm-size)";
+        CHECK(strncmp(why.suggestion, wanted, strlen(wanted)) == 0, "row %zu: %s", i,
+              why.suggestion);
+    }
+}
+
+/* What the means say of more workers, with room for the batches of three, and of two that share a lock. */
+static void means_that_are_not_enough(void **state)
+{
+    (void)state;
+    static const struct {
+        double shm_mib;
+        uint64_t locked;
+        uint32_t workers;
+    } rows[] = {{NAN, 0, 8}, {24, 0, 3}, {NAN, 20, 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct why why = {.stall_ns = UINT64_C(9000000000), .active_ns = UINT64_C(10000000000)};
+        struct why_setting setting;
+        loader = (struct run_loader){.entry = {.num_workers = 2, .prefetch_factor = 2}};
+        loader.totals.counters[RF_COUNT_BATCHES] = 100;
+        loader.totals.counters[RF_COUNT_ITERATORS] = 1;
+        why.states_ns[CAUSE_BLOCKED] = why.stall_ns;
+        why.host = (struct why_host){.cpus_usable = 16, .loop_cpus = 0.1, .idle_cpus = 15};
+        why.host.shm_size_bytes = rows[i].shm_mib * (1 << 20);
+        why.work = (struct why_work){.workers = 2,
+                                     .batches = 100,
+                                     .items_ns = UINT64_C(20000000000),
+                                     .running_cpus = 0.1,
+                                     .tensor_bytes = 4 << 20,
+                                     .looks = 40,
+                                     .locked = rows[i].locked};
+        why_reckon(&loader, &why, &setting);
+        CHECK(setting.workers == rows[i].workers, "row %zu: %u workers", i, setting.workers);
+    }
+}
+
 static void workers_that_share_too_few_cpus(void **state)
 {
     (void)state;
@@ -694,13 +746,11 @@ static void more_workers(void **state)
         {2, 0, 0, 2, no_room},
         {0, 0, 0, 0, no_room},
         {2, 0, 4, 4,
-         "num_workers=4 instead of 2: about 40 % less time by the means of this run, and there are "
-         "CPUs "
-         "for them; else "},
+         "num_workers=4 instead of 2: about 40 % less time, estimated from averages of this run, "
+         "and there are CPUs for them; else "},
         {2, DATASTALL_LOADER_STREAM, 4, 4,
-         "num_workers=4 instead of 2 once the stream is split between them: about 40 % less time "
-         "by the "
-         "means of this run, and there are CPUs for them; else "},
+         "num_workers=4 instead of 2 once the stream is split between them: about 40 % less time, "
+         "estimated from averages of this run, and there are CPUs for them; else "},
         {DATASTALL_UNKNOWN, 0, 0, NAN, ""},
     };
     static const uint32_t causes[] = {CAUSE_COMPUTE, CAUSE_BLOCKED};
@@ -714,13 +764,45 @@ static void more_workers(void **state)
         why.setting.gain = 0.4;
         why_tell(&loader, &why);
         /* What several may wait for at once, they can; a lock is none of that. */
-        const char *mark = i % 2 == 0 ? NULL : strstr(rows[i / 2].begin, " run, and");
+        const char *mark = i % 2 == 0 ? NULL : strstr(rows[i / 2].begin, "; else ");
         snprintf(wanted, sizeof wanted, "%.*s%s%s%s",
-                 mark == NULL ? 1000 : (int)(mark - rows[i / 2].begin) + 4, rows[i / 2].begin,
-                 mark == NULL ? "" : " (no time that they wait for a lock which they share)",
-                 mark == NULL ? "" : mark + 4, i % 2 == 0 ? CHEAPER : LESS_WAITING);
+                 mark == NULL ? 1000 : (int)(mark - rows[i / 2].begin), rows[i / 2].begin,
+                 mark == NULL ? "" : ", unless what they wait for is a lock that all of them need",
+                 mark == NULL ? "" : mark, i % 2 == 0 ? CHEAPER : LESS_WAITING);
         if (strcmp(why.suggestion, wanted) != 0)
             fail_msg("row %zu: %s", i / 2, why.suggestion);
+    }
+}
+
+/* Of workers that were looked at it is known what they wait for: a lock that they share is worth a line
+ * and other advice, and nothing else is worth a doubt. */
+static void workers_that_share_a_lock(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t looks, locked;
+        bool is_lock, is_doubted;
+    } rows[] = {{0, 0, false, true},     {11, 11, false, true},  {12, 0, false, false},
+                {100, 10, false, false}, {100, 11, true, false}, {12, 12, true, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct why why = why_of(CAUSE_BLOCKED);
+        loader.entry.num_workers = 2;
+        loader.entry.flags = 0;
+        why.work.looks = rows[i].looks;
+        why.work.locked = rows[i].locked;
+        why.setting.workers = 4;
+        why.setting.gain = 0.4;
+        why_tell(&loader, &why);
+        bool told = false;
+        for (uint32_t k = 0; k < why.evidence_count; k++)
+            told |= strstr(why.evidence[k], "waited for a lock that processes share") != NULL;
+        CHECK(told == rows[i].is_lock, "row %zu", i);
+        CHECK((strstr(why.suggestion, "num_workers=4") == NULL) == rows[i].is_lock, "row %zu: %s",
+              i, why.suggestion);
+        CHECK((strstr(why.suggestion, "wait for one lock") != NULL) == rows[i].is_lock,
+              "row %zu: %s", i, why.suggestion);
+        CHECK((strstr(why.suggestion, "unless") != NULL) == rows[i].is_doubted, "row %zu: %s", i,
+              why.suggestion);
     }
 }
 
@@ -745,8 +827,11 @@ int main(void)
         cmocka_unit_test(suggestions_by_cause),
         cmocka_unit_test(start_up_by_what_starts),
         cmocka_unit_test(a_larger_window),
+        cmocka_unit_test(a_window_that_shared_memory_does_not_hold),
+        cmocka_unit_test(means_that_are_not_enough),
         cmocka_unit_test(workers_that_share_too_few_cpus),
         cmocka_unit_test(more_workers),
+        cmocka_unit_test(workers_that_share_a_lock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -454,6 +454,76 @@ def test_in_words(tmp_path: Path) -> None:
         assert max(map(len, card.splitlines())) <= 80
 
 
+def test_bytes_of_the_tensors_that_workers_send(tmp_path: Path) -> None:
+    """Of the largest batch, in shared memory, and not of what is pickled."""
+    write(
+        tmp_path,
+        "bytes.py",
+        """
+        import sys
+        import torch
+        from torch.utils.data import DataLoader
+
+        class Items:
+            def __len__(self):
+                return 40  # what the last batches sent may be missing
+            def __getitem__(self, i):
+                return {"x": torch.zeros(1000), "y": torch.tensor(i), "name": str(i)}
+
+        collate = list if "list" in sys.argv else None
+        for _ in DataLoader(Items(), batch_size=4, num_workers=1, collate_fn=collate):
+            pass
+        """,
+    )
+    for kind, told in (("stacked", 4 * 1000 * 4 + 4 * 8), ("list", 4 * (1000 * 4 + 8))):
+        recorded(tmp_path, "bytes.py", kind, options=["--dir", kind])
+        (worker,) = only(shown(tmp_path, "--dir", kind)["loaders"])["workers"]
+        assert worker["tensor_bytes"] == told
+        assert worker["sent_bytes"] > 0
+
+
+def test_a_lock_that_workers_share_is_told_from_a_slow_answer(tmp_path: Path) -> None:
+    """The same waits, behind a lock and not: more workers are offered for one of them only."""
+    write(
+        tmp_path,
+        "lock.py",
+        """
+        import contextlib, multiprocessing, sys, time
+        import torch
+        from torch.utils.data import DataLoader
+
+        LOCK = multiprocessing.Lock() if "lock" in sys.argv else contextlib.nullcontext()
+
+        class Items:
+            def __len__(self):
+                return 320
+            def __getitem__(self, i):
+                with LOCK:
+                    time.sleep(0.01)
+                return torch.zeros(8)
+
+        for _ in DataLoader(Items(), batch_size=4, num_workers=2):
+            pass
+        """,
+    )
+    for kind in ("lock", "answer"):
+        recorded(tmp_path, "lock.py", kind, options=["--dir", kind])
+        loader = only(shown(tmp_path, "--dir", kind)["loaders"])
+        looks, locked = (sum(w[n] for w in loader["workers"]) for n in ("looks", "looks_in_lock"))
+        if looks == 0:
+            pytest.skip("this kernel does not tell which system call a child is in")
+        predicted = datastall("predict", "--dir", kind, folder=tmp_path).out
+        evidence = " ".join(loader["why"]["evidence"])
+        assert ("a lock that they share" in predicted) == (kind == "lock"), predicted
+        assert ("a lock that processes share" in evidence) == (kind == "lock"), evidence
+        if kind == "lock":
+            assert locked > 0.1 * looks
+            assert "num_workers" not in loader["why"]["suggestion"]
+            assert "wait for one lock" in loader["why"]["suggestion"]
+        else:
+            assert locked == 0
+
+
 def test_without_workers_nothing_is_claimed(tmp_path: Path) -> None:
     """Waits that somebody reports by hand have no cause."""
     write(

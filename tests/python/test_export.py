@@ -152,7 +152,7 @@ def test_names_stay_cells(runs: Path, tmp_path: Path) -> None:
     ("arguments", "says"),
     [
         (["-f", "perfeto"], "did you mean 'perfetto'?"),
-        (["-f", "perfetto", "-o", "-", "one", "one"], "a trace is of one run"),
+        (["-f", "perfetto", "-o", "-", "one", "one"], "a trace holds one run"),
         (["-f", "csv", "nowhere"], "there is no run 'nowhere'"),
         (["-f", "csv", "-o", "nvml.script"], "--force replaces it"),
     ],

@@ -54,7 +54,7 @@ def check(steps: dict[str, dict[int, float]], at: list[int]) -> None:
         assert sorted(values) == at, name
     assert set(steps["datastall/severity"].values()) == {3.0}
     assert all(0.5 < share <= 1 for share in steps["datastall/stall_share"].values())
-    assert all(50 < rate < 100 for rate in steps["datastall/samples_per_s"].values())
+    assert all(0 < rate < 100 for rate in steps["datastall/samples_per_s"].values())
 
 
 def test_nothing_is_imported_that_is_not_used(tmp_path: Path) -> None:

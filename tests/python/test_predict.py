@@ -130,7 +130,7 @@ def run_of(folder: Path, program: str) -> Any:
 
 def test_two_batches_are_too_few(tmp_path):
     answer = run_of(tmp_path, PROGRAM.replace("480", "16"))
-    assert answer["says"] == "too few batches came to tell what one costs"
+    assert answer["says"] == "too few batches were recorded to tell what one costs"
     assert answer["settings"] == []
     assert answer["measured"] is None
     told = datastall(tmp_path, "predict", "--dir", "runs")
@@ -155,4 +155,33 @@ def test_a_run_cut_short_is_told(runs, tmp_path):
     assert told.returncode == 3
     assert "is cut short" in told.stderr
     (loader,) = json.loads(told.stdout)["loaders"]
-    assert "nothing was recorded of single batches" in loader["predicted"]["says"]
+    assert "its batches were not recorded one by one" in loader["predicted"]["says"]
+
+
+def test_compare_says_what_was_predicted(runs, tmp_path):
+    """Of the setting that the second run took, from the first run, beside what was measured."""
+    (first,) = (runs / "runs").iterdir()
+    shutil.copytree(first, tmp_path / "runs" / "first")
+    (tmp_path / "p.py").write_text(PROGRAM)
+    setting = ("--set", "num_workers=3", "--set", "prefetch_factor=4")
+    for name, settings in (("other", setting), ("same", ())):
+        words = ("run", "-q", "-d", "runs", "--name", name, *settings, "--", "python", "p.py")
+        assert datastall(tmp_path, *words).returncode == 0
+    told = datastall(tmp_path, "compare", "--dir", "runs", "--json", "first", "other").stdout
+    (loader,) = json.loads(told)["loaders"]
+    promise = loader["predicted"]
+    assert promise["says"] is None
+    assert (promise["num_workers"], promise["prefetch_factor"]) == (3, 4)
+    assert promise["persistent_workers"] is False
+    ratio = promise["throughput_ratio"]
+    assert 1 < ratio["lower"] <= ratio["mean"] <= ratio["upper"] < 4
+    assert promise["measured_ratio"] > 0
+    text = " ".join(
+        datastall(tmp_path, "compare", "--dir", "runs", "first", "other").stdout.split()
+    )
+    assert f"num_workers=3, prefetch_factor=4: from the first run, {ratio['mean']:.2f}x" in text
+    assert f"measured: {promise['measured_ratio']:.2f}x" in text
+    told = datastall(tmp_path, "compare", "--dir", "runs", "--json", "first", "same").stdout
+    assert json.loads(told)["loaders"][0]["predicted"] is None
+    told = datastall(tmp_path, "compare", "--dir", "runs", "first", "same").stdout
+    assert "PREDICT" not in told

@@ -90,7 +90,7 @@ def test_what_the_program_is_refused_is_its_own_error(tmp_path):
         ("prefetch_factor=0", "takes a whole number from 1 to 1024"),
         ("pin_memory=perhaps", "takes true or false, not 'perhaps'"),
         ("multiprocessing_context=thread", "takes fork, spawn or forkserver"),
-        ("x" * 250 + ":num_workers=1", "too much to --set"),
+        ("x" * 250 + ":num_workers=1", "--set: too long"),
     ],
 )
 def test_bad_settings_are_one_sentence(tmp_path, setting, sentence):

@@ -69,7 +69,7 @@ def test_more_workers_are_found(tmp_path):
     assert found and found[1] == interrupts[1]
     assert f"WRITE    DataLoader(..., num_workers={found[1]}) at p.py:9:" in table
     assert f"datastall run --set 'p.py:9:num_workers={found[1]}' -- python p.py" in table
-    assert "ended: as many trials as asked for" in table or "no other setting is" in table
+    assert "ended: that was the last of the trials" in table or "no other setting is" in table
     assert len(list((tmp_path / "runs").iterdir())) == 2
 
 
@@ -93,7 +93,7 @@ def test_what_cannot_be_better_is_kept(tmp_path):
         (("--for", "5"), 2, "which command?"),
         (("--for", "5", "--", "false"), 1, "ended with code 1 before its time"),
         (("--for", "5", "--", "no-such-program"), 1, "ended with code 127 before its time"),
-        (("--for", "5", "--", "true"), 1, "no DataLoader of a line of the program was iterated"),
+        (("--for", "5", "--", "true"), 1, "no DataLoader that the program makes was iterated"),
     ],
 )
 def test_what_goes_wrong_is_one_sentence(tmp_path, words, code, sentence):

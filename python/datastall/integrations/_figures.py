@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -73,13 +73,43 @@ def safely(what: str, call: Callable[[], None]) -> None:
         _hooks.say_once(f"{what}: {error!r}")
 
 
-def each(what: str, loggers: Iterable[Logger], call: Callable[[Logger], None]) -> None:
-    for logger in loggers:
-        safely(f"{what} ({type(logger).__name__})", lambda logger=logger: call(logger))  # type: ignore[misc]
-
-
 def every(steps: int) -> int:
     """Checks how often something is logged."""
     if not isinstance(steps, int) or steps < 1:
         raise ValueError(f"every_n_steps must be a whole number from 1 on, not {steps!r}")
     return steps
+
+
+class Telling:
+    """What the callbacks of all trainers do alike; beside the trainer's own class as a base.
+
+    Args:
+        every_n_steps: how often; reading the run takes some milliseconds.
+        loggers: as of datastall.integrations.tensorboard.
+        print_card: print the card when training ends.
+    """
+
+    #: What is said where it fails.
+    WHAT = "datastall's figures could not be logged"
+
+    def __init__(
+        self, every_n_steps: int = 50, loggers: Sequence[Logger] = (), print_card: bool = True
+    ) -> None:
+        super().__init__()
+        self._every = every(every_n_steps)
+        self._loggers = list(loggers)
+        self._print_card = print_card
+
+    def _install(self) -> None:
+        safely("datastall could not be installed", datastall.install)
+
+    def _each(self, call: Callable[[Logger], None]) -> None:
+        for logger in self._loggers:
+            what = f"{self.WHAT} ({type(logger).__name__})"
+            safely(what, lambda logger=logger: call(logger))  # type: ignore[misc]
+
+    def _end(self) -> None:
+        """Of the process that logs."""
+        self._each(lambda logger: logger.finish())
+        if self._print_card:
+            safely(self.WHAT, lambda: print(card()))

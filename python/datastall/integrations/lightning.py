@@ -5,14 +5,9 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Sequence
 from typing import Any
 
-import datastall
-
-from ._figures import Logger, card, each, every, figures, safely
-
-WHAT = "datastall's figures could not be logged by Lightning"
+from ._figures import Telling, figures, safely
 
 
 def _lightning() -> Any:
@@ -26,7 +21,7 @@ def _lightning() -> Any:
         return importlib.import_module("pytorch_lightning")
 
 
-class DatastallCallback(_lightning().Callback):  # type: ignore[misc]
+class DatastallCallback(Telling, _lightning().Callback):  # type: ignore[misc]
     """Logs throughput, stall share, severity and cause to the trainer's loggers; prints the card.
 
     ``Trainer(callbacks=[DatastallCallback()])``. Hooks every DataLoader if nothing did before
@@ -39,23 +34,17 @@ class DatastallCallback(_lightning().Callback):  # type: ignore[misc]
         print_card: print the card when fitting ends.
     """
 
-    def __init__(
-        self, every_n_steps: int = 50, loggers: Sequence[Logger] = (), print_card: bool = True
-    ) -> None:
-        super().__init__()
-        self._every = every(every_n_steps)
-        self._loggers = list(loggers)
-        self._print_card = print_card
+    WHAT = "datastall's figures could not be logged by Lightning"
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
-        safely("datastall could not be installed", datastall.install)
+        self._install()
 
     def on_train_batch_end(self, trainer: Any, *args: Any, **kwargs: Any) -> None:
         step = trainer.global_step
         if not trainer.is_global_zero or step == 0 or step % self._every != 0:
             return
-        safely(WHAT, lambda: self._log(trainer, step))
-        each(WHAT, self._loggers, lambda logger: logger.log(step))
+        safely(self.WHAT, lambda: self._log(trainer, step))
+        self._each(lambda logger: logger.log(step))
 
     def _log(self, trainer: Any, step: int) -> None:
         found = figures()
@@ -63,8 +52,5 @@ class DatastallCallback(_lightning().Callback):  # type: ignore[misc]
             logger.log_metrics(found.numbers, step=step)
 
     def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
-        if not trainer.is_global_zero:
-            return
-        each(WHAT, self._loggers, lambda logger: logger.finish())
-        if self._print_card:
-            safely(WHAT, lambda: print(card()))
+        if trainer.is_global_zero:
+            self._end()

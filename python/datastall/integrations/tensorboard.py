@@ -36,5 +36,9 @@ class TensorBoardLogger:
 
     def finish(self) -> None:
         """Writes the card."""
-        indented = "\n".join(f"    {line}" for line in card().splitlines())
-        safely(WHAT, lambda: self._writer.add_text("datastall/card", indented))
+
+        def put() -> None:
+            indented = "\n".join(f"    {line}" for line in card().splitlines())
+            self._writer.add_text("datastall/card", indented)
+
+        safely(WHAT, put)

@@ -4,18 +4,14 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
 from typing import Any
 
-import datastall
+from ._figures import Telling, figures, safely
 
-from ._figures import Logger, card, each, every, figures, safely
-
-WHAT = "datastall's figures could not be logged by the Trainer"
 _transformers: Any = importlib.import_module("transformers")
 
 
-class DatastallCallback(_transformers.TrainerCallback):  # type: ignore[misc]
+class DatastallCallback(Telling, _transformers.TrainerCallback):  # type: ignore[misc]
     """Adds throughput, stall share and severity to what the Trainer logs; prints the card.
 
     ``Trainer(callbacks=[DatastallCallback()])``. The figures come into each log of the Trainer
@@ -29,24 +25,18 @@ class DatastallCallback(_transformers.TrainerCallback):  # type: ignore[misc]
         print_card: print the card when training ends.
     """
 
-    def __init__(
-        self, every_n_steps: int = 50, loggers: Sequence[Logger] = (), print_card: bool = True
-    ) -> None:
-        super().__init__()
-        self._every = every(every_n_steps)
-        self._loggers = list(loggers)
-        self._print_card = print_card
+    WHAT = "datastall's figures could not be logged by the Trainer"
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        safely("datastall could not be installed", datastall.install)
+        self._install()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.is_world_process_zero and state.global_step % self._every == 0:
-            each(WHAT, self._loggers, lambda logger: logger.log(state.global_step))
+            self._each(lambda logger: logger.log(state.global_step))
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         if state.is_world_process_zero and isinstance(logs, dict):
-            safely(WHAT, lambda: self._add(state, logs))
+            safely(self.WHAT, lambda: self._add(state, logs))
 
     def _add(self, state: Any, logs: dict[str, Any]) -> None:
         found = figures()
@@ -57,8 +47,5 @@ class DatastallCallback(_transformers.TrainerCallback):  # type: ignore[misc]
             state.log_history[-1].update(found.numbers)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if not state.is_world_process_zero:
-            return
-        each(WHAT, self._loggers, lambda logger: logger.finish())
-        if self._print_card:
-            safely(WHAT, lambda: print(card()))
+        if state.is_world_process_zero:
+            self._end()
