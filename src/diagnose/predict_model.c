@@ -82,15 +82,29 @@ static double ready_wait(struct table *table, double handover)
     return table->values.count < LEAST_ROWS ? NAN : predict_quantile(&table->values, 0.5);
 }
 
+/* Drawing the indices of a batch, which the loop does itself whatever the setting. The first of an epoch,
+ * which often puts all of them in order, is in what an epoch's start takes. */
+static double cost_of_drawing(struct table *table)
+{
+    table->values.count = 0;
+    for (uint32_t i = 0; i < table->count; i++) {
+        if (table->rows[i].ordinal != 0)
+            predict_add_value(&table->values, table->rows[i].t[RF_BATCH_SAMPLER]);
+    }
+    return or_else(predict_mean(&table->values), 0);
+}
+
 static void cost_of_handing_over(struct table *table, struct predict_model *model)
 {
+    const double draw = cost_of_drawing(table);
     struct machine_costs *costs = &model->costs;
     const uint32_t workers = model->setting.workers;
     const uint32_t window = workers * model->setting.prefetch_factor;
     costs->send =
         or_else(predict_quantile(predict_column(table, RF_BATCH_PICKLE_CPU), 0.5), SEND_NS);
     costs->get = or_else(predict_mean(predict_column(table, RF_BATCH_GET_CPU)), GET_NS);
-    costs->tail = or_else(predict_quantile(predict_column(table, RF_BATCH_TAIL), 0.5), TAIL_NS);
+    costs->tail =
+        or_else(predict_quantile(predict_column(table, RF_BATCH_TAIL), 0.5), TAIL_NS + draw);
     table->values.count = 0;
     for (uint32_t i = 0; i < table->count; i++) {
         const struct row *row = &table->rows[i];
@@ -112,7 +126,7 @@ static void cost_of_handing_over(struct table *table, struct predict_model *mode
     costs->first_send = fmax(0, or_else(predict_mean(&table->values), 0) - costs->send -
                                     costs->latency - costs->get);
     costs->gap = gap_of(table, workers, window);
-    costs->overhead = OVERHEAD_NS;
+    costs->overhead = OVERHEAD_NS + draw;
 }
 
 static double per(uint64_t sum, uint64_t count)
@@ -156,7 +170,7 @@ static void cost_of_own_loading(struct table *table, struct machine_costs *costs
     costs->overhead = fmax(0, or_else(predict_quantile(&table->values, 0.5), OVERHEAD_NS));
     costs->send = SEND_NS;
     costs->get = GET_NS;
-    costs->tail = TAIL_NS;
+    costs->tail = TAIL_NS + cost_of_drawing(table);
     costs->latency = LATENCY_NS;
     costs->gap = GAP_NS;
 }

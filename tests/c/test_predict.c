@@ -147,6 +147,34 @@ static void what_sleeps_goes_side_by_side(void **state)
     free(predict);
 }
 
+/* A sampler that takes 8 ms a batch takes them in the loop, with workers and without. */
+static void drawing_indices_is_of_the_loop_in_every_setting(void **state)
+{
+    (void)state;
+    static const struct cost quick = {0, 1, 0};
+    for (uint32_t measured = 0; measured <= 1; measured++) {
+        begin(&quick, 1);
+        loader.entry.num_workers = measured;
+        why.work.workers = measured;
+        for (uint32_t i = 0; i < BATCHES; i++) {
+            uint32_t *t = batches[i].times;
+            t[RF_BATCH_SAMPLER] = units(8);
+            t[RF_BATCH_TAIL] = measured > 0 ? units(8.05) : RF_STRETCH_UNKNOWN;
+            t[RF_BATCH_WAITED] = units(measured > 0 ? 8.2 : 9.1);
+        }
+        measure_as_replayed();
+        struct predict *predict = predicted();
+        CHECK(predict->says[0] == '\0', "%u workers: %s", measured, predict->says);
+        for (uint32_t i = 0; i < predict->count; i++) {
+            const struct predict_setting *one = &predict->settings[i];
+            CHECK(one->window_s.mean > 0.008 * BATCHES && one->window_s.mean < 0.012 * BATCHES,
+                  "measured with %u, predicted for %u: %.3f s", measured, one->num_workers,
+                  one->window_s.mean);
+        }
+        free(predict);
+    }
+}
+
 /* CPUs that neither were idle nor are the program's are others'; next to none of them is what sending
  * takes, and what workers use while they start is the program's. */
 static void neighbours_use_cpus(void **state)
@@ -293,6 +321,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_sleeps_goes_side_by_side),
+        cmocka_unit_test(drawing_indices_is_of_the_loop_in_every_setting),
         cmocka_unit_test(neighbours_use_cpus),
         cmocka_unit_test(the_start_is_fitted_to_the_first_wait),
         cmocka_unit_test(waiting_for_a_cpu_is_fitted),
