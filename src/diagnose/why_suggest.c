@@ -18,7 +18,8 @@
 #define MANY_BYTES (256.0 * 1024)
 /* Batches for each iterator: fewer, and it is made for one batch each time. */
 #define ONE_BATCH 1.5
-#define LEAST_WORTH 1.02 /* times as fast: less is not worth a word */
+#define LEAST_STARTING 0.25 /* of what iterators begin with */
+#define LEAST_WORTH 1.02    /* times as fast: less is not worth a word */
 
 static void __attribute__((format(printf, 2, 3))) suggest(struct why *why, const char *format, ...)
 {
@@ -186,6 +187,29 @@ static void suggest_for_startup(const struct run_loader *loader, struct why *why
                 kept_text(why, kept, sizeof kept));
 }
 
+/* A stream's iterator begins anew in every epoch, in workers that are kept as well: only what starting
+ * the workers took is saved by keeping them. */
+static void suggest_for_epoch_start(const struct run_loader *loader, struct why *why)
+{
+    const bool persistent = why_loader_is(loader, DATASTALL_LOADER_PERSISTENT_WORKERS);
+    const bool starting =
+        (double)why->states_ns[CAUSE_STARTUP] >= LEAST_STARTING * (double)why->first_ns;
+    char kept[80];
+    if (persistent && suggest_none(loader, why->stall_ns, why))
+        return;
+    if (why_loader_is(loader, DATASTALL_LOADER_STREAM) && (persistent || !starting))
+        suggest(why, "the stream begins anew in every epoch: give its first items while a shuffle "
+                     "buffer fills, and open or read ahead less before them; or one longer epoch");
+    else if (!persistent)
+        suggest(why,
+                "persistent_workers=True%s: what the workers hold is rebuilt for every epoch; "
+                "or longer epochs, since nothing is fetched ahead for the next one",
+                kept_text(why, kept, sizeof kept));
+    else
+        suggest(why, "longer epochs: one iterator over several (a sampler that goes on), since "
+                     "nothing is fetched ahead for the next one");
+}
+
 /* ---- between worker and loop ---- */
 
 static void suggest_for_transfer(const struct run_loader *loader, struct why *why)
@@ -271,7 +295,7 @@ static void suggest_for_failure(struct why *why)
 void why_suggest(const struct run_loader *loader, struct why *why)
 {
     const uint64_t prefetch = loader->entry.prefetch_factor;
-    char kept[80], gain[64];
+    char gain[64];
     switch (why->primary) {
     case CAUSE_COMPUTE:
         suggest_workers(
@@ -337,14 +361,7 @@ void why_suggest(const struct run_loader *loader, struct why *why)
         suggest_for_startup(loader, why);
         break;
     case WHY_EPOCH_START:
-        if (!why_loader_is(loader, DATASTALL_LOADER_PERSISTENT_WORKERS))
-            suggest(why,
-                    "persistent_workers=True%s: what the workers hold is rebuilt for every epoch; "
-                    "or longer epochs, since nothing is fetched ahead for the next one",
-                    kept_text(why, kept, sizeof kept));
-        else if (!suggest_none(loader, why->stall_ns, why))
-            suggest(why, "longer epochs: one iterator over several (a sampler that goes on), since "
-                         "nothing is fetched ahead for the next one");
+        suggest_for_epoch_start(loader, why);
         break;
     case WHY_UNEVEN_SHARDS:
         suggest(why, "more shards than workers, of like size; or as few workers as have data");

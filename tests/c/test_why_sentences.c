@@ -493,6 +493,36 @@ static void suggestions_by_cause(void **state)
     }
 }
 
+/* What a stream begins with comes again in workers that are kept. */
+static void a_stream_begins_anew(void **state)
+{
+    (void)state;
+    static const char *const says[] = {"persistent_workers=True: what the workers hold",
+                                       "longer epochs: one iterator over several",
+                                       "the stream begins anew in every epoch: give its first"};
+    static const struct {
+        uint64_t flags;
+        double starting_s; /* of ten at the begin of epochs */
+        uint32_t said;
+    } rows[] = {
+        {0, 0, 0},
+        {DATASTALL_LOADER_PERSISTENT_WORKERS, 0, 1},
+        {DATASTALL_LOADER_STREAM, 0, 2},
+        {DATASTALL_LOADER_STREAM, 2.4, 2},
+        {DATASTALL_LOADER_STREAM, 2.6, 0},
+        {DATASTALL_LOADER_STREAM | DATASTALL_LOADER_PERSISTENT_WORKERS, 2.6, 2},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct why why = why_of(WHY_EPOCH_START);
+        why.first_ns = UINT64_C(10000000000);
+        why.states_ns[CAUSE_STARTUP] = (uint64_t)(rows[i].starting_s * 1e9);
+        loader.entry.flags = rows[i].flags;
+        why_tell(&loader, &why);
+        if (strncmp(why.suggestion, says[rows[i].said], strlen(says[rows[i].said])) != 0)
+            fail_msg("row %zu: %s", i, why.suggestion);
+    }
+}
+
 #define NONE "num_workers=0: making these batches in the loop itself takes about "
 
 static void start_up_by_what_starts(void **state)
@@ -809,6 +839,7 @@ static void workers_that_share_a_lock(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_stream_begins_anew),
         cmocka_unit_test(evidence_by_cause),
         cmocka_unit_test(nothing_known_is_not_told),
         cmocka_unit_test(sentences_without_their_figures),
