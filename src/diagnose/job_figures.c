@@ -111,27 +111,6 @@ static uint64_t least_batches(const struct job_group *group, uint64_t *most)
     return least;
 }
 
-static bool epochs_agree(const struct job_group *group)
-{
-    for (uint32_t k = 0; k < group->steps; k++) {
-        const bool first = job_step_of(group->members[0], k)->first;
-        for (uint32_t m = 1; m < group->count; m++) {
-            if (job_step_of(group->members[m], k)->first != first)
-                return false;
-        }
-    }
-    return true;
-}
-
-static bool by_host(const struct job_group *group)
-{
-    for (uint32_t m = 0; m < group->count; m++) {
-        if (group->members[m]->gpu)
-            return false;
-    }
-    return true;
-}
-
 static void no_number(struct sums *sums, const struct job_group *group, const char *why)
 {
     sums->unknown_stalls += mean_total(group);
@@ -292,14 +271,14 @@ static bool settle_aligned(struct sums *sums, const struct job *job, struct job_
         no_number(sums, group, "too few batches were recorded on all ranks");
         return true;
     }
-    if (!epochs_agree(group)) {
+    if (!job_epochs_agree(group)) {
         no_number(
             sums, group,
             "the ranks' epochs differ in length (uneven inputs), so that it is not known which "
             "batches belong together");
         return true;
     }
-    if (!job_find_clocks(group, job->clocks) || !job_find_lag(group, by_host(group)))
+    if (!job_find_clocks(group, job->clocks) || !job_find_lag(group, job_is_by_host(group)))
         return false;
     if (group->lag == 0) {
         no_number(sums, group,

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
-from support import datastall, recorded, shown
+from live import Series, serving, values
+from support import DATASTALL, PYTHON, datastall, finish, recorded, shown, start
 
 PROGRAMS = Path(__file__).parents[2] / "bench" / "job" / "programs.py"
 
@@ -98,6 +100,46 @@ def test_what_cannot_be_merged(tmp_path: Path) -> None:
     assert "no two ranks recorded anything" in shown_job.err
     assert datastall("show", "--job", "slurm-1", folder=tmp_path).code == 1
     assert datastall("show", "./job", "--check", "stall<5", folder=tmp_path).code == 2
+
+
+def test_serve_says_what_a_rank_costs(tmp_path: Path) -> None:
+    """As `show` does, of the steps that were seen meanwhile."""
+    (tmp_path / "datastall-runs").mkdir()
+    ranks = (PYTHON, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    program = (str(PROGRAMS), "mixed", "--steps", "60", "--step-ms", "5")
+    extra = {"DATASTALL_JOB": "slurm-7", "NODE_NAME": "gpu-1", "POD_NAME": "train-0"}
+    before: dict[tuple[str, str], float] = {}
+    with serving(tmp_path) as server:
+        process = start((DATASTALL, "run", *ranks, *program), tmp_path, extra)
+        while process.poll() is None:
+            time.sleep(0.3)
+            now = lost(server.series())
+            assert all(now[key] >= value for key, value in before.items())
+            before = now
+        assert finish(process).code == 0
+        series = server.series()
+    job = shown(tmp_path)["job"]
+    said = {(str(c["rank"]), c["reason"]): c["lost_s"] for c in job["causes"]}
+    now = lost(series)
+    for key in [("1", "input"), ("0", "not_input")]:
+        assert 0.5 * said[key] < now[key] <= said[key] + 0.01, (now, said)
+    assert now["1", "input"] > 3 * now["0", "input"]
+    labels = {"job_id": "slurm-7", "node": "gpu-1", "pod": "train-0"}
+    steps = values(series, "datastall_job_steps_total", **labels)
+    assert len(steps) == 2
+    assert steps[0] == steps[1]
+    assert 40 <= int(steps[0]) < 60
+    upper = values(series, "datastall_job_lost_upper_seconds_total", rank="1", reason="input")
+    assert [float(value) for value in upper] == [now["1", "input"]]  # no GPU, no doubt
+
+
+def lost(series: Series) -> dict[tuple[str, str], float]:
+    """Seconds by rank and reason."""
+    found = {}
+    for (name, labels), value in series.items():
+        if name == "datastall_job_lost_seconds_total":
+            found[dict(labels)["rank"], dict(labels)["reason"]] = float(value)
+    return found
 
 
 def test_ranks_that_do_not_wait_for_each_other(tmp_path: Path) -> None:
