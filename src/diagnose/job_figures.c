@@ -84,6 +84,7 @@ struct sums {
     double unknown_stalls; /* of groups without a number */
     struct job_cause *causes;
     uint32_t cause_count;
+    struct job_moments *moments;
 };
 
 static double total_of(const struct job_member *member)
@@ -302,6 +303,11 @@ static bool settle_group(struct sums *sums, const struct job *job, struct job_gr
 
 /* ---- all of it ---- */
 
+static double real_ns_of(const struct job *job, struct job_member *const *members, uint32_t count)
+{
+    return job->clock == NULL || count == 0 ? 0 : (double)job->clock[members[0]->clock].real_ns;
+}
+
 static bool settle_groups(struct sums *sums, struct job *job)
 {
     struct job_member **members = calloc(job->count + 1, sizeof *members);
@@ -311,7 +317,10 @@ static bool settle_groups(struct sums *sums, struct job *job)
         uint32_t count;
         for (uint32_t ordinal = 0; made && (count = collect(job, first, end, ordinal, members)) > 0;
              ordinal++) {
-            struct job_group group = {.members = members, .count = count};
+            struct job_group group = {.members = members,
+                                      .count = count,
+                                      .moments = sums->moments,
+                                      .real_ns = real_ns_of(job, members, count)};
             if (count > 1)
                 made = settle_group(sums, job, &group);
         }
@@ -407,23 +416,23 @@ static void give_range(const struct sums *sums, struct job_figures *figures)
     figures->not_input_s = sums->not_input * 1e-9;
 }
 
-bool job_settle(struct job *job, struct job_figures *figures)
+bool job_settle_with(struct job *job, struct job_figures *figures, struct job_settling *settling)
 {
     const struct range unknown = {NAN, NAN, NAN};
     *figures = (struct job_figures){.lost_s = unknown,
                                     .lost_share = unknown,
                                     .not_input_s = NAN,
                                     .world_size = DATASTALL_UNKNOWN};
-    struct sums sums = {.figures = figures};
+    struct sums sums = {.figures = figures, .moments = settling->moments};
     if (job->count > 0)
         qsort(job->members, job->count, sizeof *job->members, compare_members);
     if (!describe(job, figures) || figures->ranks < 2)
         return false;
     sums.causes = calloc((size_t)2 * job->count, sizeof *sums.causes);
-    if (sums.causes == NULL || !settle_groups(&sums, job)) {
-        free(sums.causes);
+    settling->causes = sums.causes;
+    if (sums.causes == NULL || !settle_groups(&sums, job))
         return false;
-    }
+    settling->cause_count = sums.cause_count;
     figures->mean_stall_s = (sums.stalls + sums.unknown_stalls) * 1e-9;
     give_range(&sums, figures);
     if (!isnan(figures->lost_s.mean))
@@ -438,6 +447,13 @@ bool job_settle(struct job *job, struct job_figures *figures)
             "%u of %llu ranks loaded data here; of the others nothing is known (another machine, "
             "or a rank that is fed by others)",
             figures->ranks, (unsigned long long)figures->world_size);
-    free(sums.causes);
     return true;
+}
+
+bool job_settle(struct job *job, struct job_figures *figures)
+{
+    struct job_settling settling = {.causes = NULL};
+    const bool made = job_settle_with(job, figures, &settling);
+    free(settling.causes);
+    return made;
 }

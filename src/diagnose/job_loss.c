@@ -150,11 +150,37 @@ static double time_of(const struct job_group *group, uint32_t from, const struct
     return round->ready.value - (first ? fmax(before, round->earliest) : before);
 }
 
+/* The number of steps is bounded by what files keep of a run. */
+static bool note_moment(const struct job_group *group, const struct round *round,
+                        const struct job_loss *before, const struct job_loss *after)
+{
+    struct job_moments *moments = group->moments;
+    if (moments == NULL)
+        return true;
+    if (moments->count == moments->room) {
+        const uint32_t room = moments->room == 0 ? 256 : 2 * moments->room;
+        struct job_moment *more = realloc(moments->moments, room * sizeof *more);
+        if (more == NULL)
+            return false;
+        moments->moments = more;
+        moments->room = room;
+    }
+    moments->moments[moments->count++] = (struct job_moment){
+        .real_ns = round->ready.value + group->real_ns,
+        .input_ns = after->mean - before->mean,
+        .late_ns = after->not_input - before->not_input,
+        .input_rank = group->members[round->ready.whose]->rank,
+        .late_rank = group->members[round->come.whose]->rank,
+    };
+    return true;
+}
+
 bool job_lose(const struct job_group *group, struct job_loss *loss)
 {
     if (!make_room(group, loss))
         return false;
     const bool by_gpu = !job_is_by_host(group);
+    bool noted = true;
     double before = NAN; /* when the step before it was ready */
     for (uint32_t k = 0; k + group->lag <= group->steps; k++) {
         const uint32_t last = k + group->lag - 1;
@@ -167,15 +193,17 @@ bool job_lose(const struct job_group *group, struct job_loss *loss)
         const bool counts =
             group->count_from == 0 || (group->indices[k] >= group->count_from && !isnan(before));
         if (counts) {
+            const struct job_loss sums = *loss;
             add_input(group, &round, by_gpu, group->segment_of[k], loss);
             add_late(&round, loss);
             loss->time += isnan(before) ? 0 : time_of(group, k, &round, before);
             loss->steps++;
+            noted &= note_moment(group, &round, &sums, loss);
         }
         before = round.ready.value;
         loss->next = group->indices[last] + 1 > loss->next ? group->indices[last] + 1 : loss->next;
     }
-    return true;
+    return noted;
 }
 
 void job_loss_free(struct job_loss *loss)

@@ -33,6 +33,16 @@ struct job_member {
     uint32_t *at; /* of its group's common steps: which of `steps` */
 };
 
+/* One step of the job: when, what was lost in it, and to whom. */
+struct job_moment {
+    double real_ns, input_ns, late_ns;
+    uint64_t input_rank, late_rank;
+};
+struct job_moments {
+    struct job_moment *moments; /* free() */
+    uint32_t count, room;
+};
+
 /* Members that share a loader and a restart, by rank. */
 struct job_group {
     struct job_member **members;
@@ -49,6 +59,8 @@ struct job_group {
     /* Who watches a job that goes on: steps of the job from this index on count, where the one before is
      * known. 0: all that are there. */
     uint64_t count_from;
+    struct job_moments *moments; /* each step of the job is added; NULL: nobody asks */
+    double real_ns;              /* real time less the common clock */
 };
 
 struct job {
@@ -105,6 +117,14 @@ static inline const struct job_step *job_step_of(const struct job_member *member
 {
     return &member->steps[member->at[step]];
 }
+
+/* What job_settle() finds on its way: what every rank cost, not the dearest only. */
+struct job_settling {
+    uint32_t cause_count;
+    struct job_cause *causes;    /* free() */
+    struct job_moments *moments; /* NULL: not wanted */
+};
+bool job_settle_with(struct job *job, struct job_figures *figures, struct job_settling *settling);
 
 /* job_loss.c */
 bool job_lose(const struct job_group *group, struct job_loss *loss);

@@ -10,6 +10,7 @@
 
 #include "diagnose/job_parts.h"
 #include "diagnose/job_watch.h"
+#include "diagnose/rates.h"
 #include "support.h"
 
 #define RANKS 4u
@@ -618,6 +619,29 @@ static void a_job_that_is_started_again_with_fewer_ranks(void **state)
     assert_true(ranks[1].input_lower_ns > 0);
 }
 
+/* Of machines whose histories have spans of other lengths. */
+static void rates_of_several_machines(void **state)
+{
+    (void)state;
+    struct rates sum = {.width_s = 0};
+    struct rates fine = {.width_s = 1, .count = 10, .samples_known = true};
+    struct rates wide = {.width_s = 4, .count = 3, .samples_known = true};
+    for (uint32_t i = 0; i < 10; i++)
+        fine.batches_per_s[i] = i;
+    for (uint32_t i = 0; i < 3; i++)
+        wide.batches_per_s[i] = 100;
+    rates_add(&sum, &fine);
+    assert_int_equal(sum.count, 10);
+    rates_add(&sum, &wide);
+    assert_int_equal(sum.width_s, 4);
+    assert_int_equal(sum.count, 2); /* as far as both go */
+    assert_true(sum.batches_per_s[0] == 101.5 && sum.batches_per_s[1] == 105.5);
+    assert_true(sum.samples_known);
+    fine.samples_known = false;
+    rates_add(&sum, &fine);
+    assert_true(sum.batches_per_s[1] == 111 && !sum.samples_known);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -630,6 +654,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(epochs_of_different_lengths, begin, end),
         cmocka_unit_test_setup_teardown(ranks_that_were_started_anew, begin, end),
         cmocka_unit_test_setup_teardown(ranks_of_which_nothing_is_known, begin, end),
+        cmocka_unit_test(rates_of_several_machines),
         cmocka_unit_test(a_job_that_goes_on),
         cmocka_unit_test(a_job_of_which_part_is_seen),
         cmocka_unit_test(a_job_of_which_nothing_is_said),
