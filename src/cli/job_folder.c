@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/job_folder.h"
 
+#include <dirent.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -23,14 +25,27 @@ static uint32_t count_files(const char *folder)
     return count;
 }
 
+/* Whether there is any folder in it, but hidden ones. */
+static bool has_folders(const char *folder)
+{
+    DIR *directory = opendir(folder);
+    struct dirent *entry;
+    bool found = false;
+    while (directory != NULL && !found && (entry = readdir(directory)) != NULL) {
+        char path[PATH_MAX];
+        struct stat status;
+        found = entry->d_name[0] != '.' &&
+                snprintf(path, sizeof path, "%s/%s", folder, entry->d_name) < PATH_MAX &&
+                stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+    }
+    if (directory != NULL)
+        closedir(directory);
+    return found;
+}
+
 bool job_folder_is(const char *folder)
 {
-    struct run_entry *runs;
-    uint32_t count = 0;
-    if (count_files(folder) > 0 || run_list(folder, &runs, &count) != DATASTALL_OK)
-        return false;
-    run_list_free(runs, count);
-    return count > 0;
+    return count_files(folder) == 0 && has_folders(folder);
 }
 
 static void note_problems(struct job_document *document, const char *run, const char *sentence,
@@ -140,7 +155,7 @@ static int read_runs(const char *folder, const struct run_entry *runs, uint32_t 
         char path[PATH_MAX];
         struct run_data *data;
         if (snprintf(path, sizeof path, "%s/%s", folder, runs[i].id) >= PATH_MAX ||
-            run_data_read(path, &data) != DATASTALL_OK) {
+            run_data_read_of_many(path, &data) != DATASTALL_OK) {
             note_problems(document, runs[i].id, datastall_last_error(), 1);
             continue;
         }

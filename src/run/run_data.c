@@ -16,7 +16,8 @@
 
 /* How a run is read. */
 struct reading {
-    unsigned parts;                /* of slots, enum rf_parts */
+    unsigned parts; /* of slots, enum rf_parts */
+    bool history, workers, stretches;
     bool recent;                   /* the waits that `before` did not have, one by one */
     const struct run_data *before; /* NULL: nothing was read before */
 };
@@ -194,7 +195,7 @@ static int read_slots(struct run_reader *reader, const struct reading *how,
         /* Of a damaged slot nothing can be trusted; it is reported, not shown. */
         struct run_loader *loader = status == RF_VIEW_OK ? loader_at(process, index) : NULL;
         if (loader != NULL)
-            add_slot(loader, &view, how->parts == RF_PART_ALL);
+            add_slot(loader, &view, how->history);
         if (loader != NULL && how->recent)
             add_recent(reader, i, &view, before, process);
         rf_slot_view_free(&view);
@@ -412,9 +413,9 @@ static int read_file(struct run_data *data, const char *place, const char *name,
         read_gpus(reader, &process, data);
         error = read_loaders(reader, how, &process);
         /* Who only looks at what changes does not need them: the causes are in the loaders. */
-        if (error == DATASTALL_OK && how->parts == RF_PART_ALL)
+        if (error == DATASTALL_OK && how->workers)
             error = read_workers(reader, &process);
-        if (error == DATASTALL_OK && how->parts == RF_PART_ALL)
+        if (error == DATASTALL_OK && how->stretches)
             error = read_stretches(reader, &process);
         if (error == DATASTALL_OK)
             error = read_steps(reader, &process);
@@ -559,7 +560,15 @@ static int read_run(const char *folder, const struct reading *how, struct run_da
 
 int run_data_read(const char *folder, struct run_data **data)
 {
-    return read_run(folder, &(struct reading){.parts = RF_PART_ALL}, data);
+    const struct reading how = {
+        .parts = RF_PART_ALL, .history = true, .workers = true, .stretches = true};
+    return read_run(folder, &how, data);
+}
+
+int run_data_read_of_many(const char *folder, struct run_data **data)
+{
+    const struct reading how = {.parts = RF_PART_TABLES, .history = true, .stretches = true};
+    return read_run(folder, &how, data);
 }
 
 int run_data_read_live(const char *folder, struct run_data **data)

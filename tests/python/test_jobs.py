@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -260,6 +263,31 @@ def lost(series: Series) -> dict[tuple[str, str], float]:
         if name == "datastall_job_lost_seconds_total":
             found[dict(labels)["rank"], dict(labels)["reason"]] = float(value)
     return found
+
+
+def test_a_run_that_goes_on_is_not_merged(tmp_path: Path) -> None:
+    """Nor is one of which a process was killed any less whole."""
+    (tmp_path / "one.py").write_text(
+        "import sys\n"
+        "from torch.utils.data import DataLoader\n"
+        "for _ in DataLoader(range(20)): pass\n"
+        "print('ready', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    command = (DATASTALL, "run", "--name", "goes-on", PYTHON, "one.py")
+    process = start(command, tmp_path, stdin=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    said = datastall("merge", "goes-on", "-o", "job", folder=tmp_path)
+    assert said.code == 1
+    assert "is still running" in said.err
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    (tmp_path / "job").rmdir()
+    said = datastall("merge", "goes-on", "-o", "job", folder=tmp_path)
+    assert said.code == 0, said.err
+    (merged,) = (tmp_path / "job").glob("*")
+    assert json.loads(datastall("show", "--json", str(merged), folder=tmp_path).out)["loaders"]
 
 
 def test_ranks_that_do_not_wait_for_each_other(tmp_path: Path) -> None:
