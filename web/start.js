@@ -3,6 +3,7 @@
 (() => {
   const page = document.getElementById('page');
   const data = JSON.parse(document.getElementById('data').textContent);
-  page.replaceChildren(...(data.kind === 'live' ? live(data) : report(data)).flat(Infinity).filter(Boolean));
+  const pages = {live, job: jobReport};
+  page.replaceChildren(...(pages[data.kind] || report)(data).flat(Infinity).filter(Boolean));
   document.documentElement.setAttribute('data-ready', 'yes');
 })();

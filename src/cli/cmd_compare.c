@@ -6,8 +6,11 @@
 
 #include "base/error.h"
 #include "cli/cli.h"
+#include "cli/compare_jobs.h"
+#include "cli/job_folder.h"
 #include "output/comparison.h"
 #include "output/json.h"
+#include "runfile/rundir.h"
 
 #define MOST_RUNS 16
 #define MOST_CONDITIONS 16
@@ -18,6 +21,8 @@ struct compare_options {
     uint32_t last; /* 0: the runs are named */
     uint32_t condition_count;
     const char *conditions[MOST_CONDITIONS];
+    uint32_t job_count;
+    const char *jobs[MOST_RUNS];
 };
 
 struct compared_run {
@@ -46,7 +51,12 @@ static int take(void *context, const struct cli_option *option, const char *valu
         options->json = true;
     else if (strcmp(option->name, "last") == 0)
         return take_last(options, value);
-    else if (options->condition_count < MOST_CONDITIONS)
+    else if (strcmp(option->name, "job") == 0 && options->job_count < MOST_RUNS)
+        options->jobs[options->job_count++] = value;
+    else if (strcmp(option->name, "job") == 0) {
+        ds_say("compare: at most %d jobs", MOST_RUNS);
+        return -1;
+    } else if (options->condition_count < MOST_CONDITIONS)
         options->conditions[options->condition_count++] = value;
     else {
         ds_say("compare: at most %d conditions", MOST_CONDITIONS);
@@ -68,14 +78,14 @@ static int find(const struct compare_options *options, char **names, uint32_t co
     return CLI_OK;
 }
 
-/* What the conditions say of one comparison. */
-static int check(const struct comparison *comparison, const struct compare_options *options)
+int compare_check_all(const struct comparison *comparison, const char *const *conditions,
+                      uint32_t count)
 {
     int code = comparison->result == COMPARE_IMPOSSIBLE ? CLI_NOT_COMPARABLE : CLI_OK;
-    for (uint32_t i = 0; i < options->condition_count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         char sentence[320];
         const enum compare_check result =
-            compare_check(comparison, options->conditions[i], sentence, sizeof sentence);
+            compare_check(comparison, conditions[i], sentence, sizeof sentence);
         if (result == COMPARE_CHECK_INVALID || code != CLI_NOT_COMPARABLE)
             ds_say("%s", sentence);
         if (result == COMPARE_CHECK_INVALID)
@@ -107,7 +117,7 @@ static void shape(const void *context, const struct emitter *e)
 }
 
 /* The more serious of two codes: wrong usage, a failed condition, not comparable. */
-static int worse(int one, int other)
+int compare_worse(int one, int other)
 {
     static const int order[] = {CLI_USAGE, CLI_FAILED, CLI_NOT_COMPARABLE, CLI_DAMAGED};
     for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
@@ -133,7 +143,8 @@ static int print(const struct compared_run *runs, uint32_t count,
             fputs(i > 1 ? "\n" : "", stdout);
             output_comparison(&all[i - 1], &style, stdout);
         }
-        code = worse(code, check(&all[i - 1], options));
+        code = compare_worse(
+            code, compare_check_all(&all[i - 1], options->conditions, options->condition_count));
     }
     const struct several several = {all, count - 1};
     if (options->json && output_json_document(shape, &several, stdout) != DATASTALL_OK) {
@@ -142,6 +153,29 @@ static int print(const struct compared_run *runs, uint32_t count,
     }
     free(all);
     return code;
+}
+
+/* Jobs by their folders, or by their ids in the folder that their machines wrote into. */
+static int compare_named_jobs(const struct compare_options *options, char (*folders)[PATH_MAX],
+                              uint32_t count)
+{
+    struct named_job jobs[MOST_RUNS];
+    for (uint32_t i = 0; i < count; i++) {
+        jobs[i].id = options->job_count > 0 ? options->jobs[i] : NULL;
+        jobs[i].folder =
+            options->job_count > 0 ? rf_base_directory(options->directory) : folders[i];
+    }
+    const struct compared_jobs wanted = {jobs, count, options->condition_count, options->conditions,
+                                         options->json};
+    return cli_compare_jobs(&wanted);
+}
+
+static bool any_is_job(char (*folders)[PATH_MAX], uint32_t count)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < count; i++)
+        any |= job_folder_is(folders[i]);
+    return any;
 }
 
 static int compare(const struct cli_command *command, int argc, char **argv)
@@ -153,14 +187,21 @@ static int compare(const struct cli_command *command, int argc, char **argv)
     if (first < 0)
         return first == -2 ? CLI_OK : CLI_USAGE;
     const uint32_t named = (uint32_t)(argc - first);
-    const uint32_t count = options.last > 0 ? options.last : named;
-    if ((options.last > 0 && named > 0) || count < 2 || count > MOST_RUNS) {
+    const uint32_t count = options.last > 0        ? options.last
+                           : options.job_count > 0 ? options.job_count
+                                                   : named;
+    const int ways = (options.last > 0) + (options.job_count > 0) + (named > 0);
+    if (ways > 1 || count < 2 || count > MOST_RUNS) {
         ds_say("compare: which runs? Two to %d of them, or --last 2; see 'datastall help compare'",
                MOST_RUNS);
         return CLI_USAGE;
     }
     bool any_damaged = false;
+    if (options.job_count > 0)
+        return compare_named_jobs(&options, folders, count);
     int code = find(&options, argv + first, count, folders);
+    if (code == CLI_OK && any_is_job(folders, count))
+        return compare_named_jobs(&options, folders, count);
     for (uint32_t i = 0; i < count && code == CLI_OK; i++) {
         bool damaged = false;
         code = cli_load(folders[i], &runs[i].data, &runs[i].summary, &damaged);
@@ -169,7 +210,7 @@ static int compare(const struct cli_command *command, int argc, char **argv)
         any_damaged |= damaged;
     }
     if (code == CLI_OK)
-        code = worse(print(runs, count, &options), any_damaged ? CLI_DAMAGED : CLI_OK);
+        code = compare_worse(print(runs, count, &options), any_damaged ? CLI_DAMAGED : CLI_OK);
     for (uint32_t i = 0; i < count; i++) {
         if (runs[i].summary != NULL) {
             summary_free(runs[i].summary);
@@ -183,6 +224,7 @@ static const struct cli_option compare_options[] = {
     {"last", '\0', "N", "the last N runs that started, the oldest of them as the baseline"},
     {"fail-if", '\0', "COND", "exit 1 if COND holds; may be repeated"},
     {"json", '\0', NULL, "as JSON (docs/compare.md)"},
+    {"job", '\0', "ID", "all runs of a job instead of a run; once for each job"},
     {"dir", 'd', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
     {NULL, 0, NULL, NULL},
 };
@@ -194,8 +236,10 @@ const struct cli_command cli_compare_command = {
     "95 % interval, then window, stall, cause, start-up, loaders and ranks. COND is\n"
     "what the RUN must not do: 'samples/s<-5%' (or batches/s; only where there is a\n"
     "difference that can be told), 'stall>+3' (points of percent), 'window>10%',\n"
-    "'startup>2' (seconds). Exit code 4: the runs cannot be compared. docs/compare.md\n"
-    "has the method and an example for CI.",
+    "'startup>2' (seconds). Exit code 4: the runs cannot be compared. A folder of the\n"
+    "runs of a job's machines (see 'merge') is compared as one job, also with a run;\n"
+    "'stall' is then what the job lost. docs/compare.md has the method and an example\n"
+    "for CI.",
     compare_options,
     false,
     compare,

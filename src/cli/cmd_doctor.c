@@ -149,10 +149,12 @@ static int doctor(const struct cli_command *command, int argc, char **argv)
         ds_say("out of memory");
         return CLI_FAILED;
     }
-    doctor_check_folder(options.directory, report);
+    bool on_tmpfs = false;
+    doctor_check_folder(options.directory, &on_tmpfs, report);
     doctor_check_python(options.python, report);
     doctor_check_gpus(report);
     doctor_check_host(report);
+    doctor_check_container(options.directory, on_tmpfs, report);
     int code = CLI_OK;
     for (uint32_t i = 0; i < report->count; i++) {
         const struct doctor_finding *entry = &report->findings[i];
@@ -180,9 +182,10 @@ const struct cli_command cli_doctor_command = {
     "doctor",
     "",
     "what can be measured on this machine, and what is missing",
-    "Looks at the folder of runs, Python and PyTorch, the GPUs and their driver, and what this\n"
-    "process may use of the machine. One line each: 'ok'; 'limited', it works but shows less;\n"
-    "'missing', some figure is not available; 'failed', recording would not work (exit 1).",
+    "Looks at the folder of runs, Python and PyTorch, the GPUs and their driver, what this\n"
+    "process may use of the machine, and what a container hides of it. One line each: 'ok';\n"
+    "'limited', it works but shows less; 'missing', some figure is not available; 'failed',\n"
+    "recording would not work (exit 1).",
     doctor_options,
     false,
     doctor,

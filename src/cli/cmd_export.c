@@ -55,7 +55,8 @@ static int export_text(struct live *live, const struct export_options *options,
     const int code = cli_live_code(live, "export", named);
     if (code == CLI_FAILED)
         return code;
-    int error = openmetrics_write(runs, count, now_ns, NULL, format, &text, &length);
+    const struct openmetrics_reading reading = {runs, count, now_ns, NULL};
+    int error = openmetrics_write(&reading, NULL, format, &text, &length);
     if (error == DATASTALL_OK) {
         error = cli_write_output(options->output, text, length, options->force);
         free(text);

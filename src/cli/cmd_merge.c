@@ -33,6 +33,8 @@ static bool is_over(const char *folder)
     struct run_data *data;
     struct summary *summary;
     bool over = true;
+    if (run_is_closed(folder))
+        return true;
     if (run_data_read_live(folder, &data) != DATASTALL_OK)
         return true; /* the copy says what is wrong */
     if (summary_make_bare(data, ds_now_ns(), &summary) == DATASTALL_OK) {

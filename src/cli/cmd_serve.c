@@ -29,6 +29,7 @@ struct service {
     struct http_server *server;
     struct live *live;
     struct openmetrics_memory *memory;
+    struct job_watch *jobs;
     uint64_t read_ns;               /* when the runs were last read, 0: never */
     struct http_response *texts[2]; /* by enum openmetrics_format, made from that reading */
     struct http_response *page, *healthy;
@@ -58,7 +59,10 @@ static void read_again(struct service *service)
 {
     const uint64_t now_ns = ds_now_ns();
     if (service->read_ns == 0 || now_ns - service->read_ns > FRESH_NS) {
+        uint32_t count;
         live_refresh(service->live, now_ns);
+        const struct summary *const *runs = live_runs(service->live, &count);
+        job_watch_add(service->jobs, runs, count, now_ns);
         service->read_ns = now_ns;
         forget_texts(service);
     }
@@ -72,8 +76,8 @@ static struct http_response *metrics(struct service *service, enum openmetrics_f
         char *text;
         size_t length;
         const struct summary *const *runs = live_runs(service->live, &count);
-        if (openmetrics_write(runs, count, service->read_ns, service->memory, format, &text,
-                              &length) == DATASTALL_OK)
+        const struct openmetrics_reading reading = {runs, count, service->read_ns, service->jobs};
+        if (openmetrics_write(&reading, service->memory, format, &text, &length) == DATASTALL_OK)
             service->texts[format] =
                 http_response_new(service->server, text, length, openmetrics_content_type(format));
     }
@@ -179,7 +183,8 @@ static int serve(const struct cli_command *command, int argc, char **argv)
                first < argc ? "takes no argument" : "--tls-cert and --tls-key belong together");
         return CLI_USAGE;
     }
-    const struct live_options runs = {.bases = options.bases, .base_count = options.base_count};
+    const struct live_options runs = {
+        .bases = options.bases, .base_count = options.base_count, .one_by_one = true};
     const struct http_options http = {
         .listen = options.listen,
         .certificate_file = options.certificate,
@@ -198,10 +203,11 @@ static int serve(const struct cli_command *command, int argc, char **argv)
     }
     service.live = live_open(&runs);
     service.memory = openmetrics_memory_new();
+    service.jobs = job_watch_new();
     service.page = serve_page(service.server);
     service.healthy = fixed(&service, "ok\n", "text/plain; charset=utf-8");
-    const bool ready = service.live != NULL && service.memory != NULL && service.page != NULL &&
-                       service.healthy != NULL;
+    const bool ready = service.live != NULL && service.memory != NULL && service.jobs != NULL &&
+                       service.page != NULL && service.healthy != NULL;
     if (ready) {
         catch_signals(&outside);
         if (http_is_public(service.server) && options.auth == NULL)
@@ -220,6 +226,7 @@ static int serve(const struct cli_command *command, int argc, char **argv)
     http_close(service.server);
     live_close(service.live);
     openmetrics_memory_free(service.memory);
+    job_watch_free(service.jobs);
     return ready ? CLI_OK : CLI_FAILED;
 }
 

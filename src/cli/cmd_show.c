@@ -69,7 +69,7 @@ static int show_job(const char *folder, const struct show_options *options)
     }
     const int code = job_folder_read(folder, options->job, &job);
     if (job == NULL)
-        return code;
+        return CLI_FAILED;
     char next[PATH_MAX + 32];
     snprintf(next, sizeof next, "datastall show --json %s", folder);
     struct card_style style = cli_card_style(stdout);

@@ -3,6 +3,8 @@
 #ifndef DATASTALL_CLI_DOCTOR_H
 #define DATASTALL_CLI_DOCTOR_H
 
+#include <stdbool.h>
+
 #include "base/emitter.h"
 
 enum doctor_status {
@@ -37,7 +39,9 @@ int doctor_in_child(void (*work)(void *context, int fd), void *context, double t
 
 /* The checks. None fails, none changes anything that stays
  * (runs on tmpfs that nobody writes to come home), each is bounded in time. */
-void doctor_check_folder(const char *directory, struct doctor_report *report);
+/* *on_tmpfs: a run is recorded in /dev/shm until it ends. */
+void doctor_check_folder(const char *directory, bool *on_tmpfs, struct doctor_report *report);
+void doctor_check_container(const char *directory, bool on_tmpfs, struct doctor_report *report);
 void doctor_check_host(struct doctor_report *report);
 void doctor_check_gpus(struct doctor_report *report);
 /* python: a name for $PATH or a path; NULL: python, else python3. */

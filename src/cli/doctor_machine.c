@@ -24,7 +24,7 @@
 #define LEAST_SHM_BYTES (UINT64_C(256) << 20) /* Docker gives 64 MiB unless told otherwise */
 #define GIB (1024.0 * 1024 * 1024)
 
-void doctor_check_folder(const char *directory, struct doctor_report *report)
+void doctor_check_folder(const char *directory, bool *on_tmpfs, struct doctor_report *report)
 {
     const char *base = rf_base_directory(directory);
     struct rf_run run;
@@ -36,10 +36,11 @@ void doctor_check_folder(const char *directory, struct doctor_report *report)
         rf_run_abandon(&run);
         rmdir(base); /* where the trial made it; a folder with runs stays */
     }
+    *on_tmpfs = error == DATASTALL_OK && strcmp(run.tmpfs, run.path) != 0;
     if (error != DATASTALL_OK)
         doctor_add(report, DOCTOR_FAILED, "run folder",
                    "choose another with --dir or $DATASTALL_DIR", "%s", datastall_last_error());
-    else if (strcmp(run.tmpfs, run.path) != 0)
+    else if (*on_tmpfs)
         doctor_add(report, DOCTOR_OK, "run folder", NULL,
                    "%s is not a local disk: runs are recorded in /dev/shm and copied at the end",
                    base);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/job_folder.h"
 
+#include <dirent.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -23,14 +25,27 @@ static uint32_t count_files(const char *folder)
     return count;
 }
 
+/* Whether there is any folder in it, but hidden ones. */
+static bool has_folders(const char *folder)
+{
+    DIR *directory = opendir(folder);
+    struct dirent *entry;
+    bool found = false;
+    while (directory != NULL && !found && (entry = readdir(directory)) != NULL) {
+        char path[PATH_MAX];
+        struct stat status;
+        found = entry->d_name[0] != '.' &&
+                snprintf(path, sizeof path, "%s/%s", folder, entry->d_name) < PATH_MAX &&
+                stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+    }
+    if (directory != NULL)
+        closedir(directory);
+    return found;
+}
+
 bool job_folder_is(const char *folder)
 {
-    struct run_entry *runs;
-    uint32_t count = 0;
-    if (count_files(folder) > 0 || run_list(folder, &runs, &count) != DATASTALL_OK)
-        return false;
-    run_list_free(runs, count);
-    return count > 0;
+    return count_files(folder) == 0 && has_folders(folder);
 }
 
 static void note_problems(struct job_document *document, const char *run, const char *sentence,
@@ -70,6 +85,34 @@ static void add_rate(double *sum, double rate)
         *sum = isnan(*sum) ? rate : *sum + rate;
 }
 
+static void add_window(struct job_document *document, const struct summary *summary)
+{
+    if (summary->begin_ns == DATASTALL_UNKNOWN || summary->end_ns < summary->begin_ns)
+        return;
+    const double window_s = (double)(summary->end_ns - summary->begin_ns) * 1e-9;
+    document->window_s = fmax(isnan(document->window_s) ? 0 : document->window_s, window_s);
+}
+
+static void add_batch_sizes(struct job_document *document, const struct summary *summary)
+{
+    for (uint32_t i = 0; i < summary->loader_count; i++) {
+        const uint64_t size = summary->loaders[i].data->entry.batch_size;
+        if (summary->loaders[i].in_verdict && size != document->batch_size)
+            document->batch_size = document->batch_size == 0 ? size : DATASTALL_UNKNOWN;
+    }
+}
+
+/* Machines that recorded nothing say nothing of how fast the others were. */
+static void add_rates(struct job_document *document, const struct summary *summary)
+{
+    struct rates rates;
+    rates_of(summary, &rates);
+    if (summary->worst != UINT32_MAX)
+        rates_add(&document->rates, &rates);
+    add_window(document, summary);
+    add_batch_sizes(document, summary);
+}
+
 /* One run of the job; one of another is left out. False: no memory. */
 static bool take_run(struct job_document *document, struct job *job, const struct run_data *data)
 {
@@ -79,6 +122,7 @@ static bool take_run(struct job_document *document, struct job *job, const struc
     const struct throughput rates = throughput_of(summary);
     add_rate(&document->throughput.batches_per_s, rates.batches_per_s);
     add_rate(&document->throughput.samples_per_s, rates.samples_per_s);
+    add_rates(document, summary);
     describe_run(summary, &document->runs[document->run_count++]);
     const bool added = job_add(job, summary);
     summary_free(summary);
@@ -111,7 +155,7 @@ static int read_runs(const char *folder, const struct run_entry *runs, uint32_t 
         char path[PATH_MAX];
         struct run_data *data;
         if (snprintf(path, sizeof path, "%s/%s", folder, runs[i].id) >= PATH_MAX ||
-            run_data_read(path, &data) != DATASTALL_OK) {
+            run_data_read_of_many(path, &data) != DATASTALL_OK) {
             note_problems(document, runs[i].id, datastall_last_error(), 1);
             continue;
         }
@@ -156,40 +200,64 @@ static int fill(const char *folder, const struct run_entry *runs, uint32_t count
     if (given != NULL)
         snprintf(id, sizeof id, "%s", given);
     int error = read_runs(folder, runs, count, id, given != NULL, document, job);
-    if (error == DATASTALL_OK && !job_settle(job, &document->figures))
+    if (error == DATASTALL_OK &&
+        !job_settle_in_detail(job, &document->figures, &document->details)) {
+        document->is_none = true;
         error = ds_fail(DATASTALL_ERR_NOT_FOUND, "no two ranks%s%s recorded anything in %s",
                         id[0] != '\0' ? " of job " : "", id, folder);
+    }
     job_free(job);
     document->severity = summary_severity_of(document->figures.lost_share.lower);
     return error;
 }
 
-int job_folder_read(const char *folder, const char *id, struct job_document **result)
+/* A folder of runs, or a run that is a job of its own. */
+static int fill_from(const char *folder, const char *id, struct job_document *document)
 {
     struct run_entry *runs;
     uint32_t count;
+    if (id == NULL && !job_folder_is(folder)) {
+        char base[PATH_MAX];
+        const char *slash = strrchr(folder, '/');
+        struct run_entry run = {.id = (char *)(slash != NULL ? slash + 1 : folder)};
+        snprintf(base, sizeof base, "%.*s", slash != NULL ? (int)(slash - folder) : 1,
+                 slash != NULL ? folder : ".");
+        return fill(base, &run, 1, NULL, document);
+    }
+    const int listed = run_list(folder, &runs, &count);
+    if (listed != DATASTALL_OK)
+        return listed;
+    const int error = fill(folder, runs, count, id, document);
+    run_list_free(runs, count);
+    return error;
+}
+
+int job_folder_read(const char *folder, const char *id, struct job_document **result)
+{
     run_sweep(NULL, NULL);
     struct job_document *document = calloc(1, sizeof *document);
     *result = document;
-    int error = document == NULL ? ds_fail(DATASTALL_ERR_MEMORY, "out of memory")
-                                 : run_list(folder, &runs, &count);
+    int error = document == NULL ? ds_fail(DATASTALL_ERR_MEMORY, "out of memory") : DATASTALL_OK;
     if (error == DATASTALL_OK) {
         document->throughput = (struct throughput){NAN, NAN};
-        error = fill(folder, runs, count, id, document);
-        run_list_free(runs, count);
+        document->window_s = NAN;
+        error = fill_from(folder, id, document);
     }
     if (error != DATASTALL_OK) {
+        const bool is_none = document != NULL && document->is_none;
         cli_say_clean(datastall_last_error());
         job_folder_free(document);
         *result = NULL;
-        return CLI_FAILED;
+        return is_none ? CLI_NOT_COMPARABLE : CLI_FAILED;
     }
     return document->problems > 0 ? CLI_DAMAGED : CLI_OK;
 }
 
 void job_folder_free(struct job_document *document)
 {
-    if (document != NULL)
+    if (document != NULL) {
         free(document->runs);
+        job_details_free(&document->details);
+    }
     free(document);
 }

@@ -50,7 +50,7 @@ struct live {
     uint32_t base_count;
     char *candidates[MAX_CANDIDATES]; /* found, but not there yet */
     uint32_t candidate_count;
-    bool searching;
+    bool searching, one_by_one;
     struct search_known *known;
     uint64_t next_look_ns, next_search_ns, next_sweep_ns;
     uint32_t run_count, run_room;
@@ -184,6 +184,7 @@ struct live *live_open(const struct live_options *options)
     }
     for (uint32_t i = 0; i < options->base_count; i++)
         add_base(live, options->bases[i]);
+    live->one_by_one = options->one_by_one;
     live->searching = options->base_count == 0 && options->folder_count == 0;
     if (live->searching)
         add_base(live, rf_base_directory(NULL));
@@ -386,11 +387,12 @@ static void look(struct live *live, uint64_t now_ns)
 
 /* ---- reading ---- */
 
-static void read_again(struct live_run *run, uint64_t now_ns)
+static void read_again(struct live_run *run, bool one_by_one, uint64_t now_ns)
 {
     struct run_data *data;
     struct summary *summary = NULL;
-    if (run_data_read_live(run->path, &data) != DATASTALL_OK)
+    if ((one_by_one ? run_data_read_next(run->path, run->data, &data)
+                    : run_data_read_live(run->path, &data)) != DATASTALL_OK)
         return;
     note_problems(run, data->problems, data->first_problem);
     const uint32_t processes = run->data == NULL ? 0 : run->data->process_count;
@@ -435,7 +437,7 @@ void live_refresh(struct live *live, uint64_t now_ns)
         if (run->standing != STANDING_LISTED)
             continue;
         if (!run->settled)
-            read_again(run, now_ns);
+            read_again(run, live->one_by_one, now_ns);
         if (run->summary != NULL && !run->wanted &&
             !is_recent(activity_of_run(run, now_ns), now_ns)) {
             run->standing = STANDING_OLD;

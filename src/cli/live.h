@@ -18,6 +18,7 @@ struct live_options {
     uint32_t base_count;
     const char *const *folders; /* these run folders and no others, however old */
     uint32_t folder_count;
+    bool one_by_one; /* with the waits of ranks since the reading before: run_data_read_next() */
 };
 
 /* NULL: out of memory. The strings are copied. */

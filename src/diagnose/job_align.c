@@ -64,6 +64,27 @@ bool job_find_common(struct job_group *group)
     return true;
 }
 
+bool job_epochs_agree(const struct job_group *group)
+{
+    for (uint32_t k = 0; k < group->steps; k++) {
+        const bool first = job_step_of(group->members[0], k)->first;
+        for (uint32_t m = 1; m < group->count; m++) {
+            if (job_step_of(group->members[m], k)->first != first)
+                return false;
+        }
+    }
+    return true;
+}
+
+bool job_is_by_host(const struct job_group *group)
+{
+    for (uint32_t m = 0; m < group->count; m++) {
+        if (group->members[m]->gpu)
+            return false;
+    }
+    return true;
+}
+
 /* ---- clocks ---- */
 
 static int compare_doubles(const void *a, const void *b)

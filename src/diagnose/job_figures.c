@@ -84,6 +84,7 @@ struct sums {
     double unknown_stalls; /* of groups without a number */
     struct job_cause *causes;
     uint32_t cause_count;
+    struct job_moments *moments;
 };
 
 static double total_of(const struct job_member *member)
@@ -109,27 +110,6 @@ static uint64_t least_batches(const struct job_group *group, uint64_t *most)
         *most = batches > *most ? batches : *most;
     }
     return least;
-}
-
-static bool epochs_agree(const struct job_group *group)
-{
-    for (uint32_t k = 0; k < group->steps; k++) {
-        const bool first = job_step_of(group->members[0], k)->first;
-        for (uint32_t m = 1; m < group->count; m++) {
-            if (job_step_of(group->members[m], k)->first != first)
-                return false;
-        }
-    }
-    return true;
-}
-
-static bool by_host(const struct job_group *group)
-{
-    for (uint32_t m = 0; m < group->count; m++) {
-        if (group->members[m]->gpu)
-            return false;
-    }
-    return true;
 }
 
 static void no_number(struct sums *sums, const struct job_group *group, const char *why)
@@ -292,14 +272,14 @@ static bool settle_aligned(struct sums *sums, const struct job *job, struct job_
         no_number(sums, group, "too few batches were recorded on all ranks");
         return true;
     }
-    if (!epochs_agree(group)) {
+    if (!job_epochs_agree(group)) {
         no_number(
             sums, group,
             "the ranks' epochs differ in length (uneven inputs), so that it is not known which "
             "batches belong together");
         return true;
     }
-    if (!job_find_clocks(group, job->clocks) || !job_find_lag(group, by_host(group)))
+    if (!job_find_clocks(group, job->clocks) || !job_find_lag(group, job_is_by_host(group)))
         return false;
     if (group->lag == 0) {
         no_number(sums, group,
@@ -323,6 +303,11 @@ static bool settle_group(struct sums *sums, const struct job *job, struct job_gr
 
 /* ---- all of it ---- */
 
+static double real_ns_of(const struct job *job, struct job_member *const *members, uint32_t count)
+{
+    return job->clock == NULL || count == 0 ? 0 : (double)job->clock[members[0]->clock].real_ns;
+}
+
 static bool settle_groups(struct sums *sums, struct job *job)
 {
     struct job_member **members = calloc(job->count + 1, sizeof *members);
@@ -332,7 +317,10 @@ static bool settle_groups(struct sums *sums, struct job *job)
         uint32_t count;
         for (uint32_t ordinal = 0; made && (count = collect(job, first, end, ordinal, members)) > 0;
              ordinal++) {
-            struct job_group group = {.members = members, .count = count};
+            struct job_group group = {.members = members,
+                                      .count = count,
+                                      .moments = sums->moments,
+                                      .real_ns = real_ns_of(job, members, count)};
             if (count > 1)
                 made = settle_group(sums, job, &group);
         }
@@ -428,23 +416,23 @@ static void give_range(const struct sums *sums, struct job_figures *figures)
     figures->not_input_s = sums->not_input * 1e-9;
 }
 
-bool job_settle(struct job *job, struct job_figures *figures)
+bool job_settle_with(struct job *job, struct job_figures *figures, struct job_settling *settling)
 {
     const struct range unknown = {NAN, NAN, NAN};
     *figures = (struct job_figures){.lost_s = unknown,
                                     .lost_share = unknown,
                                     .not_input_s = NAN,
                                     .world_size = DATASTALL_UNKNOWN};
-    struct sums sums = {.figures = figures};
+    struct sums sums = {.figures = figures, .moments = settling->moments};
     if (job->count > 0)
         qsort(job->members, job->count, sizeof *job->members, compare_members);
     if (!describe(job, figures) || figures->ranks < 2)
         return false;
     sums.causes = calloc((size_t)2 * job->count, sizeof *sums.causes);
-    if (sums.causes == NULL || !settle_groups(&sums, job)) {
-        free(sums.causes);
+    settling->causes = sums.causes;
+    if (sums.causes == NULL || !settle_groups(&sums, job))
         return false;
-    }
+    settling->cause_count = sums.cause_count;
     figures->mean_stall_s = (sums.stalls + sums.unknown_stalls) * 1e-9;
     give_range(&sums, figures);
     if (!isnan(figures->lost_s.mean))
@@ -459,6 +447,13 @@ bool job_settle(struct job *job, struct job_figures *figures)
             "%u of %llu ranks loaded data here; of the others nothing is known (another machine, "
             "or a rank that is fed by others)",
             figures->ranks, (unsigned long long)figures->world_size);
-    free(sums.causes);
     return true;
+}
+
+bool job_settle(struct job *job, struct job_figures *figures)
+{
+    struct job_settling settling = {.causes = NULL};
+    const bool made = job_settle_with(job, figures, &settling);
+    free(settling.causes);
+    return made;
 }

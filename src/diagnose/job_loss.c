@@ -32,6 +32,7 @@ static double most_without(const struct most *most, uint32_t whose)
 /* A step of the job: `lag` batches of each rank, from step `from` of the group. */
 struct round {
     struct most come, ready; /* asked for the first batch; had the last one */
+    double earliest;         /* of those that asked */
     /* Ready, had it not waited: by its mean, least and greatest stall. */
     double unstalled, unstalled_lower, unstalled_upper;
     double stalls, single_upper; /* mean over ranks; the sum of the largest of each batch */
@@ -48,7 +49,9 @@ static void add_member(const struct job_group *group, uint32_t m, uint32_t from,
         upper += (double)job_step_of(member, k)->upper_ns;
     }
     const double ready = job_time(group, member, last, job_step_of(member, last)->end_ns);
-    most_add(&round->come, job_time(group, member, from, job_step_of(member, from)->begin_ns), m);
+    const double come = job_time(group, member, from, job_step_of(member, from)->begin_ns);
+    most_add(&round->come, come, m);
+    round->earliest = fmin(round->earliest, come);
     most_add(&round->ready, ready, m);
     round->unstalled = fmax(round->unstalled, ready - (lower + upper) / 2);
     round->unstalled_lower = fmax(round->unstalled_lower, ready - lower);
@@ -72,6 +75,7 @@ static struct round look_at(const struct job_group *group, uint32_t from)
 {
     struct round round = {.come = MOST_NONE,
                           .ready = MOST_NONE,
+                          .earliest = INFINITY,
                           .unstalled = -INFINITY,
                           .unstalled_lower = -INFINITY,
                           .unstalled_upper = -INFINITY};
@@ -96,6 +100,8 @@ static void add_input(const struct job_group *group, const struct round *round, 
     loss->mean += mean;
     loss->lower += lower;
     loss->upper += fmax(mean, upper);
+    loss->input_lower[round->ready.whose] += lower;
+    loss->input_upper[round->ready.whose] += fmax(mean, upper);
     loss->stalls += round->stalls;
     loss->of_segment[segment] += mean;
     loss->stall_of_segment[segment] += round->stalls;
@@ -120,37 +126,84 @@ static void add_late(const struct round *round, struct job_loss *loss)
 
 static bool make_room(const struct job_group *group, struct job_loss *loss)
 {
-    *loss = (struct job_loss){0};
-    loss->input = calloc(group->count, sizeof *loss->input);
-    loss->late = calloc(group->count, sizeof *loss->late);
-    loss->late_squares = calloc(group->count, sizeof *loss->late_squares);
+    *loss = (struct job_loss){.next = group->count_from};
+    double **const of_members[] = {&loss->input, &loss->late, &loss->late_squares,
+                                   &loss->input_lower, &loss->input_upper};
+    bool made = true;
+    for (size_t i = 0; i < sizeof of_members / sizeof *of_members; i++) {
+        *of_members[i] = calloc(group->count, sizeof(double));
+        made &= *of_members[i] != NULL;
+    }
     loss->last = calloc(group->count, sizeof *loss->last);
     loss->last_late = calloc(group->count, sizeof *loss->last_late);
     loss->of_segment = calloc(group->segments + 1, sizeof *loss->of_segment);
     loss->stall_of_segment = calloc(group->segments + 1, sizeof *loss->stall_of_segment);
-    return loss->input != NULL && loss->late != NULL && loss->late_squares != NULL &&
-           loss->last != NULL && loss->last_late != NULL && loss->of_segment != NULL &&
+    return made && loss->last != NULL && loss->last_late != NULL && loss->of_segment != NULL &&
            loss->stall_of_segment != NULL;
+}
+
+/* Of the loop: between two iterators a program may do whatever it likes. */
+static double time_of(const struct job_group *group, uint32_t from, const struct round *round,
+                      double before)
+{
+    const bool first = job_step_of(group->members[0], from)->first;
+    return round->ready.value - (first ? fmax(before, round->earliest) : before);
+}
+
+/* The number of steps is bounded by what files keep of a run. */
+static bool note_moment(const struct job_group *group, const struct round *round,
+                        const struct job_loss *before, const struct job_loss *after)
+{
+    struct job_moments *moments = group->moments;
+    if (moments == NULL)
+        return true;
+    if (moments->count == moments->room) {
+        const uint32_t room = moments->room == 0 ? 256 : 2 * moments->room;
+        struct job_moment *more = realloc(moments->moments, room * sizeof *more);
+        if (more == NULL)
+            return false;
+        moments->moments = more;
+        moments->room = room;
+    }
+    moments->moments[moments->count++] = (struct job_moment){
+        .real_ns = round->ready.value + group->real_ns,
+        .input_ns = after->mean - before->mean,
+        .late_ns = after->not_input - before->not_input,
+        .input_rank = group->members[round->ready.whose]->rank,
+        .late_rank = group->members[round->come.whose]->rank,
+    };
+    return true;
 }
 
 bool job_lose(const struct job_group *group, struct job_loss *loss)
 {
     if (!make_room(group, loss))
         return false;
-    bool by_gpu = false;
-    for (uint32_t m = 0; m < group->count; m++)
-        by_gpu |= group->members[m]->gpu;
+    const bool by_gpu = !job_is_by_host(group);
+    bool noted = true;
+    double before = NAN; /* when the step before it was ready */
     for (uint32_t k = 0; k + group->lag <= group->steps; k++) {
         const uint32_t last = k + group->lag - 1;
+        if (k > 0 && group->segment_of[k] != group->segment_of[k - 1])
+            before = NAN;
         if (group->indices[k] % group->lag != group->phase ||
             group->segment_of[last] != group->segment_of[k])
             continue;
         const struct round round = look_at(group, k);
-        add_input(group, &round, by_gpu, group->segment_of[k], loss);
-        add_late(&round, loss);
-        loss->steps++;
+        const bool counts =
+            group->count_from == 0 || (group->indices[k] >= group->count_from && !isnan(before));
+        if (counts) {
+            const struct job_loss sums = *loss;
+            add_input(group, &round, by_gpu, group->segment_of[k], loss);
+            add_late(&round, loss);
+            loss->time += isnan(before) ? 0 : time_of(group, k, &round, before);
+            loss->steps++;
+            noted &= note_moment(group, &round, &sums, loss);
+        }
+        before = round.ready.value;
+        loss->next = group->indices[last] + 1 > loss->next ? group->indices[last] + 1 : loss->next;
     }
-    return true;
+    return noted;
 }
 
 void job_loss_free(struct job_loss *loss)
@@ -158,6 +211,8 @@ void job_loss_free(struct job_loss *loss)
     free(loss->input);
     free(loss->late);
     free(loss->late_squares);
+    free(loss->input_lower);
+    free(loss->input_upper);
     free(loss->last);
     free(loss->last_late);
     free(loss->of_segment);

@@ -47,7 +47,7 @@ static bool make_room(void **table, uint32_t count, size_t bytes)
 /* ---- machines ---- */
 
 /* Processes of one boot share a clock, unless one of them has a time namespace of its own. */
-static bool clock_of(struct job *job, const struct rf_header *header, uint32_t *index)
+bool job_clock_of(struct job *job, const struct rf_header *header, uint32_t *index)
 {
     const int64_t real_ns = (int64_t)(header->created_real_ns - header->created_mono_ns);
     for (uint32_t i = 0; i < job->clocks; i++) {
@@ -172,11 +172,15 @@ static bool take_steps(const struct job *job, const struct run_stretches *stretc
 
 /* ---- members ---- */
 
+void job_loader_text(const struct rf_loader_entry *entry, char *text, size_t size)
+{
+    snprintf(text, size, "%s\n%s\n%s", entry->name, entry->site, entry->dataset_type);
+}
+
 static void describe_loader(const struct summary_loader *loader, struct job_member *member)
 {
     const struct rf_loader_entry *entry = &loader->data->entry;
-    snprintf(member->loader, sizeof member->loader, "%s\n%s\n%s", entry->name, entry->site,
-             entry->dataset_type);
+    job_loader_text(entry, member->loader, sizeof member->loader);
     if (loader->why.primary != WHY_NONE && loader->why.primary != CAUSE_UNKNOWN)
         snprintf(member->cause, sizeof member->cause, "%s at %s", why_name(loader->why.primary),
                  entry->site[0] != '\0' ? entry->site : entry->name);
@@ -254,7 +258,7 @@ static bool add_member(struct job *job, const struct summary *summary,
         .forward_ns = forward_of(summary, loader->process),
         .gpu = process->method != SUMMARY_METHOD_HOST_EXACT,
     };
-    if (!clock_of(job, &process->data->header, &member->clock) ||
+    if (!job_clock_of(job, &process->data->header, &member->clock) ||
         !node_of(job, fixed, &member->node))
         return false;
     describe_loader(loader, member);

@@ -33,6 +33,16 @@ struct job_member {
     uint32_t *at; /* of its group's common steps: which of `steps` */
 };
 
+/* One step of the job: when, what was lost in it, and to whom. */
+struct job_moment {
+    double real_ns, input_ns, late_ns;
+    uint64_t input_rank, late_rank;
+};
+struct job_moments {
+    struct job_moment *moments; /* free() */
+    uint32_t count, room;
+};
+
 /* Members that share a loader and a restart, by rank. */
 struct job_group {
     struct job_member **members;
@@ -46,6 +56,11 @@ struct job_group {
     /* Batches of a rank per step of the job, which begins at those whose index is `phase` modulo lag; lag
      * 0: the ranks are not in step. */
     uint32_t lag, phase;
+    /* Who watches a job that goes on: steps of the job from this index on count, where the one before is
+     * known. 0: all that are there. */
+    uint64_t count_from;
+    struct job_moments *moments; /* each step of the job is added; NULL: nobody asks */
+    double real_ns;              /* real time less the common clock */
 };
 
 struct job {
@@ -64,20 +79,30 @@ struct job {
 /* What a group lost; sums over its steps that were looked at, in nanoseconds. */
 struct job_loss {
     double mean, lower, upper, not_input;
-    double stalls;              /* the mean over ranks of what each stalled in them */
-    double *input, *late;       /* [member]: of `mean` and `not_input`, whose it is */
+    double stalls;        /* the mean over ranks of what each stalled in them */
+    double *input, *late; /* [member]: of `mean` and `not_input`, whose it is */
+    double *input_lower, *input_upper;
     uint64_t *last, *last_late; /* [member]: steps in which it was that */
     double *late_squares;
     double *of_segment; /* [segment]: of `mean` */
     double *stall_of_segment;
     uint64_t steps;
+    double time;   /* of the steps whose predecessor is known, from one to the next */
+    uint64_t next; /* the index behind the last step of the job */
 };
+
+/* job_members.c: the clock that a process reads, as an index in job's table. False: no memory. */
+bool job_clock_of(struct job *job, const struct rf_header *header, uint32_t *index);
+/* A loader's name, site and data set, which are the same on every rank. */
+void job_loader_text(const struct rf_loader_entry *entry, char *text, size_t size);
 
 /* job_align.c: common steps, how often ranks are in step, clocks. Each false: no memory. */
 bool job_find_common(struct job_group *group);
 bool job_find_clocks(struct job_group *group, uint32_t clocks);
 /* Sets `lag` and `phase`, lag 0 where they are not in step. by_host: no rank uses a GPU. */
 bool job_find_lag(struct job_group *group, bool by_host);
+bool job_epochs_agree(const struct job_group *group); /* in the common steps */
+bool job_is_by_host(const struct job_group *group);   /* no rank uses a GPU */
 
 /* A time of a member's step on the common clock. */
 static inline double job_time(const struct job_group *group, const struct job_member *member,
@@ -92,6 +117,14 @@ static inline const struct job_step *job_step_of(const struct job_member *member
 {
     return &member->steps[member->at[step]];
 }
+
+/* What job_settle() finds on its way: what every rank cost, not the dearest only. */
+struct job_settling {
+    uint32_t cause_count;
+    struct job_cause *causes;    /* free() */
+    struct job_moments *moments; /* NULL: not wanted */
+};
+bool job_settle_with(struct job *job, struct job_figures *figures, struct job_settling *settling);
 
 /* job_loss.c */
 bool job_lose(const struct job_group *group, struct job_loss *loss);

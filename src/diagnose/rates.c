@@ -55,3 +55,39 @@ void rates_of(const struct summary *summary, struct rates *rates)
     }
     skip_start(rates);
 }
+
+/* In spans that are so many times as wide. */
+static void widen(struct rates *rates, uint64_t times)
+{
+    const uint32_t count = (uint32_t)(rates->count / times);
+    for (uint32_t i = 0; i < count; i++) {
+        double batches = 0, samples = 0;
+        for (uint64_t k = i * times; k < (i + 1) * times; k++) {
+            batches += rates->batches_per_s[k];
+            samples += rates->samples_per_s[k];
+        }
+        rates->batches_per_s[i] = batches / (double)times;
+        rates->samples_per_s[i] = samples / (double)times;
+    }
+    rates->count = count;
+    rates->width_s *= times;
+}
+
+void rates_add(struct rates *sum, const struct rates *other)
+{
+    struct rates own = *other;
+    if (sum->width_s == 0) {
+        *sum = own;
+        return;
+    }
+    if (sum->width_s < own.width_s)
+        widen(sum, own.width_s / sum->width_s);
+    else if (own.width_s < sum->width_s)
+        widen(&own, sum->width_s / own.width_s);
+    sum->count = own.count < sum->count ? own.count : sum->count;
+    sum->samples_known &= own.samples_known;
+    for (uint32_t i = 0; i < sum->count; i++) {
+        sum->batches_per_s[i] += own.batches_per_s[i];
+        sum->samples_per_s[i] += own.samples_per_s[i];
+    }
+}

@@ -17,4 +17,8 @@ struct rates {
 };
 void rates_of(const struct summary *summary, struct rates *rates);
 
+/* Adds those of another machine that works side by side with it, span by span from the first of each, in
+ * the wider spans of the two, as far as both go. sum->width_s 0: nothing was added yet. */
+void rates_add(struct rates *sum, const struct rates *other);
+
 #endif

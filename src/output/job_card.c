@@ -67,11 +67,21 @@ void output_job_card(const struct job_document *job, const struct card_style *st
     free(card);
 }
 
+struct job_side output_job_side(const struct job_document *job)
+{
+    return (struct job_side){&job->figures, &job->details, &job->rates, job->batch_size,
+                             job->window_s};
+}
+
 void output_job_document(const void *context, const struct emitter *e)
 {
-    const struct job_document *job = context;
+    output_job_parts(context, NULL, e);
+}
+
+void output_job_parts(const struct job_document *job, const char *key, const struct emitter *e)
+{
     char text[800];
-    e->open_object(e->context, NULL);
+    e->open_object(e->context, key);
     put_integer(e, "schema", OUTPUT_SCHEMA);
     put_string(e, "datastall_version", DATASTALL_VERSION);
     output_job_shape(&job->figures, e);

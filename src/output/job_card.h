@@ -4,7 +4,7 @@
 #define DATASTALL_OUTPUT_JOB_CARD_H
 
 #include "base/emitter.h"
-#include "diagnose/job.h"
+#include "diagnose/job_compare.h"
 #include "diagnose/throughput.h"
 #include "output/card.h"
 
@@ -17,8 +17,13 @@ struct job_run {
 };
 
 struct job_document {
+    bool is_none; /* no two ranks recorded anything: there are no figures */
     struct job_figures figures;
+    struct job_details details;
     struct throughput throughput; /* of all ranks together */
+    struct rates rates;           /* the same over time */
+    uint64_t batch_size;          /* of all loaders; DATASTALL_UNKNOWN: not told, or several */
+    double window_s;              /* of the run that took longest, first wait to last; NaN */
     enum summary_severity severity;
     uint32_t run_count, problems;
     struct job_run *runs;
@@ -29,5 +34,8 @@ void output_job_card(const struct job_document *job, const struct card_style *st
 
 /* For output_json_document(): {"schema", "datastall_version", "job", "verdict", "runs"}. */
 void output_job_document(const void *job, const struct emitter *e);
+/* The same as a part of another document; key NULL for an element. */
+void output_job_parts(const struct job_document *job, const char *key, const struct emitter *e);
+struct job_side output_job_side(const struct job_document *job); /* for compare_jobs() */
 
 #endif

@@ -75,6 +75,16 @@ static const struct family families[] = {
      "Random moments in a phase at which the GPU was asked whether it has work."},
     {ROW_PHASE, COUNTER, PHASE_EMPTY, NUMBER, false, "datastall_step_gpu_empty_answers", NULL,
      "Of these, the moments at which it had none."},
+    {ROW_JOB, COUNTER, JOB_STEPS, NUMBER, false, "datastall_job_steps", NULL,
+     "Steps of a job in which this rank was put beside the machine's others."},
+    {ROW_JOB, COUNTER, JOB_TIME_NS, SECONDS, false, "datastall_job_steps_seconds", "seconds",
+     "Time that these steps took."},
+    {ROW_JOB_LOSS, COUNTER, JOB_LOST_NS, SECONDS, false, "datastall_job_lost_seconds", "seconds",
+     "What this rank made the machine's ranks lose in them, as the last one, at least."},
+    {ROW_JOB_LOSS, COUNTER, JOB_LOST_UPPER_NS, SECONDS, false, "datastall_job_lost_upper_seconds",
+     "seconds", "The same at most."},
+    {ROW_JOB_LOSS, COUNTER, JOB_LAST, NUMBER, false, "datastall_job_steps_last", NULL,
+     "Steps of them in which it was the last one and cost something."},
     {ROW_LOADER, INFO, 0, NUMBER, false, "datastall_loader_info", NULL,
      "A loader: how it was seen, where it was made, its settings."},
     {ROW_LOADER, COUNTER, LOADER_BATCHES, NUMBER, false, "datastall_batches", NULL,
@@ -385,14 +395,13 @@ static void put_text(struct buffer *b, const struct rows *rows, enum openmetrics
         put(b, "# EOF\n");
 }
 
-int openmetrics_write(const struct summary *const *runs, uint32_t count, uint64_t now_ns,
-                      struct openmetrics_memory *memory, enum openmetrics_format format,
-                      char **text, size_t *length)
+int openmetrics_write(const struct openmetrics_reading *reading, struct openmetrics_memory *memory,
+                      enum openmetrics_format format, char **text, size_t *length)
 {
     struct rows rows = {.failed = false};
     struct buffer buffer = {.text = NULL};
-    rows_collect(&rows, runs, count, now_ns);
-    rows_hold(&rows, memory, now_ns);
+    rows_collect(&rows, reading->runs, reading->count, reading->jobs, reading->now_ns);
+    rows_hold(&rows, memory, reading->now_ns);
     put_text(&buffer, &rows, format);
     const bool failed = rows.failed || buffer.failed;
     rows_free(&rows);

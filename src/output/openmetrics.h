@@ -6,6 +6,7 @@
 
 #include <stddef.h>
 
+#include "diagnose/job_watch.h"
 #include "diagnose/summary.h"
 
 enum openmetrics_format { OPENMETRICS_PROMETHEUS, OPENMETRICS_1_0 };
@@ -16,11 +17,17 @@ struct openmetrics_memory;
 struct openmetrics_memory *openmetrics_memory_new(void); /* NULL: out of memory */
 void openmetrics_memory_free(struct openmetrics_memory *memory);
 
-/* The text of a reading made at now_ns (CLOCK_MONOTONIC); free() it. memory: NULL remembers nothing.
- * Returns 0 or DATASTALL_ERR_MEMORY. */
-int openmetrics_write(const struct summary *const *runs, uint32_t count, uint64_t now_ns,
-                      struct openmetrics_memory *memory, enum openmetrics_format format,
-                      char **text, size_t *length);
+/* What was read at one moment. */
+struct openmetrics_reading {
+    const struct summary *const *runs;
+    uint32_t count;
+    uint64_t now_ns;              /* CLOCK_MONOTONIC */
+    const struct job_watch *jobs; /* NULL: nobody watched the runs go on */
+};
+
+/* The text of a reading; free() it. memory: NULL remembers nothing. Returns 0 or DATASTALL_ERR_MEMORY. */
+int openmetrics_write(const struct openmetrics_reading *reading, struct openmetrics_memory *memory,
+                      enum openmetrics_format format, char **text, size_t *length);
 
 /* Whether an Accept header prefers OpenMetrics 1.0 to the format of old; NULL: no header. Pure. */
 enum openmetrics_format openmetrics_accepted(const char *accept);

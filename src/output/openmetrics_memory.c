@@ -26,6 +26,7 @@ static const uint32_t monotone[ROW_KINDS] = {
     [ROW_RUN] = RUN_MONOTONE_VALUES,       [ROW_PROCESS] = PROCESS_MONOTONE_VALUES,
     [ROW_LOADER] = LOADER_MONOTONE_VALUES, [ROW_STAGE] = STAGE_MONOTONE_VALUES,
     [ROW_GPU] = GPU_MONOTONE_VALUES,       [ROW_PHASE] = PHASE_MONOTONE_VALUES,
+    [ROW_JOB] = JOB_MONOTONE_VALUES,       [ROW_JOB_LOSS] = JOB_LOSS_MONOTONE_VALUES,
 };
 
 struct openmetrics_memory *openmetrics_memory_new(void)

@@ -453,6 +453,54 @@ static void collect_gpus(struct rows *rows, const struct summary *run, const cha
     }
 }
 
+/* ---- jobs ---- */
+
+static void job_labels(const struct job_watched *rank, const char *label, char labels[LABELS_BYTES])
+{
+    labels[0] = '\0';
+    add_label(labels, "run", label);
+    add_number_label(labels, "rank", rank->rank);
+    add_label(labels, "job_id", rank->id[0] != '\0' ? rank->id : label);
+    add_label(labels, "node", rank->node);
+    add_label(labels, "pod", rank->pod);
+}
+
+static void collect_loss(struct rows *rows, const struct summary *run, const char *labels,
+                         const struct job_watched *rank, enum job_reason reason)
+{
+    char with_reason[LABELS_BYTES];
+    snprintf(with_reason, sizeof with_reason, "%.*s", (int)sizeof with_reason - 64, labels);
+    add_label(with_reason, "reason", job_reason_name(reason));
+    struct row *row = row_of(rows, ROW_JOB_LOSS, with_reason, run);
+    if (row == NULL)
+        return;
+    const bool input = reason == JOB_INPUT;
+    add(row, JOB_LOST_NS, input ? rank->input_lower_ns : rank->not_input_ns);
+    add(row, JOB_LOST_UPPER_NS, input ? rank->input_upper_ns : DATASTALL_UNKNOWN);
+    add(row, JOB_LAST, input ? rank->last_by_input : rank->last_by_other);
+}
+
+/* A rank with several loaders is the last one in the steps of each. */
+static void collect_jobs(struct rows *rows, const struct job_watch *jobs, const struct summary *run,
+                         const char *label)
+{
+    char labels[LABELS_BYTES];
+    for (uint32_t i = 0; i < job_watch_count(jobs); i++) {
+        const struct job_watched *rank = job_watch_at(jobs, i);
+        if (strcmp(rank->path, run->data->path) != 0)
+            continue;
+        job_labels(rank, label, labels);
+        struct row *row = row_of(rows, ROW_JOB, labels, run);
+        if (row == NULL)
+            return;
+        add(row, JOB_STEPS, rank->steps);
+        add(row, JOB_TIME_NS, rank->time_ns);
+        collect_loss(rows, run, labels, rank, JOB_INPUT);
+        if (rank->not_input_ns != DATASTALL_UNKNOWN)
+            collect_loss(rows, run, labels, rank, JOB_NOT_INPUT);
+    }
+}
+
 /* ---- all runs ---- */
 
 /* The run's id; of several with one id (two users, one second) the first keeps it. */
@@ -472,7 +520,7 @@ static void label_of(const struct summary *const *runs, uint32_t count, uint32_t
 }
 
 void rows_collect(struct rows *rows, const struct summary *const *runs, uint32_t count,
-                  uint64_t now_ns)
+                  const struct job_watch *jobs, uint64_t now_ns)
 {
     for (uint32_t i = 0; i < count && !rows->failed; i++) {
         char label[NAME_MAX + 32];
@@ -485,5 +533,6 @@ void rows_collect(struct rows *rows, const struct summary *const *runs, uint32_t
             collect_loader(rows, runs[i], &runs[i]->loaders[k], label);
         collect_stages(rows, runs[i], label);
         collect_gpus(rows, runs[i], label, now_ns);
+        collect_jobs(rows, jobs, runs[i], label);
     }
 }

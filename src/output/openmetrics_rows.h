@@ -5,13 +5,24 @@
 
 #include <stdbool.h>
 
+#include "diagnose/job_watch.h"
 #include "diagnose/summary.h"
 
 /* The upper bounds of the histograms, nanoseconds; the last bucket (+Inf) has none. */
 #define OPENMETRICS_WAIT_BOUNDS 12u
 #define OPENMETRICS_STARTUP_BOUNDS 5u
 
-enum row_kind { ROW_RUN, ROW_PROCESS, ROW_LOADER, ROW_STAGE, ROW_GPU, ROW_PHASE, ROW_KINDS };
+enum row_kind {
+    ROW_RUN,
+    ROW_PROCESS,
+    ROW_LOADER,
+    ROW_STAGE,
+    ROW_GPU,
+    ROW_PHASE,
+    ROW_JOB,      /* a rank among those of its job on this machine */
+    ROW_JOB_LOSS, /* and a reason */
+    ROW_KINDS
+};
 
 /* Values of each kind; those before the mark never go back. DATASTALL_UNKNOWN: no such series. */
 enum run_value {
@@ -83,6 +94,8 @@ enum gpu_value {
     GPU_SM_CLOCK_HZ
 };
 enum phase_value { PHASE_NS, PHASE_TIMES, PHASE_ASKED, PHASE_EMPTY, PHASE_MONOTONE_VALUES };
+enum job_value { JOB_STEPS, JOB_TIME_NS, JOB_MONOTONE_VALUES };
+enum job_loss_value { JOB_LOST_NS, JOB_LOST_UPPER_NS, JOB_LAST, JOB_LOSS_MONOTONE_VALUES };
 #define ROW_VALUES LOADER_VALUES
 
 struct row {
@@ -108,8 +121,9 @@ extern const uint64_t openmetrics_startup_bounds[OPENMETRICS_STARTUP_BOUNDS];
 void openmetrics_cumulate(const uint64_t *histogram, uint64_t count, const uint64_t *queue,
                           const uint64_t *bounds_ns, uint32_t bound_count, uint64_t *cumulative);
 
+/* jobs: NULL: nobody watched the runs go on. */
 void rows_collect(struct rows *rows, const struct summary *const *runs, uint32_t count,
-                  uint64_t now_ns);
+                  const struct job_watch *jobs, uint64_t now_ns);
 struct openmetrics_memory;
 /* Raises what went back to what was said before, and remembers. */
 void rows_hold(struct rows *rows, struct openmetrics_memory *memory, uint64_t now_ns);

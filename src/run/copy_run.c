@@ -13,45 +13,10 @@
 
 #include "base/error.h"
 #include "runfile/layout.h"
+#include "runfile/opened.h"
 #include "runfile/rundir.h"
+#include "runfile/sparse_copy.h"
 #include "runfile/tmpfs.h"
-
-#define PIECE 65536u
-#define PAGE 4096u
-
-static bool is_empty(const char *bytes, size_t size)
-{
-    return bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0;
-}
-
-/* Pages without a byte become holes: most of a run file is room that a short run did not need. */
-static bool write_piece(int to, const char *piece, size_t size, off_t at)
-{
-    for (size_t done = 0; done < size; done += PAGE) {
-        const size_t bytes = size - done < PAGE ? size - done : PAGE;
-        if (!is_empty(piece + done, bytes) &&
-            pwrite(to, piece + done, bytes, at + (off_t)done) != (ssize_t)bytes)
-            return false;
-    }
-    return true;
-}
-
-static bool copy_bytes(int from, int to, off_t size)
-{
-    char *piece = malloc(PIECE);
-    bool copied = piece != NULL;
-    for (off_t at = 0; copied && at < size;) {
-        const off_t data = lseek(from, at, SEEK_DATA);
-        if (data < 0 && errno == ENXIO)
-            break; /* a hole to its end */
-        at = data > at ? data / PAGE * PAGE : at;
-        const ssize_t got = pread(from, piece, PIECE, at);
-        copied = got > 0 && write_piece(to, piece, (size_t)got, at);
-        at += got > 0 ? got : 0;
-    }
-    free(piece);
-    return copied && ftruncate(to, size) == 0;
-}
 
 static int copy_file(const char *from_path, const char *to_path)
 {
@@ -66,14 +31,13 @@ static int copy_file(const char *from_path, const char *to_path)
         return error;
     }
     const int to = open(to_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    bool copied = to >= 0 && copy_bytes(from, to, status.st_size);
-    const int problem = errno;
+    int problem = to < 0 ? errno : rf_copy_sparse(from, to);
     close(from);
-    if (to >= 0)
-        copied &= close(to) == 0;
-    return copied ? DATASTALL_OK
-                  : ds_fail(DATASTALL_ERR_IO, "cannot copy %s to %s: %s", from_path, to_path,
-                            strerror(problem));
+    if (to >= 0 && close(to) != 0 && problem == 0)
+        problem = errno;
+    return problem == 0 ? DATASTALL_OK
+                        : ds_fail(DATASTALL_ERR_IO, "cannot copy %s to %s: %s", from_path, to_path,
+                                  strerror(problem));
 }
 
 int run_copy(const char *folder, const char *to)
@@ -94,4 +58,31 @@ int run_copy(const char *folder, const char *to)
     }
     rf_run_files_free(names, count);
     return error;
+}
+
+static bool is_closed(const char *path)
+{
+    struct rf_file file;
+    struct rf_process_view view;
+    if (rf_file_open(path, &file) != DATASTALL_OK)
+        return false;
+    const bool closed =
+        rf_file_process(&file, &view) && view.words[RF_PROCESS_STATE] == RF_STATE_CLOSED;
+    rf_file_close(&file);
+    return closed;
+}
+
+bool run_is_closed(const char *folder)
+{
+    char place[PATH_MAX], path[PATH_MAX], **names;
+    uint32_t count;
+    rf_run_reading_place(folder, place);
+    if (rf_run_files(place, &names, &count, NULL) != DATASTALL_OK)
+        return false;
+    bool closed = count > 0;
+    for (uint32_t i = 0; i < count && closed; i++)
+        closed =
+            snprintf(path, sizeof path, "%s/%s", place, names[i]) < PATH_MAX && is_closed(path);
+    rf_run_files_free(names, count);
+    return closed;
 }

@@ -34,17 +34,23 @@ static bool head_is_possible(const uint64_t *head)
     return head[RF_STRETCH_LOADER] <= RF_LOADER_CAPACITY;
 }
 
-static bool take(const uint64_t *entry, const struct rf_stretch_layout *layout,
+/* Places that may be in use: until they are all taken for the first time it is one after the other. */
+static uint64_t places_of(const uint64_t *head, const struct rf_stretch_layout *layout)
+{
+    const uint64_t used = head[RF_STRETCH_BATCHES] / layout->rows + 2;
+    return head[RF_STRETCH_EVERY] <= 1 && used < layout->stretches ? used : layout->stretches;
+}
+
+static bool take(const uint64_t *entry, const struct rf_stretch_layout *layout, uint64_t places,
                  struct run_stretches *view)
 {
-    view->stretches = calloc(layout->stretches, sizeof *view->stretches);
-    view->batches =
-        calloc(layout->stretches * layout->rows + RF_STRETCH_ROWS, sizeof *view->batches);
+    view->stretches = calloc(places, sizeof *view->stretches);
+    view->batches = calloc(places * layout->rows + RF_STRETCH_ROWS, sizeof *view->batches);
     if (view->stretches == NULL || view->batches == NULL)
         return true;
     bool possible = true;
     const uint64_t every = view->head[RF_STRETCH_EVERY] > 0 ? view->head[RF_STRETCH_EVERY] : 1;
-    for (uint64_t i = 0; i < layout->stretches; i++) {
+    for (uint64_t i = 0; i < places; i++) {
         struct run_stretch *stretch = &view->stretches[view->count];
         stretch->first = view->batch_count;
         stretch->count =
@@ -74,14 +80,15 @@ bool run_reader_stretches(struct run_reader *reader, uint64_t index, struct run_
     }
     if (view->head[RF_STRETCH_LOADER] == 0)
         return false;
-    uint64_t *entry = malloc(layout->words * 8);
-    const bool there =
-        entry != NULL && rf_source_read(&reader->file.source, at, layout->words, entry);
+    const uint64_t places = places_of(view->head, layout);
+    const uint64_t words = layout->head_words + places * layout->stretch_at_words;
+    uint64_t *entry = malloc(words * 8);
+    const bool there = entry != NULL && rf_source_read(&reader->file.source, at, words, entry);
     bool possible = head_is_possible(view->head);
     if (there) {
         /* After the rows: of those there are no more than it says. */
         rf_source_read(&reader->file.source, at, RF_STRETCH_HEAD_WORDS, view->head);
-        possible = head_is_possible(view->head) && take(entry, layout, view);
+        possible = head_is_possible(view->head) && take(entry, layout, places, view);
     }
     free(entry);
     if (there && possible && view->batches != NULL) {

@@ -14,6 +14,14 @@
 #define READ_ATTEMPTS 5
 #define MAX_WORKERS 4096u
 
+/* How a run is read. */
+struct reading {
+    unsigned parts; /* of slots, enum rf_parts */
+    bool history, workers, stretches;
+    bool recent;                   /* the waits that `before` did not have, one by one */
+    const struct run_data *before; /* NULL: nothing was read before */
+};
+
 static void note_problem(struct run_data *data, const char *sentence)
 {
     if (data->problems++ == 0)
@@ -125,13 +133,58 @@ static int out_of_memory(void)
     return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
 }
 
+/* ---- the waits since the reading before ---- */
+
+static const struct run_process *process_before(const struct reading *how,
+                                                const struct run_process *process)
+{
+    for (uint32_t i = 0; how->before != NULL && i < how->before->process_count; i++) {
+        const struct run_process *one = &how->before->processes[i];
+        if (strcmp(one->file, process->file) == 0 &&
+            one->header.created_mono_ns == process->header.created_mono_ns)
+            return one;
+    }
+    return NULL;
+}
+
+static uint64_t end_before(const struct run_process *before, uint64_t slot)
+{
+    for (uint32_t i = 0; before != NULL && i < before->recent_count; i++) {
+        if (before->recent[i].slot == slot)
+            return before->recent[i].first + before->recent[i].count;
+    }
+    return 0;
+}
+
+/* Where it cannot be read they are missing, as those are that a ring has no room for. */
+static void add_recent(struct run_reader *reader, uint64_t slot, const struct rf_slot_view *view,
+                       const struct run_process *before, struct run_process *process)
+{
+    const bool patient = process->view.words[RF_PROCESS_ACCELERATOR] == RF_ACCELERATOR_USED &&
+                         process->view.words[RF_PROCESS_STATE] == RF_STATE_OPEN &&
+                         process->liveness != RF_DEAD;
+    struct run_recent recent, *more;
+    if (process->view.fixed.rank == DATASTALL_UNKNOWN || view->records == 0 ||
+        !run_recent_read(reader, slot, view, end_before(before, slot), patient, &recent))
+        return;
+    more = realloc(process->recent, (process->recent_count + 1) * sizeof *more);
+    if (more == NULL) {
+        free(recent.waits);
+        return;
+    }
+    process->recent = more;
+    more[process->recent_count++] = recent;
+}
+
 /* Adds every slot to its loader. */
-static int read_slots(struct run_reader *reader, unsigned parts, struct run_process *process)
+static int read_slots(struct run_reader *reader, const struct reading *how,
+                      struct run_process *process)
 {
     const uint64_t slots = run_reader_count(reader, RF_SECTION_SLOTS);
+    const struct run_process *before = process_before(how, process);
     for (uint64_t i = 0; i < slots; i++) {
         struct rf_slot_view view;
-        enum rf_view_status status = run_reader_slot(reader, i, parts, &view);
+        enum rf_view_status status = run_reader_slot(reader, i, how->parts, &view);
         if (status == RF_VIEW_NO_MEMORY)
             return out_of_memory();
         if (status == RF_VIEW_CUT)
@@ -142,7 +195,9 @@ static int read_slots(struct run_reader *reader, unsigned parts, struct run_proc
         /* Of a damaged slot nothing can be trusted; it is reported, not shown. */
         struct run_loader *loader = status == RF_VIEW_OK ? loader_at(process, index) : NULL;
         if (loader != NULL)
-            add_slot(loader, &view, parts == RF_PART_ALL);
+            add_slot(loader, &view, how->history);
+        if (loader != NULL && how->recent)
+            add_recent(reader, i, &view, before, process);
         rf_slot_view_free(&view);
         if (status == RF_VIEW_OK && loader == NULL)
             return out_of_memory();
@@ -156,9 +211,10 @@ static int compare_loaders(const void *a, const void *b)
     return one->index < other->index ? -1 : one->index > other->index;
 }
 
-static int read_loaders(struct run_reader *reader, unsigned parts, struct run_process *process)
+static int read_loaders(struct run_reader *reader, const struct reading *how,
+                        struct run_process *process)
 {
-    const int error = read_slots(reader, parts, process);
+    const int error = read_slots(reader, how, process);
     if (process->loader_count > 1)
         qsort(process->loaders, process->loader_count, sizeof *process->loaders, compare_loaders);
     for (uint32_t i = 0; i < process->loader_count && error == DATASTALL_OK; i++) {
@@ -247,6 +303,9 @@ static void free_parts(struct run_process *process)
     for (uint32_t i = 0; i < process->stretches_count; i++)
         run_stretches_free(&process->stretches[i]);
     free(process->stretches);
+    for (uint32_t i = 0; i < process->recent_count; i++)
+        free(process->recent[i].waits);
+    free(process->recent);
     free(process->steps);
     free(process->workers);
     free_loaders(process);
@@ -329,7 +388,8 @@ static bool make_room(struct run_data *data)
     return more != NULL;
 }
 
-static int read_file(struct run_data *data, const char *place, const char *name, unsigned parts)
+static int read_file(struct run_data *data, const char *place, const char *name,
+                     const struct reading *how)
 {
     char path[PATH_MAX];
     struct run_reader *reader;
@@ -351,11 +411,11 @@ static int read_file(struct run_data *data, const char *place, const char *name,
             process.liveness = rf_process_liveness(&reader->file.header, &process.view.fixed);
         read_stage_names(reader, &process);
         read_gpus(reader, &process, data);
-        error = read_loaders(reader, parts, &process);
+        error = read_loaders(reader, how, &process);
         /* Who only looks at what changes does not need them: the causes are in the loaders. */
-        if (error == DATASTALL_OK && parts == RF_PART_ALL)
+        if (error == DATASTALL_OK && how->workers)
             error = read_workers(reader, &process);
-        if (error == DATASTALL_OK && parts == RF_PART_ALL)
+        if (error == DATASTALL_OK && how->stretches)
             error = read_stretches(reader, &process);
         if (error == DATASTALL_OK)
             error = read_steps(reader, &process);
@@ -396,14 +456,14 @@ static int compare_processes(const void *a, const void *b)
 
 /* The launcher's file first: its GPUs are the ones to take. */
 static int read_files(struct run_data *data, const char *place, char **names, uint32_t count,
-                      unsigned parts)
+                      const struct reading *how)
 {
     int error = DATASTALL_OK;
     for (uint32_t pass = 0; pass < 2; pass++) {
         for (uint32_t i = 0; i < count && error == DATASTALL_OK; i++) {
             bool is_launcher = strcmp(names[i], RF_LAUNCHER_FILE) == 0;
             if (is_launcher == (pass == 0))
-                error = read_file(data, place, names[i], parts);
+                error = read_file(data, place, names[i], how);
         }
     }
     return error;
@@ -437,7 +497,7 @@ static void note_left_out(struct run_data *data, uint64_t left_out)
 /* While a run is on tmpfs, a process may have found the door there shut and recorded at home. What
  * is in both places are copies. */
 static int read_rest(struct run_data *data, const char *folder, char **known, uint32_t known_count,
-                     unsigned parts)
+                     const struct reading *how)
 {
     char **names;
     uint32_t count;
@@ -446,13 +506,13 @@ static int read_rest(struct run_data *data, const char *folder, char **known, ui
         while (k < known_count && strcmp(known[k], names[i]) < 0)
             k++;
         if (k == known_count || strcmp(known[k], names[i]) != 0)
-            error = read_file(data, folder, names[i], parts);
+            error = read_file(data, folder, names[i], how);
     }
     rf_run_files_free(names, count);
     return error;
 }
 
-static int read_place(const char *folder, const char *place, unsigned parts,
+static int read_place(const char *folder, const char *place, const struct reading *how,
                       struct run_data **result)
 {
     char **names;
@@ -462,9 +522,9 @@ static int read_place(const char *folder, const char *place, unsigned parts,
     if (error != DATASTALL_OK)
         return error;
     struct run_data *data = new_data(folder, place);
-    error = data == NULL ? out_of_memory() : read_files(data, place, names, count, parts);
+    error = data == NULL ? out_of_memory() : read_files(data, place, names, count, how);
     if (error == DATASTALL_OK && data->recorded_at[0] != '\0')
-        error = read_rest(data, folder, names, count, parts);
+        error = read_rest(data, folder, names, count, how);
     rf_run_files_free(names, count);
     if (error != DATASTALL_OK) {
         run_data_free(data);
@@ -477,7 +537,7 @@ static int read_place(const char *folder, const char *place, unsigned parts,
     return DATASTALL_OK;
 }
 
-static int read_run(const char *folder, unsigned parts, struct run_data **result)
+static int read_run(const char *folder, const struct reading *how, struct run_data **result)
 {
     char place[PATH_MAX], after[PATH_MAX];
     int error = DATASTALL_OK;
@@ -485,7 +545,7 @@ static int read_run(const char *folder, unsigned parts, struct run_data **result
     /* It may come home while it is read: then what is left on tmpfs is no longer all of it. */
     for (int attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
         rf_run_reading_place(folder, place);
-        error = read_place(folder, place, parts, result);
+        error = read_place(folder, place, how, result);
         rf_run_reading_place(folder, after);
         if (strcmp(place, after) == 0)
             break;
@@ -500,12 +560,26 @@ static int read_run(const char *folder, unsigned parts, struct run_data **result
 
 int run_data_read(const char *folder, struct run_data **data)
 {
-    return read_run(folder, RF_PART_ALL, data);
+    const struct reading how = {
+        .parts = RF_PART_ALL, .history = true, .workers = true, .stretches = true};
+    return read_run(folder, &how, data);
+}
+
+int run_data_read_of_many(const char *folder, struct run_data **data)
+{
+    const struct reading how = {.parts = RF_PART_TABLES, .history = true, .stretches = true};
+    return read_run(folder, &how, data);
 }
 
 int run_data_read_live(const char *folder, struct run_data **data)
 {
-    return read_run(folder, RF_PART_TABLES, data);
+    return read_run(folder, &(struct reading){.parts = RF_PART_TABLES}, data);
+}
+
+int run_data_read_next(const char *folder, const struct run_data *before, struct run_data **data)
+{
+    const struct reading how = {.parts = RF_PART_TABLES, .recent = true, .before = before};
+    return read_run(folder, &how, data);
 }
 
 void run_data_free(struct run_data *data)

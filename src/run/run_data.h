@@ -7,6 +7,7 @@
 
 #include "run/history.h"
 #include "run/reader.h"
+#include "run/recent_waits.h"
 #include "runfile/totals.h"
 
 struct run_slow_wait {
@@ -52,6 +53,8 @@ struct run_process {
     struct rf_worker_view *workers; /* those that recorded something, by loader and number */
     uint32_t stretches_count;
     struct run_stretches *stretches; /* of some loaders */
+    uint32_t recent_count;
+    struct run_recent *recent; /* of its slots; run_data_read_next() only, and only of ranks */
     uint32_t steps_count;
     struct run_steps *steps;                 /* of the threads that train or infer */
     char stage_names[RF_STAGE_CAPACITY][64]; /* "" where unused */
@@ -78,9 +81,15 @@ struct run_data {
 /* Reads a run folder. Returns 0 (damage is in `problems`), or DATASTALL_ERR_NOT_FOUND when there is
  * no such folder, or another error. *data is to be freed with run_data_free(). */
 int run_data_read(const char *folder, struct run_data **data);
+/* The same for a job of very many ranks, without the rings and the workers. Most of a file is room that its
+ * run did not need, and reading that takes as long as reading what is there. */
+int run_data_read_of_many(const char *folder, struct run_data **data);
 /* The same for a reader that polls, without the rings, of which no figure is made, and without
  * the workers and stretches, which explain a cause but do not make it. */
 int run_data_read_live(const char *folder, struct run_data **data);
+/* The same with the waits of ranks that `before` (NULL: nothing) did not have, one by one, as far as
+ * the rings still hold them. */
+int run_data_read_next(const char *folder, const struct run_data *before, struct run_data **data);
 void run_data_free(struct run_data *data);
 
 #endif

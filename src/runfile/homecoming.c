@@ -14,6 +14,7 @@
 #include "runfile/liveness.h"
 #include "runfile/opened.h"
 #include "runfile/rundir.h"
+#include "runfile/sparse_copy.h"
 #include "runfile/tmpfs.h"
 
 #define COPY_NAME ".coming-home" /* a file on its way, in the run folder */
@@ -74,25 +75,6 @@ bool rf_tmpfs_is_written(const char *folder)
 
 /* ---- bringing a run on tmpfs home ---- */
 
-static int copy_bytes(int in, int out)
-{
-    char buffer[65536];
-    ssize_t got;
-    while ((got = read(in, buffer, sizeof buffer)) != 0) {
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return errno;
-        for (ssize_t done = 0; done < got;) {
-            ssize_t put = write(out, buffer + done, (size_t)(got - done));
-            if (put < 0 && errno != EINTR)
-                return errno;
-            done += put > 0 ? put : 0;
-        }
-    }
-    return 0;
-}
-
 /* Root leaves a file to its owner. */
 static int keep_owner(int in, int out)
 {
@@ -120,7 +102,7 @@ static int copy_file(const struct rf_way *way, const char *name)
     if (error == 0)
         error = keep_owner(in, out);
     if (error == 0)
-        error = copy_bytes(in, out);
+        error = rf_copy_sparse(in, out);
     if (error == 0 && fsync(out) != 0)
         error = errno;
     if (out >= 0 && close(out) != 0 && error == 0)

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "diagnose/job_parts.h"
+#include "diagnose/job_watch.h"
+#include "diagnose/rates.h"
 #include "support.h"
 
 #define RANKS 4u
@@ -424,6 +426,244 @@ static void ranks_of_which_nothing_is_known(void **state)
     assert_false(job_settle(job, &figures)); /* no rank at all */
 }
 
+/* ---- a job that goes on ---- */
+
+/* Its ranks as a reader that polls finds them: one run, and of each rank the waits since the reading
+ * before. */
+static struct {
+    struct run_data data;
+    struct run_process processes[RANKS];
+    struct run_loader loaders[RANKS];
+    struct run_recent recent[RANKS];
+    struct run_recent_wait waits[RANKS][STEPS + 64];
+    struct summary summary;
+    struct summary_process summary_processes[RANKS];
+    struct summary_loader summary_loaders[RANKS];
+} live;
+
+static void open_live(uint64_t world_size)
+{
+    memset(&live, 0, sizeof live);
+    strcpy(live.data.path, "/runs/one");
+    live.data.processes = live.processes;
+    live.summary = (struct summary){.data = &live.data,
+                                    .processes = live.summary_processes,
+                                    .loaders = live.summary_loaders,
+                                    .process_count = RANKS,
+                                    .loader_count = RANKS};
+    for (uint32_t r = 0; r < RANKS; r++) {
+        struct run_process *process = &live.processes[r];
+        snprintf(process->file, sizeof process->file, "%u.dsrun", r);
+        process->view.fixed.rank = r;
+        process->view.fixed.world_size = world_size;
+        process->view.fixed.opened_mono_ns = 1;
+        process->recorded_ns = 2;
+        process->recent = &live.recent[r];
+        process->recent_count = 1;
+        strcpy(live.loaders[r].entry.name, "train");
+        live.loaders[r].threads = 1;
+        live.summary_processes[r] = (struct summary_process){
+            .data = process, .state = SUMMARY_RUNNING, .method = SUMMARY_METHOD_HOST_EXACT};
+        live.summary_loaders[r] =
+            (struct summary_loader){.data = &live.loaders[r], .process = r, .in_verdict = true};
+    }
+}
+
+/* What ended between two moments, as far as the ring had room for it. */
+static void read_live(struct job_step steps[RANKS][STEPS], uint64_t from_ns, uint64_t to_ns,
+                      uint32_t room)
+{
+    for (uint32_t r = 0; r < RANKS; r++) {
+        struct run_recent *recent = &live.recent[r];
+        *recent = (struct run_recent){.begin_ns = 1, .waits = live.waits[r]};
+        for (uint32_t k = 0; k < STEPS && steps[r][k].end_ns <= to_ns; k++) {
+            const struct job_step *step = &steps[r][k];
+            recent->batches++;
+            recent->first += step->end_ns <= from_ns;
+            if (step->end_ns > from_ns)
+                live.waits[r][recent->count++] = (struct run_recent_wait){
+                    .begin_ns = step->begin_ns,
+                    .wait_ns = step->end_ns - step->begin_ns,
+                    .exposed = {DATASTALL_UNKNOWN, DATASTALL_UNKNOWN},
+                    .kind = step->first ? DATASTALL_WAIT_FIRST : DATASTALL_WAIT_STEADY};
+        }
+        if (recent->count > room) {
+            const uint64_t missing = recent->count - room;
+            memmove(live.waits[r], live.waits[r] + missing, room * sizeof *recent->waits);
+            recent->first += missing;
+            recent->count = room;
+        }
+    }
+}
+
+static struct job_watched sum_of(const struct job_watch *watch, struct job_watched ranks[RANKS])
+{
+    struct job_watched sum = {.steps = 0};
+    memset(ranks, 0, RANKS * sizeof *ranks);
+    for (uint32_t i = 0; i < job_watch_count(watch); i++) {
+        const struct job_watched *one = job_watch_at(watch, i);
+        ranks[one->rank] = *one;
+        sum.steps = one->steps;
+        sum.time_ns = one->time_ns;
+        sum.input_lower_ns += one->input_lower_ns;
+        sum.input_upper_ns += one->input_upper_ns;
+        sum.not_input_ns += one->not_input_ns != DATASTALL_UNKNOWN ? one->not_input_ns : 0;
+    }
+    return sum;
+}
+
+/* Plays a plan and reads it every interval_ms; what was said in the end. */
+static struct job_watched watch_job(const struct plan *plan, double interval_ms, uint32_t room,
+                                    struct job_watched ranks[RANKS])
+{
+    static struct job_step steps[RANKS][STEPS];
+    struct job_watch *watch = job_watch_new();
+    struct job_watched before = {.steps = 0};
+    const struct summary *const runs[] = {&live.summary};
+    const double took_ms = play(plan, true, steps) * 1e3;
+    uint64_t from_ns = 0;
+    for (double ms = interval_ms; ms < took_ms + 2 * interval_ms; ms += interval_ms) {
+        const uint64_t now_ns = (uint64_t)((START_MS + ms) * 1e6);
+        read_live(steps, from_ns, now_ns, room);
+        job_watch_add(watch, runs, 1, now_ns);
+        job_watch_add(watch, runs, 1, now_ns); /* the same reading twice is one */
+        const struct job_watched now = sum_of(watch, ranks);
+        CHECK(now.steps >= before.steps && now.time_ns >= before.time_ns &&
+                  now.input_lower_ns >= before.input_lower_ns &&
+                  now.not_input_ns >= before.not_input_ns,
+              "after %g ms something went back", ms);
+        before = now;
+        from_ns = now_ns;
+    }
+    for (uint32_t r = 0; r < RANKS; r++)
+        live.summary_processes[r].state = SUMMARY_ENDED;
+    job_watch_add(watch, runs, 1, from_ns); /* as many as there are in the end */
+    const struct job_watched all = sum_of(watch, ranks);
+    for (uint32_t r = 0; r < RANKS; r++)
+        ranks[r].path = ranks[r].id = ranks[r].node = ranks[r].pod = NULL;
+    job_watch_add(watch, runs, 0, from_ns);
+    assert_int_equal(job_watch_count(watch), 0); /* the run is gone */
+    job_watch_free(watch);
+    return all;
+}
+
+static void a_job_that_goes_on(void **state)
+{
+    (void)state;
+    static const double intervals_ms[] = {130, 900};
+    for (uint32_t i = 0; i < sizeof jobs / sizeof *jobs; i++) {
+        for (uint32_t k = 0; k < 2; k++) {
+            struct job_watched ranks[RANKS];
+            open_live(RANKS);
+            const struct job_watched all = watch_job(&jobs[i].plan, intervals_ms[k], 512, ranks);
+            const uint32_t batches = jobs[i].batches;
+            CHECK((all.steps + 2) * batches >= STEPS && all.steps * batches < STEPS, "%s: %u steps",
+                  jobs[i].what, (unsigned)all.steps);
+            const double said = (double)(all.input_lower_ns + all.not_input_ns) * 1e-9;
+            const double seen = (double)(all.steps * batches) / STEPS;
+            CHECK(fabs(said - seen * truth_s(&jobs[i].plan)) < 0.04 * (double)all.time_ns * 1e-9,
+                  "%s: %g s said, %g s lost", jobs[i].what, said, truth_s(&jobs[i].plan));
+            assert_true(all.input_lower_ns <= all.input_upper_ns);
+            const struct job_watched *most = &ranks[jobs[i].rank];
+            if (jobs[i].says != NULL && strncmp(jobs[i].says, "rank ", 5) == 0)
+                CHECK((double)(jobs[i].reason == JOB_INPUT ? most->input_lower_ns
+                                                           : most->not_input_ns) > 0.3e9 * said,
+                      "%s: not of rank %d", jobs[i].what, (int)jobs[i].rank);
+        }
+    }
+}
+
+/* What a ring had no room for is in none of the sums: neither what was lost nor the time of it. */
+static void a_job_of_which_part_is_seen(void **state)
+{
+    (void)state;
+    const struct plan plan = {.item_ms = {0, 30}, .together_every = 1, .jitter_ms = 1};
+    struct job_watched ranks[RANKS];
+    open_live(RANKS);
+    const struct job_watched all = watch_job(&plan, 2000, 24, ranks);
+    assert_true(all.steps > STEPS / 4 && all.steps < STEPS * 3 / 4);
+    const double share = (double)all.input_lower_ns / (double)all.time_ns;
+    CHECK(fabs(share - 30 / 50.5) < 0.03, "%g", share);
+    assert_true(ranks[1].input_lower_ns == all.input_lower_ns);
+    assert_true(ranks[1].last_by_input == all.steps && ranks[0].last_by_input == 0);
+}
+
+static void a_job_of_which_nothing_is_said(void **state)
+{
+    (void)state;
+    const struct plan apart = {.item_ms = {0, 30}, .jitter_ms = 1};
+    const struct plan together = {.item_ms = {0, 30}, .together_every = 1, .jitter_ms = 1};
+    struct job_watched ranks[RANKS];
+    open_live(RANKS);
+    assert_int_equal(watch_job(&apart, 900, 512, ranks).steps, 0);
+    open_live(RANKS);
+    live.loaders[3].threads = 2; /* the batches of that rank have no order */
+    assert_true(watch_job(&together, 900, 512, ranks).steps > 0);
+    assert_int_equal(ranks[3].steps, 0);
+    assert_true(ranks[0].steps > 0);
+    open_live(RANKS);
+    live.processes[1].view.fixed.rank = 0; /* the same rank twice */
+    assert_int_equal(watch_job(&together, 900, 512, ranks).steps, 0);
+    open_live(1);
+    live.summary.loader_count = 1; /* a process that is alone in the world */
+    assert_int_equal(watch_job(&together, 900, 512, ranks).steps, 0);
+}
+
+/* Of a job on other machines too: what it stalls, it may cost them. */
+static void a_rank_alone_on_its_machine(void **state)
+{
+    (void)state;
+    const struct plan plan = {.item_ms = {30}, .together_every = 1, .jitter_ms = 1};
+    struct job_watched ranks[RANKS];
+    open_live(RANKS);
+    live.summary.loader_count = 1;
+    const struct job_watched all = watch_job(&plan, 900, 512, ranks);
+    assert_true(all.steps > STEPS - 8);
+    assert_true(fabs((double)all.input_lower_ns * 1e-9 - (double)all.steps * 0.03005) < 0.01);
+    assert_true(ranks[0].not_input_ns == DATASTALL_UNKNOWN);
+}
+
+/* A job of the same id that was started again: who ended before that is not waited for. */
+static void a_job_that_is_started_again_with_fewer_ranks(void **state)
+{
+    (void)state;
+    const struct plan plan = {.item_ms = {0, 30}, .together_every = 1, .jitter_ms = 1};
+    struct job_watched ranks[RANKS];
+    open_live(RANKS);
+    live.summary_processes[3].state = SUMMARY_ENDED;
+    for (uint32_t r = 0; r < RANKS; r++) {
+        live.processes[r].recorded_ns = r == 3 ? 5 : UINT64_MAX;
+        live.processes[r].view.fixed.opened_mono_ns = 6;
+    }
+    live.processes[3].view.fixed.opened_mono_ns = 1;
+    assert_true(watch_job(&plan, 900, 512, ranks).steps > 0);
+    assert_int_equal(ranks[3].steps, 0);
+    assert_true(ranks[1].input_lower_ns > 0);
+}
+
+/* Of machines whose histories have spans of other lengths. */
+static void rates_of_several_machines(void **state)
+{
+    (void)state;
+    struct rates sum = {.width_s = 0};
+    struct rates fine = {.width_s = 1, .count = 10, .samples_known = true};
+    struct rates wide = {.width_s = 4, .count = 3, .samples_known = true};
+    for (uint32_t i = 0; i < 10; i++)
+        fine.batches_per_s[i] = i;
+    for (uint32_t i = 0; i < 3; i++)
+        wide.batches_per_s[i] = 100;
+    rates_add(&sum, &fine);
+    assert_int_equal(sum.count, 10);
+    rates_add(&sum, &wide);
+    assert_int_equal(sum.width_s, 4);
+    assert_int_equal(sum.count, 2); /* as far as both go */
+    assert_true(sum.batches_per_s[0] == 101.5 && sum.batches_per_s[1] == 105.5);
+    assert_true(sum.samples_known);
+    fine.samples_known = false;
+    rates_add(&sum, &fine);
+    assert_true(sum.batches_per_s[1] == 111 && !sum.samples_known);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -437,6 +677,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(epochs_of_different_lengths, begin, end),
         cmocka_unit_test_setup_teardown(ranks_that_were_started_anew, begin, end),
         cmocka_unit_test_setup_teardown(ranks_of_which_nothing_is_known, begin, end),
+        cmocka_unit_test(rates_of_several_machines),
+        cmocka_unit_test(a_job_that_goes_on),
+        cmocka_unit_test(a_job_of_which_part_is_seen),
+        cmocka_unit_test(a_job_of_which_nothing_is_said),
+        cmocka_unit_test(a_rank_alone_on_its_machine),
+        cmocka_unit_test(a_job_that_is_started_again_with_fewer_ranks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

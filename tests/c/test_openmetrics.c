@@ -152,7 +152,8 @@ static char *text_of(const char *folder, struct openmetrics_memory *memory,
     assert_int_equal(run_data_read_live(folder, &data), 0);
     assert_int_equal(summary_make(data, ds_now_ns(), &summary), 0);
     const struct summary *const runs[] = {summary};
-    assert_int_equal(openmetrics_write(runs, 1, ds_now_ns(), memory, format, &text, &length), 0);
+    const struct openmetrics_reading reading = {runs, 1, ds_now_ns(), NULL};
+    assert_int_equal(openmetrics_write(&reading, memory, format, &text, &length), 0);
     assert_int_equal(strlen(text), length);
     summary_free(summary);
     run_data_free(data);

@@ -85,16 +85,22 @@ static void show_metrics(const struct summary *const *runs, enum openmetrics_for
 {
     char *text;
     size_t length;
-    CHECK(openmetrics_write(runs, 1, NOW_NS, NULL, format, &text, &length) == 0, "metrics");
+    struct job_watch *jobs = job_watch_new();
+    CHECK(jobs != NULL, "watch");
+    job_watch_add(jobs, runs, 1, NOW_NS);
+    const struct openmetrics_reading reading = {runs, 1, NOW_NS, jobs};
+    CHECK(openmetrics_write(&reading, NULL, format, &text, &length) == 0, "metrics");
     check_text(text, "metrics");
     free(text);
+    job_watch_free(jobs);
 }
 
 static uint32_t show_all(bool live)
 {
     struct run_data *data;
     struct summary *summary;
-    CHECK((live ? run_data_read_live(folder, &data) : run_data_read(folder, &data)) == 0, "read");
+    CHECK((live ? run_data_read_next(folder, NULL, &data) : run_data_read(folder, &data)) == 0,
+          "read");
     const uint32_t problems = data->problems;
     CHECK(summary_make(data, NOW_NS, &summary) == 0, "summary");
     const struct summary *const runs[] = {summary};

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import Ended, datastall, without_torch, write
+from support import DATASTALL, Ended, command, datastall, without_torch, write
 
 Fake = Callable[..., dict[str, str]]
 
@@ -118,3 +119,81 @@ def test_wrong_usage(tmp_path: Path) -> None:
     ended = doctor(tmp_path, "everything")
     assert ended.code == 2
     assert "takes no argument" in ended.err
+
+
+# ---- containers: parts of one, made by unshare ----
+
+
+def inside(folder: Path, made: str, *before: str, record_on: str = "") -> list[dict[str, str]]:
+    """What is found after `made` has mounted this and that for nobody else to see."""
+    script = f'set -e; {made}; exec "{DATASTALL}" doctor --json --dir "$RUNS"'
+    ended = command(
+        [*before, "unshare", "--mount", "sh", "-c", script],
+        folder,
+        {"DATASTALL_RECORD_ON": record_on, "RUNS": "runs"},
+    )
+    assert ended.code in (0, 1), ended.err
+    return list(json.loads(ended.out)["findings"])
+
+
+def said_of(found: list[dict[str, str]], subject: str) -> list[tuple[str, str]]:
+    return [(one["status"], one["finding"]) for one in found if one["subject"] == subject]
+
+
+def may_mount() -> bool:
+    mount = "mount -t tmpfs tmpfs /dev/shm"
+    ended = subprocess.run(["unshare", "--mount", "sh", "-c", mount], capture_output=True)
+    return ended.returncode == 0
+
+
+needs_mounts = pytest.mark.skipif(not may_mount(), reason="mounts are not permitted here")
+PIDS = ("unshare", "--pid", "--fork", "--kill-child")
+
+
+@needs_mounts
+def test_a_pid_namespace_of_its_own(tmp_path: Path) -> None:
+    (apart,) = said_of(inside(tmp_path, "true", *PIDS, "--mount-proc"), "processes")
+    assert apart[0] == "limited"
+    assert "in a PID namespace of their own" in apart[1]
+    (foreign,) = said_of(inside(tmp_path, "true", *PIDS), "processes")
+    assert foreign == ("limited", "/proc is that of another PID namespace")
+
+
+@needs_mounts
+def test_shared_memory_of_a_container(tmp_path: Path) -> None:
+    tiny = inside(tmp_path, "mount -t tmpfs -o size=64m tmpfs /dev/shm")
+    assert said_of(tiny, "/dev/shm") == [("limited", "0.06 GiB, 0.00 used")]
+    shut = inside(tmp_path, "mount -t tmpfs -o ro,size=1g tmpfs /dev/shm")
+    assert ("limited", "cannot be written: DataLoader workers cannot hand over their batches") in (
+        said_of(shut, "/dev/shm")
+    )
+    # While it is recorded there, only this container sees it.
+    alone = inside(tmp_path, "true", *PIDS, "--mount-proc", record_on="tmpfs")
+    (volume,) = said_of(alone, "volume")
+    assert "in this container's /dev/shm" in volume[1]
+    assert said_of(inside(tmp_path, "true", record_on="tmpfs"), "volume") == []
+
+
+@needs_mounts
+def test_control_groups_that_are_not_mounted(tmp_path: Path) -> None:
+    hidden = inside(tmp_path, "mount -t tmpfs tmpfs /sys/fs/cgroup")
+    (groups,) = said_of(hidden, "control groups")
+    assert groups[0] == "limited"
+    assert "a CPU quota would not be known" in groups[1]
+
+
+@needs_mounts
+def test_runs_in_the_layer_of_a_container(tmp_path: Path) -> None:
+    layer = (
+        "mount -t tmpfs t layers; mkdir layers/up layers/work layers/low layers/all;"
+        "mount -t overlay o -o lowerdir=layers/low,upperdir=layers/up,workdir=layers/work "
+        "layers/all"
+    )
+    (tmp_path / "layers").mkdir()
+    tried = subprocess.run(["unshare", "--mount", "sh", "-c", layer], cwd=tmp_path)
+    if tried.returncode != 0:
+        pytest.skip("overlays are not permitted here")
+    found = inside(tmp_path, f"{layer}; export RUNS=layers/all/runs")
+    (volume,) = said_of(found, "volume")
+    assert volume[0] == "limited"
+    assert "in this container's own layer" in volume[1]

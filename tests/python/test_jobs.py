@@ -4,10 +4,18 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
-from support import datastall, recorded, shown
+import pytest
+from browser import CHROMIUM, Browser
+from live import Series, serving, values
+from support import DATASTALL, PYTHON, datastall, finish, recorded, shown, start
 
 PROGRAMS = Path(__file__).parents[2] / "bench" / "job" / "programs.py"
 
@@ -46,14 +54,15 @@ def test_a_rank_that_makes_the_others_wait(tmp_path: Path) -> None:
     assert run["verdict"]["severity"] in ("severe", "moderate")
 
 
-def split(folder: Path, runs: Path) -> None:
+def split(folder: Path, runs: Path, name: str = "node") -> None:
     """Each rank's file of a run into a run of its own, as two machines would have them."""
     (source,) = folder.glob("datastall-runs/*")
     ranks = [one for one in source.glob("*.dsrun") if one.name != "launcher.dsrun"]
     recording = [one for one in ranks if b"programs.py" in one.read_bytes() and one.stat().st_size]
     for index, one in enumerate(sorted(recording)):
-        (runs / f"2026112{index}-000000-node").mkdir(parents=True)
-        (runs / f"2026112{index}-000000-node" / one.name).write_bytes(one.read_bytes())
+        place = runs / f"2026112{index}-000000-{name}"
+        place.mkdir(parents=True)
+        (place / one.name).write_bytes(one.read_bytes())
 
 
 def test_runs_of_several_machines_are_merged(tmp_path: Path) -> None:
@@ -98,6 +107,187 @@ def test_what_cannot_be_merged(tmp_path: Path) -> None:
     assert "no two ranks recorded anything" in shown_job.err
     assert datastall("show", "--job", "slurm-1", folder=tmp_path).code == 1
     assert datastall("show", "./job", "--check", "stall<5", folder=tmp_path).code == 2
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that two machines wrote into: of the jobs "a" (rank 1 is late by its input),
+    "b" (and rank 0 otherwise), and "short"."""
+    folder = tmp_path_factory.mktemp("jobs")
+    for name, program, steps in (
+        ("a", "one_rank", 160),
+        ("b", "mixed", 160),
+        ("short", "mixed", 24),
+    ):
+        (folder / name).mkdir()
+        extra = {"DATASTALL_JOB": name}
+        job_of(folder / name, program, "--steps", str(steps), "--step-ms", "5", extra=extra)
+        split(folder / name, folder / "runs", name)
+    return folder
+
+
+def test_compare_takes_jobs(jobs: Path) -> None:
+    named = ("--job", "a", "--job", "b", "-d", "runs")
+    said = datastall("compare", *named, "--json", folder=jobs)
+    assert said.code == 0, said.err
+    both = json.loads(said.out)
+    alone = [
+        json.loads(datastall("show", "--json", "--job", name, "-d", "runs", folder=jobs).out)["job"]
+        for name in ("a", "b")
+    ]
+    assert both["result"] != "not_comparable"  # at least 60 ms a step: more than nine seconds
+    assert both["lost_share"] == [job["lost_share"]["mean"] for job in alone]
+    assert both["not_input_s"] == [job["not_input_s"] for job in alone]
+    assert [job["runs"] for job in both["jobs"]] == [2, 2]
+    ranks = {rank["rank"]: rank for rank in both["ranks"]}
+    assert set(ranks) == {0, 1}
+    costs = [{(c["rank"], c["reason"]): c["lost_s"] for c in job["causes"]} for job in alone]
+    assert ranks[1]["input_s"] == [pytest.approx(cost[1, "input"]) for cost in costs]
+    assert ranks[0]["not_input_s"][1] == pytest.approx(costs[1][0, "not_input"])
+    card = datastall("compare", *named, folder=jobs).out
+    assert re.search(r"what each cost: .*rank 0: ", " ".join(card.split()))
+    assert max(map(len, card.splitlines())) <= 80
+    fails = datastall("compare", *named, "--fail-if", "stall<+90", folder=jobs)
+    assert fails.code == 1
+    assert "the stall share changed by" in fails.err
+    # A merged folder, and a run, which is a job of its own.
+    assert (
+        datastall(
+            "merge", *sorted(map(str, (jobs / "runs").glob("*-a"))), "-o", "ja", folder=jobs
+        ).code
+        == 0
+    )
+    (run,) = (jobs / "b" / "datastall-runs").glob("*")
+    mixed = json.loads(datastall("compare", "--json", "./ja", str(run), folder=jobs).out)
+    assert mixed["lost_share"][0] == both["lost_share"][0]
+    assert [job["runs"] for job in mixed["jobs"]] == [2, 1]
+
+
+def test_jobs_that_cannot_be_compared(jobs: Path) -> None:
+    short = datastall("compare", "--job", "a", "--job", "short", "-d", "runs", folder=jobs)
+    assert short.code == 4
+    assert "not comparable: the second job is too short" in " ".join(short.out.split())
+    nobody = datastall("compare", "--job", "a", "--job", "nobody", "-d", "runs", folder=jobs)
+    assert nobody.code == 4
+    assert "no two ranks of job nobody" in nobody.err
+    assert datastall("compare", "--job", "a", "-d", "runs", folder=jobs).code == 2
+    assert datastall("compare", "--job", "a", "x", "-d", "runs", folder=jobs).code == 2
+    several = datastall("compare", "./runs", "./runs", folder=jobs)
+    assert several.code == 1
+    assert "holds runs of several jobs" in several.err
+
+
+def test_report_of_a_job(jobs: Path) -> None:
+    said = datastall("report", "--job", "b", "-d", "runs", "-o", "b.html", folder=jobs)
+    assert said.code == 0, said.err
+    page = (jobs / "b.html").read_text()
+    assert len(page) < 1_000_000
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    assert found is not None
+    (job,) = json.loads(found[1])["jobs"]
+    one = json.loads(datastall("show", "--json", "--job", "b", "-d", "runs", folder=jobs).out)
+    assert job["summary"]["job"]["text"] == one["job"]["text"]  # numbers are rounded in a page
+    seen = [span for span in job["spans"] if span["steps"] > 0]
+    assert sum(span["steps"] for span in seen) == one["job"]["steps_seen"]
+    lost_s = sum(span["not_input_s"] for span in seen)
+    assert lost_s == pytest.approx(one["job"]["not_input_s"], rel=1e-3)
+    # Rank 0 is the one that most of a span is of in those in which it came half a second late.
+    late = [span for span in seen if span["not_input_s"] > 0.2]
+    assert late
+    assert {span["most"] for span in late} == {0}
+    ranks = {rank["rank"]: rank for rank in job["ranks"]}
+    assert ranks[1]["input_s"] > 10 * ranks[0]["input_s"]
+    assert "rank 1 made the others wait" in page[page.index("<noscript>") :]
+    two = datastall("report", "--job", "a", "--job", "b", "-d", "runs", "-o", "-", folder=jobs)
+    assert two.code == 0
+    assert '"kind":"job"' in two.out.replace(" ", "")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+def test_a_browser_shows_it(jobs: Path, tmp_path: Path) -> None:
+    named = ("--job", "a", "--job", "b", "-d", "runs")
+    said = datastall("report", *named, "-o", "two.html", "--force", folder=jobs)
+    assert said.code == 0, said.err
+    browser = Browser(tmp_path)
+    try:
+        address = (jobs / "two.html").as_uri()
+        browser.open(address, width=1400)
+        text = browser.value("document.body.innerText")
+        assert browser.complaints == []
+        assert browser.asked == [address]
+        assert "rank 0 came late for another reason than input" in text
+        assert "The second compared with the first" in text
+        assert (
+            browser.value("document.querySelectorAll('[data-chart=job-lost] canvas').length") == 2
+        )
+        assert all(name for role, name in browser.names() if role in ("figure", "image", "region"))
+    finally:
+        browser.close()
+
+
+def test_serve_says_what_a_rank_costs(tmp_path: Path) -> None:
+    """As `show` does, of the steps that were seen meanwhile."""
+    (tmp_path / "datastall-runs").mkdir()
+    ranks = (PYTHON, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    program = (str(PROGRAMS), "mixed", "--steps", "60", "--step-ms", "5")
+    extra = {"DATASTALL_JOB": "slurm-7", "NODE_NAME": "gpu-1", "POD_NAME": "train-0"}
+    before: dict[tuple[str, str], float] = {}
+    with serving(tmp_path) as server:
+        process = start((DATASTALL, "run", *ranks, *program), tmp_path, extra)
+        while process.poll() is None:
+            time.sleep(0.3)
+            now = lost(server.series())
+            assert all(now[key] >= value for key, value in before.items())
+            before = now
+        assert finish(process).code == 0
+        series = server.series()
+    job = shown(tmp_path)["job"]
+    said = {(str(c["rank"]), c["reason"]): c["lost_s"] for c in job["causes"]}
+    now = lost(series)
+    for key in [("1", "input"), ("0", "not_input")]:
+        assert 0.5 * said[key] < now[key] <= said[key] + 0.01, (now, said)
+    assert now["1", "input"] > 3 * now["0", "input"]
+    labels = {"job_id": "slurm-7", "node": "gpu-1", "pod": "train-0"}
+    steps = values(series, "datastall_job_steps_total", **labels)
+    assert len(steps) == 2
+    assert steps[0] == steps[1]
+    assert 40 <= int(steps[0]) < 60
+    upper = values(series, "datastall_job_lost_upper_seconds_total", rank="1", reason="input")
+    assert [float(value) for value in upper] == [now["1", "input"]]  # no GPU, no doubt
+
+
+def lost(series: Series) -> dict[tuple[str, str], float]:
+    """Seconds by rank and reason."""
+    found = {}
+    for (name, labels), value in series.items():
+        if name == "datastall_job_lost_seconds_total":
+            found[dict(labels)["rank"], dict(labels)["reason"]] = float(value)
+    return found
+
+
+def test_a_run_that_goes_on_is_not_merged(tmp_path: Path) -> None:
+    """Nor is one of which a process was killed any less whole."""
+    (tmp_path / "one.py").write_text(
+        "import sys\n"
+        "from torch.utils.data import DataLoader\n"
+        "for _ in DataLoader(range(20)): pass\n"
+        "print('ready', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    command = (DATASTALL, "run", "--name", "goes-on", PYTHON, "one.py")
+    process = start(command, tmp_path, stdin=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    said = datastall("merge", "goes-on", "-o", "job", folder=tmp_path)
+    assert said.code == 1
+    assert "is still running" in said.err
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    (tmp_path / "job").rmdir()
+    said = datastall("merge", "goes-on", "-o", "job", folder=tmp_path)
+    assert said.code == 0, said.err
+    (merged,) = (tmp_path / "job").glob("*")
+    assert json.loads(datastall("show", "--json", str(merged), folder=tmp_path).out)["loaders"]
 
 
 def test_ranks_that_do_not_wait_for_each_other(tmp_path: Path) -> None:
