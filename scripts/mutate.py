@@ -44,7 +44,7 @@ ROOMS = ("src/diagnose", "src/stats", "src/runfile", "src/run")
 #: linked for a test that is not needed any more was for nothing, so they come in groups.
 MEANING = (
     ["diagnose", "devices", "why", "why_sentences", "sentences", "run_state", "job", "machine"],
-    ["batch_costs", "predict"],
+    ["job_parts", "batch_costs", "predict"],
     ["series", "steps_meaning", "compare", "ratio", "cost", "stretches", "card", "text"],
     ["openmetrics", "screen", "admission"],
 )
