@@ -704,6 +704,321 @@ static void steps_of_several_batches(void **state)
     }
 }
 
+/* ---- the figures of a job ---- */
+
+/* Two ranks in step, each step of a second: rank r waits so long for each batch of a run of 8, in ms; of
+ * each of `runs`, whose steps have the numbers from 16 * run on. They stalled so much in all. */
+struct two_ranks {
+    uint32_t runs, batches[2];
+    uint32_t wait_ms[2][3]; /* by rank and run */
+    uint32_t total_ms[2];
+    uint32_t late_ms; /* so much later rank 1 asks for each batch but the first of a run */
+};
+
+static void begin_job(void)
+{
+    job = job_begin(2);
+    assert_non_null(job);
+    job->clocks = job->nodes = 1;
+    job->node = calloc(1, sizeof *job->node);
+    strcpy(job->node[0], "one");
+}
+
+static struct job_member *add_rank(uint64_t rank, const struct two_ranks *plan)
+{
+    job->members = realloc(job->members, (job->count + 1) * sizeof *job->members);
+    struct job_member *member = &job->members[job->count++];
+    const uint32_t r = rank % 2;
+    *member = (struct job_member){
+        .rank = rank,
+        .world_size = 2,
+        .batches = plan->batches[r],
+        .total = {plan->total_ms[r] * UINT64_C(1000000), plan->total_ms[r] * UINT64_C(1000000)},
+        .active_s = 100,
+        .forward_ns = NAN,
+        .cpu_pressure = NAN,
+        .count = 8 * plan->runs};
+    strcpy(member->loader, "train");
+    strcpy(member->cause, "blocked");
+    member->steps = calloc(member->count, sizeof *member->steps);
+    for (uint32_t i = 0; i < member->count; i++) {
+        const uint32_t k = 16 * (i / 8) + i % 8;
+        struct job_step *step = &member->steps[i];
+        step->index = k;
+        step->begin_ns = UINT64_C(1000000000) * (k + 1);
+        if (r == 1 && i % 8 > 0)
+            step->begin_ns += plan->late_ms * 1000000;
+        step->lower_ns = step->upper_ns = plan->wait_ms[r][i / 8] * UINT64_C(1000000);
+        step->end_ns = step->begin_ns + step->upper_ns;
+    }
+    return member;
+}
+
+static void settled(const struct two_ranks *plan, struct job_figures *figures)
+{
+    begin_job();
+    add_rank(1, plan);
+    add_rank(0, plan);
+    assert_true(job_settle(job, figures));
+}
+
+static void a_job_whose_batches_were_all_seen(void **state)
+{
+    (void)state;
+    /* Rank 1 makes it wait 10 and 30 ms, 8 times each, and stalled 40 ms more when its iterators ended:
+     * of that half is lost, give or take the other half. */
+    const struct two_ranks plan = {
+        .runs = 2, .batches = {16, 16}, .wait_ms = {{0, 0}, {10, 30}}, .total_ms = {0, 400}};
+    struct job_figures f;
+    settled(&plan, &f);
+    assert_int_equal(f.ranks, 2);
+    assert_int_equal(f.nodes, 1);
+    assert_int_equal(f.restarts, 0);
+    assert_int_equal(f.world_size, 2);
+    assert_int_equal(f.steps, 16);
+    assert_int_equal(f.steps_seen, 16);
+    assert_int_equal(f.batches_per_step, 1);
+    assert_float_equal(f.active_s, 100, NEAR);
+    assert_float_equal(f.mean_stall_s, 0.2, NEAR);
+    assert_float_equal(f.lost_s.mean, 0.32 + 0.02, NEAR);
+    assert_float_equal(f.lost_s.lower, 0.32, NEAR);
+    assert_float_equal(f.lost_s.upper, 0.32 + 0.04, NEAR);
+    assert_float_equal(f.lost_share.mean, 0.0034, NEAR);
+    assert_float_equal(f.lost_share.lower, 0.0032, NEAR);
+    assert_float_equal(f.lost_share.upper, 0.0036, NEAR);
+    assert_float_equal(f.not_input_s, 0, NEAR);
+    assert_float_equal(f.clock_doubt_s, 0, NEAR);
+    assert_int_equal(f.cause_count, 1);
+    assert_int_equal(f.causes[0].rank, 1);
+    assert_int_equal(f.causes[0].reason, JOB_INPUT);
+    assert_float_equal(f.causes[0].lost_s, 0.32, NEAR);
+    assert_int_equal(f.causes[0].steps_last, 16);
+    assert_string_equal(f.causes[0].why, "blocked");
+    assert_string_equal(f.causes[0].node, "one");
+    assert_string_equal(f.note, "");
+    assert_false(f.in_turns);
+    job_free(job);
+}
+
+/* Half of the batches were seen: the rest is like them, but for what runs differ by. */
+static void a_job_of_which_half_was_seen(void **state)
+{
+    (void)state;
+    const struct two_ranks plan = {
+        .runs = 2, .batches = {32, 32}, .wait_ms = {{0, 30}, {10, 30}}, .total_ms = {480, 640}};
+    struct job_figures f;
+    settled(&plan, &f);
+    /* Lost 80 ms of the ranks' mean of 40, and 240 of 240: 320 of 280; they stalled twice as much. */
+    const double ratio = 320.0 / 280;
+    const double off[2] = {80 - ratio * 40, 240 - ratio * 240};
+    const double variance = (off[0] * off[0] + off[1] * off[1]) * 2 / 1 * 2 * 2 * (1 - 1 / 2.0);
+    assert_int_equal(f.steps, 32);
+    assert_int_equal(f.steps_seen, 16);
+    assert_float_equal(f.lost_s.mean, 0.64, NEAR);
+    assert_float_equal(f.lost_s.lower, 0.64 - 1.645 * sqrt(variance) * 1e-3, NEAR);
+    assert_float_equal(f.lost_s.upper, 0.64 + 1.645 * sqrt(variance) * 1e-3, NEAR);
+    assert_float_equal(f.mean_stall_s, 0.56, NEAR);
+    assert_int_equal(f.cause_count, 2);
+    assert_float_equal(f.causes[0].lost_s + f.causes[1].lost_s, 0.64, NEAR);
+    assert_true(f.causes[0].lost_s >= f.causes[1].lost_s);
+    job_free(job);
+}
+
+/* The dearest come first, whichever is reckoned first; no more than there is room for. */
+static void causes_in_their_order(void **state)
+{
+    (void)state;
+    const struct two_ranks plan = {.runs = 2, .batches = {16, 16}};
+    struct job_figures f;
+    begin_job();
+    for (uint32_t rank = 0; rank < 10; rank++) {
+        struct job_member *member = add_rank(rank, &plan);
+        for (uint32_t i = 0; i < 16; i++) { /* each is the last of some steps, by 10 ms a rank */
+            const bool last = i % 8 == rank % 8;
+            const uint64_t wait = last ? (5 + rank * 7 % 10) * 10000000 : 1000000;
+            member->steps[i].lower_ns = member->steps[i].upper_ns = wait;
+            member->steps[i].end_ns = member->steps[i].begin_ns + wait;
+            member->total.lower_ns = member->total.upper_ns += wait;
+        }
+    }
+    assert_true(job_settle(job, &f));
+    assert_int_equal(f.ranks, 10);
+    assert_int_equal(f.cause_count, JOB_CAUSES);
+    double sum = 0;
+    for (uint32_t i = 0; i < f.cause_count; i++) {
+        assert_true(i == 0 || f.causes[i].lost_s <= f.causes[i - 1].lost_s);
+        sum += f.causes[i].lost_s;
+    }
+    assert_true(f.causes[0].lost_s > f.causes[7].lost_s && sum <= f.lost_s.mean + NEAR);
+    assert_true(f.in_turns); /* none has 6 of 10 parts */
+    job_free(job);
+}
+
+/* A rank that comes late: by how much, in how many steps, and what its machine says of it. */
+static void a_rank_that_comes_late(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t nodes, late_ms;
+        double pressure;
+        const char *machine, *why;
+    } rows[] = {
+        {1, 40, NAN, "",
+         "it asked for its next batch 40 ms after the others, in 88 % of the steps"},
+        {1, 9, NAN, "",
+         "it asked for its next batch 9.0 ms after the others, in 88 % of the steps"},
+        {1, 10, NAN, "",
+         "it asked for its next batch 10 ms after the others, in 88 % of the steps"},
+        {1, 40, 0.5, "",
+         "it asked for its next batch 40 ms after the others, in 88 % of the steps"},
+        {2, 40, 0.05, "",
+         "it asked for its next batch 40 ms after the others, in 88 % of the steps; tasks of its "
+         "machine waited for a CPU for 5 % of the time"},
+        {2, 40, 0.049, "",
+         "it asked for its next batch 40 ms after the others, in 88 % of the steps"},
+        {2, 40, 0.5, "heat",
+         "it asked for its next batch 40 ms after the others, in 88 % of the steps; heat"},
+    };
+    for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct two_ranks plan = {.runs = 2, .batches = {16, 16}, .late_ms = rows[i].late_ms};
+        struct job_figures f;
+        begin_job();
+        job->nodes = rows[i].nodes;
+        add_rank(0, &plan);
+        struct job_member *late = add_rank(1, &plan);
+        strcpy(late->machine, rows[i].machine);
+        late->cpu_pressure = rows[i].pressure;
+        assert_true(job_settle(job, &f));
+        assert_float_equal(f.not_input_s, 14e-3 * rows[i].late_ms, NEAR);
+        assert_int_equal(f.cause_count, 1);
+        assert_int_equal(f.causes[0].reason, JOB_NOT_INPUT);
+        assert_int_equal(f.causes[0].steps_last, 14);
+        assert_float_equal(f.causes[0].lost_s, 14e-3 * rows[i].late_ms, NEAR);
+        CHECK(strcmp(f.causes[0].why, rows[i].why) == 0, "row %u: %s", i, f.causes[0].why);
+        job_free(job);
+    }
+}
+
+static void have_uneven_batches(void)
+{
+    job->members[0].batches = 99;
+}
+static void have_nearly_even_batches(void)
+{
+    job->members[0].batches = 17;
+}
+static void have_another_first_batch(void)
+{
+    job->members[0].steps[0].first = true;
+}
+static void have_another_later_epoch(void)
+{
+    job->members[1].steps[7].first = true;
+}
+static void have_few_steps(void)
+{
+    job->members[0].count = 7;
+}
+static void have_other_loaders(void)
+{
+    strcpy(job->members[0].loader, "test");
+}
+static void have_other_restarts(void)
+{
+    job->members[0].restart = 1;
+}
+static void be_one_rank(void)
+{
+    job->members[0].rank = 1;
+}
+static void be_of_more(void)
+{
+    job->members[1].world_size = 5;
+}
+static void not_know_how_many(void)
+{
+    job->members[0].world_size = job->members[1].world_size = DATASTALL_UNKNOWN;
+}
+static void nothing(void)
+{
+}
+
+static void what_limits_the_figures(void **state)
+{
+    (void)state;
+    static const struct {
+        void (*change)(void);
+        bool is_job, has_number;
+        const char *says, *note;
+    } rows[] = {
+        {nothing, true, true, "", ""},
+        {have_uneven_batches, true, true, "",
+         "uneven inputs: the ranks loaded 16 to 99 batches, of which the first 16 are compared"},
+        {have_nearly_even_batches, true, true, "", ""},
+        {have_another_first_batch, true, false, "the ranks' epochs differ in length", ""},
+        {have_another_later_epoch, true, false, "the ranks' epochs differ in length", ""},
+        {have_few_steps, true, false, "too few batches were recorded on all ranks", ""},
+        {have_other_loaders, true, false, "no loader was recorded batch by batch on two ranks", ""},
+        {have_other_restarts, true, false, "no loader was recorded batch by batch on two ranks",
+         ""},
+        {be_one_rank, false, false, "", ""},
+        {be_of_more, true, true, "", "2 of 5 ranks loaded data here"},
+        {not_know_how_many, true, true, "", ""},
+    };
+    for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct two_ranks plan = {
+            .runs = 2, .batches = {16, 16}, .wait_ms = {{0}, {900, 900}}, .total_ms = {0, 14400}};
+        struct job_figures f;
+        begin_job();
+        add_rank(0, &plan);
+        add_rank(1, &plan);
+        rows[i].change();
+        assert_int_equal(job_settle(job, &f), rows[i].is_job);
+        if (rows[i].is_job) {
+            CHECK(isnan(f.lost_s.mean) != rows[i].has_number, "row %u: %g", i, f.lost_s.mean);
+            CHECK(strstr(f.says, rows[i].says) == f.says, "row %u: %s", i, f.says);
+            CHECK(strstr(f.note, rows[i].note) == f.note, "row %u: %s", i, f.note);
+            CHECK((f.note[0] == '\0') == (rows[i].note[0] == '\0'), "row %u: %s", i, f.note);
+            assert_int_equal(f.restarts, rows[i].change == have_other_restarts);
+        }
+        job_free(job);
+    }
+}
+
+/* Who takes longer before the backward pass makes the others wait there. */
+static void a_slow_forward_pass(void **state)
+{
+    (void)state;
+    static const struct {
+        double forward_ms[2];
+        uint32_t total_ms; /* what rank 0 stalled: per batch it explains that */
+        double lost_s;     /* of 16 batches, to rank 1; from 5 s on it is said */
+    } rows[] = {{{100, 900}, 0, 12.8}, {{100, 412.499}, 0, 0},   {{100, 412.501}, 0, 5.000016},
+                {{NAN, 900}, 0, 0},    {{100, 900}, 1600, 11.2}, {{100, 900}, 7801, 0},
+                {{900, 100}, 0, -12.8}};
+    for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct two_ranks plan = {
+            .runs = 2, .batches = {16, 16}, .total_ms = {rows[i].total_ms, 0}};
+        struct job_figures f;
+        begin_job();
+        for (uint32_t r = 0; r < 2; r++)
+            add_rank(r, &plan)->forward_ns = rows[i].forward_ms[r] * 1e6;
+        assert_true(job_settle(job, &f));
+        CHECK(fabs(f.not_input_s - fabs(rows[i].lost_s)) < 1e-7, "row %u: %g s", i, f.not_input_s);
+        assert_int_equal(f.cause_count, rows[i].lost_s != 0);
+        if (rows[i].lost_s != 0) {
+            const struct job_cause *cause = &f.causes[0];
+            assert_int_equal(cause->rank, rows[i].lost_s > 0);
+            assert_int_equal(cause->reason, JOB_NOT_INPUT);
+            assert_int_equal(cause->steps_last, 16);
+            CHECK(i != 0 || strcmp(cause->why, "its steps take 900 ms before the backward pass, "
+                                               "those of the next slowest rank 100 ms") == 0,
+                  "%s", cause->why);
+        }
+        job_free(job);
+    }
+}
+
 /* ---- the words ---- */
 
 static void a_job_in_words(void **state)
@@ -798,6 +1113,12 @@ int main(void)
         cmocka_unit_test(ranks_in_step),
         cmocka_unit_test(what_one_step_lost),
         cmocka_unit_test(steps_of_several_batches),
+        cmocka_unit_test(a_job_whose_batches_were_all_seen),
+        cmocka_unit_test(a_job_of_which_half_was_seen),
+        cmocka_unit_test(causes_in_their_order),
+        cmocka_unit_test(a_rank_that_comes_late),
+        cmocka_unit_test(what_limits_the_figures),
+        cmocka_unit_test(a_slow_forward_pass),
         cmocka_unit_test(a_job_in_words),
         cmocka_unit_test(what_is_worth_a_word),
     };
