@@ -352,8 +352,8 @@ static void what_the_machine_did_to_it(void **state)
         {true, 0.05, NAN, 0,
          "its GPU's clocks were held back by heat for 5 % of the time, at 900 MHz"},
         {true, 0.049, 0.02, 0, ""},
-        {true, NAN, 0.3, 0,
-         "its GPU's clocks were held back by the hardware for 30 % of the time, at 900 MHz"},
+        {true, NAN, 0.6, 0,
+         "its GPU's clocks were held back by the hardware for 60 % of the time, at 900 MHz"},
         {true, 0.06, 0.3, 1,
          "its GPU's clocks were held back by heat for 30 % of the time, at 900 MHz"},
         {false, 0.5, 0.5, 0.125, "its cgroup's CPU quota held it back for 0.1 s"},
@@ -800,6 +800,34 @@ static void a_job_whose_batches_were_all_seen(void **state)
     job_free(job);
 }
 
+/* Of several loaders it is the sum. */
+static void a_job_of_two_loaders(void **state)
+{
+    (void)state;
+    const struct two_ranks plan = {
+        .runs = 2, .batches = {32, 32}, .wait_ms = {{0, 0}, {10, 30}}, .total_ms = {0, 640}};
+    struct job_figures one, two;
+    settled(&plan, &one);
+    for (uint32_t r = 0; r < 2; r++) {
+        struct job_member *other = add_rank(r, &plan);
+        strcpy(other->loader, "test");
+        other->active_s = 0;
+    }
+    for (uint32_t i = 0; i < job->count; i++)
+        job->members[i].at = NULL;
+    assert_true(job_settle(job, &two));
+    assert_float_equal(two.lost_s.mean, 2 * one.lost_s.mean, NEAR);
+    assert_float_equal(two.lost_s.lower, 2 * one.lost_s.lower, NEAR);
+    assert_float_equal(two.lost_s.upper, 2 * one.lost_s.upper, NEAR);
+    assert_float_equal(two.mean_stall_s, 2 * one.mean_stall_s, NEAR);
+    assert_float_equal(two.active_s, one.active_s, NEAR);
+    assert_int_equal(two.steps, 2 * one.steps);
+    assert_int_equal(two.steps_seen, 2 * one.steps_seen);
+    assert_int_equal(two.cause_count, 1);
+    assert_float_equal(two.causes[0].lost_s, 2 * one.causes[0].lost_s, NEAR);
+    job_free(job);
+}
+
 /* Half of the batches were seen: the rest is like them, but for what runs differ by. */
 static void a_job_of_which_half_was_seen(void **state)
 {
@@ -1121,6 +1149,7 @@ int main(void)
         cmocka_unit_test(a_slow_forward_pass),
         cmocka_unit_test(a_job_in_words),
         cmocka_unit_test(what_is_worth_a_word),
+        cmocka_unit_test(a_job_of_two_loaders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
