@@ -319,9 +319,14 @@ def main() -> int:
         for path in sorted((ROOT / room).glob("*.c"))
         for mutant in mutants_of(path)
         if mutant.path.startswith(asked.only)
-        and (mutant.path, mutant.before.strip(), mutant.after.strip()) not in known
     ]
+    # What is known to change nothing is taken out afterwards, so that one more is no other sample.
     random.Random(asked.seed).shuffle(mutants)
+    mutants = [
+        mutant
+        for mutant in mutants
+        if (mutant.path, mutant.before.strip(), mutant.after.strip()) not in known
+    ]
     chosen = mutants[: asked.n]
     print(f"{len(mutants)} possible, {len(chosen)} tried, seed {asked.seed}", flush=True)
     if asked.list:
