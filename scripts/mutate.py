@@ -44,6 +44,7 @@ ROOMS = ("src/diagnose", "src/stats", "src/runfile", "src/run")
 #: linked for a test that is not needed any more was for nothing, so they come in groups.
 MEANING = (
     ["diagnose", "devices", "why", "why_sentences", "sentences", "run_state", "job", "machine"],
+    ["job_parts", "batch_costs", "predict", "settings"],
     ["series", "steps_meaning", "compare", "ratio", "cost", "stretches", "card", "text"],
     ["openmetrics", "screen", "admission"],
 )
@@ -59,10 +60,10 @@ FIGURES = [
     "null",
 ]
 RECORDING = (
-    ["view", "record", "impossible", "activity", "handles", "gpu_monitor", "stall", "feed"],
+    ["view", "moving", "record", "impossible", "activity", "handles", "gpu_monitor", "stall", "feed"],
     ["limits", "rollup", "full_disk", "stopped_writer", "fork"],
 )
-FOLDERS = ["folders", "home", "whole_runs", "entries", "rundir", "faults"]
+FOLDERS = ["folders", "home", "whole_runs", "entries", "reading", "rundir", "faults"]
 AFTER_ALL = (["kill9", "readers", "threads"], ["hostile"])
 #: By the beginning of a path, the first that fits.
 TESTS: dict[str, tuple[list[str], ...]] = {
@@ -318,9 +319,14 @@ def main() -> int:
         for path in sorted((ROOT / room).glob("*.c"))
         for mutant in mutants_of(path)
         if mutant.path.startswith(asked.only)
-        and (mutant.path, mutant.before.strip(), mutant.after.strip()) not in known
     ]
+    # What is known to change nothing is taken out afterwards, so that one more is no other sample.
     random.Random(asked.seed).shuffle(mutants)
+    mutants = [
+        mutant
+        for mutant in mutants
+        if (mutant.path, mutant.before.strip(), mutant.after.strip()) not in known
+    ]
     chosen = mutants[: asked.n]
     print(f"{len(mutants)} possible, {len(chosen)} tried, seed {asked.seed}", flush=True)
     if asked.list:

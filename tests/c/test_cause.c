@@ -225,6 +225,30 @@ static void test_a_replay_by_hand(void **state)
     assert_int_equal(replay_batch(&run, 0, 7, 0), 7);
 }
 
+/* What the loop had of a CPU on the way of a batch, and what it waited for one, whatever they are to each
+ * other. */
+static void a_loop_that_waited_for_its_cpu(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t cpu, delay, others;
+        uint64_t waits, interpreter;
+    } rows[] = {{0, 0, 50, 0, 0},  {10, 0, 0, 0, 0},     {0, 10, 0, 10, 0}, {10, 10, 0, 10, 0},
+                {5, 10, 0, 10, 0}, {10, 10, 50, 10, 80}, {90, 7, 50, 7, 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct wait_cause cause = {.loop = {.cpu_ns = rows[i].cpu * MS,
+                                            .delay_ns = rows[i].delay * MS,
+                                            .others_cpu_ns = rows[i].others * MS}};
+        struct cause_share share;
+        cause_add(&cause.timeline, 100 * MS, 200 * MS, 100 * MS, 200 * MS, CAUSE_TRANSFER);
+        cause_of_stall(&cause, 100 * MS, 200 * MS, 100 * MS, &share);
+        assert_int_equal(share.states_ns[CAUSE_LOOP_CPU_WAIT], rows[i].waits * MS);
+        assert_int_equal(share.states_ns[CAUSE_INTERPRETER], rows[i].interpreter * MS);
+        assert_int_equal(share.states_ns[CAUSE_TRANSFER],
+                         (100 - rows[i].waits - rows[i].interpreter) * MS);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -238,6 +262,7 @@ int main(void)
         cmocka_unit_test(test_a_larger_window_rides_out_single_batches),
         cmocka_unit_test(test_a_larger_window_does_not_help_slow_workers),
         cmocka_unit_test(test_a_replay_by_hand),
+        cmocka_unit_test(a_loop_that_waited_for_its_cpu),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

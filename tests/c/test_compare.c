@@ -9,6 +9,7 @@
 
 #include "diagnose/compare.h"
 #include "diagnose/rates.h"
+#include "diagnose/throughput.h"
 #include "output/comparison.h"
 #include "output/paragraphs.h"
 #include "world.h"
@@ -266,6 +267,149 @@ static void a_page_is_no_wider_than_the_terminal(void **state)
     free_pair();
 }
 
+/* Two loaders of the first run, and two of the second. */
+static void begin_two_pairs(const char *const names[4], const char *const types[4])
+{
+    begin_pair(1000, 1000);
+    summary_free(first);
+    for (uint32_t i = 0; i < 2; i++) {
+        kept.loaders[i] = kept.loaders[0];
+        world.loaders[i] = world.loaders[0];
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        strcpy(kept.loaders[i].entry.name, names[i]);
+        strcpy(kept.loaders[i].entry.dataset_type, types[i]);
+        strcpy(world.loaders[i].entry.name, names[2 + i]);
+        strcpy(world.loaders[i].entry.dataset_type, types[2 + i]);
+    }
+    kept.processes[0].loader_count = world.processes[0].loader_count = 2;
+    assert_int_equal(summary_make(&kept.data, 300 * S, &first), 0);
+}
+
+/* The surest partner is found first, whatever the order is; one that has none does not make two runs
+ * incomparable. */
+static void the_surest_partner_is_taken(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *names[4], *types[4];
+        const char *partners[2]; /* of the first run's; NULL: none */
+        uint32_t count;
+    } rows[] = {
+        {{"a:1", "b:1", "b:1", "a:1"}, {"", "", "", ""}, {"a:1", "b:1"}, 2},
+        {{"a:1", "b:1", "c:2", "a:2"}, {"P", "Q", "P", "P"}, {"a:2", NULL}, 3},
+        {{"a:1", "b:1", "c:2", "a:1"}, {"P", "P", "P", ""}, {"a:1", "c:2"}, 2},
+        {{"a:1", "b:1", "a:1", "d:1"}, {"P", "Q", "P", "R"}, {"a:1", NULL}, 3},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin_two_pairs(rows[i].names, rows[i].types);
+        end_pair();
+        assert_int_equal(comparison.loader_count, rows[i].count);
+        assert_int_equal(comparison.result, COMPARE_SAME);
+        for (uint32_t k = 0; k < 2; k++) {
+            const struct summary_loader *other = comparison.loaders[k][1].first;
+            assert_string_equal(comparison.loaders[k][0].first->data->entry.name, rows[i].names[k]);
+            assert_int_equal(other != NULL, rows[i].partners[k] != NULL);
+            if (other != NULL)
+                assert_string_equal(other->data->entry.name, rows[i].partners[k]);
+        }
+        free_pair();
+    }
+}
+
+static void figures_of_each_run(void **state)
+{
+    (void)state;
+    begin_pair(1000, 1500);
+    end_pair();
+    second->loaders[0].figures.startup.sum_ns = 3 * S;
+    first->loaders[0].figures.startup.sum_ns = S;
+    compare_runs(first, second, &comparison);
+    assert_figure(comparison.window_s[0], SECONDS);
+    assert_figure(comparison.window_ratio, 1);
+    assert_figure(comparison.startup_s[0], 1);
+    assert_figure(comparison.startup_s[1], 3);
+    assert_figure(comparison.loaders[0][0].stall_share, 0.25);
+    assert_figure(comparison.loaders[0][1].stall_share, 0.1);
+    assert_true(comparison.loaders[0][1].batches_per_s > 180);
+    assert_int_equal(comparison.rank_count, 1);
+    assert_int_equal(comparison.ranks[0].rank, 0);
+    assert_figure(comparison.ranks[0].stall_share[0], 0.25);
+    assert_figure(comparison.ranks[0].stall_share[1], 0.1);
+    assert_string_equal(compare_cause(first), why_name(first->loaders[0].why.primary));
+    free_pair();
+}
+
+/* Two processes side by side deliver together. */
+static void rates_of_two_processes_add_up(void **state)
+{
+    (void)state;
+    static struct rates one, two;
+    set_run(&histories[0], 1000, 10);
+    struct summary *summary = made(300 * S);
+    rates_of(summary, &one);
+    summary_free(summary);
+    world.data.process_count = 2;
+    world.processes[1] = world.processes[0];
+    world.processes[1].view.fixed.rank = 1;
+    world.loaders[1] = world.loaders[0];
+    world.processes[1].loaders = &world.loaders[1];
+    summary = made(300 * S);
+    rates_of(summary, &two);
+    assert_int_equal(one.count, SECONDS - 1);
+    assert_int_equal(two.count, one.count);
+    assert_true(two.samples_known);
+    for (uint32_t i = 0; i < one.count; i++) {
+        assert_figure(two.samples_per_s[i], 2 * one.samples_per_s[i]);
+        assert_figure(two.batches_per_s[i], 2 * one.batches_per_s[i]);
+    }
+    assert_figure(one.batches_per_s[3], 125);
+    summary_free(summary);
+    world.loaders[1].totals.counters[RF_COUNT_SAMPLES_BATCHES]--; /* of one batch it is not known */
+    summary = made(300 * S);
+    rates_of(summary, &two);
+    assert_false(two.samples_known);
+    summary_free(summary);
+}
+
+static void throughput_of_all_loaders(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t batches[2], samples[2], told[2]; /* told: of how many batches */
+        double batches_per_s, samples_per_s;      /* of 40 s */
+        const char *text;
+    } rows[] = {
+        {{400, 0}, {3200, 0}, {400, 0}, 10, 80, "80 samples/s"},
+        {{400, 80}, {3200, 160}, {400, 80}, 12, 84, "84 samples/s"},
+        {{400, 80}, {3200, 160}, {400, 79}, 12, NAN, "12 batches/s"},
+        {{0, 0}, {0, 0}, {0, 0}, NAN, NAN, ""},
+        {{40, 0}, {360, 0}, {40, 0}, 1, 9, "9.00 samples/s"},
+        {{400, 0}, {40000, 0}, {400, 0}, 10, 1000, "1.0 k samples/s"},
+        {{400, 0}, {UINT64_C(100000000), 0}, {400, 0}, 10, 2.5e6, "2.5 M samples/s"},
+        {{400, 0}, {39960, 0}, {400, 0}, 10, 999, "999 samples/s"},
+        {{400, 0}, {400, 0}, {400, 0}, 10, 10, "10 samples/s"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin_world(2);
+        for (uint32_t k = 0; k < 2; k++) {
+            set_wait(k, 100 * S, 140 * S, 10 * S);
+            uint64_t *c = world.loaders[k].totals.counters;
+            c[RF_COUNT_BATCHES] = rows[i].batches[k];
+            c[RF_COUNT_SAMPLES] = rows[i].samples[k];
+            c[RF_COUNT_SAMPLES_BATCHES] = rows[i].told[k];
+        }
+        struct summary *summary = made(300 * S);
+        const struct throughput throughput = throughput_of(summary);
+        char text[64];
+        assert_figure(throughput.batches_per_s, rows[i].batches_per_s);
+        assert_figure(throughput.samples_per_s, rows[i].samples_per_s);
+        throughput_text(&throughput, text, sizeof text);
+        assert_string_equal(text, rows[i].text);
+        summary_free(summary);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -276,6 +420,10 @@ int main(void)
         cmocka_unit_test(conditions),
         cmocka_unit_test(ranks_are_compared_by_their_number),
         cmocka_unit_test(a_page_is_no_wider_than_the_terminal),
+        cmocka_unit_test(the_surest_partner_is_taken),
+        cmocka_unit_test(figures_of_each_run),
+        cmocka_unit_test(rates_of_two_processes_add_up),
+        cmocka_unit_test(throughput_of_all_loaders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

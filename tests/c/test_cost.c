@@ -107,6 +107,23 @@ static void a_price_is_a_number_above_nothing(void **state)
         assert_true(isnan(cost_price(wrong[i])));
 }
 
+/* Where no device says whose it was, each process that uses one has its own. */
+static void of_processes_where_no_device_was_seen(void **state)
+{
+    (void)state;
+    begin_world(3);
+    for (uint32_t i = 0; i < 2; i++) {
+        set_wait(i, 100 * S, 100 * S + 2 * HOUR, (i + 1) * HOUR / 2);
+        set_stall(i, i, (i + 1) * HOUR / 2, (i + 1) * HOUR / 4, (i + 1) * HOUR / 2);
+    }
+    set_wait(2, 100 * S, 100 * S + 2 * HOUR, HOUR); /* that uses none */
+    reckon(HOUR, 1);
+    assert_int_equal(cost.gpus, 2);
+    assert_float_equal(cost.gpu_hours, 4, NEAR); /* the window is longer */
+    assert_float_equal(cost.stalled_gpu_hours.lower, 0.75, NEAR);
+    assert_float_equal(cost.stalled_gpu_hours.upper, 1.5, NEAR);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -115,6 +132,7 @@ int main(void)
         cmocka_unit_test(causes_share_it),
         cmocka_unit_test(without_a_gpu_nothing_is_known),
         cmocka_unit_test(a_price_is_a_number_above_nothing),
+        cmocka_unit_test(of_processes_where_no_device_was_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

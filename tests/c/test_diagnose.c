@@ -646,6 +646,69 @@ static void a_stage_read_while_it_changes(void **state)
     summary_free(summary);
 }
 
+/* Loop and workers want as many CPUs as there are, or waited for them for a tenth of the stall. */
+static void loops_that_share_their_cpus(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t workers, loop_wait_s, contention_s; /* of 50 s of stall */
+        double running, usable;                      /* CPUs: workers, and of so many */
+        bool shares;
+    } rows[] = {{2, 5, 0, 1, 8, false},  {2, 6, 0, 1, 8, true},    {2, 3, 3, 1, 8, true},
+                {2, 0, 0, 6.9, 8, true}, {2, 0, 0, 6.7, 8, false}, {0, 50, 0, 8, 8, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin_world(1);
+        set_wait(0, 10 * S, 110 * S, 50 * S);
+        world.loaders[0].entry.num_workers = rows[i].workers;
+        uint64_t *c = world.loaders[0].totals.counters;
+        c[RF_COUNT_CAUSES] = 1;
+        c[RF_COUNT_CAUSE_NS + CAUSE_LOOP_CPU_WAIT] = rows[i].loop_wait_s * S;
+        c[RF_COUNT_CAUSE_NS + CAUSE_CPU_CONTENTION] = rows[i].contention_s * S;
+        c[RF_COUNT_CAUSE_NS + CAUSE_BLOCKED] =
+            (50 - rows[i].loop_wait_s - rows[i].contention_s) * S;
+        set_cpus((uint64_t)(rows[i].usable * 1000), RF_UNKNOWN);
+        struct rf_worker_view *worker = add_worker();
+        worker->totals[RF_TOTAL_COUNT] = worker->totals[RF_TOTAL_BATCHES] = 1;
+        worker->totals[RF_TOTAL_ITEMS_NS] = worker->totals[RF_TOTAL_ITEMS_CPU_NS] =
+            (uint64_t)(rows[i].running * 100e9);
+        worker->totals[RF_TOTAL_BEGIN_NS] = 10 * S;
+        worker->totals[RF_TOTAL_END_NS] = 110 * S;
+        struct summary *summary = made(1000 * S);
+        if (summary->processes[0].shares_cpus != rows[i].shares)
+            fail_msg("row %zu: %g CPUs of %g", i, summary->loaders[0].why.work.running_cpus,
+                     summary->loaders[0].why.host.cpus_usable);
+        summary_free(summary);
+    }
+}
+
+/* Two ranks are a job, and one is none. */
+static void ranks_that_are_a_job(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t processes;
+        uint64_t ranks[3];
+        bool job;
+    } rows[] = {{1, {0}, false},
+                {2, {0, 1}, true},
+                {2, {0, DATASTALL_UNKNOWN}, false},
+                {3, {0, DATASTALL_UNKNOWN, 1}, true},
+                {3, {DATASTALL_UNKNOWN, DATASTALL_UNKNOWN, DATASTALL_UNKNOWN}, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin_world(rows[i].processes);
+        for (uint32_t k = 0; k < rows[i].processes; k++) {
+            set_wait(k, 10 * S, 20 * S, 5 * S);
+            world.processes[k].view.fixed.rank = rows[i].ranks[k];
+        }
+        struct summary *summary = made(1000 * S);
+        assert_int_equal(summary->job != NULL, rows[i].job);
+        summary_free(summary);
+        assert_int_equal(summary_make_bare(&world.data, 1000 * S, &summary), 0);
+        assert_null(summary->job);
+        summary_free(summary);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -668,6 +731,8 @@ int main(void)
         cmocka_unit_test(a_loader_over_two_devices),
         cmocka_unit_test(sums_that_do_not_fit),
         cmocka_unit_test(a_stage_read_while_it_changes),
+        cmocka_unit_test(loops_that_share_their_cpus),
+        cmocka_unit_test(ranks_that_are_a_job),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -146,6 +146,7 @@ static void figures_are_counted(void **state)
         rf_gpu_append(&gpu, &sample);
     }
     static const uint64_t wanted[][2] = {
+        {RF_GPU_STATE, RF_GPU_OK},
         {RF_GPU_SAMPLES, 5},
         {RF_GPU_FIRST_NS, 5 * SECOND},
         {RF_GPU_LAST_NS, 5 * SECOND + 4 * MS},

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "run/listing.h"
 #include "run/run_data.h"
 #include "runfile/rundir.h"
@@ -119,6 +121,54 @@ static void a_process_of_no_namespace(void **state)
 }
 
 /* Dead but not waited for: it will write no more. */
+/* In a namespace below this one: there it is number 1, whatever it is here. */
+static void below(void *nothing)
+{
+    (void)nothing;
+    if (unshare(CLONE_NEWPID) != 0)
+        _exit(SKIPPED);
+    const pid_t child = fork();
+    if (child == 0) {
+        for (;;)
+            pause();
+    }
+    char path[64];
+    struct stat status;
+    snprintf(path, sizeof path, "/proc/%d/ns/pid", (int)child);
+    CHECK(child > 0 && stat(path, &status) == 0, "no child");
+    const uint64_t ticks = rf_start_ticks_of((uint64_t)child);
+    const struct rf_header header = own_header();
+    static const struct {
+        uint64_t pid, ticks, space; /* more than the child's */
+        bool alive;
+    } rows[] = {{0, 0, 0, true}, {1, 0, 0, false}, {0, 1, 0, false}, {0, 0, 1, false}};
+    for (uint32_t i = 0; i < 4; i++) {
+        const struct rf_process_static process = {.pid = 1 + rows[i].pid,
+                                                  .start_ticks = ticks + rows[i].ticks,
+                                                  .pid_namespace = status.st_ino + rows[i].space,
+                                                  .opened_mono_ns = ds_now_ns()};
+        const enum rf_liveness seen = rf_process_liveness(&header, &process);
+        CHECK((seen == RF_ALIVE) == rows[i].alive, "row %u: %d", i, (int)seen);
+    }
+    kill(child, SIGKILL);
+    CHECK(waitpid(child, NULL, 0) == child, "not gone");
+    const struct rf_process_static process = {.pid = 1,
+                                              .start_ticks = ticks,
+                                              .pid_namespace = status.st_ino,
+                                              .opened_mono_ns = ds_now_ns()};
+    CHECK(rf_process_liveness(&header, &process) != RF_ALIVE, "it lives on");
+    _exit(0); /* of another namespace than its children's a sanitizer cannot look for leaks */
+}
+
+static void a_process_of_a_namespace_below(void **state)
+{
+    (void)state;
+    const int status = test_in_child(below, NULL);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED)
+        skip();
+    assert_int_equal(status, 0);
+}
+
 static void a_process_that_has_ended(void **state)
 {
     (void)state;
@@ -487,6 +537,7 @@ int main(void)
         cmocka_unit_test(is_it_this_process),
         cmocka_unit_test(processes_of_this_namespace),
         cmocka_unit_test(a_process_of_no_namespace),
+        cmocka_unit_test(a_process_of_a_namespace_below),
         cmocka_unit_test(a_process_that_has_ended),
 #ifndef __SANITIZE_THREAD__
         cmocka_unit_test(a_process_whose_main_thread_ended),

@@ -65,6 +65,149 @@ static void without_workers_everything_adds_up(void **state)
     close_to(time_of(&costs, 0, 0, &load), 100 * 17.25 * MS, 1e-6);
 }
 
+/* A loop without workers, whose batches are all different: of each kind of time the sum, over so many
+ * epochs of so many batches; more than are simulated go on as the second half of those. */
+static void each_kind_of_time_adds_up(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t epochs, epoch_batches;
+        uint32_t most;
+        double times; /* as often as what is simulated */
+    } rows[] = {{1, 300, 4000, 1},   {4, 300, 4000, 4}, {3, 100, 4000, 1},
+                {20, 300, 1200, 20}, {1, 600, 300, 2},  {6, 300, 600, 6}};
+    struct machine_costs costs = free_of_charge();
+    costs.overhead = 1 * MS;
+    costs.iter = 7 * MS;
+    costs.iter_each = costs.end_each = 100 * MS; /* of no worker */
+    double making = 0, consuming = 0, running = 0;
+    for (uint32_t i = 0; i < BATCHES; i++) {
+        const float x = (float)(1 + i % 50) * 1e6f;
+        batches[i] = (struct machine_batch){x, 2 * x, 3 * x, 4 * x, 0, 5 * x, 6 * x};
+        making += 10 * (double)x + 1e6;
+        consuming += 11 * (double)x;
+        running += 10 * (double)x + 1e6;
+    }
+    for (uint32_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+        struct machine_load load = load_of(BATCHES);
+        struct machine_result result;
+        load.epochs = rows[r].epochs;
+        load.epoch_batches = rows[r].epoch_batches;
+        const struct machine_setting setting = {0, 0, true, false};
+        assert_true(machine_run(&costs, &setting, &load, rows[r].most, &result));
+        const double iters = (double)load.epochs * 7 * MS;
+        /* The half begins when a batch is taken, which the loop then still consumes. */
+        const bool whole = load.epoch_batches <= 300;
+        close_to(result.time, rows[r].times * (making + consuming) + iters, whole ? 1e-6 : 4e-3);
+        close_to(result.waited, rows[r].times * making + iters, 1e-6);
+        close_to(result.running, rows[r].times * running, whole ? 1e-6 : 4e-3);
+        close_to(result.first_wait, 11 * MS, 1e-6);
+    }
+}
+
+/* The loop waits or has a batch: what it does with them is the rest of the time. */
+static void what_is_not_waiting_is_consuming(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < BATCHES; i++)
+        batches[i] = (struct machine_batch){.blocked = (float)(i % 7) * 4e6f,
+                                            .running = (float)(i % 3) * 2e6f,
+                                            .collate = 1e6f,
+                                            .consumed_running = (float)(i % 5) * 1e6f,
+                                            .consumed_else = (float)(i % 4) * 3e6f};
+    double consuming = 0, running = 0;
+    for (uint32_t i = 0; i < BATCHES; i++) {
+        consuming += (double)batches[i].consumed_running + (double)batches[i].consumed_else;
+        running += (double)batches[i].running + 1e6 + (double)batches[i].consumed_running;
+    }
+    struct machine_costs costs = free_of_charge();
+    costs.latency = 0.5 * MS;
+    costs.iter_each = 3 * MS;
+    costs.end_each = 2 * MS;
+    for (uint32_t workers = 1; workers <= 5; workers++) {
+        for (uint32_t kept = 0; kept < 2; kept++) {
+            struct machine_load load = load_of(BATCHES);
+            struct machine_result result;
+            load.epochs = 3;
+            const struct machine_setting setting = {workers, 1 + workers % 3, true, kept};
+            assert_true(machine_run(&costs, &setting, &load, MOST, &result));
+            close_to(result.time - result.waited, 3 * consuming, 1e-6);
+            close_to(result.running, 3 * running, 1e-4); /* and moments between */
+            assert_true(result.first_wait >= 0.5 * MS && result.first_wait < 60 * MS);
+        }
+    }
+}
+
+/* What the machine says of one loader that has all costs: bench/prediction measured it as it is, so what
+ * changes a figure here has to be measured again. */
+static void as_it_was_measured(void **state)
+{
+    (void)state;
+    static const struct {
+        double cpus, pin;
+        uint32_t workers, prefetch;
+        bool in_order, persistent;
+        double time_ms, waited_ms, running_ms, first_wait_ms;
+    } rows[] = {
+        {8, 0, 0, 0, true, false, 13290.000000, 11495.500000, 7992.000000, 8.016667},
+        {8, 0, 1, 2, true, false, 11700.166667, 9905.666667, 8800.000000, 29.366667},
+        {8, 0, 2, 2, true, false, 6274.583333, 4480.083333, 8880.000000, 20.366667},
+        {8, 0, 3, 1, true, false, 5621.166667, 3826.666667, 8915.000000, 11.366667},
+        {8, 0, 3, 2, false, false, 4670.666667, 2876.166667, 8915.000000, 11.366667},
+        {8, 0, 4, 4, true, true, 3177.350000, 1382.850000, 8730.000000, 11.366667},
+        {8, 0.7, 3, 2, true, false, 4690.983333, 2896.483333, 9335.000001, 12.066667},
+        {1, 0, 3, 2, true, false, 9471.258827, 6048.826815, 8915.000000, 30.091667},
+        {2, 0.7, 6, 2, true, true, 4752.027507, 1595.399470, 9164.000001, 30.055556},
+        {1.5, 0, 2, 3, true, false, 8282.491011, 6019.665018, 8880.000000, 28.322222},
+        {3, 0, 12, 2, false, true, 3433.243183, 1090.942091, 8786.000000, 29.320370},
+    };
+    struct machine_costs costs = {.gap = 0.3 * MS,
+                                  .send = 0.4 * MS,
+                                  .latency = 0.5 * MS,
+                                  .get = 0.6 * MS,
+                                  .tail = 0.2 * MS,
+                                  .overhead = 0.35 * MS,
+                                  .iter = 1.5 * MS,
+                                  .iter_each = 9 * MS,
+                                  .boot = 18 * MS,
+                                  .first_send = 2 * MS,
+                                  .first_running = 7 * MS,
+                                  .first_blocked = 3 * MS,
+                                  .end = 1 * MS,
+                                  .end_each = 8 * MS,
+                                  .again = 1.25 * MS,
+                                  .again_end = 0.5 * MS,
+                                  .parallel = 1.5};
+    for (uint32_t i = 0; i < BATCHES; i++)
+        batches[i] = (struct machine_batch){.blocked = (float)(i * 7 % 23) * 1e6f,
+                                            .running = (float)(i * 5 % 17) * 1e6f,
+                                            .collate = (float)(i % 3) * 1e6f,
+                                            .collate_blocked = (float)(i % 4) * 0.5e6f,
+                                            .delayed = (float)(i % 6) * 1e6f,
+                                            .consumed_running = (float)(i % 5) * 0.75e6f,
+                                            .consumed_else = (float)(i % 7) * 0.5e6f};
+    struct machine_load load = load_of(BATCHES);
+    load.epochs = 5;
+    load.epoch_batches = 120;
+    load.pieces = 3;
+    load.running_times = 1.25f;
+    load.blocked_times = 0.75f;
+    load.collate_times = 1.5f;
+    load.delay_times = 0.5f;
+    for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct machine_result r;
+        const struct machine_setting setting = {rows[i].workers, rows[i].prefetch, rows[i].in_order,
+                                                rows[i].persistent};
+        costs.cpus = rows[i].cpus;
+        costs.pin = rows[i].pin * MS;
+        assert_true(machine_run(&costs, &setting, &load, 300, &r));
+        close_to(r.time, rows[i].time_ms * MS, 1e-6);
+        close_to(r.waited, rows[i].waited_ms * MS, 1e-6);
+        close_to(r.running, rows[i].running_ms * MS, 1e-6);
+        close_to(r.first_wait, rows[i].first_wait_ms * MS, 1e-6);
+    }
+}
+
 /* The recursion of docs/prediction.md: no CPU is short, nothing but making takes time. */
 static double by_recursion(uint32_t count, uint32_t workers, uint32_t window)
 {
@@ -250,6 +393,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_workers_everything_adds_up),
+        cmocka_unit_test(each_kind_of_time_adds_up),
+        cmocka_unit_test(what_is_not_waiting_is_consuming),
+        cmocka_unit_test(as_it_was_measured),
         cmocka_unit_test(sleeping_items_follow_the_recursion),
         cmocka_unit_test(computing_items_share_the_cpus),
         cmocka_unit_test(part_of_a_cpu_is_slower),

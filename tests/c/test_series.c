@@ -2,6 +2,7 @@
 /* A run over time, and the waits that are kept one by one, from runs in memory; a document cut to a size. */
 #include "cmocka_all.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,6 +100,115 @@ static void a_long_wait_belongs_to_the_seconds_before(void **state)
     for (uint32_t i = 0; i < 7; i++)
         assert_float_equal(stall[i], wanted[i], NEAR); /* 100 to 107 s */
     summary_free(summary);
+}
+
+/* The span in which it begins, and the one in which it ends, count as far as they were touched. */
+static void the_first_and_the_last_span(void **state)
+{
+    struct series series;
+    (void)state;
+    begin(1, 110);
+    add_seconds(0, 100, 111, 200);
+    world.loaders[0].totals.counters[RF_COUNT_END_NS] = 110 * S + S / 5; /* less than a quarter */
+    struct summary *summary = made(1000 * S);
+    series_of(summary, 0, &series);
+    assert_float_equal(series.begin_s[0], -0.5, NEAR);
+    assert_float_equal(series.batches_per_s[0], 20, NEAR);
+    assert_float_equal(series.stall[0], 0.4, NEAR);
+    assert_float_equal(series.stall[1], 0.2, NEAR);
+    assert_true(isnan(series.stall[10]) && isnan(series.batches_per_s[10]));
+    summary_free(summary);
+}
+
+/* ---- devices ---- */
+
+#define GPU_WORDS ((size_t)RF_ROLLUP_LEVELS * RF_ROLLUP_BUCKETS * RF_GPU_ROLLUP_WORDS)
+static uint64_t blocks[WORLD_GPUS][GPU_WORDS];
+
+/* In the second that begins then. */
+static uint64_t *gpu_second(uint32_t g, uint64_t second)
+{
+    struct rf_gpu_layout *layout = &world.gpus[g].layout;
+    layout->rollup_levels = RF_ROLLUP_LEVELS;
+    layout->rollup_buckets = RF_ROLLUP_BUCKETS;
+    layout->rollup_words = RF_GPU_ROLLUP_WORDS;
+    world.gpus[g].block = blocks[g];
+    uint64_t *words = blocks[g] + (second + 1) % RF_ROLLUP_BUCKETS * RF_GPU_ROLLUP_WORDS;
+    words[RF_GPU_ROLLUP_NUMBER] = second + 1;
+    return words;
+}
+
+/* Two devices, read as they are: one that tells all, one of which NVML told its utilisation twice. */
+static struct summary *begin_devices(void)
+{
+    begin(1, 110);
+    add_seconds(0, 100, 110, 200);
+    memset(blocks, 0, sizeof blocks);
+    for (uint32_t g = 0; g < 2; g++) {
+        set_gpu(g, RF_ACTIVITY_GPM, 100 * S, 110 * S, 0.5);
+        memset(world.samples[g], 0, sizeof world.samples[g]);
+        world.gpus[g].words[RF_GPU_SAMPLES] = 0;
+    }
+    uint64_t *one = gpu_second(0, 102), *other = gpu_second(1, 102);
+    one[RF_GPU_ROLLUP_ACTIVITY_NS] = S;
+    one[RF_GPU_ROLLUP_BUSY_NS] = S / 4;
+    one[RF_GPU_ROLLUP_POWER_COUNT] = 4;
+    one[RF_GPU_ROLLUP_POWER_MW_SUM] = 1200000;
+    one[RF_GPU_ROLLUP_MEMORY_USED_MAX] = 5000;
+    other[RF_GPU_ROLLUP_BUSY_COUNT] = 2;
+    other[RF_GPU_ROLLUP_BUSY_PERCENT_SUM] = 130;
+    other[RF_GPU_ROLLUP_MEMORY_USED_MAX] = 7000;
+    uint64_t *third = gpu_second(0, 103);
+    third[RF_GPU_ROLLUP_ACTIVITY_NS] = S;
+    third[RF_GPU_ROLLUP_BUSY_NS] = 2 * S; /* no more than all of it */
+    gpu_second(1, 103)[RF_GPU_ROLLUP_POWER_COUNT] = 1;
+    gpu_second(0, 104)[RF_GPU_ROLLUP_NUMBER] = 104 - RF_ROLLUP_BUCKETS; /* of an earlier round */
+    return made(1000 * S);
+}
+
+static void devices_over_time(void **state)
+{
+    double busy[SERIES_MOST], memory[SERIES_MOST], power[SERIES_MOST];
+    struct series series;
+    (void)state;
+    struct summary *summary = begin_devices();
+    series_of_gpu(summary, 0, 0, busy, memory, power);
+    assert_figure(busy[2], 0.25);
+    assert_figure(memory[2], 5000);
+    assert_figure(power[2], 300);
+    assert_figure(busy[3], 1);
+    assert_figure(memory[3], NAN);
+    assert_figure(power[3], NAN);
+    assert_true(isnan(busy[1]) && isnan(memory[1]) && isnan(power[1]) && isnan(busy[4]));
+    series_of_gpu(summary, 1, 0, busy, NULL, NULL);
+    assert_figure(busy[2], 0.65);
+    assert_figure(busy[3], NAN);
+    series_of(summary, 0, &series);
+    assert_figure(series.busy[2], 0.45); /* their mean, the most memory, the sum of the power */
+    assert_figure(series.memory_bytes[2], 7000);
+    assert_figure(series.power_w[2], 300);
+    assert_figure(series.busy[3], 1);
+    assert_figure(series.busy[5], NAN);
+    assert_figure(series.other[2], NAN); /* nothing is exact */
+    summary_free(summary);
+}
+
+/* What is neither busy nor stalled is told where both are exact. */
+static void the_rest_of_exact_figures(void **state)
+{
+    struct series series;
+    (void)state;
+    for (uint32_t i = 0; i < 4; i++) {
+        struct summary *summary = begin_devices();
+        summary->gpu_count = 1;
+        summary->method = i == 1 ? SUMMARY_METHOD_HOST_BOUND : SUMMARY_METHOD_GPU_EVENTS;
+        summary->upper_bound = i == 2;
+        summary->gpu_count = i == 3 ? 0 : 1;
+        series_of(summary, 0, &series);
+        assert_figure(series.other[2], i == 0 ? 1 - 0.25 - 0.2 : NAN);
+        assert_figure(series.other[3], NAN); /* more than all */
+        summary_free(summary);
+    }
 }
 
 /* ---- waits one by one ---- */
@@ -236,6 +346,46 @@ static void rules_leave_out_and_the_rest_stays(void **state)
     free(text);
 }
 
+/* Of each stretch its longest wait, the longest first. */
+static void slow_waits_in_their_order(void **state)
+{
+    static struct rf_stretch_batch many[8 * (MOMENTS_SLOW + 2)];
+    static struct run_stretch several[MOMENTS_SLOW + 2];
+    struct moments moments;
+    (void)state;
+    begin(1, 110);
+    set_stretch();
+    for (uint32_t s = 0; s < MOMENTS_SLOW + 2; s++) {
+        several[s] = stretch;
+        several[s].first = 8 * s;
+        several[s].words[RF_STRETCH_NUMBER] = 1 + s;
+        several[s].words[RF_STRETCH_BEGIN_NS] = (103 + s) * S;
+        for (uint32_t i = 0; i < 8; i++) {
+            many[8 * s + i] = batches[i];
+            many[8 * s + i].batch = 8 * s + i;
+        }
+        const uint32_t wait = UNIT(400 + 10 * ((s * 3) % (MOMENTS_SLOW + 2)));
+        many[8 * s + 6].times[RF_BATCH_WAITED] = wait;
+    }
+    for (uint32_t count = 2; count <= MOMENTS_SLOW + 2; count++) {
+        stretches.stretches = several;
+        stretches.batches = many;
+        stretches.count = count;
+        stretches.batch_count = 8 * count;
+        struct summary *summary = made(1000 * S);
+        assert_true(moments_of(summary, &summary->loaders[0], &moments));
+        assert_int_equal(moments.count, count);
+        assert_int_equal(moments.slow_count, count < MOMENTS_SLOW ? count : MOMENTS_SLOW);
+        for (uint32_t i = 1; i < moments.slow_count; i++)
+            assert_true(moments.slow[i].wait_ns < moments.slow[i - 1].wait_ns);
+        double most = 0;
+        for (uint32_t s = 0; s < count; s++)
+            most = fmax(most, many[8 * s + 6].times[RF_BATCH_WAITED] * 64.0);
+        assert_float_equal(moments.slow[0].wait_ns, most, 1);
+        summary_free(summary);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -246,6 +396,10 @@ int main(void)
         cmocka_unit_test(the_slow_wait_comes_with_what_went_on),
         cmocka_unit_test(without_stretches_there_are_no_moments),
         cmocka_unit_test(rules_leave_out_and_the_rest_stays),
+        cmocka_unit_test(the_first_and_the_last_span),
+        cmocka_unit_test(devices_over_time),
+        cmocka_unit_test(the_rest_of_exact_figures),
+        cmocka_unit_test(slow_waits_in_their_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -345,6 +345,174 @@ static void steps_are_counted_by_what_there_is(void **state)
     summary_free(summary);
 }
 
+/* Each phase has its own figures, of its own words. */
+static void each_phase_has_its_own_figures(void **state)
+{
+    (void)state;
+    double seconds[STEP_PHASE_COUNT];
+    for (uint32_t i = 0; i < STEP_PHASE_COUNT; i++)
+        seconds[i] = 1 + i;
+    begin(0.9, seconds);
+    double all = 0;
+    for (uint32_t i = 0; i < STEP_PHASE_COUNT; i++) {
+        all += seconds[i];
+        starve((enum step_phase)i, 100 + i, 10 + i);
+        threads[0].totals[RF_STEP_TOTAL_LONGEST_NS + i] = 7 + i;
+        threads[0].totals[RF_STEP_TOTAL_TIMES + i] = 50 + i;
+    }
+    struct summary *summary = made(1200 * S);
+    for (uint32_t i = 0; i < STEP_PHASE_COUNT; i++) {
+        const struct summary_phase *phase = &summary->steps[0].phases[i];
+        assert_int_equal(phase->asked, 100 + i);
+        assert_int_equal(phase->empty, 10 + i);
+        assert_int_equal(phase->longest_ns, 7 + i);
+        assert_int_equal(phase->count, 50 + i);
+        assert_int_equal(phase->host_ns, (1 + i) * S);
+        assert_figure(phase->share, seconds[i] / all);
+    }
+    summary_free(summary);
+}
+
+/* Of several processes the worst speaks, where it has steps; else the one whose steps took longest. */
+static void whose_steps_are_told(void **state)
+{
+    (void)state;
+    begin(0.9, usual);
+    struct summary *summary = made(1200 * S);
+    struct summary_process processes[3] = {summary->processes[0], summary->processes[0],
+                                           summary->processes[0]};
+    struct summary_steps steps[3] = {summary->steps[0], summary->steps[0], summary->steps[0]};
+    struct summary several = *summary;
+    several.processes = processes;
+    several.steps = steps;
+    several.process_count = 3;
+    static const struct {
+        uint64_t count[3], window_s[3];
+        uint32_t worst, whose; /* UINT32_MAX: none */
+    } rows[] = {{{5, 5, 5}, {10, 30, 20}, UINT32_MAX, 1}, {{5, 5, 5}, {10, 30, 20}, 2, 2},
+                {{5, 5, 0}, {10, 30, 50}, 2, 1},          {{5, 5, 5}, {30, 30, 20}, UINT32_MAX, 0},
+                {{0, 0, 0}, {10, 30, 20}, 1, UINT32_MAX}, {{5, 0, 0}, {10, 30, 20}, 0, 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint32_t process = UINT32_MAX;
+        several.worst = rows[i].worst;
+        for (uint32_t k = 0; k < 3; k++) {
+            steps[k].count = rows[i].count[k];
+            steps[k].window_ns = rows[i].window_s[k] * S;
+        }
+        const struct summary_steps *told = summary_steps_of_run(&several, &process);
+        assert_int_equal(process, rows[i].whose);
+        assert_true(told == (rows[i].whose == UINT32_MAX ? NULL : &steps[rows[i].whose]));
+    }
+    several.steps = NULL;
+    uint32_t process;
+    assert_null(summary_steps_of_run(&several, &process));
+    summary_free(summary);
+}
+
+/* The parts of an idle time by their names, from 1 % on. */
+static void parts_in_words(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *what, *where;
+        double share;
+        const char *text; /* NULL: it is not told */
+    } rows[] = {{"forward", NULL, 0.6, "60 in forward"},
+                {"between", NULL, 0.6, "60 in between steps"},
+                {"no_backward", NULL, 0.6, "60 in steps without a backward"},
+                {"checkpoint", NULL, 0.6, "60 in checkpoints"},
+                {"unknown", NULL, 0.6, "60 unknown"},
+                {"to", "train.py:8", 0.6, "60 in to() at train.py:8"},
+                {"", "train.py:8", 0.6, "60 in a call at train.py:8"},
+                {"forward", NULL, 0.01, "1 in forward"},
+                {"forward", NULL, 0.0099, NULL},
+                {"input", NULL, 0.6, NULL}};
+    begin(0.9, usual);
+    struct summary *summary = made(1200 * S);
+    struct summary_steps *steps = &summary->steps[0];
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[512], wanted[128];
+        steps->idle_share = 0.7;
+        steps->idle_count = 1;
+        steps->idle[0] = (struct summary_idle){
+            .what = rows[i].what, .where = rows[i].where, .share = rows[i].share};
+        summary_steps_text(summary, text, sizeof text);
+        snprintf(wanted, sizeof wanted, "GPU idle 70 %% beside the input:%s%s",
+                 rows[i].text != NULL ? " " : "", rows[i].text != NULL ? rows[i].text : "");
+        assert_string_equal(text, wanted);
+    }
+    for (uint32_t i = 0; i < 6; i++)
+        steps->idle[i] = (struct summary_idle){.what = "forward", .share = 0.1};
+    steps->idle_count = 6;
+    char text[512];
+    summary_steps_text(summary, text, sizeof text);
+    assert_string_equal(text, "GPU idle 70 % beside the input: 10 in forward, 10 in forward, 10 in "
+                              "forward, 10 in forward");
+    summary_free(summary);
+}
+
+/* What is tried against which starving, from how much on. */
+static void what_to_try(void **state)
+{
+    (void)state;
+    static const struct {
+        enum step_phase phase;
+        double share;
+        const char *begins, *says; /* NULL: nothing */
+    } rows[] = {
+        {STEP_OPTIMIZER, 0.6, "fused=True (or foreach=True)", " 60 % of the time"},
+        {STEP_OPTIMIZER, 0.03, "fused=True (or foreach=True)", " 3 % of the time"},
+        {STEP_OPTIMIZER, 0.0299, NULL, NULL},
+        {STEP_FORWARD, 0.6, "torch.compile(model", " 60 % of the time"},
+        {STEP_BACKWARD, 0.03, "torch.compile(model", " 3 % of the time"},
+        {STEP_BACKWARD, 0.0299, NULL, NULL},
+        {STEP_CHECKPOINT, 0.6, "write checkpoints beside the training", " 60 % of the time"},
+        {STEP_CHECKPOINT, 0.02, "write checkpoints beside the training", " 2 % of the time"},
+        {STEP_CHECKPOINT, 0.0199, NULL, NULL},
+        {STEP_BETWEEN, 0.6, "do less between the optimizer", " 60 % of the time"},
+        {STEP_BETWEEN, 0.03, "do less between the optimizer", " 3 % of the time"},
+        {STEP_BETWEEN, 0.0299, NULL, NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct summary_steps steps = {.window_ns = 1000 * S};
+        char text[512] = "";
+        for (uint32_t p = 0; p < STEP_PHASE_COUNT; p++)
+            steps.phases[p].starved_ns = NAN;
+        steps.phases[rows[i].phase].starved_ns = rows[i].share * 1e12;
+        assert_int_equal(summary_steps_advice(&steps, 0, text, sizeof text),
+                         rows[i].begins != NULL);
+        if (rows[i].begins == NULL)
+            continue;
+        assert_true(strstr(text, rows[i].begins) == text);
+        if (strstr(text, rows[i].says) == NULL)
+            fail_msg("row %zu: %s", i, text);
+        assert_false(summary_steps_advice(&steps, 1, text, sizeof text));
+    }
+    static const struct {
+        const char *what;
+        double share;
+        const char *begins;
+    } lines[] = {
+        {"to", 0.02, "pin_memory=True in the loader and non_blocking=True in to() at f:1"},
+        {"cuda", 0.6, "pin_memory=True in the loader and non_blocking=True in cuda() at f:1"},
+        {"copy_", 0.6, "pin_memory=True in the loader"},
+        {"to", 0.0199, NULL},
+        {"item", 0.03, "call item() less often, or later, at f:1"},
+        {"item", 0.0299, NULL},
+        {"", 0.6, "call what blocks less often, or later, at f:1"}};
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        struct summary_steps steps = {.window_ns = 1000 * S, .blocking_count = 1};
+        char text[512] = "";
+        for (uint32_t p = 0; p < STEP_PHASE_COUNT; p++)
+            steps.phases[p].starved_ns = NAN;
+        steps.blocking[0] = (struct summary_blocking){
+            .what = lines[i].what, .where = "f:1", .ns = lines[i].share * 1e12};
+        const bool given = summary_steps_advice(&steps, 0, text, sizeof text);
+        assert_int_equal(given, lines[i].begins != NULL);
+        assert_true(!given || strstr(text, lines[i].begins) == text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -359,6 +527,10 @@ int main(void)
         cmocka_unit_test(two_threads_are_added_up),
         cmocka_unit_test(pinned_batches_are_those_of_a_loader_that_pins),
         cmocka_unit_test(steps_are_counted_by_what_there_is),
+        cmocka_unit_test(each_phase_has_its_own_figures),
+        cmocka_unit_test(whose_steps_are_told),
+        cmocka_unit_test(parts_in_words),
+        cmocka_unit_test(what_to_try),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -310,6 +310,91 @@ static void a_process_block_is_whole(void **state)
     assert_false(read_process(&source, copy));
 }
 
+/* ---- stalls that are known after their row was counted ---- */
+
+static struct rf_late_stall late_of(uint64_t i, bool has_split)
+{
+    struct rf_late_stall late = {.wait_ns = (i * 7919 % 101 + 1) * 1000000,
+                                 .stage = i % 3,
+                                 .lower_ns = 100000,
+                                 .upper_ns = 300000,
+                                 .has_split = has_split};
+    late.split.states_ns[CAUSE_BLOCKED] = 300000;
+    return late;
+}
+
+/* They wait for the next counting together, as many as there is room for. */
+static void late_stalls_are_counted_together(void **state)
+{
+    (void)state;
+    const uint32_t count = RF_LATE_STALLS + 3;
+    for (uint64_t i = 0; i < count; i++)
+        put(i);
+    rf_slot_flush(&slot);
+    for (uint64_t i = 0; i < count; i++) {
+        const struct rf_late_stall late = late_of(i, false);
+        rf_slot_late_stall(&slot, i, &late);
+        assert_int_equal(slot.late_count, i < RF_LATE_STALLS ? i + 1 : i + 1 - RF_LATE_STALLS);
+    }
+    struct rf_late_stall unknown = late_of(0, false);
+    unknown.upper_ns = RF_UNKNOWN;
+    rf_slot_late_stall(&slot, 0, &unknown);
+    assert_int_equal(slot.late_count, 3);
+    rf_slot_flush(&slot);
+    assert_int_equal(slot.late_count, 0);
+    struct rf_slot_view view;
+    assert_int_equal(read_block(slot.commit.block, &view), RF_VIEW_OK);
+    uint64_t known = 0;
+    for (uint64_t i = 0; i < count; i++)
+        known += late_of(i, false).wait_ns;
+    assert_int_equal(view.counters[RF_COUNT_STALL_WAITS], count);
+    assert_int_equal(view.counters[RF_COUNT_STALL_KNOWN_NS], known);
+    assert_int_equal(view.counters[RF_COUNT_STALL_LOWER_NS], count * 100000);
+    assert_int_equal(view.counters[RF_COUNT_STALL_UPPER_NS], count * 300000);
+    assert_int_equal(view.counters[RF_COUNT_CAUSE_NS + CAUSE_UNKNOWN],
+                     0); /* none came with causes */
+    rf_slot_view_free(&view);
+    assert_null(view.block);
+}
+
+/* Where waits come with causes, a late one without is of none that is known; else of its own. */
+static void causes_of_late_stalls(void **state)
+{
+    (void)state;
+    for (uint32_t has_split = 0; has_split < 2; has_split++) {
+        for (uint32_t with_cause = 0; with_cause < 2; with_cause++) {
+            close_slot(NULL);
+            assert_int_equal(open_slot(NULL), 0);
+            struct wait_cause cause = {.blocker = 1};
+            struct cause_share split = {.later_ready_ns = 0};
+            const datastall_batch batch = DATASTALL_BATCH_INIT;
+            struct wait wait = {.batch = &batch,
+                                .exposed = STALL_BOUNDS_UNKNOWN,
+                                .begin_ns = 1000 * SECOND,
+                                .wait_ns = 2000000,
+                                .kind = DATASTALL_WAIT_STEADY};
+            if (with_cause) {
+                wait.cause = &cause;
+                wait.split = &split;
+            }
+            rf_slot_append(&slot, &wait);
+            rf_slot_flush(&slot);
+            struct rf_late_stall late = late_of(0, has_split);
+            late.wait_ns = 2000000;
+            rf_slot_late_stall(&slot, 0, &late);
+            rf_slot_flush(&slot);
+            struct rf_slot_view view;
+            assert_int_equal(read_block(slot.commit.block, &view), RF_VIEW_OK);
+            assert_int_equal(view.counters[RF_COUNT_CAUSES], with_cause);
+            assert_int_equal(view.counters[RF_COUNT_CAUSE_NS + CAUSE_BLOCKED],
+                             has_split ? 300000 : 0);
+            assert_int_equal(view.counters[RF_COUNT_CAUSE_NS + CAUSE_UNKNOWN],
+                             with_cause && !has_split ? 300000 : 0);
+            rf_slot_view_free(&view);
+        }
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_slot, close_slot)
 
 int main(void)
@@ -318,7 +403,8 @@ int main(void)
         TEST(a_writer_may_stop_anywhere), TEST(a_whole_block_ignores_its_journal),
         TEST(a_wait_under_way_is_seen),   TEST(an_impossible_journal_is_damage),
         TEST(contradictions_are_damage),  TEST(a_source_that_ends_is_cut),
-        TEST(a_process_block_is_whole),
+        TEST(a_process_block_is_whole),   TEST(late_stalls_are_counted_together),
+        TEST(causes_of_late_stalls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -342,6 +342,32 @@ static void the_same_data_from_each_worker(void **state)
     }
 }
 
+/* So few workers are alike to anybody. */
+static void figures_of_one_worker_and_of_two(void **state)
+{
+    (void)state;
+    for (uint32_t workers = 0; workers <= 2; workers++) {
+        begin_loader(50 * S);
+        world.loaders[0].entry.num_workers = workers;
+        for (uint32_t k = 0; k < workers; k++) {
+            struct rf_worker_view *worker = add_worker();
+            worker->number = k;
+            worker->totals[RF_TOTAL_COUNT] = worker->totals[RF_TOTAL_BATCHES] = 1;
+            worker->totals[RF_TOTAL_ITEMS] = 30 + k;
+            worker->totals[RF_TOTAL_BEGIN_NS] = 10 * S;
+            worker->totals[RF_TOTAL_END_NS] = 20 * S;
+            worker->fingerprints[0] = 7;
+            worker->fingerprints[1] = 8;
+        }
+        const struct why_work *work = &asked()->work;
+        assert_int_equal(work->workers, workers);
+        assert_int_equal(work->least_items, workers > 0 ? 30 : 0);
+        assert_int_equal(work->most_items, workers > 0 ? 29 + workers : 0);
+        assert_int_equal(work->fed, workers);
+        assert_int_equal(work->same_data, workers == 2);
+    }
+}
+
 static void first_batches_of_many_epochs(void **state)
 {
     (void)state;
@@ -955,6 +981,7 @@ int main(void)
         cmocka_unit_test(quantiles_of_items),
         cmocka_unit_test(the_slowest_item_of_all_workers),
         cmocka_unit_test(buckets_of_items),
+        cmocka_unit_test(figures_of_one_worker_and_of_two),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

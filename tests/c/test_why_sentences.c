@@ -165,6 +165,22 @@ static void nothing_known_is_not_told(void **state)
     }
 }
 
+/* Of no iterator there is no mean. */
+static void epochs_without_an_iterator(void **state)
+{
+    (void)state;
+    static const uint32_t causes[] = {WHY_EPOCH_START, CAUSE_STARTUP};
+    for (uint32_t i = 0; i < 2; i++) {
+        struct why why = full_why_of(causes[i]);
+        const uint64_t iterators = loader.totals.counters[RF_COUNT_ITERATORS];
+        loader.totals.counters[RF_COUNT_ITERATORS] = 0;
+        why_tell(&loader, &why);
+        for (uint32_t k = 0; k < why.evidence_count; k++)
+            assert_null(strstr(why.evidence[k], "iterator"));
+        loader.totals.counters[RF_COUNT_ITERATORS] = iterators;
+    }
+}
+
 /* Each figure that a sentence needs, unknown alone: the sentence is left out, the others stand. */
 static void sentences_without_their_figures(void **state)
 {
@@ -863,6 +879,7 @@ int main(void)
         cmocka_unit_test(workers_that_share_too_few_cpus),
         cmocka_unit_test(more_workers),
         cmocka_unit_test(workers_that_share_a_lock),
+        cmocka_unit_test(epochs_without_an_iterator),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A slot that its writer goes on with while it is read: before each single read of it in turn. pread() is
+ * wrapped, so that a race is the same in every run. */
+#include "cmocka_all.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runfile/opened.h"
+#include "runfile/view.h"
+#include "runfile/writer.h"
+#include "support.h"
+
+#define SECOND UINT64_C(1000000000)
+#define RECENT 8
+#define ATTEMPTS 16 /* of a reader of a file: after so many it takes totals without their tables */
+
+static const char *path;
+static struct rf_writer *writer;
+static struct rf_slot_writer slot;
+/* The same waits by a writer that nobody reads meanwhile. */
+static struct rf_writer *calm_writer;
+static struct rf_slot_writer calm;
+
+static void (*before_read)(off_t offset);
+static uint32_t reads;
+
+ssize_t __real_pread64(int fd, void *to, size_t bytes, off_t offset);
+ssize_t __wrap_pread64(int fd, void *to, size_t bytes, off_t offset);
+ssize_t __wrap_pread64(int fd, void *to, size_t bytes, off_t offset)
+{
+    reads++;
+    if (before_read != NULL)
+        before_read(offset);
+    return __real_pread64(fd, to, bytes, offset);
+}
+
+static int open_slot(void **state)
+{
+    (void)state;
+    const struct rf_spec spec = {.slots = 1, .recent_waits = RECENT};
+    const struct rf_process_static process = {.pid = 1};
+    if (path == NULL) {
+        static char room[PATH_MAX];
+        snprintf(room, sizeof room, "%s/a.dsrun", test_folder());
+        path = room;
+    }
+    unlink(path);
+    assert_int_equal(rf_writer_create(path, &spec, &process, &writer), 0);
+    assert_int_equal(rf_writer_create(NULL, &spec, &process, &calm_writer), 0);
+    rf_slot_attach(writer, 0, &slot);
+    rf_slot_attach(calm_writer, 0, &calm);
+    rf_slot_assign(&slot, 1, 77);
+    rf_slot_assign(&calm, 1, 77);
+    before_read = NULL;
+    return 0;
+}
+
+static int close_slot(void **state)
+{
+    (void)state;
+    before_read = NULL;
+    rf_writer_destroy(writer);
+    rf_writer_destroy(calm_writer);
+    return 0;
+}
+
+static void put_into(struct rf_slot_writer *place, uint64_t i)
+{
+    const datastall_batch batch = {
+        .struct_size = sizeof batch, .batch_index = i, .samples = i + 1, .tokens = 10 * i};
+    const struct wait wait = {.batch = &batch,
+                              .exposed = STALL_BOUNDS_UNKNOWN,
+                              .begin_ns = (1000 + i / 3) * SECOND,
+                              .wait_ns = (i * 7919 % 101 + 1) * 1000000,
+                              .kind = i % 10 == 0 ? DATASTALL_WAIT_FIRST : DATASTALL_WAIT_STEADY,
+                              .stage = i % 3};
+    rf_slot_append(place, &wait);
+}
+
+static void put(uint32_t count)
+{
+    while (count-- > 0)
+        put_into(&slot, slot.head);
+}
+
+static enum rf_view_status read_slot(unsigned parts, struct rf_slot_view *view)
+{
+    struct rf_file file;
+    reads = 0;
+    void (*const hook)(off_t) = before_read;
+    before_read = NULL;
+    assert_int_equal(rf_file_open(path, &file), 0);
+    before_read = hook;
+    reads = 0;
+    const uint64_t at = rf_file_entry(&file, RF_SECTION_SLOTS, 0);
+    const enum rf_view_status status =
+        rf_slot_view_read(&file.source, &writer->slot_layout, at, parts, NULL, view);
+    before_read = NULL;
+    rf_file_close(&file);
+    return status;
+}
+
+/* What was read is what the slot was at one moment: after so many records. */
+static void check_moment(const struct rf_slot_view *view, unsigned parts, uint32_t step,
+                         uint64_t from, uint64_t to)
+{
+    const struct rf_slot_layout *l = &writer->slot_layout;
+    CHECK(view->records >= from && view->records <= to, "read %u: %llu records", step,
+          (unsigned long long)view->records);
+    if (calm.head > view->records) { /* from the beginning again */
+        rf_writer_destroy(calm_writer);
+        const struct rf_spec spec = {.slots = 1, .recent_waits = RECENT};
+        const struct rf_process_static process = {.pid = 1};
+        assert_int_equal(rf_writer_create(NULL, &spec, &process, &calm_writer), 0);
+        rf_slot_attach(calm_writer, 0, &calm);
+        rf_slot_assign(&calm, 1, 77);
+    }
+    while (calm.head < view->records) {
+        put_into(&calm, calm.head);
+        rf_slot_flush(&calm);
+    }
+    const uint64_t *whole = calm.commit.block;
+    CHECK(memcmp(view->counters, whole + l->counters_at, RF_COUNT_WORDS * 8) == 0,
+          "read %u: other totals than after %llu records", step, (unsigned long long)view->records);
+    if ((parts & RF_PART_TABLES) && view->skew == 0)
+        CHECK(memcmp(view->block + l->steady_at, whole + l->steady_at,
+                     (l->words - l->steady_at) * 8) == 0,
+              "read %u: other tables", step);
+    if (!(parts & RF_PART_RING))
+        return;
+    CHECK(view->ring_first + view->ring_count == view->records, "read %u", step);
+    for (uint64_t i = view->ring_first; i < view->records; i++) {
+        const uint64_t *row = rf_view_record(view, i);
+        CHECK(row[RF_RECORD_SEQUENCE] == i + 1 && row[RF_RECORD_BATCH] == i &&
+                  row[RF_RECORD_SAMPLES] == i + 1,
+              "read %u: row %llu", step, (unsigned long long)i);
+    }
+}
+
+static uint32_t change_at, rows_before_it, rows_after_it;
+static bool counts_them;
+
+static void change_once(off_t offset)
+{
+    (void)offset;
+    if (reads != change_at)
+        return;
+    before_read = NULL; /* what is read within a write is no reading */
+    put(rows_before_it);
+    if (counts_them)
+        rf_slot_flush(&slot);
+    put(rows_after_it);
+    before_read = change_once;
+}
+
+/* One change at each read: rows alone, counted ones, so many that the ring is written anew. */
+static void a_change_at_each_read(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t start, before, after;
+        bool counts, start_is_counted;
+    } rows[] = {{0, 1, 0, false, false}, {3, 1, 0, false, false}, {3, 2, 0, true, false},
+                {3, 0, 2, true, false},  {3, 2, 1, true, true},   {12, 1, 0, false, true},
+                {12, 3, 2, true, false}, {12, 7, 0, true, true},  {20, 4, 3, true, true},
+                {20, 30, 3, true, true}};
+    for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        for (uint32_t parts = 0; parts < 4; parts++) {
+            for (change_at = 1;; change_at++) {
+                struct rf_slot_view view;
+                close_slot(NULL);
+                open_slot(NULL);
+                put(rows[i].start);
+                if (rows[i].start_is_counted)
+                    rf_slot_flush(&slot);
+                rows_before_it = rows[i].before;
+                rows_after_it = rows[i].after;
+                counts_them = rows[i].counts;
+                before_read = change_once;
+                const enum rf_view_status status = read_slot(parts, &view);
+                CHECK(status == RF_VIEW_OK, "row %u, read %u: %s", i, change_at,
+                      view.damage != NULL ? view.damage : "no view");
+                CHECK(view.skew == 0, "row %u, read %u", i, change_at);
+                check_moment(&view, parts, change_at, rows[i].start,
+                             rows[i].start + rows[i].before + rows[i].after);
+                rf_slot_view_free(&view);
+                if (reads < change_at)
+                    break; /* it was read before that */
+            }
+            assert_true(change_at > 4);
+        }
+    }
+}
+
+static uint32_t table_reads;
+static void change_the_tables(off_t offset)
+{
+    const struct rf_slot_layout *l = &writer->slot_layout;
+    const off_t at = (off_t)(((uint64_t *)(void *)slot.commit.block - (uint64_t *)writer->map) * 8);
+    if (offset != at + (off_t)l->steady_at * 8)
+        return;
+    table_reads++;
+    before_read = NULL;
+    put(2);
+    rf_slot_flush(&slot);
+    before_read = change_the_tables;
+}
+
+/* Where each try finds the tables changed, totals are taken without: it is said by how many rows they may
+ * differ, and what changed while it was read is empty. */
+static void tables_that_never_rest(void **state)
+{
+    (void)state;
+    struct rf_slot_view view;
+    const struct rf_slot_layout *l = &writer->slot_layout;
+    put(20);
+    rf_slot_flush(&slot);
+    table_reads = 0;
+    before_read = change_the_tables;
+    assert_int_equal(read_slot(RF_PART_ALL, &view), RF_VIEW_OK);
+    assert_int_equal(table_reads, ATTEMPTS);
+    const uint64_t records = 20 + 2 * (ATTEMPTS - 1);
+    assert_int_equal(view.records, records);
+    assert_int_equal(view.skew, 2 + RECENT);
+    check_moment(&view, RF_PART_ALL, 0, records, records);
+    /* The rollups' present is of the tables after the change, or empty. */
+    for (uint64_t i = 0; i < l->rollup_levels * l->rollup_buckets; i++) {
+        const uint64_t word = l->rollup_at + i * l->rollup_words;
+        const bool same =
+            memcmp(view.block + word, slot.commit.block + word, l->rollup_words * 8) == 0;
+        assert_true(same || view.block[word] == 0);
+    }
+    rf_slot_view_free(&view);
+}
+
+static void change_a_rollup(off_t offset)
+{
+    const struct rf_slot_layout *l = &writer->slot_layout;
+    const off_t at = (off_t)(((uint64_t *)(void *)slot.commit.block - (uint64_t *)writer->map) * 8);
+    before_read = NULL;
+    if (offset == at + (off_t)l->steady_at * 8) {
+        put(1);
+        rf_slot_flush(&slot);
+    }
+    if (offset == at + (off_t)l->rollup_at * 8) { /* the second time */
+        table_reads++;
+        put(40);
+        rf_slot_flush(&slot);
+    }
+    before_read = change_a_rollup;
+}
+
+static void entries_that_changed_are_emptied(void **state)
+{
+    (void)state;
+    struct rf_slot_view view;
+    const struct rf_slot_layout *l = &writer->slot_layout;
+    put(20);
+    rf_slot_flush(&slot);
+    uint64_t *old = malloc(l->words * 8);
+    memcpy(old, slot.commit.block, l->words * 8);
+    table_reads = 0;
+    before_read = change_a_rollup;
+    assert_int_equal(read_slot(RF_PART_ALL, &view), RF_VIEW_OK);
+    assert_true(table_reads > 0 && view.skew > RECENT);
+    uint32_t emptied = 0, kept = 0;
+    for (uint64_t i = 0; i < l->rollup_levels * l->rollup_buckets; i++) {
+        const uint64_t *now = slot.commit.block + l->rollup_at + i * l->rollup_words;
+        const uint64_t *got = view.block + l->rollup_at + i * l->rollup_words;
+        if (now[0] == 0)
+            continue;
+        const bool same = memcmp(got, now, l->rollup_words * 8) == 0;
+        kept += same;
+        emptied += !same;
+        for (uint64_t w = 0; !same && w < l->rollup_words; w++)
+            assert_int_equal(got[w], 0);
+    }
+    assert_true(emptied > 0 && kept > 0);
+    emptied = 0;
+    for (uint64_t i = 0; i < 2 * l->slowest; i++) {
+        const uint64_t *now = slot.commit.block + l->slow_at + i * RF_SLOW_WORDS;
+        const uint64_t *got = view.block + l->slow_at + i * RF_SLOW_WORDS;
+        const bool same = memcmp(got, now, RF_SLOW_WORDS * 8) == 0;
+        emptied += !same;
+        for (uint64_t w = 0; !same && w < RF_SLOW_WORDS; w++)
+            assert_int_equal(got[w], 0);
+    }
+    free(old);
+    rf_slot_view_free(&view);
+}
+
+static void change_always(off_t offset)
+{
+    (void)offset;
+    before_read = NULL;
+    put(1);
+    rf_slot_flush(&slot);
+    before_read = change_always;
+}
+
+static void a_slot_that_never_rests(void **state)
+{
+    (void)state;
+    struct rf_slot_view view;
+    put(5);
+    before_read = change_always;
+    assert_int_equal(read_slot(RF_PART_ALL, &view), RF_VIEW_DAMAGED);
+    assert_string_equal(view.damage, "it changes faster than it can be read");
+    rf_slot_view_free(&view);
+    assert_null(view.block);
+}
+
+/* The process's block likewise: each change of it is whole or not there. */
+static void change_the_process(off_t offset)
+{
+    (void)offset;
+    if (change_at != 0 && reads != change_at)
+        return;
+    rf_put_add(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_PAUSED_NS, 1);
+    rf_put_add(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_STAGE_SINCE, 1);
+    rf_publish(&writer->process);
+}
+
+static void a_process_that_goes_on(void **state)
+{
+    (void)state;
+    struct rf_file file;
+    struct rf_process_view view;
+    assert_int_equal(rf_file_open(path, &file), 0);
+    for (change_at = 1;; change_at++) {
+        reads = 0;
+        before_read = change_the_process;
+        assert_true(rf_file_process(&file, &view));
+        before_read = NULL;
+        assert_int_equal(view.words[RF_PROCESS_PAUSED_NS], view.words[RF_PROCESS_STAGE_SINCE]);
+        if (reads < change_at)
+            break;
+    }
+    assert_true(change_at > 3);
+    change_at = 0;
+    before_read = change_the_process;
+    assert_false(rf_file_process(&file, &view));
+    before_read = NULL;
+    rf_file_close(&file);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_slot, close_slot)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_change_at_each_read),
+        TEST(tables_that_never_rest),
+        TEST(entries_that_changed_are_emptied),
+        TEST(a_slot_that_never_rests),
+        TEST(a_process_that_goes_on),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
