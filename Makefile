@@ -8,7 +8,7 @@ bin = .venv/bin
 build: .venv/.built
 
 # The wheel's build: program and package in .venv.
-.venv/.built: $(shell find src include python web third_party meson.build meson.options pyproject.toml -type f ! -name '*.pyc' 2>/dev/null)
+.venv/.built: $(shell find src include python web third_party docs meson.build meson.options pyproject.toml -type f ! -name '*.pyc' 2>/dev/null)
 	scripts/bootstrap.sh build
 	PATH="$(CURDIR)/$(bin):$$PATH" $(bin)/python -m pip install -q --disable-pip-version-check \
 	    --no-build-isolation --no-deps --force-reinstall .

@@ -182,7 +182,7 @@ static int compare(const struct cli_command *command, int argc, char **argv)
 static const struct cli_option compare_options[] = {
     {"last", '\0', "N", "the last N runs that started, the oldest of them as the baseline"},
     {"fail-if", '\0', "COND", "exit 1 if COND holds; may be repeated"},
-    {"json", '\0', NULL, "as JSON (docs/compare.md)"},
+    {"json", '\0', NULL, "as JSON ('datastall help comparing')"},
     {"dir", 'd', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
     {NULL, 0, NULL, NULL},
 };
@@ -194,8 +194,8 @@ const struct cli_command cli_compare_command = {
     "95 % interval, then window, stall, cause, start-up, loaders and ranks. COND is\n"
     "what the RUN must not do: 'samples/s<-5%' (or batches/s; only where there is a\n"
     "difference that can be told), 'stall>+3' (points of percent), 'window>10%',\n"
-    "'startup>2' (seconds). Exit code 4: the runs cannot be compared. docs/compare.md\n"
-    "has the method and an example for CI.",
+    "'startup>2' (seconds). Exit code 4: the runs cannot be compared. 'datastall\n"
+    "help comparing' has the method and an example for CI.",
     compare_options,
     false,
     compare,

@@ -131,7 +131,8 @@ const struct cli_command cli_merge_command = {
     "Copies runs into one folder, so that 'show' tells what the ranks of all machines\n"
     "lost together: RUN as for 'show', or a folder of runs, of which all are taken. What\n"
     "a run did not need of its files takes no room in the copies. A folder in which\n"
-    "every machine of a job writes its own run need not be merged: show it as it is.",
+    "every machine of a job writes its own run need not be merged: show it as it is.\n"
+    "'datastall help jobs' explains the rest.",
     merge_options,
     false,
     merge,

@@ -115,7 +115,7 @@ const struct cli_command cli_report_command = {
     "Writes one HTML file that needs no network: verdict, cause and advice, the run over\n"
     "time, the waits and what went on during the slowest, loaders, ranks, GPUs and the\n"
     "machine. Two RUNs (named as for 'show') are compared, the first as the baseline. It\n"
-    "is under 1 MB however long the run was. docs/report.md says what each chart shows.",
+    "is under 1 MB however long the run was. 'datastall help reporting' explains each chart.",
     report_options,
     false,
     report,

@@ -237,12 +237,13 @@ const struct cli_command cli_serve_command = {
     "",
     "the runs of this machine for Prometheus, and as a live page",
     "Serves /metrics for Prometheus (text format 0.0.4, OpenMetrics 1.0 where asked for)\n"
-    "and a page to look at on /, which is read once a second from /live.json (docs/live.md),\n"
-    "over every run on this machine that you may read: in $DATASTALL_DIR or\n"
+    "and a page to look at on /, which is read once a second from /live.json, over every\n"
+    "run on this machine that you may read: in $DATASTALL_DIR or\n"
     "./datastall-runs, and where processes of this machine record. A run stays listed for\n"
     "ten minutes after its end. Reads run files only; needs libmicrohttpd. Answers to\n"
-    "addresses, localhost and this machine's names; --host-name adds others. docs/metrics.md\n"
-    "explains each metric, docs/fleet.md how to run it on many machines.",
+    "addresses, localhost and this machine's names; --host-name adds others. 'datastall\n"
+    "help metrics' explains each metric, 'datastall help fleet' how to run it on many machines,\n"
+    "'datastall help live' the page.",
     serve_options,
     false,
     serve,

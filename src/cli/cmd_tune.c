@@ -397,7 +397,8 @@ const struct cli_command cli_tune_command = {
     "predicted; the first trial that is slower is the last. A trial ends its time after the first\n"
     "iter() in the way that Ctrl-C would end it. Nothing of CMD is changed; what it writes, it "
     "writes again\n"
-    "with each trial. Ends with a table and the line to write into the program.",
+    "with each trial. Ends with a table and the line to write into the program.\n"
+    "'datastall help prediction' has method and limits.",
     tune_options,
     true,
     tune,
