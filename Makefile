@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PYTHON
 bin = .venv/bin
 
-.PHONY: build demo test bench lint format wheels clean
+.PHONY: build demo test bench lint format docs wheels clean
 
 build: .venv/.built
 
@@ -33,6 +33,10 @@ lint:
 format:
 	$(bin)/clang-format -i $$(git ls-files '*.c' '*.h')
 	$(bin)/ruff format .
+
+# The documentation as a site: build-docs/site/index.html.
+docs: build
+	scripts/docs.sh
 
 # What goes to PyPI, checked; uploads nothing (docs/packaging.md).
 wheels:

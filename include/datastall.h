@@ -556,6 +556,7 @@ typedef struct datastall_throughput {
      DATASTALL_NAN,                \
      DATASTALL_UNKNOWN,            \
      DATASTALL_UNKNOWN}
+/** Since datastall_gpu_monitor_start_inference_timer(); without it rates are NaN. Any thread. */
 DATASTALL_API int datastall_gpu_monitor_throughput(const datastall_gpu_monitor *monitor,
                                                    datastall_throughput *throughput);
 
