@@ -3,12 +3,12 @@ PYTHON ?= python3
 export PYTHON
 bin = .venv/bin
 
-.PHONY: build demo test bench lint format wheels clean
+.PHONY: build demo test bench lint format docs wheels clean
 
 build: .venv/.built
 
 # The wheel's build: program and package in .venv.
-.venv/.built: $(shell find src include python web third_party meson.build meson.options pyproject.toml -type f ! -name '*.pyc' 2>/dev/null)
+.venv/.built: $(shell find src include python web third_party docs meson.build meson.options pyproject.toml -type f ! -name '*.pyc' 2>/dev/null)
 	scripts/bootstrap.sh build
 	PATH="$(CURDIR)/$(bin):$$PATH" $(bin)/python -m pip install -q --disable-pip-version-check \
 	    --no-build-isolation --no-deps --force-reinstall .
@@ -33,6 +33,10 @@ lint:
 format:
 	$(bin)/clang-format -i $$(git ls-files '*.c' '*.h')
 	$(bin)/ruff format .
+
+# The documentation as a site: build-docs/site/index.html.
+docs: build
+	scripts/docs.sh
 
 # What goes to PyPI, checked; uploads nothing (docs/packaging.md).
 wheels:

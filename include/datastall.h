@@ -438,7 +438,7 @@ DATASTALL_API int datastall_monitor_statistics(const datastall_monitor *monitor,
 /* clang-format off */
 /* ---- GPU monitor ------------------------------------------------------------------------------
  *
- * What datastall.gpu_monitor does in Python (docs/migrating.md), under the same names: one object
+ * What datastall.gpu_monitor does in Python ('datastall help migrating'), under the same names: one object
  * that samples GPUs, records DataLoader waits by hand and answers questions about both. It is a
  * memory-only monitor with one loader and a sampling thread; its memory does not grow.
  *
@@ -556,6 +556,7 @@ typedef struct datastall_throughput {
      DATASTALL_NAN,                \
      DATASTALL_UNKNOWN,            \
      DATASTALL_UNKNOWN}
+/** Since datastall_gpu_monitor_start_inference_timer(); without it rates are NaN. Any thread. */
 DATASTALL_API int datastall_gpu_monitor_throughput(const datastall_gpu_monitor *monitor,
                                                    datastall_throughput *throughput);
 

@@ -77,7 +77,8 @@ static PyObject *reading_card(PyObject *module, PyObject *arg)
 }
 
 static PyMethodDef functions[] = {
-    {"summary", reading_summary, METH_O, "The document of a run folder (docs/json.md) as a dict."},
+    {"summary", reading_summary, METH_O,
+     "The document of a run folder (`datastall help json`) as a dict."},
     {"card", reading_card, METH_O, "The card of a run folder, as text."},
     {NULL, NULL, 0, NULL}};
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT,

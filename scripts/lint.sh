@@ -39,9 +39,14 @@ check cppcheck cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr \
     --suppress=normalCheckLevelMaxBranches --suppress=unknownMacro \
     -D_GNU_SOURCE -I include -I src $(git ls-files 'src/*.c')
 check uplot $bin/python scripts/uplot.py --check
+check iframe-worker env -C third_party/iframe-worker sha256sum --check --quiet SHA256SUMS
 check arrows $bin/python scripts/check_arrows.py
 check merges no_merge_is_half_done
 check licence all_say_their_licence
 check counters $bin/python scripts/counters_table.py --check
 check card-width $bin/python scripts/card_width.py
+check links $bin/python scripts/check_links.py
+check workflows $bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+# It is in no package index that everybody reaches: whoever has it gets its closer look.
+if command -v actionlint >/dev/null; then check actionlint actionlint; fi
 exit $failed

@@ -60,7 +60,17 @@ FIGURES = [
     "null",
 ]
 RECORDING = (
-    ["view", "moving", "record", "impossible", "activity", "handles", "gpu_monitor", "stall", "feed"],
+    [
+        "view",
+        "moving",
+        "record",
+        "impossible",
+        "activity",
+        "handles",
+        "gpu_monitor",
+        "stall",
+        "feed",
+    ],
     ["limits", "rollup", "full_disk", "stopped_writer", "fork"],
 )
 FOLDERS = ["folders", "home", "whole_runs", "entries", "reading", "rundir", "faults"]

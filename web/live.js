@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The page of `datastall serve`: the runs of this machine, read once a second from /live.json
-// (docs/live.md), while somebody looks.
+// (the page live), while somebody looks.
 
 const EVERY_MS = 1000, KEPT = 3600;
 

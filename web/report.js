@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A report: the document of `show --json` (docs/json.md) and what the run held over time (docs/report.md).
+// A report: the document of `show --json` (the page json) and what the run held over time (the page on reports).
 
 // Shown by a part of their own. What a later version adds is shown as a table.
 const SHOWN = new Set(['schema', 'datastall_version', 'run', 'window', 'verdict', 'cost', 'loaders', 'gpus', 'gpu_sampling', 'stages', 'processes', 'damage']);
@@ -9,7 +9,7 @@ function report(data) {
   const two = data.runs.length > 1;
   const page = [el('a', {class: 'skip', href: '#verdict-0'}, 'To the verdict')];
   page.push(el('header', {}, el('h1', {}, data.runs.map((run) => run.summary.run.id).join(' and ')),
-    el('p', {class: 'faint'}, `A report by datastall ${data.datastall_version}. Every word is explained in docs/measuring.md.`)));
+    el('p', {class: 'faint'}, `A report by datastall ${data.datastall_version}. "datastall help measuring" explains every word.`)));
   if (two) page.push(comparison(data));
   const sections = data.runs.map((run, i) => el('section', {'aria-label': 'Run ' + run.summary.run.id}, runSections(run, i, two)));
   page.push(two ? el('div', {class: 'runs'}, sections) : sections);

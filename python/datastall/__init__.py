@@ -12,7 +12,8 @@ Zero code: ``datastall run python train.py``. From Python::
     print(datastall.summary()["verdict"]["text"])
 
 Recording never raises into the program, never blocks it and never changes what it sees. What the
-figures mean is written in docs/measuring.md, the dictionary of :func:`summary` in docs/json.md.
+figures mean: ``datastall help measuring``; the dictionary of :func:`summary`:
+``datastall help json``.
 """
 
 from __future__ import annotations
@@ -132,8 +133,9 @@ def watch(
         name: what to call it; default the current stage, else the line that calls watch().
         measure: called with each batch, outside the measured time, to say what it is made of;
             default: look at the shapes (tensor, tuple, dict with ``input_ids`` and
-            ``attention_mask``, ``cu_seqlens``; docs/measuring.md lists the types), which runs no
-            code of the batch's. An error in it is ignored and the batch's composition is unknown.
+            ``attention_mask``, ``cu_seqlens``; ``datastall help measuring`` lists the types),
+            which runs no code of the batch's. An error in it is ignored and the batch's
+            composition is unknown.
     """
     return Watch(iterable, name, measure)
 
@@ -157,7 +159,7 @@ def step() -> None:
     """Says that a step begins here, where steps do not begin with a batch of a loader.
 
     Steps are counted by it from the first call on; where their time goes shows either way
-    (docs/steps.md).
+    (``datastall help steps``).
     """
     _hooks.mark_step()
 
@@ -169,9 +171,10 @@ def _folder() -> str:
 
 
 def summary() -> Summary:
-    """The figures of the run so far, as ``datastall show --json`` prints them (docs/json.md).
+    """The figures of the run so far, as ``datastall show --json`` prints them.
 
-    Covers every process of the run that could be read. An empty dictionary before the first wait.
+    Each key: ``datastall help json``. Covers every process of the run that could be read. An
+    empty dictionary before the first wait.
 
     Raises:
         OSError: the run folder is gone or cannot be read.

@@ -2,9 +2,9 @@
 """Phases of a step: stand-ins and hooks at the places of torch that every program passes.
 
 The entry of torch's autograd engine, the global hooks around every ``Optimizer.step()``,
-``torch.save`` and the replay of a CUDA graph; batches tell the rest (docs/steps.md). Each by
-itself: a torch that lacks one of them tells less. ``DATASTALL_STEPS=off`` leaves all of it out,
-``host`` what asks the GPU.
+``torch.save`` and the replay of a CUDA graph; batches tell the rest (``datastall help steps``).
+Each by itself: a torch that lacks one of them tells less. ``DATASTALL_STEPS=off`` leaves all of it
+out, ``host`` what asks the GPU.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What :func:`datastall.summary` returns, as types. docs/json.md says what each key means.
+"""What :func:`datastall.summary` returns, as types. ``datastall help json`` says what
+each key means.
 
 Unknown is None. Keys may be added in any version; none is removed while ``schema`` is 1.
 """
@@ -459,7 +460,7 @@ class AllocatorMemory(TypedDict):
     creep_bytes: int | None
 
 
-#: docs/steps.md. By another syntax, since "try" is a word of Python.
+#: ``datastall help steps``. By another syntax, since "try" is a word of Python.
 Steps = TypedDict(
     "Steps",
     {
@@ -491,7 +492,7 @@ class JobCause(TypedDict):
 
 
 class Job(TypedDict):
-    """docs/jobs.md"""
+    """``datastall help jobs``"""
 
     id: str | None
     ranks: int

@@ -13,7 +13,8 @@ Recording and arithmetic are C: memory does not grow with the run, statistics co
 Watts are watts, bytes are bytes. A figure that was not measured is ``nan`` in statistics (so that
 callers may format it) and ``null`` in exported JSON; the ``known`` dictionary beside the figures
 says which are. Works without a GPU, without torch and without nvitop. Logs through
-``logging.getLogger(__name__)``. What differs from hand-made monitors: docs/migrating.md.
+``logging.getLogger(__name__)``. What differs from hand-made monitors: ``datastall help
+migrating``.
 """
 
 from __future__ import annotations

@@ -42,6 +42,7 @@ extern const struct cli_command cli_run_command, cli_show_command, cli_ls_comman
 extern const struct cli_command cli_compare_command, cli_doctor_command, cli_merge_command;
 extern const struct cli_command cli_predict_command, cli_tune_command, cli_report_command;
 extern const struct cli_command cli_top_command, cli_serve_command, cli_export_command;
+extern const struct cli_command cli_help_command;
 extern const struct cli_command *const cli_commands[]; /* NULL ends it */
 
 /* Calls take(context, option, value) for each option. Returns the index of the first positional
@@ -51,6 +52,13 @@ int cli_parse(const struct cli_command *command, int argc, char **argv,
               int (*take)(void *context, const struct cli_option *option, const char *value),
               void *context);
 
+/* NULL: there is none of that name. */
+const struct cli_command *cli_find_command(const char *name);
+/* Says so, with the nearest name; CLI_USAGE. */
+int cli_say_no_command(const char *name);
+
+/* All commands, a line each. */
+void cli_print_overview(FILE *file);
 void cli_print_help(const struct cli_command *command);
 void cli_print_man(const char *exit_codes);
 

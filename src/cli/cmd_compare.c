@@ -223,7 +223,7 @@ static int compare(const struct cli_command *command, int argc, char **argv)
 static const struct cli_option compare_options[] = {
     {"last", '\0', "N", "the last N runs that started, the oldest of them as the baseline"},
     {"fail-if", '\0', "COND", "exit 1 if COND holds; may be repeated"},
-    {"json", '\0', NULL, "as JSON (docs/compare.md)"},
+    {"json", '\0', NULL, "as JSON ('datastall help comparing')"},
     {"job", '\0', "ID", "all runs of a job instead of a run; once for each job"},
     {"dir", 'd', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
     {NULL, 0, NULL, NULL},
@@ -238,8 +238,8 @@ const struct cli_command cli_compare_command = {
     "difference that can be told), 'stall>+3' (points of percent), 'window>10%',\n"
     "'startup>2' (seconds). Exit code 4: the runs cannot be compared. A folder of the\n"
     "runs of a job's machines (see 'merge') is compared as one job, also with a run;\n"
-    "'stall' is then what the job lost. docs/compare.md has the method and an example\n"
-    "for CI.",
+    "'stall' is then what the job lost. 'datastall help comparing' has the method and\n"
+    "an example for CI.",
     compare_options,
     false,
     compare,

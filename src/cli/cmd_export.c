@@ -195,9 +195,9 @@ const struct cli_command cli_export_command = {
     "openmetrics, prometheus: the RUNs, or every run on this machine that runs or ended\n"
     "within the last ten minutes, with the metrics that 'datastall serve' gives: for the\n"
     "textfile collector of the Prometheus node exporter, datastall export --force -o\n"
-    "FOLDER/datastall.prom from a timer. docs/metrics.md explains each metric.\n"
+    "FOLDER/datastall.prom from a timer. 'datastall help metrics' explains each metric.\n"
     "perfetto: a RUN (default: the newest) as a timeline for https://ui.perfetto.dev. csv:\n"
-    "RUNs over time as a table. docs/export.md says what is in them.",
+    "RUNs over time as a table. 'datastall help exporting' says what is in them.",
     export_options,
     false,
     run_export,

@@ -133,7 +133,8 @@ const struct cli_command cli_merge_command = {
     "Copies runs into one folder, so that 'show' tells what the ranks of all machines\nlost "
     "together: RUN as for 'show', or a folder of runs, of which all are taken. Parts of\nits files "
     "that a run never used take no room in the copies. A folder in which\nevery machine of a job "
-    "writes its own run need not be merged: show it as it is.",
+    "writes its own run need not be merged: show it as it is.\n"
+    "'datastall help jobs' explains the rest.",
     merge_options,
     false,
     merge,

@@ -178,7 +178,8 @@ static int run(const struct cli_command *table, int argc, char **argv)
         code = CLI_FAILED;
     } else if (!command.json) {
         print(summary);
-        printf("\n%-8s datastall run --set num_workers=N -- CMD   (docs/prediction.md)\n", "NEXT");
+        printf("\n%-8s datastall run --set num_workers=N -- CMD   ('datastall help prediction')\n",
+               "NEXT");
     }
     if (damaged) {
         cli_say_clean(data->first_problem);
@@ -193,7 +194,7 @@ static const struct cli_option predict_options[] = {
     {"workers", 'w', "A..B", "numbers of workers (default: 0 to twice the CPUs)"},
     {"prefetch", 'p', "A..B", "prefetch factors (default: that of the run)"},
     {"cpus", 'c', "N", "as if the program had N CPUs (default: those it had)"},
-    {"json", '\0', NULL, "as JSON (docs/json.md: predicted)"},
+    {"json", '\0', NULL, "as JSON ('datastall help json': predicted)"},
     {"dir", 'd', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
     {NULL, 0, NULL, NULL},
 };
@@ -204,7 +205,7 @@ const struct cli_command cli_predict_command = {
     "Replays the batches of a run (the newest one, or RUN) with other numbers of workers\n"
     "and prefetch factors: samples/s and how much of the time the program would wait, each\n"
     "with an interval that holds 9 of 10 measured values. The run itself is replayed first;\n"
-    "past 10 % of error nothing is predicted. docs/prediction.md has method and limits.",
+    "past 10 % of error nothing is predicted. 'datastall help prediction' has method and limits.",
     predict_options,
     false,
     run,

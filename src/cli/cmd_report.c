@@ -195,7 +195,7 @@ const struct cli_command cli_report_command = {
     "machine. Two RUNs (named as for 'show') are compared, the first as the baseline. It\n"
     "is under 1 MB however long the run was. Of a job (a folder of the runs of its\n"
     "machines, see 'merge') it shows who made the others wait, over time and by rank.\n"
-    "docs/report.md says what each chart shows.",
+    "'datastall help reporting' explains each chart.",
     report_options,
     false,
     report,

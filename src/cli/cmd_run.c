@@ -422,7 +422,8 @@ const struct cli_command cli_run_command = {
     "with CMD's own exit code (128 + signal if it was killed).\n"
     "--set [NAME:]ARG=VALUE gives every DataLoader (or the one of that name, line or data\n"
     "set) another value of num_workers, prefetch_factor, persistent_workers, pin_memory,\n"
-    "in_order or multiprocessing_context than its constructor was called with.",
+    "in_order or multiprocessing_context than its constructor was called with.\n"
+    "'datastall help steps' explains --steps.",
     run_options,
     true,
     run,

@@ -245,12 +245,13 @@ const struct cli_command cli_serve_command = {
     "",
     "the runs of this machine for Prometheus, and as a live page",
     "Serves /metrics for Prometheus (text format 0.0.4, OpenMetrics 1.0 where asked for)\nand a "
-    "live page on /, which reads /live.json once a second (docs/live.md),\nover every run on this "
+    "live page on /, which reads /live.json once a second ('datastall help live'),\nover every run "
+    "on this "
     "machine that you may read: in $DATASTALL_DIR or\n./datastall-runs, and where processes of "
     "this machine record. A run stays listed for\nten minutes after its end. Reads run files only; "
     "needs libmicrohttpd. Answers to\naddresses, localhost and this machine's names; --host-name "
-    "adds others. docs/metrics.md\nexplains each metric, docs/fleet.md how to run it on many "
-    "machines.",
+    "adds others. 'datastall\nhelp metrics' explains each metric, 'datastall help fleet' how to "
+    "run it on many\nmachines.",
     serve_options,
     false,
     serve,

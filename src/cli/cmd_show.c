@@ -138,7 +138,7 @@ static int show(const struct cli_command *command, int argc, char **argv)
 
 static const struct cli_option show_options[] = {
     {"verbose", 'v', NULL, "with the evidence: every loader, rank, GPU and note"},
-    {"json", '\0', NULL, "the whole summary as JSON (docs/json.md)"},
+    {"json", '\0', NULL, "the whole summary as JSON ('datastall help json')"},
     {"check", '\0', "COND", "exit 1 unless COND holds; may be repeated"},
     {"job", '\0', "ID", "all runs of this job, which its machines wrote into one folder"},
     CLI_PRICE_OPTION,
@@ -154,7 +154,8 @@ const struct cli_command cli_show_command = {
     "with the same name the newest). COND is FIGURE<NUMBER or FIGURE>NUMBER (also <=\n"
     "and >=); figures: idle and stall in percent, p50, p95, p99, max and mean wait in\n"
     "ms: --check 'idle<5'. A folder of the runs of a job's machines (see 'merge') is\n"
-    "shown as one.",
+    "shown as one. 'datastall help measuring' explains the words, 'datastall help causes' the\n"
+    "causes.",
     show_options,
     false,
     show,

@@ -395,7 +395,7 @@ static int top(const struct cli_command *command, int argc, char **argv)
 
 static const struct cli_option top_options[] = {
     {"once", '1', NULL, "print the runs once and end"},
-    {"json", '\0', NULL, "print them once as JSON: {\"runs\": [...]} (docs/json.md)"},
+    {"json", '\0', NULL, "print them once as JSON: {\"runs\": [...]} ('datastall help json')"},
     {"interval", 'i', "SECONDS", "how often to look (default 1)"},
     {"dir", 'd', "DIR", "a folder of runs instead of all that are found; may be repeated"},
     {NULL, 0, NULL, NULL},

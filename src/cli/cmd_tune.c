@@ -397,7 +397,7 @@ const struct cli_command cli_tune_command = {
     "the first trial that is slower is the last. A trial runs\nfor TIME from the first iter() on "
     "and then ends as if by Ctrl-C. Nothing in CMD is\nchanged; what CMD writes (checkpoints, "
     "logs) it writes again in each trial. Ends\nwith a table and the line to write into the "
-    "program.",
+    "program.\n'datastall help prediction' has method and limits.",
     tune_options,
     true,
     tune,

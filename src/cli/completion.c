@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/nearest.h"
 #include "cli/cli.h"
+#include "output/topic.h"
 
 #define FORMATS "openmetrics prometheus perfetto csv"
 
@@ -38,6 +39,12 @@ static bool takes(const struct cli_command *command, const char *word)
     return strstr(command->arguments, word) != NULL && !command->passes_rest;
 }
 
+static void print_topics(const char *before)
+{
+    for (const struct topic *topic = topics; topic->name != NULL; topic++)
+        printf("%s%s", before, topic->name);
+}
+
 /* ---- bash ---- */
 
 static void bash_option(const struct cli_option *option)
@@ -63,8 +70,11 @@ static void bash_command(const struct cli_command *command)
     printf("\"");
     if (takes(command, "RUN"))
         printf("; more=$(datastall ls --ids ${dir:+--dir \"$dir\"} 2>/dev/null)");
-    else if (takes(command, "COMMAND"))
-        printf("; more=$commands");
+    else if (takes(command, "COMMAND")) {
+        printf("; more=\"$commands");
+        print_topics(" ");
+        printf("\"");
+    }
     printf(" ;;\n");
 }
 
@@ -151,6 +161,13 @@ static void zsh_option(const struct cli_option *option)
     printf("'");
 }
 
+static void zsh_topics(void)
+{
+    printf(" \\\n      '*:COMMAND:{_describe command commands; compadd --");
+    print_topics(" ");
+    printf("}'");
+}
+
 static void print_zsh(void)
 {
     printf("#compdef datastall\n"
@@ -189,7 +206,7 @@ static void print_zsh(void)
         else if (takes(*c, "RUN"))
             printf(" \\\n      '*:RUN:_datastall_runs'");
         else if (takes(*c, "COMMAND"))
-            printf(" \\\n      '*:COMMAND:{_describe command commands}'");
+            zsh_topics();
         printf(" ;;\n");
     }
     printf("  esac\n"
@@ -270,6 +287,7 @@ static void print_fish(void)
             printf(" -a '");
             for (const struct cli_command *const *each = cli_commands; *each != NULL; each++)
                 printf("%s ", (*each)->name);
+            print_topics(" ");
             printf("'\n");
         }
     }

@@ -6,27 +6,9 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "base/nearest.h"
 #include "cli/cli.h"
 #include "gpu/sampler_process.h"
 #include "runfile/layout.h"
-
-static int help(const struct cli_command *command, int argc, char **argv);
-
-static const struct cli_option help_options[] = {
-    {"man", '\0', NULL, "print the man page (roff)"},
-    {"completion", '\0', "SHELL", "print a completion script for bash, zsh or fish"},
-    {NULL, 0, NULL, NULL},
-};
-static const struct cli_command help_command = {
-    "help",
-    "[COMMAND]",
-    "explain a command",
-    "Explains a command, or lists all of them.",
-    help_options,
-    false,
-    help,
-};
 
 const struct cli_command *const cli_commands[] = {&cli_run_command,     &cli_show_command,
                                                   &cli_compare_command, &cli_predict_command,
@@ -34,78 +16,7 @@ const struct cli_command *const cli_commands[] = {&cli_run_command,     &cli_sho
                                                   &cli_report_command,  &cli_ls_command,
                                                   &cli_top_command,     &cli_serve_command,
                                                   &cli_export_command,  &cli_doctor_command,
-                                                  &help_command,        NULL};
-
-static const char exit_codes[] =
-    "exit codes: 0 fine, 1 failed, 2 wrong usage, 3 damaged but partly read,\n"
-    "            4 runs that cannot be compared;\n"
-    "            'run' ends with the command's own code (128 + signal if it was killed)";
-
-static const struct cli_command *find_command(const char *name)
-{
-    for (const struct cli_command *const *c = cli_commands; *c != NULL; c++) {
-        if (strcmp((*c)->name, name) == 0)
-            return *c;
-    }
-    return NULL;
-}
-
-static int say_no_command(const char *name)
-{
-    struct nearest nearest = {.word = name};
-    char hint[64];
-    for (const struct cli_command *const *c = cli_commands; *c != NULL; c++)
-        nearest_offer(&nearest, (*c)->name, (*c)->name);
-    ds_say("there is no command '%s'%s; see 'datastall help'", name,
-           nearest_hint(&nearest, "", hint, sizeof hint));
-    return CLI_USAGE;
-}
-
-static void print_overview(FILE *file)
-{
-    fprintf(file, "datastall %s: how long a program waits for its data\n\n", datastall_version());
-    for (const struct cli_command *const *c = cli_commands; *c != NULL; c++)
-        fprintf(file, "  datastall %-7s %s\n", (*c)->name, (*c)->summary);
-    fprintf(file, "\n%s\n\nstart with: datastall run python train.py\n", exit_codes);
-}
-
-struct help_options {
-    bool man;
-    const char *shell;
-};
-
-/* ---- help ---- */
-
-static int take_help(void *context, const struct cli_option *option, const char *value)
-{
-    struct help_options *options = context;
-    if (strcmp(option->name, "man") == 0)
-        options->man = true;
-    else
-        options->shell = value;
-    return 0;
-}
-
-static int help(const struct cli_command *command, int argc, char **argv)
-{
-    struct help_options options = {0};
-    int first = cli_parse(command, argc, argv, take_help, &options);
-    if (first < 0)
-        return first == -2 ? CLI_OK : CLI_USAGE;
-    if (options.man) {
-        cli_print_man(exit_codes);
-    } else if (options.shell != NULL) {
-        return cli_print_completion(options.shell);
-    } else if (first < argc) {
-        const struct cli_command *about = find_command(argv[first]);
-        if (about == NULL)
-            return say_no_command(argv[first]);
-        cli_print_help(about);
-    } else {
-        print_overview(stdout);
-    }
-    return CLI_OK;
-}
+                                                  &cli_help_command,    NULL};
 
 /* ---- standard streams ---- */
 
@@ -138,7 +49,7 @@ static int check_output(int code)
 static int run_command(int argc, char **argv)
 {
     if (argc < 2) {
-        print_overview(stderr);
+        cli_print_overview(stderr);
         return CLI_USAGE;
     }
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
@@ -147,7 +58,7 @@ static int run_command(int argc, char **argv)
         return CLI_OK;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-        print_overview(stdout);
+        cli_print_overview(stdout);
         return CLI_OK;
     }
     /* Not for people, so in no table: sampler_process.c starts it. */
@@ -157,9 +68,9 @@ static int run_command(int argc, char **argv)
             ds_say("sample: datastall starts this itself, to read the GPUs");
         return code;
     }
-    const struct cli_command *command = find_command(argv[1]);
+    const struct cli_command *command = cli_find_command(argv[1]);
     if (command == NULL)
-        return say_no_command(argv[1]);
+        return cli_say_no_command(argv[1]);
     return command->run(command, argc - 1, argv + 1);
 }
 

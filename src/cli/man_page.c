@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
+#include "output/topic.h"
 
 static void print_roff(const char *text)
 {
@@ -50,6 +51,14 @@ void cli_print_man(const char *exit_codes)
            "(default 1024).\n");
     printf(".TP\n.B DATASTALL_RECORD_ON\n\"tmpfs\": record in /dev/shm and copy at the end, as is "
            "done by itself on network file systems.\n");
+    printf(".SH TOPICS\n");
+    for (const struct topic *topic = topics; topic->name != NULL; topic++) {
+        printf(".TP\n.B datastall help ");
+        print_roff(topic->name);
+        printf("\n");
+        print_roff(topic->title);
+        printf("\n");
+    }
     printf(".SH EXIT STATUS\n");
     print_roff(exit_codes);
     printf("\n");

@@ -336,7 +336,7 @@ static void put_help(struct page *page)
         "OTHER   idle for another reason; blank where the sources are not exact enough",
         "FULL, NORM, STARV   waits below 1 ms, up to 50 ms, above (NORM: on wide screens)",
         "READY   batches that were ready when the program asked for one, on average",
-        "WHY     what its stalls come from (docs/causes.md), of the rank that stalled longest",
+        "WHY     what its stalls come from, of the rank that stalled longest (help causes)",
         "STRAGGLER   the rank that the others wait for: 5 points above the median, or more",
         "A blank cell is a figure that is not known.",
         "",

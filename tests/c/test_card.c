@@ -208,6 +208,33 @@ static void loaders_of_two_causes_are_two(void **state)
     summary_free(summary);
 }
 
+/* A cause that is added has its words here as well. */
+static void every_cause_is_said_in_words(void **state)
+{
+    (void)state;
+    for (uint32_t cause = 0; cause < WHY_CAUSES; cause++) {
+        if (cause == CAUSE_UNKNOWN || cause == WHY_NONE)
+            continue;
+        char *text = NULL, start[64];
+        size_t size;
+        begin_world(1);
+        set_wait(0, 10 * S, 20 * S, 3 * S);
+        world.loaders[0].totals.counters[RF_COUNT_BATCHES] = 100;
+        struct summary *summary = made(30 * S);
+        summary->loaders[0].why.primary = cause;
+        FILE *file = open_memstream(&text, &size);
+        assert_non_null(file);
+        output_card(summary, &narrow, file);
+        fclose(file);
+        snprintf(start, sizeof start, "WHY      %s: ", why_name(cause));
+        const char *line = strstr(text, start);
+        if (line == NULL || strncmp(line + strlen(start), "not known", 9) == 0)
+            fail_msg("%s is not explained: %s", why_name(cause), text);
+        free(text);
+        summary_free(summary);
+    }
+}
+
 static void what_is_kept_least_goes_first(void **state)
 {
     (void)state;
@@ -234,6 +261,7 @@ int main(void)
         cmocka_unit_test(colours_only_where_they_are_wanted),
         cmocka_unit_test(loaders_of_one_cause_are_one),
         cmocka_unit_test(loaders_of_two_causes_are_two),
+        cmocka_unit_test(every_cause_is_said_in_words),
         cmocka_unit_test(what_is_kept_least_goes_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -147,3 +147,11 @@ def test_nothing_else_is_installed() -> None:
 
     folder = Path(package.__file__).parent / "_inject"
     assert [path.name for path in folder.glob("*.py")] == ["sitecustomize.py"]
+
+
+def test_every_cause_is_documented() -> None:
+    source = (ROOT / "src/diagnose/why_sentences.c").read_text()
+    causes = set(re.findall(r'\[(?:WHY|CAUSE)_\w+\] = "(\w+)",', source))
+    assert {"epoch_start", "failed"} <= causes
+    page = (ROOT / "docs/causes.md").read_text()
+    assert {cause for cause in causes if f"`{cause}`" not in page} == set()

@@ -13,5 +13,5 @@ Importing this package imports none of them. What is logged: ``datastall/samples
 ``datastall/severity`` (0 none, 1 slight, 2 moderate, 3 severe) and, where a tool takes text,
 severity and cause in words; at the end the card of ``datastall show``. A figure that is not known
 is not logged. An error in here is said once and never raised into the training.
-docs/integrations.md has examples.
+``datastall help integrations`` has examples.
 """
