@@ -344,8 +344,8 @@ def ran(folder: Path, program: str, *options: str, ranks: int = 2) -> dict[str, 
 
 
 def blames(job: dict[str, Any], rank: int) -> bool:
-    """Whether it is that rank's input alone, or it is said why there is no number: on a busy machine
-    gloo's ranks may seem to wait for each other seldom, or never."""
+    """Whether it is that rank's input alone, or it is said why there is no number: on a busy
+    machine ranks may seem to wait for each other seldom, or never."""
     if job["lost_s"]["mean"] is None:
         return bool(job["says"]) and job["causes"] == []
     return named(job, "input") == [rank]
