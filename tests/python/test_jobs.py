@@ -300,6 +300,145 @@ def test_ranks_that_do_not_wait_for_each_other(tmp_path: Path) -> None:
     assert json.dumps(run["job"])
 
 
+# ---- jobs that are not as even as those ----
+
+HEAD = """
+import os, sys, time
+from pathlib import Path
+import torch
+import torch.distributed as dist
+from torch.utils.data import DataLoader
+
+rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+# A store of each start: through torchrun's own, gloo now and then never connects after a restart.
+store = Path.cwd() / ("store-" + os.environ["TORCHELASTIC_RESTART_COUNT"])
+dist.init_process_group("gloo", init_method=store.as_uri(), rank=rank, world_size=world)
+
+class Items(torch.utils.data.Dataset):
+    def __init__(self, count, delay_s=0.0):
+        self.count, self.delay_s = count, delay_s
+    def __len__(self):
+        return self.count
+    def __getitem__(self, index):
+        time.sleep(self.delay_s)
+        return torch.zeros(8)
+
+def step():
+    time.sleep(0.01)
+    dist.all_reduce(torch.zeros(8))
+"""
+
+
+#: Without it gloo's threads now and then end a process that is over.
+TAIL = """
+dist.barrier()
+dist.destroy_process_group()
+"""
+
+
+def ran(folder: Path, program: str, *options: str, ranks: int = 2) -> dict[str, Any]:
+    (folder / "prog.py").write_text(HEAD + program + TAIL)
+    arguments = ("torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks), *options)
+    recorded(folder, "-m", *arguments, "prog.py")
+    return shown(folder)
+
+
+def blames(job: dict[str, Any], rank: int) -> bool:
+    """Whether it is that rank's input alone, or it is said why there is no number: on a busy
+    machine ranks may seem to wait for each other seldom, or never."""
+    if job["lost_s"]["mean"] is None:
+        return bool(job["says"]) and job["causes"] == []
+    return named(job, "input") == [rank]
+
+
+def test_ranks_that_are_started_anew(tmp_path: Path) -> None:
+    """One dies in the middle, torchrun starts all of them again: both starts are added up."""
+    job = ran(
+        tmp_path,
+        """
+first = not Path("died").exists()
+for i, _ in enumerate(DataLoader(Items(60, 0.03 if rank == 1 else 0.0))):
+    step()
+    if first and rank == 0 and i == 29:
+        Path("died").touch()
+        os._exit(1)
+""",
+        "--max-restarts=1",
+    )["job"]
+    assert job["restarts"] == 1
+    assert (job["ranks"], job["world_size"]) == (2, 2)
+    assert blames(job, 1), job
+    # 30 steps and 60; the survivor of the first start is killed in a step that the other is not in.
+    if job["batches_per_step"] == 1 and job["lost_s"]["mean"] is not None:
+        assert job["steps"] in (89, 90, 91)
+
+
+def test_inputs_that_are_uneven(tmp_path: Path) -> None:
+    """One rank has a tenth more batches at the end, which it goes through alone."""
+    job = ran(
+        tmp_path,
+        """
+for i, _ in enumerate(DataLoader(Items(66 if rank == 1 else 60, 0.03 if rank == 1 else 0.0))):
+    if i < 60:
+        step()
+""",
+    )["job"]
+    assert blames(job, 1), job
+    if job["batches_per_step"] == 1:
+        assert job["steps"] == 60
+        assert "uneven inputs: the ranks loaded 60 to 66 batches" in job["note"]
+
+
+def test_epochs_that_differ_in_length(tmp_path: Path) -> None:
+    """Then it is not known which batches belong together: no number, and why."""
+    job = ran(
+        tmp_path,
+        """
+from torch.distributed.algorithms.join import Join
+from torch.nn.parallel import DistributedDataParallel
+model = DistributedDataParallel(torch.nn.Linear(8, 1))
+for epoch in range(4):
+    with Join([model]):
+        for batch in DataLoader(Items(12 + 3 * rank, 0.02)):
+            model(batch).sum().backward()
+""",
+    )["job"]
+    assert job["lost_s"] == {"mean": None, "lower": None, "upper": None}
+    assert "the ranks' epochs differ in length (uneven inputs)" in job["says"]
+    assert job["causes"] == []
+
+
+def test_ranks_without_a_loader(tmp_path: Path) -> None:
+    """The last stage of a pipeline is fed by the others."""
+    job = ran(
+        tmp_path,
+        """
+if rank < 2:
+    for _ in DataLoader(Items(60, 0.03 if rank == 1 else 0.0)):
+        step()
+else:
+    for _ in range(60):
+        step()
+""",
+        ranks=3,
+    )["job"]
+    assert (job["ranks"], job["world_size"]) == (2, 3)
+    assert "2 of 3 ranks loaded data here" in job["note"]
+    assert blames(job, 1), job
+
+
+def test_only_one_rank_loads(tmp_path: Path) -> None:
+    """And sends to the others: nobody can be put beside it."""
+    run = ran(
+        tmp_path,
+        """
+for _ in DataLoader(Items(30)) if rank == 0 else range(30):
+    step()
+""",
+    )
+    assert run["job"] is None
+
+
 def test_one_process_is_no_job(tmp_path: Path) -> None:
     (tmp_path / "one.py").write_text(
         "from torch.utils.data import DataLoader\nfor _ in DataLoader(range(20)): pass\n"
