@@ -378,6 +378,12 @@ static void slow_waits_in_their_order(void **state)
         assert_int_equal(moments.slow_count, count < MOMENTS_SLOW ? count : MOMENTS_SLOW);
         for (uint32_t i = 1; i < moments.slow_count; i++)
             assert_true(moments.slow[i].wait_ns < moments.slow[i - 1].wait_ns);
+        for (uint32_t i = 0; i < moments.slow_count; i++) { /* each is the wait of its batch */
+            const uint64_t batch = moments.slow[i].batch;
+            assert_true(batch % 8 == 6 && batch / 8 < count);
+            assert_float_equal(moments.slow[i].wait_ns, many[batch].times[RF_BATCH_WAITED] * 64.0,
+                               1);
+        }
         double most = 0;
         for (uint32_t s = 0; s < count; s++)
             most = fmax(most, many[8 * s + 6].times[RF_BATCH_WAITED] * 64.0);
