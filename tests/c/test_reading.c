@@ -258,6 +258,8 @@ static void stretches_as_they_are_read(void **state)
     assert_true(run_reader_stretches(reader, 0, &view));
     assert_int_equal(view.loader, 2);
     const struct rf_header *header = &reader->file.header; /* no larger than need be */
+    assert_int_equal(header->header_bytes, RF_HEADER_BYTES);
+    assert_int_equal(header->format_major, RF_FORMAT_MAJOR);
     assert_int_equal(rf_section_of(header, RF_SECTION_STRETCHES)->entry_bytes,
                      8 * stretch_layout.words);
     assert_int_equal(rf_section_of(header, RF_SECTION_STEPS)->entry_bytes, 8 * steps_layout.words);
