@@ -709,6 +709,46 @@ static void a_worker_that_recorded_nothing(void **state)
     }
 }
 
+/* ---- over time ---- */
+
+/* Each second of a loader, by whichever of its threads: the waits that ended there. */
+static void history_of_a_loader(void **state)
+{
+    (void)state;
+    const struct rf_spec spec = {.slots = 4, .recent_waits = 8};
+    const struct rf_process_static process = {
+        .kind = RF_PROCESS_RECORDER, .pid = 1, .process_start_mono_ns = RF_UNKNOWN};
+    const struct rf_loader_entry loader = {.source = DATASTALL_SOURCE_TORCH};
+    struct rf_writer *writer;
+    struct run_data *run;
+    const char *path = test_path(folder, "a.dsrun");
+    unlink(path);
+    assert_int_equal(rf_writer_create(path, &spec, &process, &writer), 0);
+    rf_write_loader(writer, 2, &loader);
+    put_waits(writer, 0, RF_ROLLUP_BUCKETS, 150 * SECOND);
+    rf_writer_mark_closed(writer);
+    rf_writer_destroy(writer);
+    assert_int_equal(run_data_read(folder, &run), 0);
+    assert_int_equal(run->processes[0].loader_count, 1);
+    const struct run_history *history = run->processes[0].loaders[0].history;
+    assert_non_null(history);
+    for (uint64_t i = 0; i < RF_ROLLUP_BUCKETS; i++) {
+        const struct run_span *span = run_history_span(history, 0, 151 + i);
+        assert_non_null(span);
+        assert_int_equal(span->number, 151 + i);
+        assert_int_equal(span->batches, 1);
+        assert_int_equal(span->samples, 3);
+        assert_int_equal(span->stall.waiting_ns, (i + 1) * MS);
+        assert_int_equal(span->longest_ns, (i + 1) * MS);
+    }
+    assert_null(run_history_span(history, 0, 150));
+    assert_null(run_history_span(history, 0, 151 + RF_ROLLUP_BUCKETS));
+    run_data_free(run);
+    uint64_t width = 1;
+    for (uint32_t level = 0; level < RF_ROLLUP_LEVELS; level++, width *= RF_ROLLUP_RATIO)
+        assert_int_equal(run_history_width_s(level), width);
+}
+
 /* ---- copies ---- */
 
 /* Byte by byte, whatever its size; what nobody wrote to takes no room. */
@@ -777,6 +817,7 @@ int main(void)
         TEST(rings_of_a_file_that_is_gone),
         TEST(a_worker_that_recorded_nothing),
         TEST(a_copy_is_like_the_run),
+        TEST(history_of_a_loader),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
