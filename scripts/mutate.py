@@ -60,18 +60,8 @@ FIGURES = [
     "null",
 ]
 RECORDING = (
-    [
-        "view",
-        "moving",
-        "record",
-        "impossible",
-        "activity",
-        "handles",
-        "gpu_monitor",
-        "stall",
-        "feed",
-    ],
-    ["limits", "rollup", "full_disk", "stopped_writer", "fork"],
+    ["view", "moving", "record", "impossible", "activity", "handles", "gpu_monitor", "stall"],
+    ["feed", "limits", "rollup", "full_disk", "stopped_writer", "fork"],
 )
 FOLDERS = ["folders", "home", "whole_runs", "entries", "reading", "rundir", "faults"]
 AFTER_ALL = (["kill9", "readers", "threads"], ["hostile"])

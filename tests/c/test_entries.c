@@ -152,6 +152,9 @@ static void devices_that_cannot_be(void **state)
     assert_int_equal(run->gpu_count, 0); /* never attached */
     assert_int_equal(run->problems, 0);
     run_data_free(run);
+    run = read_changed(RF_SECTION_GPUS, RF_BLOCK_VERSION, 1); /* the first change under way */
+    assert_int_equal(run->gpu_count, 1);
+    run_data_free(run);
 }
 
 static void workers_that_cannot_be(void **state)

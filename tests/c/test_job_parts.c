@@ -560,6 +560,32 @@ static void ranks_in_step(void **state)
     }
 }
 
+/* Who waits for the last one is held up by as much more as that is later; who does not, goes on as it did.
+ * Nine steps are enough to tell by, and all of them count. */
+static void ranks_that_only_seem_to_be_in_step(void **state)
+{
+    (void)state;
+    static const uint64_t waits_ms[] = {300, 20, 150, 40, 260, 10, 330, 90, 200};
+    for (uint32_t follows = 0; follows < 2; follows++) {
+        uint64_t begin_ns = 1000000000;
+        begin_group(2);
+        for (uint32_t k = 0; k < 9; k++) {
+            for (uint32_t m = 0; m < 2; m++) {
+                members[m].count = 9;
+                steps[m][k].index = k;
+                steps[m][k].begin_ns = begin_ns;
+                steps[m][k].end_ns = begin_ns + (m == 1 ? waits_ms[k] : 5) * 1000000;
+            }
+            begin_ns += 1000000000 + (follows ? waits_ms[k] * 1000000 : 0);
+        }
+        assert_true(job_find_common(&group));
+        assert_true(job_find_clocks(&group, 1));
+        assert_true(job_find_lag(&group, true));
+        assert_int_equal(group.lag, follows);
+        free_group();
+    }
+}
+
 /* ---- what a step lost ---- */
 
 struct rank_of_step {
@@ -1150,6 +1176,7 @@ int main(void)
         cmocka_unit_test(a_job_in_words),
         cmocka_unit_test(what_is_worth_a_word),
         cmocka_unit_test(a_job_of_two_loaders),
+        cmocka_unit_test(ranks_that_only_seem_to_be_in_step),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

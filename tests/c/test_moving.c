@@ -314,6 +314,61 @@ static void a_slot_that_never_rests(void **state)
     assert_null(view.block);
 }
 
+static off_t cut_to;
+static void cut(off_t offset)
+{
+    (void)offset;
+    if (reads == change_at)
+        CHECK(truncate(path, cut_to) == 0, "cannot cut it");
+}
+
+static void change_then_cut(off_t offset)
+{
+    const struct rf_slot_layout *l = &writer->slot_layout;
+    const off_t at = (off_t)(((uint64_t *)(void *)slot.commit.block - (uint64_t *)writer->map) * 8);
+    before_read = NULL;
+    if (offset == at + (off_t)l->steady_at * 8) {
+        put(1);
+        rf_slot_flush(&slot);
+    }
+    if (offset == at + (off_t)l->rollup_at * 8) /* the second time */
+        CHECK(truncate(path, offset) == 0, "cannot cut it");
+    before_read = change_then_cut;
+}
+
+/* A file that is cut short before any read of it is said to be, or was read as a whole before. */
+static void a_file_that_is_cut_meanwhile(void **state)
+{
+    (void)state;
+    struct rf_slot_view view;
+    for (change_at = 1;; change_at++) {
+        close_slot(NULL);
+        open_slot(NULL);
+        put(20);
+        rf_slot_flush(&slot);
+        cut_to = 4096;
+        before_read = cut;
+        const enum rf_view_status status = read_slot(RF_PART_ALL, &view);
+        if (reads < change_at) {
+            assert_int_equal(status, RF_VIEW_OK);
+            rf_slot_view_free(&view);
+            break;
+        }
+        CHECK(status == RF_VIEW_CUT || (status == RF_VIEW_OK && view.records == 20), "read %u: %d",
+              change_at, (int)status);
+        if (status == RF_VIEW_OK)
+            rf_slot_view_free(&view);
+    }
+    close_slot(NULL);
+    open_slot(NULL);
+    put(20);
+    rf_slot_flush(&slot);
+    before_read = change_then_cut;
+    assert_int_equal(read_slot(RF_PART_ALL, &view), RF_VIEW_DAMAGED);
+    assert_string_equal(view.damage, "it could not be read twice");
+    rf_slot_view_free(&view);
+}
+
 /* The process's block likewise: each change of it is whole or not there. */
 static void change_the_process(off_t offset)
 {
@@ -358,6 +413,7 @@ int main(void)
         TEST(entries_that_changed_are_emptied),
         TEST(a_slot_that_never_rests),
         TEST(a_process_that_goes_on),
+        TEST(a_file_that_is_cut_meanwhile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

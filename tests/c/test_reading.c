@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "run/copy_run.h"
 #include "run/rings.h"
 #include "runfile/writer.h"
 #include "support.h"
@@ -256,6 +257,17 @@ static void stretches_as_they_are_read(void **state)
     assert_int_equal(run_reader_count(reader, RF_SECTION_STRETCHES), 2);
     assert_true(run_reader_stretches(reader, 0, &view));
     assert_int_equal(view.loader, 2);
+    const struct rf_header *header = &reader->file.header; /* no larger than need be */
+    assert_int_equal(header->header_bytes, RF_HEADER_BYTES);
+    assert_int_equal(header->format_major, RF_FORMAT_MAJOR);
+    assert_int_equal(rf_section_of(header, RF_SECTION_STRETCHES)->entry_bytes,
+                     8 * stretch_layout.words);
+    assert_int_equal(rf_section_of(header, RF_SECTION_STEPS)->entry_bytes, 8 * steps_layout.words);
+    assert_int_equal(rf_section_of(header, RF_SECTION_WORKERS)->entry_bytes,
+                     8 * reader->worker_layout.words);
+    assert_int_equal(rf_section_of(header, RF_SECTION_SLOTS)->entry_bytes,
+                     8 * reader->slot_layout.words);
+    assert_int_equal(run_reader_count(reader, RF_SECTION_STEPS), 2);
     assert_int_equal(view.head[RF_STRETCH_BATCHES], 300);
     assert_int_equal(view.count, 3);
     assert_int_equal(view.batch_count, 2 * RF_STRETCH_ROWS + 12);
@@ -697,6 +709,94 @@ static void a_worker_that_recorded_nothing(void **state)
     }
 }
 
+/* ---- over time ---- */
+
+/* Each second of a loader, by whichever of its threads: the waits that ended there. */
+static void history_of_a_loader(void **state)
+{
+    (void)state;
+    const struct rf_spec spec = {.slots = 4, .recent_waits = 8};
+    const struct rf_process_static process = {
+        .kind = RF_PROCESS_RECORDER, .pid = 1, .process_start_mono_ns = RF_UNKNOWN};
+    const struct rf_loader_entry loader = {.source = DATASTALL_SOURCE_TORCH};
+    struct rf_writer *writer;
+    struct run_data *run;
+    const char *path = test_path(folder, "a.dsrun");
+    unlink(path);
+    assert_int_equal(rf_writer_create(path, &spec, &process, &writer), 0);
+    rf_write_loader(writer, 2, &loader);
+    put_waits(writer, 0, RF_ROLLUP_BUCKETS, 150 * SECOND);
+    rf_writer_mark_closed(writer);
+    rf_writer_destroy(writer);
+    assert_int_equal(run_data_read(folder, &run), 0);
+    assert_int_equal(run->processes[0].loader_count, 1);
+    const struct run_history *history = run->processes[0].loaders[0].history;
+    assert_non_null(history);
+    for (uint64_t i = 0; i < RF_ROLLUP_BUCKETS; i++) {
+        const struct run_span *span = run_history_span(history, 0, 151 + i);
+        assert_non_null(span);
+        assert_int_equal(span->number, 151 + i);
+        assert_int_equal(span->batches, 1);
+        assert_int_equal(span->samples, 3);
+        assert_int_equal(span->stall.waiting_ns, (i + 1) * MS);
+        assert_int_equal(span->longest_ns, (i + 1) * MS);
+    }
+    assert_null(run_history_span(history, 0, 150));
+    assert_null(run_history_span(history, 0, 151 + RF_ROLLUP_BUCKETS));
+    run_data_free(run);
+    uint64_t width = 1;
+    for (uint32_t level = 0; level < RF_ROLLUP_LEVELS; level++, width *= RF_ROLLUP_RATIO)
+        assert_int_equal(run_history_width_s(level), width);
+}
+
+/* ---- copies ---- */
+
+/* Byte by byte, whatever its size; what nobody wrote to takes no room. */
+static void a_copy_is_like_the_run(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {0, 1, 4095, 4096, 4097, 65535, 65536, 65537, 200001};
+    char name[32], to[PATH_MAX];
+    unsigned char *bytes = calloc(200001, 1);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        for (uint32_t empty = 0; empty < 2; empty++) {
+            memset(bytes, empty ? 0 : 7, sizes[i]);
+            if (sizes[i] > 0)
+                bytes[sizes[i] - 1] = empty ? 0 : 9;
+            if (sizes[i] > 70000)
+                bytes[70000] = 8; /* in a page that is empty else */
+            snprintf(name, sizeof name, "%zu-%u.dsrun", i, empty);
+            test_write_file(test_path(folder, name), bytes, sizes[i]);
+        }
+    }
+    snprintf(to, sizeof to, "%s/copy", folder);
+    assert_int_equal(run_copy(folder, to), 0);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        for (uint32_t empty = 0; empty < 2; empty++) {
+            size_t size, copied;
+            struct stat status;
+            snprintf(name, sizeof name, "%zu-%u.dsrun", i, empty);
+            unsigned char *from = test_read_file(test_path(folder, name), &size);
+            unsigned char *copy = test_read_file(test_path(to, name), &copied);
+            assert_int_equal(size, sizes[i]);
+            assert_int_equal(copied, sizes[i]);
+            assert_memory_equal(from, copy, size);
+            free(from);
+            free(copy);
+            assert_int_equal(stat(test_path(to, name), &status), 0);
+            if (empty && size > 0)
+                assert_true((size_t)status.st_blocks * 512 <= (size > 70000 ? 8192 : 0));
+        }
+    }
+    free(bytes);
+    assert_int_equal(run_copy(folder, to), DATASTALL_ERR_IO); /* it is there */
+    assert_int_equal(run_copy(test_path(folder, "none"), test_path(folder, "other")),
+                     DATASTALL_ERR_NOT_FOUND);
+    assert_int_not_equal(access(test_path(folder, "other"), F_OK), 0);
+    assert_int_equal(symlink("0-0.dsrun", test_path(folder, "z.dsrun")), 0);
+    assert_int_equal(run_copy(folder, test_path(folder, "third")), DATASTALL_ERR_FOREIGN);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, new_folder)
 
 int main(void)
@@ -716,6 +816,8 @@ int main(void)
         TEST(rings_in_part),
         TEST(rings_of_a_file_that_is_gone),
         TEST(a_worker_that_recorded_nothing),
+        TEST(a_copy_is_like_the_run),
+        TEST(history_of_a_loader),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -120,6 +120,21 @@ static void the_first_and_the_last_span(void **state)
     summary_free(summary);
 }
 
+/* What is more than there was of the first span has none before it to go to. */
+static void a_wait_longer_than_the_run(void **state)
+{
+    double stall[SERIES_MOST];
+    (void)state;
+    begin(1, 110);
+    add_seconds(0, 101, 102, 60000);
+    struct summary *summary = made(1000 * S);
+    series_of_process(summary, 0, 0, stall);
+    static const double wanted[] = {1, 1, 0};
+    for (uint32_t i = 0; i < 3; i++)
+        assert_float_equal(stall[i], wanted[i], NEAR);
+    summary_free(summary);
+}
+
 /* ---- devices ---- */
 
 #define GPU_WORDS ((size_t)RF_ROLLUP_LEVELS * RF_ROLLUP_BUCKETS * RF_GPU_ROLLUP_WORDS)
@@ -378,6 +393,12 @@ static void slow_waits_in_their_order(void **state)
         assert_int_equal(moments.slow_count, count < MOMENTS_SLOW ? count : MOMENTS_SLOW);
         for (uint32_t i = 1; i < moments.slow_count; i++)
             assert_true(moments.slow[i].wait_ns < moments.slow[i - 1].wait_ns);
+        for (uint32_t i = 0; i < moments.slow_count; i++) { /* each is the wait of its batch */
+            const uint64_t batch = moments.slow[i].batch;
+            assert_true(batch % 8 == 6 && batch / 8 < count);
+            assert_float_equal(moments.slow[i].wait_ns, many[batch].times[RF_BATCH_WAITED] * 64.0,
+                               1);
+        }
         double most = 0;
         for (uint32_t s = 0; s < count; s++)
             most = fmax(most, many[8 * s + 6].times[RF_BATCH_WAITED] * 64.0);
@@ -397,6 +418,7 @@ int main(void)
         cmocka_unit_test(without_stretches_there_are_no_moments),
         cmocka_unit_test(rules_leave_out_and_the_rest_stays),
         cmocka_unit_test(the_first_and_the_last_span),
+        cmocka_unit_test(a_wait_longer_than_the_run),
         cmocka_unit_test(devices_over_time),
         cmocka_unit_test(the_rest_of_exact_figures),
         cmocka_unit_test(slow_waits_in_their_order),

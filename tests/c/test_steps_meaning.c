@@ -513,6 +513,45 @@ static void what_to_try(void **state)
     }
 }
 
+/* The same line is one in all threads; in another phase it is another. */
+static void lines_of_threads_are_added_up(void **state)
+{
+    (void)state;
+    begin(0.9, usual);
+    looks(STEP_FORWARD, 10);
+    looks(STEP_BACKWARD, 10);
+    see(STEP_FORWARD, "item", "train.py:8", 2, 1);
+    see(STEP_BACKWARD, "item", "train.py:8", 3, 0);
+    see(STEP_FORWARD, "to", "train.py:8", 1, 1);
+    see(STEP_FORWARD, "item", "train.py:9", 4, 0);
+    threads[1] = threads[0];
+    world.processes[0].steps_count = 2;
+    struct summary *summary = made(1200 * S);
+    const struct summary_steps *steps = &summary->steps[0];
+    static const struct {
+        const char *what, *where;
+        enum step_phase phase;
+        uint64_t seen;
+        double seconds, starved_s;
+    } rows[] = {{"item", "train.py:9", STEP_FORWARD, 8, 32, 0},
+                {"item", "train.py:8", STEP_BACKWARD, 6, 18, 0},
+                {"item", "train.py:8", STEP_FORWARD, 4, 16, 8},
+                {"to", "train.py:8", STEP_FORWARD, 2, 8, 8}};
+    assert_int_equal(steps->blocking_count, 4);
+    for (uint32_t i = 0; i < 4; i++) {
+        const struct summary_blocking *line = &steps->blocking[i];
+        assert_string_equal(line->what, rows[i].what);
+        assert_string_equal(line->where, rows[i].where);
+        assert_int_equal(line->phase, rows[i].phase);
+        assert_int_equal(line->seen, rows[i].seen);
+        assert_true(fabs(line->ns - rows[i].seconds * 1e9) < 1);
+        assert_true(fabs(line->starved_ns - rows[i].starved_s * 1e9) < 1);
+        assert_int_equal(line->copies, i == 3);
+    }
+    assert_true(fabs(steps->copies_ns - 8e9) < 1);
+    summary_free(summary);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -531,6 +570,7 @@ int main(void)
         cmocka_unit_test(whose_steps_are_told),
         cmocka_unit_test(parts_in_words),
         cmocka_unit_test(what_to_try),
+        cmocka_unit_test(lines_of_threads_are_added_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

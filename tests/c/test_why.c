@@ -368,6 +368,36 @@ static void figures_of_one_worker_and_of_two(void **state)
     }
 }
 
+/* Who was killed is to blame, and not who raised an error or hung meanwhile, whichever comes first. */
+static void the_gravest_failure(void **state)
+{
+    (void)state;
+    enum { RAISED = 1, KILLED = 2 };
+    static const struct {
+        unsigned workers[3];
+        enum why_failure_kind kind;
+        uint32_t worker;
+    } rows[] = {{{RAISED, KILLED, 0}, WHY_WORKER_KILLED, 1},
+                {{0, RAISED, KILLED}, WHY_WORKER_KILLED, 2},
+                {{0, RAISED, RAISED}, WHY_ITEM_RAISED, 1},
+                {{0, 0, 0}, WHY_NOTHING_FAILED, 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t *c = begin_loader(50 * S);
+        c[RF_COUNT_FAILED] = 1;
+        for (uint32_t k = 0; k < 3; k++) {
+            struct rf_worker_view *worker = add_worker();
+            worker->number = k;
+            worker->totals[RF_TOTAL_FAILED] = rows[i].workers[k] == RAISED;
+            worker->exit = rows[i].workers[k] == KILLED ? 1 + 256 + 9 : 0;
+        }
+        struct why_failure failure;
+        why_find_failure(&world.processes[0], &world.loaders[0], &around, &failure);
+        assert_int_equal(failure.kind, rows[i].kind);
+        if (failure.kind != WHY_NOTHING_FAILED)
+            assert_int_equal(failure.worker, rows[i].worker);
+    }
+}
+
 static void first_batches_of_many_epochs(void **state)
 {
     (void)state;
@@ -982,6 +1012,7 @@ int main(void)
         cmocka_unit_test(the_slowest_item_of_all_workers),
         cmocka_unit_test(buckets_of_items),
         cmocka_unit_test(figures_of_one_worker_and_of_two),
+        cmocka_unit_test(the_gravest_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -181,6 +181,21 @@ static void epochs_without_an_iterator(void **state)
     }
 }
 
+/* From 1 MiB on it is files that they read. */
+static void files_of_a_mebibyte(void **state)
+{
+    (void)state;
+    for (uint64_t less = 0; less < 2; less++) {
+        struct why why = full_why_of(CAUSE_BLOCKED);
+        why.work.asked_bytes = (1 << 20) - less;
+        why_tell(&loader, &why);
+        bool told = false;
+        for (uint32_t k = 0; k < why.evidence_count; k++)
+            told |= strstr(why.evidence[k], "asked for 1.0 MiB of files") != NULL;
+        assert_int_equal(told, less == 0);
+    }
+}
+
 /* Each figure that a sentence needs, unknown alone: the sentence is left out, the others stand. */
 static void sentences_without_their_figures(void **state)
 {
@@ -880,6 +895,7 @@ int main(void)
         cmocka_unit_test(more_workers),
         cmocka_unit_test(workers_that_share_a_lock),
         cmocka_unit_test(epochs_without_an_iterator),
+        cmocka_unit_test(files_of_a_mebibyte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
