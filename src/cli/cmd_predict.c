@@ -178,7 +178,7 @@ static int run(const struct cli_command *table, int argc, char **argv)
         code = CLI_FAILED;
     } else if (!command.json) {
         print(summary);
-        printf("\n%-8s datastall run --set num_workers=N -- CMD   ('datastall help prediction')\n",
+        printf("\n%-8s datastall run --set num_workers=N -- CMD   (datastall help prediction)\n",
                "NEXT");
     }
     if (damaged) {
