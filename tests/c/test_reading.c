@@ -341,8 +341,9 @@ static void stretches_that_cannot_be(void **state)
 static void entries_that_are_cut(void **state)
 {
     (void)state;
-    static const uint32_t sections[] = {RF_SECTION_STRETCHES, RF_SECTION_STEPS, RF_SECTION_WORKERS};
-    for (uint32_t s = 0; s < 3; s++) {
+    static const uint32_t sections[] = {RF_SECTION_STRETCHES, RF_SECTION_STEPS, RF_SECTION_WORKERS,
+                                        RF_SECTION_SLOTS};
+    for (uint32_t s = 0; s < 4; s++) {
         for (uint64_t words = 1; words < 60; words += 50) {
             struct run_reader *reader =
                 open_changed(RF_SECTION_WORKERS, 0, RF_WORKER_GENERATION, 1);
@@ -357,6 +358,7 @@ static void entries_that_are_cut(void **state)
             struct run_stretches view;
             struct run_steps steps;
             struct rf_worker_view worker;
+            struct rf_slot_view slot;
             bool there;
             switch (s) {
             case 0:
@@ -368,6 +370,10 @@ static void entries_that_are_cut(void **state)
                 there = run_reader_steps(reader, 1, &steps);
                 assert_string_equal(reader->first_problem,
                                     "the file ends within the steps of entry 1");
+                break;
+            case 3:
+                there = run_reader_slot(reader, 0, RF_PART_ALL, &slot) != RF_VIEW_CUT;
+                assert_string_equal(reader->first_problem, "the file ends within slot 0");
                 break;
             default:
                 there = run_reader_worker(reader, 0, &worker);

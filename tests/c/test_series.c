@@ -361,6 +361,31 @@ static void rules_leave_out_and_the_rest_stays(void **state)
     free(text);
 }
 
+/* While a batch is on its way, what its worker runs for the batches behind it keeps it there. */
+static void what_goes_on_while_a_batch_is_sent(void **state)
+{
+    struct moments moments;
+    (void)state;
+    for (uint32_t same = 0; same < 2; same++) {
+        begin(1, 110);
+        set_stretch();
+        /* Each is made in 20 ms and then 100 ms on its way; meanwhile the next one is computed. */
+        for (uint32_t i = 0; i < 8; i++) {
+            batches[i].worker = same ? 0 : i % 2;
+            batches[i].times[RF_BATCH_CONSUMED] = i == 0 ? RF_STRETCH_UNKNOWN : 0;
+            batches[i].times[RF_BATCH_WAITED] = UNIT(100);
+            batches[i].times[RF_BATCH_BEGUN] = UNIT(200);
+            batches[i].times[RF_BATCH_ITEMS] = batches[i].times[RF_BATCH_CPU] = UNIT(100);
+        }
+        struct summary *summary = made(1000 * S);
+        assert_true(moments_of(summary, &summary->loaders[0], &moments));
+        const struct moment *moment = &moments.of[0];
+        assert_int_equal(moment->causes[CAUSE_COMPUTE] > 0.5, same);
+        assert_int_equal(moment->causes[CAUSE_TRANSFER] > 0.5, !same);
+        summary_free(summary);
+    }
+}
+
 /* Of each stretch its longest wait, the longest first. */
 static void slow_waits_in_their_order(void **state)
 {
@@ -422,6 +447,7 @@ int main(void)
         cmocka_unit_test(devices_over_time),
         cmocka_unit_test(the_rest_of_exact_figures),
         cmocka_unit_test(slow_waits_in_their_order),
+        cmocka_unit_test(what_goes_on_while_a_batch_is_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
