@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "run/copy_run.h"
 #include "run/rings.h"
 #include "runfile/writer.h"
@@ -260,6 +261,8 @@ static void stretches_as_they_are_read(void **state)
     const struct rf_header *header = &reader->file.header; /* no larger than need be */
     assert_int_equal(header->header_bytes, RF_HEADER_BYTES);
     assert_int_equal(header->format_major, RF_FORMAT_MAJOR);
+    assert_true(header->created_mono_ns > 0 && header->created_mono_ns <= ds_now_ns());
+    assert_true(header->created_real_ns > header->created_mono_ns);
     assert_int_equal(rf_section_of(header, RF_SECTION_STRETCHES)->entry_bytes,
                      8 * stretch_layout.words);
     assert_int_equal(rf_section_of(header, RF_SECTION_STEPS)->entry_bytes, 8 * steps_layout.words);
