@@ -385,7 +385,7 @@ def report(results: list[tuple[Mutant, str]]) -> None:
     print(f"{'room':<16} {'tried':>6} {'killed':>7} {'share':>7}")
     tried = [(m, said) for m, said in results if said != "does not build"]
     for room in (*ROOMS, ""):
-        own = [said for m, said in tried if m.path.startswith(room)]
+        own = [said for m, said in tried if m.path.startswith(f"{room}/" if room else "")]
         killed = sum(said != "survived" for said in own)
         if own:
             print(f"{room or 'all':<16} {len(own):6} {killed:7} {killed / len(own):7.1%}")

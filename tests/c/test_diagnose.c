@@ -681,6 +681,30 @@ static void loops_that_share_their_cpus(void **state)
     }
 }
 
+/* What is known is charged; a little that may be is no more than that. */
+static void what_a_severity_follows(void **state)
+{
+    (void)state;
+    static const struct {
+        bool used;                                  /* a GPU, of which events told so much */
+        uint64_t wait_s, known_s, lower_s, upper_s; /* of 100 s */
+        double severe;
+    } rows[] = {{false, 4, 0, 0, 0, 0.04},  {false, 30, 0, 0, 0, 0.3},  {true, 4, 0, 0, 0, 0.04},
+                {true, 30, 0, 0, 0, NAN},   {true, 30, 30, 3, 20, NAN}, {true, 30, 30, 10, 20, 0.1},
+                {true, 30, 30, 20, 20, 0.2}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin_world(1);
+        set_wait(0, 10 * S, 110 * S, rows[i].wait_s * S);
+        if (rows[i].used)
+            set_stall(0, 0, rows[i].known_s * S, rows[i].lower_s * S, rows[i].upper_s * S);
+        struct summary *summary = made(1000 * S);
+        const double severe = summary->processes[0].severe_share;
+        if (isnan(rows[i].severe) ? !isnan(severe) : !(fabs(severe - rows[i].severe) < NEAR))
+            fail_msg("row %zu: %g", i, severe);
+        summary_free(summary);
+    }
+}
+
 /* Two ranks are a job, and one is none. */
 static void ranks_that_are_a_job(void **state)
 {
@@ -733,6 +757,7 @@ int main(void)
         cmocka_unit_test(a_stage_read_while_it_changes),
         cmocka_unit_test(loops_that_share_their_cpus),
         cmocka_unit_test(ranks_that_are_a_job),
+        cmocka_unit_test(what_a_severity_follows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -854,6 +854,35 @@ static void a_job_of_two_loaders(void **state)
     job_free(job);
 }
 
+/* A script may start its ranks more than once: the first processes belong together, and the second. */
+static void ranks_that_were_started_twice(void **state)
+{
+    (void)state;
+    const struct two_ranks plan = {
+        .runs = 2, .batches = {16, 16}, .wait_ms = {{0, 0}, {10, 30}}, .total_ms = {0, 320}};
+    struct job_figures one, two;
+    settled(&plan, &one);
+    job_free(job);
+    begin_job();
+    for (uint32_t i = 0; i < 4; i++) {
+        struct job_member *member = add_rank(i % 2, &plan);
+        member->opened_ns = i % 2 == 0 ? 10 - i : 10 + i; /* in another order for each rank */
+        for (uint32_t k = 0; k < member->count; k++) {    /* the second ones much later */
+            const uint64_t later = i == 0 || i == 3 ? UINT64_C(1000000000000) : 0;
+            member->steps[k].begin_ns += later;
+            member->steps[k].end_ns += later;
+        }
+    }
+    assert_true(job_settle(job, &two));
+    assert_int_equal(two.ranks, 2);
+    assert_int_equal(two.restarts, 0);
+    assert_float_equal(two.lost_s.mean, 2 * one.lost_s.mean, NEAR);
+    assert_float_equal(two.lost_s.upper, 2 * one.lost_s.upper, NEAR);
+    assert_float_equal(two.not_input_s, 0, NEAR);
+    assert_int_equal(two.steps, 2 * one.steps);
+    job_free(job);
+}
+
 /* Half of the batches were seen: the rest is like them, but for what runs differ by. */
 static void a_job_of_which_half_was_seen(void **state)
 {
@@ -1177,6 +1206,7 @@ int main(void)
         cmocka_unit_test(what_is_worth_a_word),
         cmocka_unit_test(a_job_of_two_loaders),
         cmocka_unit_test(ranks_that_only_seem_to_be_in_step),
+        cmocka_unit_test(ranks_that_were_started_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "run/copy_run.h"
 #include "run/rings.h"
 #include "runfile/writer.h"
@@ -260,6 +261,8 @@ static void stretches_as_they_are_read(void **state)
     const struct rf_header *header = &reader->file.header; /* no larger than need be */
     assert_int_equal(header->header_bytes, RF_HEADER_BYTES);
     assert_int_equal(header->format_major, RF_FORMAT_MAJOR);
+    assert_true(header->created_mono_ns > 0 && header->created_mono_ns <= ds_now_ns());
+    assert_true(header->created_real_ns > header->created_mono_ns);
     assert_int_equal(rf_section_of(header, RF_SECTION_STRETCHES)->entry_bytes,
                      8 * stretch_layout.words);
     assert_int_equal(rf_section_of(header, RF_SECTION_STEPS)->entry_bytes, 8 * steps_layout.words);
@@ -341,8 +344,9 @@ static void stretches_that_cannot_be(void **state)
 static void entries_that_are_cut(void **state)
 {
     (void)state;
-    static const uint32_t sections[] = {RF_SECTION_STRETCHES, RF_SECTION_STEPS, RF_SECTION_WORKERS};
-    for (uint32_t s = 0; s < 3; s++) {
+    static const uint32_t sections[] = {RF_SECTION_STRETCHES, RF_SECTION_STEPS, RF_SECTION_WORKERS,
+                                        RF_SECTION_SLOTS};
+    for (uint32_t s = 0; s < 4; s++) {
         for (uint64_t words = 1; words < 60; words += 50) {
             struct run_reader *reader =
                 open_changed(RF_SECTION_WORKERS, 0, RF_WORKER_GENERATION, 1);
@@ -357,6 +361,7 @@ static void entries_that_are_cut(void **state)
             struct run_stretches view;
             struct run_steps steps;
             struct rf_worker_view worker;
+            struct rf_slot_view slot;
             bool there;
             switch (s) {
             case 0:
@@ -368,6 +373,10 @@ static void entries_that_are_cut(void **state)
                 there = run_reader_steps(reader, 1, &steps);
                 assert_string_equal(reader->first_problem,
                                     "the file ends within the steps of entry 1");
+                break;
+            case 3:
+                there = run_reader_slot(reader, 0, RF_PART_ALL, &slot) != RF_VIEW_CUT;
+                assert_string_equal(reader->first_problem, "the file ends within slot 0");
                 break;
             default:
                 there = run_reader_worker(reader, 0, &worker);

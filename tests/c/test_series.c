@@ -228,6 +228,13 @@ static void the_rest_of_exact_figures(void **state)
 
 /* ---- waits one by one ---- */
 
+/* Within a microsecond. (cmocka's assert_float_equal() takes a tolerance for relative as well.) */
+static void assert_near(double got_ns, double wanted_ns)
+{
+    if (!(fabs(got_ns - wanted_ns) <= 1000))
+        fail_msg("%.0f ns in place of %.0f", got_ns, wanted_ns);
+}
+
 #define UNIT(ms) ((uint32_t)((ms) * 1000000.0 / RF_STRETCH_UNIT_NS))
 
 static struct rf_stretch_batch batches[8];
@@ -273,9 +280,9 @@ static void moments_tell_waits_and_their_causes(void **state)
     assert_int_equal(moments.count, 1);
     const struct moment *moment = &moments.of[0];
     assert_int_equal(moment->waits, 8);
-    assert_float_equal(moment->at_ns, 2.5e9, 1000);
-    assert_float_equal(moment->wait_p50_ns, 40e6, 1000);
-    assert_float_equal(moment->wait_max_ns, 400e6, 1000);
+    assert_near(moment->at_ns, 2.5e9);
+    assert_near(moment->wait_p50_ns, 40e6);
+    assert_near(moment->wait_max_ns, 400e6);
     assert_float_equal(moment->ready_mean, 0, NEAR); /* each came when it was made */
     /* Items ran for 3 of 4 parts of their time, in the slow one for 75 of 420 ms. */
     const double compute = (7 * 40 * 0.75 + 400 * 75.0 / 420) / (7 * 40 + 400);
@@ -295,17 +302,17 @@ static void the_slow_wait_comes_with_what_went_on(void **state)
     assert_int_equal(moments.slow_count, 1);
     const struct moment_slow *slow = &moments.slow[0];
     assert_int_equal(slow->batch, 6);
-    assert_float_equal(slow->wait_ns, 400e6, 1000);
-    assert_float_equal(slow->at_ns, 2.5e9 + 5 * 50e6 + 50e6, 1000);
+    assert_near(slow->wait_ns, 400e6);
+    assert_near(slow->at_ns, 2.5e9 + 5 * 50e6 + 50e6);
     const struct moment_batch *own = NULL;
     for (uint32_t i = 0; i < slow->count; i++)
         own = slow->batches[i].batch == 6 ? &slow->batches[i] : own;
     assert_non_null(own);
     assert_int_equal(own->worker, 0);
-    assert_float_equal(own->begun_ns, -20e6, 1000);
-    assert_float_equal(own->made_ns, 400e6, 1000);
-    assert_float_equal(own->asked_ns, 0, 1000);
-    assert_float_equal(own->got_ns, 400e6, 1000);
+    assert_near(own->begun_ns, -20e6);
+    assert_near(own->made_ns, 400e6);
+    assert_near(own->asked_ns, 0);
+    assert_near(own->got_ns, 400e6);
     summary_free(summary);
 }
 
@@ -361,6 +368,31 @@ static void rules_leave_out_and_the_rest_stays(void **state)
     free(text);
 }
 
+/* While a batch is on its way, what its worker runs for the batches behind it keeps it there. */
+static void what_goes_on_while_a_batch_is_sent(void **state)
+{
+    struct moments moments;
+    (void)state;
+    for (uint32_t same = 0; same < 2; same++) {
+        begin(1, 110);
+        set_stretch();
+        /* Each is made in 20 ms and then 100 ms on its way; meanwhile the next one is computed. */
+        for (uint32_t i = 0; i < 8; i++) {
+            batches[i].worker = same ? 0 : i % 2;
+            batches[i].times[RF_BATCH_CONSUMED] = i == 0 ? RF_STRETCH_UNKNOWN : 0;
+            batches[i].times[RF_BATCH_WAITED] = UNIT(100);
+            batches[i].times[RF_BATCH_BEGUN] = UNIT(200);
+            batches[i].times[RF_BATCH_ITEMS] = batches[i].times[RF_BATCH_CPU] = UNIT(100);
+        }
+        struct summary *summary = made(1000 * S);
+        assert_true(moments_of(summary, &summary->loaders[0], &moments));
+        const struct moment *moment = &moments.of[0];
+        assert_int_equal(moment->causes[CAUSE_COMPUTE] > 0.5, same);
+        assert_int_equal(moment->causes[CAUSE_TRANSFER] > 0.5, !same);
+        summary_free(summary);
+    }
+}
+
 /* Of each stretch its longest wait, the longest first. */
 static void slow_waits_in_their_order(void **state)
 {
@@ -396,13 +428,12 @@ static void slow_waits_in_their_order(void **state)
         for (uint32_t i = 0; i < moments.slow_count; i++) { /* each is the wait of its batch */
             const uint64_t batch = moments.slow[i].batch;
             assert_true(batch % 8 == 6 && batch / 8 < count);
-            assert_float_equal(moments.slow[i].wait_ns, many[batch].times[RF_BATCH_WAITED] * 64.0,
-                               1);
+            assert_near(moments.slow[i].wait_ns, many[batch].times[RF_BATCH_WAITED] * 64.0);
         }
         double most = 0;
         for (uint32_t s = 0; s < count; s++)
             most = fmax(most, many[8 * s + 6].times[RF_BATCH_WAITED] * 64.0);
-        assert_float_equal(moments.slow[0].wait_ns, most, 1);
+        assert_near(moments.slow[0].wait_ns, most);
         summary_free(summary);
     }
 }
@@ -422,6 +453,7 @@ int main(void)
         cmocka_unit_test(devices_over_time),
         cmocka_unit_test(the_rest_of_exact_figures),
         cmocka_unit_test(slow_waits_in_their_order),
+        cmocka_unit_test(what_goes_on_while_a_batch_is_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

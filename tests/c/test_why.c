@@ -299,6 +299,8 @@ static void workers_of_a_stream(void **state)
         {{50, 50, 50}, 0, 0, 0, CAUSE_BLOCKED},
         {{50, 50, 49}, 1, 0, 0, CAUSE_BLOCKED},
         {{50, 50, 50}, 1, 0, DATASTALL_LOADER_WORKER_INIT, CAUSE_BLOCKED},
+        {{1, 0, 0}, 1, 1, 0, WHY_UNEVEN_SHARDS},
+        {{0, 0, 0}, 1, 0, 0, CAUSE_BLOCKED}, /* nothing to tell by */
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         begin_stream(rows[i].items, rows[i].ended, rows[i].asked_which);

@@ -181,6 +181,32 @@ static void epochs_without_an_iterator(void **state)
     }
 }
 
+/* What the fault itself costs at most, where a replay told it and it is worth a word. */
+static void what_it_would_be_worth(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t cause;
+        const char *words;
+    } rows[] = {{CAUSE_COMPUTE, "(in half the CPU time: up to 1.50x)"},
+                {CAUSE_COMPUTE_IN_THREADS, "(in half the CPU time: up to 1.50x)"},
+                {WHY_STORAGE, "(with all of it in memory: up to 1.50x)"},
+                {CAUSE_BLOCKED, "(without any waiting: up to 1.50x)"},
+                {CAUSE_COLLATE, "(without any collation: up to 1.50x)"},
+                {WHY_HEAD_OF_LINE, "(out of order: up to 1.50x)"}};
+    for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        for (uint32_t known = 0; known < 2; known++) {
+            struct why why = full_why_of(rows[i].cause);
+            why.setting.at_most =
+                known ? (struct range){1.5, 1.4, 1.6} : (struct range){NAN, NAN, NAN};
+            why_tell(&loader, &why);
+            if ((strstr(why.suggestion, rows[i].words) != NULL) != known)
+                fail_msg("row %u: %s", i, why.suggestion);
+            assert_int_equal(strstr(why.suggestion, "up to") != NULL, known);
+        }
+    }
+}
+
 /* From 1 MiB on it is files that they read. */
 static void files_of_a_mebibyte(void **state)
 {
@@ -896,6 +922,7 @@ int main(void)
         cmocka_unit_test(workers_that_share_a_lock),
         cmocka_unit_test(epochs_without_an_iterator),
         cmocka_unit_test(files_of_a_mebibyte),
+        cmocka_unit_test(what_it_would_be_worth),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
