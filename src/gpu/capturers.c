@@ -4,6 +4,7 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <link.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,6 +166,30 @@ static enum answer file_has(const char *path)
 
 /* ---- what is loaded ---- */
 
+static pthread_mutex_t in_the_list = PTHREAD_MUTEX_INITIALIZER;
+
+void capturers_before_fork(void)
+{
+    pthread_mutex_lock(&in_the_list);
+}
+
+void capturers_after_fork(void)
+{
+    pthread_mutex_unlock(&in_the_list);
+}
+
+void capturers_in_child(void)
+{
+    pthread_mutex_init(&in_the_list, NULL);
+}
+
+static void go_through(int (*each)(struct dl_phdr_info *, size_t, void *), void *to)
+{
+    pthread_mutex_lock(&in_the_list);
+    dl_iterate_phdr(each, to);
+    pthread_mutex_unlock(&in_the_list);
+}
+
 static bool is_trusted(const char *path)
 {
     const char *name = strrchr(path, '/') + 1;
@@ -225,7 +250,7 @@ static void look(void)
     struct names names = {.text = malloc(MOST_NAMES)};
     if (names.text == NULL)
         return; /* at the next call; until then nothing is asked */
-    dl_iterate_phdr(add_name, &names);
+    go_through(add_name, &names);
     for (size_t at = 0; at < names.length && !looked.found; at += strlen(names.text + at) + 1)
         look_through(names.text + at);
     looked.adds = names.adds;
@@ -235,7 +260,7 @@ static void look(void)
 static unsigned long long loaded_so_far(void)
 {
     struct names names = {0};
-    dl_iterate_phdr(add_name, &names);
+    go_through(add_name, &names);
     return names.adds;
 }
 

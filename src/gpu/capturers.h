@@ -19,4 +19,11 @@
  * holds the loader's lock for as long as it takes to copy their names. Of one thread at a time. */
 bool capturers_there(void);
 
+/* glibc does not give the lock of the loader's list back in a forked child: one that another thread held
+ * at the fork is never free there, and the child's next import hangs. So a fork waits until nobody is in
+ * that list for us, a microsecond or less but for the first look's some. Handlers for pthread_atfork(). */
+void capturers_before_fork(void);
+void capturers_after_fork(void); /* in the parent */
+void capturers_in_child(void);
+
 #endif

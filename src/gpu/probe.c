@@ -202,6 +202,7 @@ static void end_thread(void)
 static void forget_parent(void)
 {
     pthread_mutex_init(&probe.mutex, NULL);
+    capturers_in_child();
     for (uint32_t i = 0; i < RF_STEPS_ENTRIES; i++)
         probe.targets[i].steps = NULL;
     probe.generation = 0;
@@ -215,7 +216,7 @@ static void exit_with_the_process(void)
     probe.exits_with_us = true;
     /* Registered after CUDA's, so called before it: nobody asks a driver that has gone. */
     atexit(end_thread);
-    pthread_atfork(NULL, NULL, forget_parent);
+    pthread_atfork(capturers_before_fork, capturers_after_fork, forget_parent);
 }
 
 static struct target *target_of(const struct steps *steps)
