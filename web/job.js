@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The report of a job: who made the others wait, over time and by rank (docs/jobs.md, docs/report.md).
+// The report of a job: who made the others wait, over time and by rank.
 
 function jobReport(data) {
   const two = data.jobs.length > 1;
   const name = (job) => 'job ' + (job.summary.job.id || '(without an id)');
   const page = [el('a', {class: 'skip', href: '#verdict-0'}, 'To the verdict')];
   page.push(el('header', {}, el('h1', {}, data.jobs.map(name).join(' and ')),
-    el('p', {class: 'faint'}, `A report by datastall ${data.datastall_version}. Every word is explained in docs/jobs.md.`)));
+    el('p', {class: 'faint'}, `A report by datastall ${data.datastall_version}. Every word is explained by 'datastall help jobs'.`)));
   if (two) page.push(jobComparison(data));
   const sections = data.jobs.map((job, i) => el('section', {'aria-label': name(job)}, [jobVerdict(job, i, two, name(job)), jobOverTime(job), jobRanks(job), jobRuns(job)]));
   page.push(two ? el('div', {class: 'runs'}, sections) : sections);
