@@ -212,6 +212,12 @@ static void *ask_without_pause(void *unused)
     return NULL;
 }
 
+#ifdef __SANITIZE_THREAD__
+#define FORKS 20 /* of a second each */
+#else
+#define FORKS 100
+#endif
+
 static int nothing(struct dl_phdr_info *info, size_t size, void *unused)
 {
     (void)info;
@@ -237,7 +243,7 @@ static void a_child_does_not_wait_for_its_parents_thread(void **state)
     ds_store(&asking, 1);
     assert_int_equal(pthread_create(&thread, NULL, ask_without_pause, NULL), 0);
     int failed = 0;
-    for (int i = 0; i < 400 && failed == 0; i++)
+    for (int i = 0; i < FORKS && failed == 0; i++)
         failed = test_in_child(count_in_a_child, NULL);
     ds_store(&asking, 0);
     pthread_join(thread, NULL);
