@@ -7,15 +7,15 @@
 # is printed when both have ended.
 #
 # DATASTALL_TEST_WORKERS is how many Python tests run at once (one more than there are CPUs, at most 8).
-# DATASTALL_TEST_SECONDS is the length of the stress test (20), DATASTALL_TEST_STRIDE thins the byte
-# flips behind the header (4), DATASTALL_FUZZ_SECONDS is the length of the fuzzing (30). A whole night:
+# DATASTALL_TEST_SECONDS is the length of the stress test (10), DATASTALL_TEST_STRIDE thins the byte
+# flips behind the header (10), DATASTALL_FUZZ_SECONDS is the length of the fuzzing (30). A whole night:
 # DATASTALL_TEST_SECONDS=3600 DATASTALL_TEST_STRIDE=1 DATASTALL_FUZZ_SECONDS=18000 make test
 set -u
 cd "$(dirname "$0")/.."
 PATH=$(pwd)/.venv/bin:$PATH
 export PATH
-export DATASTALL_TEST_SECONDS="${DATASTALL_TEST_SECONDS:-20}"
-export DATASTALL_TEST_STRIDE="${DATASTALL_TEST_STRIDE:-4}"
+export DATASTALL_TEST_SECONDS="${DATASTALL_TEST_SECONDS:-10}"
+export DATASTALL_TEST_STRIDE="${DATASTALL_TEST_STRIDE:-10}"
 export DATASTALL_FUZZ_SECONDS="${DATASTALL_FUZZ_SECONDS:-30}"
 workers="${DATASTALL_TEST_WORKERS:-$(nproc | awk '{ print $1 < 7 ? $1 + 1 : 8 }')}"
 logs=$(mktemp -d)
@@ -87,7 +87,7 @@ sanitized="-Doptimization=1 -Ddebug=false -Dc_args=-g1"
 export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 prepare build-asan meson-test-prereq $sanitized -Dtests=true -Dshared_library=false -Db_sanitize=address,undefined \
     -Db_lundef=false &&
-    DATASTALL_TEST_SECONDS=5 DATASTALL_TEST_STRIDE=$((DATASTALL_TEST_STRIDE * 10)) \
+    DATASTALL_TEST_SECONDS=5 DATASTALL_TEST_STRIDE=$((DATASTALL_TEST_STRIDE * 4)) \
         meson_test build-asan "C tests, address and undefined-behaviour sanitizers"
 
 prepare build-tsan meson-test-prereq $sanitized -Dtests=true -Dshared_library=false -Db_sanitize=thread -Db_lundef=false &&

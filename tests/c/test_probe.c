@@ -213,7 +213,7 @@ static void *ask_without_pause(void *unused)
 }
 
 #ifdef __SANITIZE_THREAD__
-#define FORKS 20 /* of a second each */
+#define FORKS 8 /* of a second each */
 #else
 #define FORKS 100
 #endif
