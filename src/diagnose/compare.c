@@ -205,37 +205,25 @@ static void compare_ranks(struct comparison *c)
 
 static const char *const sides[2] = {"first", "second"};
 
-/* False after saying why not. */
-static bool rates_can_be_compared(const struct rates rates[2], struct comparison *c)
+bool compare_is_too_short(struct comparison *c, uint32_t side, const struct rates *rates,
+                          const char *what)
 {
-    for (int i = 0; i < 2; i++) {
-        if (c->runs[i]->worst == UINT32_MAX)
-            snprintf(c->reason, sizeof c->reason, "no batch was recorded in the %s run", sides[i]);
-        else if (rates[i].count < RATIO_LEAST_VALUES)
-            snprintf(c->reason, sizeof c->reason,
-                     "the %s run is too short: batches came in %u whole spans of %llu s, and %u "
-                     "are needed",
-                     sides[i], rates[i].count, (unsigned long long)rates[i].width_s,
-                     RATIO_LEAST_VALUES);
-        if (c->reason[0] != '\0')
-            return false;
-    }
+    if (rates->count >= RATIO_LEAST_VALUES)
+        return false;
+    snprintf(c->reason, sizeof c->reason,
+             "the %s %s is too short: batches came in %u whole spans of %llu s, and %u are needed",
+             sides[side], what, rates->count, (unsigned long long)rates->width_s,
+             RATIO_LEAST_VALUES);
     return true;
 }
 
-static void compare_throughput(struct comparison *c)
+void compare_rates(struct comparison *c, const struct rates *const rates[2], const char *what)
 {
-    struct rates rates[2];
     struct ratio_mean means[2];
-    rates_of(c->runs[0], &rates[0]);
-    rates_of(c->runs[1], &rates[1]);
-    c->by_samples = rates[0].samples_known && rates[1].samples_known;
-    if (!rates_can_be_compared(rates, c))
-        return;
     for (int i = 0; i < 2; i++) {
-        const double *values = c->by_samples ? rates[i].samples_per_s : rates[i].batches_per_s;
-        if (!ratio_mean_of(values, rates[i].count, &means[i])) {
-            snprintf(c->reason, sizeof c->reason, "the %s run delivered nothing", sides[i]);
+        const double *values = c->by_samples ? rates[i]->samples_per_s : rates[i]->batches_per_s;
+        if (!ratio_mean_of(values, rates[i]->count, &means[i])) {
+            snprintf(c->reason, sizeof c->reason, "the %s %s delivered nothing", sides[i], what);
             return;
         }
         c->throughput[i] = means[i].mean;
@@ -244,6 +232,30 @@ static void compare_throughput(struct comparison *c)
     c->result = c->throughput_ratio.lower > 1   ? COMPARE_FASTER
                 : c->throughput_ratio.upper < 1 ? COMPARE_SLOWER
                                                 : COMPARE_SAME;
+}
+
+/* False after saying why not. */
+static bool rates_can_be_compared(const struct rates rates[2], struct comparison *c)
+{
+    for (uint32_t i = 0; i < 2; i++) {
+        if (c->runs[i]->worst == UINT32_MAX) {
+            snprintf(c->reason, sizeof c->reason, "no batch was recorded in the %s run", sides[i]);
+            return false;
+        }
+        if (compare_is_too_short(c, i, &rates[i], "run"))
+            return false;
+    }
+    return true;
+}
+
+static void compare_throughput(struct comparison *c)
+{
+    struct rates rates[2];
+    rates_of(c->runs[0], &rates[0]);
+    rates_of(c->runs[1], &rates[1]);
+    c->by_samples = rates[0].samples_known && rates[1].samples_known;
+    if (rates_can_be_compared(rates, c))
+        compare_rates(c, (const struct rates *const[]){&rates[0], &rates[1]}, "run");
 }
 
 /* A batch of another size is another amount of work. */

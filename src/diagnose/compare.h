@@ -54,6 +54,15 @@ struct comparison {
 void compare_runs(const struct summary *first, const struct summary *second,
                   struct comparison *comparison);
 
+/* For compare_runs() and compare_jobs(), of which `what` is the word: "run", "job". True after saying that
+ * side 0 or 1 has too few spans. */
+struct rates;
+bool compare_is_too_short(struct comparison *comparison, uint32_t side, const struct rates *rates,
+                          const char *what);
+/* Throughputs, their ratio and the result, or why there is none. */
+void compare_rates(struct comparison *comparison, const struct rates *const rates[2],
+                   const char *what);
+
 /* compare_promise.c: of one pair; for compare_runs(). */
 void compare_promise(const struct comparison *comparison, const struct compared_loader pair[2],
                      struct compared_promise *promise);

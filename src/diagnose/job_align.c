@@ -343,3 +343,14 @@ bool job_find_lag(struct job_group *group, bool by_host)
     free(room);
     return made;
 }
+
+void job_group_free(struct job_group *group)
+{
+    for (uint32_t m = 0; m < group->count; m++) {
+        free(group->members[m]->at);
+        group->members[m]->at = NULL;
+    }
+    free(group->indices);
+    free(group->segment_of);
+    free(group->offsets);
+}

@@ -5,40 +5,16 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const sides[2] = {"first", "second"};
-
 /* "": they can be compared. */
 static void say_why_not(const struct job_side *const jobs[2], struct comparison *c)
 {
-    for (int i = 0; i < 2; i++) {
-        if (jobs[i]->rates->count < RATIO_LEAST_VALUES && c->reason[0] == '\0')
-            snprintf(c->reason, sizeof c->reason,
-                     "the %s job is too short: batches came in %u whole spans of %llu s, and %u "
-                     "are needed",
-                     sides[i], jobs[i]->rates->count, (unsigned long long)jobs[i]->rates->width_s,
-                     RATIO_LEAST_VALUES);
+    for (uint32_t i = 0; i < 2; i++) {
+        if (compare_is_too_short(c, i, jobs[i]->rates, "job"))
+            return;
     }
-    if (c->reason[0] == '\0' && !c->by_samples && jobs[0]->batch_size != jobs[1]->batch_size)
+    if (!c->by_samples && jobs[0]->batch_size != jobs[1]->batch_size)
         snprintf(c->reason, sizeof c->reason,
                  "the samples of a batch are not known, and the batch sizes differ");
-}
-
-static void compare_throughput(const struct job_side *const jobs[2], struct comparison *c)
-{
-    struct ratio_mean means[2];
-    for (int i = 0; i < 2; i++) {
-        const struct rates *rates = jobs[i]->rates;
-        if (!ratio_mean_of(c->by_samples ? rates->samples_per_s : rates->batches_per_s,
-                           rates->count, &means[i])) {
-            snprintf(c->reason, sizeof c->reason, "the %s job delivered nothing", sides[i]);
-            return;
-        }
-        c->throughput[i] = means[i].mean;
-    }
-    c->throughput_ratio = ratio_of(&means[1], &means[0], COMPARE_BETWEEN_RUNS);
-    c->result = c->throughput_ratio.lower > 1   ? COMPARE_FASTER
-                : c->throughput_ratio.upper < 1 ? COMPARE_SLOWER
-                                                : COMPARE_SAME;
 }
 
 void compare_jobs(const struct job_side *first, const struct job_side *second, struct comparison *c)
@@ -56,5 +32,5 @@ void compare_jobs(const struct job_side *first, const struct job_side *second, s
     c->by_samples = first->rates->samples_known && second->rates->samples_known;
     say_why_not(jobs, c);
     if (c->reason[0] == '\0')
-        compare_throughput(jobs, c);
+        compare_rates(c, (const struct rates *const[]){first->rates, second->rates}, "job");
 }

@@ -64,17 +64,6 @@ static uint32_t end_of(const struct job *job, uint32_t first)
     return end;
 }
 
-static void free_group(struct job_group *group)
-{
-    for (uint32_t m = 0; m < group->count; m++) {
-        free(group->members[m]->at);
-        group->members[m]->at = NULL;
-    }
-    free(group->indices);
-    free(group->segment_of);
-    free(group->offsets);
-}
-
 /* ---- the figures of a group ---- */
 
 /* Sums that go on from group to group. */
@@ -297,7 +286,7 @@ static bool settle_aligned(struct sums *sums, const struct job *job, struct job_
 static bool settle_group(struct sums *sums, const struct job *job, struct job_group *group)
 {
     const bool made = job_find_common(group) && settle_aligned(sums, job, group);
-    free_group(group);
+    job_group_free(group);
     return made;
 }
 

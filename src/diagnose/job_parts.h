@@ -98,6 +98,8 @@ void job_loader_text(const struct rf_loader_entry *entry, char *text, size_t siz
 
 /* job_align.c: common steps, how often ranks are in step, clocks. Each false: no memory. */
 bool job_find_common(struct job_group *group);
+/* What they made; not the list of members, which is the caller's. */
+void job_group_free(struct job_group *group);
 bool job_find_clocks(struct job_group *group, uint32_t clocks);
 /* Sets `lag` and `phase`, lag 0 where they are not in step. by_host: no rank uses a GPU. */
 bool job_find_lag(struct job_group *group, bool by_host);

@@ -386,12 +386,18 @@ static uint64_t first_to_count(const struct job_group *group, struct watched *co
     return from;
 }
 
-static bool is_over(const struct job_group *group, struct watched *const *ranks)
+static bool is_over(struct watched *const *ranks, uint32_t count)
 {
     bool over = true;
-    for (uint32_t m = 0; m < group->count; m++)
+    for (uint32_t m = 0; m < count; m++)
         over &= ranks[m]->ended;
     return over;
+}
+
+/* Seldom, but for the last time. */
+static bool is_time_to_look(struct watched *const *ranks, uint32_t count, uint64_t now_ns)
+{
+    return now_ns - ranks[0]->looked_ns >= LOOK_NS || is_over(ranks, count);
 }
 
 static void look_at(struct job_group *group, struct watched *const *ranks, uint32_t clocks,
@@ -401,9 +407,9 @@ static void look_at(struct job_group *group, struct watched *const *ranks, uint3
         return;
     const uint64_t newest = group->indices[group->steps - 1];
     const bool waited = now_ns - ranks[0]->looked_ns >= PATIENCE_NS && newest > ranks[0]->newest;
-    const bool over = is_over(group, ranks);
+    const bool over = is_over(ranks, group->count);
     group->count_from = first_to_count(group, ranks);
-    if (over ? newest < group->count_from : now_ns - ranks[0]->looked_ns < LOOK_NS)
+    if (over && newest < group->count_from)
         return;
     if (!over && newest < ranks[0]->newest + LEAST_NEW && !waited)
         return;
@@ -412,18 +418,6 @@ static void look_at(struct job_group *group, struct watched *const *ranks, uint3
         ranks[m]->newest = newest;
     }
     count_new(group, ranks, clocks, over);
-}
-
-static void free_group(struct job_group *group)
-{
-    for (uint32_t m = 0; m < group->count; m++) {
-        free(group->members[m]->at);
-        group->members[m]->at = NULL;
-    }
-    free(group->indices);
-    free(group->segment_of);
-    free(group->offsets);
-    free(group->members);
 }
 
 /* One rank alone of a job: what it stalls it may cost the others. Two processes that are the same rank
@@ -441,7 +435,7 @@ static bool is_group(struct watched *const *ranks, uint32_t count)
 static void look_at_ranks(struct watched *const *ranks, uint32_t count, uint32_t clocks,
                           uint64_t now_ns)
 {
-    if (!is_group(ranks, count))
+    if (!is_group(ranks, count) || !is_time_to_look(ranks, count, now_ns))
         return;
     struct job_group group = {.members = calloc(count, sizeof(struct job_member *)),
                               .count = count};
@@ -451,7 +445,8 @@ static void look_at_ranks(struct watched *const *ranks, uint32_t count, uint32_t
         group.members[m] = &ranks[m]->member;
     if (job_find_common(&group))
         look_at(&group, ranks, clocks, now_ns);
-    free_group(&group);
+    job_group_free(&group);
+    free(group.members);
 }
 
 /* Those that had ended when the newest one began are of another start of the job. Moves the others to the

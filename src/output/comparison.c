@@ -12,15 +12,6 @@
 #define USUAL_PREFETCH 2u  /* torch's, where there are workers */
 #define LEAST_CHANGE 0.005 /* of a rank's stall share: less is the same on the screen */
 
-static const char *share_text(double share, char text[16])
-{
-    if (isnan(share))
-        snprintf(text, 16, "unknown");
-    else
-        snprintf(text, 16, "%.1f %%", share * 100);
-    return text;
-}
-
 static const char *rate_text(double rate, char text[16])
 {
     output_rate_text(rate, text, 16);
@@ -50,7 +41,8 @@ static void add_figures(const struct comparison *c, struct paragraphs *page)
         snprintf(ratio, sizeof ratio, "  (%.2fx as long)", c->window_ratio);
     paragraphs_add(page, 1, TONE_PLAIN, "", "window      %s -> %s%s", a, b, ratio);
     paragraphs_add(page, 1, TONE_PLAIN, "", "stall       %s -> %s of the time",
-                   share_text(c->stall_share[0], a), share_text(c->stall_share[1], b));
+                   output_share_text(c->stall_share[0], a),
+                   output_share_text(c->stall_share[1], b));
     paragraphs_add(page, 1, TONE_PLAIN, "", "cause       %s -> %s",
                    causes[0] == NULL ? "unknown" : causes[0],
                    causes[1] == NULL ? "unknown" : causes[1]);
@@ -75,7 +67,7 @@ static void add_loader(const struct comparison *c, const struct compared_loader 
         snprintf(other, sizeof other, " (%s in the second run)", second);
     for (int i = 0; i < 2; i++) {
         rate_text(c->by_samples ? pair[i].samples_per_s : pair[i].batches_per_s, rates[i]);
-        share_text(pair[i].stall_share, shares[i]);
+        output_share_text(pair[i].stall_share, shares[i]);
     }
     paragraphs_add(page, 1, TONE_PLAIN, "LOADER", "%s%s: %s -> %s %s/s, waiting %s -> %s, %s -> %s",
                    name, other, rates[0], rates[1], c->by_samples ? "samples" : "batches",
@@ -146,7 +138,8 @@ static void add_ranks(const struct comparison *c, struct paragraphs *page)
     for (uint32_t i = 0; i < changed && i < MOST_RANKS; i++, told++)
         snprintf(text + strlen(text), sizeof text - strlen(text), "%srank %llu: %s -> %s",
                  text[0] == '\0' ? "" : ", ", (unsigned long long)ranks[i].rank,
-                 share_text(ranks[i].stall_share[0], a), share_text(ranks[i].stall_share[1], b));
+                 output_share_text(ranks[i].stall_share[0], a),
+                 output_share_text(ranks[i].stall_share[1], b));
     if (told > 0)
         paragraphs_add(page, 1, TONE_PLAIN, "RANKS", "stall %s%s", text,
                        changed > told ? ", ... (all: --json)" : "");

@@ -15,4 +15,11 @@ void output_comparison(const struct comparison *comparison, const struct card_st
 void output_comparison_shape(const struct comparison *comparison, const char *key,
                              const struct emitter *emitter);
 
+/* Its members for runs and jobs alike, into an open object: result, reason, throughput and window. */
+void output_comparison_result_shape(const struct comparison *comparison,
+                                    const struct emitter *emitter);
+/* `comparison_text`: the result in words. */
+void output_comparison_text_shape(const struct comparison *comparison,
+                                  const struct emitter *emitter);
+
 #endif

@@ -4,15 +4,6 @@
 #include "output/comparison.h"
 #include "output/put.h"
 
-/* [first, second] */
-static void put_pair(out e, const char *key, double first, double second)
-{
-    e->open_array(e->context, key);
-    put_real(e, NULL, first);
-    put_real(e, NULL, second);
-    e->close(e->context);
-}
-
 static void put_run(out e, const struct summary *run)
 {
     e->open_object(e->context, NULL);
@@ -96,9 +87,8 @@ static void put_ranks(out e, const struct comparison *c)
     e->close(e->context);
 }
 
-void output_comparison_shape(const struct comparison *c, const char *key, out e)
+void output_comparison_result_shape(const struct comparison *c, out e)
 {
-    e->open_object(e->context, key);
     put_string(e, "result", compare_result_name(c->result));
     put_string(e, "reason", c->reason);
     e->open_object(e->context, "throughput_ratio");
@@ -110,6 +100,19 @@ void output_comparison_shape(const struct comparison *c, const char *key, out e)
     put_pair(e, "throughput", c->throughput[0], c->throughput[1]);
     put_real(e, "window_ratio", c->window_ratio);
     put_pair(e, "window_s", c->window_s[0], c->window_s[1]);
+}
+
+void output_comparison_text_shape(const struct comparison *c, out e)
+{
+    char text[320];
+    compare_result_text(c, text, sizeof text);
+    put_string(e, "comparison_text", text);
+}
+
+void output_comparison_shape(const struct comparison *c, const char *key, out e)
+{
+    e->open_object(e->context, key);
+    output_comparison_result_shape(c, e);
     put_pair(e, "stall_share", c->stall_share[0], c->stall_share[1]);
     put_pair(e, "startup_s", c->startup_s[0], c->startup_s[1]);
     e->open_array(e->context, "runs");

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "output/comparison.h"
 #include "output/paragraphs.h"
 #include "output/put.h"
 #include "output/text.h"
@@ -44,15 +45,6 @@ static struct rank_pair *pair_ranks(const struct job_comparison *c, uint32_t *co
 
 /* ---- for people ---- */
 
-static const char *share_text(double share, char text[16])
-{
-    if (isnan(share))
-        snprintf(text, 16, "unknown");
-    else
-        snprintf(text, 16, "%.1f %%", share * 100);
-    return text;
-}
-
 static void add_jobs(const struct job_comparison *c, struct paragraphs *page)
 {
     static const char *const labels[2] = {"FIRST", "SECOND"};
@@ -81,11 +73,11 @@ static void add_figures(const struct job_comparison *c, struct paragraphs *page)
     summary_duration_text(all->window_s[1], b, sizeof b);
     paragraphs_add(page, 1, TONE_PLAIN, "", "window      %s -> %s", a, b);
     paragraphs_add(page, 1, TONE_PLAIN, "", "lost        %s -> %s of the time, to input",
-                   share_text(figures[0]->lost_share.mean, a),
-                   share_text(figures[1]->lost_share.mean, b));
+                   output_share_text(figures[0]->lost_share.mean, a),
+                   output_share_text(figures[1]->lost_share.mean, b));
     paragraphs_add(page, 1, TONE_PLAIN, "", "otherwise   %s -> %s, to ranks that came late",
-                   share_text(figures[0]->not_input_s / figures[0]->active_s, a),
-                   share_text(figures[1]->not_input_s / figures[1]->active_s, b));
+                   output_share_text(figures[0]->not_input_s / figures[0]->active_s, a),
+                   output_share_text(figures[1]->not_input_s / figures[1]->active_s, b));
     for (int i = 0; i < 2; i++) {
         if (figures[i]->says[0] != '\0')
             paragraphs_add(page, 1, TONE_PLAIN, "UNKNOWN", "what the %s job lost: %s",
@@ -122,7 +114,7 @@ static void add_ranks(const struct job_comparison *c, struct paragraphs *page)
     for (uint32_t i = 0; i < count && i < MOST_RANKS && change_of(&pairs[i]) >= LEAST_CHANGE; i++)
         snprintf(text + strlen(text), sizeof text - strlen(text), "%srank %llu: %s -> %s",
                  text[0] == '\0' ? "" : ", ", (unsigned long long)pairs[i].ranks[0]->rank,
-                 share_text(pairs[i].cost[0], a), share_text(pairs[i].cost[1], b));
+                 output_share_text(pairs[i].cost[0], a), output_share_text(pairs[i].cost[1], b));
     if (known)
         paragraphs_add(page, 1, TONE_PLAIN, "RANKS", "%s%s%s",
                        text[0] == '\0' ? "each costs its job what it did" : "what each cost: ",
@@ -153,14 +145,6 @@ void output_job_comparison(const struct job_comparison *c, const struct card_sty
 }
 
 /* ---- as a document ---- */
-
-static void put_pair(out e, const char *key, double first, double second)
-{
-    e->open_array(e->context, key);
-    put_real(e, NULL, first);
-    put_real(e, NULL, second);
-    e->close(e->context);
-}
 
 static void put_job(out e, const struct job_document *job)
 {
@@ -203,20 +187,9 @@ static void put_ranks(out e, const struct job_comparison *c)
 
 void output_job_comparison_shape(const struct job_comparison *c, const char *key, out e)
 {
-    const struct comparison *all = &c->comparison;
     const struct job_figures *const figures[2] = {&c->jobs[0]->figures, &c->jobs[1]->figures};
     e->open_object(e->context, key);
-    put_string(e, "result", compare_result_name(all->result));
-    put_string(e, "reason", all->reason);
-    e->open_object(e->context, "throughput_ratio");
-    put_real(e, "mean", all->throughput_ratio.mean);
-    put_real(e, "lower", all->throughput_ratio.lower);
-    put_real(e, "upper", all->throughput_ratio.upper);
-    e->close(e->context);
-    put_string(e, "throughput_unit", all->by_samples ? "samples/s" : "batches/s");
-    put_pair(e, "throughput", all->throughput[0], all->throughput[1]);
-    put_real(e, "window_ratio", all->window_ratio);
-    put_pair(e, "window_s", all->window_s[0], all->window_s[1]);
+    output_comparison_result_shape(&c->comparison, e);
     put_pair(e, "active_s", figures[0]->active_s, figures[1]->active_s);
     put_pair(e, "lost_share", figures[0]->lost_share.mean, figures[1]->lost_share.mean);
     put_pair(e, "lost_s", figures[0]->lost_s.mean, figures[1]->lost_s.mean);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "output/comparison.h"
 #include "output/job_comparison.h"
 #include "output/page.h"
 #include "output/put.h"
@@ -103,10 +104,8 @@ static void shape(const void *context, out e)
     }
     e->close(e->context);
     if (report->comparison != NULL) {
-        char text[320];
         output_job_comparison_shape(report->comparison, "comparison", e);
-        compare_result_text(&report->comparison->comparison, text, sizeof text);
-        put_string(e, "comparison_text", text);
+        output_comparison_text_shape(&report->comparison->comparison, e);
     }
     e->close(e->context);
 }

@@ -21,6 +21,15 @@ static inline void put_real(out e, const char *key, double value)
     e->real(e->context, key, value);
 }
 
+/* [first, second] */
+static inline void put_pair(out e, const char *key, double first, double second)
+{
+    e->open_array(e->context, key);
+    put_real(e, NULL, first);
+    put_real(e, NULL, second);
+    e->close(e->context);
+}
+
 static inline void put_seconds(out e, const char *key, uint64_t ns)
 {
     put_real(e, key, ns == DATASTALL_UNKNOWN ? NAN : (double)ns * 1e-9);

@@ -29,10 +29,8 @@ static void shape(const void *context, out e)
         report_run_shape(report->runs[i], report->size, NULL, e);
     e->close(e->context);
     if (report->comparison != NULL) {
-        char text[320];
         output_comparison_shape(report->comparison, "comparison", e);
-        compare_result_text(report->comparison, text, sizeof text);
-        put_string(e, "comparison_text", text);
+        output_comparison_text_shape(report->comparison, e);
     }
     e->close(e->context);
 }

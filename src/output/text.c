@@ -38,6 +38,15 @@ void output_count_text(uint64_t value, char *text, size_t size)
         snprintf(text, size, "%.2f G", (double)value * 1e-9);
 }
 
+const char *output_share_text(double share, char text[16])
+{
+    if (isnan(share))
+        snprintf(text, 16, "unknown");
+    else
+        snprintf(text, 16, "%.1f %%", share * 100);
+    return text;
+}
+
 void output_rate_text(double value, char *text, size_t size)
 {
     if (isnan(value))

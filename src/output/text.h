@@ -22,5 +22,7 @@ const char *output_state_text(enum summary_state state);
 /* Numbers for people: 1204 -> "1,204"; 19700000 -> "19.7 M". */
 void output_count_text(uint64_t value, char *text, size_t size);
 void output_rate_text(double value, char *text, size_t size);
+/* "12.3 %", "unknown"; returns text. */
+const char *output_share_text(double share, char text[16]);
 
 #endif

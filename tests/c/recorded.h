@@ -27,6 +27,24 @@ struct recorded_plan {
     bool persistent;         /* else each epoch has first batches */
 };
 
+/* Two workers that are the bottleneck: 8 ms of items, which block for the most part, 1 ms of collation. */
+#define RECORDED_PLAN   \
+    {.workers = 2,      \
+     .prefetch = 2,     \
+     .batches = 128,    \
+     .epochs = 1,       \
+     .items = 125,      \
+     .cpu = 45,         \
+     .collate = 16,     \
+     .collate_cpu = 10, \
+     .gap = 9,          \
+     .send = 4,         \
+     .latency = 6,      \
+     .get = 3,          \
+     .tail = 2,         \
+     .consumed = 31,    \
+     .loop_cpu = 20}
+
 struct recorded {
     struct rf_stretch_batch batches[RECORDED_BATCHES];
     struct run_stretch stretch[RECORDED_STRETCHES];

@@ -13,21 +13,7 @@
 #include "support.h"
 
 /* Workers are the bottleneck: 8 ms of items, 1 ms of collation each. */
-static const struct recorded_plan usual = {.workers = 2,
-                                           .prefetch = 2,
-                                           .batches = 128,
-                                           .epochs = 1,
-                                           .items = 125,
-                                           .cpu = 45,
-                                           .collate = 16,
-                                           .collate_cpu = 10,
-                                           .gap = 9,
-                                           .send = 4,
-                                           .latency = 6,
-                                           .get = 3,
-                                           .tail = 2,
-                                           .consumed = 31,
-                                           .loop_cpu = 20};
+static const struct recorded_plan usual = RECORDED_PLAN;
 
 static struct predict_model model;
 static char says[256];

@@ -16,21 +16,7 @@
 #define SIMULATED 1600u
 
 /* Items that block for the most part: more workers are faster, and 8 CPUs do for all of them. */
-static const struct recorded_plan sleeping = {.workers = 2,
-                                              .prefetch = 2,
-                                              .batches = 128,
-                                              .epochs = 1,
-                                              .items = 125,
-                                              .cpu = 45,
-                                              .collate = 16,
-                                              .collate_cpu = 10,
-                                              .gap = 9,
-                                              .send = 4,
-                                              .latency = 6,
-                                              .get = 3,
-                                              .tail = 2,
-                                              .consumed = 31,
-                                              .loop_cpu = 20};
+static const struct recorded_plan sleeping = RECORDED_PLAN;
 
 static struct predict_model model; /* as it is when settings are tried */
 static struct predict *predict;
