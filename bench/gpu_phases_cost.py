@@ -26,7 +26,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 os.environ.pop("DATASTALL_RUN_DIR", None)
@@ -166,14 +165,22 @@ def with_traceml(name: str, pairs: int, traced: bool) -> None:
 
 
 def beside_traceml(names: list[str], pairs: int) -> None:
-    traceml = str(Path(sys.executable).parent / "traceml")
+    # What it costs a step is told before it writes its own report, which may take long.
+    traceml = [
+        sys.executable,
+        "-m",
+        "traceml_ai.launcher.cli",
+        "run",
+        "--finalize-timeout-sec",
+        "5",
+    ]
     print(f"{'loop':<30}{'bare us':>9}{'traceml us':>12}")
     for name in names:
         medians = []
         arguments = ["--pairs", str(pairs), name]
         with tempfile.TemporaryDirectory() as folder:
-            runs = traceml, "run", "--logs-dir", folder, __file__, "--args", "--traced", *arguments
-            for command in ((sys.executable, __file__, "--bare", *arguments), runs):
+            traced = [*traceml, "--logs-dir", folder, __file__, "--args", "--traced", *arguments]
+            for command in ([sys.executable, __file__, "--bare", *arguments], traced):
                 ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=folder)
                 said = re.search(r"median_us ([0-9.]+)", ended.stdout)
                 medians.append(float(said[1]) if said else math.nan)
