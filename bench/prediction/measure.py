@@ -32,12 +32,15 @@ def words(setting: tuple[int, int | None] | None) -> list[str]:
     return out if prefetch is None else [*out, "--set", f"prefetch_factor={prefetch}"]
 
 
-def samples_per_s(run: Path) -> float:
+def samples_per_s(run: Path) -> float | None:
+    """None: the run has no loader, or does not know its samples."""
     shown = subprocess.run(
         ["datastall", "show", "--json", str(run)], capture_output=True, text=True, check=True
     )
-    loader = json.loads(shown.stdout)["loaders"][0]
-    return loader["samples"] / loader["why"]["active_s"]
+    loaders = json.loads(shown.stdout)["loaders"]
+    if not loaders or loaders[0]["samples"] is None:
+        return None
+    return loaders[0]["samples"] / loaders[0]["why"]["active_s"]
 
 
 def command_of(program: str, module: str) -> list[str]:
@@ -64,13 +67,11 @@ def measure(job: tuple, folder: Path, module: str, cpus: set[int]) -> dict:
     if ended.returncode != 0:
         return {"program": program, "setting": setting, "repeat": repeat, "error": ended.stderr}
     (run,) = target.iterdir()
-    return {
-        "program": program,
-        "setting": setting,
-        "repeat": repeat,
-        "run": str(run.relative_to(folder)),
-        "samples_per_s": samples_per_s(run),
-    }
+    told = {"program": program, "setting": setting, "repeat": repeat}
+    speed = samples_per_s(run)
+    if speed is None:
+        return {**told, "error": "its samples are not known"}
+    return {**told, "run": str(run.relative_to(folder)), "samples_per_s": speed}
 
 
 def main() -> None:
