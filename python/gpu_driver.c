@@ -2,9 +2,11 @@
 #define PY_SSIZE_T_CLEAN
 #include "gpu_driver.h"
 
+#include <dirent.h>
 #include <link.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "convert.h"
 #include "gpu/gpu_monitor.h"
@@ -31,6 +33,41 @@ static PyObject *gpu_driver_is_loaded(PyObject *module, PyObject *unused)
     (void)module;
     (void)unused;
     return PyBool_FromLong(dl_iterate_phdr(is_gpu_driver, NULL));
+}
+
+/* Whether a link below /proc/self/fd leads to a GPU, of any vendor, a virtual machine's or a board's. */
+static bool leads_to_gpu(int folder, const char *name)
+{
+    static const char *const devices[] = {"/dev/nvidia", "/dev/nvhost", "/dev/nvmap", "/dev/dxg",
+                                          "/dev/kfd",    "/dev/dri/",   "/dev/accel"};
+    char target[64];
+    const ssize_t length = readlinkat(folder, name, target, sizeof target - 1);
+    if (length <= 0)
+        return false;
+    target[length] = '\0';
+    for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
+        if (strncmp(target, devices[i], strlen(devices[i])) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* PyTorch's CUDA builds load the driver's library when they are imported, and who only reads data
+ * never goes further: as long as it was not entered, no device is open. Seen so with CUDA 13; a
+ * context keeps some twenty open. */
+static PyObject *gpu_is_open(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    DIR *folder = opendir("/proc/self/fd");
+    if (folder == NULL)
+        Py_RETURN_TRUE; /* it cannot be ruled out */
+    bool open = false;
+    const struct dirent *entry;
+    while (!open && (entry = readdir(folder)) != NULL)
+        open = leads_to_gpu(dirfd(folder), entry->d_name);
+    closedir(folder);
+    return PyBool_FromLong(open);
 }
 
 /* Opens the driver for one question, in a process of its own. The GIL is released, since a driver may
@@ -100,6 +137,8 @@ static PyMethodDef functions[] = {
      "without any."},
     {"gpu_driver_is_loaded", gpu_driver_is_loaded, METH_NOARGS,
      "Whether the process has loaded a CUDA, ROCm or Level Zero driver."},
+    {"gpu_is_open", gpu_is_open, METH_NOARGS,
+     "Whether the process has a GPU's device file open, or that cannot be told."},
     {NULL, NULL, 0, NULL}};
 
 int gpu_driver_add(PyObject *module)

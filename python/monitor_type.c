@@ -183,7 +183,7 @@ DS_COLD void monitor_type_ask_gpu(const Monitor *self)
     standin_hide();
     PyObject *used = PyObject_CallFunctionObjArgs(self->uses_gpu, NULL);
     standin_show();
-    if (used != NULL)
+    if (used != NULL && used != Py_None) /* None: not told yet */
         note_gpu(self, PyObject_IsTrue(used) == 1);
     Py_XDECREF(used);
     errors_forget();

@@ -100,14 +100,26 @@ def _torch_cuda_is_up() -> bool:
     return cuda is not None and bool(cuda.is_initialized())
 
 
-def _uses_gpu() -> bool:
-    """Whether a wait may be hidden behind GPU work: torch's, or that of whoever loaded a driver."""
-    return _torch_cuda_is_up() or _core.gpu_driver_is_loaded()
+def _uses_gpu() -> bool | None:
+    """Whether a wait may be hidden behind GPU work: torch's, or that of whoever entered a driver.
+
+    None: a driver is loaded, and may yet be entered; only at the end is it known that none was.
+    """
+    loaded = _core.gpu_driver_is_loaded()
+    if _torch_cuda_is_up() or (loaded and _core.gpu_is_open()):
+        return True
+    return None if loaded else False
+
+
+def _note_gpu(*, at_end: bool) -> None:
+    used = _uses_gpu()
+    if _monitor is not None and (at_end or used is not None):
+        _monitor.note_accelerator(bool(used))
 
 
 def _end() -> None:
     if _monitor is not None:
-        _monitor.note_accelerator(_uses_gpu())
+        _note_gpu(at_end=True)
         _causes.tell_failures()
         _core.finish_steps()
         _monitor.finish()
@@ -338,7 +350,7 @@ def _consumer_for(iterator: object, loader: object) -> _core.Loader | None:
 def note_use() -> None:
     """What the process uses, as far as it has come when a loader is iterated."""
     if _monitor is not None:
-        _monitor.note_accelerator(_uses_gpu())
+        _note_gpu(at_end=False)
         _notice_side_streams()
         _steps.patch()
 

@@ -7,9 +7,11 @@ know.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pytest
 from support import PYTHON, command, line_of, only, recorded, shown, shown_text, write
 
 Fake = Callable[..., dict[str, str]]
@@ -208,8 +210,24 @@ def test_a_failing_measure_is_said(tmp_path: Path) -> None:
     assert "4 None" in out
 
 
-def test_a_driver_of_others_makes_it_at_most(tmp_path: Path, fake_nvml: Fake) -> None:
-    """JAX and the like use the GPU without torch: their waits may be hidden as well."""
+@pytest.fixture
+def device_file() -> Iterator[str]:
+    """A file whose name is that of a GPU."""
+    path = Path(f"/dev/nvidia-of-test-{os.getpid()}")
+    try:
+        path.touch()
+    except OSError:
+        pytest.skip("no file can be made in /dev")
+    yield str(path)
+    path.unlink()
+
+
+@pytest.mark.parametrize("entered", [True, False])
+def test_a_driver_of_others_makes_it_at_most(
+    tmp_path: Path, fake_nvml: Fake, device_file: str, entered: bool
+) -> None:
+    """JAX and the like use the GPU without torch: their waits may be hidden as well. One that is
+    loaded and not entered, as by PyTorch where only data is read, has no device open."""
     source = tmp_path / "cuda.c"
     source.write_text("int cuda_stands_in;\n")
     library = tmp_path / "libcuda.so.1"
@@ -219,17 +237,22 @@ def test_a_driver_of_others_makes_it_at_most(tmp_path: Path, fake_nvml: Fake) ->
         tmp_path,
         "prog.py",
         """
-        import ctypes, time
+        import ctypes, sys, time
         import datastall
         ctypes.CDLL("./libcuda.so.1", mode=ctypes.RTLD_GLOBAL)
+        devices = [open(path) for path in sys.argv[1:]]
         for _ in datastall.watch(time.sleep(0.005) for _ in range(100)):
-            pass
+            method = datastall.summary()["verdict"]["method"]
+        print(method)
         """,
     )
-    recorded(tmp_path, "prog.py", extra=fake_nvml("devices 1", "utilization 0 95"))
+    extra = fake_nvml("devices 1", "utilization 0 95")
+    meanwhile = recorded(tmp_path, "prog.py", *([device_file] if entered else []), extra=extra)
+    assert meanwhile.out == "host-bound\n"  # it may yet be entered
     verdict = shown(tmp_path)["verdict"]
-    assert verdict["method"] == "host-bound" and verdict["upper_bound"] is True
-    assert "waited for data at most" in " ".join(shown_text(tmp_path).split())
+    assert verdict["method"] == ("host-bound" if entered else "host-exact")
+    assert verdict["upper_bound"] is entered
+    assert ("waited for data at most" in " ".join(shown_text(tmp_path).split())) is entered
 
 
 def test_a_generator_loader_keeps_the_name_that_watch_gives(tmp_path: Path) -> None:

@@ -207,6 +207,7 @@ ON_A_GPU = """
     cuda = ctypes.CDLL("libcuda.so.1", mode=ctypes.RTLD_GLOBAL)
     cuda.fake_cuda_advance(ctypes.c_uint64(0))
     _core.set_gpu_questions(lambda device: 0, lambda: True)
+    torch.cuda.is_initialized = lambda: True
 
     def work():
         cuda.fake_cuda_work(None, ctypes.c_uint64(1000))
