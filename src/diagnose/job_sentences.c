@@ -6,6 +6,7 @@
 #include "diagnose/job.h"
 
 #define ALIKE 0.8 /* what the ranks stall by themselves is so much of the job's loss */
+#define WIDE 0.1  /* of the mean: bounds so far apart are both said */
 
 const char *job_reason_name(enum job_reason reason)
 {
@@ -35,27 +36,58 @@ static void name_rank(const struct job_figures *figures, const struct job_cause 
         snprintf(text, size, "rank %llu", (unsigned long long)cause->rank);
 }
 
+static bool is_wide(const struct job_figures *figures)
+{
+    return figures->lost_s.upper - figures->lost_s.lower > WIDE * figures->lost_s.mean;
+}
+
+/* "9.7 s (46 %)"; where its bounds are far apart "at most 19.4 s (91 %)", "12 to 19.4 s (56 to 91 %)". */
+static void lost_text(const struct job_figures *figures, char *text, size_t size)
+{
+    const struct range *lost_s = &figures->lost_s, *share = &figures->lost_share;
+    char lower[32], upper[32];
+    summary_duration_text(is_wide(figures) ? lost_s->upper : lost_s->mean, upper, sizeof upper);
+    summary_duration_text(lost_s->lower, lower, sizeof lower);
+    if (!is_wide(figures))
+        snprintf(text, size, "%s (%.0f %%)", upper, 100 * share->mean);
+    else if (!job_costs(figures, lost_s->lower))
+        snprintf(text, size, "at most %s (%.0f %%)", upper, 100 * share->upper);
+    else
+        snprintf(text, size, "%s to %s (%.0f to %.0f %%)", lower, upper, 100 * share->lower,
+                 100 * share->upper);
+}
+
+/* What a rank cost of it: a time, or a share where the time is not known. */
+static void part_text(const struct job_figures *figures, const struct job_cause *cause, char *text,
+                      size_t size)
+{
+    if (is_wide(figures))
+        snprintf(text, size, "%.0f %%", 100 * cause->lost_s / figures->lost_s.mean);
+    else
+        summary_duration_text(cause->lost_s, text, size);
+}
+
 static void input_text(const struct job_figures *figures, const struct job_cause *cause, char *text,
                        size_t size)
 {
-    char rank[96], lost[32], of[32];
+    char rank[96], lost[128], part[32];
     name_rank(figures, cause, rank, sizeof rank);
-    summary_duration_text(figures->lost_s.mean, lost, sizeof lost);
-    summary_duration_text(cause->lost_s, of, sizeof of);
-    const double share = figures->lost_share.mean * 100;
+    lost_text(figures, lost, sizeof lost);
+    part_text(figures, cause, part, sizeof part);
+    char because[sizeof cause->why + 2];
+    snprintf(because, sizeof because, "%s%s", cause->why[0] != '\0' ? "; " : "", cause->why);
     if (figures->mean_stall_s >= ALIKE * figures->lost_s.mean)
-        snprintf(text, size, "all ranks waited alike: the job lost %s (%.0f %%) to input", lost,
-                 share);
+        snprintf(text, size, "all ranks waited alike: the job lost %s to input", lost);
     else if (figures->in_turns)
         snprintf(
             text, size,
-            "the ranks made each other wait in turns: the job lost %s (%.0f %%) to input, most "
-            "of one to %s (%s)",
-            lost, share, rank, of);
+            "the ranks made each other wait in turns: the job lost %s to input, most of one to "
+            "%s (%s)",
+            lost, rank, part);
     else
-        snprintf(text, size,
-                 "%s made the others wait: %s of the %s (%.0f %%) that the job lost%s%s", rank, of,
-                 lost, share, cause->why[0] != '\0' ? "; " : "", cause->why);
+        snprintf(text, size, "%s made the others wait: %s%s%s%s%s", rank, part,
+                 is_wide(figures) ? " of what the job lost, " : " of the ", lost,
+                 is_wide(figures) ? "" : " that the job lost", because);
 }
 
 static void late_text(const struct job_figures *figures, const struct job_cause *cause, char *text,

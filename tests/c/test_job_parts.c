@@ -1104,6 +1104,11 @@ static void a_slow_forward_pass(void **state)
 
 /* ---- the words ---- */
 
+static struct range around(double mean, double below, double above)
+{
+    return (struct range){mean, mean - below, mean + above};
+}
+
 static void a_job_in_words(void **state)
 {
     (void)state;
@@ -1112,7 +1117,24 @@ static void a_job_in_words(void **state)
         double lost_s, mean_stall_s, input_s, late_s; /* of 100 s */
         bool in_turns;
         const char *text;
+        double below_s, above_s; /* the bounds of what was lost: so far from it */
     } rows[] = {
+        {1, 20, 5, 15, 0, false,
+         "rank 3 made the others wait: 15.0 s of the 20.0 s (20 %) that the job lost; blocked", 1,
+         1},
+        {1, 20, 5, 15, 0, false,
+         "rank 3 made the others wait: 75 % of what the job lost, 18.9 s to 21.0 s (19 to 21 %); "
+         "blocked",
+         1.1, 1},
+        {1, 20, 5, 15, 0, false,
+         "rank 3 made the others wait: 75 % of what the job lost, at most 40.0 s (40 %); blocked",
+         20, 20},
+        {1, 20, 20, 15, 0, false,
+         "all ranks waited alike: the job lost at most 35.1 s (35 %) to input", 15.1, 15.1},
+        {1, 20, 5, 15, 0, true,
+         "the ranks made each other wait in turns: the job lost 5.0 s to 35.0 s (5 to 35 %) to "
+         "input, most of one to rank 3 (75 %)",
+         15, 15},
         {1, 20, 5, 15, 0, false,
          "rank 3 made the others wait: 15.0 s of the 20.0 s (20 %) that the job lost; blocked"},
         {2, 20, 5, 15, 0, false,
@@ -1137,12 +1159,14 @@ static void a_job_in_words(void **state)
         {1, 20, 0, 0, 0, false, ""},
     };
     for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct job_figures figures = {.nodes = rows[i].nodes,
-                                      .active_s = 100,
-                                      .lost_s = {rows[i].lost_s, 0, 0},
-                                      .lost_share = {rows[i].lost_s / 100, 0, 0},
-                                      .mean_stall_s = rows[i].mean_stall_s,
-                                      .in_turns = rows[i].in_turns};
+        struct job_figures figures = {
+            .nodes = rows[i].nodes,
+            .active_s = 100,
+            .lost_s = around(rows[i].lost_s, rows[i].below_s, rows[i].above_s),
+            .lost_share =
+                around(rows[i].lost_s / 100, rows[i].below_s / 100, rows[i].above_s / 100),
+            .mean_stall_s = rows[i].mean_stall_s,
+            .in_turns = rows[i].in_turns};
         if (rows[i].late_s > 0)
             figures.causes[figures.cause_count++] = (struct job_cause){.rank = 5,
                                                                        .node = "one",
