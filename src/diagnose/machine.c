@@ -56,7 +56,8 @@ struct machine {
     enum { CONSUMES, RESTS, WAITS, GETS, ENDS, DONE } loop;
     double asked;
     double waited, running, first_wait;
-    double time_half, waited_half, running_half; /* when half of the epoch was taken */
+    double time_half, waited_half, running_half; /* when half of the epoch was taken and consumed */
+    double time_end, waited_end;                 /* when all of it was, and its workers not ended */
 };
 
 static void occupy(struct cpus *cpus, uint32_t cpu)
@@ -296,6 +297,11 @@ static void got_message(struct machine *m)
 
 static void ask(struct machine *m)
 {
+    if (m->got == m->epoch / 2) {
+        m->time_half = m->now;
+        m->waited_half = m->waited;
+        m->running_half = m->running;
+    }
     if (m->got == m->epoch) {
         end_loop(m);
         return;
@@ -320,11 +326,6 @@ static void take_batch(struct machine *m)
     if (m->got == 0)
         m->first_wait = m->now - m->asked;
     m->got++;
-    if (m->got == m->epoch / 2) {
-        m->time_half = m->now;
-        m->waited_half = m->waited;
-        m->running_half = m->running;
-    }
     consume(m);
 }
 
@@ -512,6 +513,8 @@ static void run_epoch(struct machine *m, uint64_t first, uint32_t batches, bool 
     const double end = m->setting.workers == 0 ? 0
                        : ends                  ? costs->end + costs->end_each * m->setting.workers
                                                : costs->again_end;
+    m->time_end = m->now;
+    m->waited_end = m->waited;
     m->now += end;
     m->waited += end;
 }
@@ -528,8 +531,8 @@ static void add_epoch(struct machine *m, uint64_t first, uint64_t batches, uint3
     sum->first_wait = m->first_wait;
     if (batches > simulated && simulated >= 2) {
         const double rest = (double)(batches - simulated) / (double)(simulated - simulated / 2);
-        sum->time += rest * (m->now - m->time_half);
-        sum->waited += rest * (m->waited - m->waited_half);
+        sum->time += rest * (m->time_end - m->time_half);
+        sum->waited += rest * (m->waited_end - m->waited_half);
         sum->running += rest * (m->running - m->running_half);
     }
 }

@@ -96,11 +96,9 @@ static void each_kind_of_time_adds_up(void **state)
         const struct machine_setting setting = {0, 0, true, false};
         assert_true(machine_run(&costs, &setting, &load, rows[r].most, &result));
         const double iters = (double)load.epochs * 7 * MS;
-        /* The half begins when a batch is taken, which the loop then still consumes. */
-        const bool whole = load.epoch_batches <= 300;
-        close_to(result.time, rows[r].times * (making + consuming) + iters, whole ? 1e-6 : 4e-3);
+        close_to(result.time, rows[r].times * (making + consuming) + iters, 1e-6);
         close_to(result.waited, rows[r].times * making + iters, 1e-6);
-        close_to(result.running, rows[r].times * running, whole ? 1e-6 : 4e-3);
+        close_to(result.running, rows[r].times * running, 1e-6);
         close_to(result.first_wait, 11 * MS, 1e-6);
     }
 }
@@ -358,6 +356,33 @@ static void long_runs_are_simulated_in_part(void **state)
     close_to(time_of(&costs, 2, 2, &load), 1e6 * 4 * MS, 0.002);
 }
 
+/* Workers are ended once an epoch, however much of it is simulated; and one batch is consumed for each
+ * that is waited for. */
+static void what_an_epoch_costs_once_does_not_grow_with_it(void **state)
+{
+    (void)state;
+    all_alike((struct machine_batch){.blocked = 8 * MS, .consumed_else = 3 * MS});
+    struct machine_costs costs = free_of_charge();
+    costs.end = 200 * MS;
+    costs.end_each = 100 * MS;
+    costs.iter_each = 50 * MS;
+    struct machine_result result;
+    struct machine_load load = load_of(BATCHES);
+    for (uint64_t epochs = 1; epochs <= 3; epochs++) {
+        for (uint64_t batches_each = 100; batches_each <= 1000000; batches_each *= 100) {
+            load.epochs = epochs;
+            load.epoch_batches = batches_each;
+            const struct machine_setting setting = {1, 2, true, false};
+            assert_true(machine_run(&costs, &setting, &load, 1000, &result));
+            /* The worker is the slower one: the loop consumes its last batch alone. */
+            const double each = (double)batches_each * 8 * MS + 3 * MS + 350 * MS;
+            close_to(result.time, (double)epochs * each, 1e-6);
+            close_to(result.time - result.waited, (double)epochs * (double)batches_each * 3 * MS,
+                     1e-6);
+        }
+    }
+}
+
 static void too_much_is_refused(void **state)
 {
     (void)state;
@@ -406,6 +431,7 @@ int main(void)
         cmocka_unit_test(order_costs_where_items_are_uneven),
         cmocka_unit_test(epochs_start_anew_unless_workers_are_kept),
         cmocka_unit_test(long_runs_are_simulated_in_part),
+        cmocka_unit_test(what_an_epoch_costs_once_does_not_grow_with_it),
         cmocka_unit_test(too_much_is_refused),
         cmocka_unit_test(the_smallest_loads_end),
     };
