@@ -26,6 +26,8 @@
 #define SPAWN_NS 2.0e9
 
 #define LEAST_ROWS 16u
+#define LEAST_LIMIT \
+    0.95 /* of its time a thread waits that is not held up by who takes its batches */
 #define MOST_INTERPRETER \
     0.05                /* of the time: more, and what items in the loop would do is not known */
 #define FIRST_TIMES 1.5 /* the first batch of a worker takes so much longer: it does more */
@@ -142,6 +144,7 @@ static void cost_of_starting(const struct run_stretches *stretches, const struct
     const uint32_t workers = model->setting.workers;
     const double iter = per(head[RF_STRETCH_NEW_ITER_NS], head[RF_STRETCH_NEW]);
     const double end = per(head[RF_STRETCH_ENDS_NS], head[RF_STRETCH_ENDS]);
+    model->iter_ns = workers > 0 ? iter : NAN;
     costs->again = or_else(per(head[RF_STRETCH_AGAIN_ITER_NS], head[RF_STRETCH_AGAIN]), 1e6);
     costs->again_end = model->setting.persistent ? or_else(end, 0.1e6) : 0.1e6;
     model->first_wait_ns = per(head[RF_STRETCH_NEW_FIRST_NS], head[RF_STRETCH_NEW]);
@@ -156,7 +159,8 @@ static void cost_of_starting(const struct run_stretches *stretches, const struct
     const double startup = per(why->work.startup_ns, why->work.generations);
     costs->iter_each = or_else(iter, FORK_NS * workers) / workers;
     costs->boot = fmax(1e6, or_else(startup, BOOT_NS) - costs->iter_each * (workers + 1) / 2);
-    costs->end_each = model->setting.persistent ? END_NS : or_else(end, END_NS * workers) / workers;
+    costs->end_each =
+        model->setting.persistent ? END_NS : or_else(end, END_NS) / fmax(1, workers / costs->cpus);
 }
 
 static void cost_of_own_loading(struct table *table, struct machine_costs *costs)
@@ -387,6 +391,9 @@ static const char *cannot(const struct run_loader *loader, const struct run_stre
         return "its workers wait for a lock that they share: how long it is held, and so what "
                "other "
                "numbers of workers would give, is not known";
+    if (loader->background && why->stall_share < LEAST_LIMIT)
+        return "another thread than the main one iterates over it: whether that waits for batches "
+               "or for the program to take them is not known";
     if (stretches == NULL || stretches->batch_count == 0)
         return "its batches were not recorded one by one: it is not a DataLoader, was recorded by "
                "hand, or is the fifth or a later loader of its process";
@@ -452,6 +459,8 @@ static bool fill(const struct run_loader *loader, const struct why *why, bool hi
         return false;
     }
     model->noise = noise_of(table);
+    model->costs.cpus = fmax(0.5, why->host.cpus_usable - neighbours(why));
+    model->costs.speed = 1;
     if (why_loader_is(loader, DATASTALL_LOADER_PIN_MEMORY) && model->setting.workers > 0)
         model->costs.pin = or_else(predict_mean(predict_column(table, RF_BATCH_PIN)), 0);
     if (model->setting.workers == 0) {
@@ -461,7 +470,6 @@ static bool fill(const struct run_loader *loader, const struct why *why, bool hi
     }
     cost_of_starting(stretches, why, model);
     fill_batches(table, stretches, hides, model);
-    model->costs.cpus = fmax(0.5, why->host.cpus_usable - neighbours(why));
     return true;
 }
 
@@ -514,6 +522,8 @@ bool predict_model_make(const struct run_process *process, const struct run_load
     model->shm_bytes = why->host.shm_size_bytes;
     model->is_stream = why_loader_is(loader, DATASTALL_LOADER_STREAM);
     model->is_unsplit = why_may_be_unsplit(loader, &why->work);
+    model->is_storage = why_is_storage(&why->work);
+    model->tensors = or_else(per(why->work.sent_tensors, why->work.sent), 0);
     model->spawned = why_loader_is(loader, DATASTALL_LOADER_SPAWNED);
     model->measured_ns = fmax(1, (double)why->active_ns - after_the_last(loader, stretches));
     model->measured_waited_ns = (double)why->stall_ns;

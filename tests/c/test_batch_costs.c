@@ -222,7 +222,7 @@ static void starting_and_ending(void **state)
         unsigned told;
         double iter, iter_each, boot, end_each, again, again_end, first_wait;
     } rows[] = {
-        {2, false, false, NEW | AGAIN | ENDS | STARTUP, 0, 30, 205, 60, 20, 0, 500},
+        {2, false, false, NEW | AGAIN | ENDS | STARTUP, 0, 30, 205, 120, 20, 0, 500},
         {2, false, false, 0, 0, 0, 0, 0, 0, 0, NAN},
         {2, true, false, NEW | AGAIN | ENDS | STARTUP, 0, 30, 205, 0, 20, 120, 500},
         {2, true, false, NEW, 0, 30, 0, 0, 0, 0, 500},
@@ -281,6 +281,15 @@ static void starting_and_ending(void **state)
         assert_int_equal(model.spawned, rows[i].spawned);
         release();
     }
+    /* Of sixteen workers on eight CPUs two end one after the other. */
+    struct recorded_plan many = usual;
+    many.workers = 16;
+    record_plan(&many);
+    recorded.stretches.head[RF_STRETCH_ENDS] = 5;
+    recorded.stretches.head[RF_STRETCH_ENDS_NS] = 5 * 120 * (uint64_t)TICK;
+    assert_true(make(false));
+    is("end each", model.costs.end_each, 60 * TICK);
+    release();
     /* A start of workers that took less than their forks takes 1 ms at least. */
     record_plan(&usual);
     recorded.why.work.startup_ns = 1;
