@@ -516,7 +516,8 @@ static void begin_epoch(struct machine *m, bool new_workers)
         run_for(m, LOOP, fmax(costs->iter + costs->iter_each, SOON));
         return;
     }
-    m->now = m->waited = m->iter = new_workers ? costs->iter / costs->speed : costs->again;
+    m->now = m->waited = m->iter =
+        workers == 0 ? costs->iter / costs->speed : costs->again + costs->again_each * workers;
     if (workers > 0)
         hand_out_window(m);
     else

@@ -38,9 +38,10 @@ struct machine_costs {
     double boot;            /* from a worker's fork to its first index, running */
     double first_send;      /* more of the first batch of each worker */
     double first_running, first_blocked; /* more of the items of each worker's first batch */
-    double end, end_each;    /* of ending an iterator; of each worker, side by side on the CPUs */
-    double again, again_end; /* of an iterator whose workers are there, and its end */
-    double parallel;         /* threads that compute for an item, at least 1 */
+    double end, end_each;     /* of ending an iterator; of each worker, side by side on the CPUs */
+    double again, again_each; /* of an iterator whose workers are there: each is woken */
+    double again_end;
+    double parallel; /* threads that compute for an item, at least 1 */
 };
 
 struct machine_setting {

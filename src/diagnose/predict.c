@@ -381,7 +381,8 @@ static bool take_away(enum predict_part part, struct predict_model *model)
         model->load.collate_times = 0;
         return true;
     case PREDICT_NO_STARTUP:
-        costs->iter = costs->iter_each = costs->boot = costs->again = costs->first_send = 0;
+        costs->iter = costs->iter_each = costs->boot = costs->first_send = 0;
+        costs->again = costs->again_each = 0;
         costs->end = costs->end_each = costs->again_end = 0;
         model->load.epoch_batches *= model->load.epochs;
         model->load.epochs = 1;

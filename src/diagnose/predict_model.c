@@ -41,6 +41,15 @@ static bool is_among_first(const struct row *row, uint32_t workers)
     return row->ordinal != UINT32_MAX && row->ordinal < workers;
 }
 
+/* The first batch that a worker made in its life, or the loop. */
+static bool is_made_first(const struct table *table, const struct predict_model *model,
+                          const struct row *row)
+{
+    const uint32_t workers = model->setting.workers > 0 ? model->setting.workers : 1;
+    const bool once = model->setting.persistent || model->setting.workers == 0;
+    return is_among_first(row, workers) && (!once || row - table->rows < workers);
+}
+
 /* When a batch began in its worker, and was collated, as row->got is counted. */
 static double begun(const struct row *row)
 {
@@ -110,7 +119,7 @@ static void cost_of_handing_over(struct table *table, struct predict_model *mode
     table->values.count = 0;
     for (uint32_t i = 0; i < table->count; i++) {
         const struct row *row = &table->rows[i];
-        if (!is_among_first(row, workers))
+        if (!is_made_first(table, model, row))
             predict_add_value(&table->values,
                               row->t[RF_BATCH_HANDOVER] - row->t[RF_BATCH_PICKLE_CPU]);
     }
@@ -122,7 +131,7 @@ static void cost_of_handing_over(struct table *table, struct predict_model *mode
         costs->tail = fmax(costs->tail, ready - costs->get);
     table->values.count = 0;
     for (uint32_t i = 0; i < table->count; i++) {
-        if (is_among_first(&table->rows[i], workers))
+        if (is_made_first(table, model, &table->rows[i]))
             predict_add_value(&table->values, table->rows[i].t[RF_BATCH_HANDOVER]);
     }
     costs->first_send = fmax(0, or_else(predict_mean(&table->values), 0) - costs->send -
@@ -145,7 +154,9 @@ static void cost_of_starting(const struct run_stretches *stretches, const struct
     const double iter = per(head[RF_STRETCH_NEW_ITER_NS], head[RF_STRETCH_NEW]);
     const double end = per(head[RF_STRETCH_ENDS_NS], head[RF_STRETCH_ENDS]);
     model->iter_ns = workers > 0 ? iter : NAN;
-    costs->again = or_else(per(head[RF_STRETCH_AGAIN_ITER_NS], head[RF_STRETCH_AGAIN]), 1e6);
+    const double again = or_else(per(head[RF_STRETCH_AGAIN_ITER_NS], head[RF_STRETCH_AGAIN]), 1e6);
+    costs->again = again / 2; /* by and large: that each worker adds as much is not seen */
+    costs->again_each = again / 2 / fmax(1, workers);
     costs->again_end = model->setting.persistent ? or_else(end, 0.1e6) : 0.1e6;
     model->first_wait_ns = per(head[RF_STRETCH_NEW_FIRST_NS], head[RF_STRETCH_NEW]);
     if (workers == 0) {
@@ -283,15 +294,6 @@ static void fill_batch(const struct row *row, const struct row *next,
     const double share = usual->mean > 0 ? consumed / usual->mean : 0;
     batch->consumed_running = (float)(usual->running * share);
     batch->consumed_else = (float)fmax(0, consumed - usual->running * share);
-}
-
-/* The first batch that a worker made in its life, or the loop. */
-static bool is_made_first(const struct table *table, const struct predict_model *model,
-                          const struct row *row)
-{
-    const uint32_t workers = model->setting.workers > 0 ? model->setting.workers : 1;
-    const bool once = model->setting.persistent || model->setting.workers == 0;
-    return is_among_first(row, workers) && (!once || row - table->rows < workers);
 }
 
 /* The mean over rows that are, or are not, made first. */

@@ -200,7 +200,7 @@ static void the_first_batches_of_workers(void **state)
             is("running", model.costs.first_running, 0);
             is("latency", model.costs.latency, 6 * TICK);
             /* Of the kept workers' second epoch the first batch is sent as any. */
-            is("first send", model.costs.first_send, rows[i].handover * TICK / (1 + persistent));
+            is("first send", model.costs.first_send, rows[i].handover * TICK);
             /* The rest of a first batch is as the others are. */
             is("items", model.batches[0].blocked,
                rows[i].blocked > 0 ? 80 * TICK : (80 + 62) * TICK);
@@ -269,7 +269,9 @@ static void starting_and_ending(void **state)
            : rows[i].told & STARTUP ? rows[i].boot * TICK
                                     : none);
         is("end each", c->end_each, rows[i].end_each > 0 ? rows[i].end_each * TICK : 8e6);
-        is("again", c->again, rows[i].again > 0 ? rows[i].again * TICK : 1e6);
+        const double again = rows[i].again > 0 ? rows[i].again * TICK : 1e6;
+        is("again", c->again, again / 2);
+        is("again each", c->again_each, again / 2 / (rows[i].workers > 0 ? rows[i].workers : 1));
         is("again end", c->again_end, rows[i].again_end > 0 ? rows[i].again_end * TICK : 0.1e6);
         if (rows[i].workers == 0)
             is("first send", c->first_send, 8e6);

@@ -371,6 +371,27 @@ static void forks_and_starts_share_the_cpus(void **state)
     close_to(result.time, 4 * 40 * MS, 1e-3);
 }
 
+/* Kept workers are woken one by one in each epoch but the first; where there are none, nobody is. */
+static void kept_workers_are_woken(void **state)
+{
+    (void)state;
+    all_alike((struct machine_batch){.blocked = 5 * MS, .consumed_else = 20 * MS});
+    struct machine_costs costs = free_of_charge();
+    struct machine_load load = load_of(20);
+    load.epochs = 11;
+    for (uint32_t workers = 0; workers <= 4; workers++) {
+        struct machine_result free_of, woken;
+        const struct machine_setting setting = {workers, 2, true, true};
+        costs.again = costs.again_each = 0;
+        assert_true(machine_run(&costs, &setting, &load, MOST, &free_of));
+        costs.again = 3 * MS;
+        costs.again_each = 2 * MS;
+        assert_true(machine_run(&costs, &setting, &load, MOST, &woken));
+        const double each = workers == 0 ? 0 : 3 + 2.0 * workers;
+        close_to(woken.time, free_of.time + 10 * each * MS, 1e-6);
+    }
+}
+
 /* Workers end side by side, as far as there are CPUs. */
 static void workers_end_side_by_side(void **state)
 {
@@ -608,6 +629,7 @@ int main(void)
         cmocka_unit_test(few_cpus_are_between_two_bounds),
         cmocka_unit_test(slower_cpus_take_longer_for_what_runs),
         cmocka_unit_test(forks_and_starts_share_the_cpus),
+        cmocka_unit_test(kept_workers_are_woken),
         cmocka_unit_test(workers_end_side_by_side),
         cmocka_unit_test(sleeping_items_follow_the_recursion),
         cmocka_unit_test(computing_items_share_the_cpus),
