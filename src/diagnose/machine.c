@@ -484,7 +484,6 @@ static void set_up(struct machine *m, uint64_t first, uint32_t batches, bool new
     const double cpus = fmax(m->costs->cpus, LEAST_CPUS);
     memset(&m->cpus, 0, sizeof m->cpus);
     m->cpus.count = (uint32_t)fmin(ceil(cpus - 1e-6), MACHINE_CPUS);
-    m->cpus.count = m->cpus.count < 1 ? 1 : m->cpus.count;
     m->cpus.idle = m->cpus.count;
     m->cpus.speed = m->costs->speed * fmin(1.0, cpus / m->cpus.count);
     m->tasks = FIRST_WORKER + 2 * m->setting.workers;
