@@ -10,6 +10,7 @@
 enum { LOOP, PIN, FIRST_WORKER }; /* tasks; behind the workers their senders */
 #define TASKS (FIRST_WORKER + 2u * MACHINE_WORKERS)
 #define SOON 1e-3 /* nanoseconds: the same moment */
+#define LEAST_CPUS 0.25
 
 enum state { IDLE, RUNNING, SLEEPING };
 
@@ -53,10 +54,13 @@ struct machine {
     uint32_t queue[MACHINE_WINDOW], queue_from, queue_to;
     uint32_t pins[MACHINE_WINDOW], pins_from, pins_to;
     bool taken[MACHINE_WINDOW]; /* off the queue, before its turn */
-    enum { CONSUMES, RESTS, WAITS, GETS, ENDS, DONE } loop;
+    enum { FORKS, CONSUMES, RESTS, WAITS, GETS, ENDS, DONE } loop;
+    uint32_t forked; /* workers */
+    double iter;     /* it took so long */
     double asked;
     double waited, running, first_wait;
-    double time_half, waited_half, running_half; /* when half of the epoch was taken */
+    double time_half, waited_half, running_half; /* when half of the epoch was taken and consumed */
+    double time_end, waited_end;                 /* when all of it was, and its workers not ended */
 };
 
 static void occupy(struct cpus *cpus, uint32_t cpu)
@@ -243,7 +247,11 @@ static void hand_out(struct machine *m)
 
 /* ---- the loop ---- */
 
-static void ask(struct machine *m);
+static void rest(struct machine *m)
+{
+    m->loop = RESTS;
+    sleep_for(m, LOOP, fmaxf(0, batch_of(m, m->got - 1)->consumed_else - m->load->consumed_less));
+}
 
 static void consume(struct machine *m)
 {
@@ -253,8 +261,7 @@ static void consume(struct machine *m)
         run_for(m, LOOP, batch->consumed_running);
         return;
     }
-    m->loop = RESTS;
-    sleep_for(m, LOOP, batch->consumed_else);
+    rest(m);
 }
 
 static void end_loop(struct machine *m)
@@ -296,6 +303,11 @@ static void got_message(struct machine *m)
 
 static void ask(struct machine *m)
 {
+    if (m->got == m->epoch / 2) {
+        m->time_half = m->now;
+        m->waited_half = m->waited;
+        m->running_half = m->running;
+    }
     if (m->got == m->epoch) {
         end_loop(m);
         return;
@@ -320,20 +332,37 @@ static void take_batch(struct machine *m)
     if (m->got == 0)
         m->first_wait = m->now - m->asked;
     m->got++;
-    if (m->got == m->epoch / 2) {
-        m->time_half = m->now;
-        m->waited_half = m->waited;
-        m->running_half = m->running;
-    }
     consume(m);
+}
+
+/* iter() is over: all workers have been started, and get their first indices now. */
+static void hand_out_window(struct machine *m)
+{
+    const uint32_t window = m->setting.workers * m->setting.prefetch_factor;
+    while (m->handed < m->epoch && m->handed < window)
+        hand_out(m);
+    m->waited = m->iter = m->asked = m->now;
+    take_messages(m);
+}
+
+/* One worker was forked, and starts up beside the next fork. */
+static void fork_next(struct machine *m)
+{
+    run_for(m, worker_task(m->forked++), fmax(m->costs->boot, SOON));
+    if (m->forked < m->setting.workers)
+        run_for(m, LOOP, fmax(m->costs->iter_each, SOON));
+    else
+        hand_out_window(m);
 }
 
 static void loop_goes_on(struct machine *m)
 {
     switch (m->loop) {
+    case FORKS:
+        fork_next(m);
+        break;
     case CONSUMES:
-        m->loop = RESTS;
-        sleep_for(m, LOOP, batch_of(m, m->got - 1)->consumed_else);
+        rest(m);
         break;
     case RESTS:
         ask(m);
@@ -452,22 +481,21 @@ static void advance(struct machine *m)
 
 static void set_up(struct machine *m, uint64_t first, uint32_t batches, bool new_workers)
 {
-    const double cpus = fmax(m->costs->cpus, 0.25);
+    const double cpus = fmax(m->costs->cpus, LEAST_CPUS);
     memset(&m->cpus, 0, sizeof m->cpus);
     m->cpus.count = (uint32_t)fmin(ceil(cpus - 1e-6), MACHINE_CPUS);
-    m->cpus.count = m->cpus.count < 1 ? 1 : m->cpus.count;
     m->cpus.idle = m->cpus.count;
-    m->cpus.speed = fmin(1.0, cpus / m->cpus.count);
+    m->cpus.speed = m->costs->speed * fmin(1.0, cpus / m->cpus.count);
     m->tasks = FIRST_WORKER + 2 * m->setting.workers;
     for (uint32_t i = 0; i < m->tasks; i++)
         m->task[i] = (struct task){.state = IDLE, .cpu = i % m->cpus.count, .threads = 1};
     memset(m->taken, 0, sizeof m->taken);
     memset(m->worker, 0, sizeof m->worker);
-    m->now = m->waited = m->running = m->first_wait = 0;
+    m->now = m->waited = m->running = m->iter = m->first_wait = 0;
     m->time_half = m->waited_half = m->running_half = 0;
     m->first = first;
     m->epoch = batches;
-    m->handed = m->got = 0;
+    m->handed = m->got = m->forked = 0;
     m->queue_from = m->queue_to = m->pins_from = m->pins_to = 0;
     for (uint32_t i = 0; i < m->setting.workers; i++) {
         m->worker[i].next = i;
@@ -475,30 +503,35 @@ static void set_up(struct machine *m, uint64_t first, uint32_t batches, bool new
     }
 }
 
-/* iter(): forks one worker after the other, which start meanwhile, and hands out the first window. */
+/* iter(): forks one worker after the other, or wakes those that are there. */
 static void begin_epoch(struct machine *m, bool new_workers)
 {
     const struct machine_costs *costs = m->costs;
     const uint32_t workers = m->setting.workers;
-    const double iter = new_workers ? costs->iter + costs->iter_each * workers : costs->again;
-    const uint32_t window = workers * m->setting.prefetch_factor;
-    while (m->handed < m->epoch && m->handed < window) {
-        m->worker[m->handed % workers].given = m->handed + 1;
-        m->handed++;
-    }
-    for (uint32_t i = 0; i < workers; i++) {
-        /* Its fork lies before the end of iter(), so long: what it did meanwhile is done. */
-        const double ahead = new_workers ? costs->iter_each * (workers - 1 - i) : 0;
+    for (uint32_t i = 0; i < workers; i++)
         m->worker[i].piece = 2 * m->load->pieces + 3;
-        run_for(m, worker_task(i), fmax(new_workers ? costs->boot - ahead : 0, SOON));
+    if (workers > 0 && new_workers) {
+        m->loop = FORKS;
+        run_for(m, LOOP, fmax(costs->iter + costs->iter_each, SOON));
+        return;
     }
-    m->waited = m->now = iter;
-    m->asked = m->now;
-    if (workers > 0) {
-        take_messages(m);
-    } else {
+    m->now = m->waited = m->iter =
+        workers == 0 ? costs->iter / costs->speed : costs->again + costs->again_each * workers;
+    if (workers > 0)
+        hand_out_window(m);
+    else
         ask(m);
-    }
+}
+
+/* Workers end side by side, each running on a CPU for so long. */
+static double time_of_ending(const struct machine *m)
+{
+    const struct machine_costs *costs = m->costs;
+    const double workers = m->setting.workers;
+    if (workers == 0 || m->setting.persistent)
+        return workers == 0 ? 0 : costs->again_end;
+    return costs->end +
+           costs->end_each * fmax(1, workers / fmax(costs->cpus, LEAST_CPUS)) / costs->speed;
 }
 
 static void run_epoch(struct machine *m, uint64_t first, uint32_t batches, bool new_workers)
@@ -507,13 +540,11 @@ static void run_epoch(struct machine *m, uint64_t first, uint32_t batches, bool 
     begin_epoch(m, new_workers);
     while (m->loop != DONE)
         advance(m);
-    const struct machine_costs *costs = m->costs;
-    const bool ends = m->setting.workers > 0 && !m->setting.persistent;
-    const double end = m->setting.workers == 0 ? 0
-                       : ends                  ? costs->end + costs->end_each * m->setting.workers
-                                               : costs->again_end;
-    m->now += end;
-    m->waited += end;
+    const double ending = time_of_ending(m);
+    m->time_end = m->now;
+    m->waited_end = m->waited;
+    m->now += ending;
+    m->waited += ending;
 }
 
 /* An epoch of `batches`, of which at most `most` are simulated. */
@@ -525,11 +556,12 @@ static void add_epoch(struct machine *m, uint64_t first, uint64_t batches, uint3
     sum->time += m->now;
     sum->waited += m->waited;
     sum->running += m->running;
+    sum->first_iter = m->iter;
     sum->first_wait = m->first_wait;
     if (batches > simulated && simulated >= 2) {
         const double rest = (double)(batches - simulated) / (double)(simulated - simulated / 2);
-        sum->time += rest * (m->now - m->time_half);
-        sum->waited += rest * (m->waited - m->waited_half);
+        sum->time += rest * (m->time_end - m->time_half);
+        sum->waited += rest * (m->waited_end - m->waited_half);
         sum->running += rest * (m->running - m->running_half);
     }
 }
@@ -537,7 +569,7 @@ static void add_epoch(struct machine *m, uint64_t first, uint64_t batches, uint3
 bool machine_run(const struct machine_costs *costs, const struct machine_setting *setting,
                  const struct machine_load *load, uint32_t most, struct machine_result *result)
 {
-    *result = (struct machine_result){0, 0, 0, 0};
+    *result = (struct machine_result){0, 0, 0, 0, 0};
     if (setting->workers > MACHINE_WORKERS || load->count == 0 || load->epochs == 0 ||
         load->epoch_batches == 0 ||
         (setting->workers > 0 && (setting->prefetch_factor == 0 ||
@@ -552,7 +584,7 @@ bool machine_run(const struct machine_costs *costs, const struct machine_setting
     const uint64_t fit = most / load->epoch_batches;
     const uint64_t epochs = load->epochs < fit ? load->epochs : fit < 2 ? 2 : fit;
     const uint64_t simulated = epochs < load->epochs ? epochs : load->epochs;
-    struct machine_result first = {0, 0, 0, 0}, later = {0, 0, 0, 0};
+    struct machine_result first = {0, 0, 0, 0, 0}, later = {0, 0, 0, 0, 0};
     const uint32_t share = most / (uint32_t)simulated;
     for (uint64_t i = 0; i < simulated; i++)
         add_epoch(m, i * load->epoch_batches, load->epoch_batches, share,
@@ -560,6 +592,7 @@ bool machine_run(const struct machine_costs *costs, const struct machine_setting
     const double more = simulated > 1 ? (double)(load->epochs - 1) / (double)(simulated - 1) : 0;
     result->time = first.time + more * later.time;
     result->waited = first.waited + more * later.waited;
+    result->first_iter = first.first_iter;
     result->first_wait = first.first_wait;
     result->running = first.running + more * later.running;
     free(m);

@@ -29,17 +29,19 @@ struct machine_batch {
 /* What does not depend on the batch; nanoseconds, but for the CPUs. */
 struct machine_costs {
     double cpus;            /* for all of them together */
+    double speed;           /* of each of them: 1, as when it was recorded */
     double gap;             /* of a worker between two batches, running */
     double send, latency;   /* of a batch: pickled by a thread of the worker; on its way, waiting */
     double get, tail, pin;  /* in the loop: taken off the queue, the rest; in the pin thread */
     double overhead;        /* of a batch that the loop makes itself, beside making it */
-    double iter, iter_each; /* of making an iterator with new workers: and for each of them */
+    double iter, iter_each; /* of making an iterator with new workers, and each of them, running */
     double boot;            /* from a worker's fork to its first index, running */
     double first_send;      /* more of the first batch of each worker */
     double first_running, first_blocked; /* more of the items of each worker's first batch */
-    double end, end_each;                /* of ending an iterator and its workers */
-    double again, again_end;             /* of an iterator whose workers are there, and its end */
-    double parallel;                     /* threads that compute for an item, at least 1 */
+    double end, end_each;     /* of ending an iterator; of each worker, side by side on the CPUs */
+    double again, again_each; /* of an iterator whose workers are there: each is woken */
+    double again_end;
+    double parallel; /* threads that compute for an item, at least 1 */
 };
 
 struct machine_setting {
@@ -54,13 +56,14 @@ struct machine_load {
     uint64_t epochs, epoch_batches;
     uint32_t pieces; /* of a batch's items, each blocked and then running; 1 to 64 */
     float running_times, blocked_times, collate_times,
-        delay_times; /* what of them is to be multiplied by */
+        delay_times;     /* what of them is to be multiplied by */
+    float consumed_less; /* so much less of what the loop does with a batch, beside running */
 };
 
-/* What all of it takes, nanoseconds: from the first iter() on; of that waiting; CPU time of all; and the
- * wait for the very first batch. */
+/* What all of it takes, nanoseconds: from the first iter() on; of that waiting; CPU time of all; in the
+ * first iter(), and in the wait for the very first batch. */
 struct machine_result {
-    double time, waited, running, first_wait;
+    double time, waited, running, first_iter, first_wait;
 };
 
 /* Simulates at most `most` batches: of longer loads the rest goes on as the second half of those.

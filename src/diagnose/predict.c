@@ -16,12 +16,14 @@
 
 /* The width of an interval, half of it relative to the mean; fitted to bench/prediction, docs/prediction.md. */
 #define MODEL_ERROR 0.015 /* standard error of the machine itself */
-#define CPU_ERROR 0.060   /* more where all the time is CPU time: CPUs are not always as fast */
+#define CPU_ERROR 0.120   /* more where all the time is CPU time: CPUs are not always as fast */
 #define FULL_FROM 0.75    /* share of the CPUs that is in use: beyond it they take turns ... */
 #define FULL_LOSS 0.12    /* ... which costs up to so much */
 #define BESIDE_LOSS 0.12  /* twice as many CPUs at work: each may be so much slower */
 #define SPLIT_ERROR 0.10  /* of a stream, with other workers */
 #define MISS_PART 0.7     /* of what the replay misses by */
+#define IN_LINE 0.5       /* of what more readers ask storage for at once, at most */
+#define CACHED_ERROR 0.25 /* of what items wait for storage, from run to run */
 
 struct predict_options predict_usual(const struct run_loader *loader, const struct why *why)
 {
@@ -38,16 +40,30 @@ struct predict_options predict_usual(const struct run_loader *loader, const stru
 struct outcome {
     double time, waited; /* ns */
     double used, busy;   /* share of the CPUs in use, and how many */
+    double cpu_share; /* so much longer, relative, it takes where each CPU is slower by a little */
 };
 
-static bool run(const struct predict_model *model, const struct machine_costs *costs,
-                const struct machine_setting *setting, struct outcome *outcome)
+#define LITTLE 0.1
+static double cpu_share(const struct predict_model *model, const struct machine_setting *setting,
+                        double time)
+{
+    struct machine_costs slower = model->costs;
+    struct machine_result result;
+    slower.speed /= 1 + LITTLE;
+    return machine_run(&slower, setting, &model->load, SIMULATED, &result)
+               ? fmax(0, (result.time / time - 1) / LITTLE)
+               : 1;
+}
+
+static bool run(const struct predict_model *model, const struct machine_setting *setting,
+                struct outcome *outcome)
 {
     struct machine_result result;
-    if (!machine_run(costs, setting, &model->load, SIMULATED, &result) || result.time <= 0)
+    if (!machine_run(&model->costs, setting, &model->load, SIMULATED, &result) || result.time <= 0)
         return false;
     const double busy = result.running / result.time;
-    *outcome = (struct outcome){result.time, result.waited, fmin(1, busy / costs->cpus), busy};
+    *outcome = (struct outcome){result.time, result.waited, fmin(1, busy / model->costs.cpus), busy,
+                                cpu_share(model, setting, result.time)};
     return true;
 }
 
@@ -92,7 +108,7 @@ static bool is_other_data(const struct predict_model *model, uint32_t workers)
 static void widths(const struct doubt *doubt, const struct outcome *outcome, bool other_workers,
                    double *down, double *up)
 {
-    const double cpu = CPU_ERROR * fmax(outcome->used, doubt->used);
+    const double cpu = CPU_ERROR * outcome->cpu_share;
     const double error = sqrt(doubt->noise * doubt->noise + MODEL_ERROR * MODEL_ERROR + cpu * cpu);
     const double both = RANGE_Z90 * error + MISS_PART * fabs(doubt->miss) +
                         (other_workers ? SPLIT_ERROR * doubt->splits : 0);
@@ -139,6 +155,7 @@ static void tell(const struct predict_model *model, const struct doubt *doubt,
  * the time that is, was not seen: nothing of a short collation, perhaps most of a long one, whose items
  * then cost less as well, in memory that is used again. */
 #define LONG_COLLATION_NS 1e6f
+#define RELEASE_NS 9e3 /* of each tensor that was received: unmapped and closed in the loop */
 static const struct copying {
     float running, collate;
 } from_worker_to_loop[2] = {{0.87f, 0.5f}, {0.5f, 0.25f}},
@@ -152,29 +169,41 @@ static bool collates_long(const struct predict_model *model)
     return sum > LONG_COLLATION_NS * model->load.count;
 }
 
-/* From workers to none, or from none to some: between the costs that were seen, and those that what
- * was not seen may have. */
-static bool predict_other_kind(const struct predict_model *model, const struct doubt *doubt,
-                               const struct machine_setting *setting, struct predict_setting *out)
+/* What is predicted, and between what: some of it was not seen. */
+struct spread {
+    struct predict_model slow, usual, fast;
+};
+
+/* From workers to none, or from none to some: between the costs that were seen, and those that what was not
+ * seen may have. */
+static void spread_handing(const struct predict_model *model, bool hands, struct spread *spread)
 {
-    const bool is_long = collates_long(model), hands = setting->workers > 0;
+    const bool is_long = collates_long(model);
     const struct copying *copying =
         hands ? &from_loop_to_worker[is_long] : &from_worker_to_loop[is_long];
-    struct machine_costs dear = model->costs, cheap = model->costs;
-    struct predict_model other = *model;
-    struct outcome slow, usual, fast;
+    struct machine_load *other = hands ? &spread->slow.load : &spread->fast.load;
+    other->running_times *= copying->running;
+    other->collate_times *= copying->collate;
     if (hands) {
-        dear = with_handing(&model->costs, 2.0);
-        cheap = with_handing(&model->costs, 0.7);
+        spread->slow.costs = with_handing(&model->costs, 2.0);
+        spread->fast.costs = with_handing(&model->costs, 0.7);
+        return;
     }
-    other.load.running_times *= copying->running;
-    other.load.collate_times *= copying->collate;
-    const bool done = run(model, &model->costs, setting, &usual) &&
-                      run(hands ? &other : model, &dear, setting, &slow) &&
-                      run(hands ? model : &other, &cheap, setting, &fast);
-    if (done)
-        tell(model, doubt, setting, &slow, &usual, &fast, out);
-    return done;
+    spread->slow.load.consumed_less = spread->usual.load.consumed_less =
+        spread->fast.load.consumed_less = (float)(RELEASE_NS * model->tensors);
+}
+
+/* More readers at once: a disk may serve all of them side by side, or put half of what they ask for more in
+ * line; in the mean it is halfway. And of what is read, more or less may lie in memory already than when the
+ * run was recorded. */
+static void spread_storage(const struct predict_model *model, uint32_t workers,
+                           struct spread *spread)
+{
+    const double readers = fmax(1, workers) / fmax(1, model->setting.workers);
+    const double line = (readers - 1) * IN_LINE;
+    spread->usual.load.blocked_times = (float)(1 + line / 2);
+    spread->slow.load.blocked_times = (float)((1 + fmax(0, line)) * (1 + CACHED_ERROR));
+    spread->fast.load.blocked_times = (float)((1 + fmin(0, line)) / (1 + CACHED_ERROR));
 }
 
 /* More batches may be under way than shared memory holds: a worker would die of it. The setting that
@@ -190,16 +219,22 @@ static bool fits_shared_memory(const struct predict_model *model,
 static bool predict_one(const struct predict_model *model, const struct doubt *doubt,
                         const struct machine_setting *setting, struct predict_setting *out)
 {
-    struct outcome usual;
-    if (!fits_shared_memory(model, setting))
+    struct spread spread = {*model, *model, *model};
+    const bool hands = setting->workers > 0, other_kind = hands != (model->setting.workers > 0);
+    struct outcome slow, usual, fast;
+    if (!fits_shared_memory(model, setting) || (!hands && other_kind && model->is_held_up))
         return false;
-    if (setting->workers == 0 && model->setting.workers > 0 && model->is_held_up)
+    if (model->is_storage)
+        spread_storage(model, setting->workers, &spread);
+    if (other_kind)
+        spread_handing(model, hands, &spread);
+    if (!run(&spread.usual, setting, &usual))
         return false;
-    if ((setting->workers > 0) != (model->setting.workers > 0))
-        return predict_other_kind(model, doubt, setting, out);
-    if (!run(model, &model->costs, setting, &usual))
+    slow = fast = usual;
+    if ((model->is_storage || other_kind) &&
+        (!run(&spread.slow, setting, &slow) || !run(&spread.fast, setting, &fast)))
         return false;
-    tell(model, doubt, setting, &usual, &usual, &usual, out);
+    tell(model, doubt, setting, &slow, &usual, &fast, out);
     return true;
 }
 
@@ -346,7 +381,8 @@ static bool take_away(enum predict_part part, struct predict_model *model)
         model->load.collate_times = 0;
         return true;
     case PREDICT_NO_STARTUP:
-        costs->iter = costs->iter_each = costs->boot = costs->again = costs->first_send = 0;
+        costs->iter = costs->iter_each = costs->boot = costs->first_send = 0;
+        costs->again = costs->again_each = 0;
         costs->end = costs->end_each = costs->again_end = 0;
         model->load.epoch_batches *= model->load.epochs;
         model->load.epochs = 1;
@@ -367,7 +403,7 @@ static void predict_without(const struct predict_model *model, const struct doub
         struct predict_model other = *model;
         struct outcome outcome;
         struct predict_setting out;
-        if (!take_away(part, &other) || !run(&other, &other.costs, &other.setting, &outcome))
+        if (!take_away(part, &other) || !run(&other, &other.setting, &outcome))
             continue;
         tell(model, doubt, &other.setting, &outcome, &outcome, &outcome, &out);
         predict->without[predict->without_count++] =
@@ -388,19 +424,24 @@ static double computing_share(const struct predict_model *model)
     return all > 0 ? computes / all : 0;
 }
 
-/* The start of workers is known as a whole only: what they do until their first index is made so long
- * that the wait for the first batch comes out as it was. */
-#define FITTINGS 3
+/* The start of workers is known as a whole only: forks and what workers do until their first index, which
+ * go on side by side, are made so long that iter() and the wait for the first batch come out as they were. */
+#define FITTINGS 12
 static void fit_start(struct predict_model *model)
 {
     struct machine_load one = model->load;
+    struct machine_costs *costs = &model->costs;
     struct machine_result result;
     one.epochs = 1;
     for (int i = 0; i < FITTINGS && model->setting.workers > 0 && !isnan(model->first_wait_ns);
          i++) {
-        if (!machine_run(&model->costs, &model->setting, &one, FIRST_BATCHES, &result))
+        if (!machine_run(costs, &model->setting, &one, FIRST_BATCHES, &result))
             return;
-        model->costs.boot = fmax(1e6, model->costs.boot + model->first_wait_ns - result.first_wait);
+        if (model->iter_ns > 0 && result.first_iter > 0)
+            costs->iter_each *= model->iter_ns / result.first_iter;
+        /* Where they take turns, what one needs more all of them wait for. */
+        costs->boot = fmax(1e6, costs->boot + (model->first_wait_ns - result.first_wait) /
+                                                  fmax(1, model->setting.workers / costs->cpus));
     }
 }
 
@@ -409,11 +450,11 @@ static void fit_start(struct predict_model *model)
 static void fit_delay(struct predict_model *model)
 {
     struct outcome without, with;
-    if (!run(model, &model->costs, &model->setting, &without) || without.used >= FULL_FROM ||
+    if (!run(model, &model->setting, &without) || without.used >= FULL_FROM ||
         without.time >= model->measured_ns)
         return;
     model->load.delay_times = 1;
-    if (run(model, &model->costs, &model->setting, &with) && with.time > model->measured_ns)
+    if (run(model, &model->setting, &with) && with.time > model->measured_ns)
         model->load.delay_times =
             (float)((model->measured_ns - without.time) / (with.time - without.time));
 }
@@ -437,7 +478,7 @@ static bool replay(const struct predict_model *model, struct doubt *doubt, struc
 {
     struct outcome own;
     const double samples = model->samples == DATASTALL_UNKNOWN ? NAN : (double)model->samples;
-    if (!run(model, &model->costs, &model->setting, &own) || model->measured_ns <= 0) {
+    if (!run(model, &model->setting, &own) || model->measured_ns <= 0) {
         snprintf(predict->says, sizeof predict->says,
                  "more batches are under way than can be replayed");
         return false;

@@ -44,8 +44,10 @@ struct predict_model {
     struct machine_batch *batches;
     uint64_t samples; /* of all batches; DATASTALL_UNKNOWN */
     double measured_ns, measured_waited_ns;
-    double first_wait_ns; /* of an iterator with new workers, in the mean; NaN unknown */
+    double iter_ns, first_wait_ns; /* of an iterator with new workers, in the mean; NaN unknown */
     bool spawned, is_stream, is_unsplit;
+    bool is_storage;               /* what items are blocked for */
+    double tensors;                /* of a batch, sent by workers; 0: none, or not known */
     double batch_bytes, shm_bytes; /* of a batch's tensors; what /dev/shm holds; NaN unknown */
     bool is_held_up; /* the loop waits for the interpreter, which other threads hold */
     double noise;    /* standard error of the mean time per batch, relative */

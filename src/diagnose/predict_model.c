@@ -26,6 +26,8 @@
 #define SPAWN_NS 2.0e9
 
 #define LEAST_ROWS 16u
+#define LEAST_LIMIT \
+    0.95 /* of its time a thread waits that is not held up by who takes its batches */
 #define MOST_INTERPRETER \
     0.05                /* of the time: more, and what items in the loop would do is not known */
 #define FIRST_TIMES 1.5 /* the first batch of a worker takes so much longer: it does more */
@@ -37,6 +39,15 @@
 static bool is_among_first(const struct row *row, uint32_t workers)
 {
     return row->ordinal != UINT32_MAX && row->ordinal < workers;
+}
+
+/* The first batch that a worker made in its life, or the loop. */
+static bool is_made_first(const struct table *table, const struct predict_model *model,
+                          const struct row *row)
+{
+    const uint32_t workers = model->setting.workers > 0 ? model->setting.workers : 1;
+    const bool once = model->setting.persistent || model->setting.workers == 0;
+    return is_among_first(row, workers) && (!once || row - table->rows < workers);
 }
 
 /* When a batch began in its worker, and was collated, as row->got is counted. */
@@ -108,7 +119,7 @@ static void cost_of_handing_over(struct table *table, struct predict_model *mode
     table->values.count = 0;
     for (uint32_t i = 0; i < table->count; i++) {
         const struct row *row = &table->rows[i];
-        if (!is_among_first(row, workers))
+        if (!is_made_first(table, model, row))
             predict_add_value(&table->values,
                               row->t[RF_BATCH_HANDOVER] - row->t[RF_BATCH_PICKLE_CPU]);
     }
@@ -120,7 +131,7 @@ static void cost_of_handing_over(struct table *table, struct predict_model *mode
         costs->tail = fmax(costs->tail, ready - costs->get);
     table->values.count = 0;
     for (uint32_t i = 0; i < table->count; i++) {
-        if (is_among_first(&table->rows[i], workers))
+        if (is_made_first(table, model, &table->rows[i]))
             predict_add_value(&table->values, table->rows[i].t[RF_BATCH_HANDOVER]);
     }
     costs->first_send = fmax(0, or_else(predict_mean(&table->values), 0) - costs->send -
@@ -142,7 +153,10 @@ static void cost_of_starting(const struct run_stretches *stretches, const struct
     const uint32_t workers = model->setting.workers;
     const double iter = per(head[RF_STRETCH_NEW_ITER_NS], head[RF_STRETCH_NEW]);
     const double end = per(head[RF_STRETCH_ENDS_NS], head[RF_STRETCH_ENDS]);
-    costs->again = or_else(per(head[RF_STRETCH_AGAIN_ITER_NS], head[RF_STRETCH_AGAIN]), 1e6);
+    model->iter_ns = workers > 0 ? iter : NAN;
+    const double again = or_else(per(head[RF_STRETCH_AGAIN_ITER_NS], head[RF_STRETCH_AGAIN]), 1e6);
+    costs->again = again / 2; /* by and large: that each worker adds as much is not seen */
+    costs->again_each = again / 2 / fmax(1, workers);
     costs->again_end = model->setting.persistent ? or_else(end, 0.1e6) : 0.1e6;
     model->first_wait_ns = per(head[RF_STRETCH_NEW_FIRST_NS], head[RF_STRETCH_NEW]);
     if (workers == 0) {
@@ -156,7 +170,8 @@ static void cost_of_starting(const struct run_stretches *stretches, const struct
     const double startup = per(why->work.startup_ns, why->work.generations);
     costs->iter_each = or_else(iter, FORK_NS * workers) / workers;
     costs->boot = fmax(1e6, or_else(startup, BOOT_NS) - costs->iter_each * (workers + 1) / 2);
-    costs->end_each = model->setting.persistent ? END_NS : or_else(end, END_NS * workers) / workers;
+    costs->end_each =
+        model->setting.persistent ? END_NS : or_else(end, END_NS) / fmax(1, workers / costs->cpus);
 }
 
 static void cost_of_own_loading(struct table *table, struct machine_costs *costs)
@@ -281,15 +296,6 @@ static void fill_batch(const struct row *row, const struct row *next,
     batch->consumed_else = (float)fmax(0, consumed - usual->running * share);
 }
 
-/* The first batch that a worker made in its life, or the loop. */
-static bool is_made_first(const struct table *table, const struct predict_model *model,
-                          const struct row *row)
-{
-    const uint32_t workers = model->setting.workers > 0 ? model->setting.workers : 1;
-    const bool once = model->setting.persistent || model->setting.workers == 0;
-    return is_among_first(row, workers) && (!once || row - table->rows < workers);
-}
-
 /* The mean over rows that are, or are not, made first. */
 static struct machine_batch typical_batch(const struct table *table,
                                           const struct predict_model *model, bool first)
@@ -387,6 +393,9 @@ static const char *cannot(const struct run_loader *loader, const struct run_stre
         return "its workers wait for a lock that they share: how long it is held, and so what "
                "other "
                "numbers of workers would give, is not known";
+    if (loader->background && why->stall_share < LEAST_LIMIT)
+        return "another thread than the main one iterates over it: whether that waits for batches "
+               "or for the program to take them is not known";
     if (stretches == NULL || stretches->batch_count == 0)
         return "its batches were not recorded one by one: it is not a DataLoader, was recorded by "
                "hand, or is the fifth or a later loader of its process";
@@ -452,6 +461,8 @@ static bool fill(const struct run_loader *loader, const struct why *why, bool hi
         return false;
     }
     model->noise = noise_of(table);
+    model->costs.cpus = fmax(0.5, why->host.cpus_usable - neighbours(why));
+    model->costs.speed = 1;
     if (why_loader_is(loader, DATASTALL_LOADER_PIN_MEMORY) && model->setting.workers > 0)
         model->costs.pin = or_else(predict_mean(predict_column(table, RF_BATCH_PIN)), 0);
     if (model->setting.workers == 0) {
@@ -461,7 +472,6 @@ static bool fill(const struct run_loader *loader, const struct why *why, bool hi
     }
     cost_of_starting(stretches, why, model);
     fill_batches(table, stretches, hides, model);
-    model->costs.cpus = fmax(0.5, why->host.cpus_usable - neighbours(why));
     return true;
 }
 
@@ -514,6 +524,8 @@ bool predict_model_make(const struct run_process *process, const struct run_load
     model->shm_bytes = why->host.shm_size_bytes;
     model->is_stream = why_loader_is(loader, DATASTALL_LOADER_STREAM);
     model->is_unsplit = why_may_be_unsplit(loader, &why->work);
+    model->is_storage = why_is_storage(&why->work);
+    model->tensors = or_else(per(why->work.sent_tensors, why->work.sent), 0);
     model->spawned = why_loader_is(loader, DATASTALL_LOADER_SPAWNED);
     model->measured_ns = fmax(1, (double)why->active_ns - after_the_last(loader, stretches));
     model->measured_waited_ns = (double)why->stall_ns;

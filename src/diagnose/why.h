@@ -140,6 +140,8 @@ void why_make(const struct run_process *process, const struct run_loader *loader
 /* why_choose.c: the cause, from all that was recorded. */
 uint32_t why_choose(const struct run_loader *loader, const struct why_around *around,
                     const struct why *why);
+/* Storage was asked often enough to explain what items were blocked for. */
+bool why_is_storage(const struct why_work *work);
 /* why_setting.c: what more workers, or none, would give. */
 void why_reckon(const struct run_loader *loader, const struct why *why,
                 struct why_setting *setting);

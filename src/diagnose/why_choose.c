@@ -72,7 +72,7 @@ static double requests_of(const struct why_work *work)
     return requests;
 }
 
-static bool is_storage(const struct why_work *work)
+bool why_is_storage(const struct why_work *work)
 {
     const double requests = requests_of(work);
     return requests > 0 && requests * STORAGE_EVERY_NS >= (double)work->blocked_ns;
@@ -84,7 +84,7 @@ static bool is_storage(const struct why_work *work)
 #define LEAST_BLOCKED 0.2
 static bool is_storage_of_items(const struct why_work *work)
 {
-    return is_storage(work) && work->items > 0 &&
+    return why_is_storage(work) && work->items > 0 &&
            requests_of(work) * ITEMS_FOR_REQUEST >= (double)work->items &&
            (double)work->blocked_ns >= LEAST_BLOCKED * (double)work->items_ns;
 }
@@ -176,7 +176,7 @@ uint32_t why_choose(const struct run_loader *loader, const struct why_around *ar
         return WHY_HEAD_OF_LINE;
     if (largest == CAUSE_BLOCKED && computes_in_threads(why))
         return CAUSE_COMPUTE_IN_THREADS;
-    if (largest == CAUSE_BLOCKED ? is_storage(&why->work)
+    if (largest == CAUSE_BLOCKED ? why_is_storage(&why->work)
                                  : is_in_the_making(largest) && is_storage_of_items(&why->work))
         return WHY_STORAGE;
     return largest;

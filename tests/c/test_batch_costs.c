@@ -200,7 +200,7 @@ static void the_first_batches_of_workers(void **state)
             is("running", model.costs.first_running, 0);
             is("latency", model.costs.latency, 6 * TICK);
             /* Of the kept workers' second epoch the first batch is sent as any. */
-            is("first send", model.costs.first_send, rows[i].handover * TICK / (1 + persistent));
+            is("first send", model.costs.first_send, rows[i].handover * TICK);
             /* The rest of a first batch is as the others are. */
             is("items", model.batches[0].blocked,
                rows[i].blocked > 0 ? 80 * TICK : (80 + 62) * TICK);
@@ -222,7 +222,7 @@ static void starting_and_ending(void **state)
         unsigned told;
         double iter, iter_each, boot, end_each, again, again_end, first_wait;
     } rows[] = {
-        {2, false, false, NEW | AGAIN | ENDS | STARTUP, 0, 30, 205, 60, 20, 0, 500},
+        {2, false, false, NEW | AGAIN | ENDS | STARTUP, 0, 30, 205, 120, 20, 0, 500},
         {2, false, false, 0, 0, 0, 0, 0, 0, 0, NAN},
         {2, true, false, NEW | AGAIN | ENDS | STARTUP, 0, 30, 205, 0, 20, 120, 500},
         {2, true, false, NEW, 0, 30, 0, 0, 0, 0, 500},
@@ -269,7 +269,9 @@ static void starting_and_ending(void **state)
            : rows[i].told & STARTUP ? rows[i].boot * TICK
                                     : none);
         is("end each", c->end_each, rows[i].end_each > 0 ? rows[i].end_each * TICK : 8e6);
-        is("again", c->again, rows[i].again > 0 ? rows[i].again * TICK : 1e6);
+        const double again = rows[i].again > 0 ? rows[i].again * TICK : 1e6;
+        is("again", c->again, again / 2);
+        is("again each", c->again_each, again / 2 / (rows[i].workers > 0 ? rows[i].workers : 1));
         is("again end", c->again_end, rows[i].again_end > 0 ? rows[i].again_end * TICK : 0.1e6);
         if (rows[i].workers == 0)
             is("first send", c->first_send, 8e6);
@@ -281,6 +283,15 @@ static void starting_and_ending(void **state)
         assert_int_equal(model.spawned, rows[i].spawned);
         release();
     }
+    /* Of sixteen workers on eight CPUs two end one after the other. */
+    struct recorded_plan many = usual;
+    many.workers = 16;
+    record_plan(&many);
+    recorded.stretches.head[RF_STRETCH_ENDS] = 5;
+    recorded.stretches.head[RF_STRETCH_ENDS_NS] = 5 * 120 * (uint64_t)TICK;
+    assert_true(make(false));
+    is("end each", model.costs.end_each, 60 * TICK);
+    release();
     /* A start of workers that took less than their forks takes 1 ms at least. */
     record_plan(&usual);
     recorded.why.work.startup_ns = 1;

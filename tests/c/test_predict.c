@@ -317,6 +317,169 @@ static void a_lock_that_workers_share_is_not_predicted(void **state)
     free(predict);
 }
 
+/* ---- what cannot be predicted ---- */
+
+static void it_failed(void)
+{
+    why.failure.kind = WHY_WORKER_KILLED;
+}
+static void workers_not_told(void)
+{
+    loader.entry.num_workers = DATASTALL_UNKNOWN;
+}
+static void an_older_version(void)
+{
+    process.stretches_count = 0;
+}
+static void another_loader_was_kept(void)
+{
+    loader.index = 4;
+}
+static void killed_before_a_batch(void)
+{
+    stretches.count = stretches.batch_count = 0;
+    stretches.head[RF_STRETCH_BATCHES] = 0;
+    loader.totals.counters[RF_COUNT_BATCHES] = loader.totals.counters[RF_COUNT_SAMPLES] = 0;
+}
+static void so_many_batches(uint32_t count)
+{
+    stretch.count = stretches.batch_count = count;
+    stretches.head[RF_STRETCH_BATCHES] = loader.totals.counters[RF_COUNT_BATCHES] = count;
+}
+static void one_batch(void)
+{
+    so_many_batches(1);
+}
+static void two_batches(void)
+{
+    so_many_batches(2);
+}
+static void fifteen_batches(void)
+{
+    so_many_batches(15);
+}
+static void few_were_kept(void)
+{
+    stretch.count = stretches.batch_count = 15;
+}
+static void two_iterators_at_once(void)
+{
+    loader.totals.counters[RF_COUNT_BATCHES] = 2 * (uint64_t)BATCHES;
+}
+static void cpus_not_told(void)
+{
+    why.host.cpus_usable = NAN;
+}
+static void workers_told_nothing(void)
+{
+    for (uint32_t i = 0; i < BATCHES; i++)
+        batches[i].times[RF_BATCH_ITEMS] = RF_STRETCH_UNKNOWN;
+}
+static void a_window_beyond_all(void)
+{
+    loader.entry.prefetch_factor = 5000;
+}
+static void workers_beyond_all(void)
+{
+    loader.entry.num_workers = why.work.workers = MACHINE_WORKERS + 1;
+}
+static void it_took_twice_as_long(void)
+{
+    measure_as_replayed();
+    why.active_ns *= 2;
+}
+static void it_took_no_time(void)
+{
+    why.active_ns = 0;
+}
+
+/* One sentence, and no number of any setting. */
+static void what_cannot_be_predicted_is_one_sentence(void **state)
+{
+    (void)state;
+    static const struct {
+        void (*change)(void);
+        const char *says;
+    } rows[] = {
+        {it_failed, "did not run to its end"},
+        {workers_not_told, "how many workers the loader has is not known"},
+        {an_older_version, "its batches were not recorded one by one"},
+        {another_loader_was_kept, "is the fifth or a later loader of its process"},
+        {killed_before_a_batch, "its batches were not recorded one by one"},
+        {one_batch, "too few batches were recorded"},
+        {two_batches, "too few batches were recorded"},
+        {fifteen_batches, "too few batches were recorded"},
+        {few_were_kept, "too few batches were recorded"},
+        {two_iterators_at_once, "several iterators of the loader were under way at once"},
+        {cpus_not_told, "how many CPUs there are is not known"},
+        {workers_told_nothing, "it is known for too few batches what the workers did"},
+        {a_window_beyond_all, "more batches are under way than can be replayed"},
+        {workers_beyond_all, "more batches are under way than can be replayed"},
+        {it_took_twice_as_long, "takes 50 % less than it took"},
+        {it_took_no_time, "than it took"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin(&sleeping, 1);
+        measure_as_replayed();
+        rows[i].change();
+        struct predict *predict = predicted();
+        CHECK(strstr(predict->says, rows[i].says) != NULL, "row %zu: '%s'", i, predict->says);
+        CHECK(strchr(predict->says, '\n') == NULL, "row %zu: %s", i, predict->says);
+        CHECK(predict->count == 0 && predict->without_count == 0 && predict->left_out[0] == '\0' &&
+                  predict->best == UINT32_MAX && predict->best_if_split == UINT32_MAX,
+              "row %zu: %u settings", i, predict->count);
+        free(predict);
+    }
+}
+
+/* Sixteen batches are enough; and a million, of which stretches were kept, more workers than CPUs. */
+static void what_can_just_be_predicted(void **state)
+{
+    (void)state;
+    begin(&sleeping, 1);
+    so_many_batches(16);
+    measure_as_replayed();
+    struct predict *predict = predicted();
+    assert_string_equal(predict->says, "");
+    free(predict);
+    begin(&sleeping, 1);
+    stretches.head[RF_STRETCH_BATCHES] = loader.totals.counters[RF_COUNT_BATCHES] =
+        loader.totals.counters[RF_COUNT_SAMPLES] = 1000000;
+    measure_as_replayed();
+    CHECK(fabs((double)why.active_ns / (1e6 * 11 * MS) - 1) < 0.1, "%.0f s",
+          (double)why.active_ns * 1e-9);
+    const struct predict_options options = {.workers_from = 1,
+                                            .workers_to = MACHINE_WORKERS,
+                                            .prefetch_from = 1,
+                                            .prefetch_to = 1,
+                                            .cpus = NAN};
+    predict = predict_make(&process, &loader, &why, false, &options);
+    assert_non_null(predict);
+    assert_string_equal(predict->says, "");
+    for (uint32_t i = 0; i < predict->count; i++) {
+        const struct range *rate = &predict->settings[i].samples_per_s;
+        CHECK(rate->lower > 0 && rate->lower <= rate->mean && rate->mean <= rate->upper &&
+                  rate->upper < 1e4,
+              "%u workers: %f", predict->settings[i].num_workers, rate->mean);
+    }
+    assert_int_equal(predict->count, MACHINE_WORKERS);
+    free(predict);
+}
+
+/* Where a GPU may hide waits, those whose exposed part is not known say nothing of the loop. */
+static void a_gpu_without_its_clock_is_not_predicted(void **state)
+{
+    (void)state;
+    begin(&sleeping, 1);
+    measure_as_replayed();
+    const struct predict_options options = {.workers_to = 4, .cpus = NAN};
+    struct predict *predict = predict_make(&process, &loader, &why, true, &options);
+    assert_non_null(predict);
+    assert_non_null(strstr(predict->says, "its clock covers too few of the waits"));
+    assert_int_equal(predict->count, 0);
+    free(predict);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -328,6 +491,9 @@ int main(void)
         cmocka_unit_test(what_shared_memory_does_not_hold_is_left_out),
         cmocka_unit_test(a_stream_that_is_not_split),
         cmocka_unit_test(a_lock_that_workers_share_is_not_predicted),
+        cmocka_unit_test(what_cannot_be_predicted_is_one_sentence),
+        cmocka_unit_test(what_can_just_be_predicted),
+        cmocka_unit_test(a_gpu_without_its_clock_is_not_predicted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

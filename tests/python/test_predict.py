@@ -137,6 +137,45 @@ def test_two_batches_are_too_few(tmp_path):
     assert "no prediction: too few batches" in told.stdout
 
 
+@pytest.mark.parametrize("samples", [1, 8])
+def test_one_batch_is_too_few(tmp_path, samples):
+    answer = run_of(tmp_path, PROGRAM.replace("480", str(samples)))
+    assert answer["says"] == "too few batches were recorded to tell what one costs"
+    assert answer["settings"] == []
+
+
+def test_a_run_that_was_killed_at_once_has_no_batches(tmp_path):
+    program = PROGRAM.replace("    time.sleep(0.001)", "    os.kill(os.getpid(), 9)")
+    (tmp_path / "q.py").write_text("import os" + program)
+    datastall(tmp_path, "run", "-q", "-d", "runs", "--", "python", "q.py")
+    answer = predicted(tmp_path)
+    assert answer["says"] is not None
+    assert answer["settings"] == []
+    assert answer["measured"] is None
+
+
+def test_a_loader_that_changes_its_workers_is_two_loaders(tmp_path):
+    """Each is predicted from the batches that it made with its own number of them."""
+    program = PROGRAM.replace("for batch in DataLoader(Items(), 8, num_workers=1):\n", "")
+    program = program.replace(
+        "    time.sleep(0.001)\n",
+        "loader = DataLoader(Items(), 8, num_workers=1)\n"
+        "for loader.num_workers in (1, 2):\n"
+        "    for batch in loader: time.sleep(0.001)\n",
+    )
+    (tmp_path / "q.py").write_text(program)
+    ended = datastall(tmp_path, "run", "-q", "-d", "runs", "--", "python", "q.py")
+    assert ended.returncode == 0, ended.stderr
+    told = json.loads(datastall(tmp_path, "predict", "--dir", "runs", "--json").stdout)
+    assert len(told["loaders"]) == 2
+    for workers, loader in enumerate(told["loaders"], 1):
+        answer = loader["predicted"]
+        if "replayed" in (answer["says"] or ""):  # a busy machine may make it miss
+            continue
+        assert answer["says"] is None
+        assert answer["measured"]["num_workers"] == workers
+
+
 def test_a_loop_by_hand_has_no_batches_to_replay(tmp_path):
     answer = run_of(
         tmp_path,
