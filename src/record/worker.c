@@ -516,6 +516,8 @@ void worker_pickled(struct worker *worker, const struct worker_message *message)
     if (index >= ds_load_acquire(&worker->entry[RF_WORKER_COUNT]))
         return;
     worker->sent++;
+    if (message->lost)
+        return;
     __atomic_fetch_add(&worker->pickle_ns, message->wall_ns, __ATOMIC_RELAXED);
     __atomic_fetch_add(&worker->pickle_cpu_ns, message->cpu_ns, __ATOMIC_RELAXED);
     __atomic_fetch_add(&worker->pickle_cpu_total_ns, message->cpu_ns, __ATOMIC_RELAXED);

@@ -96,6 +96,7 @@ void worker_asked_which(struct worker *worker);
 struct worker_message {
     uint64_t wall_ns, cpu_ns, delay_ns, bytes, tensors;
     uint64_t tensor_bytes; /* at least; 0: not looked at */
+    bool lost;             /* pickling it raised an error: nothing was sent */
 };
 /* Whether the bytes of the next message's tensors are to be told. */
 static inline bool worker_wants_tensor_bytes(const struct worker *worker)
