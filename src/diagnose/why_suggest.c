@@ -304,18 +304,18 @@ static void suggest_for_contention(const struct run_loader *loader, struct why *
     else
         suggest(why, "more CPUs, or fewer threads in the training loop (torch.set_num_threads): it "
                      "and the workers want more than there are");
-    if (work->threads_ns > 0 &&
-        (double)work->threads_ns >=
-            LEAST_IN_THREADS * (double)ds_add(work->cpu_ns, work->threads_ns))
-        suggest_too(why, "; one thread in each worker (torch.set_num_threads(1), "
-                         "cv2.setNumThreads(0), OMP_NUM_THREADS=1): those that the items start "
-                         "count too");
     if (why_sends_many_tensors(work))
         suggest_too(why, "; and less to do: %.0f tensors are sent for each batch, stack them",
                     (double)work->sent_tensors / (double)work->sent);
     else if (why_sends_many_bytes(work))
         suggest_too(why, "; and less to do: %.3g MiB are pickled for each batch, send tensors",
                     (double)work->sent_bytes / (double)work->sent / (1024 * 1024));
+    else if (work->threads_ns > 0 && /* where much is sent, the thread that does it is among them */
+             (double)work->threads_ns >=
+                 LEAST_IN_THREADS * (double)ds_add(work->cpu_ns, work->threads_ns))
+        suggest_too(why, "; one thread in each worker (torch.set_num_threads(1), "
+                         "cv2.setNumThreads(0), OMP_NUM_THREADS=1): those that the items start "
+                         "count too");
 }
 
 /* ---- the sampler ---- */

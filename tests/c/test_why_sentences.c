@@ -836,7 +836,7 @@ static void what_needs_the_cpus(void **state)
         {1, 80, 20, 0, 0,
          OTHERS "; one thread in each worker (torch.set_num_threads(1), cv2.setNumThreads(0), "
                 "OMP_NUM_THREADS=1): those that the items start count too"},
-        {1, 0, 0, 640, 10 << 20,
+        {1, 80, 20, 640, 10 << 20,
          OTHERS "; and less to do: 64 tensors are sent for each batch, stack them"},
         {0, 0, 0, 639, 10 << 20,
          "more CPUs, or fewer threads in the training loop (torch.set_num_threads): it and the "
