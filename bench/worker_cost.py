@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What recording costs where batches are made.
 
-Part 1: one fetch() in this process, bare against recorded, in turns: per batch and per item. CPU time of
-the thread, so that other programs on the machine do not count.
+Part 1: one fetch() in this process, bare against recorded, in turns: per batch and per item, in CPU
+time of the thread, so that other programs on the machine do not count.
 Part 2: throughput of a whole DataLoader with against without, in processes of their own, in turns.
 
     python bench/worker_cost.py [rounds]
