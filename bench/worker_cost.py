@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What recording costs where batches are made.
 
-Part 1: one fetch() in this process, bare against recorded, in turns: per batch and per item.
+Part 1: one fetch() in this process, bare against recorded, in turns: per batch and per item, in CPU
+time of the thread, so that other programs on the machine do not count.
 Part 2: throughput of a whole DataLoader with against without, in processes of their own, in turns.
 
     python bench/worker_cost.py [rounds]
@@ -69,10 +70,10 @@ def per_fetch(rounds: int) -> None:
     def timed(loader: DataLoader) -> float:
         iterator = iter(loader)
         next(iterator)
-        begin = time.perf_counter()
+        begin = time.thread_time()
         for _ in range(PER_ROUND):
             next(iterator)
-        return (time.perf_counter() - begin) / PER_ROUND * 1e6
+        return (time.thread_time() - begin) / PER_ROUND * 1e6
 
     added = {}
     for size in (1, 256):

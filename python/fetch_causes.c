@@ -213,18 +213,24 @@ static struct worker_message measure(const struct worker *worker, PyObject *batc
     return (struct worker_message){.tensors = count.tensors, .tensor_bytes = count.bytes};
 }
 
-/* How long the thread that sends waited for a CPU since this was last asked. */
+/* The thread that sends. */
+static _Thread_local struct {
+    uint64_t fork_generation, delay_ns;
+    int schedstat;
+} sender;
+
+static void open_sender(void)
+{
+    if (ds_fork_same_process(sender.fork_generation))
+        return;
+    sender.schedstat = host_schedstat_open();
+    sender.delay_ns = host_delay_read(sender.schedstat);
+    sender.fork_generation = ds_fork_generation();
+}
+
+/* How long it waited for a CPU since this was last asked. */
 static uint64_t waited_for_cpu_ns(void)
 {
-    static _Thread_local struct {
-        uint64_t fork_generation, delay_ns;
-        int schedstat;
-    } sender;
-    if (!ds_fork_same_process(sender.fork_generation)) {
-        sender.schedstat = host_schedstat_open();
-        sender.delay_ns = host_delay_read(sender.schedstat);
-        sender.fork_generation = ds_fork_generation();
-    }
     const uint64_t before_ns = sender.delay_ns;
     sender.delay_ns = host_delay_read(sender.schedstat);
     return sender.delay_ns - before_ns;
@@ -240,12 +246,13 @@ static PyObject *dumps_call(Standin *self, PyObject *args, PyObject *kwargs)
         (uint64_t)syscall(SYS_gettid) == worker->pid)
         return PyObject_Call(self->original, args, kwargs);
     struct worker_message sent = measure(worker, PyTuple_GetItem(message, 1));
-    sent.delay_ns = waited_for_cpu_ns();
+    open_sender();
     const uint64_t begin_ns = ds_now_ns(), cpu_ns = ds_clock_ns_of(CLOCK_THREAD_CPUTIME_ID);
     PyObject *bytes = PyObject_Call(self->original, args, kwargs);
     sent.wall_ns = ds_now_ns() - begin_ns;
     sent.cpu_ns = ds_clock_ns_of(CLOCK_THREAD_CPUTIME_ID) - cpu_ns;
-    sent.delay_ns += waited_for_cpu_ns();
+    sent.delay_ns = waited_for_cpu_ns(); /* also until its turn came */
+    sent.lost = bytes == NULL;
     if (bytes != NULL && (PyMemoryView_Check(bytes) || PyBytes_Check(bytes)))
         sent.bytes = (uint64_t)PyObject_Size(bytes);
     worker_pickled(worker, &sent);

@@ -398,9 +398,15 @@ def _after_iterator_init(args: tuple, kwargs: Any, result: Any, begin: int, end:
 
 
 def _after_shutdown(args: tuple, kwargs: Any, result: Any, begin: int, end: int) -> None:
-    """An iterator's workers were ended, in no next(): it was dropped before its end."""
+    """An iterator's workers were ended, in no next(): it was dropped before its end.
+
+    Maybe since one of them died: torch raises for that wherever the loop is just then.
+    """
     consumer = _core.recall(args[0])
-    if type(consumer) is _core.Consumer and end - begin >= ENDS_AT_ONCE_NS:
+    if type(consumer) is not _core.Consumer:
+        return
+    _causes.tell_failure(consumer, args[0])
+    if end - begin >= ENDS_AT_ONCE_NS:
         consumer.end(begin, end)
 
 

@@ -139,6 +139,7 @@ class Why(TypedDict):
     others_idle: float | None
     replay: Replay
     sampler_s: float
+    sampler_first_s: float
     pin_s: float
     unpickle_cpu_ms_per_batch: float | None
     active_s: float

@@ -149,10 +149,20 @@ void summary_verdict_text(const struct summary *summary, char *text, size_t size
         snprintf(text + strlen(text), size - strlen(text), "; %s", job);
 }
 
+/* Who cannot load has nothing to gain from loading faster. */
+static bool loading_failed(const struct summary *summary)
+{
+    for (uint32_t i = 0; i < summary->loader_count; i++) {
+        if (summary->loaders[i].in_verdict && summary->loaders[i].why.primary == WHY_FAILED)
+            return true;
+    }
+    return false;
+}
+
 void summary_prize_text(const struct summary *summary, char *text, size_t size)
 {
     text[0] = '\0';
-    if (summary->worst == UINT32_MAX)
+    if (summary->worst == UINT32_MAX || loading_failed(summary))
         return;
     const struct summary_process *worst = &summary->processes[summary->worst];
     char stall[32], window[32];

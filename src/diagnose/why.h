@@ -64,7 +64,8 @@ enum why_failure_kind {
     WHY_WORKER_KILLED, /* status: the signal */
     WHY_WORKER_EXITED, /* status: its exit status */
     WHY_WORKER_HANGS,
-    WHY_ITEM_RAISED
+    WHY_ITEM_RAISED,
+    WHY_BATCH_LOST /* made, and not sent: pickling it raised an error */
 };
 struct why_failure {
     enum why_failure_kind kind;
@@ -72,6 +73,7 @@ struct why_failure {
     uint64_t status;
     uint64_t item;     /* index in the data set; DATASTALL_UNKNOWN */
     uint64_t since_ns; /* it hangs: how long already */
+    uint64_t after;    /* items of a stream that came before; 0: not told */
 };
 
 /* What another setting gives, reckoned from the means of what was recorded: time per batch is the
@@ -180,6 +182,19 @@ static inline bool why_workers_share_a_lock(const struct why_work *work)
 {
     return work->looks >= WHY_LEAST_LOOKS &&
            (double)work->locked > WHY_MOST_LOCKED * (double)work->looks;
+}
+
+/* Of a batch on its way: tensors and pickled bytes that are worth a word. */
+#define WHY_MANY_TENSORS 64
+#define WHY_MANY_BYTES (256.0 * 1024)
+static inline bool why_sends_many_tensors(const struct why_work *work)
+{
+    return work->sent > 0 &&
+           (double)work->sent_tensors >= (double)WHY_MANY_TENSORS * (double)work->sent;
+}
+static inline bool why_sends_many_bytes(const struct why_work *work)
+{
+    return work->sent > 0 && (double)work->sent_bytes >= WHY_MANY_BYTES * (double)work->sent;
 }
 
 static inline bool why_loader_is(const struct run_loader *loader, uint64_t flag)

@@ -112,19 +112,29 @@ static double taking_ns(const struct run_loader *loader)
 }
 
 /* Items that waited for a CPU for so much of their time, or more workers than CPUs: there are none for
- * the workers, and so not for the loop either. And who has much to do with a CPU waits for one now and
- * then wherever it is shared: it is that work. */
+ * the workers, and so not for the loop either; but where the loop seldom waited for such items, that is
+ * not what it lacks. And who has much to do with a CPU waits for one now and then wherever it is
+ * shared: it is that work. */
 #define LEAST_TAKING 0.75
+#define LEAST_SENDING 0.5
+#define LEAST_OF_ITEMS 0.33
 static uint32_t whose_cpu(const struct run_loader *loader, const struct why *why)
 {
     const struct why_work *work = &why->work;
     const uint64_t *states_ns = why->states_ns;
     const uint64_t workers = why_workers_of(loader);
     const bool too_many = workers != DATASTALL_UNKNOWN && (double)workers > why->host.cpus_usable;
+    const double lack_ns =
+        (double)states_ns[CAUSE_LOOP_CPU_WAIT] + (double)states_ns[CAUSE_CPU_CONTENTION];
     if (taking_ns(loader) >= LEAST_TAKING * (double)states_ns[CAUSE_LOOP_CPU_WAIT] &&
         states_ns[CAUSE_LOOP_CPU_WAIT] >= states_ns[CAUSE_CPU_CONTENTION])
         return CAUSE_TRANSFER;
-    return too_many || why_items_lack_cpus(work) ||
+    if ((why_sends_many_tensors(work) || why_sends_many_bytes(work)) &&
+        (double)states_ns[CAUSE_TRANSFER] >= LEAST_SENDING * lack_ns)
+        return CAUSE_TRANSFER;
+    const bool items_lack = why_items_lack_cpus(work) &&
+                            (double)states_ns[CAUSE_CPU_CONTENTION] >= LEAST_OF_ITEMS * lack_ns;
+    return too_many || items_lack ||
                    states_ns[CAUSE_CPU_CONTENTION] >= states_ns[CAUSE_LOOP_CPU_WAIT]
                ? CAUSE_CPU_CONTENTION
                : CAUSE_LOOP_CPU_WAIT;
@@ -161,7 +171,9 @@ uint32_t why_choose(const struct run_loader *loader, const struct why_around *ar
     if (is_too_little(around, why))
         return WHY_NONE;
     if (single && (double)(why->stall_ns - once) < WHY_LEAST_STALL * (double)why->active_ns)
-        return once < LEAST_SINGLE_STARTUP_NS ? WHY_NONE : CAUSE_STARTUP;
+        return once < LEAST_SINGLE_STARTUP_NS ? WHY_NONE
+               : largest == CAUSE_SAMPLER     ? CAUSE_SAMPLER /* the order of one long epoch */
+                                              : CAUSE_STARTUP;
     if (largest == CAUSE_STARTUP)
         return largest;
     const uint32_t stream = fault_of_stream(loader, why);

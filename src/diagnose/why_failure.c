@@ -60,6 +60,30 @@ static bool find_raised(const struct rf_worker_view *worker, struct why_failure 
     return true;
 }
 
+/* Its batches were made and the loop waits for one all the same. The last one counts as sent with the
+ * next one only. */
+#define LEAST_UNSENT 2
+static bool find_lost(const struct rf_worker_view *worker, uint64_t now_ns,
+                      struct why_failure *failure)
+{
+    const uint64_t *t = worker->totals;
+    if (worker->number == RF_WORKER_MAIN || (worker->phase & 3) != RF_PHASE_IDLE ||
+        ds_subtract(now_ns, worker->phase >> 2) < DS_NS_PER_S || t[RF_TOTAL_SENT] == 0 ||
+        ds_subtract(t[RF_TOTAL_BATCHES], t[RF_TOTAL_SENT]) < LEAST_UNSENT)
+        return false;
+    take_worker(worker, WHY_BATCH_LOST, failure);
+    return true;
+}
+
+/* A stream's items have no index; of several epochs their sum says nothing. */
+static uint64_t items_before(const struct rf_worker_view *worker, const struct run_loader *loader)
+{
+    const bool single = loader->totals.counters[RF_COUNT_ITERATORS] <= 1;
+    return single && worker->item == 0 && why_loader_is(loader, DATASTALL_LOADER_STREAM)
+               ? worker->totals[RF_TOTAL_ITEMS]
+               : 0;
+}
+
 void why_find_failure(const struct run_process *process, const struct run_loader *loader,
                       const struct why_around *around, struct why_failure *failure)
 {
@@ -72,17 +96,22 @@ void why_find_failure(const struct run_process *process, const struct run_loader
     *failure = (struct why_failure){.kind = WHY_NOTHING_FAILED, .item = DATASTALL_UNKNOWN};
     if (!gave_up && !waits && !around->failed)
         return;
-    for (int look = 0; look < 3 && failure->kind == WHY_NOTHING_FAILED; look++) {
+    for (int look = 0; look < 4 && failure->kind == WHY_NOTHING_FAILED; look++) {
         for (uint32_t i = 0; i < process->worker_count; i++) {
             const struct rf_worker_view *worker = &process->workers[i];
             if (worker->loader != loader->index)
                 continue;
             if (look == 0 && find_ended(worker, failure))
                 break;
-            if (look == 1 && gave_up && matters && find_raised(worker, failure))
+            if (look == 1 && gave_up && matters && find_raised(worker, failure)) {
+                failure->after = items_before(worker, loader);
                 break;
-            if (look == 2 && (gave_up || waits) && now_ns != DATASTALL_UNKNOWN)
+            }
+            const bool in_vain = (gave_up || waits) && now_ns != DATASTALL_UNKNOWN;
+            if (look == 2 && in_vain)
                 find_hanging(worker, now_ns, failure); /* of several the longest */
+            if (look == 3 && in_vain && find_lost(worker, now_ns, failure))
+                break;
         }
     }
 }

@@ -196,6 +196,18 @@ static void tell_epochs(const struct run_loader *loader, struct why *why)
             percent((double)why->first_ns / waits_ns));
 }
 
+static void tell_sampler(const struct run_loader *loader, struct why *why)
+{
+    const uint64_t *c = loader->totals.counters;
+    char all[32], first[32];
+    if (c[RF_COUNT_SAMPLER_NS] == 0)
+        return;
+    summary_duration_text((double)c[RF_COUNT_SAMPLER_NS] * 1e-9, all, sizeof all);
+    summary_duration_text((double)c[RF_COUNT_SAMPLER_FIRST_NS] * 1e-9, first, sizeof first);
+    add(why, "the sampler took %s, %s of it when %llu iterator%s began", all, first,
+        (unsigned long long)c[RF_COUNT_ITERATORS], c[RF_COUNT_ITERATORS] == 1 ? "" : "s");
+}
+
 static void tell_shards(const struct run_loader *loader, struct why *why)
 {
     const struct why_work *work = &why->work;
@@ -223,6 +235,8 @@ static void tell_failure(struct why *why)
                  (unsigned long long)failure->pid);
     if (failure->item != DATASTALL_UNKNOWN)
         snprintf(item, sizeof item, " at item %llu", (unsigned long long)failure->item);
+    else if (failure->after > 0)
+        snprintf(item, sizeof item, " after %llu items", (unsigned long long)failure->after);
     summary_duration_text((double)failure->since_ns * 1e-9, since, sizeof since);
     switch (failure->kind) {
     case WHY_WORKER_KILLED:
@@ -235,6 +249,9 @@ static void tell_failure(struct why *why)
         break;
     case WHY_WORKER_HANGS:
         add(why, "%s has been stuck%s for %s", who, item, since);
+        break;
+    case WHY_BATCH_LOST:
+        add(why, "%s made a batch that was never sent: pickling it raised an error", who);
         break;
     default:
         add(why, "%s raised an error%s", who, item);
@@ -306,6 +323,9 @@ void why_tell(const struct run_loader *loader, struct why *why)
     case CAUSE_LOOP_CPU_WAIT:
     case CAUSE_INTERPRETER:
         tell_the_loop(loader, why);
+        break;
+    case CAUSE_SAMPLER:
+        tell_sampler(loader, why);
         break;
     case WHY_EPOCH_START:
         tell_epochs(loader, why);

@@ -14,6 +14,9 @@
 /* Of one worker, where there were none: forked, on an idle machine. */
 #define START_NS 30e6
 #define LEAST_CPUS 0.05 /* of a worker that sleeps */
+/* Who needs so little of a CPU finds a turn where others keep all of them busy: so much of them. */
+#define SLEEPS 0.2
+#define LEAST_TURNS 0.25
 #define MOST_WORKERS 32.0
 #define MOST_TIMES 4.0 /* as many workers as there are */
 #define MOST_FROM_NONE 8.0
@@ -124,7 +127,11 @@ void why_reckon(const struct run_loader *loader, const struct why *why, struct w
     setting->loop_ns = (double)ds_subtract(why->active_ns, why->stall_ns) / batches;
     setting->make_ns = make_ns / made;
     setting->cpus_each = fmax(LEAST_CPUS, fmin(1.0, ratio(ran_ns, make_ns)));
-    setting->most_workers = floor(cpus_for_workers(loader, why) / setting->cpus_each + 0.25);
+    double cpus = cpus_for_workers(loader, why);
+    const double turns = LEAST_TURNS * why->host.cpus_usable;
+    if (setting->cpus_each <= SLEEPS && !why_items_lack_cpus(work) && cpus < turns)
+        cpus = turns;
+    setting->most_workers = floor(cpus / setting->cpus_each + 0.25);
     if (workers > 0)
         setting->in_loop_ns = (setting->make_ns + OVERHEAD_NS) * batches;
     const struct per_batch costs = costs_of(loader, why, batches);

@@ -13,9 +13,6 @@
 
 /* Loading in the loop must take so much less than what is waited. */
 #define LESS 0.7
-/* Of a batch on its way: tensors and bytes that are worth a word. */
-#define MANY_TENSORS 64
-#define MANY_BYTES (256.0 * 1024)
 /* Batches for each iterator: fewer, and it is made for one batch each time. */
 #define ONE_BATCH 1.5
 #define LEAST_STARTING 0.25 /* of what iterators begin with */
@@ -150,6 +147,17 @@ static void suggest_for_one_start(const struct run_loader *loader, struct why *w
             or_none);
 }
 
+/* Of what starts and ends take, workers made batches for so much that nobody took: an iterator that is
+ * dropped, and one that follows in workers that are kept, waits for those under way. */
+#define LEAST_IN_VAIN 0.25
+static bool made_in_vain(const struct run_loader *loader, const struct why *why)
+{
+    const uint64_t taken = loader->totals.counters[RF_COUNT_BATCHES];
+    const double vain_ns = (double)ds_subtract(why->work.batches, taken) * why->setting.make_ns /
+                           (double)why_workers_of(loader);
+    return vain_ns >= LEAST_IN_VAIN * (double)why->states_ns[CAUSE_STARTUP];
+}
+
 static void suggest_for_startup(const struct run_loader *loader, struct why *why)
 {
     const uint64_t *c = loader->totals.counters;
@@ -166,6 +174,13 @@ static void suggest_for_startup(const struct run_loader *loader, struct why *why
                 "one starts everything again");
     else if (workers == 0 || workers == DATASTALL_UNKNOWN)
         suggest(why, "make fewer iterators: each one starts from scratch");
+    else if (dropped && made_in_vain(loader, why))
+        suggest(
+            why,
+            "iterate over no more than is taken (torch.utils.data.Subset), or keep the iterator "
+            "and go on with it: the workers made %llu batches, of which the loop took %llu "
+            "before it dropped the iterator",
+            (unsigned long long)why->work.batches, (unsigned long long)c[RF_COUNT_BATCHES]);
     else if (dropped && !persistent)
         suggest(why,
                 "keep the iterator when the loop breaks off and continue with it (a new one at its "
@@ -200,6 +215,13 @@ static void suggest_for_epoch_start(const struct run_loader *loader, struct why 
     if (why_loader_is(loader, DATASTALL_LOADER_STREAM) && (persistent || !starting))
         suggest(why, "the stream begins anew in every epoch: give its first items while a shuffle "
                      "buffer fills, and open or read ahead less before them; or one longer epoch");
+    else if (2 * loader->entry.objects > loader->totals.counters[RF_COUNT_ITERATORS])
+        suggest(
+            why,
+            "make the loader and its data set once and keep them, with persistent_workers=True: "
+            "%llu were made for %llu epochs, and what the workers hold is rebuilt with each",
+            (unsigned long long)loader->entry.objects,
+            (unsigned long long)loader->totals.counters[RF_COUNT_ITERATORS]);
     else if (!persistent)
         suggest(why,
                 "persistent_workers=True%s: what the workers hold is rebuilt for every epoch; "
@@ -216,13 +238,13 @@ static void suggest_for_transfer(const struct run_loader *loader, struct why *wh
 {
     const struct why_work *work = &why->work;
     const double sent = (double)work->sent;
-    if (sent > 0 && (double)work->sent_tensors >= MANY_TENSORS * sent)
+    if (why_sends_many_tensors(work))
         suggest(
             why,
             "fewer tensors: %.0f a batch, and each is sent by a descriptor of its own; stack or "
             "concatenate them in collate_fn",
             (double)work->sent_tensors / sent);
-    else if (sent > 0 && (double)work->sent_bytes >= MANY_BYTES * sent)
+    else if (why_sends_many_bytes(work))
         suggest(
             why,
             "send less between processes: %.3g MiB are pickled for each batch; tensors in place "
@@ -253,19 +275,103 @@ static void suggest_for_overhead(const struct run_loader *loader, struct why *wh
 
 /* ---- the rest ---- */
 
+static void __attribute__((format(printf, 2, 3))) suggest_too(struct why *why, const char *format,
+                                                              ...)
+{
+    const size_t used = strlen(why->suggestion);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(why->suggestion + used, sizeof why->suggestion - used, format, arguments);
+    va_end(arguments);
+}
+
+/* Other threads of the workers ran for so much of what the items did. */
+#define LEAST_IN_THREADS 0.2
+
+/* There are too few CPUs for what is to be done; what of it need not be. */
 static void suggest_for_contention(const struct run_loader *loader, struct why *why)
 {
     const struct why_host *host = &why->host;
+    const struct why_work *work = &why->work;
     const uint64_t workers = why_workers_of(loader);
-    if (host->cpus_usable >= 1 && workers != DATASTALL_UNKNOWN &&
-        (double)workers > host->cpus_usable)
-        suggest(why,
-                "fewer workers or more CPUs: %llu workers share %.3g; threads inside the items "
-                "(OpenMP, OpenCV, BLAS) count too",
+    const bool too_many = host->cpus_usable >= 1 && workers != DATASTALL_UNKNOWN &&
+                          (double)workers > host->cpus_usable;
+    if (too_many)
+        suggest(why, "fewer workers or more CPUs: %llu workers share %.3g",
                 (unsigned long long)workers, host->cpus_usable);
+    else if (why->for_others_ns > 0)
+        suggest(why, "more CPUs, or fewer other programs on them: others use the CPUs too");
     else
-        suggest(why, "more CPUs, or fewer other programs on them: others use the CPUs too, and so "
-                     "do threads inside the items (OpenMP, OpenCV, BLAS)");
+        suggest(why, "more CPUs, or fewer threads in the training loop (torch.set_num_threads): it "
+                     "and the workers want more than there are");
+    if (why_sends_many_tensors(work))
+        suggest_too(why, "; and less to do: %.0f tensors are sent for each batch, stack them",
+                    (double)work->sent_tensors / (double)work->sent);
+    else if (why_sends_many_bytes(work))
+        suggest_too(why, "; and less to do: %.3g MiB are pickled for each batch, send tensors",
+                    (double)work->sent_bytes / (double)work->sent / (1024 * 1024));
+    else if (work->threads_ns > 0 && /* where much is sent, the thread that does it is among them */
+             (double)work->threads_ns >=
+                 LEAST_IN_THREADS * (double)ds_add(work->cpu_ns, work->threads_ns))
+        suggest_too(why, "; one thread in each worker (torch.set_num_threads(1), "
+                         "cv2.setNumThreads(0), OMP_NUM_THREADS=1): those that the items start "
+                         "count too");
+}
+
+/* ---- the sampler ---- */
+
+/* Of all that it took: what the draws at the begin of iterators took more than as many others. */
+#define LEAST_AT_BEGIN 0.5
+
+/* How many times indices are drawn at the begin of an iterator, in all. */
+static double draws_at_begin(const struct run_loader *loader)
+{
+    const struct rf_loader_entry *entry = &loader->entry;
+    const double ahead =
+        entry->num_workers == 0 ? 0 : (double)entry->num_workers * (double)entry->prefetch_factor;
+    return (1 + ahead) * (double)loader->totals.counters[RF_COUNT_ITERATORS];
+}
+
+enum sampler_kind { SAMPLER_OF_ANY_KIND, SAMPLER_OF_BATCHES, SAMPLER_OF_EPOCHS };
+
+/* An order drawn at once (torch's RandomSampler: randperm) is all in the first draw of an epoch. */
+static enum sampler_kind kind_of_sampler(const struct run_loader *loader)
+{
+    const uint64_t *c = loader->totals.counters;
+    const bool dropped = 2 * loader->entry.dropped >= c[RF_COUNT_ITERATORS];
+    const double all_ns = (double)c[RF_COUNT_SAMPLER_NS];
+    const double first_ns = fmin(all_ns, (double)c[RF_COUNT_SAMPLER_FIRST_NS]);
+    const double first = draws_at_begin(loader);
+    /* Who goes through to the end draws nothing for the last batches. */
+    const double others =
+        (double)c[RF_COUNT_BATCHES] - (dropped ? (double)c[RF_COUNT_ITERATORS] : first);
+    if (!(others > 0) || !(all_ns > 0))
+        return SAMPLER_OF_ANY_KIND;
+    const double more_ns = first_ns - first * (all_ns - first_ns) / others;
+    return more_ns >= LEAST_AT_BEGIN * all_ns ? SAMPLER_OF_EPOCHS : SAMPLER_OF_BATCHES;
+}
+
+static void suggest_for_sampler(const struct run_loader *loader, struct why *why)
+{
+    const char *const keep =
+        loader->entry.dropped > 1 ? "keep the iterator when the loop breaks off, or " : "";
+    switch (kind_of_sampler(loader)) {
+    case SAMPLER_OF_EPOCHS:
+        suggest(why,
+                "the order of a whole epoch is drawn in the loop when it begins: %sdraw only as "
+                "much as is used (RandomSampler(dataset, replacement=True, num_samples=...)), or "
+                "shuffle parts one after the other",
+                keep);
+        break;
+    case SAMPLER_OF_BATCHES:
+        suggest(why, "the indices of every batch are drawn in the loop, one batch after the other: "
+                     "draw those of a whole epoch in one go when it begins (in __iter__), or ahead "
+                     "in a thread");
+        break;
+    default:
+        suggest(why, "the sampler runs in the loop itself: draw its indices ahead, or in one go");
+        break;
+    }
 }
 
 static void suggest_for_failure(struct why *why)
@@ -285,6 +391,10 @@ static void suggest_for_failure(struct why *why)
                 "a full /dev/shm does this: it holds %.0f MiB, and batches stay there until they "
                 "are taken; make it larger (--shm-size), or keep fewer of them ready",
                 host->shm_size_bytes / (1024.0 * 1024));
+    else if (failure->kind == WHY_BATCH_LOST)
+        suggest(why,
+                "return what can be pickled: tensors, arrays, plain objects; lambdas, open "
+                "files, locks and generators cannot be sent (the worker's traceback names it)");
     else if (failure->kind == WHY_WORKER_HANGS)
         suggest(why, "see where it hangs: py-spy dump --pid %llu while it does%s%s",
                 (unsigned long long)failure->pid, item[0] != '\0' ? ", or " : "", item);
@@ -355,7 +465,7 @@ void why_suggest(const struct run_loader *loader, struct why *why)
                      "pinned buffer of your own");
         break;
     case CAUSE_SAMPLER:
-        suggest(why, "the sampler runs in the loop itself: draw its indices ahead, or in one go");
+        suggest_for_sampler(loader, why);
         break;
     case CAUSE_STARTUP:
         suggest_for_startup(loader, why);

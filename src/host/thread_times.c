@@ -10,6 +10,9 @@
 
 #define ONE_MOMENT_NS UINT64_C(100000)
 #define MOST_READINGS 4
+/* A thread that ran for all of a span but so much, and a part of it, is taken to have only run. */
+#define NEARLY_NS UINT64_C(20000)
+#define NEARLY_PART 256
 
 int host_schedstat_open(void)
 {
@@ -33,12 +36,17 @@ uint64_t host_delay_read(int schedstat)
     return host_parse_schedstat(text);
 }
 
-void host_thread_times_read(int schedstat, struct host_thread_times *times)
+static void read_the_rest(int schedstat, struct host_thread_times *times)
 {
-    times->cpu_ns = ds_clock_ns_of(CLOCK_THREAD_CPUTIME_ID);
     times->process_cpu_ns = ds_clock_ns_of(CLOCK_PROCESS_CPUTIME_ID);
     /* Its first number is the CPU time as of the last switch only; hence the clock above. */
     times->delay_ns = host_delay_read(schedstat);
+}
+
+void host_thread_times_read(int schedstat, struct host_thread_times *times)
+{
+    times->cpu_ns = ds_clock_ns_of(CLOCK_THREAD_CPUTIME_ID);
+    read_the_rest(schedstat, times);
 }
 
 uint64_t host_moment_read(int schedstat, struct host_thread_times *times)
@@ -56,4 +64,28 @@ uint64_t host_moment_read(int schedstat, struct host_thread_times *times)
         before_ns = after_ns;
     }
     return wall_ns;
+}
+
+static bool it_only_ran(uint64_t wall_ns, uint64_t cpu_ns)
+{
+    return wall_ns <= cpu_ns + NEARLY_NS + cpu_ns / NEARLY_PART;
+}
+
+void host_moment_since(int schedstat, const struct host_moment *before, uint64_t most_ns,
+                       struct host_moment *moment)
+{
+    const uint64_t now_ns = ds_now_ns(), span_ns = now_ns - before->wall_ns;
+    uint64_t own_ns = 0;
+    if (span_ns <= most_ns)
+        own_ns = ds_clock_ns_of(CLOCK_THREAD_CPUTIME_ID) - before->times.cpu_ns;
+    moment->asked =
+        span_ns > most_ns || !it_only_ran(span_ns, own_ns) || ds_now_ns() - now_ns >= ONE_MOMENT_NS;
+    if (moment->asked) {
+        moment->wall_ns = host_moment_read(schedstat, &moment->times);
+        return;
+    }
+    moment->wall_ns = now_ns;
+    moment->times =
+        (struct host_thread_times){before->times.cpu_ns + own_ns, before->times.delay_ns,
+                                   before->times.process_cpu_ns + own_ns};
 }

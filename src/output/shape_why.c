@@ -28,7 +28,7 @@ static void put_host(out e, const struct why_host *host)
 
 static const char *failure_name(enum why_failure_kind kind)
 {
-    static const char *const names[] = {NULL, "killed", "exited", "hangs", "raised"};
+    static const char *const names[] = {NULL, "killed", "exited", "hangs", "raised", "lost"};
     return names[kind];
 }
 
@@ -90,6 +90,7 @@ static void put_why(out e, const struct summary_loader *loader)
     put_integer(e, "larger_factor", RF_REPLAY_FACTOR);
     e->close(e->context);
     put_seconds(e, "sampler_s", c[RF_COUNT_SAMPLER_NS]);
+    put_seconds(e, "sampler_first_s", c[RF_COUNT_SAMPLER_FIRST_NS]);
     put_seconds(e, "pin_s", c[RF_COUNT_PIN_NS]);
     put_real(e, "unpickle_cpu_ms_per_batch",
              c[RF_COUNT_GET_CPU_BATCHES] == 0

@@ -320,12 +320,34 @@ void worker_epoch(struct worker *worker)
     const uint64_t next = first ? 1 : (epoch + 1) & 0xffff;
     ds_store(&worker->memory[RF_WORKER_EPOCH], rf_pack_epoch(next, count));
     ds_store_release(&worker->entry[RF_WORKER_EPOCH], rf_pack_epoch(next, count));
-    worker->gap_begin_ns = 0; /* what was between two epochs is not the worker's idling */
+    worker->gap.wall_ns = 0; /* what was between two epochs is not the worker's idling */
+}
+
+/* Clocks that need not be read: for so long at most, and not from batch to batch where longer passed
+ * between the two, since what other threads of the process ran then would be the items'. */
+#define ASKED_FOR_NS (5 * DS_NS_PER_S / 1000)
+#define MOST_GAP_NS UINT64_C(50000)
+
+/* What of the sending thread's time is in the process's clock: where that is derived, what was in it
+ * when it was read. */
+static void read_moment(struct worker *worker, const struct host_moment *before, uint64_t most_ns,
+                        struct host_moment *moment, uint64_t *pickle_cpu_ns)
+{
+    host_moment_since(worker->schedstat, before, most_ns, moment);
+    if (moment->asked) {
+        worker->asked_ns = moment->wall_ns;
+        worker->asked_pickle_cpu_ns =
+            __atomic_load_n(&worker->pickle_cpu_total_ns, __ATOMIC_RELAXED);
+    }
+    *pickle_cpu_ns = worker->asked_pickle_cpu_ns;
 }
 
 void worker_begin(struct worker *worker)
 {
-    const uint64_t now_ns = host_moment_read(worker->schedstat, &worker->begin_times);
+    const bool lately = since(worker->gap.wall_ns, worker->asked_ns) < ASKED_FOR_NS;
+    read_moment(worker, &worker->gap, lately ? MOST_GAP_NS : 0, &worker->begin,
+                &worker->begin_pickle_cpu_ns);
+    const uint64_t now_ns = worker->begin.wall_ns;
     ds_fault_guard_keep(now_ns);
     if (!worker->attached)
         try_to_attach(worker);
@@ -335,12 +357,11 @@ void worker_begin(struct worker *worker)
             count_startup(worker);
     }
     ds_store(&worker->entry[RF_WORKER_PHASE], rf_pack_phase(now_ns, RF_PHASE_FETCH));
-    worker->begin_ns = worker->item_begin_ns = now_ns;
+    worker->item_begin_ns = now_ns;
     worker->items = 0;
     worker->slowest_ns = 0;
     worker->slowest_index = RF_UNKNOWN;
     worker->items_ended = false;
-    worker->begin_pickle_cpu_ns = __atomic_load_n(&worker->pickle_cpu_total_ns, __ATOMIC_RELAXED);
     worker->fetching = true;
 }
 
@@ -363,8 +384,8 @@ void worker_items_end(struct worker *worker)
 {
     if (!worker->fetching || worker->items_ended)
         return;
-    worker->items_end_ns = host_moment_read(worker->schedstat, &worker->items_times);
-    worker->items_pickle_cpu_ns = __atomic_load_n(&worker->pickle_cpu_total_ns, __ATOMIC_RELAXED);
+    read_moment(worker, &worker->begin, UINT64_MAX, &worker->items_end,
+                &worker->items_pickle_cpu_ns);
     worker->items_ended = true;
 }
 
@@ -395,9 +416,9 @@ struct spent {
 static struct spent spent_on(const struct worker *worker, uint64_t end_ns,
                              const struct host_thread_times *end)
 {
-    const struct host_thread_times *a = &worker->begin_times, *b = &worker->items_times;
-    struct spent spent = {.items_ns = since(worker->items_end_ns, worker->begin_ns),
-                          .collate_ns = since(end_ns, worker->items_end_ns)};
+    const struct host_thread_times *a = &worker->begin.times, *b = &worker->items_end.times;
+    struct spent spent = {.items_ns = since(worker->items_end.wall_ns, worker->begin.wall_ns),
+                          .collate_ns = since(end_ns, worker->items_end.wall_ns)};
     const uint64_t own_ns = since(b->cpu_ns, a->cpu_ns);
     const uint64_t pickle_ns = since(worker->items_pickle_cpu_ns, worker->begin_pickle_cpu_ns);
     spent.cpu_ns = part_of(spent.items_ns, 0, own_ns);
@@ -426,24 +447,25 @@ static void take_sent(struct worker *worker)
 
 void worker_end(struct worker *worker, enum rf_worker_outcome outcome)
 {
-    struct host_thread_times end_times;
+    struct host_moment end;
+    uint64_t end_pickle_cpu_ns;
     if (!worker->fetching)
         return;
     worker->fetching = false;
-    const uint64_t end_ns = host_moment_read(worker->schedstat, &end_times);
+    read_moment(worker, worker->items_ended ? &worker->items_end : &worker->begin, UINT64_MAX, &end,
+                &end_pickle_cpu_ns);
+    const uint64_t end_ns = end.wall_ns;
     ds_fault_guard_keep(end_ns);
     if (!worker->items_ended) {
-        worker->items_end_ns = end_ns;
-        worker->items_times = end_times;
-        worker->items_pickle_cpu_ns =
-            __atomic_load_n(&worker->pickle_cpu_total_ns, __ATOMIC_RELAXED);
+        worker->items_end = end;
+        worker->items_pickle_cpu_ns = end_pickle_cpu_ns;
     }
     if (!worker->attached)
         try_to_attach(worker);
-    const struct host_thread_times *a = &worker->begin_times;
-    const struct spent spent = spent_on(worker, end_ns, &end_times);
+    const struct host_thread_times *a = &worker->begin.times;
+    const struct spent spent = spent_on(worker, end_ns, &end.times);
     const uint64_t gap_ns =
-        worker->gap_begin_ns == 0 ? RF_UNKNOWN : since(worker->begin_ns, worker->gap_begin_ns);
+        worker->gap.wall_ns == 0 ? RF_UNKNOWN : since(worker->begin.wall_ns, worker->gap.wall_ns);
 
     uint64_t *t = worker->totals;
     t[RF_TOTAL_BATCHES] += outcome == RF_BATCH_MADE;
@@ -459,11 +481,11 @@ void worker_end(struct worker *worker, enum rf_worker_outcome outcome)
     t[RF_TOTAL_COLLATE_DELAY_NS] += spent.collate_delay_ns;
     if (gap_ns != RF_UNKNOWN) {
         t[RF_TOTAL_GAP_NS] += gap_ns;
-        t[RF_TOTAL_GAP_CPU_NS] += since(a->cpu_ns, worker->gap_times.cpu_ns);
-        t[RF_TOTAL_GAP_DELAY_NS] += since(a->delay_ns, worker->gap_times.delay_ns);
+        t[RF_TOTAL_GAP_CPU_NS] += since(a->cpu_ns, worker->gap.times.cpu_ns);
+        t[RF_TOTAL_GAP_DELAY_NS] += since(a->delay_ns, worker->gap.times.delay_ns);
     }
     if (t[RF_TOTAL_BEGIN_NS] == 0)
-        t[RF_TOTAL_BEGIN_NS] = worker->begin_ns;
+        t[RF_TOTAL_BEGIN_NS] = worker->begin.wall_ns;
     t[RF_TOTAL_END_NS] = end_ns;
     t[RF_TOTAL_ASKED_WHICH] += worker->asked_which;
     worker->asked_which = 0;
@@ -474,8 +496,8 @@ void worker_end(struct worker *worker, enum rf_worker_outcome outcome)
     uint64_t *record = worker->entry + worker->layout.ring_at +
                        (count & (worker->layout.recent - 1)) * worker->layout.record_words;
     const uint64_t words[RF_WORK_WORDS] = {
-        [RF_WORK_BEGIN_NS] = worker->begin_ns,
-        [RF_WORK_ITEMS_END_NS] = worker->items_end_ns,
+        [RF_WORK_BEGIN_NS] = worker->begin.wall_ns,
+        [RF_WORK_ITEMS_END_NS] = worker->items_end.wall_ns,
         [RF_WORK_END_NS] = end_ns,
         [RF_WORK_GAP_NS] = gap_ns,
         [RF_WORK_CPU_NS] = spent.cpu_ns,
@@ -494,13 +516,12 @@ void worker_end(struct worker *worker, enum rf_worker_outcome outcome)
         ds_store(&record[i], words[i]);
     ds_store_release(&record[RF_WORK_SEQUENCE], count + 1);
     if (worker->slowest_ns != 0)
-        put_slow(worker, worker->slowest_ns, worker->slowest_index, worker->begin_ns);
+        put_slow(worker, worker->slowest_ns, worker->slowest_index, worker->begin.wall_ns);
     write_totals(worker, count + 1);
     ds_store_release(&worker->entry[RF_WORKER_COUNT], count + 1);
     ds_store_release(&worker->entry[RF_WORKER_PHASE], rf_pack_phase(end_ns, RF_PHASE_IDLE));
     ds_store(&worker->entry[RF_WORKER_ITEM], 0);
-    worker->gap_begin_ns = end_ns;
-    worker->gap_times = end_times;
+    worker->gap = end;
 }
 
 void worker_finish(struct worker *worker)
@@ -516,6 +537,8 @@ void worker_pickled(struct worker *worker, const struct worker_message *message)
     if (index >= ds_load_acquire(&worker->entry[RF_WORKER_COUNT]))
         return;
     worker->sent++;
+    if (message->lost)
+        return;
     __atomic_fetch_add(&worker->pickle_ns, message->wall_ns, __ATOMIC_RELAXED);
     __atomic_fetch_add(&worker->pickle_cpu_ns, message->cpu_ns, __ATOMIC_RELAXED);
     __atomic_fetch_add(&worker->pickle_cpu_total_ns, message->cpu_ns, __ATOMIC_RELAXED);

@@ -49,9 +49,11 @@ struct worker {
 
     /* the batch under way */
     bool fetching, items_ended;
-    uint64_t gap_begin_ns, begin_ns, items_end_ns;
-    struct host_thread_times gap_times, begin_times, items_times;
-    uint64_t begin_pickle_cpu_ns, items_pickle_cpu_ns; /* pickle_cpu_total_ns then */
+    struct host_moment gap, begin, items_end; /* gap: where the one before ended; wall_ns 0: none */
+    uint64_t begin_pickle_cpu_ns,
+        items_pickle_cpu_ns; /* of pickle_cpu_total_ns, in process_cpu_ns */
+    uint64_t asked_ns,
+        asked_pickle_cpu_ns; /* when all clocks were read last, and the latter then */
     uint64_t items, item_begin_ns, slowest_ns, slowest_index;
     uint64_t asked_which; /* the data set asked which worker it is in, since the last batch ended */
 };
@@ -96,6 +98,7 @@ void worker_asked_which(struct worker *worker);
 struct worker_message {
     uint64_t wall_ns, cpu_ns, delay_ns, bytes, tensors;
     uint64_t tensor_bytes; /* at least; 0: not looked at */
+    bool lost;             /* pickling it raised an error: nothing was sent */
 };
 /* Whether the bytes of the next message's tensors are to be told. */
 static inline bool worker_wants_tensor_bytes(const struct worker *worker)

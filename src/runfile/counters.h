@@ -74,6 +74,7 @@
     X(DEPTH_POSSIBLE, 1, SUM, 0, "batches", "prefetch_factor * num_workers")                       \
     X(DEPTH_EMPTY, 1, SUM, 0, "waits", "that began with nothing ready")                            \
     X(SAMPLER_NS, 1, SUM, 0, "ns", "inside the sampler, in waits and in iter()")                   \
+    X(SAMPLER_FIRST_NS, 1, SUM, 0, "ns", "of that: in iter() and in first batches")                \
     X(PIN_NS, 1, SUM, 0, "ns", "in the pin thread")                                                \
     X(GET_CPU_NS, 1, SUM, 0, "ns", "CPU time of taking batches off the queue: unpickling")         \
     X(GET_CPU_BATCHES, 1, SUM, 0, "batches", "over so many")

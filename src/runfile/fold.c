@@ -233,10 +233,13 @@ static void count_depth(uint64_t *c, uint64_t depth)
 static void count_cause(uint64_t *c, const uint64_t *row, const uint64_t *cause)
 {
     const struct cause_share split = split_of(cause);
+    const uint32_t kind = rf_kind_of(row[RF_RECORD_KIND]);
     if (!(cause[RF_CAUSE_FLAGS] & RF_CAUSE_IS_PENDING) || row[RF_RECORD_STALL_UPPER] != RF_UNKNOWN)
         count_split(c, &split);
     count_depth(c, cause[RF_CAUSE_DEPTH]);
     count(&c[RF_COUNT_SAMPLER_NS], cause[RF_CAUSE_SAMPLER_NS]);
+    if (kind == DATASTALL_WAIT_ITER || kind == DATASTALL_WAIT_FIRST)
+        count(&c[RF_COUNT_SAMPLER_FIRST_NS], cause[RF_CAUSE_SAMPLER_NS]);
     count(&c[RF_COUNT_PIN_NS], cause[RF_CAUSE_PIN_NS]);
     count(&c[RF_COUNT_GET_CPU_NS], cause[RF_CAUSE_GET_CPU_NS]);
     count(&c[RF_COUNT_GET_CPU_BATCHES], cause[RF_CAUSE_GET_CPU_BATCHES]);

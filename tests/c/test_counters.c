@@ -272,10 +272,34 @@ static void causes(void **state)
     assert_int_equal(c[RF_COUNT_CAUSE_NS + CAUSE_UNKNOWN], 12 * MS);
     const uint64_t depth[] = {1, 0, 1, 2, 8, 1};
     assert_memory_equal(&c[RF_COUNT_DEPTH_WAITS], depth, sizeof depth);
-    const uint64_t rest[] = {1, 2, 3, 4};
+    const uint64_t rest[] = {1, 0, 2, 3, 4};
     assert_memory_equal(&c[RF_COUNT_SAMPLER_NS], rest, sizeof rest);
     const uint64_t replays[] = {1, 10 * MS, 5, 6};
     assert_memory_equal(&c[RF_COUNT_REPLAYED], replays, sizeof replays);
+}
+
+/* What the sampler takes at the begin of an iterator is told apart. */
+static void the_sampler_at_the_begin(void **state)
+{
+    (void)state;
+    static const struct {
+        enum datastall_wait_kind kind;
+        uint64_t first;
+    } rows[] = {{DATASTALL_WAIT_STEADY, 0},
+                {DATASTALL_WAIT_FIRST, 7},
+                {DATASTALL_WAIT_ITER, 14},
+                {DATASTALL_WAIT_END, 14}};
+    struct wait_cause cause = {.depth = RF_UNKNOWN, .sampler_ns = 7};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct wait wait = plain_wait(rows[i].kind, 10 * MS);
+        struct cause_share split = {.states_ns = {0}};
+        wait.cause = &cause;
+        wait.split = &split;
+        rf_slot_append(&slot, &wait);
+        rf_slot_flush(&slot);
+        assert_int_equal(slot.counters[RF_COUNT_SAMPLER_NS], 7 * (i + 1));
+        assert_int_equal(slot.counters[RF_COUNT_SAMPLER_FIRST_NS], rows[i].first);
+    }
 }
 
 /* More causes than their ring holds: the rows are counted before one is written over. */
@@ -470,6 +494,7 @@ int main(void)
         TEST(a_failed_wait),
         TEST(a_wait_of_unknown_length),
         TEST(causes),
+        TEST(the_sampler_at_the_begin),
         TEST(many_causes),
         TEST(extremes_of_several_waits),
         TEST(the_slowest_of_many_waits),

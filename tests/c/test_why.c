@@ -370,6 +370,46 @@ static void figures_of_one_worker_and_of_two(void **state)
     }
 }
 
+/* A batch that was made, and that the loop waits for in vain. */
+static void a_batch_that_was_never_sent(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t made, sent, idle_since_s, failed, unfinished_s;
+        uint32_t number;
+        enum why_failure_kind kind;
+    } rows[] = {
+        {20, 18, 100, 1, 0, 1, WHY_BATCH_LOST},
+        {20, 18, 100, 0, 6, 1, WHY_BATCH_LOST},
+        {20, 18, 100, 0, 4, 1, WHY_NOTHING_FAILED},
+        {20, 18, 100, 0, 0, 1, WHY_NOTHING_FAILED},
+        {20, 19, 100, 1, 0, 1, WHY_NOTHING_FAILED}, /* the last is not counted yet */
+        {20, 18, 110, 1, 0, 1, WHY_NOTHING_FAILED}, /* it may be on its way */
+        {20, 0, 100, 1, 0, 1, WHY_NOTHING_FAILED},  /* nobody counts them */
+        {20, 18, 100, 1, 0, RF_WORKER_MAIN, WHY_NOTHING_FAILED},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t *c = begin_loader(50 * S);
+        c[RF_COUNT_FAILED] = rows[i].failed;
+        c[RF_COUNT_CAUSE_NS + CAUSE_PIN] = 50 * S;
+        struct rf_worker_view *worker = add_worker();
+        worker->number = rows[i].number;
+        worker->pid = 4711;
+        worker->phase = rf_pack_phase(rows[i].idle_since_s * S, RF_PHASE_IDLE);
+        worker->totals[RF_TOTAL_BATCHES] = rows[i].made;
+        worker->totals[RF_TOTAL_SENT] = rows[i].sent;
+        around = (struct why_around){.life_ns = DATASTALL_UNKNOWN,
+                                     .stopped_ns = 110 * S,
+                                     .unfinished_ns = rows[i].unfinished_s * S};
+        const struct why_failure *failure = &asked()->failure;
+        if (failure->kind != rows[i].kind)
+            fail_msg("row %zu: %u", i, failure->kind);
+        if (rows[i].kind == WHY_BATCH_LOST)
+            assert_int_equal(failure->pid, 4711);
+    }
+    around = (struct why_around){.life_ns = DATASTALL_UNKNOWN, .stopped_ns = DATASTALL_UNKNOWN};
+}
+
 /* Who was killed is to blame, and not who raised an error or hung meanwhile, whichever comes first. */
 static void the_gravest_failure(void **state)
 {
@@ -503,16 +543,23 @@ static void no_cpu_is_free(void **state)
     static const struct {
         uint64_t transfer_s, contention_s, loop_s; /* of 20 s of stall */
         uint64_t workers, delay_s, taking_s;       /* of ten that items took */
+        uint64_t tensors, kib;                     /* of each batch */
         uint32_t cause;
     } rows[] = {
-        {4, 0, 16, 1, 0, 0, CAUSE_LOOP_CPU_WAIT},
-        {12, 0, 8, 1, 0, 0, CAUSE_TRANSFER},
-        {8, 6, 6, 1, 0, 0, CAUSE_CPU_CONTENTION}, /* the two are one lack */
-        {8, 5, 7, 1, 0, 0, CAUSE_LOOP_CPU_WAIT},
-        {8, 5, 7, 1, 2, 0, CAUSE_CPU_CONTENTION}, /* the workers have none either */
-        {8, 5, 7, 3, 0, 0, CAUSE_CPU_CONTENTION}, /* three of them on two */
-        {4, 0, 16, 1, 0, 12, CAUSE_TRANSFER},     /* taking a batch takes one */
-        {4, 0, 16, 1, 0, 11, CAUSE_LOOP_CPU_WAIT},
+        {4, 0, 16, 1, 0, 0, 1, 1, CAUSE_LOOP_CPU_WAIT},
+        {12, 0, 8, 1, 0, 0, 1, 1, CAUSE_TRANSFER},
+        {8, 6, 6, 1, 0, 0, 1, 1, CAUSE_CPU_CONTENTION}, /* the two are one lack */
+        {8, 5, 7, 1, 0, 0, 1, 1, CAUSE_LOOP_CPU_WAIT},
+        {8, 5, 7, 1, 2, 0, 1, 1, CAUSE_CPU_CONTENTION}, /* the workers have none either */
+        {8, 3, 9, 1, 2, 0, 1, 1, CAUSE_LOOP_CPU_WAIT},  /* for which it seldom waited */
+        {8, 5, 7, 3, 0, 0, 1, 1, CAUSE_CPU_CONTENTION}, /* three of them on two */
+        {4, 0, 16, 1, 0, 12, 1, 1, CAUSE_TRANSFER},     /* taking a batch takes one */
+        {4, 0, 16, 1, 0, 11, 1, 1, CAUSE_LOOP_CPU_WAIT},
+        /* sending one does */
+        {8, 6, 6, 1, 2, 0, 64, 1, CAUSE_TRANSFER},
+        {8, 6, 6, 1, 2, 0, 63, 255, CAUSE_CPU_CONTENTION},
+        {8, 6, 6, 1, 2, 0, 1, 256, CAUSE_TRANSFER},
+        {6, 7, 7, 1, 2, 0, 64, 256, CAUSE_CPU_CONTENTION},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         uint64_t *c = begin_loader(20 * S);
@@ -526,6 +573,9 @@ static void no_cpu_is_free(void **state)
         uint64_t *t = add_worker()->totals;
         t[RF_TOTAL_ITEMS_NS] = 10 * S;
         t[RF_TOTAL_ITEMS_DELAY_NS] = rows[i].delay_s * S;
+        t[RF_TOTAL_SENT] = 80;
+        t[RF_TOTAL_SENT_TENSORS] = 80 * rows[i].tensors;
+        t[RF_TOTAL_SENT_BYTES] = 80 * rows[i].kib * 1024;
         set_cpus(2000, RF_UNKNOWN);
         assert_cause(i, rows[i].cause);
     }
@@ -643,7 +693,9 @@ static void workers_reckoned(void **state)
         /* they sleep: as many as make the loop's own work the longer */
         {2, 100, 10, 40, 8, 8, 0, 8, 10.002}, /* four times as many at most */
         {4, 100, 10, 15, 8, 8, 0, 10, 10.002},
-        {2, 100, 50, 0, 8, 8, 0, 0, 10.002}, /* nothing to gain */
+        {2, 100, 50, 0, 8, 8, 0, 0, 10.002},  /* nothing to gain */
+        {2, 100, 10, 40, 2, 0, 0, 8, 10.002}, /* and find a turn where others compute */
+        {2, 100, 10, 40, 2, 0, 0.25, 0, 10.002},
         /* they compute: as many as there are CPUs */
         {2, 100, 10, 40, 8, 8, 1, 8, 10.002},
         {2, 100, 10, 40, 4, 1, 1, 3, 10.002},
@@ -1015,6 +1067,7 @@ int main(void)
         cmocka_unit_test(buckets_of_items),
         cmocka_unit_test(figures_of_one_worker_and_of_two),
         cmocka_unit_test(the_gravest_failure),
+        cmocka_unit_test(a_batch_that_was_never_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -452,6 +452,13 @@ static void what_became_of_workers(void **state)
         {{WHY_ITEM_RAISED, RF_WORKER_MAIN, 71, 0, DATASTALL_UNKNOWN, 0},
          "the training process raised an error",
          ""},
+        {{WHY_ITEM_RAISED, 2, 71, 0, DATASTALL_UNKNOWN, 0, 333},
+         "worker 2 (pid 71) raised an error after 333 items",
+         ""},
+        {{WHY_BATCH_LOST, 2, 71, 0, DATASTALL_UNKNOWN, 0, 0},
+         "worker 2 (pid 71) made a batch that was never sent: pickling it raised an error",
+         "return what can be pickled: tensors, arrays, plain objects; lambdas, open files, locks "
+         "and generators cannot be sent (the worker's traceback names it)"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct why why = full_why_of(WHY_FAILED);
@@ -501,8 +508,8 @@ static void suggestions_by_cause(void **state)
          "make that work cheaper, or give the library fewer threads in each worker "
          "(torch.set_num_threads, cv2.setNumThreads, OMP_NUM_THREADS)"},
         {CAUSE_CPU_CONTENTION,
-         "more CPUs, or fewer other programs on them: others use the CPUs too, and "
-         "so do threads inside the items (OpenMP, OpenCV, BLAS)"},
+         "more CPUs, or fewer threads in the training loop (torch.set_num_threads): it and the "
+         "workers want more than there are"},
         {CAUSE_BLOCKED, LESS_WAITING},
         {WHY_STORAGE,
          "move the data closer: to a local disk or into memory, larger reads in the order of the "
@@ -795,9 +802,7 @@ static void means_that_are_not_enough(void **state)
 static void workers_that_share_too_few_cpus(void **state)
 {
     (void)state;
-    static const char fewer[] =
-        "fewer workers or more CPUs: %u workers share %.3g; threads inside the items (OpenMP, "
-        "OpenCV, BLAS) count too";
+    static const char fewer[] = "fewer workers or more CPUs: %u workers share %.3g";
     static const struct {
         double usable;
         uint32_t workers;
@@ -815,6 +820,137 @@ static void workers_that_share_too_few_cpus(void **state)
             assert_string_equal(why.suggestion, wanted);
         else
             assert_memory_equal(why.suggestion, "more CPUs, or fewer", 19);
+    }
+}
+
+/* Beside more of what is scarce: less to do. */
+static void what_needs_the_cpus(void **state)
+{
+    (void)state;
+#define OTHERS "more CPUs, or fewer other programs on them: others use the CPUs too"
+    static const struct {
+        uint64_t others_ns, cpu_ns, threads_ns, tensors, bytes; /* the last two of ten batches */
+        const char *suggestion;
+    } rows[] = {
+        {1, 81, 19, 0, 0, OTHERS},
+        {1, 80, 20, 0, 0,
+         OTHERS "; one thread in each worker (torch.set_num_threads(1), cv2.setNumThreads(0), "
+                "OMP_NUM_THREADS=1): those that the items start count too"},
+        {1, 80, 20, 640, 10 << 20,
+         OTHERS "; and less to do: 64 tensors are sent for each batch, stack them"},
+        {0, 0, 0, 639, 10 << 20,
+         "more CPUs, or fewer threads in the training loop (torch.set_num_threads): it and the "
+         "workers want more than there are; and less to do: 1 MiB are pickled for each batch, send "
+         "tensors"},
+    };
+#undef OTHERS
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct why why = why_of(CAUSE_CPU_CONTENTION);
+        why.for_others_ns = rows[i].others_ns;
+        why.work.cpu_ns = rows[i].cpu_ns;
+        why.work.threads_ns = rows[i].threads_ns;
+        why.work.sent = 10;
+        why.work.sent_tensors = rows[i].tensors;
+        why.work.sent_bytes = rows[i].bytes;
+        why_tell(&loader, &why);
+        if (strcmp(why.suggestion, rows[i].suggestion) != 0)
+            fail_msg("row %zu: %s", i, why.suggestion);
+    }
+}
+
+/* An order that is drawn at the begin of an epoch, or batch by batch. */
+static void indices_drawn_at_once_or_one_by_one(void **state)
+{
+    (void)state;
+    static const char *const says[] = {
+        "the sampler runs in the loop itself: draw its indices ahead, or in one go",
+        "the indices of every batch are drawn in the loop",
+        "the order of a whole epoch is drawn in the loop when it begins: draw only",
+        "the order of a whole epoch is drawn in the loop when it begins: keep the iterator"};
+    static const struct {
+        uint64_t workers, iterators, batches, dropped, all_ns, first_ns;
+        uint32_t said;
+    } rows[] = {
+        {0, 1, 100, 0, 1000, 10, 1}, /* each the same: one of a hundred draws */
+        {0, 1, 100, 0, 1000, 900, 2},
+        {0, 3, 90, 3, 1000, 900, 3},
+        {0, 1, 100, 1, 1000, 900, 2}, /* the one iterator was not used up */
+        {3, 1, 100, 0, 1000, 70, 1},  /* seven draws, six of them ahead */
+        {3, 1, 14, 0, 1000, 500, 1},
+        {3, 1, 14, 0, 1000, 740, 1},
+        {3, 1, 14, 0, 1000, 760, 2},
+        {3, 10, 80, 0, 1000, 875, 1},   /* eight batches each, of which seven are drawn first */
+        {3, 10, 70, 0, 1000, 1000, 0},  /* all of them are: who can tell */
+        {3, 10, 70, 10, 1000, 1000, 3}, /* more were drawn, and took nothing */
+        {3, 1, 100, 0, 0, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct why why = why_of(CAUSE_SAMPLER);
+        uint64_t *c = loader.totals.counters;
+        loader.entry.num_workers = rows[i].workers;
+        loader.entry.dropped = rows[i].dropped;
+        c[RF_COUNT_ITERATORS] = rows[i].iterators;
+        c[RF_COUNT_BATCHES] = rows[i].batches;
+        c[RF_COUNT_SAMPLER_NS] = rows[i].all_ns;
+        c[RF_COUNT_SAMPLER_FIRST_NS] = rows[i].first_ns;
+        why_tell(&loader, &why);
+        if (strncmp(why.suggestion, says[rows[i].said], strlen(says[rows[i].said])) != 0)
+            fail_msg("row %zu: %s", i, why.suggestion);
+        assert_int_equal(why.evidence_count, rows[i].all_ns > 0);
+    }
+    struct why why = why_of(CAUSE_SAMPLER);
+    loader.totals.counters[RF_COUNT_ITERATORS] = 2;
+    loader.totals.counters[RF_COUNT_SAMPLER_NS] = UINT64_C(2000000000);
+    loader.totals.counters[RF_COUNT_SAMPLER_FIRST_NS] = UINT64_C(300000000);
+    why_tell(&loader, &why);
+    assert_line(&why, 0, "the sampler took 2.0 s, 300 ms of it when 2 iterators began");
+}
+
+/* A dropped iterator's workers make batches that nobody takes, and are waited for. */
+static void batches_made_in_vain(void **state)
+{
+    (void)state;
+    static const char less[] =
+        "iterate over no more than is taken (torch.utils.data.Subset), or keep the iterator and go "
+        "on with it: the workers made 60 batches, of which the loop took 20 before it dropped the "
+        "iterator";
+    static const struct {
+        uint64_t make_ms, flags;
+        bool less;
+    } rows[] = {{149, 0, false}, {151, 0, true}, {151, DATASTALL_LOADER_PERSISTENT_WORKERS, true}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct why why = why_of(CAUSE_STARTUP);
+        loader.entry.num_workers = 2;
+        loader.entry.flags = rows[i].flags;
+        loader.entry.dropped = 10;
+        loader.totals.counters[RF_COUNT_ITERATORS] = 10;
+        loader.totals.counters[RF_COUNT_BATCHES] = 20;
+        why.work.batches = 60;
+        why.setting.make_ns = (double)rows[i].make_ms * 1e6;
+        why.states_ns[CAUSE_STARTUP] = UINT64_C(12000000000);
+        why.stall_ns = UINT64_C(12000000000);
+        why_tell(&loader, &why);
+        if ((strcmp(why.suggestion, less) == 0) != rows[i].less)
+            fail_msg("row %zu: %s", i, why.suggestion);
+    }
+}
+
+/* Workers that are kept go with their loader. */
+static void a_loader_for_each_epoch(void **state)
+{
+    (void)state;
+    static const char once[] =
+        "make the loader and its data set once and keep them, with persistent_workers=True: %u "
+        "were made for 4 epochs, and what the workers hold is rebuilt with each";
+    for (uint32_t objects = 1; objects <= 4; objects++) {
+        char wanted[256];
+        struct why why = why_of(WHY_EPOCH_START);
+        loader.entry.objects = objects;
+        loader.totals.counters[RF_COUNT_ITERATORS] = 4;
+        why_tell(&loader, &why);
+        snprintf(wanted, sizeof wanted, once, objects);
+        if ((strcmp(why.suggestion, wanted) == 0) != (objects > 2))
+            fail_msg("%u: %s", objects, why.suggestion);
     }
 }
 
@@ -918,6 +1054,10 @@ int main(void)
         cmocka_unit_test(a_window_that_shared_memory_does_not_hold),
         cmocka_unit_test(means_that_are_not_enough),
         cmocka_unit_test(workers_that_share_too_few_cpus),
+        cmocka_unit_test(what_needs_the_cpus),
+        cmocka_unit_test(indices_drawn_at_once_or_one_by_one),
+        cmocka_unit_test(batches_made_in_vain),
+        cmocka_unit_test(a_loader_for_each_epoch),
         cmocka_unit_test(more_workers),
         cmocka_unit_test(workers_that_share_a_lock),
         cmocka_unit_test(epochs_without_an_iterator),

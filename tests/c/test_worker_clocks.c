@@ -73,6 +73,12 @@ static void end_machine(void)
 
 /* ---- one moment ---- */
 
+static void work(uint64_t cpu_ns)
+{
+    machine.wall_ns += cpu_ns;
+    machine.cpu_ns += cpu_ns;
+}
+
 static void nothing_between(void **state)
 {
     (void)state;
@@ -109,13 +115,45 @@ static void not_for_ever(void **state)
     end_machine();
 }
 
-/* ---- a worker ---- */
-
-static void work(uint64_t cpu_ns)
+/* Who only ran has waited for nothing: that is not asked. */
+static void a_moment_of_a_thread_that_ran(void **state)
 {
-    machine.wall_ns += cpu_ns;
-    machine.cpu_ns += cpu_ns;
+    (void)state;
+    static const struct {
+        uint64_t ran_ns, off_ns, most_ns;
+        bool asked;
+    } rows[] = {
+        {3 * MS, 0, UINT64_MAX, false},       {3 * MS, 25 * US, UINT64_MAX, false},
+        {3 * MS, 40 * US, UINT64_MAX, true},  {300 * MS, 1 * MS, UINT64_MAX, false},
+        {300 * MS, 2 * MS, UINT64_MAX, true}, {0, 15 * US, UINT64_MAX, false},
+        {0, 25 * US, UINT64_MAX, true},       {40 * US, 0, 50 * US, false},
+        {60 * US, 0, 50 * US, true},          {0, 0, 0, true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct host_moment before, moment;
+        begin_machine(NEVER, 0);
+        machine.delay_ns = 5 * MS - PERIOD;
+        be_put_aside(); /* which schedstat tells now */
+        before.wall_ns = host_moment_read(machine.schedstat, &before.times);
+        before.times.delay_ns = 4 * MS; /* what a derived moment takes over */
+        work(rows[i].ran_ns);
+        machine.wall_ns += rows[i].off_ns;
+        const uint32_t reads = machine.reads;
+        host_moment_since(machine.schedstat, &before, rows[i].most_ns, &moment);
+        const struct host_thread_times *a = &before.times, *b = &moment.times;
+        CHECK(moment.asked == rows[i].asked, "row %zu", i);
+        const bool twice = rows[i].asked && rows[i].most_ns == UINT64_MAX;
+        CHECK(machine.reads == reads + 1 + twice, "row %zu: %u reads", i, machine.reads);
+        CHECK(b->delay_ns == (rows[i].asked ? 5 * MS : 4 * MS), "row %zu", i);
+        CHECK(b->cpu_ns - a->cpu_ns >= rows[i].ran_ns, "row %zu", i);
+        CHECK(moment.wall_ns - before.wall_ns >= rows[i].ran_ns + rows[i].off_ns, "row %zu", i);
+        CHECK(rows[i].asked || b->process_cpu_ns - a->process_cpu_ns == b->cpu_ns - a->cpu_ns,
+              "row %zu", i);
+        end_machine();
+    }
 }
+
+/* ---- a worker ---- */
 
 static void make_batch(struct worker *worker)
 {
@@ -186,9 +224,8 @@ static void put_aside_anywhere(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_between),
-        cmocka_unit_test(read_again),
-        cmocka_unit_test(not_for_ever),
+        cmocka_unit_test(nothing_between),    cmocka_unit_test(read_again),
+        cmocka_unit_test(not_for_ever),       cmocka_unit_test(a_moment_of_a_thread_that_ran),
         cmocka_unit_test(put_aside_anywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,14 +11,18 @@ case, are in plants.py.
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from common import Items, loader, pretend_accelerator, run, spin, tensor
 from plants import SleepingPinned, SlowSampler
+from torch.utils.data import IterableDataset
 
 PLANTS: dict[str, tuple[str, Callable[[], None]]] = {}
 LONG_S = 0.4
@@ -105,6 +109,44 @@ def startup_opening_an_archive() -> None:
         time.sleep(LONG_S)
 
     run(loader(Items(16, tensor), worker_init_fn=open_archive), 0.002, epochs=COUNT)
+
+
+@plant("epoch_start")
+def epoch_start_filling_a_buffer() -> None:
+    class Filled(IterableDataset):
+        def __iter__(self) -> Iterator[torch.Tensor]:
+            time.sleep(3 * LONG_S)
+            for index in range(24):
+                yield tensor(index)
+
+    run(loader(Filled(), num_workers=1), 0.002, epochs=3)
+
+
+@plant("interpreter")
+def interpreter_of_another_thread() -> None:
+    def compute() -> None:
+        while True:
+            sum(k * k for k in range(1000))
+
+    ready = iter(loader(Items(60, tensor), batch_size=1, num_workers=1, prefetch_factor=60))
+    next(ready)
+    sys.setswitchinterval(0.03)  # each time that the loop needs the interpreter
+    threading.Thread(target=compute, daemon=True).start()
+    run(ready, 0.002)
+
+
+@plant("loop_cpu_wait")
+def loop_without_a_cpu() -> None:
+    """The loop's thread is of the lowest priority, on a CPU that a neighbour keeps busy."""
+    cpus = sorted(os.sched_getaffinity(0))
+    ready = iter(loader(Items(40, tensor), batch_size=1, num_workers=1, prefetch_factor=40))
+    next(ready)
+    os.sched_setaffinity(0, cpus[:1])
+    neighbour = subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"])
+    os.setpriority(os.PRIO_PROCESS, 0, 19)  # of this thread, not of the worker
+    run(ready, 0.002)
+    neighbour.kill()
+    neighbour.wait()
 
 
 @plant("none")
