@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What a module prepares once is prepared by one worker of pytest-xdist, not by each: the tests
     that look at it go to the same one (--dist loadgroup)."""
     for item in items:
-        shared = getattr(item, "_fixtureinfo").name2fixturedefs.values()
+        shared = item._fixtureinfo.name2fixturedefs.values()
         if any(definitions[-1].scope == "module" for definitions in shared):
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
 

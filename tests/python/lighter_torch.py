@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keeps Python's collector still while PyTorch is imported, and off what that made.
 
-scripts/bootstrap.sh puts this file into the environment of the tests, where a .pth file imports it at
-each start that has LIGHTER_TORCH in its environment (support.py). A third of the CPU time of such a
-start is the collector's, which goes through a million objects that stay, again and again; the
-tests start some hundreds. PyTorch itself is whole, and what a program makes after its import is
-collected as always. LIGHTER_TORCH= (empty) leaves all as it is for a user.
+scripts/bootstrap.sh puts this file into the environment of the tests, where a .pth file imports it
+at each start that has LIGHTER_TORCH among its variables (support.py). A third of the CPU time of
+such a start is the collector's, which goes again and again through hundreds of thousands of
+objects that stay; the tests start some hundreds. PyTorch itself is whole, and what a program makes
+after its import is collected as always. LIGHTER_TORCH= (empty) leaves all as it is for a user.
 """
 
 import gc
