@@ -111,7 +111,9 @@ def train(options: argparse.Namespace, device: torch.device) -> float:
 
 def main() -> None:
     gpu = torch.cuda.is_available() and torch.cuda.device_count() >= WORLD
-    dist.init_process_group("nccl" if gpu else "gloo")
+    store = os.environ.get("JOB_STORE")  # where nobody is who keeps one for all ranks
+    found_by = {"init_method": store, "rank": RANK, "world_size": WORLD} if store else {}
+    dist.init_process_group("nccl" if gpu else "gloo", **found_by)
     device = torch.device("cuda", RANK) if gpu else torch.device("cpu")
     if gpu:
         torch.cuda.set_device(device)

@@ -71,7 +71,7 @@ static void flip_every_byte(void)
     uint64_t random = 9, refused = 0, begin = ds_now_ns();
     test_write_file(path, sound, sound_size);
     int fd = open(path, O_WRONLY | O_CLOEXEC);
-    for (size_t i = 0; i < sound_size; i += i < RF_HEADER_BYTES ? 1 : stride) {
+    for (size_t i = 0; i < sound_size; i += i < RF_HEADER_BYTES ? test_every() : stride) {
         for (int way = 0; way < 2; way++) {
             const unsigned char mask =
                 way == 0 ? 0xff : (unsigned char)(1u << (test_random(&random) % 8));

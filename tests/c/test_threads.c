@@ -15,7 +15,8 @@
 #include "support.h"
 
 #define WRITERS 4
-#define SLOTS 5 /* one more than writers, and the overflow slot */
+#define SLOTS 5  /* one more than writers, and the overflow slot */
+#define READS 10 /* of slots, at least: the writers go on until then */
 
 static datastall_monitor *monitor;
 static datastall_loader *loaders[2];
@@ -87,16 +88,20 @@ static void check_slot(struct run_reader *reader, uint64_t index, struct seen *s
 }
 
 /* Reads until the pipe says how much was written in all, then once more: now exactly. */
-static void read_from_outside(const char *path, int pipe_end)
+static void read_from_outside(const char *path, int pipe_end, int enough)
 {
     struct run_reader *reader;
     struct seen seen = {0};
     uint64_t total = 0;
     fd_set set;
     CHECK(run_reader_open(path, &reader) == 0, "open");
-    for (;;) {
+    for (bool told = false;;) {
         for (uint64_t i = 0; i < SLOTS; i++)
             check_slot(reader, i, &seen);
+        if (!told && seen.reads >= READS) {
+            CHECK(write(enough, "x", 1) == 1, "pipe");
+            told = true;
+        }
         struct timeval now = {0, 0};
         FD_ZERO(&set);
         FD_SET(pipe_end, &set);
@@ -115,7 +120,7 @@ static void read_from_outside(const char *path, int pipe_end)
     CHECK(total == 0, "the last read lacks %lld records", (long long)total);
     CHECK(seen.exact - exact == WRITERS, "the last reads are not exact");
     CHECK(reader->problems == 0, "%s", reader->first_problem);
-    CHECK(reads > 10, "only %llu reads", (unsigned long long)reads);
+    CHECK(reads >= READS, "only %llu reads", (unsigned long long)reads);
     run_reader_close(reader);
 }
 
@@ -190,8 +195,9 @@ static void check_end(void)
     CHECK(lost.contention + lost.merged_other + lost.after_fork == 0, "something was lost");
 }
 
-static void write_for(double seconds, int pipe_end)
+static void write_for(double seconds, int pipe_end, int enough)
 {
+    char byte;
     pthread_t threads[WRITERS], asking;
     uint64_t asked = 0, total = 0;
     const uint64_t begin = ds_now_ns();
@@ -200,6 +206,7 @@ static void write_for(double seconds, int pipe_end)
     CHECK(pthread_create(&asking, NULL, ask_for_statistics, &asked) == 0, "thread");
     while ((double)(ds_now_ns() - begin) < seconds * 1e9)
         usleep(20000);
+    CHECK(read(enough, &byte, 1) == 1, "the reader failed");
     ds_store(&stop, 1);
     for (int i = 0; i < WRITERS; i++) {
         pthread_join(threads[i], NULL);
@@ -217,23 +224,25 @@ int main(int argc, char **argv)
 {
     const double seconds = test_seconds(argc, argv, 60);
     datastall_options options = DATASTALL_OPTIONS_INIT;
-    int ends[2], status;
+    int ends[2], enough[2], status;
     test_run_folder();
     options.max_slots = SLOTS - 1;
     CHECK(datastall_open(&options, &monitor) == 0, "open");
     loaders[0] = test_loader(monitor, "even");
     loaders[1] = test_loader(monitor, "odd");
-    CHECK(pipe(ends) == 0, "pipe");
+    CHECK(pipe(ends) == 0 && pipe(enough) == 0, "pipe");
     pid_t reading = fork(); /* before there are threads */
     if (reading == 0) {
         close(ends[1]);
-        read_from_outside(datastall_run_file(monitor), ends[0]);
+        close(enough[0]);
+        read_from_outside(datastall_run_file(monitor), ends[0], enough[1]);
         fflush(NULL);
         _exit(0);
     }
     close(ends[0]);
+    close(enough[1]);
     signal(SIGPIPE, SIG_IGN);
-    write_for(seconds, ends[1]);
+    write_for(seconds, ends[1], enough[0]);
     CHECK(waitpid(reading, &status, 0) == reading && status == 0, "the reader ended with %#x",
           status);
     datastall_close(monitor);

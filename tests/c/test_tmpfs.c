@@ -127,7 +127,7 @@ static void killed_on_the_way(void *context)
     come_home(&run);
     check_home(&run, batches);
     unsigned kills = 0;
-    for (bool killed = true; killed; kills++) {
+    for (bool killed = true; killed; kills += test_every()) {
         run = make_run("kill");
         killed = killed_at(&run, kills);
         CHECK(batches_of(run.path) == batches, "after a kill at call %u", kills);
@@ -140,7 +140,7 @@ static void killed_on_the_way(void *context)
         test_remove(run.path);
     }
     CHECK(kills > 100, "only %u calls", kills);
-    printf("  killed at %u places\n", kills - 1);
+    printf("  killed at %u places\n", kills / test_every() - 1);
 }
 
 /* Several at once, each killed at any moment, and readers meanwhile. */
@@ -307,7 +307,7 @@ static void a_writer_that_comes_and_goes(void *context)
 {
     (void)context;
     static const unsigned later[] = {0, 9, 70, 130, 190};
-    for (unsigned n = 0; n < 280; n += n < 120 ? 1 : 9) {
+    for (unsigned n = 0; n < 280; n += n < 120 ? test_every() : 9) {
         const unsigned calls = later[n % 5];
         struct rf_run run = make_run("beside");
         home_beside_a_writer(&run, n, calls);

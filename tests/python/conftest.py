@@ -19,7 +19,15 @@ SONAME = "libnvidia-ml.so.1"
 for number in (signal.SIGHUP, signal.SIGQUIT):
     signal.signal(number, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
-signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What a module prepares once is prepared by one worker of pytest-xdist, not by each: the tests
+    that look at it go to the same one (--dist loadgroup)."""
+    for item in items:
+        shared = item._fixtureinfo.name2fixturedefs.values()
+        if any(definitions[-1].scope == "module" for definitions in shared):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 def build_fake(

@@ -53,8 +53,9 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
         for name, value in os.environ.items()
         if name not in CLEARED and not name.startswith(("DATASTALL_", "PYTEST_", "FAKE_"))
     }
-    # One thread each: several programs share few cores.
-    return {**kept, "OMP_NUM_THREADS": "1", **(extra or {})}
+    # One thread each: several programs share few cores. The other: lighter_torch.py.
+    lighter = {"OMP_NUM_THREADS": "1", "LIGHTER_TORCH": os.environ.get("LIGHTER_TORCH", "1")}
+    return {**kept, **lighter, **(extra or {})}
 
 
 def start(

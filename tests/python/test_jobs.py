@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Jobs of ranks that wait for each other, under torchrun with gloo."""
+"""Jobs of ranks that wait for each other, with gloo; where it does not matter who started them,
+under ranks.py, which takes less time for it than torchrun."""
 
 from __future__ import annotations
 
@@ -16,15 +17,21 @@ import pytest
 from browser import CHROMIUM, Browser
 from live import Series, serving, values
 from support import DATASTALL, PYTHON, datastall, finish, recorded, shown, start
+from support import PROGRAMS as OWN_PROGRAMS
 
 PROGRAMS = Path(__file__).parents[2] / "bench" / "job" / "programs.py"
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
+RANKS = (str(OWN_PROGRAMS / "ranks.py"),)
 
 
 def job_of(
-    folder: Path, name: str, *options: str, extra: dict[str, str] | None = None
+    folder: Path,
+    name: str,
+    *options: str,
+    extra: dict[str, str] | None = None,
+    launcher: tuple[str, ...] = RANKS,
 ) -> dict[str, Any]:
-    arguments = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    recorded(folder, "-m", *arguments, str(PROGRAMS), name, *options, extra=extra)
+    recorded(folder, *launcher, "2", str(PROGRAMS), name, *options, extra=extra)
     return shown(folder)
 
 
@@ -39,7 +46,7 @@ def named(job: dict[str, Any], reason: str) -> list[int]:
 
 def test_a_rank_that_makes_the_others_wait(tmp_path: Path) -> None:
     """By the loader of rank 1, and by what rank 0 does between its steps."""
-    run = job_of(tmp_path, "mixed", "--steps", "60", "--step-ms", "5")
+    run = job_of(tmp_path, "mixed", "--steps", "60", "--step-ms", "5", launcher=TORCHRUN)
     job = run["job"]
     assert (job["ranks"], job["world_size"], job["nodes"]) == (2, 2, 1)
     assert job["id"].startswith("torchrun-")
@@ -228,7 +235,7 @@ def test_a_browser_shows_it(jobs: Path, tmp_path: Path) -> None:
 def test_serve_says_what_a_rank_costs(tmp_path: Path) -> None:
     """As `show` does, of the steps that were seen meanwhile."""
     (tmp_path / "datastall-runs").mkdir()
-    ranks = (PYTHON, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    ranks = (PYTHON, *RANKS, "2")
     program = (str(PROGRAMS), "mixed", "--steps", "60", "--step-ms", "5")
     extra = {"DATASTALL_JOB": "slurm-7", "NODE_NAME": "gpu-1", "POD_NAME": "train-0"}
     before: dict[tuple[str, str], float] = {}
@@ -336,10 +343,15 @@ dist.destroy_process_group()
 """
 
 
-def ran(folder: Path, program: str, *options: str, ranks: int = 2) -> dict[str, Any]:
+def ran(
+    folder: Path,
+    program: str,
+    *options: str,
+    ranks: int = 2,
+    launcher: tuple[str, ...] = RANKS,
+) -> dict[str, Any]:
     (folder / "prog.py").write_text(HEAD + program + TAIL)
-    arguments = ("torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks), *options)
-    recorded(folder, "-m", *arguments, "prog.py")
+    recorded(folder, *launcher, str(ranks), *options, "prog.py")
     return shown(folder)
 
 
@@ -367,6 +379,7 @@ for i, _ in enumerate(DataLoader(Items(60, 0.03 if rank == 1 else 0.0))):
         os._exit(1)
 """,
         "--max-restarts=1",
+        launcher=TORCHRUN,
     )["job"]
     assert job["restarts"] == 1
     assert (job["ranks"], job["world_size"]) == (2, 2)

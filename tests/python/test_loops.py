@@ -59,18 +59,33 @@ SIMPLE = {
 }
 
 
-@pytest.mark.parametrize("name", SIMPLE)
-def test_one_loader(tmp_path: Path, name: str) -> None:
-    own, run = run_loop(tmp_path, name)
-    loader = only(run["loaders"])
-    batches, samples, iterators, steady = SIMPLE[name]
-    assert_waits(loader, own["main"])
-    assert (loader["batches"], loader["samples"]) == (batches, samples)
-    assert (loader["iterators"], loader["wait_ms"]["count"]) == (iterators, steady)
-    assert own["main"]["samples"] == samples
-    assert loader == loader_at(run, tmp_path, "main")
-    assert loader["source"] == "torch"
-    assert loader["in_verdict"]
+#: Those that one process runs one after the other.
+TOGETHER = [*SIMPLE, "zipped", "no_batching"]
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], Any]:
+    """The folder of a run of all of TOGETHER, what they measured by name, what datastall shows."""
+    folder = tmp_path_factory.mktemp("together")
+    bring(folder, "loops.py", "timing.py")
+    ended = recorded(folder, "loops.py", *TOGETHER)
+    own = dict(zip(TOGETHER, map(json.loads, ended.out.splitlines()), strict=True))
+    return folder, own, shown(folder)
+
+
+def loader_in(function: str, marker: str, folder: Path, run: dict[str, Any]) -> dict[str, Any]:
+    """The loader that is made on the marked line of a function of loops.py."""
+    lines = (folder / "loops.py").read_text().splitlines()
+    first = lines.index(f"def {function}() -> None:")
+    marked = next(i for i in range(first, len(lines)) if lines[i].endswith(f"# loader: {marker}"))
+    site = f"loops.py:{marked + 1}"
+    return only([loader for loader in run["loaders"] if loader["site"] == site])
+
+
+def test_each_loop_has_its_loader(together: tuple[Path, dict[str, Any], Any]) -> None:
+    """And none has another's, or one that is not the program's own."""
+    _, _, run = together
+    assert len(run["loaders"]) == len(TOGETHER) + 1  # "zipped" has two
     process = only(run["processes"])
     assert process["state"] == run["run"]["state"] == "ended"
     assert process["method"] == "host-exact"
@@ -78,9 +93,22 @@ def test_one_loader(tmp_path: Path, name: str) -> None:
     assert process["lost_records"] == process["merged_other"] == 0
 
 
-def test_settings_are_told(tmp_path: Path) -> None:
-    _, run = run_loop(tmp_path, "persistent")
-    loader = only(run["loaders"])
+@pytest.mark.parametrize("name", SIMPLE)
+def test_one_loader(together: tuple[Path, dict[str, Any], Any], name: str) -> None:
+    folder, measured, run = together
+    loader, own = loader_in(name, "main", folder, run), measured[name]
+    batches, samples, iterators, steady = SIMPLE[name]
+    assert_waits(loader, own["main"])
+    assert (loader["batches"], loader["samples"]) == (batches, samples)
+    assert (loader["iterators"], loader["wait_ms"]["count"]) == (iterators, steady)
+    assert own["main"]["samples"] == samples
+    assert loader["source"] == "torch"
+    assert loader["in_verdict"]
+
+
+def test_settings_are_told(together: tuple[Path, dict[str, Any], Any]) -> None:
+    folder, _, run = together
+    loader = loader_in("persistent", "main", folder, run)
     assert loader["dataset_type"] == "Slow"
     assert loader["num_workers"] == 2
     assert loader["prefetch_factor"] == 2
@@ -115,11 +143,10 @@ def test_an_iterator_for_each_batch_has_only_startup(tmp_path: Path) -> None:
     assert run["verdict"]["input_stall_share"] > 0.5
 
 
-def test_zipped_loaders(tmp_path: Path) -> None:
-    own, run = run_loop(tmp_path, "zipped")
-    assert len(run["loaders"]) == 2
+def test_zipped_loaders(together: tuple[Path, dict[str, Any], Any]) -> None:
+    folder, own, run = together
     for name in ("left", "right"):
-        assert_waits(loader_at(run, tmp_path, name), own[name])
+        assert_waits(loader_in("zipped", name, folder, run), own["zipped"][name])
 
 
 def test_a_thread_makes_an_upper_bound(tmp_path: Path) -> None:
@@ -143,10 +170,12 @@ def test_a_helper_function_called_from_two_lines(tmp_path: Path) -> None:
     assert len(re.findall("^LOADER ", shown_text(tmp_path), re.M)) == 2
 
 
-def test_without_batching_the_samples_are_unknown(tmp_path: Path) -> None:
-    own, run = run_loop(tmp_path, "no_batching")
-    loader = only(run["loaders"])
-    assert_waits(loader, own["main"])
+def test_without_batching_the_samples_are_unknown(
+    together: tuple[Path, dict[str, Any], Any],
+) -> None:
+    folder, own, run = together
+    loader = loader_in("no_batching", "main", folder, run)
+    assert_waits(loader, own["no_batching"]["main"])
     assert loader["batches"] == 120
     assert loader["samples"] is None  # an item that is a number has no size
     assert loader["batch_size"] is None

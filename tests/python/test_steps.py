@@ -4,14 +4,28 @@
 from __future__ import annotations
 
 import dis
+import json
 import re
+import shutil
 import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import build_fake
-from support import PYTHON, bring, command, datastall, line_of, recorded, shown, shown_text, write
+from support import (
+    PYTHON,
+    Ended,
+    bring,
+    command,
+    datastall,
+    line_of,
+    only,
+    recorded,
+    shown,
+    shown_text,
+    write,
+)
 
 PHASES = (
     *("input", "forward", "backward", "gradients", "optimizer"),
@@ -58,13 +72,39 @@ EXPECTED: dict[str, dict[str, int]] = {
 }
 
 
+#: By the name of a program, what it printed without datastall and with it, and its steps.
+Trained = dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]
+
+
+def printed_by_each(ended: Ended) -> dict[str, tuple[int, dict[str, Any]]]:
+    """The process of each program, and what it printed."""
+    assert ended.code == 0, ended.err
+    lines = [json.loads(line) for line in ended.out.splitlines()]
+    heads, bodies = lines[::2], lines[1::2]
+    return {head["kind"]: (head["pid"], body) for head, body in zip(heads, bodies, strict=True)}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """All programs, each as a process of one run, of which the others are then taken away."""
+    folder = tmp_path_factory.mktemp("trained")
+    bring(folder, "steps.py")
+    kinds = [*EXPECTED, "compiled", "compiled_optimizer"]
+    plain = printed_by_each(command([PYTHON, "steps.py", *kinds], folder))
+    under = printed_by_each(recorded(folder, "steps.py", *kinds))
+    found = {}
+    for kind, (pid, printed) in under.items():
+        alone = folder / "alone" / f"20260101-000000-{kind}"
+        alone.mkdir(parents=True)
+        shutil.copy(only(list(folder.glob(f"datastall-runs/*/{pid}-*.dsrun"))), alone)
+        found[kind] = (plain[kind][1], printed, shown(folder, str(alone))["steps"])
+    return found
+
+
 @pytest.mark.parametrize("kind", EXPECTED)
-def test_phases(tmp_path: Path, kind: str) -> None:
-    bring(tmp_path, "steps.py")
-    plain = command([PYTHON, "steps.py", kind], tmp_path).printed()
-    under = recorded(tmp_path, "steps.py", kind).printed()
+def test_phases(trained: Trained, kind: str) -> None:
+    plain, under, steps = trained[kind]
     assert under == plain  # to the last bit of the weights
-    steps = shown(tmp_path)["steps"]
     assert_whole(steps)
     phases = phases_of(steps)
     expected = dict(EXPECTED[kind])
@@ -77,12 +117,19 @@ def test_phases(tmp_path: Path, kind: str) -> None:
     assert {name: phases[name]["count"] for name in {**wanted, **expected}} == wanted | expected
 
 
-def test_a_compiled_model(tmp_path: Path) -> None:
-    """Tracing it for its backward enters torch's engine once more."""
+def test_a_program_by_itself(tmp_path: Path) -> None:
+    """Where the hooks come with PyTorch into the process that trains, not into its parent."""
     bring(tmp_path, "steps.py")
-    plain = command([PYTHON, "steps.py", "compiled"], tmp_path).printed()
-    assert recorded(tmp_path, "steps.py", "compiled").printed() == plain
+    recorded(tmp_path, "steps.py", "plain")
     steps = shown(tmp_path)["steps"]
+    assert_whole(steps)
+    assert steps["count"] == phases_of(steps)["optimizer"]["count"] == 24
+
+
+def test_a_compiled_model(trained: Trained) -> None:
+    """Tracing it for its backward enters torch's engine once more."""
+    plain, under, steps = trained["compiled"]
+    assert under == plain
     assert_whole(steps)
     phases = phases_of(steps)
     assert phases["backward"]["count"] in (12, 13)
@@ -90,12 +137,10 @@ def test_a_compiled_model(tmp_path: Path) -> None:
     assert phases["optimizer"]["count"] == phases["gradients"]["count"] == 3
 
 
-def test_a_compiled_optimizer_is_as_it_is_without(tmp_path: Path) -> None:
+def test_a_compiled_optimizer_is_as_it_is_without(trained: Trained) -> None:
     """Its phase may not show, and nothing of ours is in its graph."""
-    bring(tmp_path, "steps.py")
-    plain = command([PYTHON, "steps.py", "compiled_optimizer"], tmp_path).printed()
-    assert recorded(tmp_path, "steps.py", "compiled_optimizer").printed() == plain
-    steps = shown(tmp_path)["steps"]
+    plain, under, steps = trained["compiled_optimizer"]
+    assert under == plain
     assert_whole(steps)
     assert phases_of(steps)["backward"]["count"] == 12
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loops over DataLoaders, one a name: python loops.py NAME.
+"""Loops over DataLoaders, one a name: python loops.py NAME...
 
 A line that makes a loader ends in a comment that names it; the tests look for the line.
 """
@@ -230,4 +230,5 @@ def custom_collate() -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     assert delay_s(0) > 0
-    globals()[sys.argv[1]]()
+    for name in sys.argv[1:]:
+        globals()[name]()
