@@ -52,12 +52,14 @@ section "static checks"
 scripts/lint.sh | tee "$logs/lint"
 count "$(grep -c '^lint: .* ok$' "$logs/lint")" "$(grep -c '^lint: .* FAILED$' "$logs/lint")"
 
-# Configures a folder and builds targets of it; a failure counts as one.
+# Configures a folder and builds targets of it; a failure counts as one. A warning of meson ends it: what it
+# says of features that are newer than meson_version stops those who have no newer one.
 prepare() { # folder targets options...
     folder=$1 targets=$2
     shift 2
     section "$folder: build"
-    [ -e "$folder/build.ninja" ] || meson setup "$folder" -Dpython=false "$@" >"$logs/setup" 2>&1 ||
+    [ -e "$folder/build.ninja" ] ||
+        meson setup --fatal-meson-warnings "$folder" -Dpython=false "$@" >"$logs/setup" 2>&1 ||
         { cat "$logs/setup"; count 0 1; return 1; }
     # shellcheck disable=SC2086 # the targets are words
     ninja -C "$folder" $targets >"$logs/build" 2>&1 || { tail -40 "$logs/build"; count 0 1; return 1; }

@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# try_system.sh SUITE WHEEL [PYTHON]: tries a wheel on another distribution, as scripts/try_wheel.sh does here. Makes that
-# system with debootstrap (root; a minute, some 300 MB in build-systems/) unless it is there already. SUITE is a Debian
-# (bookworm, trixie, sid ...) or Ubuntu (jammy, noble ...) release; PYTHON a package of it (default: python3).
-# A wheel for another architecture takes that architecture's system, which qemu-user has to run.
+# try_system.sh SUITE WHEEL [PYTHON]: tries a wheel on another distribution, as scripts/try_wheel.sh does here, in a system
+# that scripts/systems.sh makes (as root). SUITE is a Debian (bookworm, trixie, sid ...) or Ubuntu (jammy, noble ...)
+# release; PYTHON a package of it (default: python3). A wheel for another architecture takes that architecture's
+# system, which qemu-user has to run.
 set -eu
 cd "$(dirname "$0")/.."
 suite=$1 wheel=$(readlink -f "$2") package=${3:-python3}
@@ -12,22 +12,8 @@ case $wheel in
 *_aarch64.whl) arch=arm64 ;;
 *) echo "try_system: $2 is no wheel of ours" >&2 && exit 2 ;;
 esac
-mirror=http://deb.debian.org/debian options=
-case $suite in
-focal | jammy | noble | questing | resolute)
-    mirror=http://archive.ubuntu.com/ubuntu options=--components=main,universe
-    [ "$arch" = amd64 ] || mirror=http://ports.ubuntu.com/ubuntu-ports
-    ;;
-esac
-root=$(pwd)/build-systems/$suite-$arch
-if [ ! -e "$root/.made" ]; then
-    rm -rf "$root"
-    mkdir -p "$root"
-    # shellcheck disable=SC2086 # the options are words
-    debootstrap --variant=minbase --arch=$arch --include=python3,python3-venv,ca-certificates $options \
-        "$suite" "$root" $mirror >"$root.log" 2>&1 || { tail -20 "$root.log" >&2; exit 1; }
-    touch "$root/.made"
-fi
+. scripts/systems.sh
+make_system "$suite" $arch
 
 unmount() {
     for place in proc dev/pts dev; do

@@ -24,6 +24,14 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar, cast
 
+if "t" in sys.abiflags:
+    # Objects have another layout there: what is loaded below would end the process.
+    raise ImportError(
+        "datastall has no build for a free-threaded Python (one without the GIL); "
+        "use the ordinary build of Python",
+        name=__name__,
+    )
+
 from . import _core, _hooks, _sites
 from ._shown import Shown
 from ._summary import Summary, nothing

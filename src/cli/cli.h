@@ -32,7 +32,7 @@ struct cli_command {
     const char *name;
     const char *arguments; /* after the options, for the help */
     const char *summary;   /* one line */
-    const char *details;   /* paragraphs for `help COMMAND` and the man page */
+    const char *details;   /* a paragraph for `help COMMAND` and the man page, each broken anew */
     const struct cli_option *options;
     bool passes_rest; /* the first word that is no option ends the options */
     int (*run)(const struct cli_command *command, int argc, char **argv);
@@ -59,6 +59,8 @@ int cli_say_no_command(const char *name);
 
 /* All commands, a line each. */
 void cli_print_overview(FILE *file);
+/* Broken to the terminal's width, and to CLI_HELP_WIDTH columns where that is wider. */
+#define CLI_HELP_WIDTH 80u
 void cli_print_help(const struct cli_command *command);
 void cli_print_man(const char *exit_codes);
 

@@ -225,13 +225,13 @@ static const struct cli_option compare_options[] = {
     {"fail-if", '\0', "COND", "exit 1 if COND holds; may be repeated"},
     {"json", '\0', NULL, "as JSON ('datastall help comparing')"},
     {"job", '\0', "ID", "all runs of a job instead of a run; once for each job"},
-    {"dir", 'd', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
+    {"dir", 'd', "DIR", "folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
     {NULL, 0, NULL, NULL},
 };
 const struct cli_command cli_compare_command = {
     "compare",
     "[BASELINE RUN...]",
-    "whether a run was faster than another, and how sure that is",
+    "whether a run was faster, and how sure that is",
     "Compares each RUN with BASELINE (named as for 'show'): throughput first, with a\n"
     "95 % interval, then window, stall, cause, start-up, loaders and ranks. COND is\n"
     "what the RUN must not do: 'samples/s<-5%' (or batches/s; only where there is a\n"

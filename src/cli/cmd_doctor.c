@@ -175,7 +175,7 @@ static int doctor(const struct cli_command *command, int argc, char **argv)
 static const struct cli_option doctor_options[] = {
     {"python", '\0', "PATH", "the interpreter to look at (default: python, else python3)"},
     {"json", '\0', NULL, "the findings as JSON"},
-    {"dir", 'd', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
+    {"dir", 'd', "DIR", "folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
     {NULL, 0, NULL, NULL},
 };
 const struct cli_command cli_doctor_command = {

@@ -12,7 +12,7 @@
 static const char exit_codes[] =
     "exit codes: 0 fine, 1 failed, 2 wrong usage, 3 damaged but partly read,\n"
     "            4 runs that cannot be compared;\n"
-    "            'run' ends with the command's own code (128 + signal if it was killed)";
+    "            'run' ends with the command's own (128 + signal if it was killed)";
 
 const struct cli_command *cli_find_command(const char *name)
 {
@@ -55,8 +55,11 @@ void cli_print_overview(FILE *file)
 {
     fprintf(file, "datastall %s: how long a program waits for its data\n\n", datastall_version());
     for (const struct cli_command *const *c = cli_commands; *c != NULL; c++)
-        fprintf(file, "  datastall %-7s %s\n", (*c)->name, (*c)->summary);
-    fprintf(file, "\n%s\n\nstart with: datastall run python train.py\n", exit_codes);
+        fprintf(file, "  datastall %-7s  %s\n", (*c)->name, (*c)->summary);
+    fprintf(file,
+            "\n%s\n\nstart with: datastall run python train.py\n"
+            "more: 'datastall help COMMAND', 'datastall help' for all commands and topics\n",
+            exit_codes);
 }
 
 static void list_topics(FILE *file)

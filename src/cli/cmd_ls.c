@@ -141,7 +141,7 @@ static int list(const struct cli_command *command, int argc, char **argv)
 
 static const struct cli_option ls_options[] = {
     {"ids", '\0', NULL, "print nothing but the runs' ids"},
-    {"dir", 'd', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
+    {"dir", 'd', "DIR", "folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
     {NULL, 0, NULL, NULL},
 };
 const struct cli_command cli_ls_command = {

@@ -123,7 +123,7 @@ static int merge(const struct cli_command *command, int argc, char **argv)
 
 static const struct cli_option merge_options[] = {
     {"output", 'o', "DIR", "the folder to create for the job"},
-    {"dir", 'd', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
+    {"dir", 'd', "DIR", "folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
     {NULL, 0, NULL, NULL},
 };
 const struct cli_command cli_merge_command = {

@@ -195,7 +195,7 @@ static const struct cli_option predict_options[] = {
     {"prefetch", 'p', "A..B", "prefetch factors (default: that of the run)"},
     {"cpus", 'c', "N", "as if the program had N CPUs (default: those it had)"},
     {"json", '\0', NULL, "as JSON ('datastall help json': predicted)"},
-    {"dir", 'd', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
+    {"dir", 'd', "DIR", "folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
     {NULL, 0, NULL, NULL},
 };
 const struct cli_command cli_predict_command = {

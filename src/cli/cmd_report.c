@@ -183,7 +183,7 @@ static const struct cli_option report_options[] = {
     {"force", '\0', NULL, "replace FILE"},
     {"job", '\0', "ID", "all runs of a job instead of a run; twice for two"},
     CLI_PRICE_OPTION,
-    {"dir", 'd', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
+    {"dir", 'd', "DIR", "folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
     {NULL, 0, NULL, NULL},
 };
 const struct cli_command cli_report_command = {

@@ -404,8 +404,8 @@ static int run(const struct cli_command *table, int argc, char **argv)
 }
 
 static const struct cli_option run_options[] = {
-    {"name", 'n', "NAME", "the run's name, part of its id (default: the script's name)"},
-    {"dir", 'd', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
+    {"name", 'n', "NAME", "name of the run, part of its id (default: the script's)"},
+    {"dir", 'd', "DIR", "folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
     {"verbose", 'v', NULL, "print the evidence too: every loader, rank, GPU and note"},
     {"quiet", 'q', NULL, "print no summary"},
     {"steps", '\0', "on|host|off", "follow the phases of steps; host: ask no GPU (default on)"},

@@ -142,7 +142,7 @@ static const struct cli_option show_options[] = {
     {"check", '\0', "COND", "exit 1 unless COND holds; may be repeated"},
     {"job", '\0', "ID", "all runs of this job, which its machines wrote into one folder"},
     CLI_PRICE_OPTION,
-    {"dir", 'd', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
+    {"dir", 'd', "DIR", "folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
     {NULL, 0, NULL, NULL},
 };
 const struct cli_command cli_show_command = {

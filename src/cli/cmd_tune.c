@@ -383,9 +383,9 @@ static int tune(const struct cli_command *table, int argc, char **argv)
 }
 
 static const struct cli_option tune_options[] = {
-    {"for", '\0', "TIME", "how long each trial runs once it loads: 60s, 2m (default 60s)"},
-    {"trials", 't', "N", "settings to try at most, besides the program's own (default 3)"},
-    {"dir", 'd', "DIR", "the folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
+    {"for", '\0', "TIME", "length of a trial once it loads: 60s, 2m (default 60s)"},
+    {"trials", 't', "N", "settings to try besides the program's own (default 3)"},
+    {"dir", 'd', "DIR", "folder of runs (default $DATASTALL_DIR, ./datastall-runs)"},
     {NULL, 0, NULL, NULL},
 };
 const struct cli_command cli_tune_command = {

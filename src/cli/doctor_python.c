@@ -20,6 +20,7 @@ static const char probe[] =
     "    sys.stdout.flush()\n"
     "tell('python', '%d.%d.%d' % sys.version_info[:3])\n"
     "tell('path', sys.executable)\n"
+    "tell('free-threaded', int('t' in getattr(sys, 'abiflags', '')))\n"
     "tell('hooks', sum(hasattr(f, 'datastall_package') for f in sys.meta_path))\n"
     "try:\n"
     "    import torch\n"
@@ -107,7 +108,8 @@ void doctor_check_python(const char *python, struct doctor_report *report)
 {
     char package[PATH_MAX], folder[] = "/tmp/datastall-doctor-XXXXXX", text[4096];
     char version[64], path[256], hooks[16], mark[sizeof folder + 32];
-    static const char *const marks[] = {"hooks-loaded", "torch-hooked", "hooks-failed"};
+    static const char *const marks[] = {"hooks-loaded", "torch-hooked", "hooks-failed",
+                                        "python-too-old", "python-free-threaded"};
     if (inject_find_package(package) != DATASTALL_OK) {
         doctor_add(report, DOCTOR_FAILED, "package", NULL, "%s", datastall_last_error());
         return;
@@ -136,8 +138,15 @@ void doctor_check_python(const char *python, struct doctor_report *report)
     }
     value_of(text, "path", path, sizeof path);
     if (value_of(text, "hooks", hooks, sizeof hooks) == NULL || strcmp(hooks, "0") == 0) {
-        doctor_add(report, DOCTOR_FAILED, "python", "Python 3.10 or newer is needed",
-                   "%s at %s does not start the hooks", version, path);
+        const bool free_threaded =
+            value_of(text, "free-threaded", hooks, sizeof hooks) != NULL && strcmp(hooks, "1") == 0;
+        doctor_add(report, DOCTOR_FAILED, "python",
+                   free_threaded ? "use the ordinary build of Python"
+                                 : "Python 3.10 or newer is needed",
+                   free_threaded ? "%s at %s is free-threaded (without the GIL), for which "
+                                   "datastall has no build"
+                                 : "%s at %s does not start the hooks",
+                   version, path);
         return;
     }
     doctor_add(report, DOCTOR_OK, "python", NULL, "%s at %s starts the hooks", version, path);

@@ -174,6 +174,12 @@ const char *inject_explain_silence(const char *run_folder, char **command)
     else if (has_mark(run_folder, "python-too-old", text, sizeof text))
         snprintf(sentence, sizeof sentence,
                  "nothing was recorded: Python %s is older than 3.10, which the hooks need", text);
+    else if (has_mark(run_folder, "python-free-threaded", text, sizeof text))
+        snprintf(
+            sentence, sizeof sentence,
+            "nothing was recorded: this Python %s is free-threaded (without the GIL), for which "
+            "datastall has no build; use the ordinary build of Python",
+            text);
     else
         explain_no_hooks(command, sentence, sizeof sentence);
     return sentence;

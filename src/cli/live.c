@@ -168,12 +168,19 @@ static struct live_run *add_run(struct live *live, const char *path)
     return run;
 }
 
-struct live *live_open(const struct live_options *options)
+/* A refresh takes and gives back as much memory as the one before: kept, it costs no page faults,
+ * which were half of the time. Not every C library has that choice. */
+static void keep_memory(void)
 {
-    /* A refresh takes and gives back as much memory as the one before: kept, it costs no page
-     * faults, which were half of the time. */
+#ifdef M_TRIM_THRESHOLD
     mallopt(M_MMAP_THRESHOLD, KEPT_MEMORY_BYTES);
     mallopt(M_TRIM_THRESHOLD, KEPT_MEMORY_BYTES);
+#endif
+}
+
+struct live *live_open(const struct live_options *options)
+{
+    keep_memory();
     struct live *live = calloc(1, sizeof *live);
     if (live == NULL)
         return NULL;

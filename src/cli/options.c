@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/nearest.h"
 #include "cli/cli.h"
+#include "output/topic.h"
 
 #define MAX_OPTIONS 24
 
@@ -79,29 +80,79 @@ int cli_parse(const struct cli_command *command, int argc, char **argv,
     }
 }
 
-static void print_usage(const struct cli_command *command)
+/* ---- help ---- */
+
+#define FLAG_COLUMNS 21u /* "-n, --name NAME" and what is behind it */
+#define HELP_COLUMN (2u + FLAG_COLUMNS)
+
+struct line {
+    unsigned width, column, indent;
+};
+
+/* A part of the usage, on the next line where this one has no room for it. */
+static void put_part(struct line *line, const char *part)
 {
-    printf("usage: datastall %s", command->name);
-    for (const struct cli_option *o = command->options; o->name != NULL; o++) {
-        if (o->argument != NULL)
-            printf(" [--%s %s]", o->name, o->argument);
-        else
-            printf(" [--%s]", o->name);
+    const unsigned columns = 1 + (unsigned)strlen(part);
+    if (line->column + columns > line->width) {
+        printf("\n%*s", (int)line->indent, "");
+        line->column = line->indent;
     }
-    printf(" %s\n", command->arguments);
+    line->column += columns;
+    printf(" %s", part);
+}
+
+static void print_usage(const struct cli_command *command, unsigned width)
+{
+    char part[64];
+    struct line line = {.width = width};
+    line.column = line.indent = (unsigned)printf("usage: datastall %s", command->name);
+    for (const struct cli_option *o = command->options; o->name != NULL; o++) {
+        snprintf(part, sizeof part, "[--%s%s%s]", o->name, o->argument != NULL ? " " : "",
+                 o->argument != NULL ? o->argument : "");
+        put_part(&line, part);
+    }
+    if (command->arguments[0] != '\0')
+        put_part(&line, command->arguments);
+    printf("\n\n");
+}
+
+/* Both as blocks of a page, which are broken to a width: 'P', how far it is indented, a space, text. */
+static void print_details(const struct cli_command *command, unsigned width)
+{
+    char text[2048];
+    const int length = snprintf(text, sizeof text, "P0 %s\n", command->details);
+    for (int i = 0; i < length - 1; i++) {
+        if (text[i] == '\n')
+            text[i] = ' ';
+    }
+    topic_print(text, width, false, stdout);
+}
+
+static void print_option(const struct cli_option *option, unsigned width)
+{
+    char flag[64], text[512];
+    const int letter = option->letter;
+    const int columns = snprintf(flag, sizeof flag, "%c%c%c --%s%s%s", letter != 0 ? '-' : ' ',
+                                 letter != 0 ? letter : ' ', letter != 0 ? ',' : ' ', option->name,
+                                 option->argument != NULL ? " " : "",
+                                 option->argument != NULL ? option->argument : "");
+    if (columns < (int)FLAG_COLUMNS) {
+        /* As the bullet of an item, which a space parts from its text. */
+        snprintf(text, sizeof text, "P2 %-*s\t%s\n", (int)FLAG_COLUMNS - 1, flag, option->help);
+    } else {
+        printf("  %s\n", flag);
+        snprintf(text, sizeof text, "P%c %s\n", '0' + HELP_COLUMN, option->help);
+    }
+    topic_print(text, width, false, stdout);
 }
 
 void cli_print_help(const struct cli_command *command)
 {
-    print_usage(command);
-    printf("\n%s\n\n", command->details);
-    for (const struct cli_option *o = command->options; o->name != NULL; o++) {
-        char flag[64];
-        char letter[8] = "    ";
-        if (o->letter != '\0')
-            snprintf(letter, sizeof letter, "-%c, ", o->letter);
-        snprintf(flag, sizeof flag, "--%s%s%s", o->name, o->argument != NULL ? " " : "",
-                 o->argument != NULL ? o->argument : "");
-        printf("  %s%-18s %s\n", letter, flag, o->help);
-    }
+    const unsigned terminal = cli_card_style(stdout).width;
+    const unsigned width = terminal < CLI_HELP_WIDTH ? terminal : CLI_HELP_WIDTH;
+    print_usage(command, width);
+    print_details(command, width);
+    printf("\n");
+    for (const struct cli_option *o = command->options; o->name != NULL; o++)
+        print_option(o, width);
 }

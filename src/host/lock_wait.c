@@ -40,10 +40,22 @@ enum host_lock_wait host_parse_lock_wait(const char *text)
     return waits ? HOST_LOCK_YES : HOST_LOCK_NO;
 }
 
+/* An emulator of another architecture makes the calls of the machine underneath, whose numbers are told
+ * then. To read the file is a call as well. */
+static bool numbers_are_ours(const char *root)
+{
+    char text[160], *rest;
+    if (!host_file_read(root, "/proc/self/syscall", text, sizeof text))
+        return true;
+    const long call = strtol(text, &rest, 10);
+    return rest == text || call == SYS_read;
+}
+
 enum host_lock_wait host_lock_wait_of(const char *root, uint64_t pid)
 {
     char path[48], text[160];
     snprintf(path, sizeof path, "/proc/%llu/syscall", (unsigned long long)pid);
-    return host_file_read(root, path, text, sizeof text) ? host_parse_lock_wait(text)
-                                                         : HOST_LOCK_UNKNOWN;
+    return numbers_are_ours(root) && host_file_read(root, path, text, sizeof text)
+               ? host_parse_lock_wait(text)
+               : HOST_LOCK_UNKNOWN;
 }

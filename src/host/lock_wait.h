@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 enum host_lock_wait {
-    HOST_LOCK_UNKNOWN, /* the kernel does not say, or it is not ours to see */
+    HOST_LOCK_UNKNOWN, /* the kernel does not say, it is not ours to see, or an emulator runs this */
     HOST_LOCK_NO,      /* it runs, or waits for something else */
     HOST_LOCK_YES
 };

@@ -55,13 +55,43 @@ static bool read_text(const char *path, char *text, size_t size)
     return length > 0;
 }
 
+/* Room: PATH_ROOM. Async-signal-safe, as snprintf() need not be. */
+#define PATH_ROOM 96u
+static char *put_text(char *cursor, const char *text)
+{
+    const size_t length = strlen(text);
+    memcpy(cursor, text, length + 1);
+    return cursor + length;
+}
+
+static char *put_number(char *cursor, uint64_t number)
+{
+    char digits[24] = "";
+    char *first = digits + sizeof digits - 1;
+    do {
+        *--first = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    return put_text(cursor, first);
+}
+
+/* The main thread's, which began when the process did: an emulator of another architecture makes up
+ * what a process reads as its own /proc/PID/stat, and a forked child gets its parent's start there. */
+static bool read_main_thread(const char *process, uint64_t pid, char *text, size_t size)
+{
+    char path[PATH_ROOM];
+    put_text(put_number(put_text(put_text(put_text(path, "/proc/"), process), "/task/"), pid),
+             "/stat");
+    return read_text(path, text, size);
+}
+
 /* False: /proc could not be asked, for want of descriptors or memory, say. *ticks 0: it is gone. */
 static bool ask_start_ticks(uint64_t pid, uint64_t *ticks)
 {
-    char path[64], text[1024];
-    snprintf(path, sizeof path, "/proc/%llu/stat", (unsigned long long)pid);
+    char process[24], text[1024];
+    put_number(process, pid);
     errno = 0;
-    const bool told = read_text(path, text, sizeof text);
+    const bool told = read_main_thread(process, pid, text, sizeof text);
     *ticks = told ? ticks_in(text) : 0;
     return told || errno == ENOENT || errno == ESRCH;
 }
@@ -76,7 +106,11 @@ uint64_t rf_start_ticks_of(uint64_t pid)
 uint64_t rf_own_start_ticks(void)
 {
     char text[1024];
-    return read_text("/proc/self/stat", text, sizeof text) ? ticks_in(text) : 0;
+    /* /proc may be that of a namespace above ours, which knows us by another number. */
+    return read_main_thread("self", (uint64_t)getpid(), text, sizeof text) ||
+                   read_text("/proc/self/stat", text, sizeof text)
+               ? ticks_in(text)
+               : 0;
 }
 
 static uint64_t inode_of(const char *path)

@@ -376,6 +376,14 @@ static void test_whose_lock_is_not_told(void **state)
     assert_int_equal(host_lock_wait_of(root, 12), HOST_LOCK_UNKNOWN);
     put("/proc/12/syscall", "running\n");
     assert_int_equal(host_lock_wait_of(root, 12), HOST_LOCK_NO);
+    /* who reads is in read(); under an emulator, in one of another number */
+    char own[32];
+    snprintf(own, sizeof own, "%d 0x3 0x7f\n", SYS_read);
+    put("/proc/self/syscall", own);
+    assert_int_equal(host_lock_wait_of(root, 12), HOST_LOCK_NO);
+    snprintf(own, sizeof own, "%d 0x3 0x7f\n", SYS_read + 1);
+    put("/proc/self/syscall", own);
+    assert_int_equal(host_lock_wait_of(root, 12), HOST_LOCK_UNKNOWN);
 }
 
 static void wait_for_semaphore(void *memory)

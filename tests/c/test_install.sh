@@ -36,8 +36,12 @@ export DATASTALL_DIR="$place/runs" LD_LIBRARY_PATH="$kit/lib"
 "$place/native_loop" "$example" > "$place/output" || fail "the example does not run"
 grep -q '^run file: /' "$place/output" || fail "the example did not record"
 
-# From C++ as well, where there is a compiler for it.
-if command -v c++ > /dev/null; then
+# From C++ as well, where there is a compiler of it for the same architecture.
+architecture_of() {
+    "$@" -dumpmachine | sed 's/-.*//'
+}
+# shellcheck disable=SC2086 # the compiler may be words
+if command -v c++ > /dev/null && [ "$(architecture_of c++)" = "$(architecture_of $compiler)" ]; then
     printf '#include <datastall.h>\nint main() { datastall_batch b = DATASTALL_BATCH_INIT;\n%s\n' \
         'return b.samples == DATASTALL_UNKNOWN && datastall_open(NULL, NULL) < 0 ? 0 : 1; }' \
         > "$place/a.cc"

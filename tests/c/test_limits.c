@@ -69,6 +69,16 @@ static int try(int resource, rlim_t value, const char *what)
 }
 
 #ifndef SANITIZED /* a sanitizer needs more than any limit here */
+/* Emulators take a limit of the address space and forget it. */
+static void is_kept(void *context)
+{
+    const struct limit *limit = context;
+    const struct rlimit both = {limit->value, limit->value};
+    struct rlimit now;
+    _exit(setrlimit(limit->resource, &both) == 0 && getrlimit(limit->resource, &now) == 0 &&
+          now.rlim_cur == limit->value);
+}
+
 static rlim_t address_space(void)
 {
     unsigned long long pages = 0;
@@ -90,6 +100,11 @@ int main(void)
     }
     CHECK(opened > 0 && refused > 0, "%d opened, %d refused", opened, refused);
 #ifndef SANITIZED
+    struct limit whole = {RLIMIT_AS, address_space() + 1024 * 1024 * 1024};
+    if (WEXITSTATUS(test_in_child(is_kept, &whole)) == 0) {
+        puts("no limit of files ends the program; one of memory is not kept here");
+        return 0;
+    }
     opened = refused = 0;
     for (rlim_t kib = 0; kib <= 24 * 1024; kib += 256) {
         const int went = try(RLIMIT_AS, address_space() + kib * 1024, "KiB of memory");

@@ -124,6 +124,29 @@ def write(folder: Path, name: str, source: str) -> Path:
     return path
 
 
+def free_threaded(folder: Path) -> list[str]:
+    """Interpreters without the GIL: one that says that it is one, and those that are here."""
+    inside = write(
+        folder,
+        "free.py",
+        """
+        import site, sys
+        sys.abiflags += "t"
+        site.main()
+        del sys.argv[0]
+        if sys.argv[0] == "-c":
+            del sys.argv[0]
+            exec(sys.argv[0])
+        else:
+            exec(open(sys.argv[0]).read())
+        """,
+    )
+    says = write(folder, "python-free", f'#!/bin/sh\nexec {PYTHON} -S {inside} "$@"\n')
+    says.chmod(0o755)
+    found = (shutil.which(f"python3.{minor}t") for minor in range(13, 20))
+    return [str(says), *filter(None, found)]
+
+
 def without_torch(folder: Path) -> dict[str, str]:
     """Variables with which no torch is found: `doctor` looks for it, which takes seconds."""
     write(folder, "no-torch/torch.py", "raise ImportError('no torch here')\n")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import DATASTALL, Ended, command, datastall, without_torch, write
+from support import DATASTALL, Ended, command, datastall, free_threaded, without_torch, write
 
 Fake = Callable[..., dict[str, str]]
 
@@ -101,6 +101,10 @@ def test_interpreters_that_do_not_do(tmp_path: Path) -> None:
     isolated.chmod(0o755)
     found = findings(tmp_path, "--python", str(isolated))
     assert "does not start the hooks" in found["python"]["finding"]
+    for python in free_threaded(tmp_path):
+        found = findings(tmp_path, "--python", python)
+        assert found["python"]["status"] == "failed"
+        assert "is free-threaded" in found["python"]["finding"]
 
 
 def test_an_interpreter_without_torch(tmp_path: Path) -> None:

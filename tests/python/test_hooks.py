@@ -9,6 +9,7 @@ import re
 import shutil
 from pathlib import Path
 
+import datastall as package_of_datastall
 import pytest
 from support import (
     DATASTALL,
@@ -16,6 +17,7 @@ from support import (
     PYTHON,
     command,
     datastall,
+    free_threaded,
     only,
     recorded,
     run_folders,
@@ -285,6 +287,29 @@ def test_a_python_that_is_too_old_is_named(tmp_path: Path) -> None:
         ended = datastall("run", python, "-B", "-c", program, folder=tmp_path)
         assert ended.code == 0
         assert f"Python {ended.out} is older than 3.10" in only(ended.said)
+
+
+def test_a_free_threaded_python_is_left_alone(tmp_path: Path) -> None:
+    """What is built for a Python with the GIL would end one without it."""
+    program = write(
+        tmp_path,
+        "prog.py",
+        """
+        import sys
+        assert not [each for each in sys.meta_path if hasattr(each, "datastall_package")]
+        sys.path.append(sys.argv[1])
+        try:
+            import datastall
+        except ImportError as error:
+            print(error)
+        """,
+    )
+    package = str(Path(package_of_datastall.__file__).parents[1])
+    for python in free_threaded(tmp_path):
+        ended = datastall("run", python, str(program), package, folder=tmp_path)
+        assert ended.code == 0
+        assert ended.out.startswith("datastall has no build for a free-threaded Python")
+        assert "is free-threaded (without the GIL), for which datastall" in ended.err
 
 
 @pytest.mark.parametrize("words", [("env", "-i"), ("env", "-u", "DATASTALL_RUN_DIR")])

@@ -125,6 +125,9 @@ def _start():
     if sys.version_info < (3, 10):
         _mark("python-too-old", "%d.%d" % sys.version_info[:2])
         return
+    if "t" in sys.abiflags:  # whose objects have another layout: the recorder would end the process
+        _mark("python-free-threaded", "%d.%d" % sys.version_info[:2])
+        return
     _Finder.datastall_package = _package()
     if not _Finder.datastall_package:
         return
