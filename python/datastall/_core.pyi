@@ -12,7 +12,7 @@ class Monitor:
         directory: str | None = None,
         run_name: str | None = None,
         memory_only: bool = False,
-        uses_gpu: Callable[[], bool] | None = None,
+        uses_gpu: Callable[[], bool | None] | None = None,
     ) -> Monitor: ...
     def loader(
         self,

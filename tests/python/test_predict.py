@@ -62,8 +62,8 @@ def test_sleeping_items_go_as_many_times_as_fast(runs):
     now = answer["measured"]["samples_per_s"]["mean"]
     # A busy machine starts workers slowly, which this short run does not make up for.
     two, three = (settings[n, 2]["samples_per_s"]["mean"] / now for n in (2, 3))
-    assert 1.2 < two < 2.1
-    assert two < three < 3.2
+    assert 1.2 < two < 2.4
+    assert two < three < 3.6
     assert answer["settings"][answer["best"]]["num_workers"] >= 3
     without = {one["what"]: one for one in answer["without"]}
     assert "order" not in without  # one worker
