@@ -128,7 +128,7 @@ def interpreter_of_another_thread() -> None:
         while True:
             sum(k * k for k in range(1000))
 
-    ready = iter(loader(Items(60, tensor), batch_size=1, num_workers=1, prefetch_factor=60))
+    ready = iter(loader(Items(60, tensor), batch_size=1, num_workers=1, prefetch_factor=24))
     next(ready)
     sys.setswitchinterval(0.03)  # each time that the loop needs the interpreter
     threading.Thread(target=compute, daemon=True).start()
@@ -139,7 +139,7 @@ def interpreter_of_another_thread() -> None:
 def loop_without_a_cpu() -> None:
     """The loop's thread is of the lowest priority, on a CPU that a neighbour keeps busy."""
     cpus = sorted(os.sched_getaffinity(0))
-    ready = iter(loader(Items(40, tensor), batch_size=1, num_workers=1, prefetch_factor=40))
+    ready = iter(loader(Items(40, tensor), batch_size=1, num_workers=1, prefetch_factor=24))
     next(ready)
     os.sched_setaffinity(0, cpus[:1])
     neighbour = subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"])
