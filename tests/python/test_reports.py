@@ -99,7 +99,9 @@ def test_a_program_says_its_time_itself() -> None:
 #: That say the same however busy the machine is: what they wait for sleeps, or it is not of time.
 STEADY = [
     *("unsharded_stream", "one_shard", "iterator_per_step", "four_ms"),
-    *("background_generator", "worker_killed", "worker_hangs"),
+    *("background_generator", "worker_killed", "worker_hangs", "worker_ends_meanwhile"),
+    *("cannot_be_pickled", "bad_row_of_a_stream", "buffer_in_new_workers"),
+    *("loader_of_each_epoch", "few_of_many_batches"),
 ]
 
 
