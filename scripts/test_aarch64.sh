@@ -30,7 +30,7 @@ ln -sfn "$root/usr/lib" "$build.libraries/lib"
 ln -sfn "$root/usr/lib" "$build.libraries/usr/lib"
 export QEMU_LD_PREFIX="$build.libraries"
 
-cat >"$build.ini" <<END
+cat >"$build.libraries/cross.ini" <<END
 [binaries]
 c = ['aarch64-linux-gnu-gcc', '--sysroot=$root']
 ar = 'aarch64-linux-gnu-ar'
@@ -47,8 +47,8 @@ cpu_family = 'aarch64'
 cpu = 'aarch64'
 endian = 'little'
 END
-[ -e "$build/build.ninja" ] || meson setup "$build" --cross-file "$build.ini" -Dpython=false -Dtests=true \
-    -Dbuildtype=debugoptimized >"$build.log" 2>&1 || { cat "$build.log"; exit 1; }
-ninja -C "$build" all >"$build.log" 2>&1 || { tail -40 "$build.log"; exit 1; }
+[ -e "$build/build.ninja" ] || meson setup "$build" --cross-file "$build.libraries/cross.ini" -Dpython=false -Dtests=true \
+    -Dbuildtype=debugoptimized >"$build.libraries/log" 2>&1 || { cat "$build.libraries/log"; exit 1; }
+ninja -C "$build" all >"$build.libraries/log" 2>&1 || { tail -40 "$build.libraries/log"; exit 1; }
 export DATASTALL_TEST_SECONDS="${DATASTALL_TEST_SECONDS:-5}" DATASTALL_TEST_STRIDE="${DATASTALL_TEST_STRIDE:-40}"
 meson test -C "$build" --no-rebuild --print-errorlogs --timeout-multiplier 5 "$@"
