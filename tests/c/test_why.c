@@ -696,6 +696,8 @@ static void workers_reckoned(void **state)
         {2, 100, 50, 0, 8, 8, 0, 0, 10.002},  /* nothing to gain */
         {2, 100, 10, 40, 2, 0, 0, 8, 10.002}, /* and find a turn where others compute */
         {2, 100, 10, 40, 2, 0, 0.25, 0, 10.002},
+        {2, 100, 10, 40, 8, 0, 0.19, 8, 10.002},
+        {2, 100, 10, 40, 8, 0, 0.21, 0, 10.002},
         /* they compute: as many as there are CPUs */
         {2, 100, 10, 40, 8, 8, 1, 8, 10.002},
         {2, 100, 10, 40, 4, 1, 1, 3, 10.002},
