@@ -105,10 +105,11 @@ def _uses_gpu() -> bool | None:
 
     None: a driver is loaded, and may yet be entered; only at the end is it known that none was.
     """
-    loaded = _core.gpu_driver_is_loaded()
-    if _torch_cuda_is_up() or (loaded and _core.gpu_is_open()):
+    if _torch_cuda_is_up():
         return True
-    return None if loaded else False
+    if not _core.gpu_driver_is_loaded():
+        return False
+    return True if _core.gpu_is_open() else None
 
 
 def _note_gpu(*, at_end: bool) -> None:
