@@ -40,8 +40,20 @@ struct predict_options predict_usual(const struct run_loader *loader, const stru
 struct outcome {
     double time, waited; /* ns */
     double used, busy;   /* share of the CPUs in use, and how many */
-    double cpu_share; /* so much longer, relative, it takes where each CPU is slower by a little */
+    double cpu_share; /* by run_usual(): so much longer, relative, it takes where CPUs are slower */
 };
+
+static bool run(const struct predict_model *model, const struct machine_setting *setting,
+                struct outcome *outcome)
+{
+    struct machine_result result;
+    if (!machine_run(&model->costs, setting, &model->load, SIMULATED, &result) || result.time <= 0)
+        return false;
+    const double busy = result.running / result.time;
+    *outcome =
+        (struct outcome){result.time, result.waited, fmin(1, busy / model->costs.cpus), busy, NAN};
+    return true;
+}
 
 #define LITTLE 0.1
 static double cpu_share(const struct predict_model *model, const struct machine_setting *setting,
@@ -55,15 +67,13 @@ static double cpu_share(const struct predict_model *model, const struct machine_
                : 1;
 }
 
-static bool run(const struct predict_model *model, const struct machine_setting *setting,
-                struct outcome *outcome)
+/* The same for what is told, whose interval follows how far it depends on the CPUs' speed. */
+static bool run_usual(const struct predict_model *model, const struct machine_setting *setting,
+                      struct outcome *outcome)
 {
-    struct machine_result result;
-    if (!machine_run(&model->costs, setting, &model->load, SIMULATED, &result) || result.time <= 0)
+    if (!run(model, setting, outcome))
         return false;
-    const double busy = result.running / result.time;
-    *outcome = (struct outcome){result.time, result.waited, fmin(1, busy / model->costs.cpus), busy,
-                                cpu_share(model, setting, result.time)};
+    outcome->cpu_share = cpu_share(model, setting, outcome->time);
     return true;
 }
 
@@ -228,7 +238,7 @@ static bool predict_one(const struct predict_model *model, const struct doubt *d
         spread_storage(model, setting->workers, &spread);
     if (other_kind)
         spread_handing(model, hands, &spread);
-    if (!run(&spread.usual, setting, &usual))
+    if (!run_usual(&spread.usual, setting, &usual))
         return false;
     slow = fast = usual;
     if ((model->is_storage || other_kind) &&
@@ -403,7 +413,7 @@ static void predict_without(const struct predict_model *model, const struct doub
         struct predict_model other = *model;
         struct outcome outcome;
         struct predict_setting out;
-        if (!take_away(part, &other) || !run(&other, &other.setting, &outcome))
+        if (!take_away(part, &other) || !run_usual(&other, &other.setting, &outcome))
             continue;
         tell(model, doubt, &other.setting, &outcome, &outcome, &outcome, &out);
         predict->without[predict->without_count++] =
