@@ -273,8 +273,9 @@ static void add_waits(struct row *row, uint32_t at, const uint64_t *counts, uint
 /* The stall of a loader, and by which method it is known. That changes in one direction only while
  * it runs (host-exact, host-bound, gpu-events: the GPU comes up, its first event is read), and each
  * method is a series of its own; none of them goes back. At its end a process that had a driver
- * loaded and never entered it goes from host-bound to host-exact. Waiting that no event told, and whose stall may
- * be told later, is therefore left out of gpu-events: it is waiting less known waiting. */
+ * loaded and never entered it goes from host-bound to host-exact. Waiting that no event told, and
+ * whose stall may be told later, is therefore left out of gpu-events: it is waiting less known
+ * waiting. */
 static void collect_stall(struct row *row, const struct summary *run,
                           const struct summary_loader *loader)
 {

@@ -28,8 +28,8 @@ bool rf_process_is_self(const struct rf_header *header, const struct rf_process_
  * true when that cannot be told. For files whose writer cannot be read. Slow. */
 bool rf_file_may_be_mapped(const char *path);
 
-/* Field 22 of /proc/PID/task/PID/stat (that of /proc/PID/stat), 0 when there is no such process, or it has ended with all of its
- * threads and is not waited for yet. */
+/* Field 22 of /proc/PID/task/PID/stat (that of /proc/PID/stat), 0 when there is no such process, or
+ * it has ended with all of its threads and is not waited for yet. */
 uint64_t rf_start_ticks_of(uint64_t pid);
 
 /* The calling process's own, whatever /proc's namespace is; async-signal-safe. 0: no /proc. */
