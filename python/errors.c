@@ -7,6 +7,17 @@
 
 static _Thread_local PyObject *kept_type, *kept_value, *kept_traceback;
 
+DS_COLD void errors_set_aside(struct errors_raised *raised)
+{
+    PyErr_Fetch(&raised->type, &raised->value, &raised->traceback);
+}
+
+DS_COLD void errors_put_back(struct errors_raised *raised)
+{
+    PyErr_Restore(raised->type, raised->value, raised->traceback);
+    *raised = (struct errors_raised)ERRORS_NONE_RAISED;
+}
+
 DS_HOT void errors_forget(void)
 {
     if (!PyErr_Occurred())

@@ -10,6 +10,14 @@
 #include <Python.h>
 #include <stdbool.h>
 
+/* An error that the program's own call raised, while we go on to record it. */
+struct errors_raised {
+    PyObject *type, *value, *traceback;
+};
+#define ERRORS_NONE_RAISED {NULL, NULL, NULL}
+void errors_set_aside(struct errors_raised *raised);
+void errors_put_back(struct errors_raised *raised);
+
 /* Clears the error that is set, if any. */
 void errors_forget(void);
 

@@ -394,6 +394,13 @@ static PyObject *fetch_in_parts(Standin *self, PyObject *args, Fetch *fetch, str
     return result;
 }
 
+static enum rf_worker_outcome outcome_of_error(void)
+{
+    if (PyErr_ExceptionMatches(PyExc_StopIteration))
+        return RF_BATCH_END;
+    return PyErr_ExceptionMatches(PyExc_Exception) ? RF_BATCH_FAILED : RF_BATCH_INTERRUPTED;
+}
+
 static PyObject *fetch_call(Standin *self, PyObject *args, PyObject *kwargs)
 {
     struct worker *worker = NULL;
@@ -405,9 +412,7 @@ static PyObject *fetch_call(Standin *self, PyObject *args, PyObject *kwargs)
     thread.fetching = worker;
     worker_begin(worker);
     PyObject *result = fetch_in_parts(self, args, fetch, worker);
-    enum rf_worker_outcome outcome = RF_BATCH_MADE;
-    if (result == NULL)
-        outcome = PyErr_ExceptionMatches(PyExc_StopIteration) ? RF_BATCH_END : RF_BATCH_FAILED;
+    const enum rf_worker_outcome outcome = result != NULL ? RF_BATCH_MADE : outcome_of_error();
     if (fetch->mode == FETCH_ALL && result != NULL) {
         PyObject *indices = PyTuple_GetItem(args, 1);
         const Py_ssize_t count = PyList_CheckExact(indices) ? PyList_Size(indices) : 0;

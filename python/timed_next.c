@@ -94,18 +94,16 @@ DS_HOT static void end_with_batch(struct next *next, PyObject *batch)
     thread.timed_depth--;
 }
 
-/* Records the end of the iterator, or its failure, and leaves the error as it is. */
-DS_COLD static void end_without_batch(struct next *next)
+/* Records the end of the iterator, or its failure. */
+DS_COLD static void end_without_batch(struct next *next, const struct errors_raised *raised)
 {
-    PyObject *type, *value, *traceback;
-    PyErr_Fetch(&type, &value, &traceback);
-    const bool no_more = type == NULL || PyErr_GivenExceptionMatches(type, PyExc_StopIteration);
+    const bool no_more =
+        raised->type == NULL || PyErr_GivenExceptionMatches(raised->type, PyExc_StopIteration);
     record(next, no_more ? DATASTALL_WAIT_END : DATASTALL_WAIT_FAILED, NULL);
     if (no_more)
         consumer_type_end(next->consumer, next->end_ns, false);
     else
         consumer_type_tell_failure(next->consumer, next->iterator);
-    PyErr_Restore(type, value, traceback);
 }
 
 DS_HOT PyObject *timed_next(Consumer *consumer, PyObject *(*call)(void *context), void *context,
@@ -126,6 +124,10 @@ DS_HOT PyObject *timed_next(Consumer *consumer, PyObject *(*call)(void *context)
     PyObject *batch = call(context);
     thread.timed_depth--;
     next.end_ns = ds_now_ns();
+    /* Nothing below may meet the program's error: whatever runs Python code drops its own. */
+    struct errors_raised raised = ERRORS_NONE_RAISED;
+    if (batch == NULL)
+        errors_set_aside(&raised);
     loop_wait_end(before);
     const uint64_t begin_ns = next.wait.begin_ns;
     next.stall_is_under_way = exposed_stall_end(&next.asked, &next.wait, next.end_ns, &next.stall);
@@ -133,12 +135,13 @@ DS_HOT PyObject *timed_next(Consumer *consumer, PyObject *(*call)(void *context)
     if (next.asked.slot != NULL)
         phases_stream(&next.asked, next.end_ns);
     if (batch == NULL) {
-        end_without_batch(&next);
+        end_without_batch(&next, &raised);
+        errors_put_back(&raised);
     } else {
         end_with_batch(&next, batch);
-        if (errors_raise_kept()) /* a signal handler raised while we looked at the batch */
-            Py_CLEAR(batch);
     }
+    if (errors_raise_kept()) /* a signal handler raised while we looked */
+        Py_CLEAR(batch);
     Py_DECREF(consumer);
     return batch;
 }

@@ -61,7 +61,12 @@ enum rf_worker_word {
 
 enum rf_worker_phase { RF_PHASE_NONE, RF_PHASE_IDLE, RF_PHASE_FETCH };
 
-enum rf_worker_outcome { RF_BATCH_MADE, RF_BATCH_END, RF_BATCH_FAILED };
+enum rf_worker_outcome {
+    RF_BATCH_MADE,
+    RF_BATCH_END,
+    RF_BATCH_FAILED,
+    RF_BATCH_INTERRUPTED /* by the program's end (Ctrl-C, exit()): no fault of an item */
+};
 
 /* One call of fetch(). */
 enum rf_worker_record_word {

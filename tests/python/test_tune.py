@@ -84,6 +84,16 @@ def test_what_cannot_be_better_is_kept(tmp_path):
     assert "no other setting is predicted to be more than 2 % faster" in ended.stdout
 
 
+def test_a_trial_that_ends_within_an_item(tmp_path):
+    """Without workers the interrupt comes where the time goes: in the data set."""
+    program = PROGRAM.replace("Items(), 8, num_workers=1", "Items(), 2, num_workers=0")
+    (tmp_path / "p.py").write_text(program.replace("0.004", "0.1"))
+    ended = tune(tmp_path, "--for", "5s", "--trials", "1", "--", "python", "p.py")
+    assert ended.returncode == 0, ended.stderr
+    assert "did not run to its end" not in ended.stdout
+    assert re.search(r"^best +num_workers=[1-9]", ended.stdout, re.M), ended.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
