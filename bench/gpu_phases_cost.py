@@ -6,7 +6,10 @@ each and without; bound by the GPU), each trained with a backward and an optimiz
 steps take turns in one process: nothing recorded, waits only, waits and phases with the GPU asked.
 Differences are medians over the pairs, with the interval that holds the median in 95 of 100 cases.
 
-    python bench/gpu_phases_cost.py [--pairs N] [--traceml] [LOOP...]
+    python bench/gpu_phases_cost.py [--pairs N] [--ready] [--traceml] [LOOP...]
+
+--ready: batches that are there already, so that no worker and no pin thread adds its own variation;
+waits and phases only, against nothing.
 
 --traceml: traceml-ai 0.5 (with msgspec and nvidia-ml-py) around the same loops, by its own
 launcher, beside a process with nothing.
@@ -83,7 +86,23 @@ def synchronize() -> None:
         torch.cuda.synchronize()
 
 
-def loader_of() -> DataLoader[torch.Tensor]:
+class Ready(Dataset[torch.Tensor]):
+    """One batch again and again."""
+
+    def __init__(self) -> None:
+        batch = torch.zeros(64, 64)
+        self.batch = batch.pin_memory() if DEVICE == "cuda" else batch
+
+    def __len__(self) -> int:
+        return 1 << 26
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return self.batch
+
+
+def loader_of(ready: bool = False) -> DataLoader[torch.Tensor]:
+    if ready:
+        return DataLoader(Ready(), batch_size=None)
     return DataLoader(Rows(), batch_size=64, num_workers=2, pin_memory=DEVICE == "cuda")
 
 
@@ -105,7 +124,7 @@ def median_with_interval(values: list[float]) -> str:
     return f"{statistics.median(ordered):+7.1f} ({low:+.1f}..{high:+.1f})"
 
 
-def table(names: list[str], pairs: int) -> None:
+def table(names: list[str], pairs: int, ready: bool) -> None:
     import datastall
     from datastall import _core, _hooks
 
@@ -113,7 +132,7 @@ def table(names: list[str], pairs: int) -> None:
     print(f"{'loop':<30}{'bare us':>9}  {'waits, us a step':<28}{'and phases':<28}{'ratio':>7}")
     for name in names:
         _, step = train(*LOOPS[name])
-        recorded, bare = iter(loader_of()), iter(loader_of())
+        recorded, bare = iter(loader_of(ready)), iter(loader_of(ready))
         _core.remember(bare, None)  # the hook passes straight through
 
         def run(kind: str, step: Step = step, r: Any = recorded, b: Any = bare) -> float:
@@ -123,7 +142,7 @@ def table(names: list[str], pairs: int) -> None:
             step(next(r))  # the thread that asks starts here
             return segment(r, step)
 
-        kinds = ["bare", "waits", "phases"]
+        kinds = ["bare", "phases"] if ready else ["bare", "waits", "phases"]
         for kind in kinds:
             run(kind)
         took: dict[str, list[float]] = {kind: [] for kind in kinds}
@@ -134,12 +153,12 @@ def table(names: list[str], pairs: int) -> None:
             kind: [
                 with_it - without for with_it, without in zip(took[kind], took["bare"], strict=True)
             ]
-            for kind in ("waits", "phases")
+            for kind in kinds[1:]
         }
         ratio = statistics.median(took["phases"]) / statistics.median(took["bare"])
         print(
             f"{name:<30}{statistics.median(took['bare']):9.0f}  "
-            f"{median_with_interval(against['waits']):<28}"
+            f"{median_with_interval(against['waits']) if 'waits' in against else '-':<28}"
             f"{median_with_interval(against['phases']):<28}{ratio:7.4f}",
             flush=True,
         )
@@ -190,6 +209,7 @@ def beside_traceml(names: list[str], pairs: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--pairs", type=int, default=250)
+    parser.add_argument("--ready", action="store_true")
     parser.add_argument("--traceml", action="store_true")
     parser.add_argument("--bare", action="store_true")
     parser.add_argument("--traced", action="store_true")
@@ -200,7 +220,7 @@ def main() -> None:
         with_traceml(names[0], options.pairs, options.traced)
         return
     print(torch.cuda.get_device_name(0) if DEVICE == "cuda" else "CPU", torch.__version__)
-    table(names, options.pairs)
+    table(names, options.pairs, options.ready)
     if options.traceml:
         beside_traceml(names, options.pairs)
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """On a machine with an NVIDIA GPU: where a step's time goes, against marks and a kernel trace.
 
-Twelve programs (step_programs.py), each in a process of its own. The truth of a phase's time are
+Thirteen programs (step_programs.py), each in a process of its own. The truth of a phase's time are
 marks around the same places (step_marks.py); of the GPU's idle time in it, the part of the marked
 time in which no kernel and no copy ran, by torch.profiler's trace, gaps of up to 10 us merged. A
 copy from memory that is not pinned may count as either: the GPU copies, but nothing is queued.

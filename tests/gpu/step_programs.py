@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Twelve ways to train or to infer on a GPU, each for so many seconds: what check_steps.py runs.
+"""Thirteen ways to train or to infer on a GPU, each for so many seconds: what check_steps.py runs.
 
 Importing it changes nothing: neither the environment nor what datastall records.
 """
@@ -96,6 +96,24 @@ def accumulation(seconds: float) -> None:
         if number % 4 == 0:
             optimizer.step()
             optimizer.zero_grad()
+
+
+def distributed(seconds: float) -> None:
+    """One rank: its reducer and its hooks in the backward are those of many."""
+    import torch.distributed as dist
+
+    backend = "nccl" if DEVICE == "cuda" else "gloo"
+    with tempfile.TemporaryDirectory() as folder:
+        dist.init_process_group(
+            backend, store=dist.FileStore(os.path.join(folder, "store"), 1), rank=0, world_size=1
+        )
+        model = torch.nn.parallel.DistributedDataParallel(model_of(24))
+        optimizer = torch.optim.AdamW(model.parameters())
+        for batch in batches(seconds):
+            model(on_gpu(batch)).square().mean().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        dist.destroy_process_group()
 
 
 def two_optimizers(seconds: float) -> None:
@@ -251,6 +269,7 @@ PROGRAMS: dict[str, Callable[[float], None]] = {
     "plain": plain,
     "AMP with a scaler": amp,
     "accumulation": accumulation,
+    "DistributedDataParallel": distributed,
     "two optimizers": two_optimizers,
     "HF Trainer": hf_trainer,
     "Lightning": lightning,
