@@ -424,6 +424,8 @@ static void ranks_of_which_nothing_is_known(void **state)
     assert_non_null(strstr(figures.note, "4 of 8 ranks"));
     begin_anew();
     assert_false(job_settle(job, &figures)); /* no rank at all */
+    assert_true(figures.ranks == 0 && figures.restarts == 0 && isnan(figures.active_s));
+    assert_true(figures.world_size == DATASTALL_UNKNOWN && isnan(figures.lost_s.mean));
 }
 
 /* ---- a job that goes on ---- */
@@ -628,17 +630,114 @@ static void a_job_that_is_started_again_with_fewer_ranks(void **state)
 {
     (void)state;
     const struct plan plan = {.item_ms = {0, 30}, .together_every = 1, .jitter_ms = 1};
-    struct job_watched ranks[RANKS];
-    open_live(RANKS);
-    live.summary_processes[3].state = SUMMARY_ENDED;
-    for (uint32_t r = 0; r < RANKS; r++) {
-        live.processes[r].recorded_ns = r == 3 ? 5 : UINT64_MAX;
-        live.processes[r].view.fixed.opened_mono_ns = 6;
+    static const struct {
+        uint32_t ended;
+        uint64_t ended_ns; /* the others began at 6 */
+        bool is_left;
+    } rows[] = {{3, 5, true}, {0, 5, true}, {2, 5, true}, {0, 6, false}, {3, 6, false}};
+    for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const uint32_t ended = rows[i].ended;
+        struct job_watched ranks[RANKS];
+        open_live(RANKS);
+        live.summary_processes[ended].state = SUMMARY_ENDED;
+        for (uint32_t r = 0; r < RANKS; r++) {
+            live.processes[r].recorded_ns = r == ended ? rows[i].ended_ns : UINT64_MAX;
+            live.processes[r].view.fixed.opened_mono_ns = r == ended ? 1 : 6;
+        }
+        CHECK(watch_job(&plan, 900, 512, ranks).steps > 0, "row %u", i);
+        for (uint32_t r = 0; r < RANKS; r++)
+            CHECK((ranks[r].steps == 0) == (rows[i].is_left && r == ended), "row %u, rank %u", i,
+                  r);
+        assert_true(ranks[1].input_lower_ns > 0);
     }
-    live.processes[3].view.fixed.opened_mono_ns = 1;
-    assert_true(watch_job(&plan, 900, 512, ranks).steps > 0);
-    assert_int_equal(ranks[3].steps, 0);
-    assert_true(ranks[1].input_lower_ns > 0);
+}
+
+/* Two groups of two ranks each, told in no order: their ranks are put side by side by what the groups
+ * differ in, however the readings list them. */
+static void groups_that_are_told_in_any_order(void **state)
+{
+    (void)state;
+    enum { BY_LOADER, BY_RESTART, BY_JOB, ONE_GROUP_OF_THREE };
+    const struct plan plan = {.item_ms = {20, 0, 0, 20}, .together_every = 1, .jitter_ms = 1};
+    static const uint32_t orders[][RANKS] = {{0, 1, 2, 3}, {3, 2, 1, 0}, {2, 1, 3, 0}, {1, 3, 0, 2}};
+    static struct job_step steps[RANKS][STEPS];
+    play(&plan, true, steps);
+    for (uint32_t by = BY_LOADER; by <= ONE_GROUP_OF_THREE; by++) {
+        for (uint32_t o = 0; o < sizeof orders / sizeof *orders; o++) {
+            struct job_watch *watch = job_watch_new();
+            const struct summary *const runs[] = {&live.summary};
+            const bool three = by == ONE_GROUP_OF_THREE;
+            uint32_t listed = 0;
+            open_live(RANKS);
+            for (uint32_t i = 0; i < RANKS; i++) { /* groups are 0 and 1, 2 and 3 */
+                const uint32_t r = orders[o][i], second = r / 2;
+                struct rf_process_static *fixed = &live.processes[r].view.fixed;
+                fixed->rank = three ? r : r % 2;
+                if (by == BY_LOADER)
+                    strcpy(live.loaders[r].entry.name, second ? "train" : "valid");
+                fixed->restart = by == BY_RESTART ? second : 0;
+                if (by == BY_JOB)
+                    strcpy(fixed->job, second ? "7" : "8");
+                if (three && r == 3)
+                    continue;
+                live.summary_loaders[listed++] = (struct summary_loader){
+                    .data = &live.loaders[r], .process = r, .in_verdict = true};
+            }
+            live.summary.loader_count = listed;
+            uint64_t from_ns = 0;
+            for (uint32_t look = 1; look <= 5; look++) {
+                const uint64_t to_ns = steps[0][40 * look].end_ns;
+                read_live(steps, from_ns, to_ns, 512);
+                job_watch_add(watch, runs, 1, look * 2 * UINT64_C(1000000000));
+                from_ns = to_ns;
+            }
+            CHECK(job_watch_count(watch) == listed, "%u, order %u: %u said", by, o,
+                  job_watch_count(watch));
+            for (uint32_t i = 0; i < job_watch_count(watch); i++) {
+                const struct job_watched *one = job_watch_at(watch, i);
+                CHECK(one->steps > 150 && one->not_input_ns != DATASTALL_UNKNOWN,
+                      "%u, order %u: %u steps", by, o, (unsigned)one->steps);
+            }
+            job_watch_free(watch);
+        }
+    }
+}
+
+/* A look is worth it once a second, of 16 new batches, or of any after 5 s; the first of 32. */
+static void how_often_a_job_is_looked_at(void **state)
+{
+    (void)state;
+    const struct plan plan = {.item_ms = {0, 30}, .together_every = 1};
+    static struct job_step steps[RANKS][STEPS];
+    static const struct {
+        uint32_t first, more; /* batches: two looks at so many, and at more of them then */
+        double after_s;
+        uint32_t counted; /* steps by then; of two looks all but the first batch */
+    } rows[] = {
+        {32, 16, 1, 63},    {32, 15, 1, 47},     {32, 17, 1, 64},  {32, 16, 0.999999999, 47},
+        {32, 16, 1.5, 63},  {32, 15, 4.999, 47}, {32, 15, 5, 62},  {32, 1, 5, 48},
+        {32, 0, 5, 47},     {31, 16, 1, 62},     {31, 15, 1, 0},   {33, 16, 1, 64},
+        {32, 15, 5.001, 62}};
+    play(&plan, true, steps);
+    for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct job_watch *watch = job_watch_new();
+        struct job_watched ranks[RANKS];
+        const struct summary *const runs[] = {&live.summary};
+        const uint32_t counts[3] = {rows[i].first, rows[i].first + 16,
+                                    rows[i].first + 16 + rows[i].more};
+        uint64_t from_ns = 0, now_ns = 100 * UINT64_C(1000000000);
+        open_live(RANKS);
+        for (uint32_t look = 0; look < 3; look++) {
+            const uint64_t to_ns = steps[1][counts[look] - 1].end_ns; /* the last of them to come */
+            read_live(steps, from_ns, to_ns, 512);
+            job_watch_add(watch, runs, 1, now_ns);
+            from_ns = to_ns;
+            now_ns += look == 0 ? UINT64_C(10000000000) : (uint64_t)(rows[i].after_s * 1e9);
+        }
+        const struct job_watched all = sum_of(watch, ranks);
+        CHECK(all.steps == rows[i].counted, "row %u: %u steps", i, (unsigned)all.steps);
+        job_watch_free(watch);
+    }
 }
 
 /* Of machines whose histories have spans of other lengths. */
@@ -683,6 +782,8 @@ int main(void)
         cmocka_unit_test(a_job_of_which_nothing_is_said),
         cmocka_unit_test(a_rank_alone_on_its_machine),
         cmocka_unit_test(a_job_that_is_started_again_with_fewer_ranks),
+        cmocka_unit_test(groups_that_are_told_in_any_order),
+        cmocka_unit_test(how_often_a_job_is_looked_at),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
