@@ -659,7 +659,8 @@ static void groups_that_are_told_in_any_order(void **state)
     (void)state;
     enum { BY_LOADER, BY_RESTART, BY_JOB, ONE_GROUP_OF_THREE };
     const struct plan plan = {.item_ms = {20, 0, 0, 20}, .together_every = 1, .jitter_ms = 1};
-    static const uint32_t orders[][RANKS] = {{0, 1, 2, 3}, {3, 2, 1, 0}, {2, 1, 3, 0}, {1, 3, 0, 2}};
+    static const uint32_t orders[][RANKS] = {
+        {0, 1, 2, 3}, {3, 2, 1, 0}, {2, 1, 3, 0}, {1, 3, 0, 2}};
     static struct job_step steps[RANKS][STEPS];
     play(&plan, true, steps);
     for (uint32_t by = BY_LOADER; by <= ONE_GROUP_OF_THREE; by++) {
@@ -713,11 +714,10 @@ static void how_often_a_job_is_looked_at(void **state)
         uint32_t first, more; /* batches: two looks at so many, and at more of them then */
         double after_s;
         uint32_t counted; /* steps by then; of two looks all but the first batch */
-    } rows[] = {
-        {32, 16, 1, 63},    {32, 15, 1, 47},     {32, 17, 1, 64},  {32, 16, 0.999999999, 47},
-        {32, 16, 1.5, 63},  {32, 15, 4.999, 47}, {32, 15, 5, 62},  {32, 1, 5, 48},
-        {32, 0, 5, 47},     {31, 16, 1, 62},     {31, 15, 1, 0},   {33, 16, 1, 64},
-        {32, 15, 5.001, 62}};
+    } rows[] = {{32, 16, 1, 63},    {32, 15, 1, 47},     {32, 17, 1, 64}, {32, 16, 0.999999999, 47},
+                {32, 16, 1.5, 63},  {32, 15, 4.999, 47}, {32, 15, 5, 62}, {32, 1, 5, 48},
+                {32, 0, 5, 47},     {31, 16, 1, 62},     {31, 15, 1, 0},  {33, 16, 1, 64},
+                {32, 15, 5.001, 62}};
     play(&plan, true, steps);
     for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct job_watch *watch = job_watch_new();
