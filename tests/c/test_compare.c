@@ -464,7 +464,7 @@ static void what_was_promised_and_what_came(void **state)
         uint32_t before[2], now[2], epochs; /* workers, prefetch_factor */
         bool keeps;                         /* by the second */
     } rows[] = {{{2, 2}, {4, 2}, 1, false}, {{2, 2}, {4, 2}, 2, false}, {{2, 2}, {2, 4}, 1, false},
-                {{2, 2}, {0, 0}, 1, false}, {{2, 2}, {2, 2}, 2, true},  {{4, 2}, {2, 2}, 2, false},
+                {{2, 2}, {0, 3}, 1, false}, {{2, 2}, {2, 2}, 2, true},  {{4, 2}, {2, 2}, 2, false},
                 {{1, 2}, {64, 2}, 1, false}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const bool keeps = rows[i].keeps;
@@ -485,7 +485,8 @@ static void what_was_promised_and_what_came(void **state)
         assert_int_equal(promise.settings[0].prefetch_factor, rows[i].before[1]);
         assert_false(promise.settings[0].persistent_workers);
         assert_int_equal(promise.settings[1].num_workers, rows[i].now[0]);
-        assert_int_equal(promise.settings[1].prefetch_factor, rows[i].now[1]);
+        const uint32_t window = rows[i].now[0] > 0 ? rows[i].now[1] : 0; /* without workers none */
+        assert_int_equal(promise.settings[1].prefetch_factor, window);
         assert_int_equal(promise.settings[1].persistent_workers, keeps);
         struct predict *of_first = promised(&sides[0], rows[i].now[0], rows[i].now[1]);
         struct predict *of_second = promised(&sides[1], rows[i].now[0], rows[i].now[1]);
@@ -493,7 +494,7 @@ static void what_was_promised_and_what_came(void **state)
         const struct range *told = NULL;
         for (uint32_t k = 0; k < of_first->count; k++) {
             const struct predict_setting *one = &of_first->settings[k];
-            if (one->num_workers == rows[i].now[0] && one->prefetch_factor == rows[i].now[1] &&
+            if (one->num_workers == rows[i].now[0] && one->prefetch_factor == window &&
                 one->persistent_workers == keeps)
                 told = &one->samples_per_s;
         }
@@ -737,6 +738,15 @@ static void the_surest_partner_is_taken(void **state)
     }
 }
 
+static void names_of_results(void **state)
+{
+    (void)state;
+    assert_string_equal(compare_result_name(COMPARE_SAME), "same");
+    assert_string_equal(compare_result_name(COMPARE_FASTER), "faster");
+    assert_string_equal(compare_result_name(COMPARE_SLOWER), "slower");
+    assert_string_equal(compare_result_name(COMPARE_IMPOSSIBLE), "not_comparable");
+}
+
 static void figures_of_each_run(void **state)
 {
     (void)state;
@@ -846,6 +856,7 @@ int main(void)
         cmocka_unit_test(a_page_is_no_wider_than_the_terminal),
         cmocka_unit_test(the_surest_partner_is_taken),
         cmocka_unit_test(figures_of_each_run),
+        cmocka_unit_test(names_of_results),
         cmocka_unit_test(rates_of_two_processes_add_up),
         cmocka_unit_test(throughput_of_all_loaders),
     };

@@ -740,6 +740,182 @@ static void how_often_a_job_is_looked_at(void **state)
     }
 }
 
+/* ---- one rank, wait by wait ---- */
+
+/* Batches of 50 ms: one in `epoch` is the first of its iterator, which took 10 ms to make, and waits 5 ms;
+ * the others wait 20 ms. Its slot's records are one more for each iterator that is told. */
+struct lone {
+    enum summary_method method;
+    uint32_t epoch, iterators; /* so many of these are told */
+    bool iter_is_known;
+    struct stall_bounds first, steady; /* exposed, of each, in ms; DATASTALL_UNKNOWN */
+};
+
+#define LONE_RECORDS 2000u
+#define IN_MS UINT64_C(1000000)
+static struct run_recent_wait lone_waits[LONE_RECORDS];
+
+static struct stall_bounds exposed_of(const struct stall_bounds *ms)
+{
+    struct stall_bounds ns = {DATASTALL_UNKNOWN, DATASTALL_UNKNOWN};
+    if (ms->upper_ns != DATASTALL_UNKNOWN)
+        ns = (struct stall_bounds){ms->lower_ns * IN_MS, ms->upper_ns * IN_MS};
+    return ns;
+}
+
+/* Records of batches [0, batches); returns how many. */
+static uint64_t record_lone(const struct lone *lone, uint32_t batches)
+{
+    uint64_t count = 0, at_ns = 1000 * IN_MS;
+    for (uint32_t k = 0; k < batches; k++, at_ns += 50 * IN_MS) {
+        const bool first = lone->epoch > 0 && k % lone->epoch == 0;
+        if (first && k / lone->epoch < lone->iterators)
+            lone_waits[count++] = (struct run_recent_wait){
+                .begin_ns = at_ns,
+                .wait_ns = lone->iter_is_known ? 10 * IN_MS : DATASTALL_UNKNOWN,
+                .exposed = {DATASTALL_UNKNOWN, DATASTALL_UNKNOWN},
+                .kind = DATASTALL_WAIT_ITER};
+        lone_waits[count++] =
+            (struct run_recent_wait){.begin_ns = at_ns + (first ? 10 : 0) * IN_MS,
+                                     .wait_ns = (first ? 5 : 20) * IN_MS,
+                                     .exposed = exposed_of(first ? &lone->first : &lone->steady),
+                                     .kind = first ? DATASTALL_WAIT_FIRST : DATASTALL_WAIT_STEADY};
+    }
+    assert_true(count <= LONE_RECORDS);
+    return count;
+}
+
+static void open_lone(const struct lone *lone)
+{
+    open_live(RANKS);
+    live.summary.loader_count = 1;
+    live.summary_processes[0].method = lone->method;
+    live.recent[0] = (struct run_recent){.begin_ns = 1};
+}
+
+/* A look when there are so many batches, two seconds after the one before. */
+static void look_at_lone(struct job_watch *watch, const struct lone *lone, uint32_t batches,
+                         uint64_t second)
+{
+    const struct summary *const runs[] = {&live.summary};
+    struct run_recent *recent = &live.recent[0];
+    const uint64_t first = recent->first + recent->count;
+    const uint64_t records = record_lone(lone, batches);
+    recent->first = first;
+    recent->count = records - first;
+    recent->waits = lone_waits + first;
+    recent->batches = batches;
+    job_watch_add(watch, runs, 1, second * UINT64_C(1000000000));
+}
+
+static void what_a_wait_stalled(void **state)
+{
+    (void)state;
+#define MS_UNKNOWN {DATASTALL_UNKNOWN, DATASTALL_UNKNOWN}
+    static const struct {
+        struct lone lone;
+        uint64_t steady[2], first[2]; /* stalled, at least and at most, in ms */
+    } rows[] = {
+        {{SUMMARY_METHOD_HOST_EXACT, 0, 0, true, MS_UNKNOWN, MS_UNKNOWN}, {20, 20}, {0, 0}},
+        {{SUMMARY_METHOD_HOST_EXACT, 8, 99, true, {1, 2}, {4, 8}}, {20, 20}, {15, 15}},
+        /* An iterator that is not told, or how long it took, is in no batch. */
+        {{SUMMARY_METHOD_HOST_EXACT, 8, 0, true, MS_UNKNOWN, MS_UNKNOWN}, {20, 20}, {5, 5}},
+        {{SUMMARY_METHOD_HOST_EXACT, 8, 1, true, MS_UNKNOWN, MS_UNKNOWN}, {20, 20}, {5, 5}},
+        {{SUMMARY_METHOD_HOST_EXACT, 8, 99, false, MS_UNKNOWN, MS_UNKNOWN}, {20, 20}, {5, 5}},
+        {{SUMMARY_METHOD_HOST_BOUND, 8, 99, true, {1, 2}, {4, 8}}, {0, 20}, {0, 15}},
+        {{SUMMARY_METHOD_UNKNOWN, 8, 99, true, {1, 2}, {4, 8}}, {0, 20}, {0, 15}},
+        /* Of the iterator it is not told what the GPU did meanwhile. */
+        {{SUMMARY_METHOD_GPU_EVENTS, 8, 99, true, {1, 2}, {4, 8}}, {4, 8}, {1, 12}},
+        {{SUMMARY_METHOD_GPU_EVENTS, 8, 99, true, {3, 5}, {20, 20}}, {20, 20}, {3, 15}},
+        {{SUMMARY_METHOD_GPU_EVENTS, 8, 99, true, {3, 9}, {4, 30}}, {4, 20}, {3, 15}},
+        {{SUMMARY_METHOD_GPU_EVENTS, 8, 99, true, MS_UNKNOWN, MS_UNKNOWN}, {0, 20}, {0, 15}},
+        {{SUMMARY_METHOD_GPU_EVENTS, 8, 0, true, {1, 2}, {4, 8}}, {4, 8}, {1, 2}},
+    };
+    for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct lone *lone = &rows[i].lone;
+        struct job_watch *watch = job_watch_new();
+        struct job_watched ranks[RANKS];
+        open_lone(lone);
+        for (uint32_t look = 1; look <= 4; look++)
+            look_at_lone(watch, lone, 25 + 20 * look, 2 * look);
+        const struct job_watched all = sum_of(watch, ranks);
+        const uint64_t firsts = lone->epoch > 0 ? 104 / lone->epoch : 0; /* but the very first */
+        CHECK(all.steps == 104, "row %u: %u steps", i, (unsigned)all.steps);
+        const uint64_t lower = rows[i].first[0] * firsts + rows[i].steady[0] * (104 - firsts);
+        const uint64_t upper = rows[i].first[1] * firsts + rows[i].steady[1] * (104 - firsts);
+        CHECK(all.input_lower_ns == lower * IN_MS && all.input_upper_ns == upper * IN_MS,
+              "row %u: %g to %g ms, not %u to %u", i, (double)all.input_lower_ns * 1e-6,
+              (double)all.input_upper_ns * 1e-6, (unsigned)lower, (unsigned)upper);
+        assert_true(ranks[0].not_input_ns == DATASTALL_UNKNOWN);
+        job_watch_free(watch);
+    }
+}
+
+/* Each batch counts once, however many come between two looks: of more than there is room for, the newest. */
+static void as_many_as_are_kept(void **state)
+{
+    (void)state;
+    static const struct lone lone = {SUMMARY_METHOD_HOST_EXACT, 0, 0, true, MS_UNKNOWN, MS_UNKNOWN};
+    static const struct {
+        uint32_t looks, batches, steps; /* by each look so many more */
+    } rows[] = {{2, 512, 1023},         /* all of the room */
+                {2, 513, 1025 - 512},   /* one more: half of it is dropped */
+                {3, 500, 999 + 500},    /* what was counted makes room */
+                {15, 100, 1499},
+                {80, 20, 1599}};
+    for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct job_watch *watch = job_watch_new();
+        struct job_watched ranks[RANKS];
+        open_lone(&lone);
+        for (uint32_t look = 1; look <= rows[i].looks; look++)
+            look_at_lone(watch, &lone, rows[i].batches * look, 2 * look);
+        const struct job_watched all = sum_of(watch, ranks);
+        CHECK(all.steps == rows[i].steps, "row %u: %u steps", i, (unsigned)all.steps);
+        assert_int_equal(all.input_lower_ns, all.steps * 20 * IN_MS);
+        assert_int_equal(all.time_ns, all.steps * 50 * IN_MS);
+        job_watch_free(watch);
+    }
+}
+
+/* A thread that comes to use a GPU goes on in another slot, where its records have numbers of their own; its
+ * batches are counted on. What other loaders wait for is not its. */
+static void a_loader_that_goes_on_in_another_slot(void **state)
+{
+    (void)state;
+    static const struct lone lone = {SUMMARY_METHOD_HOST_EXACT, 0, 0, true, MS_UNKNOWN, MS_UNKNOWN};
+    for (uint32_t order = 0; order < 3;
+         order++) { /* the new slot behind, before, or another's beside it */
+        struct job_watch *watch = job_watch_new();
+        struct job_watched ranks[RANKS];
+        struct run_recent recents[3];
+        const struct summary *const runs[] = {&live.summary};
+        open_lone(&lone);
+        look_at_lone(watch, &lone, 34, 2);
+        look_at_lone(watch, &lone, 50, 4);
+        assert_int_equal(sum_of(watch, ranks).steps, 49);
+        record_lone(&lone, 90);
+        const struct run_recent old = {.slot = 0, .begin_ns = 1, .first = 50, .batches = 50};
+        const struct run_recent next = {
+            .slot = 1, .begin_ns = 2, .count = 40, .batches = 40, .waits = lone_waits + 50};
+        const struct run_recent other = {.slot = 2,
+                                         .loader = 9,
+                                         .begin_ns = 3,
+                                         .count = 40,
+                                         .batches = 300,
+                                         .waits = lone_waits};
+        recents[0] = order == 1 ? next : old;
+        recents[1] = order == 1 ? old : next;
+        recents[2] = other;
+        live.processes[0].recent = recents;
+        live.processes[0].recent_count = order == 2 ? 3 : 2;
+        job_watch_add(watch, runs, 1, 6 * UINT64_C(1000000000));
+        const struct job_watched all = sum_of(watch, ranks);
+        CHECK(all.steps == 89, "order %u: %u steps", order, (unsigned)all.steps);
+        assert_int_equal(all.time_ns, 89 * 50 * IN_MS);
+        job_watch_free(watch);
+    }
+}
+
 /* Of machines whose histories have spans of other lengths. */
 static void rates_of_several_machines(void **state)
 {
@@ -784,6 +960,9 @@ int main(void)
         cmocka_unit_test(a_job_that_is_started_again_with_fewer_ranks),
         cmocka_unit_test(groups_that_are_told_in_any_order),
         cmocka_unit_test(how_often_a_job_is_looked_at),
+        cmocka_unit_test(what_a_wait_stalled),
+        cmocka_unit_test(as_many_as_are_kept),
+        cmocka_unit_test(a_loader_that_goes_on_in_another_slot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
