@@ -63,7 +63,7 @@ RECORDING = (
     ["view", "moving", "record", "impossible", "activity", "handles", "gpu_monitor", "stall"],
     ["feed", "limits", "rollup", "full_disk", "stopped_writer", "fork"],
 )
-FOLDERS = ["folders", "home", "whole_runs", "entries", "reading", "rundir", "faults"]
+FOLDERS = ["folders", "home", "whole_runs", "entries", "reading", "steps", "rundir", "faults"]
 AFTER_ALL = (["kill9", "readers", "threads"], ["hostile"])
 #: By the beginning of a path, the first that fits.
 TESTS: dict[str, tuple[list[str], ...]] = {

@@ -99,7 +99,8 @@ static struct cause_work work_meanwhile(const struct stretch_rows *s, uint32_t i
                                (uint64_t)threads};
 }
 
-/* What the batch of row i was in while the loop waited for it: its worker was at another one first. */
+/* What the batch of row i was in while the loop waited for it. What its worker made before came to the loop
+ * before. */
 static void split_wait(const struct stretch_rows *s, uint32_t i, bool in_loop,
                        uint64_t sums[CAUSE_STATES])
 {
@@ -109,11 +110,6 @@ static void split_wait(const struct stretch_rows *s, uint32_t i, bool in_loop,
     const double exposed = or_else(row->t[RF_BATCH_EXPOSED_UPPER], row->t[RF_BATCH_WAITED]);
     if (isnan(row->t[RF_BATCH_WAITED]))
         return;
-    for (uint32_t k = i >= CAUSE_SPANS / 2 ? i - CAUSE_SPANS / 2 + 1 : 0; k < i; k++) {
-        const struct row *before = &s->rows[k];
-        if (before->piece == row->piece && before->worker == row->worker && !isnan(made(before)))
-            add_made(&timeline, before, from, to);
-    }
     if (!isnan(made(row))) {
         add_made(&timeline, row, from, to);
         const struct cause_work work = work_meanwhile(s, i);

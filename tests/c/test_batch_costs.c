@@ -229,6 +229,8 @@ static void starting_and_ending(void **state)
         {0, false, false, NEW | AGAIN | ENDS, 60, 0, 0, 0, 20, 0, 500},
         {0, false, false, 0, 0, 0, 0, 0, 0, 0, NAN},
         {0, false, true, NEW, 60, 0, 0, 0, 0, 0, 500},
+        {1, false, false, NEW | AGAIN | ENDS | STARTUP, 0, 60, 190, 120, 20, 0, 500},
+        {1, true, false, NEW | AGAIN | ENDS | STARTUP, 0, 60, 190, 0, 20, 120, 500},
     };
     for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct recorded_plan plan = usual;
@@ -279,6 +281,10 @@ static void starting_and_ending(void **state)
             assert_true(isnan(model.first_wait_ns));
         else
             is("first wait", model.first_wait_ns, rows[i].first_wait * TICK);
+        if (rows[i].workers > 0 && new_told)
+            is("iter of workers", model.iter_ns, 60 * TICK);
+        else
+            assert_true(isnan(model.iter_ns));
         assert_int_equal(model.setting.persistent, rows[i].persistent);
         assert_int_equal(model.spawned, rows[i].spawned);
         release();
@@ -354,13 +360,14 @@ static void running_waiting_and_threads(void **state)
     } rows[] = {
         {125, 45, 0, 0, 16, 10, 0, 45, 80, 0, 6, 1},
         {125, 45, 20, 0, 16, 10, 4, 45, 60, 24, 2, 1},
-        {125, 45, 20, 30, 16, 10, 4, 75, 30, 24, 2, 1},  /* threads, one after the other */
-        {125, 45, 0, 160, 16, 10, 0, 205, 0, 0, 6, 2},   /* two of them at once */
-        {200, 180, 0, 20, 16, 10, 0, 200, 0, 0, 6, 1},   /* a tenth of the items: as many */
-        {200, 190, 0, 20, 16, 10, 0, 210, 0, 0, 6, 2},   /* of what the own thread did not do */
-        {200, 190, 0, 19, 16, 10, 0, 209, 0, 0, 6, 1},   /* less than a tenth: not to be told */
-        {125, 100, 25, 50, 16, 10, 0, 150, 0, 25, 6, 1}, /* there was no time for them */
-        {125, 100, 40, 0, 16, 10, 8, 100, 0, 48, 0, 1},  /* more than there was */
+        {125, 45, 20, 30, 16, 10, 4, 75, 30, 24, 2, 1},   /* threads, one after the other */
+        {125, 45, 0, 160, 16, 10, 0, 205, 0, 0, 6, 2},    /* two of them at once */
+        {200, 180, 0, 20, 16, 10, 0, 200, 0, 0, 6, 1},    /* a tenth of the items: as many */
+        {200, 190, 0, 20, 16, 10, 0, 210, 0, 0, 6, 2},    /* of what the own thread did not do */
+        {200, 190, 0, 19, 16, 10, 0, 209, 0, 0, 6, 1},    /* less than a tenth: not to be told */
+        {125, 100, 25, 50, 16, 10, 0, 150, 0, 25, 6, 1},  /* there was no time for them */
+        {200, 100, 40, 120, 16, 10, 0, 220, 0, 40, 6, 2}, /* of what waited for a CPU neither */
+        {125, 100, 40, 0, 16, 10, 8, 100, 0, 48, 0, 1},   /* more than there was */
     };
     for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct recorded_plan plan = usual;

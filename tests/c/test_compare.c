@@ -6,12 +6,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "diagnose/compare.h"
+#include "diagnose/job_compare.h"
+#include "diagnose/predict.h"
 #include "diagnose/rates.h"
 #include "diagnose/throughput.h"
 #include "output/comparison.h"
 #include "output/paragraphs.h"
+#include "recorded.h"
+#include "support.h"
 #include "world.h"
 
 #define SECONDS 40
@@ -215,6 +220,422 @@ static void conditions(void **state)
     free_pair();
 }
 
+/* Each figure against a limit from both sides, and in words; what is not known fails. */
+static void each_figure_has_its_limits(void **state)
+{
+    (void)state;
+    static const struct {
+        bool by_samples, known;
+        const char *condition;
+        enum compare_check wanted;
+        const char *words;
+    } rows[] = {
+        {true, true, "samples/s>25", COMPARE_CHECK_PASSES,
+         "ok: samples/s changed by +25.00 %, fails if above 25"},
+        {true, true, "samples/s>24.9", COMPARE_CHECK_FAILS,
+         "failed: samples/s changed by +25.00 %, fails if above 24.9"},
+        {true, true, "samples/s<25", COMPARE_CHECK_PASSES, "fails if below 25"},
+        {true, true, "samples/s<25.1%", COMPARE_CHECK_FAILS, "fails if below 25.1"},
+        {false, true, "samples/s<0", COMPARE_CHECK_FAILS,
+         "failed: the change of samples/s is not known, so 'samples/s<0' cannot be ruled out"},
+        {false, true, "batches/s>25", COMPARE_CHECK_PASSES, "batches/s changed by +25.00 %"},
+        {false, true, "batches/s>24", COMPARE_CHECK_FAILS, "batches/s changed by +25.00 %"},
+        {true, true, "batches/s>24", COMPARE_CHECK_FAILS, "the change of batches/s is not known"},
+        {true, true, "window>50", COMPARE_CHECK_PASSES, "ok: the window changed by +50.00 %"},
+        {true, true, "window>49", COMPARE_CHECK_FAILS, "the window changed by +50.00 %"},
+        {true, true, "window<50", COMPARE_CHECK_PASSES, "the window changed by +50.00 %"},
+        {true, true, "window<51", COMPARE_CHECK_FAILS, "the window changed by +50.00 %"},
+        {true, true, "stall>-12.5", COMPARE_CHECK_PASSES,
+         "ok: the stall share changed by -12.50 points, fails if above -12.5"},
+        {true, true, "stall>-13", COMPARE_CHECK_FAILS, "changed by -12.50 points"},
+        {true, true, "stall<-12.5", COMPARE_CHECK_PASSES, "changed by -12.50 points"},
+        {true, true, "stall<-12", COMPARE_CHECK_FAILS, "changed by -12.50 points"},
+        {true, true, "startup>2", COMPARE_CHECK_PASSES, "ok: start-up changed by +2.00 s"},
+        {true, true, "startup > 1.5", COMPARE_CHECK_FAILS, "start-up changed by +2.00 s"},
+        {true, true, " startup<2 ", COMPARE_CHECK_PASSES, "start-up changed by +2.00 s"},
+        {true, true, "startup<3", COMPARE_CHECK_FAILS, "start-up changed by +2.00 s"},
+        {true, false, "samples/s<0", COMPARE_CHECK_FAILS, "the change of samples/s is not known"},
+        {true, false, "window<0", COMPARE_CHECK_FAILS, "the change of window is not known"},
+        {true, false, "stall>0", COMPARE_CHECK_FAILS, "the change of stall is not known"},
+        {true, false, "startup>0", COMPARE_CHECK_FAILS, "the change of startup is not known"},
+        {true, true, "window>inf", COMPARE_CHECK_INVALID, "'window>inf' is not a condition"},
+        {true, true, "", COMPARE_CHECK_INVALID, "'' is not a condition"},
+        {true, true, ">5", COMPARE_CHECK_INVALID, "'>5' is not a condition"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const double known = rows[i].known ? 1 : NAN;
+        char sentence[320];
+        comparison = (struct comparison){.result = COMPARE_FASTER,
+                                         .by_samples = rows[i].by_samples,
+                                         .throughput_ratio.mean = 1.25 * known,
+                                         .window_ratio = 1.5 * known,
+                                         .stall_share = {0.25, 0.125 * known},
+                                         .startup_s = {1 * known, 3}};
+        CHECK(compare_check(&comparison, rows[i].condition, sentence, sizeof sentence) ==
+                  rows[i].wanted,
+              "row %zu: %s", i, sentence);
+        CHECK(strstr(sentence, rows[i].words) != NULL, "row %zu: %s", i, sentence);
+        comparison.result =
+            COMPARE_SAME; /* only what is measured as a rate need be told from noise */
+        const enum compare_check same =
+            compare_check(&comparison, rows[i].condition, sentence, sizeof sentence);
+        const bool is_rate =
+            strstr(rows[i].condition, "/s") != NULL && strstr(rows[i].words, "not") == NULL;
+        CHECK(same == (is_rate ? COMPARE_CHECK_PASSES : rows[i].wanted), "row %zu: %s", i,
+              sentence);
+        CHECK((strstr(sentence, "(no difference that can be told)") != NULL) ==
+                  (is_rate && rows[i].wanted == COMPARE_CHECK_FAILS),
+              "row %zu: %s", i, sentence);
+    }
+}
+
+/* ---- jobs ---- */
+
+static void jobs_side_by_side(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t counts[2];
+        bool known[2];
+        uint64_t batch_sizes[2];
+        double per_s[2]; /* batches; of 8 samples and of 4 */
+        bool by_samples;
+        enum compare_result result;
+        const char *reason;
+    } rows[] = {
+        {{20, 20}, {true, true}, {8, 8}, {100, 300}, true, COMPARE_FASTER, ""},
+        {{20, 20}, {true, true}, {8, 4}, {100, 100}, true, COMPARE_SLOWER, ""},
+        {{20, 20}, {true, true}, {8, 4}, {100, 200}, true, COMPARE_SAME, ""},
+        {{20, 20}, {true, false}, {8, 8}, {100, 100}, false, COMPARE_SAME, ""},
+        {{20, 20}, {false, true}, {8, 8}, {100, 150}, false, COMPARE_FASTER, ""},
+        {{20, 20}, {false, false}, {8, 8}, {100, 50}, false, COMPARE_SLOWER, ""},
+        {{20, 20},
+         {false, false},
+         {8, 4},
+         {100, 100},
+         false,
+         COMPARE_IMPOSSIBLE,
+         "the samples of a batch are not known, and the batch sizes differ"},
+        {{20, 20},
+         {true, false},
+         {4, 8},
+         {100, 100},
+         false,
+         COMPARE_IMPOSSIBLE,
+         "the samples of a batch are not known, and the batch sizes differ"},
+        {{5, 5}, {true, true}, {8, 8}, {100, 300}, true, COMPARE_FASTER, ""},
+        {{4, 5},
+         {true, true},
+         {8, 8},
+         {100, 300},
+         true,
+         COMPARE_IMPOSSIBLE,
+         "the first job is too short: batches came in 4 whole spans of 2 s, and 5 are needed"},
+        {{5, 4},
+         {true, true},
+         {8, 8},
+         {100, 300},
+         true,
+         COMPARE_IMPOSSIBLE,
+         "the second job is too short"},
+        {{20, 20},
+         {true, true},
+         {8, 8},
+         {0, 300},
+         true,
+         COMPARE_IMPOSSIBLE,
+         "the first job delivered nothing"},
+        {{20, 20},
+         {true, true},
+         {8, 8},
+         {100, 0},
+         true,
+         COMPARE_IMPOSSIBLE,
+         "the second job delivered nothing"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        static struct rates rates[2];
+        const struct job_figures figures[2] = {{.lost_share.mean = 0.25},
+                                               {.lost_share.mean = 0.125}};
+        struct job_side sides[2];
+        for (uint32_t k = 0; k < 2; k++) {
+            rates[k] = (struct rates){
+                .width_s = 2, .count = rows[i].counts[k], .samples_known = rows[i].known[k]};
+            for (uint32_t s = 0; s < rows[i].counts[k]; s++) {
+                rates[k].batches_per_s[s] = rows[i].per_s[k];
+                rates[k].samples_per_s[s] = rows[i].per_s[k] * (double)rows[i].batch_sizes[k];
+            }
+            sides[k] = (struct job_side){.figures = &figures[k],
+                                         .rates = &rates[k],
+                                         .batch_size = rows[i].batch_sizes[k],
+                                         .window_s = k == 0 ? 100 : 150};
+        }
+        memset(&comparison, 0x55, sizeof comparison);
+        compare_jobs(&sides[0], &sides[1], &comparison);
+        assert_int_equal(comparison.result, rows[i].result);
+        assert_int_equal(comparison.by_samples, rows[i].by_samples);
+        CHECK(strstr(comparison.reason, rows[i].reason) == comparison.reason, "row %zu: %s", i,
+              comparison.reason);
+        assert_int_equal(comparison.reason[0] == '\0', rows[i].reason[0] == '\0');
+        assert_figure(comparison.window_s[0], 100);
+        assert_figure(comparison.window_s[1], 150);
+        assert_figure(comparison.window_ratio, 1.5);
+        assert_figure(comparison.stall_share[0], 0.25);
+        assert_figure(comparison.stall_share[1], 0.125);
+        assert_true(isnan(comparison.startup_s[0]) && isnan(comparison.startup_s[1]));
+        assert_true(comparison.runs[0] == NULL && comparison.runs[1] == NULL);
+        assert_true(comparison.loader_count == 0 && comparison.rank_count == 0);
+        const bool possible = rows[i].result != COMPARE_IMPOSSIBLE;
+        assert_int_equal(isnan(comparison.throughput_ratio.mean), !possible);
+        for (uint32_t k = 0; k < 2 && possible; k++)
+            assert_figure(comparison.throughput[k],
+                          rows[i].per_s[k] *
+                              (rows[i].by_samples ? (double)rows[i].batch_sizes[k] : 1));
+        if (rows[i].counts[0] < 5 || rows[i].counts[1] < 5)
+            assert_true(isnan(comparison.throughput[0]) && isnan(comparison.throughput[1]));
+    }
+}
+
+/* ---- what a run promised ---- */
+
+/* A run of one loader whose batches were kept; of which the replay takes as long as it took. */
+static struct side {
+    struct recorded recorded;
+    struct summary_process process;
+    struct summary_loader loader;
+    struct summary summary;
+} sides[2];
+
+static struct predict *promised(const struct side *side, uint32_t workers, uint32_t prefetch)
+{
+    const struct predict_options options = {.workers_from = workers,
+                                            .workers_to = workers,
+                                            .prefetch_from = prefetch,
+                                            .prefetch_to = prefetch,
+                                            .cpus = NAN,
+                                            .goes_on = true};
+    struct predict *predict =
+        predict_make(side->process.data, side->loader.data, &side->loader.why, false, &options);
+    assert_non_null(predict);
+    return predict;
+}
+
+static void set_side(uint32_t i, const struct recorded_plan *plan)
+{
+    struct side *side = &sides[i];
+    record_plan(plan);
+    *side = (struct side){.recorded = recorded};
+    struct recorded *r = &side->recorded;
+    r->stretches.stretches = r->stretch;
+    r->stretches.batches = r->batches;
+    r->process.stretches = &r->stretches;
+    r->loader.entry.batch_size = 4;
+    side->process =
+        (struct summary_process){.data = &r->process, .method = SUMMARY_METHOD_HOST_EXACT};
+    side->loader = (struct summary_loader){.data = &r->loader, .why = r->why};
+    side->loader.why.primary = CAUSE_BLOCKED;
+    side->summary = (struct summary){.process_count = 1,
+                                     .loader_count = 1,
+                                     .processes = &side->process,
+                                     .loaders = &side->loader};
+    for (int pass = 0; pass < 3; pass++) {
+        struct predict *predict = promised(side, plan->workers, plan->prefetch);
+        side->loader.why.active_ns =
+            (uint64_t)((double)side->loader.why.active_ns * (1 + predict->miss));
+        free(predict);
+    }
+}
+
+static struct compared_promise promise_of_sides(void)
+{
+    struct compared_promise promise;
+    const struct compared_loader pair[2] = {{.first = &sides[0].loader},
+                                            {.first = &sides[1].loader}};
+    comparison = (struct comparison){.runs = {&sides[0].summary, &sides[1].summary}};
+    memset(&promise, 0x55, sizeof promise);
+    compare_promise(&comparison, pair, &promise);
+    return promise;
+}
+
+static void what_was_promised_and_what_came(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t before[2], now[2], epochs; /* workers, prefetch_factor */
+        bool keeps;                         /* by the second */
+    } rows[] = {{{2, 2}, {4, 2}, 1, false}, {{2, 2}, {4, 2}, 2, false}, {{2, 2}, {2, 4}, 1, false},
+                {{2, 2}, {0, 3}, 1, false}, {{2, 2}, {2, 2}, 2, true},  {{4, 2}, {2, 2}, 2, false},
+                {{1, 2}, {64, 2}, 1, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const bool keeps = rows[i].keeps;
+        struct recorded_plan plan = RECORDED_PLAN;
+        plan.batches = 128 / rows[i].epochs;
+        plan.epochs = rows[i].epochs;
+        plan.workers = rows[i].before[0];
+        plan.prefetch = rows[i].before[1];
+        set_side(0, &plan);
+        plan.workers = rows[i].now[0];
+        plan.prefetch = rows[i].now[1];
+        plan.persistent = keeps;
+        set_side(1, &plan);
+        const struct compared_promise promise = promise_of_sides();
+        assert_true(promise.is_one);
+        CHECK(promise.says[0] == '\0', "row %zu: %s", i, promise.says);
+        assert_int_equal(promise.settings[0].num_workers, rows[i].before[0]);
+        assert_int_equal(promise.settings[0].prefetch_factor, rows[i].before[1]);
+        assert_false(promise.settings[0].persistent_workers);
+        assert_int_equal(promise.settings[1].num_workers, rows[i].now[0]);
+        const uint32_t window = rows[i].now[0] > 0 ? rows[i].now[1] : 0; /* without workers none */
+        assert_int_equal(promise.settings[1].prefetch_factor, window);
+        assert_int_equal(promise.settings[1].persistent_workers, keeps);
+        struct predict *of_first = promised(&sides[0], rows[i].now[0], rows[i].now[1]);
+        struct predict *of_second = promised(&sides[1], rows[i].now[0], rows[i].now[1]);
+        const double rate = of_first->measured.samples_per_s.mean;
+        const struct range *told = NULL;
+        for (uint32_t k = 0; k < of_first->count; k++) {
+            const struct predict_setting *one = &of_first->settings[k];
+            if (one->num_workers == rows[i].now[0] && one->prefetch_factor == window &&
+                one->persistent_workers == keeps)
+                told = &one->samples_per_s;
+        }
+        assert_non_null(told);
+        assert_figure(promise.faster.mean, told->mean / rate);
+        assert_figure(promise.faster.lower, told->lower / rate);
+        assert_figure(promise.faster.upper, told->upper / rate);
+        assert_figure(promise.measured, of_second->measured.samples_per_s.mean / rate);
+        assert_true(promise.faster.lower < promise.faster.mean);
+        free(of_first);
+        free(of_second);
+    }
+}
+
+static void one_setting(void)
+{
+}
+static void the_same_setting(void)
+{
+    sides[1].recorded.loader.entry.num_workers = 2;
+}
+static void other_batches(void)
+{
+    sides[1].recorded.loader.entry.batch_size = 5;
+}
+static void other_data(void)
+{
+    strcpy(sides[1].recorded.loader.entry.dataset_type, "Words");
+}
+static void other_pinning(void)
+{
+    sides[1].recorded.loader.entry.flags |= DATASTALL_LOADER_PIN_MEMORY;
+}
+static void half_a_cpu_more(void)
+{
+    sides[1].loader.why.host.cpus_usable = 8.5;
+}
+static void half_a_cpu_less(void)
+{
+    sides[1].loader.why.host.cpus_usable = 7.5;
+}
+static void nearly_as_many_cpus(void)
+{
+    sides[1].loader.why.host.cpus_usable = 8.49;
+}
+static void cpus_not_known(void)
+{
+    sides[1].loader.why.host.cpus_usable = NAN;
+}
+static void the_first_failed(void)
+{
+    sides[0].loader.why.primary = WHY_FAILED;
+}
+static void very_many_workers(void)
+{
+    sides[1].recorded.loader.entry.num_workers = 65;
+}
+static void workers_not_known_before(void)
+{
+    sides[0].recorded.loader.entry.num_workers = DATASTALL_UNKNOWN;
+}
+static void windows_not_known(void)
+{
+    sides[1].recorded.loader.entry.prefetch_factor = DATASTALL_UNKNOWN;
+}
+static void nothing_kept_of_the_first(void)
+{
+    sides[0].recorded.process.stretches_count = 0;
+}
+static void nothing_kept_of_the_second(void)
+{
+    sides[1].recorded.process.stretches_count = 0;
+}
+static void kept_workers_of_one_epoch(void)
+{
+    sides[1].recorded.loader.entry.num_workers = 2;
+    sides[1].recorded.loader.entry.flags |= DATASTALL_LOADER_PERSISTENT_WORKERS;
+}
+static void samples_not_known(void)
+{
+    sides[0].recorded.loader.totals.counters[RF_COUNT_SAMPLES_BATCHES] = 0;
+}
+static void a_stream_that_is_not_split(void)
+{
+    sides[0].recorded.loader.entry.flags |= DATASTALL_LOADER_STREAM;
+}
+
+static void what_is_no_promise(void **state)
+{
+    (void)state;
+    static const struct {
+        void (*change)(void);
+        bool is_one, is_told, is_measured;
+        const char *says;
+    } rows[] = {
+        {one_setting, true, true, true, ""},
+        {the_same_setting, false, false, false, ""},
+        {other_batches, false, false, false, ""},
+        {other_data, false, false, false, ""},
+        {other_pinning, false, false, false, ""},
+        {half_a_cpu_more, false, false, false, ""},
+        {half_a_cpu_less, false, false, false, ""},
+        {nearly_as_many_cpus, true, true, true, ""},
+        {cpus_not_known, true, true, false, ""},
+        {the_first_failed, false, false, false, ""},
+        {very_many_workers, false, false, false, ""},
+        {workers_not_known_before, false, false, false, ""},
+        {windows_not_known, false, false, false, ""},
+        {nothing_kept_of_the_first, true, false, false, "its batches were not recorded one by one"},
+        {nothing_kept_of_the_second, true, true, false, ""},
+        {kept_workers_of_one_epoch, true, false, false, "it does not show what this setting costs"},
+        {samples_not_known, true, false, false, "how many samples its batches have is not known"},
+        {a_stream_that_is_not_split, true, false, false,
+         "it does not show what this setting costs"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct recorded_plan plan = RECORDED_PLAN;
+        set_side(0, &plan);
+        plan.workers = 4;
+        set_side(1, &plan);
+        rows[i].change();
+        const struct compared_promise promise = promise_of_sides();
+        CHECK(promise.is_one == rows[i].is_one, "row %zu", i);
+        CHECK(isnan(promise.faster.mean) != rows[i].is_told, "row %zu: %g", i, promise.faster.mean);
+        CHECK(isnan(promise.measured) != rows[i].is_measured, "row %zu: %g", i, promise.measured);
+        CHECK(strstr(promise.says, rows[i].says) == promise.says, "row %zu: %s", i, promise.says);
+        assert_int_equal(promise.says[0] == '\0', rows[i].says[0] == '\0');
+    }
+    /* Of a loader that one of the runs has not. */
+    for (uint32_t without = 0; without < 2; without++) {
+        struct compared_promise promise;
+        struct compared_loader pair[2] = {{.first = &sides[0].loader}, {.first = &sides[1].loader}};
+        pair[without].first = NULL;
+        memset(&promise, 0x55, sizeof promise);
+        compare_promise(&comparison, pair, &promise);
+        assert_false(promise.is_one);
+        assert_true(isnan(promise.faster.mean) && isnan(promise.measured));
+        assert_string_equal(promise.says, "");
+    }
+}
+
 /* Three ranks and two: those that both have, by their number; of changes under half a point no word. */
 static void ranks_are_compared_by_their_number(void **state)
 {
@@ -315,6 +736,15 @@ static void the_surest_partner_is_taken(void **state)
         }
         free_pair();
     }
+}
+
+static void names_of_results(void **state)
+{
+    (void)state;
+    assert_string_equal(compare_result_name(COMPARE_SAME), "same");
+    assert_string_equal(compare_result_name(COMPARE_FASTER), "faster");
+    assert_string_equal(compare_result_name(COMPARE_SLOWER), "slower");
+    assert_string_equal(compare_result_name(COMPARE_IMPOSSIBLE), "not_comparable");
 }
 
 static void figures_of_each_run(void **state)
@@ -418,10 +848,15 @@ int main(void)
         cmocka_unit_test(not_comparable),
         cmocka_unit_test(loaders_find_each_other),
         cmocka_unit_test(conditions),
+        cmocka_unit_test(each_figure_has_its_limits),
+        cmocka_unit_test(jobs_side_by_side),
+        cmocka_unit_test(what_was_promised_and_what_came),
+        cmocka_unit_test(what_is_no_promise),
         cmocka_unit_test(ranks_are_compared_by_their_number),
         cmocka_unit_test(a_page_is_no_wider_than_the_terminal),
         cmocka_unit_test(the_surest_partner_is_taken),
         cmocka_unit_test(figures_of_each_run),
+        cmocka_unit_test(names_of_results),
         cmocka_unit_test(rates_of_two_processes_add_up),
         cmocka_unit_test(throughput_of_all_loaders),
     };

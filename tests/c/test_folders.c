@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -277,6 +278,60 @@ static void files_of_a_run(void **state)
     rf_run_files_free(names, count);
 }
 
+/* Of more files than are read the launcher's is among them, wherever it is found: on tmpfs, whose listings
+ * go by age, it is made first or last. */
+static void the_launchers_file_is_always_read(void **state)
+{
+    (void)state;
+    for (int last = 0; last < 2; last++) {
+        char folder[] = "/dev/shm/datastall-test-XXXXXX";
+        char **names;
+        uint32_t count, launchers = 0;
+        uint64_t left_out;
+        assert_non_null(mkdtemp(folder));
+        test_write_file(test_path(folder, "one"), "", 0);
+        for (uint32_t i = 0; i < RF_MAX_RUN_FILES + 4; i++) {
+            char name[32], from[PATH_MAX];
+            const bool is_launcher = i == (last ? RF_MAX_RUN_FILES + 3 : 0);
+            snprintf(from, sizeof from, "%s/one", folder);
+            snprintf(name, sizeof name, "%u-1.dsrun", i);
+            assert_int_equal(link(from, test_path(folder, is_launcher ? RF_LAUNCHER_FILE : name)),
+                             0);
+        }
+        assert_int_equal(rf_run_files(folder, &names, &count, &left_out), 0);
+        assert_int_equal(count, RF_MAX_RUN_FILES);
+        assert_int_equal(left_out, 4);
+        for (uint32_t i = 0; i < count; i++)
+            launchers += strcmp(names[i], RF_LAUNCHER_FILE) == 0;
+        assert_int_equal(launchers, 1);
+        rf_run_files_free(names, count);
+        test_remove(folder);
+    }
+}
+
+/* Of /dev/shm, which all programs of a machine share, a file may take a sixteenth of what is free; elsewhere
+ * it may take what there is. */
+static void a_share_of_shared_memory(void **state)
+{
+    (void)state;
+    char path[PATH_MAX];
+    struct statvfs space;
+    assert_int_equal(statvfs("/dev/shm", &space), 0);
+    const uint64_t free_bytes = (uint64_t)space.f_bavail * space.f_frsize;
+    setenv("DATASTALL_RUN_CAP_MIB", "1000000000", 1);
+    char mine[] = "/dev/shm/datastall-test-XXXXXX";
+    assert_non_null(mkdtemp(mine));
+    assert_int_equal(rf_run_new_file(mine, free_bytes / 64, path), 0);
+    assert_int_equal(rf_run_new_file(mine, free_bytes / 8, path), DATASTALL_ERR_NO_SPACE);
+    assert_non_null(strstr(datastall_last_error(), "may use a sixteenth of the"));
+    assert_int_equal(rmdir(mine), 0);
+    assert_int_equal(rf_run_new_file(mine, free_bytes / 8, path),
+                     0); /* of no folder it is not known */
+    assert_int_equal(rf_run_new_file("/dev/shm", free_bytes / 8, path), 0);
+    assert_int_equal(rf_run_new_file(base, free_bytes / 8, path), 0);
+    unsetenv("DATASTALL_RUN_CAP_MIB");
+}
+
 static struct rf_process_static plain_process(uint64_t pid, uint64_t rank)
 {
     return (struct rf_process_static){.kind = RF_PROCESS_RECORDER,
@@ -454,6 +509,8 @@ int main(void)
         TEST(names_of_files),
         TEST(admission_to_the_byte),
         TEST(files_of_a_run),
+        TEST(the_launchers_file_is_always_read),
+        TEST(a_share_of_shared_memory),
         TEST(runs_of_a_folder),
         TEST(many_runs),
         TEST(why_a_run_is_empty),

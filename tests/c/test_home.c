@@ -395,6 +395,33 @@ static void something_that_cannot_be_copied(void **state)
     assert_int_equal(access(run.tmpfs, F_OK), -1);
 }
 
+/* What stands in the way at home is said, and everything stays where it is. */
+static void something_in_the_way_at_home(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *error;
+    } rows[] = {{".coming-home", "cannot copy a.dsrun: File exists"},
+                {"a.dsrun", "cannot copy a.dsrun: Is a directory"},
+                {"b.dsrun", "cannot copy b.dsrun: Is a directory"}};
+    bool stays;
+    small_file_make(test_path(run.tmpfs, "a.dsrun"), false);
+    small_file_make(test_path(run.tmpfs, "b.dsrun"), true);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_int_equal(mkdir(test_path(run.path, rows[i].name), 0700), 0);
+        assert_int_not_equal(rf_run_finish(&run, &stays), 0);
+        assert_string_equal(datastall_last_error(), rows[i].error);
+        assert_true(is_there(run.tmpfs, "a.dsrun") && is_there(run.tmpfs, "b.dsrun"));
+        assert_true(is_there(run.path, RF_TMPFS_NOTE) && rf_tmpfs_is_open(run.tmpfs));
+        assert_int_equal(rmdir(test_path(run.path, rows[i].name)), 0);
+        assert_false(is_there(run.path, ".coming-home"));
+        unlink(test_path(run.path, "a.dsrun")); /* the one before it came */
+    }
+    assert_int_equal(rf_run_finish(&run, &stays), 0);
+    assert_true(is_there(run.path, "a.dsrun") && is_there(run.path, "b.dsrun"));
+    assert_int_equal(access(run.tmpfs, F_OK), -1);
+}
+
 static struct rf_writer *begin_file(const char *name, const struct rf_process_static *process)
 {
     const struct rf_spec spec = {.slots = 0};
@@ -549,6 +576,7 @@ int main(void)
         TEST(a_run_that_nothing_was_recorded_in),
         TEST(it_comes_home),
         TEST(something_that_cannot_be_copied),
+        TEST(something_in_the_way_at_home),
         TEST(who_keeps_it_on_tmpfs),
         TEST(read_from_both_folders),
         TEST(descriptor_0),

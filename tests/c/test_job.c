@@ -424,6 +424,8 @@ static void ranks_of_which_nothing_is_known(void **state)
     assert_non_null(strstr(figures.note, "4 of 8 ranks"));
     begin_anew();
     assert_false(job_settle(job, &figures)); /* no rank at all */
+    assert_true(figures.ranks == 0 && figures.restarts == 0 && isnan(figures.active_s));
+    assert_true(figures.world_size == DATASTALL_UNKNOWN && isnan(figures.lost_s.mean));
 }
 
 /* ---- a job that goes on ---- */
@@ -628,17 +630,290 @@ static void a_job_that_is_started_again_with_fewer_ranks(void **state)
 {
     (void)state;
     const struct plan plan = {.item_ms = {0, 30}, .together_every = 1, .jitter_ms = 1};
-    struct job_watched ranks[RANKS];
-    open_live(RANKS);
-    live.summary_processes[3].state = SUMMARY_ENDED;
-    for (uint32_t r = 0; r < RANKS; r++) {
-        live.processes[r].recorded_ns = r == 3 ? 5 : UINT64_MAX;
-        live.processes[r].view.fixed.opened_mono_ns = 6;
+    static const struct {
+        uint32_t ended;
+        uint64_t ended_ns; /* the others began at 6 */
+        bool is_left;
+    } rows[] = {{3, 5, true}, {0, 5, true}, {2, 5, true}, {0, 6, false}, {3, 6, false}};
+    for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const uint32_t ended = rows[i].ended;
+        struct job_watched ranks[RANKS];
+        open_live(RANKS);
+        live.summary_processes[ended].state = SUMMARY_ENDED;
+        for (uint32_t r = 0; r < RANKS; r++) {
+            live.processes[r].recorded_ns = r == ended ? rows[i].ended_ns : UINT64_MAX;
+            live.processes[r].view.fixed.opened_mono_ns = r == ended ? 1 : 6;
+        }
+        CHECK(watch_job(&plan, 900, 512, ranks).steps > 0, "row %u", i);
+        for (uint32_t r = 0; r < RANKS; r++)
+            CHECK((ranks[r].steps == 0) == (rows[i].is_left && r == ended), "row %u, rank %u", i,
+                  r);
+        assert_true(ranks[1].input_lower_ns > 0);
     }
-    live.processes[3].view.fixed.opened_mono_ns = 1;
-    assert_true(watch_job(&plan, 900, 512, ranks).steps > 0);
-    assert_int_equal(ranks[3].steps, 0);
-    assert_true(ranks[1].input_lower_ns > 0);
+}
+
+/* Two groups of two ranks each, told in no order: their ranks are put side by side by what the groups
+ * differ in, however the readings list them. */
+static void groups_that_are_told_in_any_order(void **state)
+{
+    (void)state;
+    enum { BY_LOADER, BY_RESTART, BY_JOB, ONE_GROUP_OF_THREE };
+    const struct plan plan = {.item_ms = {20, 0, 0, 20}, .together_every = 1, .jitter_ms = 1};
+    static const uint32_t orders[][RANKS] = {
+        {0, 1, 2, 3}, {3, 2, 1, 0}, {2, 1, 3, 0}, {1, 3, 0, 2}};
+    static struct job_step steps[RANKS][STEPS];
+    play(&plan, true, steps);
+    for (uint32_t by = BY_LOADER; by <= ONE_GROUP_OF_THREE; by++) {
+        for (uint32_t o = 0; o < sizeof orders / sizeof *orders; o++) {
+            struct job_watch *watch = job_watch_new();
+            const struct summary *const runs[] = {&live.summary};
+            const bool three = by == ONE_GROUP_OF_THREE;
+            uint32_t listed = 0;
+            open_live(RANKS);
+            for (uint32_t i = 0; i < RANKS; i++) { /* groups are 0 and 1, 2 and 3 */
+                const uint32_t r = orders[o][i], second = r / 2;
+                struct rf_process_static *fixed = &live.processes[r].view.fixed;
+                fixed->rank = three ? r : r % 2;
+                if (by == BY_LOADER)
+                    strcpy(live.loaders[r].entry.name, second ? "train" : "valid");
+                fixed->restart = by == BY_RESTART ? second : 0;
+                if (by == BY_JOB)
+                    strcpy(fixed->job, second ? "7" : "8");
+                if (three && r == 3)
+                    continue;
+                live.summary_loaders[listed++] = (struct summary_loader){
+                    .data = &live.loaders[r], .process = r, .in_verdict = true};
+            }
+            live.summary.loader_count = listed;
+            uint64_t from_ns = 0;
+            for (uint32_t look = 1; look <= 5; look++) {
+                const uint64_t to_ns = steps[0][40 * look].end_ns;
+                read_live(steps, from_ns, to_ns, 512);
+                job_watch_add(watch, runs, 1, look * 2 * UINT64_C(1000000000));
+                from_ns = to_ns;
+            }
+            CHECK(job_watch_count(watch) == listed, "%u, order %u: %u said", by, o,
+                  job_watch_count(watch));
+            for (uint32_t i = 0; i < job_watch_count(watch); i++) {
+                const struct job_watched *one = job_watch_at(watch, i);
+                CHECK(one->steps > 150 && one->not_input_ns != DATASTALL_UNKNOWN,
+                      "%u, order %u: %u steps", by, o, (unsigned)one->steps);
+            }
+            job_watch_free(watch);
+        }
+    }
+}
+
+/* A look is worth it once a second, of 16 new batches, or of any after 5 s; the first of 32. */
+static void how_often_a_job_is_looked_at(void **state)
+{
+    (void)state;
+    const struct plan plan = {.item_ms = {0, 30}, .together_every = 1};
+    static struct job_step steps[RANKS][STEPS];
+    static const struct {
+        uint32_t first, more; /* batches: two looks at so many, and at more of them then */
+        double after_s;
+        uint32_t counted; /* steps by then; of two looks all but the first batch */
+    } rows[] = {{32, 16, 1, 63},    {32, 15, 1, 47},     {32, 17, 1, 64}, {32, 16, 0.999999999, 47},
+                {32, 16, 1.5, 63},  {32, 15, 4.999, 47}, {32, 15, 5, 62}, {32, 1, 5, 48},
+                {32, 0, 5, 47},     {31, 16, 1, 62},     {31, 15, 1, 0},  {33, 16, 1, 64},
+                {32, 15, 5.001, 62}};
+    play(&plan, true, steps);
+    for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct job_watch *watch = job_watch_new();
+        struct job_watched ranks[RANKS];
+        const struct summary *const runs[] = {&live.summary};
+        const uint32_t counts[3] = {rows[i].first, rows[i].first + 16,
+                                    rows[i].first + 16 + rows[i].more};
+        uint64_t from_ns = 0, now_ns = 100 * UINT64_C(1000000000);
+        open_live(RANKS);
+        for (uint32_t look = 0; look < 3; look++) {
+            const uint64_t to_ns = steps[1][counts[look] - 1].end_ns; /* the last of them to come */
+            read_live(steps, from_ns, to_ns, 512);
+            job_watch_add(watch, runs, 1, now_ns);
+            from_ns = to_ns;
+            now_ns += look == 0 ? UINT64_C(10000000000) : (uint64_t)(rows[i].after_s * 1e9);
+        }
+        const struct job_watched all = sum_of(watch, ranks);
+        CHECK(all.steps == rows[i].counted, "row %u: %u steps", i, (unsigned)all.steps);
+        job_watch_free(watch);
+    }
+}
+
+/* ---- one rank, wait by wait ---- */
+
+/* Batches of 50 ms: one in `epoch` is the first of its iterator, which took 10 ms to make, and waits 5 ms;
+ * the others wait 20 ms. Its slot's records are one more for each iterator that is told. */
+struct lone {
+    enum summary_method method;
+    uint32_t epoch, iterators; /* so many of these are told */
+    bool iter_is_known;
+    struct stall_bounds first, steady; /* exposed, of each, in ms; DATASTALL_UNKNOWN */
+};
+
+#define LONE_RECORDS 2000u
+#define IN_MS UINT64_C(1000000)
+static struct run_recent_wait lone_waits[LONE_RECORDS];
+
+static struct stall_bounds exposed_of(const struct stall_bounds *ms)
+{
+    struct stall_bounds ns = {DATASTALL_UNKNOWN, DATASTALL_UNKNOWN};
+    if (ms->upper_ns != DATASTALL_UNKNOWN)
+        ns = (struct stall_bounds){ms->lower_ns * IN_MS, ms->upper_ns * IN_MS};
+    return ns;
+}
+
+/* Records of batches [0, batches); returns how many. */
+static uint64_t record_lone(const struct lone *lone, uint32_t batches)
+{
+    uint64_t count = 0, at_ns = 1000 * IN_MS;
+    for (uint32_t k = 0; k < batches; k++, at_ns += 50 * IN_MS) {
+        const bool first = lone->epoch > 0 && k % lone->epoch == 0;
+        if (first && k / lone->epoch < lone->iterators)
+            lone_waits[count++] = (struct run_recent_wait){
+                .begin_ns = at_ns,
+                .wait_ns = lone->iter_is_known ? 10 * IN_MS : DATASTALL_UNKNOWN,
+                .exposed = {DATASTALL_UNKNOWN, DATASTALL_UNKNOWN},
+                .kind = DATASTALL_WAIT_ITER};
+        lone_waits[count++] =
+            (struct run_recent_wait){.begin_ns = at_ns + (first ? 10 : 0) * IN_MS,
+                                     .wait_ns = (first ? 5 : 20) * IN_MS,
+                                     .exposed = exposed_of(first ? &lone->first : &lone->steady),
+                                     .kind = first ? DATASTALL_WAIT_FIRST : DATASTALL_WAIT_STEADY};
+    }
+    assert_true(count <= LONE_RECORDS);
+    return count;
+}
+
+static void open_lone(const struct lone *lone)
+{
+    open_live(RANKS);
+    live.summary.loader_count = 1;
+    live.summary_processes[0].method = lone->method;
+    live.recent[0] = (struct run_recent){.begin_ns = 1};
+}
+
+/* A look when there are so many batches, two seconds after the one before. */
+static void look_at_lone(struct job_watch *watch, const struct lone *lone, uint32_t batches,
+                         uint64_t second)
+{
+    const struct summary *const runs[] = {&live.summary};
+    struct run_recent *recent = &live.recent[0];
+    const uint64_t first = recent->first + recent->count;
+    const uint64_t records = record_lone(lone, batches);
+    recent->first = first;
+    recent->count = records - first;
+    recent->waits = lone_waits + first;
+    recent->batches = batches;
+    job_watch_add(watch, runs, 1, second * UINT64_C(1000000000));
+}
+
+static void what_a_wait_stalled(void **state)
+{
+    (void)state;
+#define MS_UNKNOWN {DATASTALL_UNKNOWN, DATASTALL_UNKNOWN}
+    static const struct {
+        struct lone lone;
+        uint64_t steady[2], first[2]; /* stalled, at least and at most, in ms */
+    } rows[] = {
+        {{SUMMARY_METHOD_HOST_EXACT, 0, 0, true, MS_UNKNOWN, MS_UNKNOWN}, {20, 20}, {0, 0}},
+        {{SUMMARY_METHOD_HOST_EXACT, 8, 99, true, {1, 2}, {4, 8}}, {20, 20}, {15, 15}},
+        /* An iterator that is not told, or how long it took, is in no batch. */
+        {{SUMMARY_METHOD_HOST_EXACT, 8, 0, true, MS_UNKNOWN, MS_UNKNOWN}, {20, 20}, {5, 5}},
+        {{SUMMARY_METHOD_HOST_EXACT, 8, 1, true, MS_UNKNOWN, MS_UNKNOWN}, {20, 20}, {5, 5}},
+        {{SUMMARY_METHOD_HOST_EXACT, 8, 99, false, MS_UNKNOWN, MS_UNKNOWN}, {20, 20}, {5, 5}},
+        {{SUMMARY_METHOD_HOST_BOUND, 8, 99, true, {1, 2}, {4, 8}}, {0, 20}, {0, 15}},
+        {{SUMMARY_METHOD_UNKNOWN, 8, 99, true, {1, 2}, {4, 8}}, {0, 20}, {0, 15}},
+        /* Of the iterator it is not told what the GPU did meanwhile. */
+        {{SUMMARY_METHOD_GPU_EVENTS, 8, 99, true, {1, 2}, {4, 8}}, {4, 8}, {1, 12}},
+        {{SUMMARY_METHOD_GPU_EVENTS, 8, 99, true, {3, 5}, {20, 20}}, {20, 20}, {3, 15}},
+        {{SUMMARY_METHOD_GPU_EVENTS, 8, 99, true, {3, 9}, {4, 30}}, {4, 20}, {3, 15}},
+        {{SUMMARY_METHOD_GPU_EVENTS, 8, 99, true, MS_UNKNOWN, MS_UNKNOWN}, {0, 20}, {0, 15}},
+        {{SUMMARY_METHOD_GPU_EVENTS, 8, 0, true, {1, 2}, {4, 8}}, {4, 8}, {1, 2}},
+    };
+    for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct lone *lone = &rows[i].lone;
+        struct job_watch *watch = job_watch_new();
+        struct job_watched ranks[RANKS];
+        open_lone(lone);
+        for (uint32_t look = 1; look <= 4; look++)
+            look_at_lone(watch, lone, 25 + 20 * look, 2 * look);
+        const struct job_watched all = sum_of(watch, ranks);
+        const uint64_t firsts = lone->epoch > 0 ? 104 / lone->epoch : 0; /* but the very first */
+        CHECK(all.steps == 104, "row %u: %u steps", i, (unsigned)all.steps);
+        const uint64_t lower = rows[i].first[0] * firsts + rows[i].steady[0] * (104 - firsts);
+        const uint64_t upper = rows[i].first[1] * firsts + rows[i].steady[1] * (104 - firsts);
+        CHECK(all.input_lower_ns == lower * IN_MS && all.input_upper_ns == upper * IN_MS,
+              "row %u: %g to %g ms, not %u to %u", i, (double)all.input_lower_ns * 1e-6,
+              (double)all.input_upper_ns * 1e-6, (unsigned)lower, (unsigned)upper);
+        assert_true(ranks[0].not_input_ns == DATASTALL_UNKNOWN);
+        job_watch_free(watch);
+    }
+}
+
+/* Each batch counts once, however many come between two looks: of more than there is room for, the newest. */
+static void as_many_as_are_kept(void **state)
+{
+    (void)state;
+    static const struct lone lone = {SUMMARY_METHOD_HOST_EXACT, 0, 0, true, MS_UNKNOWN, MS_UNKNOWN};
+    static const struct {
+        uint32_t looks, batches, steps; /* by each look so many more */
+    } rows[] = {{2, 512, 1023},         /* all of the room */
+                {2, 513, 1025 - 512},   /* one more: half of it is dropped */
+                {3, 500, 999 + 500},    /* what was counted makes room */
+                {15, 100, 1499},
+                {80, 20, 1599}};
+    for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct job_watch *watch = job_watch_new();
+        struct job_watched ranks[RANKS];
+        open_lone(&lone);
+        for (uint32_t look = 1; look <= rows[i].looks; look++)
+            look_at_lone(watch, &lone, rows[i].batches * look, 2 * look);
+        const struct job_watched all = sum_of(watch, ranks);
+        CHECK(all.steps == rows[i].steps, "row %u: %u steps", i, (unsigned)all.steps);
+        assert_int_equal(all.input_lower_ns, all.steps * 20 * IN_MS);
+        assert_int_equal(all.time_ns, all.steps * 50 * IN_MS);
+        job_watch_free(watch);
+    }
+}
+
+/* A thread that comes to use a GPU goes on in another slot, where its records have numbers of their own; its
+ * batches are counted on. What other loaders wait for is not its. */
+static void a_loader_that_goes_on_in_another_slot(void **state)
+{
+    (void)state;
+    static const struct lone lone = {SUMMARY_METHOD_HOST_EXACT, 0, 0, true, MS_UNKNOWN, MS_UNKNOWN};
+    for (uint32_t order = 0; order < 3;
+         order++) { /* the new slot behind, before, or another's beside it */
+        struct job_watch *watch = job_watch_new();
+        struct job_watched ranks[RANKS];
+        struct run_recent recents[3];
+        const struct summary *const runs[] = {&live.summary};
+        open_lone(&lone);
+        look_at_lone(watch, &lone, 34, 2);
+        look_at_lone(watch, &lone, 50, 4);
+        assert_int_equal(sum_of(watch, ranks).steps, 49);
+        record_lone(&lone, 90);
+        const struct run_recent old = {.slot = 0, .begin_ns = 1, .first = 50, .batches = 50};
+        const struct run_recent next = {
+            .slot = 1, .begin_ns = 2, .count = 40, .batches = 40, .waits = lone_waits + 50};
+        const struct run_recent other = {.slot = 2,
+                                         .loader = 9,
+                                         .begin_ns = 3,
+                                         .count = 40,
+                                         .batches = 300,
+                                         .waits = lone_waits};
+        recents[0] = order == 1 ? next : old;
+        recents[1] = order == 1 ? old : next;
+        recents[2] = other;
+        live.processes[0].recent = recents;
+        live.processes[0].recent_count = order == 2 ? 3 : 2;
+        job_watch_add(watch, runs, 1, 6 * UINT64_C(1000000000));
+        const struct job_watched all = sum_of(watch, ranks);
+        CHECK(all.steps == 89, "order %u: %u steps", order, (unsigned)all.steps);
+        assert_int_equal(all.time_ns, 89 * 50 * IN_MS);
+        job_watch_free(watch);
+    }
 }
 
 /* Of machines whose histories have spans of other lengths. */
@@ -683,6 +958,11 @@ int main(void)
         cmocka_unit_test(a_job_of_which_nothing_is_said),
         cmocka_unit_test(a_rank_alone_on_its_machine),
         cmocka_unit_test(a_job_that_is_started_again_with_fewer_ranks),
+        cmocka_unit_test(groups_that_are_told_in_any_order),
+        cmocka_unit_test(how_often_a_job_is_looked_at),
+        cmocka_unit_test(what_a_wait_stalled),
+        cmocka_unit_test(as_many_as_are_kept),
+        cmocka_unit_test(a_loader_that_goes_on_in_another_slot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "diagnose/job_details.h"
 #include "diagnose/job_parts.h"
 #include "diagnose/steps.h"
 #include "support.h"
@@ -1068,6 +1069,225 @@ static void what_limits_the_figures(void **state)
     }
 }
 
+/* A loader that has no number of its own leaves the job one, unless it may have cost as much as is worth a
+ * word: 5 % of the time. */
+static void a_loader_without_a_number(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t total_ms; /* that each rank stalled in it: 5 of 100 s are worth a word */
+        bool has_number;
+    } rows[] = {{0, true}, {4999, true}, {5000, false}};
+    for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct two_ranks plan = {
+            .runs = 2, .batches = {16, 16}, .wait_ms = {{0}, {900, 900}}, .total_ms = {0, 14400}};
+        struct job_figures f;
+        begin_job();
+        add_rank(0, &plan);
+        add_rank(1, &plan);
+        for (uint32_t r = 0; r < 2; r++) {
+            struct job_member *member = add_rank(r, &plan);
+            strcpy(member->loader, "test");
+            member->count = 7;
+            member->active_s = 0;
+            member->total.lower_ns = member->total.upper_ns = rows[i].total_ms * UINT64_C(1000000);
+        }
+        assert_true(job_settle(job, &f));
+        CHECK(isnan(f.lost_s.mean) != rows[i].has_number, "row %u: %g", i, f.lost_s.mean);
+        CHECK((f.says[0] == '\0') == rows[i].has_number, "row %u: %s", i, f.says);
+        CHECK(isnan(f.lost_share.upper) != rows[i].has_number, "row %u", i);
+        assert_int_equal(f.cause_count, rows[i].has_number);
+        assert_float_equal(f.mean_stall_s, 7.2 + rows[i].total_ms * 1e-3, NEAR);
+        job_free(job);
+    }
+}
+
+/* ---- rank by rank, and over time ---- */
+
+static struct job_details details;
+
+/* Two loaders, of which the second was iterated over by two processes of rank 1, one after the other. */
+static void the_ranks_of_a_job(void **state)
+{
+    (void)state;
+    const struct two_ranks plan = {
+        .runs = 2, .batches = {16, 16}, .wait_ms = {{0, 0}, {10, 30}}, .total_ms = {0, 320}};
+    struct job_figures f;
+    begin_job();
+    job->nodes = 2;
+    job->node = realloc(job->node, 2 * sizeof *job->node);
+    strcpy(job->node[1], "two");
+    for (uint32_t i = 0; i < 5; i++) { /* ranks 1, 0, 1, 0, 1 */
+        struct job_member *member = add_rank(1 - i % 2, &plan);
+        member->node = 1 - i % 2;
+        if (i < 2)
+            continue;
+        strcpy(member->loader, "test");
+        member->batches = 4 * i;
+        member->active_s = i;
+        member->total = (struct stall_bounds){i * UINT64_C(1000000), i * UINT64_C(3000000)};
+        member->opened_ns = i;
+    }
+    assert_true(job_settle_in_detail(job, &f, &details));
+    assert_int_equal(details.rank_count, 2);
+    static const struct {
+        const char *node;
+        uint64_t batches;
+        double active_s, stall_s;
+    } rows[] = {{"one", 16 + 12, 103, 0.006}, {"two", 16 + 8 + 16, 106, 0.32 + 0.004 + 0.008}};
+    double input_s = 0;
+    for (uint32_t r = 0; r < 2; r++) {
+        const struct job_rank *rank = &details.ranks[r];
+        assert_int_equal(rank->rank, r);
+        assert_string_equal(rank->node, rows[r].node);
+        assert_int_equal(rank->batches, rows[r].batches);
+        assert_float_equal(rank->active_s, rows[r].active_s, NEAR);
+        assert_float_equal(rank->stall_s, rows[r].stall_s, NEAR);
+        assert_float_equal(rank->not_input_s, 0, NEAR);
+        assert_int_equal(rank->late_last, 0);
+        input_s += rank->input_s;
+    }
+    assert_float_equal(details.ranks[0].input_s, 0, NEAR);
+    assert_int_equal(details.ranks[0].input_last, 0);
+    assert_int_equal(details.ranks[1].input_last, 32); /* of each loader 16 */
+    assert_float_equal(input_s, f.causes[0].lost_s, NEAR);
+    assert_true(input_s > 0.32);
+    job_details_free(&details);
+    assert_null(details.ranks);
+    assert_int_equal(details.rank_count, 0);
+    job_free(job);
+}
+
+/* A rank that comes late is told apart from one whose input does. */
+static void ranks_that_came_late(void **state)
+{
+    (void)state;
+    const struct two_ranks plan = {
+        .runs = 2, .batches = {16, 16}, .wait_ms = {{0}, {0}}, .late_ms = 40};
+    struct job_figures f;
+    begin_job();
+    add_rank(1, &plan);
+    add_rank(0, &plan);
+    assert_true(job_settle_in_detail(job, &f, &details));
+    assert_float_equal(details.ranks[1].not_input_s, 0.56, NEAR);
+    assert_int_equal(details.ranks[1].late_last, 14);
+    assert_float_equal(details.ranks[1].input_s, 0, NEAR);
+    assert_float_equal(details.ranks[0].not_input_s, 0, NEAR);
+    job_details_free(&details);
+    job_free(job);
+}
+
+/* Steps a second apart, three to a span of the 360 s and four in the last: which rank waited for its
+ * batch, and which was late to ask for it, goes round by the step in its span. */
+#define SPAN_STEPS 361u
+struct span_plan {
+    struct {
+        uint32_t rank, input_ms, late_ms;
+    } of[3];
+    double input_s, late_s; /* of a span */
+    uint64_t most;          /* that rank has most of it */
+    double most_s;
+};
+
+static uint64_t begin_of_step(uint32_t k)
+{
+    const uint64_t half = k > 0 && k < SPAN_STEPS - 1 ? 500000000 : 0; /* within the spans */
+    return UINT64_C(1000000000) * (k + 1) + half;
+}
+
+static void play_spans(const struct span_plan *plan)
+{
+    const struct two_ranks none = {.runs = 1, .batches = {SPAN_STEPS, SPAN_STEPS}};
+    begin_job();
+    for (uint32_t r = 0; r < 2; r++) {
+        struct job_member *member = add_rank(r, &none);
+        member->count = SPAN_STEPS;
+        member->gpu = true; /* the order alone counts */
+        member->steps = realloc(member->steps, SPAN_STEPS * sizeof *member->steps);
+        for (uint32_t k = 0; k < SPAN_STEPS; k++) {
+            const bool its = plan->of[k % 3].rank == r;
+            struct job_step *step = &member->steps[k];
+            *step = (struct job_step){.index = k, .begin_ns = begin_of_step(k)};
+            step->begin_ns += its && k > 0 ? plan->of[k % 3].late_ms * UINT64_C(1000000) : 0;
+            step->lower_ns = step->upper_ns =
+                its ? plan->of[k % 3].input_ms * UINT64_C(1000000) : 0;
+            step->end_ns = step->begin_ns + step->upper_ns;
+            member->total.lower_ns = member->total.upper_ns += step->upper_ns;
+        }
+    }
+}
+
+static void a_job_over_time(void **state)
+{
+    (void)state;
+    static const struct span_plan plans[] = {
+        /* Two steps of rank 1 together outweigh the dearest one. */
+        {{{0, 40, 0}, {1, 30, 0}, {1, 20, 0}}, 0.09, 0, 1, 0.05},
+        {{{0, 60, 0}, {1, 30, 0}, {1, 20, 0}}, 0.11, 0, 0, 0.06},
+        /* Both reasons count for whose it is. */
+        {{{0, 50, 0}, {1, 30, 0}, {1, 0, 30}}, 0.08, 0.03, 1, 0.06},
+        {{{0, 0, 0}, {1, 0, 0}, {1, 0, 0}}, 0, 0, DATASTALL_UNKNOWN, 0},
+    };
+    for (uint32_t i = 0; i < sizeof plans / sizeof *plans; i++) {
+        struct job_figures f;
+        play_spans(&plans[i]);
+        assert_true(job_settle_in_detail(job, &f, &details));
+        assert_int_equal(f.batches_per_step, 1);
+        /* The last step is ready when its batch is there. */
+        assert_float_equal(details.span_s, 3, 0.001);
+        double input_s = 0, late_s = 0;
+        for (uint32_t s = 0; s < JOB_SPANS; s++) {
+            const struct job_span *span = &details.spans[s];
+            CHECK(span->steps == (s < JOB_SPANS - 1 ? 3 : 4), "row %u, span %u: %u steps", i, s,
+                  (unsigned)span->steps);
+            input_s += span->input_s;
+            late_s += span->not_input_s;
+            if (s == 0 || s == JOB_SPANS - 1)
+                continue;
+            CHECK(fabs(span->input_s - plans[i].input_s) < NEAR &&
+                      fabs(span->not_input_s - plans[i].late_s) < NEAR,
+                  "row %u, span %u: %g and %g", i, s, span->input_s, span->not_input_s);
+            CHECK(span->most == plans[i].most && fabs(span->most_s - plans[i].most_s) < NEAR,
+                  "row %u, span %u: %g of %u", i, s, span->most_s, (unsigned)span->most);
+        }
+        assert_float_equal(input_s, f.lost_s.mean, 1e-6);
+        assert_float_equal(late_s, f.not_input_s, 1e-6);
+        job_details_free(&details);
+        job_free(job);
+    }
+}
+
+/* Of a job without a number ranks are told by what they did, and there are no spans; of no job nothing. */
+static void details_without_a_number(void **state)
+{
+    (void)state;
+    static const struct {
+        void (*change)(void);
+        bool is_job;
+    } rows[] = {{have_few_steps, true}, {have_other_loaders, true}, {be_one_rank, false}};
+    for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct two_ranks plan = {
+            .runs = 2, .batches = {16, 16}, .wait_ms = {{0}, {900, 900}}, .total_ms = {0, 14400}};
+        struct job_figures f;
+        begin_job();
+        add_rank(0, &plan);
+        add_rank(1, &plan);
+        rows[i].change();
+        assert_int_equal(job_settle_in_detail(job, &f, &details), rows[i].is_job);
+        assert_int_equal(details.rank_count, rows[i].is_job ? 2 : 0);
+        assert_int_equal(details.ranks != NULL, rows[i].is_job);
+        assert_true(details.span_s == 0);
+        for (uint32_t s = 0; s < JOB_SPANS; s++)
+            assert_true(details.spans[s].steps == 0 && details.spans[s].most == DATASTALL_UNKNOWN);
+        for (uint32_t r = 0; r < details.rank_count; r++) {
+            assert_true(isnan(details.ranks[r].input_s) && isnan(details.ranks[r].not_input_s));
+            assert_float_equal(details.ranks[r].stall_s, 14.4 * r, NEAR);
+        }
+        job_details_free(&details);
+        job_free(job);
+    }
+}
+
 /* Who takes longer before the backward pass makes the others wait there. */
 static void a_slow_forward_pass(void **state)
 {
@@ -1225,6 +1445,11 @@ int main(void)
         cmocka_unit_test(causes_in_their_order),
         cmocka_unit_test(a_rank_that_comes_late),
         cmocka_unit_test(what_limits_the_figures),
+        cmocka_unit_test(a_loader_without_a_number),
+        cmocka_unit_test(the_ranks_of_a_job),
+        cmocka_unit_test(ranks_that_came_late),
+        cmocka_unit_test(a_job_over_time),
+        cmocka_unit_test(details_without_a_number),
         cmocka_unit_test(a_slow_forward_pass),
         cmocka_unit_test(a_job_in_words),
         cmocka_unit_test(what_is_worth_a_word),

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/unknown.h"
+#include "runfile/file_spec.h"
 #include "runfile/opened.h"
 #include "runfile/rollup.h"
 #include "runfile/worker_slot.h"
@@ -342,6 +343,43 @@ static int opened_with(size_t offset, size_t bytes, uint64_t value, bool sealed)
 
 #define FIELD(name) offsetof(struct rf_header, name), sizeof(((struct rf_header *)0)->name)
 
+/* A file has the sections that it is asked for, from one entry on, one after the other. */
+static void sections_that_are_asked_for(void **state)
+{
+    (void)state;
+    static const uint32_t types[] = {RF_SECTION_SLOTS, RF_SECTION_GPUS, RF_SECTION_WORKERS,
+                                     RF_SECTION_STRETCHES, RF_SECTION_STEPS};
+    for (uint32_t asked = 0; asked < 5; asked++) {
+        for (uint32_t count = 0; count <= 2; count++) {
+            struct rf_spec spec = {.recent_waits = 8};
+            uint32_t *const counts[] = {&spec.slots, &spec.gpus, &spec.workers, &spec.stretches,
+                                        &spec.steps};
+            struct rf_header header;
+            *counts[asked] = count;
+            memset(&header, 0x55, sizeof header);
+            rf_layout_file(&spec, &header);
+            assert_int_equal(rf_section_of(&header, RF_SECTION_PROCESS)->entry_count, 1);
+            for (uint32_t t = 0; t < 5; t++) {
+                const struct rf_section *section = rf_section_of(&header, types[t]);
+                CHECK((section != NULL) == (t == asked && count > 0), "%u of %u: section %u", count,
+                      types[asked], types[t]);
+                if (section != NULL)
+                    assert_int_equal(section->entry_count, count);
+            }
+            const bool has_loaders = asked == 0 && count > 0; /* and stages: of what slots are of */
+            assert_int_equal(rf_section_of(&header, RF_SECTION_LOADERS) != NULL, has_loaders);
+            assert_int_equal(rf_section_of(&header, RF_SECTION_STAGES) != NULL, has_loaders);
+            uint64_t end = RF_HEADER_BYTES;
+            for (uint32_t i = 0; i < header.section_count; i++) {
+                const struct rf_section *section = &header.sections[i];
+                assert_true(section->offset >= end && section->offset % 64 == 0);
+                end = section->offset + section->entry_bytes * section->entry_count;
+            }
+            assert_true(header.file_bytes >= end);
+        }
+    }
+}
+
 static void headers_that_are_none(void **state)
 {
     (void)state;
@@ -550,6 +588,7 @@ int main(void)
         cmocka_unit_test(geometry_of_workers),
         cmocka_unit_test(totals_that_cannot_be),
         cmocka_unit_test(totals_of_workers_that_cannot_be),
+        cmocka_unit_test(sections_that_are_asked_for),
         cmocka_unit_test(headers_that_are_none),
         cmocka_unit_test(sections_that_lie_outside),
         cmocka_unit_test(files_that_are_no_files),

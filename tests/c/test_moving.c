@@ -3,13 +3,17 @@
  * wrapped, so that a race is the same in every run. */
 #include "cmocka_all.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "run/reader.h"
 #include "runfile/opened.h"
+#include "runfile/sparse_copy.h"
 #include "runfile/view.h"
 #include "runfile/writer.h"
 #include "support.h"
@@ -26,7 +30,19 @@ static struct rf_writer *calm_writer;
 static struct rf_slot_writer calm;
 
 static void (*before_read)(off_t offset);
+static void (*after_read)(off_t offset, void *bytes);
 static uint32_t reads;
+static int seek_error; /* what looking for data or a hole fails with; 0: it does not */
+
+off_t __real_lseek64(int fd, off_t offset, int whence);
+off_t __wrap_lseek64(int fd, off_t offset, int whence);
+off_t __wrap_lseek64(int fd, off_t offset, int whence)
+{
+    if (seek_error == 0 || (whence != SEEK_DATA && whence != SEEK_HOLE))
+        return __real_lseek64(fd, offset, whence);
+    errno = seek_error;
+    return -1;
+}
 
 ssize_t __real_pread64(int fd, void *to, size_t bytes, off_t offset);
 ssize_t __wrap_pread64(int fd, void *to, size_t bytes, off_t offset);
@@ -35,7 +51,10 @@ ssize_t __wrap_pread64(int fd, void *to, size_t bytes, off_t offset)
     reads++;
     if (before_read != NULL)
         before_read(offset);
-    return __real_pread64(fd, to, bytes, offset);
+    const ssize_t got = __real_pread64(fd, to, bytes, offset);
+    if (after_read != NULL)
+        after_read(offset, to);
+    return got;
 }
 
 static int open_slot(void **state)
@@ -341,23 +360,33 @@ static void a_file_that_is_cut_meanwhile(void **state)
 {
     (void)state;
     struct rf_slot_view view;
-    for (change_at = 1;; change_at++) {
-        close_slot(NULL);
-        open_slot(NULL);
-        put(20);
-        rf_slot_flush(&slot);
-        cut_to = 4096;
-        before_read = cut;
-        const enum rf_view_status status = read_slot(RF_PART_ALL, &view);
-        if (reads < change_at) {
-            assert_int_equal(status, RF_VIEW_OK);
+    for (uint32_t row = 0; row < 8; row++) {
+        const uint32_t parts = row / 2;
+        const uint64_t waiting_ns = row % 2 == 0 ? 0 : 5 * SECOND;
+        for (change_at = 1;; change_at++) {
+            close_slot(NULL);
+            open_slot(NULL);
+            put(20);
+            rf_slot_flush(&slot);
+            if (waiting_ns > 0)
+                rf_slot_waiting(&slot, waiting_ns);
+            cut_to = 4096;
+            before_read = cut;
+            const enum rf_view_status status = read_slot(parts, &view);
+            if (reads < change_at) {
+                assert_int_equal(status, RF_VIEW_OK);
+                assert_int_equal(view.waiting_ns, waiting_ns);
+                rf_slot_view_free(&view);
+                break;
+            }
+            CHECK(status == RF_VIEW_CUT || (status == RF_VIEW_OK && view.records == 20),
+                  "row %u, read %u: %d", row, change_at, (int)status);
+            if (status != RF_VIEW_OK)
+                continue;
+            CHECK(view.waiting_ns == 0 || view.waiting_ns == waiting_ns, "row %u, read %u", row,
+                  change_at);
             rf_slot_view_free(&view);
-            break;
         }
-        CHECK(status == RF_VIEW_CUT || (status == RF_VIEW_OK && view.records == 20), "read %u: %d",
-              change_at, (int)status);
-        if (status == RF_VIEW_OK)
-            rf_slot_view_free(&view);
     }
     close_slot(NULL);
     open_slot(NULL);
@@ -403,6 +432,112 @@ static void a_process_that_goes_on(void **state)
     rf_file_close(&file);
 }
 
+/* And one whose file is cut before any read of it is none. */
+static void a_process_that_is_cut(void **state)
+{
+    (void)state;
+    struct rf_process_view view;
+    for (change_at = 1;; change_at++) {
+        struct rf_file file;
+        close_slot(NULL);
+        open_slot(NULL);
+        assert_int_equal(rf_file_open(path, &file), 0);
+        reads = 0;
+        cut_to = 4096;
+        before_read = cut;
+        const bool told = rf_file_process(&file, &view);
+        before_read = NULL;
+        rf_file_close(&file);
+        CHECK(told == (reads < change_at), "read %u", change_at);
+        if (told)
+            break;
+    }
+    assert_true(change_at > 3);
+}
+
+/* A stage that is named while the names are read: its state came before its name did. */
+static uint64_t stages_at;
+static uint32_t stage_reads, torn_in;
+static void tear_a_name(off_t offset, void *bytes)
+{
+    if ((uint64_t)offset != stages_at || ++stage_reads != torn_in)
+        return;
+    struct rf_stage_entry *entries = bytes;
+    entries[1].state = 1;
+    memcpy(entries[1].name, "warm", 4); /* of "warm-up" */
+}
+
+static void a_stage_that_is_named_meanwhile(void **state)
+{
+    (void)state;
+    static struct rf_stage_entry entries[RF_STAGE_CAPACITY];
+    struct run_reader *reader;
+    rf_write_stage(writer, 2, "main");
+    assert_int_equal(run_reader_open(path, &reader), 0);
+    stages_at = rf_section_of(&reader->file.header, RF_SECTION_STAGES)->offset;
+    for (torn_in = 0; torn_in <= 2; torn_in++) {
+        if (torn_in == 2) /* after the first reading of them it is whole */
+            memset(entries, 0x55, sizeof entries);
+        stage_reads = 0;
+        after_read = tear_a_name;
+        assert_int_equal(run_reader_stages(reader, entries), RF_STAGE_CAPACITY);
+        after_read = NULL;
+        assert_int_equal(stage_reads, 2);
+        assert_int_equal(entries[2].state, 1);
+        assert_string_equal(entries[2].name, "main");
+        /* Named by the first reading, it is told as the second has it. */
+        assert_int_equal(entries[1].state, torn_in == 1);
+        assert_int_equal(entries[3].state, 0);
+    }
+    run_reader_close(reader);
+}
+
+/* A copy is the same file, whether its file system tells of holes or not; of a hole at the end that is told
+ * nothing is read. */
+static void copies_with_holes_and_without(void **state)
+{
+    (void)state;
+    static const struct {
+        int seek_error;
+        bool is_read; /* all of it */
+    } rows[] = {{0, false}, {EINVAL, true}, {ENXIO, false}};
+    char from[PATH_MAX], to[PATH_MAX];
+    const size_t size = 1 << 20;
+    unsigned char *bytes = calloc(size, 1);
+    memset(bytes, 7, 4096);
+    snprintf(from, sizeof from, "%s/from", test_folder());
+    snprintf(to, sizeof to, "%s/to", test_folder());
+    test_write_file(from, bytes, 4096);
+    assert_int_equal(truncate(from, (off_t)size), 0);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        size_t copied;
+        const int in = open(from, O_RDONLY), out = open(to, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+        const bool has_holes = lseek(in, 0, SEEK_HOLE) < (off_t)size;
+        reads = 0;
+        seek_error = rows[i].seek_error;
+        assert_int_equal(rf_copy_sparse(in, out), 0);
+        seek_error = 0;
+        CHECK((reads > 4) == (rows[i].is_read || (rows[i].seek_error == 0 && !has_holes)),
+              "row %zu: %u reads", i, reads);
+        close(in);
+        close(out);
+        unsigned char *copy = test_read_file(to, &copied);
+        assert_int_equal(copied, size);
+        if (rows[i].seek_error != ENXIO) /* which says that there is no data */
+            assert_memory_equal(copy, bytes, size);
+        free(copy);
+    }
+    const int closed = open(from, O_RDONLY), out = open(to, O_WRONLY);
+    close(closed);
+    assert_int_equal(rf_copy_sparse(closed, out), EBADF);
+    close(out);
+    const int in = open(from, O_RDONLY), unwritable = open(to, O_RDONLY);
+    assert_int_equal(rf_copy_sparse(in, unwritable), EBADF);
+    close(in);
+    close(unwritable);
+    free(bytes);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_slot, close_slot)
 
 int main(void)
@@ -414,6 +549,9 @@ int main(void)
         TEST(a_slot_that_never_rests),
         TEST(a_process_that_goes_on),
         TEST(a_file_that_is_cut_meanwhile),
+        TEST(a_process_that_is_cut),
+        TEST(a_stage_that_is_named_meanwhile),
+        TEST(copies_with_holes_and_without),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -806,6 +806,82 @@ static void a_copy_is_like_the_run(void **state)
     assert_int_equal(run_copy(folder, test_path(folder, "third")), DATASTALL_ERR_FOREIGN);
 }
 
+/* The file of open_changed(), with a worker: what each kind of reading takes of it. */
+static void what_each_reading_takes(void **state)
+{
+    (void)state;
+    static const struct {
+        int (*read)(const char *, struct run_data **);
+        bool history, workers, stretches;
+    } rows[] = {{run_data_read, true, true, true},
+                {run_data_read_of_many, true, false, true},
+                {run_data_read_live, false, false, false}};
+    const struct rf_spec spec = {
+        .slots = 3, .recent_waits = 8, .workers = 2, .stretches = 2, .steps = 2};
+    const struct rf_process_static process = {.kind = RF_PROCESS_RECORDER, .pid = 1};
+    struct rf_writer *writer;
+    assert_int_equal(rf_writer_create(test_path(folder, "a.dsrun"), &spec, &process, &writer), 0);
+    put_waits(writer, 2, 3, 200 * SECOND);
+    make_stretches(writer);
+    make_steps(writer);
+    uint64_t *entry = rf_entry(writer, RF_SECTION_WORKERS, 1);
+    entry[RF_WORKER_GENERATION] = 1;
+    entry[RF_WORKER_EXIT] = 1;
+    rf_writer_mark_closed(writer);
+    rf_writer_destroy(writer);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct run_data *run;
+        assert_int_equal(rows[i].read(folder, &run), 0);
+        assert_int_equal(run->problems, 0);
+        const struct run_process *read = &run->processes[0];
+        assert_int_equal(read->loader_count, 1);
+        assert_int_equal(read->loaders[0].totals.counters[RF_COUNT_BATCHES], 3);
+        assert_int_equal(read->loaders[0].history != NULL, rows[i].history);
+        assert_int_equal(read->worker_count, rows[i].workers);
+        assert_int_equal(read->stretches_count, rows[i].stretches);
+        assert_int_equal(read->steps_count, 1); /* of the two entries one has some */
+        assert_int_equal(read->steps[0].totals[RF_STEP_TOTAL_STEPS], 9);
+        run_data_free(run);
+    }
+}
+
+/* A new file of that name, which its writer closed, or did not. */
+static void end_file(const char *name, bool closed)
+{
+    const struct rf_spec spec = {.slots = 1, .recent_waits = 8};
+    const struct rf_process_static process = {.kind = RF_PROCESS_RECORDER, .pid = 1};
+    struct rf_writer *writer;
+    unlink(test_path(folder, name));
+    assert_int_equal(rf_writer_create(test_path(folder, name), &spec, &process, &writer), 0);
+    if (closed)
+        rf_writer_mark_closed(writer);
+    rf_writer_destroy(writer);
+}
+
+/* A run whose files all ended by themselves; of none it is not known. */
+static void runs_that_are_closed(void **state)
+{
+    (void)state;
+    assert_false(run_is_closed(test_path(folder, "none")));
+    assert_false(run_is_closed(folder));
+    end_file("b.dsrun", true);
+    assert_true(run_is_closed(folder));
+    end_file("a.dsrun", true);
+    end_file("c.dsrun", true);
+    assert_true(run_is_closed(folder));
+    test_write_file(test_path(folder, "notes"), "x", 1);
+    assert_true(run_is_closed(folder));
+    static const char *const names[] = {"a.dsrun", "b.dsrun", "c.dsrun"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        end_file(names[i], false);
+        assert_false(run_is_closed(folder));
+        test_write_file(test_path(folder, names[i]), "x", 1); /* it cannot be read */
+        assert_false(run_is_closed(folder));
+        end_file(names[i], true);
+        assert_true(run_is_closed(folder));
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, new_folder)
 
 int main(void)
@@ -827,6 +903,8 @@ int main(void)
         TEST(a_worker_that_recorded_nothing),
         TEST(a_copy_is_like_the_run),
         TEST(history_of_a_loader),
+        TEST(what_each_reading_takes),
+        TEST(runs_that_are_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

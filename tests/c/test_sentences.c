@@ -6,8 +6,12 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "diagnose/check.h"
+#include "diagnose/job.h"
+#include "diagnose/parts.h"
+#include "support.h"
 #include "world.h"
 
 /* ---- conditions ---- */
@@ -369,6 +373,97 @@ static void the_verdict_of_several_processes(void **state)
         "10.0 s)");
 }
 
+/* Of a job it is told what the job lost, where that is worth a word; else what the ranks waited, and what
+ * else cost the job. The verdict is no milder than what the job lost for sure. */
+static void the_verdict_of_a_job(void **state)
+{
+    (void)state;
+    static const char ranks[] =
+        ": rank 1 of 2 waited for data 8.0 % of the time; the mean over 2 processes is 6.0 %";
+    static const struct {
+        double lost_s, least_s, input_s, late_s; /* of 100 s */
+        enum summary_severity severity;
+        const char *words; /* "": those of the ranks, and these */
+        const char *behind;
+    } rows[] = {
+        {NAN, NAN, 0, 0, SUMMARY_SEVERITY_SLIGHT, "", ""},
+        {30, 30, 25, 0, SUMMARY_SEVERITY_MODERATE,
+         ": rank 1 made the others wait: 25.0 s of the 30.0 s (30 %) that the job lost; why", ""},
+        {59, 59, 25, 0, SUMMARY_SEVERITY_SEVERE,
+         ": rank 1 made the others wait: 25.0 s of the 59.0 s (59 %) that the job lost; why", ""},
+        {3, 0.3, 3, 0, SUMMARY_SEVERITY_SLIGHT, "", ""},
+        {3, 3, 3, 9, SUMMARY_SEVERITY_SLIGHT, "",
+         "; rank 1 came late for another reason than input, which cost the job 9.0 s (9 %): why"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin_world(2);
+        set_wait(0, 10 * S, 110 * S, 4 * S);
+        set_wait(1, 10 * S, 110 * S, 8 * S);
+        struct summary *summary = made(1000 * S);
+        assert_int_equal(summary->severity, SUMMARY_SEVERITY_SLIGHT);
+        struct job_figures *job = summary->job;
+        assert_non_null(job);
+        *job = (struct job_figures){.ranks = 2, .nodes = 1, .active_s = 100};
+        job->lost_s = (struct range){rows[i].lost_s, rows[i].least_s, rows[i].lost_s};
+        job->lost_share =
+            (struct range){rows[i].lost_s / 100, rows[i].least_s / 100, rows[i].lost_s / 100};
+        for (uint32_t reason = JOB_INPUT; reason <= JOB_NOT_INPUT; reason++) {
+            const double lost_s = reason == JOB_INPUT ? rows[i].input_s : rows[i].late_s;
+            if (lost_s > 0)
+                job->causes[job->cause_count++] = (struct job_cause){
+                    .rank = 1, .node = "one", .reason = reason, .lost_s = lost_s, .why = "why"};
+        }
+        summary_charge_job(summary);
+        CHECK(summary->severity == rows[i].severity, "row %zu: %d", i, (int)summary->severity);
+        char text[640], wanted[640];
+        summary_verdict_text(summary, text, sizeof text);
+        snprintf(wanted, sizeof wanted, "%s%s%s", summary_severity_name(rows[i].severity),
+                 rows[i].words[0] != '\0' ? rows[i].words : ranks, rows[i].behind);
+        CHECK(strcmp(text, wanted) == 0, "row %zu: '%s'", i, text);
+        summary_free(summary);
+    }
+    /* Half a second is the least, for sure; and nothing makes it milder. */
+    static const struct {
+        double least_s, share;
+        enum summary_severity severity;
+    } charges[] = {{0.5, 0.5, SUMMARY_SEVERITY_SEVERE},
+                   {0.499, 0.5, SUMMARY_SEVERITY_SLIGHT},
+                   {NAN, 0.5, SUMMARY_SEVERITY_SLIGHT},
+                   {50, 0, SUMMARY_SEVERITY_SLIGHT}};
+    for (size_t i = 0; i < sizeof charges / sizeof *charges; i++) {
+        struct job_figures figures = {.lost_s.lower = charges[i].least_s,
+                                      .lost_share.lower = charges[i].share};
+        struct summary summary = {.severity = SUMMARY_SEVERITY_SLIGHT, .job = &figures};
+        summary_charge_job(&summary);
+        assert_int_equal(summary.severity, charges[i].severity);
+        summary.job = NULL;
+        summary.severity = SUMMARY_SEVERITY_SLIGHT;
+        summary_charge_job(&summary);
+        assert_int_equal(summary.severity, SUMMARY_SEVERITY_SLIGHT);
+    }
+}
+
+/* Where loop and workers share the CPUs, loading less leaves the loop more of them. */
+static void a_prize_that_may_be_more(void **state)
+{
+    (void)state;
+    begin_world(1);
+    set_wait(0, 10 * S, 20 * S, 4 * S);
+    struct summary *summary = made(1000 * S);
+    summary->processes[0].shares_cpus = true;
+    char text[256];
+    summary_prize_text(summary, text, sizeof text);
+    assert_string_equal(text, "without this waiting it would be 1.7x as fast (4.0 s of 10.0 s), or "
+                              "more: loop and workers share the CPUs");
+    summary->loaders[0].why.primary = WHY_FAILED; /* nothing to gain */
+    summary_prize_text(summary, text, sizeof text);
+    assert_string_equal(text, "");
+    summary->loaders[0].in_verdict = false;
+    summary_prize_text(summary, text, sizeof text);
+    assert_true(text[0] != '\0');
+    summary_free(summary);
+}
+
 /* ---- what became of the launcher ---- */
 
 static void the_launcher_in_words(void **state)
@@ -491,6 +586,8 @@ int main(void)
         cmocka_unit_test(the_verdict_by_its_method),
         cmocka_unit_test(at_least_a_nanosecond),
         cmocka_unit_test(the_verdict_of_several_processes),
+        cmocka_unit_test(the_verdict_of_a_job),
+        cmocka_unit_test(a_prize_that_may_be_more),
         cmocka_unit_test(the_launcher_in_words),
         cmocka_unit_test(names),
     };

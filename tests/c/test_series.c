@@ -6,12 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "diagnose/moments.h"
 #include "diagnose/series.h"
 #include "output/json.h"
 #include "output/put.h"
 #include "output/trim.h"
+#include "support.h"
 #include "world.h"
 
 static struct run_history histories[WORLD_PROCESSES];
@@ -237,7 +239,7 @@ static void assert_near(double got_ns, double wanted_ns)
 
 #define UNIT(ms) ((uint32_t)((ms) * 1000000.0 / RF_STRETCH_UNIT_NS))
 
-static struct rf_stretch_batch batches[8];
+static struct rf_stretch_batch batches[12];
 static struct run_stretch stretch;
 static struct run_stretches stretches;
 
@@ -393,6 +395,284 @@ static void what_goes_on_while_a_batch_is_sent(void **state)
     }
 }
 
+/* Eight batches that say all of themselves: each comes `period` ms after the one before, of which the loop
+ * waited so long. */
+struct told {
+    double period, waited, begun, items, cpu, delay, threads, collate, collate_delay, pickle;
+    double exposed; /* 0: not known */
+};
+
+static void set_told(const struct told *told)
+{
+    set_stretch();
+    for (uint32_t i = 0; i < 8; i++) {
+        uint32_t *t = batches[i].times;
+        batches[i].worker = 0;
+        t[RF_BATCH_CONSUMED] = i == 0 ? RF_STRETCH_UNKNOWN : UNIT(told->period - told->waited);
+        t[RF_BATCH_WAITED] = UNIT(told->waited);
+        t[RF_BATCH_BEGUN] = UNIT(told->begun);
+        t[RF_BATCH_ITEMS] = UNIT(told->items);
+        t[RF_BATCH_CPU] = UNIT(told->cpu);
+        t[RF_BATCH_DELAY] = UNIT(told->delay);
+        t[RF_BATCH_THREADS] = UNIT(told->threads);
+        t[RF_BATCH_COLLATE] = UNIT(told->collate);
+        t[RF_BATCH_COLLATE_DELAY] = UNIT(told->collate_delay);
+        t[RF_BATCH_PICKLE_CPU] = UNIT(told->pickle);
+        if (told->exposed > 0)
+            t[RF_BATCH_EXPOSED_UPPER] = UNIT(told->exposed);
+    }
+}
+
+static struct moments of_told(bool is_one)
+{
+    static struct moments moments;
+    struct summary *summary = made(1000 * S);
+    assert_int_equal(moments_of(summary, &summary->loaders[0], &moments), is_one);
+    summary_free(summary);
+    return moments;
+}
+
+/* How many batches in turn were made when the loop asked: of those behind which as many are kept as may be
+ * made ahead, and not of an iterator's first. */
+static void batches_that_were_ready(void **state)
+{
+    (void)state;
+    enum { NOTHING, ITEMS_OF_3, GAP_AT_5, NO_FIRST };
+    static const struct {
+        double ahead; /* each was made so long before it was asked for, and 5 ms later */
+        uint64_t workers, prefetch;
+        int change;
+        double possible, ready;
+    } rows[] = {
+        {204, 2, 2, NOTHING, 4, 2},
+        {205, 2, 2, NOTHING, 4, 3}, /* just so long */
+        {4, 2, 2, NOTHING, 4, 0},
+        {5, 2, 2, NOTHING, 4, 1},
+        {1000, 2, 2, NOTHING, 4, 4}, /* no more than there may be */
+        {205, 2, 2, ITEMS_OF_3, 4, (2 + 1 + 3) / 3.0},
+        {205, 2, 2, GAP_AT_5, 4, (3 + 3 + 2 + 1) / 4.0},
+        {1000, 7, 1, NOTHING, 7, 7},
+        {1000, 1, 8, NOTHING, 8, NAN}, /* of the first only */
+        {1000, 4, 2, NO_FIRST, 8, 8},
+        {1000, 3, 3, NO_FIRST, 9, NAN},
+        {1000, 1024, 1, NOTHING, 1024, NAN},
+        {1000, 1024, 1024, NOTHING, 1024.0 * 1024, NAN},
+        {1000, 0, 2, NOTHING, NAN, NAN},
+        {1000, 2, 0, NOTHING, NAN, NAN},
+        {1000, 1025, 2, NOTHING, NAN, NAN},
+        {1000, 2, 1025, NOTHING, NAN, NAN},
+        {1000, DATASTALL_UNKNOWN, 2, NOTHING, NAN, NAN},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct told told = {
+            .period = 100, .waited = 10, .begun = rows[i].ahead + 10, .items = 5};
+        begin(1, 110);
+        set_told(&told);
+        batches[0].times[RF_BATCH_BEGUN] = UNIT(5); /* it was not there */
+        if (rows[i].change == ITEMS_OF_3)
+            batches[3].times[RF_BATCH_ITEMS] = RF_STRETCH_UNKNOWN;
+        for (uint32_t k = 5; k < 8 && rows[i].change == GAP_AT_5; k++)
+            batches[k].batch++;
+        if (rows[i].change == NO_FIRST) {
+            batches[0].flags = 0;
+            batches[0].times[RF_BATCH_BEGUN] = UNIT(told.begun);
+        }
+        world.loaders[0].entry.num_workers = rows[i].workers;
+        world.loaders[0].entry.prefetch_factor = rows[i].prefetch;
+        const struct moments moments = of_told(true);
+        assert_figure(moments.possible, rows[i].possible);
+        const double ready = moments.of[0].ready_mean;
+        CHECK(isnan(rows[i].ready) ? isnan(ready) : fabs(ready - rows[i].ready) < NEAR,
+              "row %zu: %g", i, ready);
+    }
+}
+
+/* Four waits are enough to tell of; how long they were is of those that are known. */
+static void waits_of_a_moment(void **state)
+{
+    (void)state;
+    static const struct told told = {.period = 100, .waited = 10, .begun = 10, .items = 5};
+    for (uint32_t known = 3; known <= 4; known++) {
+        begin(1, 110);
+        set_told(&told);
+        for (uint32_t i = known; i < 8; i++)
+            batches[i].times[RF_BATCH_WAITED] = RF_STRETCH_UNKNOWN;
+        for (uint32_t i = 0; i < known; i++)
+            batches[i].times[RF_BATCH_WAITED] = UNIT(40 - 10 * i);
+        const struct moments moments = of_told(known == 4);
+        assert_int_equal(moments.slow_count, 1);
+        assert_int_equal(moments.slow[0].batch, 0);
+        if (known < 4)
+            continue;
+        assert_int_equal(moments.of[0].waits, 4);
+        assert_near(moments.of[0].wait_p50_ns, 20e6);
+        assert_near(moments.of[0].wait_p95_ns, 30e6);
+        assert_near(moments.of[0].wait_max_ns, 40e6);
+    }
+}
+
+/* What is told of a batch, part by part of the wait for it. */
+static void parts_of_a_wait(void **state)
+{
+    (void)state;
+    /* Of 90 ms: 5 before it was begun, 50 for its items, 20 for collating them, 15 on its way. */
+    static const struct told usual = {100, 90, 85, 50, 20, 10, 5, 20, 5, 0, 0};
+    enum { NOTHING, NO_PARTS, NO_COLLATE, NO_ITEMS, NO_WAIT, IN_LOOP };
+    static const struct {
+        double exposed;
+        int change;
+        double compute, contention, threads, blocked, collate, transfer, unknown; /* of each wait */
+    } rows[] = {
+        {0, NOTHING, 20, 15, 5, 15, 15, 15, 5},
+        {30, NOTHING, 0, 3.75, 0, 0, 11.25, 15, 0}, /* the last of it */
+        {90, NOTHING, 20, 15, 5, 15, 15, 15, 5},
+        {200, NOTHING, 20, 15, 5, 15, 15, 15, 5}, /* no more than it waited */
+        {0, NO_PARTS, 0, 0, 0, 50, 20, 15, 5},
+        {0, NO_COLLATE, 20, 10, 5, 15, 0, 35, 5},
+        {0, NO_ITEMS, 0, 0, 0, 0, 0, 0, 90},
+        {0, NO_WAIT, 20, 15, 5, 15, 15, 15, 5}, /* of the others */
+        {0, IN_LOOP, 20, 15, 5, 15, 15, 15, 5},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct told told = usual;
+        told.exposed = rows[i].exposed;
+        begin(1, 110);
+        set_told(&told);
+        for (uint32_t k = 0; k < 8; k++) {
+            uint32_t *t = batches[k].times;
+            if (rows[i].change == NO_PARTS)
+                t[RF_BATCH_CPU] = t[RF_BATCH_DELAY] = t[RF_BATCH_THREADS] =
+                    t[RF_BATCH_COLLATE_DELAY] = RF_STRETCH_UNKNOWN;
+            if (rows[i].change == NO_COLLATE)
+                t[RF_BATCH_COLLATE] = RF_STRETCH_UNKNOWN;
+            if (rows[i].change == NO_ITEMS)
+                t[RF_BATCH_ITEMS] = RF_STRETCH_UNKNOWN;
+        }
+        if (rows[i].change == NO_WAIT)
+            batches[7].times[RF_BATCH_WAITED] = RF_STRETCH_UNKNOWN;
+        if (rows[i].change == IN_LOOP)
+            world.loaders[0].entry.num_workers = 0;
+        const struct moments moments = of_told(true);
+        const double *causes = moments.of[0].causes;
+        const double whole = rows[i].compute + rows[i].contention + rows[i].threads +
+                             rows[i].blocked + rows[i].collate + rows[i].transfer + rows[i].unknown;
+        const double waits = rows[i].change == NO_WAIT ? 7 : 8;
+        const struct {
+            enum cause_state state;
+            double ms;
+        } wanted[] = {
+            {CAUSE_COMPUTE, rows[i].compute},
+            {CAUSE_CPU_CONTENTION, rows[i].contention},
+            {CAUSE_COMPUTE_IN_THREADS, rows[i].threads},
+            {CAUSE_BLOCKED, rows[i].blocked},
+            {CAUSE_COLLATE, rows[i].collate},
+            {CAUSE_TRANSFER, rows[i].change == IN_LOOP ? 0 : rows[i].transfer},
+            {CAUSE_OVERHEAD, rows[i].change == IN_LOOP ? rows[i].transfer : 0},
+            /* Before an iterator's first batch was begun its worker was started. */
+            {CAUSE_STARTUP, rows[i].unknown / waits},
+            {CAUSE_UNKNOWN, rows[i].unknown * (waits - 1) / waits},
+        };
+        for (size_t k = 0; k < sizeof wanted / sizeof *wanted; k++)
+            CHECK(fabs(causes[wanted[k].state] - wanted[k].ms / whole) < 1e-6,
+                  "row %zu: %s %g, not %g", i, why_name(wanted[k].state), causes[wanted[k].state],
+                  wanted[k].ms / whole);
+    }
+}
+
+/* What the worker does for the batches behind it while one is on its way, as far as it is meanwhile: less
+ * what sending itself runs. */
+static void work_beside_the_sending(void **state)
+{
+    (void)state;
+    enum { NOTHING, TWO_WORKERS, GAP_AT_4, NO_ITEMS_OF_3 };
+    /* A batch is made in 40 and 10 ms, and comes 150 ms later; for the last 50 of them it is waited for. */
+    static const struct {
+        double begun, pickle;
+        int change;
+        double compute, contention, threads, collate, unknown; /* of 400 ms */
+    } rows[] = {
+        {200, 9, NOTHING, 99, 30, 24, 60, 0},         {200, 100, NOTHING, 0, 30, 24, 60, 0},
+        {175, 9, NOTHING, 103.8, 32.25, 25.8, 52, 0}, /* the third is half done */
+        {200, 9, TWO_WORKERS, 22, 10, 8, 20, 0},      {200, 9, GAP_AT_4, 62, 20, 16, 40, 0},
+        {200, 9, NO_ITEMS_OF_3, 62, 20, 16, 40, 50},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct told told = {50, 50, rows[i].begun, 40, 20, 5, 4, 10, 0, rows[i].pickle, 0};
+        begin(1, 110);
+        set_told(&told);
+        for (uint32_t k = 0; k < 8; k++) {
+            batches[k].worker = rows[i].change == TWO_WORKERS ? k % 2 : 0;
+            batches[k].batch += rows[i].change == GAP_AT_4 && k >= 4;
+        }
+        if (rows[i].change == NO_ITEMS_OF_3)
+            batches[3].times[RF_BATCH_ITEMS] = RF_STRETCH_UNKNOWN;
+        const struct moments moments = of_told(true);
+        const double *causes = moments.of[0].causes;
+        const struct {
+            enum cause_state state;
+            double ms;
+        } wanted[] = {
+            {CAUSE_COMPUTE, rows[i].compute},
+            {CAUSE_CPU_CONTENTION, rows[i].contention},
+            {CAUSE_COMPUTE_IN_THREADS, rows[i].threads},
+            {CAUSE_COLLATE, rows[i].collate},
+            {CAUSE_TRANSFER, 400 - rows[i].compute - rows[i].contention - rows[i].threads -
+                                 rows[i].collate - rows[i].unknown},
+            {CAUSE_UNKNOWN, rows[i].unknown},
+            {CAUSE_STARTUP, 0},
+        };
+        for (size_t k = 0; k < sizeof wanted / sizeof *wanted; k++)
+            CHECK(fabs(causes[wanted[k].state] - wanted[k].ms / 400) < 1e-6,
+                  "row %zu: %s %g, not %g", i, why_name(wanted[k].state), causes[wanted[k].state],
+                  wanted[k].ms / 400);
+    }
+}
+
+/* Around a slow wait: what was under way from half of it before to half of it behind. */
+static void what_is_around_a_slow_wait(void **state)
+{
+    (void)state;
+    for (uint32_t apart = 0; apart < 2; apart++) { /* with a gap before it */
+        static const struct told told = {
+            .period = 20, .waited = 10, .begun = 5, .items = 3, .collate = 1};
+        begin(1, 110);
+        set_told(&told);
+        for (uint32_t i = 8; i < 12; i++) {
+            batches[i] = batches[7];
+            batches[i].batch = i;
+        }
+        stretch.count = stretches.batch_count = 12;
+        batches[4].times[RF_BATCH_WAITED] = UNIT(100);
+        batches[6].worker = 0xffff;
+        for (uint32_t i = 3; i < 12; i++)
+            batches[i].batch += apart;
+        const struct moments moments = of_told(true);
+        assert_int_equal(moments.slow_count, 1);
+        const struct moment_slow *slow = &moments.slow[0];
+        assert_int_equal(slow->batch, 4 + apart);
+        assert_near(slow->wait_ns, 100e6);
+        if (apart)
+            assert_true(isnan(slow->at_ns)); /* when the first of a stretch was asked for is told */
+        else
+            assert_near(slow->at_ns, 2.5e9 + 80e6);
+        const uint32_t from = apart ? 3 : 1;
+        assert_int_equal(slow->count, 8 - from); /* to 7, which is asked for just then */
+        for (uint32_t k = 0; k < slow->count; k++) {
+            const struct moment_batch *b = &slow->batches[k];
+            const uint32_t i = from + k;
+            const double asked = i < 4 ? 20.0 * i - 80 : i == 4 ? 0 : 110 + 20.0 * (i - 5);
+            const double got = i == 4 ? 100 : asked + 10;
+            assert_int_equal(b->batch, i + (i >= 3 ? apart : 0));
+            assert_int_equal(b->worker, i == 6 ? UINT32_MAX : 0);
+            assert_near(b->asked_ns, asked * 1e6);
+            assert_near(b->got_ns, got * 1e6);
+            assert_near(b->begun_ns, (got - 5) * 1e6);
+            assert_near(b->items_ns, (got - 2) * 1e6);
+            assert_near(b->made_ns, (got - 1) * 1e6);
+        }
+    }
+}
+
 /* Of each stretch its longest wait, the longest first. */
 static void slow_waits_in_their_order(void **state)
 {
@@ -454,6 +734,11 @@ int main(void)
         cmocka_unit_test(the_rest_of_exact_figures),
         cmocka_unit_test(slow_waits_in_their_order),
         cmocka_unit_test(what_goes_on_while_a_batch_is_sent),
+        cmocka_unit_test(batches_that_were_ready),
+        cmocka_unit_test(waits_of_a_moment),
+        cmocka_unit_test(parts_of_a_wait),
+        cmocka_unit_test(work_beside_the_sending),
+        cmocka_unit_test(what_is_around_a_slow_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -623,6 +623,19 @@ static void storage_may_put_readers_in_line(void **state)
             CHECK(with[n].window_s.lower < without[n].window_s.mean &&
                       with[n].window_s.upper > without[n].window_s.upper,
                   "%u workers", n);
+            if (n == 0)
+                continue; /* more than storage is not known of it */
+            /* About as wide around those two as around the mean of what waits for no storage. */
+            struct predict_model fast = model;
+            fast.load.blocked_times = (float)((1 + fmin(0, line)) / 1.25);
+            const double slowest = time_of(&slow, &slow.costs, &setting, NULL) * 1e-9 *
+                                   without[n].window_s.upper / without[n].window_s.mean;
+            const double fastest = time_of(&fast, &fast.costs, &setting, NULL) * 1e-9 *
+                                   without[n].window_s.lower / without[n].window_s.mean;
+            CHECK(fabs(with[n].window_s.upper / slowest - 1) < 0.1, "%u workers: %g s, not %g", n,
+                  with[n].window_s.upper, slowest);
+            CHECK(fabs(with[n].window_s.lower / fastest - 1) < 0.1, "%u workers: %g s, not %g", n,
+                  with[n].window_s.lower, fastest);
         }
         /* Where there are more readers the gain is less, and there is one. */
         const double now = predict->measured.window_s.mean;

@@ -6,8 +6,10 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "diagnose/steps.h"
+#include "support.h"
 #include "world.h"
 
 static struct run_steps threads[2];
@@ -293,6 +295,72 @@ static void memory_that_creeps(void **state)
     }
 }
 
+/* Of several threads the surest way counts; one that could not be asked is said. */
+static void how_it_was_asked(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t clocks[2];
+        enum summary_steps_method method;
+        const char *name;
+        bool says;
+    } rows[] = {
+        {{RF_STEPS_CLOCK_HOST, RF_STEPS_CLOCK_HOST}, SUMMARY_STEPS_HOST, "host", false},
+        {{RF_STEPS_CLOCK_HOST, RF_STEPS_CLOCK_QUEUE}, SUMMARY_STEPS_QUEUE, "queue", false},
+        {{RF_STEPS_CLOCK_QUEUE, RF_STEPS_CLOCK_HOST}, SUMMARY_STEPS_QUEUE, "queue", false},
+        {{RF_STEPS_CLOCK_BOUND, RF_STEPS_CLOCK_HOST}, SUMMARY_STEPS_BOUND, "queue-bound", false},
+        {{RF_STEPS_CLOCK_BOUND, RF_STEPS_CLOCK_QUEUE}, SUMMARY_STEPS_BOUND, "queue-bound", false},
+        {{RF_STEPS_CLOCK_QUEUE, RF_STEPS_CLOCK_BOUND}, SUMMARY_STEPS_BOUND, "queue-bound", false},
+        {{RF_STEPS_CLOCK_CAPTURERS, RF_STEPS_CLOCK_HOST}, SUMMARY_STEPS_HOST, "host", true},
+        {{RF_STEPS_CLOCK_CAPTURERS, RF_STEPS_CLOCK_QUEUE}, SUMMARY_STEPS_QUEUE, "queue", true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin(0.9, usual);
+        world.processes[0].steps_count = 2;
+        for (uint32_t t = 0; t < 2; t++)
+            threads[t].head[RF_STEPS_CLOCK] = rows[i].clocks[t];
+        struct summary *summary = made(1200 * S);
+        const struct summary_steps *steps = &summary->steps[0];
+        CHECK(steps->method == rows[i].method, "row %zu: %d", i, (int)steps->method);
+        assert_string_equal(summary_steps_method_name(steps->method), rows[i].name);
+        assert_int_equal(steps->has_capturers, rows[i].says);
+        assert_int_equal(summary_steps_says(steps) != NULL, rows[i].says);
+        if (rows[i].says)
+            assert_non_null(strstr(summary_steps_says(steps), "may capture CUDA graphs by itself"));
+        summary_free(summary);
+    }
+}
+
+/* Eight lines have a place, the first that are seen; the rest counts for the phase only. Of a phase in which
+ * nobody looked nothing is known. */
+static void more_lines_than_there_is_room_for(void **state)
+{
+    (void)state;
+    for (uint32_t lines = SUMMARY_BLOCKING - 1; lines <= SUMMARY_BLOCKING + 1; lines++) {
+        begin(0.9, usual);
+        looks(STEP_FORWARD, 100);
+        for (uint32_t i = 0; i < lines; i++) {
+            char where[16];
+            snprintf(where, sizeof where, "a.py:%u", i);
+            see(STEP_FORWARD, "item", where, 2, 1);
+        }
+        see(STEP_BACKWARD, "item", "b.py:1", 2, 1);
+        struct summary *summary = made(1200 * S);
+        const struct summary_steps *steps = &summary->steps[0];
+        assert_int_equal(steps->blocking_count,
+                         lines < SUMMARY_BLOCKING ? lines : SUMMARY_BLOCKING);
+        for (uint32_t i = 0; i < steps->blocking_count; i++) {
+            assert_int_equal(steps->blocking[i].phase, STEP_FORWARD);
+            assert_int_equal(steps->blocking[i].seen, 2);
+            assert_figure(steps->blocking[i].ns, 0.02 * 40e9);
+            assert_figure(steps->blocking[i].starved_ns, 0.01 * 40e9);
+        }
+        assert_figure(steps->phases[STEP_FORWARD].blocked_ns, lines * 0.02 * 40e9);
+        assert_true(isnan(steps->phases[STEP_BACKWARD].blocked_ns));
+        summary_free(summary);
+    }
+}
+
 static void two_threads_are_added_up(void **state)
 {
     (void)state;
@@ -564,6 +632,8 @@ int main(void)
         cmocka_unit_test(other_streams_make_it_a_bound),
         cmocka_unit_test(memory_that_creeps),
         cmocka_unit_test(two_threads_are_added_up),
+        cmocka_unit_test(how_it_was_asked),
+        cmocka_unit_test(more_lines_than_there_is_room_for),
         cmocka_unit_test(pinned_batches_are_those_of_a_loader_that_pins),
         cmocka_unit_test(steps_are_counted_by_what_there_is),
         cmocka_unit_test(each_phase_has_its_own_figures),

@@ -166,8 +166,10 @@ static void seconds_of_several_slots(void **state)
         {{1, 2, 5 + 64}, {1, 1, 32}, 69, 40},
     };
     memset(&totals, 0, sizeof totals);
-    words[3] = 7;
-    words[HISTOGRAM_BUCKETS + 4] = 9;
+    for (uint32_t b = 0; b < HISTOGRAM_BUCKETS; b++) {
+        words[b] = 7 + b;
+        words[HISTOGRAM_BUCKETS + b] = 1000 + b;
+    }
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         for (int k = 0; k < 3; k++) {
             uint64_t *bucket = words + 2 * HISTOGRAM_BUCKETS + k * RF_ROLLUP_WORDS;
@@ -181,8 +183,10 @@ static void seconds_of_several_slots(void **state)
         assert_int_equal(totals.seconds[0][RF_ROLLUP_NUMBER], 0);
         assert_int_equal(totals.slots, i + 1);
         assert_int_equal(totals.counters[RF_COUNT_BATCHES], i + 1);
-        assert_int_equal(totals.steady[3], 7 * (i + 1));
-        assert_int_equal(totals.startup[4], 9 * (i + 1));
+        for (uint32_t b = 0; b < HISTOGRAM_BUCKETS; b++) {
+            assert_int_equal(totals.steady[b], (7 + b) * (i + 1));
+            assert_int_equal(totals.startup[b], (1000 + b) * (i + 1));
+        }
     }
     assert_true(rf_totals_fit(&totals));
     totals.counters[RF_COUNT_BATCHES] = DS_MOST;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "run/run_data.h"
+#include "runfile/liveness.h"
 #include "runfile/writer.h"
 #include "support.h"
 
@@ -219,6 +220,178 @@ static void waits_under_way(void **state)
     assert_int_equal(run->processes[0].loaders[0].waiting_since_ns, 200 * SECOND);
     assert_int_equal(run->processes[0].loaders[0].threads, 0); /* nothing ended yet */
     run_data_free(run);
+}
+
+/* ---- readings one after another ---- */
+
+#define RING 64u
+
+/* So many more waits of a slot, each a batch but for each fifth, which is an iterator's; the stall of one of
+ * them is not told. */
+static void append_waits(struct rf_slot_writer *slot, uint32_t count, uint64_t untold)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const uint64_t n = slot->head;
+        datastall_batch batch = DATASTALL_BATCH_INIT;
+        struct wait wait = {.begin_ns = (200 + n) * SECOND,
+                            .wait_ns = 8 * MS + n,
+                            .kind = n % 5 == 0   ? DATASTALL_WAIT_ITER
+                                    : n % 5 == 1 ? DATASTALL_WAIT_FIRST
+                                                 : DATASTALL_WAIT_STEADY,
+                            .batch = &batch,
+                            .exposed = {n, 2 * MS + n}};
+        if (n == untold)
+            wait.exposed = (struct stall_bounds)STALL_BOUNDS_UNKNOWN;
+        rf_slot_append(slot, &wait);
+    }
+    rf_slot_flush(slot);
+}
+
+/* The reading after `before`, of which nothing is left. */
+static struct run_data *read_next(struct run_data *before)
+{
+    struct run_data *run = NULL;
+    assert_int_equal(run_data_read_next(folder, before, &run), 0);
+    run_data_free(before);
+    return run;
+}
+
+static void check_recent(const struct run_recent *recent, uint64_t first, uint64_t count)
+{
+    CHECK(recent->first == first && recent->count == count, "%u and %u, not %u and %u",
+          (unsigned)recent->first, (unsigned)recent->count, (unsigned)first, (unsigned)count);
+    const uint64_t end = first + count;
+    assert_int_equal(recent->batches, end - (end + 4) / 5);
+    assert_int_equal(recent->begin_ns, 200 * SECOND);
+    assert_int_equal(recent->loader, 2);
+    for (uint64_t i = 0; i < count; i++) {
+        const struct run_recent_wait *wait = &recent->waits[i];
+        const uint64_t n = first + i;
+        assert_int_equal(wait->begin_ns, (200 + n) * SECOND);
+        assert_int_equal(wait->wait_ns, 8 * MS + n);
+        assert_int_equal(wait->exposed.lower_ns, n);
+        assert_int_equal(wait->exposed.upper_ns, 2 * MS + n);
+        assert_int_equal(wait->kind, n % 5 == 0   ? DATASTALL_WAIT_ITER
+                                     : n % 5 == 1 ? DATASTALL_WAIT_FIRST
+                                                  : DATASTALL_WAIT_STEADY);
+    }
+}
+
+/* Each reading has what the one before had not, as far as the ring still holds it. */
+static void waits_since_the_reading_before(void **state)
+{
+    (void)state;
+    const struct rf_spec spec = {.slots = 3, .recent_waits = RING};
+    struct rf_process_static process = process_of(1, 0);
+    struct rf_slot_writer slot;
+    static const struct {
+        uint32_t more;
+        uint64_t first, count;
+    } rows[] = {{3, 0, 3},    {2, 3, 2},     {0, 5, 0},      {1, 5, 1},   {58, 6, 58},
+                {63, 64, 63}, {64, 128, 63}, {500, 628, 63}, {0, 691, 0}, {1, 691, 1}};
+    for (int known = 1; known >= 0; known--) { /* whether its rank is */
+        process.rank = known ? 0 : RF_UNKNOWN;
+        unlink(test_path(folder, "a.dsrun"));
+        struct rf_writer *writer = begin_file("a.dsrun", &spec, &process);
+        rf_slot_attach(writer, 1, &slot);
+        rf_slot_assign(&slot, 2, 77);
+        struct run_data *run = read_next(NULL);
+        assert_int_equal(run->processes[0].recent_count, 0); /* nothing was recorded */
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+            append_waits(&slot, rows[i].more, UINT64_MAX);
+            run = read_next(run);
+            assert_int_equal(run->processes[0].recent_count, known);
+            if (known) {
+                assert_int_equal(run->processes[0].recent[0].slot, 1);
+                check_recent(&run->processes[0].recent[0], rows[i].first, rows[i].count);
+            }
+            /* No figure is made of them, nor of the workers and the stretches. */
+            assert_int_equal(run->processes[0].worker_count, 0);
+            assert_null(run->processes[0].loaders[0].history);
+        }
+        run_data_free(run);
+        assert_int_equal(run_data_read_live(folder, &run), 0);
+        assert_int_equal(run->processes[0].recent_count, 0);
+        run_data_free(run);
+        end_file(writer);
+    }
+}
+
+/* Two slots go on each by itself; another file of the same name begins anew. */
+static void readings_of_several_slots(void **state)
+{
+    (void)state;
+    const struct rf_spec spec = {.slots = 3, .recent_waits = RING};
+    const struct rf_process_static process = process_of(1, 0);
+    struct rf_slot_writer slots[2];
+    struct run_data *run = NULL;
+    for (uint32_t file = 0; file < 2; file++) {
+        unlink(test_path(folder, "a.dsrun"));
+        struct rf_writer *writer = begin_file("a.dsrun", &spec, &process);
+        for (uint32_t i = 0; i < 2; i++) {
+            rf_slot_attach(writer, i, &slots[i]);
+            rf_slot_assign(&slots[i], 2, 70 + i);
+            append_waits(&slots[i], 10 + i, UINT64_MAX);
+        }
+        run = read_next(run);
+        assert_int_equal(run->processes[0].recent_count, 2);
+        check_recent(&run->processes[0].recent[0], 0, 10);
+        check_recent(&run->processes[0].recent[1], 0, 11);
+        append_waits(&slots[1], 4, UINT64_MAX);
+        run = read_next(run);
+        check_recent(&run->processes[0].recent[0], 10, 0);
+        check_recent(&run->processes[0].recent[1], 11, 4);
+        end_file(writer);
+    }
+    run_data_free(run);
+}
+
+/* Where a GPU is used, who reads waits for what its clock will tell of the last 32 records, while the
+ * process may still tell it. */
+static void stalls_that_are_told_later(void **state)
+{
+    (void)state;
+    enum { ALIVE, CLOSED, DEAD, NO_GPU };
+    static const struct {
+        uint64_t untold;
+        int how;
+        uint64_t count; /* of 40 */
+    } rows[] = {{UINT64_MAX, ALIVE, 40}, {39, ALIVE, 39}, {38, ALIVE, 38}, {9, ALIVE, 9},
+                {8, ALIVE, 8},           {7, ALIVE, 40},  {20, ALIVE, 40}, /* it is no batch */
+                {21, ALIVE, 21}, /* the first of an iterator is one */
+                {38, CLOSED, 40},        {38, DEAD, 40},  {38, NO_GPU, 40}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct rf_spec spec = {.slots = 1, .recent_waits = RING};
+        struct rf_process_static process = process_of((uint64_t)getpid(), 0);
+        struct rf_slot_writer slot;
+        process.start_ticks = rf_own_start_ticks() + (rows[i].how == DEAD);
+        process.pid_namespace = rf_own_pid_namespace();
+        unlink(test_path(folder, "a.dsrun"));
+        struct rf_writer *writer = begin_file("a.dsrun", &spec, &process);
+        if (rows[i].how != NO_GPU)
+            set_word(writer, RF_PROCESS_ACCELERATOR, RF_ACCELERATOR_USED);
+        rf_slot_attach(writer, 0, &slot);
+        rf_slot_assign(&slot, 2, 77);
+        append_waits(&slot, 40, rows[i].untold);
+        if (rows[i].how == CLOSED)
+            rf_writer_mark_closed(writer);
+        struct run_data *run = read_next(NULL);
+        const struct run_recent *recent = &run->processes[0].recent[0];
+        CHECK(recent->count == rows[i].count, "row %zu: %u", i, (unsigned)recent->count);
+        if (rows[i].count < 40) {
+            check_recent(recent, 0, rows[i].count);
+            run = read_next(run); /* they come when they are told, or too old */
+            check_recent(&run->processes[0].recent[0], rows[i].count, 0);
+            append_waits(&slot, 32, UINT64_MAX);
+            run = read_next(run);
+            recent = &run->processes[0].recent[0];
+            const uint64_t oldest = 72 - RING + 1; /* that a ring holds for sure */
+            assert_int_equal(recent->first, rows[i].count < oldest ? oldest : rows[i].count);
+            assert_int_equal(recent->first + recent->count, 72);
+        }
+        run_data_free(run);
+        rf_writer_destroy(writer);
+    }
 }
 
 /* A loader that no table holds is "other"'s. */
@@ -500,6 +673,9 @@ int main(void)
         TEST(the_slowest_of_many_slots),
         TEST(more_devices_and_threads_than_are_kept),
         TEST(waits_under_way),
+        TEST(waits_since_the_reading_before),
+        TEST(readings_of_several_slots),
+        TEST(stalls_that_are_told_later),
         TEST(a_loader_beyond_the_table),
         TEST(sums_that_are_at_least),
         TEST(processes_in_their_order),

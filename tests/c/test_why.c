@@ -4,8 +4,11 @@
 #include "cmocka_all.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "support.h"
 #include "world.h"
 
 #define WINDOW (100 * S) /* of the loader, unless a row has another */
@@ -517,10 +520,14 @@ static void other_threads_on_a_full_machine(void **state)
 {
     (void)state;
     static const struct {
-        uint64_t threads_s, idle_milli;
+        uint64_t items_ns, threads_ns, idle_milli;
         uint32_t cause;
-    } rows[] = {
-        {4, 290, CAUSE_COMPUTE_IN_THREADS}, {3, 290, CAUSE_BLOCKED}, {4, 310, CAUSE_BLOCKED}};
+    } rows[] = {{20 * S, 4 * S, 290, CAUSE_COMPUTE_IN_THREADS},
+                {20 * S, 3 * S, 290, CAUSE_BLOCKED},
+                {20 * S, 4 * S, 300, CAUSE_BLOCKED},
+                {20 * S, 4 * S, 310, CAUSE_BLOCKED},
+                {5, 1, 299, CAUSE_COMPUTE_IN_THREADS},
+                {0, 0, 290, CAUSE_BLOCKED}};
     uint64_t *unread = begin_loader(20 * S);
     unread[RF_COUNT_CAUSE_NS + CAUSE_BLOCKED] = 20 * S;
     set_cpus(2000, 290);
@@ -529,8 +536,8 @@ static void other_threads_on_a_full_machine(void **state)
         uint64_t *c = begin_loader(20 * S);
         c[RF_COUNT_CAUSE_NS + CAUSE_BLOCKED] = 20 * S;
         uint64_t *t = add_worker()->totals;
-        t[RF_TOTAL_ITEMS_NS] = 20 * S;
-        t[RF_TOTAL_ITEMS_THREADS_NS] = rows[i].threads_s * S;
+        t[RF_TOTAL_ITEMS_NS] = rows[i].items_ns;
+        t[RF_TOTAL_ITEMS_THREADS_NS] = rows[i].threads_ns;
         set_cpus(2000, rows[i].idle_milli);
         assert_cause(i, rows[i].cause);
     }
@@ -678,6 +685,32 @@ static void a_worker_that_failed(void **state)
     around = (struct why_around){.life_ns = DATASTALL_UNKNOWN, .stopped_ns = DATASTALL_UNKNOWN};
 }
 
+/* Of a stream it is told behind how many items it raised, where one iterator had all of them and no index
+ * says which it was. */
+static void behind_how_many_items(void **state)
+{
+    (void)state;
+    static const struct {
+        bool stream;
+        uint64_t iterators, item, after;
+    } rows[] = {{true, 1, 0, 77}, {true, 0, 0, 77}, {true, 2, 0, 0},
+                {true, 1, 5, 0},  {true, 1, 1, 0},  {false, 1, 0, 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t *c = begin_loader(50 * S);
+        c[RF_COUNT_FAILED] = 1;
+        c[RF_COUNT_ITERATORS] = rows[i].iterators;
+        world.loaders[0].entry.flags = rows[i].stream ? DATASTALL_LOADER_STREAM : 0;
+        struct rf_worker_view *worker = add_worker();
+        worker->item = rows[i].item;
+        worker->totals[RF_TOTAL_FAILED] = 1;
+        worker->totals[RF_TOTAL_ITEMS] = 77;
+        const struct why_failure *failure = &asked()->failure;
+        assert_int_equal(failure->kind, WHY_ITEM_RAISED);
+        CHECK(failure->after == rows[i].after, "row %zu: %u", i, (unsigned)failure->after);
+        assert_true(failure->item == (rows[i].item > 0 ? rows[i].item - 1 : DATASTALL_UNKNOWN));
+    }
+}
+
 /* ---- what another setting gives ---- */
 
 static void workers_reckoned(void **state)
@@ -730,6 +763,38 @@ static void workers_reckoned(void **state)
             assert_true(isnan(setting->in_loop_ns));
         else
             assert_true(fabs(setting->in_loop_ns * 1e-9 - rows[i].in_loop_s) < NEAR);
+    }
+}
+
+/* From one batch on; of none, or where the workers are not known or share a lock, nothing. */
+static void what_is_reckoned_of_one_batch(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t made, batches, workers, locked;
+        bool is_known;
+    } rows[] = {{1, 1, 2, 0, true},
+                {0, 1, 2, 0, false},
+                {1, 0, 2, 0, false},
+                {1, 1, DATASTALL_UNKNOWN, 0, false},
+                {1, 1, 2, 20, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t *c = begin_loader(40 * S);
+        world.loaders[0].entry.num_workers = rows[i].workers;
+        c[RF_COUNT_BATCHES] = rows[i].batches;
+        struct rf_worker_view *worker = add_worker();
+        worker->looks = 40;
+        worker->locked = rows[i].locked;
+        worker->totals[RF_TOTAL_BATCHES] = rows[i].made;
+        worker->totals[RF_TOTAL_ITEMS_NS] = 30 * S;
+        worker->totals[RF_TOTAL_ITEMS_DELAY_NS] = 4 * S;
+        worker->totals[RF_TOTAL_COLLATE_NS] = 5 * S;
+        worker->totals[RF_TOTAL_COLLATE_DELAY_NS] = 1 * S;
+        const struct why_setting *setting = &asked()->setting;
+        assert_figure(setting->loop_ns, rows[i].is_known ? 60e9 : NAN);
+        assert_figure(setting->make_ns, rows[i].is_known ? 30e9 : NAN);
+        assert_true(isnan(setting->cpus_each) != rows[i].is_known);
+        assert_true(isnan(setting->faster.mean) && !setting->is_replayed);
     }
 }
 
@@ -1013,6 +1078,30 @@ static void the_slowest_item_of_all_workers(void **state)
     }
 }
 
+/* A bucket's middle is beyond the slowest item in it: no item took that long. */
+static void no_item_takes_longer_than_the_slowest(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t items[2], slowest_ns; /* in the buckets 30 and 40 */
+        double p50, p99;               /* 0: the slowest; else the middle of that bucket */
+    } rows[] = {{{1, 0}, 1, 0, 0}, {{0, 9}, 1, 0, 0}, {{9, 1}, 2, 30, 0}, {{9, 1}, 3, 30, 40}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const uint64_t middles[2] = {rf_item_bucket_ns(30), rf_item_bucket_ns(40)};
+        const uint64_t slowest[4] = {0, middles[0] - 1, middles[1] - 1, middles[1] + 1};
+        begin_loader(10 * S);
+        struct rf_worker_view *worker = add_worker();
+        worker->items[30] = rows[i].items[0];
+        worker->items[40] = rows[i].items[1];
+        worker->slowest_count = 1;
+        worker->slowest[0].ns = slowest[rows[i].slowest_ns];
+        const struct why_work *work = &asked()->work;
+        assert_figure(work->item_max_ns, (double)worker->slowest[0].ns);
+        assert_figure(work->item_p50_ns, rows[i].p50 == 0 ? work->item_max_ns : (double)middles[0]);
+        assert_figure(work->item_p99_ns, rows[i].p99 == 0 ? work->item_max_ns : (double)middles[1]);
+    }
+}
+
 /* The buckets of item times: each begins where the one before ends, and has its middle inside. */
 static void buckets_of_items(void **state)
 {
@@ -1047,6 +1136,9 @@ int main(void)
         cmocka_unit_test(head_of_line),
         cmocka_unit_test(the_window),
         cmocka_unit_test(start_up_does_not_count_for_the_window),
+        cmocka_unit_test(behind_how_many_items),
+        cmocka_unit_test(what_is_reckoned_of_one_batch),
+        cmocka_unit_test(no_item_takes_longer_than_the_slowest),
         cmocka_unit_test(names_of_causes),
         cmocka_unit_test(depth_of_the_queue),
         cmocka_unit_test(workers_of_a_stream),
