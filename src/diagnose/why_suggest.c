@@ -299,7 +299,7 @@ static void suggest_for_contention(const struct run_loader *loader, struct why *
     if (too_many)
         suggest(why, "fewer workers or more CPUs: %llu workers share %.3g",
                 (unsigned long long)workers, host->cpus_usable);
-    else if (why->for_others_ns > 0)
+    else if (why->others.lack_ns > 0)
         suggest(why, "more CPUs, or fewer other programs on them: others use the CPUs too");
     else
         suggest(why, "more CPUs, or fewer threads in the training loop (torch.set_num_threads): it "
@@ -449,8 +449,10 @@ void why_suggest(const struct run_loader *loader, struct why *why)
         suggest_for_transfer(loader, why);
         break;
     case CAUSE_LOOP_CPU_WAIT:
-        suggest(why, "leave the loop's own thread a CPU: fewer workers or threads, or fewer other "
-                     "programs on the CPUs");
+        suggest(why, why->others.lack_ns > 0
+                         ? "more CPUs, or fewer other programs on them: others use the CPUs too"
+                         : "leave the loop's own thread a CPU: fewer workers or threads, or fewer "
+                           "other programs on the CPUs");
         break;
     case CAUSE_INTERPRETER:
         suggest(why,
