@@ -206,32 +206,21 @@ static double severe_share(const struct summary_process *process)
     return lower < WHY_LEAST_STALL ? NAN : lower;
 }
 
-/* Of what is left of a loader's stall, what its only iterator costs once: no cause either. */
-static uint64_t once_ns(const struct summary_loader *loader)
-{
-    const struct why *why = &loader->why;
-    const uint64_t ns = why_once_ns(loader->data, why);
-    if (!why_is_single(loader->data) || ns >= WHY_LEAST_SINGLE_STARTUP_NS || why->stall_ns == 0)
-        return 0;
-    const double left = 1.0 - (double)why->others.lack_ns / (double)why->stall_ns;
-    return (uint64_t)(left * (double)ns);
-}
-
 /* A healthy program beside busy neighbours waits a little more, and not for its loader. */
 static void take_off_others(struct summary *summary, uint32_t index)
 {
     struct summary_process *process = &summary->processes[index];
-    uint64_t others_ns = 0, once = 0;
+    uint64_t others_ns = 0, once_ns = 0;
     for (uint32_t i = 0; i < summary->loader_count; i++) {
         const struct summary_loader *loader = &summary->loaders[i];
         if (loader->process != index || !loader->in_verdict)
             continue;
         others_ns = ds_add(others_ns, loader->why.others.lack_ns);
-        once = ds_add(once, once_ns(loader));
+        once_ns = ds_add(once_ns, loader->why.others.once_ns);
     }
     const double share = (double)others_ns / (double)process->active_ns;
     const double left =
-        process->severe_share - share - (double)once / (double)process->active_ns;
+        process->severe_share - share - (double)once_ns / (double)process->active_ns;
     if (process->severe_share < WHY_LEAST_STALL || process->severe_share >= SUMMARY_SLIGHT ||
         others_ns == 0 || !(left < WHY_LEAST_STALL))
         return;

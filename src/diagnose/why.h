@@ -99,6 +99,8 @@ struct why_others {
     /* No CPU was free, and they used them: 0 where they used little. Of it reckoned, where threads are
      * not timed by themselves: all that, and what of it is in the hand-over. */
     uint64_t lack_ns, untimed_ns, handed_ns;
+    uint64_t once_ns; /* of the rest, what the only iterator costs once */
+    bool explain;     /* what is left beside these two is no stall to speak of */
 };
 
 #define WHY_EVIDENCE 8
@@ -113,7 +115,7 @@ struct why {
     uint64_t later_ready_ns, others_idle_ns, window_ns;
     double shares[CAUSE_STATES]; /* of the stall; NaN without one */
     double head_of_line, window;
-    double stall_share;     /* of active_ns */
+    double stall_share; /* of active_ns */
     struct why_others others;
     struct why_host host;
     struct why_work work;
@@ -129,7 +131,8 @@ struct why_around {
     uint64_t stopped_ns; /* when it stopped, or now; DATASTALL_UNKNOWN */
     uint64_t unfinished_ns; /* a wait that had not ended then; 0: none */
     bool failed;            /* the command ended with an error */
-    double run_cpus; /* that all of the run's processes on this machine used on average; 0 unknown */
+    double
+        run_cpus; /* that all of the run's processes on this machine used on average; 0 unknown */
 };
 
 /* So short a stall is not worth a word, whatever share of a loop it is: next to nothing by itself, or

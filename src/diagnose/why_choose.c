@@ -135,8 +135,8 @@ static uint32_t largest_state(const struct run_loader *loader, const struct why 
     uint64_t states_ns[CAUSE_STATES];
     memcpy(states_ns, why->states_ns, sizeof states_ns);
     states_ns[CAUSE_TRANSFER] = ds_subtract(states_ns[CAUSE_TRANSFER], why->others.handed_ns);
-    const uint64_t no_cpu_ns = states_ns[CAUSE_CPU_CONTENTION] + states_ns[CAUSE_LOOP_CPU_WAIT] +
-                               why->others.handed_ns;
+    const uint64_t no_cpu_ns =
+        states_ns[CAUSE_CPU_CONTENTION] + states_ns[CAUSE_LOOP_CPU_WAIT] + why->others.handed_ns;
     uint32_t largest = CAUSE_COMPUTE;
     for (uint32_t i = 1; i < CAUSE_STATES; i++) {
         if (states_ns[i] > states_ns[largest] && (with_startup || i != CAUSE_STARTUP))
@@ -155,7 +155,8 @@ uint32_t why_choose(const struct run_loader *loader, const struct why_around *ar
     const bool single = why_is_single(loader);
     const uint64_t once = why_once_ns(loader, why);
     const uint64_t rest_ns = why->stall_ns - why->states_ns[CAUSE_STARTUP];
-    const uint32_t largest = largest_state(loader, why, !single || once >= WHY_LEAST_SINGLE_STARTUP_NS);
+    const uint32_t largest =
+        largest_state(loader, why, !single || once >= WHY_LEAST_SINGLE_STARTUP_NS);
     if (why->failure.kind != WHY_NOTHING_FAILED)
         return WHY_FAILED;
     if (isnan(why->stall_share))
@@ -164,11 +165,15 @@ uint32_t why_choose(const struct run_loader *loader, const struct why_around *ar
         return WHY_NONE;
     if (single && (double)(why->stall_ns - once) < WHY_LEAST_STALL * (double)why->active_ns)
         return once < WHY_LEAST_SINGLE_STARTUP_NS ? WHY_NONE
-               : largest == CAUSE_SAMPLER     ? CAUSE_SAMPLER /* the order of one long epoch */
-                                              : CAUSE_STARTUP;
+               : largest == CAUSE_SAMPLER         ? CAUSE_SAMPLER /* the order of one long epoch */
+                                                  : CAUSE_STARTUP;
+    const uint32_t stream = fault_of_stream(loader, why);
+    if (why->others.explain && stream != WHY_DUPLICATE_STREAM)
+        return why->states_ns[CAUSE_CPU_CONTENTION] >= why->states_ns[CAUSE_LOOP_CPU_WAIT]
+                   ? CAUSE_CPU_CONTENTION
+                   : CAUSE_LOOP_CPU_WAIT;
     if (largest == CAUSE_STARTUP)
         return largest;
-    const uint32_t stream = fault_of_stream(loader, why);
     if (stream == WHY_DUPLICATE_STREAM || (stream != WHY_NONE && is_in_the_making(largest)))
         return stream;
     if (!single && loader->entry.num_workers != 0 && is_in_the_making(largest) &&

@@ -69,6 +69,14 @@ static void reckon_untimed(const struct run_loader *loader, const uint64_t *stat
     others->untimed_ns = (uint64_t)(part * untimed_ns);
 }
 
+static uint64_t once_of(const struct run_loader *loader, const struct why *why, uint64_t rest_ns)
+{
+    const uint64_t once_ns = why_once_ns(loader, why);
+    if (!why_is_single(loader) || once_ns >= WHY_LEAST_SINGLE_STARTUP_NS || why->stall_ns == 0)
+        return 0;
+    return (uint64_t)((double)rest_ns / (double)why->stall_ns * (double)once_ns);
+}
+
 void why_find_others(const struct run_loader *loader, const struct why *why, double run_cpus,
                      struct why_others *others)
 {
@@ -86,4 +94,8 @@ void why_find_others(const struct run_loader *loader, const struct why *why, dou
         ds_add(states_ns[CAUSE_CPU_CONTENTION], states_ns[CAUSE_LOOP_CPU_WAIT]);
     reckon_untimed(loader, states_ns, lack_ns, others);
     others->lack_ns = ds_add(lack_ns, others->untimed_ns);
+    const uint64_t rest_ns = ds_subtract(why->stall_ns, others->lack_ns);
+    others->once_ns = once_of(loader, why, rest_ns);
+    others->explain = others->lack_ns > 0 && (double)(rest_ns - others->once_ns) <
+                                                 WHY_LEAST_STALL * (double)why->active_ns;
 }

@@ -116,6 +116,8 @@ static void what_others_explain(void **state)
         {0, 7, 2, 9, 4, 0, 0, 2, 0, 0, 9, slight, CAUSE_LOOP_CPU_WAIT},
         /* from a fifth on they starve it */
         {0, 10, 0, 10, 1, 0, 0, 2, 0, 0, 18, SUMMARY_SEVERITY_MODERATE, CAUSE_LOOP_CPU_WAIT},
+        {0, 10, 0, 4, 4, 21, 0, 2, 21, 0, 20, SUMMARY_SEVERITY_MODERATE, CAUSE_STARTUP},
+        {0, 14, 0, 1, 1, 15, 0, 2, 15, 0, 28, SUMMARY_SEVERITY_MODERATE, CAUSE_LOOP_CPU_WAIT},
         {60, 6, 20, 10, 2, 0, 0, 2, 0, 0, 72, SUMMARY_SEVERITY_SEVERE, CAUSE_CPU_CONTENTION},
         /* of what starts: the same */
         {0, 6, 0, 2, 2, 3, 0, 2, 3, 0, 8, none, WHY_NONE},
@@ -200,7 +202,8 @@ static void what_one_iterator_costs_beside_others(void **state)
         uint64_t *c = world.loaders[0].totals.counters;
         c[RF_COUNT_ITERATORS] = rows[i].iterators;
         c[RF_COUNT_STARTUP_NS] = c[RF_COUNT_OTHER_NS] = rows[i].startup_ms * MS;
-        c[RF_COUNT_STEADY_NS] += (100 - rows[i].startup_ms) * MS; /* a little more than a twentieth */
+        c[RF_COUNT_STEADY_NS] +=
+            (100 - rows[i].startup_ms) * MS; /* a little more than a twentieth */
         struct summary *summary = made(0);
         if (summary->severity != rows[i].severity)
             fail_msg("row %zu: %s", i, summary_severity_name(summary->severity));
