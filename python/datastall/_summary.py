@@ -120,6 +120,7 @@ class Host(TypedDict):
     cpus_limited_by: str | None
     loop_cpus: float | None
     idle_cpus: float | None
+    others_cpus: float | None
     throttled_s: float | None
     cpu_pressure: float | None
     io_pressure: float | None
@@ -134,6 +135,7 @@ class Why(TypedDict):
     window: float | None
     stall_s: float
     stall_share: float | None
+    for_others_s: float | None
     evidence: list[str]
     suggestion: str | None
     others_idle: float | None
@@ -387,6 +389,7 @@ class Process(TypedDict):
     input_stall_share: float | None
     method: str | None
     upper_bound: bool
+    for_others_share: float
     waiting_threads: int
     lost_records: int
     merged_other: int

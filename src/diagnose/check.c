@@ -37,10 +37,11 @@ static double stall_percent(const struct summary *summary, const char *name)
     if (summary->worst == UINT32_MAX)
         return NAN;
     const struct summary_process *worst = &summary->processes[summary->worst];
-    /* A short stall is of all that the process did; of a bound only what is known counts. */
+    /* A short stall is of all that the process did; of a bound only what is known counts. What the
+     * verdict does not charge, since others used the CPUs, no check does. */
     if (worst->is_brief && worst->life_ns != DATASTALL_UNKNOWN)
         return 100.0 * (double)worst->exposed.lower_ns / (double)worst->life_ns;
-    return 100.0 * worst->stall_share_lower;
+    return 100.0 * fmax(0.0, worst->stall_share_lower - worst->for_others_share);
 }
 
 /* "at least" where a figure is the known part of more; "": it is all. */
@@ -48,6 +49,15 @@ static const char *least_of(const struct summary *summary, const struct figure *
 {
     const bool is_stall = figure->value == stall_percent;
     return is_stall && summary->processes[summary->worst].upper_bound ? "at least " : "";
+}
+
+/* "": all of it. */
+static const char *left_out(const struct summary *summary, const struct figure *figure)
+{
+    const bool is_stall = figure->value == stall_percent;
+    return is_stall && summary->processes[summary->worst].for_others_share > 0
+               ? " beside what CPUs that others used explain"
+               : "";
 }
 
 static double wait_ms(const struct summary *summary, const char *name)
@@ -144,8 +154,8 @@ enum check_result check_condition(const struct summary *summary, const char *con
     }
     const bool holds =
         less ? (equal ? value <= limit : value < limit) : (equal ? value >= limit : value > limit);
-    snprintf(sentence, size, "check %s: %s is %s%.2f %s, wanted %s %g %s", holds ? "ok" : "failed",
-             figure->what, least_of(summary, figure), value, figure->unit, relation, limit,
-             figure->unit);
+    snprintf(sentence, size, "check %s: %s is %s%.2f %s%s, wanted %s %g %s",
+             holds ? "ok" : "failed", figure->what, least_of(summary, figure), value, figure->unit,
+             left_out(summary, figure), relation, limit, figure->unit);
     return holds ? CHECK_HOLDS : CHECK_FAILS;
 }

@@ -34,6 +34,18 @@ static bool command_failed(const struct run_data *data)
            words[RF_PROCESS_EXIT_STATUS] != 0;
 }
 
+/* Other ranks of a job are no other programs. */
+static double run_cpus(const struct run_data *data, const struct run_process *process)
+{
+    double cpus = 0;
+    for (uint32_t i = 0; i < data->process_count; i++) {
+        const struct run_process *other = &data->processes[i];
+        if (strcmp(other->view.fixed.hostname, process->view.fixed.hostname) == 0)
+            cpus += why_cpus_of(other);
+    }
+    return cpus;
+}
+
 static void make_loader(struct summary *summary, uint32_t process_index,
                         const struct run_loader *data, bool in_verdict, uint64_t now_ns)
 {
@@ -62,6 +74,7 @@ static void make_loader(struct summary *summary, uint32_t process_index,
         .stopped_ns = stopped_ns,
         .unfinished_ns = loader->unfinished_wait_ns,
         .failed = command_failed(summary->data),
+        .run_cpus = run_cpus(summary->data, process->data),
     };
     why_make(process->data, data, &loader->stall, &around, &loader->why);
 }

@@ -123,7 +123,7 @@ static void ranks_text(const struct summary *summary, char *text, size_t size)
     }
     char others[64] = "";
     if (worst->for_others_share > 0)
-        snprintf(others, sizeof others, ", %.1f %% of it for CPUs that others used",
+        snprintf(others, sizeof others, ", about %.0f %% of it for CPUs that others used",
                  100 * worst->for_others_share / worst->stall_share);
     snprintf(text, size, "%s: %s waited for data %s%.1f %% of the time%s%s%s",
              summary_severity_name(summary->severity), who(summary, name, sizeof name), bound,

@@ -210,18 +210,22 @@ static double severe_share(const struct summary_process *process)
 static void take_off_others(struct summary *summary, uint32_t index)
 {
     struct summary_process *process = &summary->processes[index];
-    uint64_t ns = 0;
+    uint64_t others_ns = 0, once_ns = 0;
     for (uint32_t i = 0; i < summary->loader_count; i++) {
         const struct summary_loader *loader = &summary->loaders[i];
-        if (loader->process == index && loader->in_verdict)
-            ns = ds_add(ns, loader->why.for_others_ns);
+        if (loader->process != index || !loader->in_verdict)
+            continue;
+        others_ns = ds_add(others_ns, loader->why.others.lack_ns);
+        once_ns = ds_add(once_ns, loader->why.others.once_ns);
     }
-    const double share = (double)ns / (double)process->active_ns;
+    const double share = (double)others_ns / (double)process->active_ns;
+    const double left =
+        process->severe_share - share - (double)once_ns / (double)process->active_ns;
     if (process->severe_share < WHY_LEAST_STALL || process->severe_share >= SUMMARY_SLIGHT ||
-        !(process->severe_share - share < WHY_LEAST_STALL))
+        others_ns == 0 || !(left < WHY_LEAST_STALL))
         return;
     process->for_others_share = share;
-    process->severe_share -= share;
+    process->severe_share = fmax(0.0, left);
 }
 
 static void settle_process(struct summary *summary, uint32_t index)

@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
 
+#include "base/sums.h"
 #include "diagnose/job.h"
 #include "diagnose/parts.h"
 #include "diagnose/why_sentences.h"
@@ -105,11 +106,28 @@ void summary_tell_causes(struct summary *summary)
     }
 }
 
+/* Of what all loaders stalled, what others' use of the CPUs explains. */
+static double part_of_others(const struct summary *summary)
+{
+    uint64_t stall_ns = 0, others_ns = 0;
+    for (uint32_t i = 0; i < summary->loader_count; i++) {
+        if (!summary->loaders[i].in_verdict)
+            continue;
+        stall_ns = ds_add(stall_ns, summary->loaders[i].why.stall_ns);
+        others_ns = ds_add(others_ns, summary->loaders[i].why.others.lack_ns);
+    }
+    return stall_ns > 0 ? fmin(1.0, (double)others_ns / (double)stall_ns) : 0;
+}
+
 void summary_charge_job(struct summary *summary)
 {
     if (summary->job == NULL || !(summary->job->lost_s.lower >= JOB_LEAST_S))
         return;
-    const enum summary_severity severity = summary_severity_of(summary->job->lost_share.lower);
+    const double lost = summary->job->lost_share.lower;
+    const enum summary_severity severity = summary_severity_of(lost);
+    if (severity == SUMMARY_SEVERITY_SLIGHT &&
+        lost * (1 - part_of_others(summary)) < WHY_LEAST_STALL)
+        return;
     if (severity > summary->severity)
         summary->severity = severity;
 }

@@ -223,17 +223,6 @@ static void take_stall(const struct run_loader *loader, const struct stall *stal
     why->stall_share = why->active_ns > 0 ? fmin(1.0, share(why->stall_ns, why->active_ns)) : NAN;
 }
 
-/* CPUs that neither were idle nor this process or its workers used. */
-#define LEAST_OF_OTHERS 0.5
-static uint64_t for_others_ns(const struct why *why)
-{
-    const struct why_host *host = &why->host;
-    const double own = host->loop_cpus + why->work.running_cpus;
-    return host->cpus_usable - host->idle_cpus - own >= LEAST_OF_OTHERS
-               ? why->states_ns[CAUSE_CPU_CONTENTION] + why->states_ns[CAUSE_LOOP_CPU_WAIT]
-               : 0;
-}
-
 void why_make(const struct run_process *process, const struct run_loader *loader,
               const struct stall *stall, const struct why_around *around, struct why *why)
 {
@@ -246,7 +235,7 @@ void why_make(const struct run_process *process, const struct run_loader *loader
     take_depth(c, &why->depth);
     take_host(process, &why->host);
     add_work(process, loader, why->active_ns, &why->work);
-    why->for_others_ns = for_others_ns(why);
+    why_find_others(loader, why, around->run_cpus, &why->others);
     why_find_failure(process, loader, around, &why->failure);
     why_reckon(loader, why, &why->setting);
     why->primary = why_choose(loader, around, why);

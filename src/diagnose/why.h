@@ -93,6 +93,16 @@ struct why_setting {
     struct range at_most; /* without what the cause is of: half the computing, no collation ... */
 };
 
+/* Other programs on the CPUs; of the stall nanoseconds. */
+struct why_others {
+    double cpus; /* that they used on average, of the usable ones; NaN not known */
+    /* No CPU was free, and they used them: 0 where they used little. Of it reckoned, where threads are
+     * not timed by themselves: all that, and what of it is in the hand-over. */
+    uint64_t lack_ns, untimed_ns, handed_ns;
+    uint64_t once_ns; /* of the rest, what the only iterator costs once */
+    bool explain;     /* what is left beside these two is no stall to speak of */
+};
+
 #define WHY_EVIDENCE 8
 struct why {
     uint32_t primary; /* enum why_cause, or enum cause_state */
@@ -105,8 +115,8 @@ struct why {
     uint64_t later_ready_ns, others_idle_ns, window_ns;
     double shares[CAUSE_STATES]; /* of the stall; NaN without one */
     double head_of_line, window;
-    double stall_share;     /* of active_ns */
-    uint64_t for_others_ns; /* of the stall: no CPU was free, since others used them */
+    double stall_share; /* of active_ns */
+    struct why_others others;
     struct why_host host;
     struct why_work work;
     struct why_depth depth;
@@ -121,6 +131,8 @@ struct why_around {
     uint64_t stopped_ns; /* when it stopped, or now; DATASTALL_UNKNOWN */
     uint64_t unfinished_ns; /* a wait that had not ended then; 0: none */
     bool failed;            /* the command ended with an error */
+    double
+        run_cpus; /* that all of the run's processes on this machine used on average; 0 unknown */
 };
 
 /* So short a stall is not worth a word, whatever share of a loop it is: next to nothing by itself, or
@@ -147,6 +159,21 @@ bool why_is_storage(const struct why_work *work);
 /* why_setting.c: what more workers, or none, would give. */
 void why_reckon(const struct run_loader *loader, const struct why *why,
                 struct why_setting *setting);
+/* why_others.c: other programs on the CPUs. run_cpus: as in struct why_around. */
+void why_find_others(const struct run_loader *loader, const struct why *why, double run_cpus,
+                     struct why_others *others);
+/* CPUs that a process and its workers kept busy on average; 0 where that is not known. */
+double why_cpus_of(const struct run_process *process);
+/* CPU time that taking the batches off the queue took: unpickling. */
+double why_taking_ns(const struct run_loader *loader);
+/* Of the stall, what one iterator costs once: its making, its first batch, its end. */
+uint64_t why_once_ns(const struct run_loader *loader, const struct why *why);
+/* Start-up that happens once is no cause to look for below this. */
+#define WHY_LEAST_SINGLE_STARTUP_NS DS_NS_PER_S
+static inline bool why_is_single(const struct run_loader *loader)
+{
+    return loader->totals.counters[RF_COUNT_ITERATORS] <= 1;
+}
 /* why_failure.c */
 void why_find_failure(const struct run_process *process, const struct run_loader *loader,
                       const struct why_around *around, struct why_failure *failure);

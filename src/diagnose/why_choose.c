@@ -2,13 +2,12 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/sums.h"
 #include "diagnose/why.h"
 
-/* Start-up that happens once is no cause to look for below this. */
-#define LEAST_SINGLE_STARTUP_NS DS_NS_PER_S
 /* Head of line and window are causes when they explain so much of what is not start-up; first batches
  * when they hold so much of all waiting. */
 #define LEAST_LINE 0.5
@@ -25,8 +24,7 @@ static bool is_too_little(const struct why_around *around, const struct why *why
     return why->stall_share < WHY_LEAST_STALL || why_is_brief(why->stall_ns, around->life_ns);
 }
 
-/* Of the stall, what one iterator costs once: its making, its first batch, its end. */
-static uint64_t once_ns(const struct run_loader *loader, const struct why *why)
+uint64_t why_once_ns(const struct run_loader *loader, const struct why *why)
 {
     const double waits_ns =
         (double)loader->totals.counters[RF_COUNT_STEADY_NS] + (double)why->first_ns;
@@ -101,16 +99,6 @@ static bool computes_in_threads(const struct why *why)
                LEAST_IN_THREADS * (double)(why->work.threads_ns + why->work.blocked_ns);
 }
 
-/* CPU time that taking the batches off the queue takes: unpickling. */
-static double taking_ns(const struct run_loader *loader)
-{
-    const uint64_t *c = loader->totals.counters;
-    return c[RF_COUNT_GET_CPU_BATCHES] == 0
-               ? 0
-               : (double)c[RF_COUNT_GET_CPU_NS] / (double)c[RF_COUNT_GET_CPU_BATCHES] *
-                     (double)c[RF_COUNT_BATCHES];
-}
-
 /* Items that waited for a CPU for so much of their time, or more workers than CPUs: there are none for
  * the workers, and so not for the loop either; but where the loop seldom waited for such items, that is
  * not what it lacks. And who has much to do with a CPU waits for one now and then wherever it is
@@ -126,7 +114,7 @@ static uint32_t whose_cpu(const struct run_loader *loader, const struct why *why
     const bool too_many = workers != DATASTALL_UNKNOWN && (double)workers > why->host.cpus_usable;
     const double lack_ns =
         (double)states_ns[CAUSE_LOOP_CPU_WAIT] + (double)states_ns[CAUSE_CPU_CONTENTION];
-    if (taking_ns(loader) >= LEAST_TAKING * (double)states_ns[CAUSE_LOOP_CPU_WAIT] &&
+    if (why_taking_ns(loader) >= LEAST_TAKING * (double)states_ns[CAUSE_LOOP_CPU_WAIT] &&
         states_ns[CAUSE_LOOP_CPU_WAIT] >= states_ns[CAUSE_CPU_CONTENTION])
         return CAUSE_TRANSFER;
     if ((why_sends_many_tensors(work) || why_sends_many_bytes(work)) &&
@@ -140,19 +128,23 @@ static uint32_t whose_cpu(const struct run_loader *loader, const struct why *why
                : CAUSE_LOOP_CPU_WAIT;
 }
 
+/* What of the way to the loop is the others' is a lack of CPUs as well. */
 static uint32_t largest_state(const struct run_loader *loader, const struct why *why,
                               bool with_startup)
 {
+    uint64_t states_ns[CAUSE_STATES];
+    memcpy(states_ns, why->states_ns, sizeof states_ns);
+    states_ns[CAUSE_TRANSFER] = ds_subtract(states_ns[CAUSE_TRANSFER], why->others.handed_ns);
     const uint64_t no_cpu_ns =
-        why->states_ns[CAUSE_CPU_CONTENTION] + why->states_ns[CAUSE_LOOP_CPU_WAIT];
+        states_ns[CAUSE_CPU_CONTENTION] + states_ns[CAUSE_LOOP_CPU_WAIT] + why->others.handed_ns;
     uint32_t largest = CAUSE_COMPUTE;
     for (uint32_t i = 1; i < CAUSE_STATES; i++) {
-        if (why->states_ns[i] > why->states_ns[largest] && (with_startup || i != CAUSE_STARTUP))
+        if (states_ns[i] > states_ns[largest] && (with_startup || i != CAUSE_STARTUP))
             largest = i;
     }
     /* The two are one lack. */
     if (largest != CAUSE_STARTUP &&
-        (no_cpu_ns > why->states_ns[largest] || largest == CAUSE_LOOP_CPU_WAIT))
+        (no_cpu_ns > states_ns[largest] || largest == CAUSE_LOOP_CPU_WAIT))
         return whose_cpu(loader, why);
     return largest;
 }
@@ -160,10 +152,11 @@ static uint32_t largest_state(const struct run_loader *loader, const struct why 
 uint32_t why_choose(const struct run_loader *loader, const struct why_around *around,
                     const struct why *why)
 {
-    const bool single = loader->totals.counters[RF_COUNT_ITERATORS] <= 1;
-    const uint64_t once = once_ns(loader, why);
+    const bool single = why_is_single(loader);
+    const uint64_t once = why_once_ns(loader, why);
     const uint64_t rest_ns = why->stall_ns - why->states_ns[CAUSE_STARTUP];
-    const uint32_t largest = largest_state(loader, why, !single || once >= LEAST_SINGLE_STARTUP_NS);
+    const uint32_t largest =
+        largest_state(loader, why, !single || once >= WHY_LEAST_SINGLE_STARTUP_NS);
     if (why->failure.kind != WHY_NOTHING_FAILED)
         return WHY_FAILED;
     if (isnan(why->stall_share))
@@ -171,12 +164,16 @@ uint32_t why_choose(const struct run_loader *loader, const struct why_around *ar
     if (is_too_little(around, why))
         return WHY_NONE;
     if (single && (double)(why->stall_ns - once) < WHY_LEAST_STALL * (double)why->active_ns)
-        return once < LEAST_SINGLE_STARTUP_NS ? WHY_NONE
-               : largest == CAUSE_SAMPLER     ? CAUSE_SAMPLER /* the order of one long epoch */
-                                              : CAUSE_STARTUP;
+        return once < WHY_LEAST_SINGLE_STARTUP_NS ? WHY_NONE
+               : largest == CAUSE_SAMPLER         ? CAUSE_SAMPLER /* the order of one long epoch */
+                                                  : CAUSE_STARTUP;
+    const uint32_t stream = fault_of_stream(loader, why);
+    if (why->others.explain && stream != WHY_DUPLICATE_STREAM)
+        return why->states_ns[CAUSE_CPU_CONTENTION] >= why->states_ns[CAUSE_LOOP_CPU_WAIT]
+                   ? CAUSE_CPU_CONTENTION
+                   : CAUSE_LOOP_CPU_WAIT;
     if (largest == CAUSE_STARTUP)
         return largest;
-    const uint32_t stream = fault_of_stream(loader, why);
     if (stream == WHY_DUPLICATE_STREAM || (stream != WHY_NONE && is_in_the_making(largest)))
         return stream;
     if (!single && loader->entry.num_workers != 0 && is_in_the_making(largest) &&

@@ -137,7 +137,10 @@ static void tell_cpus(const struct run_loader *loader, struct why *why)
         isnan(host->loop_cpus) ? 0.0 : host->loop_cpus);
     if (host->throttled_s > 0)
         add(why, "the CPU quota held the container back for %.1f s", host->throttled_s);
-    if (!isnan(host->idle_cpus))
+    if (!isnan(host->idle_cpus) && why->others.lack_ns > 0)
+        add(why, "other programs use the CPUs: %.2f of them on average; %.2f were idle",
+            why->others.cpus, host->idle_cpus);
+    else if (!isnan(host->idle_cpus))
         add(why, "of those CPUs %.2f were idle on average", host->idle_cpus);
 }
 

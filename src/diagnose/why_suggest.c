@@ -285,6 +285,8 @@ static void __attribute__((format(printf, 2, 3))) suggest_too(struct why *why, c
     va_end(arguments);
 }
 
+#define OTHERS_USE_THEM "more CPUs, or fewer other programs on them: others use the CPUs too"
+
 /* Other threads of the workers ran for so much of what the items did. */
 #define LEAST_IN_THREADS 0.2
 
@@ -296,11 +298,15 @@ static void suggest_for_contention(const struct run_loader *loader, struct why *
     const uint64_t workers = why_workers_of(loader);
     const bool too_many = host->cpus_usable >= 1 && workers != DATASTALL_UNKNOWN &&
                           (double)workers > host->cpus_usable;
+    if (why->others.explain) { /* without them there is nothing to change */
+        suggest(why, OTHERS_USE_THEM);
+        return;
+    }
     if (too_many)
         suggest(why, "fewer workers or more CPUs: %llu workers share %.3g",
                 (unsigned long long)workers, host->cpus_usable);
-    else if (why->for_others_ns > 0)
-        suggest(why, "more CPUs, or fewer other programs on them: others use the CPUs too");
+    else if (why->others.lack_ns > 0)
+        suggest(why, OTHERS_USE_THEM);
     else
         suggest(why, "more CPUs, or fewer threads in the training loop (torch.set_num_threads): it "
                      "and the workers want more than there are");
@@ -449,8 +455,10 @@ void why_suggest(const struct run_loader *loader, struct why *why)
         suggest_for_transfer(loader, why);
         break;
     case CAUSE_LOOP_CPU_WAIT:
-        suggest(why, "leave the loop's own thread a CPU: fewer workers or threads, or fewer other "
-                     "programs on the CPUs");
+        suggest(why, why->others.lack_ns > 0
+                         ? OTHERS_USE_THEM
+                         : "leave the loop's own thread a CPU: fewer workers or threads, or fewer "
+                           "other programs on the CPUs");
         break;
     case CAUSE_INTERPRETER:
         suggest(why,

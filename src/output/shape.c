@@ -312,6 +312,7 @@ static void put_process(out e, const struct summary_process *process)
     put_real(e, "input_stall_share", process->stall_share);
     put_string(e, "method", known ? summary_method_name(process->method) : NULL);
     e->boolean(e->context, "upper_bound", process->upper_bound);
+    put_real(e, "for_others_share", process->for_others_share);
     put_integer(e, "waiting_threads", process->threads);
     put_integer(e, "lost_records", process->data->view.words[RF_PROCESS_LOST_CONTENTION]);
     put_integer(e, "merged_other", process->data->view.words[RF_PROCESS_MERGED_OTHER]);

@@ -11,13 +11,14 @@ static double share(uint64_t part, uint64_t whole)
     return whole == 0 ? NAN : (double)part / (double)whole;
 }
 
-static void put_host(out e, const struct why_host *host)
+static void put_host(out e, const struct why_host *host, const struct why_others *others)
 {
     e->open_object(e->context, "host");
     put_real(e, "cpus_usable", host->cpus_usable);
     e->string(e->context, "cpus_limited_by", host->limit);
     put_real(e, "loop_cpus", host->loop_cpus);
     put_real(e, "idle_cpus", host->idle_cpus);
+    put_real(e, "others_cpus", others->cpus);
     put_real(e, "throttled_s", host->throttled_s);
     put_real(e, "cpu_pressure", host->cpu_pressure);
     put_real(e, "io_pressure", host->io_pressure);
@@ -76,6 +77,8 @@ static void put_why(out e, const struct summary_loader *loader)
     put_real(e, "window", why->window);
     put_seconds(e, "stall_s", why->stall_ns);
     put_real(e, "stall_share", why->stall_share);
+    put_seconds(e, "for_others_s",
+                isnan(why->others.cpus) ? DATASTALL_UNKNOWN : why->others.lack_ns);
     e->open_array(e->context, "evidence");
     for (uint32_t i = 0; i < why->evidence_count; i++)
         e->string(e->context, NULL, why->evidence[i]);
@@ -100,7 +103,7 @@ static void put_why(out e, const struct summary_loader *loader)
     put_seconds(e, "first_waits_s", why->first_ns);
     put_setting(e, &why->setting);
     put_failure(e, &why->failure);
-    put_host(e, &why->host);
+    put_host(e, &why->host, &why->others);
     e->close(e->context);
 }
 

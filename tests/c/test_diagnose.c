@@ -7,6 +7,9 @@
 #include <string.h>
 
 #include "base/sums.h"
+#include "diagnose/check.h"
+#include "diagnose/job.h"
+#include "diagnose/parts.h"
 #include "output/text.h"
 #include "world.h"
 
@@ -43,9 +46,196 @@ static void beside_busy_neighbours(void **state)
         summary_verdict_text(summary, text, sizeof text);
         if (i == 0)
             assert_string_equal(text,
-                                "none: the program waited for data 12.0 % of the time, 66.7 % of "
-                                "it for CPUs that others used");
+                                "none: the program waited for data 12.0 % of the time, about 67 % "
+                                "of it for CPUs that others used");
         assert_int_equal(summary->loaders[0].why.primary == WHY_NONE, i == 0);
+        summary_free(summary);
+    }
+}
+
+/* What is not timed by thread waited for a CPU as what is did. Seconds of a hundred; the workers run for
+ * a tenth of them, and of two CPUs none is idle. */
+struct beside {
+    uint64_t contention, loop_wait, computed, transfer, taken, startup, sampler;
+    uint64_t iterators, iterators_s; /* the latter in what comes once for each */
+    uint64_t flags;                  /* of the loader */
+    uint64_t others_s;               /* what is said to be the others' */
+    enum summary_severity severity;
+    uint32_t primary;
+};
+
+static void set_beside(const struct beside *row)
+{
+    uint64_t *c = world.loaders[0].totals.counters;
+    const uint64_t wait_s = row->contention + row->loop_wait + row->computed + row->transfer +
+                            row->startup + row->sampler;
+    set_wait(0, 10 * S, 110 * S, wait_s * S);
+    c[RF_COUNT_CAUSE_NS + CAUSE_CPU_CONTENTION] = row->contention * S;
+    c[RF_COUNT_CAUSE_NS + CAUSE_LOOP_CPU_WAIT] = row->loop_wait * S;
+    c[RF_COUNT_CAUSE_NS + CAUSE_COMPUTE] = row->computed * S;
+    c[RF_COUNT_CAUSE_NS + CAUSE_TRANSFER] = row->transfer * S;
+    c[RF_COUNT_CAUSE_NS + CAUSE_STARTUP] = row->startup * S;
+    c[RF_COUNT_CAUSE_NS + CAUSE_SAMPLER] = row->sampler * S;
+    c[RF_COUNT_BATCHES] = 80; /* every eighth is asked */
+    c[RF_COUNT_GET_CPU_NS] = row->taken * S / 8;
+    c[RF_COUNT_GET_CPU_BATCHES] = row->taken > 0 ? 10 : 0;
+    c[RF_COUNT_ITERATORS] = row->iterators;
+    c[RF_COUNT_STARTUP_NS] = c[RF_COUNT_OTHER_NS] = row->iterators_s * S;
+    c[RF_COUNT_STEADY_NS] -= row->iterators_s * S;
+    world.loaders[0].entry.num_workers = 2;
+    world.loaders[0].entry.flags = row->flags;
+    uint64_t *t = add_worker()->totals;
+    t[RF_TOTAL_BEGIN_NS] = 10 * S;
+    t[RF_TOTAL_END_NS] = 110 * S;
+    t[RF_TOTAL_ITEMS_NS] = t[RF_TOTAL_ITEMS_CPU_NS] = 10 * S;
+    set_cpus(2000, 0);
+    world.processes[0].view.words[RF_PROCESS_CPU_NS] = S / 2;
+}
+
+static void what_others_explain(void **state)
+{
+    (void)state;
+    const uint64_t pinned = DATASTALL_LOADER_PIN_MEMORY;
+    const enum summary_severity none = SUMMARY_SEVERITY_NONE, slight = SUMMARY_SEVERITY_SLIGHT;
+    const struct beside rows[] = {
+        /* as much of the way as of the taking: three of four parts */
+        {0, 6, 0, 6, 2, 0, 0, 2, 0, 0, 9, none, WHY_NONE},
+        {0, 6, 0, 9, 4, 0, 0, 2, 0, 0, 9, slight, CAUSE_LOOP_CPU_WAIT},
+        /* taking runs for more than three quarters of what it waited: it is that work */
+        {0, 6, 0, 9, 5, 0, 0, 2, 0, 0, 8, slight, CAUSE_TRANSFER},
+        /* where taking is not timed nothing is reckoned of it */
+        {0, 7, 0, 6, 0, 0, 0, 2, 0, 0, 7, slight, CAUSE_LOOP_CPU_WAIT},
+        {0, 7, 0, 6, 2, 0, 0, 2, 0, pinned, 7, slight, CAUSE_LOOP_CPU_WAIT},
+        /* no more than what was seen: a sampler that asks a database is not the others' */
+        {2, 0, 0, 0, 0, 0, 9, 2, 0, 0, 4, slight, CAUSE_SAMPLER},
+        /* what computes, computes also alone */
+        {8, 0, 6, 0, 0, 0, 0, 2, 0, 0, 8, slight, CAUSE_CPU_CONTENTION},
+        {8, 0, 4, 0, 0, 0, 0, 2, 0, 0, 8, none, WHY_NONE},
+        /* the way is the largest state, but a lack of CPUs as well */
+        {0, 8, 0, 11, 2, 0, 0, 2, 0, 0, 15, none, WHY_NONE},
+        {0, 7, 2, 9, 4, 0, 0, 2, 0, 0, 9, slight, CAUSE_LOOP_CPU_WAIT},
+        /* from a fifth on they starve it */
+        {0, 10, 0, 10, 1, 0, 0, 2, 0, 0, 18, SUMMARY_SEVERITY_MODERATE, CAUSE_LOOP_CPU_WAIT},
+        {0, 10, 0, 4, 4, 21, 0, 2, 21, 0, 20, SUMMARY_SEVERITY_MODERATE, CAUSE_STARTUP},
+        {0, 14, 0, 1, 1, 15, 0, 2, 15, 0, 28, SUMMARY_SEVERITY_MODERATE, CAUSE_LOOP_CPU_WAIT},
+        {60, 6, 20, 10, 2, 0, 0, 2, 0, 0, 72, SUMMARY_SEVERITY_SEVERE, CAUSE_CPU_CONTENTION},
+        /* of what starts: the same */
+        {0, 6, 0, 2, 2, 3, 0, 2, 3, 0, 8, none, WHY_NONE},
+        {0, 6, 0, 2, 2, 6, 0, 2, 6, 0, 10, none, WHY_NONE},
+        {0, 3, 0, 3, 3, 6, 0, 2, 6, 0, 6, slight, CAUSE_STARTUP},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin_world(1);
+        set_beside(&rows[i]);
+        struct summary *summary = made(0);
+        const struct why *why = &summary->loaders[0].why;
+        if (summary->severity != rows[i].severity || why->primary != rows[i].primary ||
+            why->others.lack_ns / S != rows[i].others_s)
+            fail_msg("row %zu: %s, %s, %.2f s", i, summary_severity_name(summary->severity),
+                     why_name(why->primary), (double)why->others.lack_ns / (double)S);
+        if (why->primary == CAUSE_LOOP_CPU_WAIT)
+            assert_string_equal(
+                why->suggestion,
+                "more CPUs, or fewer other programs on them: others use the CPUs too");
+        summary_free(summary);
+    }
+}
+
+/* Of a slight loss of a job the same part is the others'; a larger one is charged, as of a process. */
+static void what_a_job_loses_beside_others(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t contention; /* of a wait of 12 s */
+        double lost;
+        enum summary_severity severity;
+    } rows[] = {
+        {8, 0.14, SUMMARY_SEVERITY_NONE}, /* a third of it is left */
+        {8, 0.16, SUMMARY_SEVERITY_SLIGHT},
+        {8, 0.20, SUMMARY_SEVERITY_MODERATE},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin_world(1);
+        set_beside(&(struct beside){
+            .contention = rows[i].contention, .computed = 12 - rows[i].contention, .iterators = 2});
+        struct summary *summary = made(0);
+        assert_int_equal(summary->severity, SUMMARY_SEVERITY_NONE);
+        struct job_figures job = {.lost_s = {9, 9, 9}, .lost_share = {1, rows[i].lost, 1}};
+        struct job_figures *const own = summary->job;
+        summary->job = &job;
+        summary_charge_job(summary);
+        summary->job = own;
+        if (summary->severity != rows[i].severity)
+            fail_msg("row %zu: %s", i, summary_severity_name(summary->severity));
+        summary_free(summary);
+    }
+}
+
+/* And of a check: what the verdict does not charge. */
+static void a_check_beside_others(void **state)
+{
+    (void)state;
+    begin_world(1);
+    set_beside(&(struct beside){.contention = 8, .computed = 4, .iterators = 2});
+    struct summary *summary = made(0);
+    char sentence[256];
+    assert_int_equal(check_condition(summary, "stall<5", sentence, sizeof sentence), CHECK_HOLDS);
+    assert_string_equal(sentence, "check ok: input stall is 4.00 % beside what CPUs that others "
+                                  "used explain, wanted < 5 %");
+    assert_int_equal(check_condition(summary, "stall<3.9", sentence, sizeof sentence), CHECK_FAILS);
+    summary_free(summary);
+}
+
+/* Once, and less than a second: no cause beside what the others explain, and nothing charged. */
+static void what_one_iterator_costs_beside_others(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t iterators, startup_ms;
+        enum summary_severity severity;
+    } rows[] = {{1, 900, SUMMARY_SEVERITY_NONE},
+                {1, 1001, SUMMARY_SEVERITY_SLIGHT},
+                {2, 900, SUMMARY_SEVERITY_SLIGHT}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin_world(1);
+        set_beside(&(struct beside){.contention = 8, .computed = 5, .iterators = 1});
+        uint64_t *c = world.loaders[0].totals.counters;
+        c[RF_COUNT_ITERATORS] = rows[i].iterators;
+        c[RF_COUNT_STARTUP_NS] = c[RF_COUNT_OTHER_NS] = rows[i].startup_ms * MS;
+        c[RF_COUNT_STEADY_NS] +=
+            (100 - rows[i].startup_ms) * MS; /* a little more than a twentieth */
+        struct summary *summary = made(0);
+        if (summary->severity != rows[i].severity)
+            fail_msg("row %zu: %s", i, summary_severity_name(summary->severity));
+        summary_free(summary);
+    }
+}
+
+/* What another process of the run uses, on the same machine, is the run's own. */
+static void other_ranks_are_no_other_programs(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t cpu_ms; /* of ten seconds */
+        bool same_machine;
+        enum summary_severity severity;
+    } rows[] = {
+        {0, true, SUMMARY_SEVERITY_NONE},
+        {14000, true, SUMMARY_SEVERITY_SLIGHT},
+        {14000, false, SUMMARY_SEVERITY_NONE},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin_world(2);
+        set_beside(&(struct beside){.contention = 8, .computed = 4, .iterators = 2});
+        set_wait(1, 10 * S, 110 * S, S);
+        struct rf_process_view *view = &world.processes[1].view;
+        memcpy(view->words, world.processes[0].view.words, sizeof view->words);
+        view->words[RF_PROCESS_CPU_NS] = rows[i].cpu_ms * MS;
+        strcpy(world.processes[0].view.fixed.hostname, "a");
+        strcpy(view->fixed.hostname, rows[i].same_machine ? "a" : "b");
+        struct summary *summary = made(0);
+        if (summary->severity != rows[i].severity)
+            fail_msg("row %zu: %s", i, summary_severity_name(summary->severity));
         summary_free(summary);
     }
 }
@@ -737,6 +927,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(beside_busy_neighbours),
+        cmocka_unit_test(what_others_explain),
+        cmocka_unit_test(what_a_job_loses_beside_others),
+        cmocka_unit_test(a_check_beside_others),
+        cmocka_unit_test(what_one_iterator_costs_beside_others),
+        cmocka_unit_test(other_ranks_are_no_other_programs),
         cmocka_unit_test(severities),
         cmocka_unit_test(methods),
         cmocka_unit_test(widths_that_make_a_bound),

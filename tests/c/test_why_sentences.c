@@ -846,7 +846,7 @@ static void what_needs_the_cpus(void **state)
 #undef OTHERS
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct why why = why_of(CAUSE_CPU_CONTENTION);
-        why.for_others_ns = rows[i].others_ns;
+        why.others.lack_ns = rows[i].others_ns;
         why.work.cpu_ns = rows[i].cpu_ns;
         why.work.threads_ns = rows[i].threads_ns;
         why.work.sent = 10;

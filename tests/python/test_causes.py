@@ -85,6 +85,8 @@ def test_a_planted_cause_is_named(tmp_path: Path, name: str) -> None:
         idle = why["host"]["idle_cpus"]
         assert why["primary"] == expected or (idle is not None and idle < 0.5), why
         assert why["shares"][expected] > 0.01, why
+        if why["primary"] == "loop_cpu_wait" and (why["host"]["others_cpus"] or 0) >= 0.5:
+            assert why["suggestion"].startswith("more CPUs, or fewer other programs"), why
     else:
         assert why["primary"] == expected, why
     assert_adds_up(loader)
@@ -566,3 +568,47 @@ def test_the_suggestion_respects_the_cpus(tmp_path: Path) -> None:
     assert 0 < host["cpus_usable"] <= 1.0  # less under a CPU quota
     assert "num_workers=" not in (loader["why"]["suggestion"] or "")
     assert loader["why"]["shares"]["cpu_contention"] > 0.3
+
+
+BESIDE_OTHERS = """
+    import os, subprocess, sys, time
+    import torch
+    from torch.utils.data import DataLoader, Dataset
+
+    class Rows(Dataset):
+        def __len__(self):
+            return 80
+        def __getitem__(self, i):
+            return torch.full((8,), float(i))
+
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
+    spin = [sys.executable, "-S", "-c", "while True: pass"]
+    others = [subprocess.Popen(spin) for _ in range(2)]
+    for _ in DataLoader(Rows(), batch_size=2, num_workers=1):
+        time.sleep(0.1)
+    for other in others:
+        other.kill()
+        other.wait()
+"""
+
+
+def test_a_healthy_program_beside_others_is_not_accused(tmp_path: Path) -> None:
+    """However many the others are: they may starve it, but nothing is said against it."""
+    write(tmp_path, "beside.py", BESIDE_OTHERS)
+    recorded(tmp_path, "beside.py")
+    result = shown(tmp_path)
+    why = only(result["loaders"])["why"]
+    if why["host"]["others_cpus"] is None:
+        pytest.skip("the kernel does not tell which CPUs are idle")
+    assert why["host"]["others_cpus"] > 0.5, why
+    assert 0 <= why["for_others_s"] <= why["stall_s"], why
+    process = only(result["processes"])
+    if process["for_others_share"] > 0:
+        assert result["verdict"]["severity"] == "none", result["verdict"]
+        assert "for CPUs that others used" in result["verdict"]["text"]
+    startup_s = why["shares"]["startup"] * why["stall_s"]
+    if why["primary"] == "none":
+        assert why["suggestion"] is None, why
+    elif startup_s < 1:  # longer than that, it is said, whoever is to blame
+        assert why["primary"] in BUSY_CPUS, why
+        assert why["suggestion"].startswith("more CPUs, or fewer other programs"), why

@@ -1,0 +1,101 @@
+/* What of a stall is there because other programs use the CPUs: no fault of the input pipeline.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+
+#include "base/sums.h"
+#include "diagnose/why.h"
+
+#define LEAST_OF_OTHERS 0.5 /* CPUs */
+
+/* CPUs that the workers of a process kept busy, of all its loaders, from the first batch to the last. */
+static double workers_cpus(const struct run_process *process)
+{
+    static const uint32_t parts[] = {RF_TOTAL_ITEMS_CPU_NS, RF_TOTAL_ITEMS_THREADS_NS,
+                                     RF_TOTAL_COLLATE_CPU_NS, RF_TOTAL_GAP_CPU_NS,
+                                     RF_TOTAL_PICKLE_CPU_NS};
+    uint64_t ran_ns = 0, begin_ns = UINT64_MAX, end_ns = 0;
+    for (uint32_t i = 0; i < process->worker_count; i++) {
+        const struct rf_worker_view *worker = &process->workers[i];
+        const uint64_t *t = worker->totals;
+        /* What loads in the process itself is in the process's own time. */
+        if (worker->number == RF_WORKER_MAIN || t[RF_TOTAL_END_NS] == 0)
+            continue;
+        for (uint32_t p = 0; p < sizeof parts / sizeof *parts; p++)
+            ran_ns = ds_add(ran_ns, t[parts[p]]);
+        begin_ns = ds_least(begin_ns, t[RF_TOTAL_BEGIN_NS]);
+        end_ns = t[RF_TOTAL_END_NS] > end_ns ? t[RF_TOTAL_END_NS] : end_ns;
+    }
+    return end_ns > begin_ns ? (double)ran_ns / (double)(end_ns - begin_ns) : 0;
+}
+
+double why_cpus_of(const struct run_process *process)
+{
+    const uint64_t *w = process->view.words;
+    const uint64_t span_ns = ds_subtract(w[RF_PROCESS_HOST_NS], w[RF_PROCESS_HOST_FIRST_NS]);
+    const bool told = w[RF_PROCESS_CPU_NS] != DATASTALL_UNKNOWN && span_ns > 0;
+    return workers_cpus(process) + (told ? (double)w[RF_PROCESS_CPU_NS] / (double)span_ns : 0);
+}
+
+double why_taking_ns(const struct run_loader *loader)
+{
+    const uint64_t *c = loader->totals.counters;
+    return c[RF_COUNT_GET_CPU_BATCHES] == 0
+               ? 0
+               : (double)c[RF_COUNT_GET_CPU_NS] / (double)c[RF_COUNT_GET_CPU_BATCHES] *
+                     (double)c[RF_COUNT_BATCHES];
+}
+
+/* What the thread on the other side of a hand-over did, and what start-up and the loader itself take, is
+ * not timed by thread. Beside others those threads wait for a CPU in the proportion in which the ones
+ * that are timed did: as often as they ran so long, and together no longer than those. */
+static void reckon_untimed(const struct run_loader *loader, const uint64_t *states_ns,
+                           uint64_t lack_ns, struct why_others *others)
+{
+    const bool is_pinned = (loader->entry.flags & DATASTALL_LOADER_PIN_MEMORY) != 0;
+    const double transfer_ns = (double)states_ns[CAUSE_TRANSFER];
+    const double taking_ns = fmin(transfer_ns, why_taking_ns(loader));
+    const double ran_ns =
+        (double)states_ns[CAUSE_COMPUTE] + (double)states_ns[CAUSE_COLLATE] + taking_ns;
+    /* Where taking is not timed (it runs in the pin thread), what is left of the way is not known. */
+    const double handed_ns = taking_ns > 0 && !is_pinned ? transfer_ns - taking_ns : 0;
+    const double untimed_ns = handed_ns + (double)states_ns[CAUSE_STARTUP] +
+                              (double)states_ns[CAUSE_OVERHEAD] + (double)states_ns[CAUSE_SAMPLER];
+    if (lack_ns == 0 || !(untimed_ns > 0))
+        return;
+    const double part =
+        fmin((double)lack_ns / ((double)lack_ns + ran_ns), (double)lack_ns / untimed_ns);
+    others->handed_ns = (uint64_t)(part * handed_ns);
+    others->untimed_ns = (uint64_t)(part * untimed_ns);
+}
+
+static uint64_t once_of(const struct run_loader *loader, const struct why *why, uint64_t rest_ns)
+{
+    const uint64_t once_ns = why_once_ns(loader, why);
+    if (!why_is_single(loader) || once_ns >= WHY_LEAST_SINGLE_STARTUP_NS || why->stall_ns == 0)
+        return 0;
+    return (uint64_t)((double)rest_ns / (double)why->stall_ns * (double)once_ns);
+}
+
+void why_find_others(const struct run_loader *loader, const struct why *why, double run_cpus,
+                     struct why_others *others)
+{
+    const struct why_host *host = &why->host;
+    const uint64_t *states_ns = why->states_ns;
+    const double own = fmax(host->loop_cpus + why->work.running_cpus, run_cpus);
+    *others = (struct why_others){.cpus = NAN};
+    if (isnan(host->cpus_usable - host->idle_cpus) || isnan(host->loop_cpus) ||
+        isnan(why->work.running_cpus))
+        return;
+    others->cpus = fmax(0.0, host->cpus_usable - host->idle_cpus - own);
+    if (others->cpus < LEAST_OF_OTHERS)
+        return;
+    const uint64_t lack_ns =
+        ds_add(states_ns[CAUSE_CPU_CONTENTION], states_ns[CAUSE_LOOP_CPU_WAIT]);
+    reckon_untimed(loader, states_ns, lack_ns, others);
+    others->lack_ns = ds_add(lack_ns, others->untimed_ns);
+    const uint64_t rest_ns = ds_subtract(why->stall_ns, others->lack_ns);
+    others->once_ns = once_of(loader, why, rest_ns);
+    others->explain = others->lack_ns > 0 && (double)(rest_ns - others->once_ns) <
+                                                 WHY_LEAST_STALL * (double)why->active_ns;
+}
