@@ -5,28 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- who runs where ---- */
+#include "diagnose/machine_cpus.h"
 
 enum { LOOP, PIN, FIRST_WORKER }; /* tasks; behind the workers their senders */
-#define TASKS (FIRST_WORKER + 2u * MACHINE_WORKERS)
-#define SOON 1e-3 /* nanoseconds: the same moment */
-#define LEAST_CPUS 0.25
-
-enum state { IDLE, RUNNING, SLEEPING };
-
-struct task {
-    enum state state;
-    double left;  /* RUNNING: on a CPU of its own */
-    double until; /* SLEEPING */
-    uint32_t cpu; /* where it runs, or ran last */
-    double threads;
-};
-
-struct cpus {
-    uint32_t count, idle;
-    double speed;
-    uint32_t running[MACHINE_CPUS];
-};
+#define SOON CPUS_SOON
+_Static_assert(FIRST_WORKER + 2 * MACHINE_WORKERS <= CPUS_TASKS, "room for all tasks");
+_Static_assert(MACHINE_CPUS <= CPUS_MOST, "room for all CPUs");
 
 struct worker {
     uint32_t next;  /* batch of the epoch that it makes, or will make */
@@ -42,10 +26,7 @@ struct machine {
     const struct machine_costs *costs;
     struct machine_setting setting;
     const struct machine_load *load;
-    double now;
     struct cpus cpus;
-    uint32_t tasks; /* that there are */
-    struct task task[TASKS];
     struct worker worker[MACHINE_WORKERS];
     uint64_t first;       /* number in the load of the epoch's first batch */
     uint32_t epoch;       /* its batches */
@@ -58,83 +39,10 @@ struct machine {
     uint32_t forked; /* workers */
     double iter;     /* it took so long */
     double asked;
-    double waited, running, first_wait;
-    double time_half, waited_half, running_half; /* when half of the epoch was taken and consumed */
-    double time_end, waited_end;                 /* when all of it was, and its workers not ended */
+    double waited, first_wait;
+    double time_half, waited_half, ran_half; /* when half of the epoch was taken and consumed */
+    double time_end, waited_end;             /* when all of it was, and its workers not ended */
 };
-
-static void occupy(struct cpus *cpus, uint32_t cpu)
-{
-    cpus->idle -= cpus->running[cpu]++ == 0;
-}
-
-/* An idle CPU, its own if it is; else that with the fewest. */
-static uint32_t cpu_for(const struct cpus *cpus, uint32_t own)
-{
-    uint32_t best = own;
-    for (uint32_t i = 0; i < cpus->count && cpus->running[best] > 0; i++) {
-        if (cpus->running[i] < cpus->running[best])
-            best = i;
-    }
-    return best;
-}
-
-static void run_for(struct machine *m, uint32_t number, double work)
-{
-    struct task *task = &m->task[number];
-    task->left = work;
-    if (task->state == RUNNING)
-        return;
-    task->state = RUNNING;
-    task->cpu = cpu_for(&m->cpus, task->cpu);
-    occupy(&m->cpus, task->cpu);
-}
-
-/* The CPU becomes idle: it takes one from where the most are. */
-static void take_over(struct machine *m, uint32_t cpu)
-{
-    struct cpus *cpus = &m->cpus;
-    uint32_t most = cpu;
-    for (uint32_t i = 0; i < cpus->count; i++) {
-        if (cpus->running[i] > cpus->running[most])
-            most = i;
-    }
-    if (cpus->running[most] < 2)
-        return;
-    for (uint32_t i = 0; i < m->tasks; i++) {
-        if (m->task[i].state == RUNNING && m->task[i].cpu == most) {
-            cpus->running[most]--;
-            occupy(cpus, cpu);
-            m->task[i].cpu = cpu;
-            return;
-        }
-    }
-}
-
-static void stop(struct machine *m, uint32_t number, enum state state, double until)
-{
-    struct task *task = &m->task[number];
-    const bool ran = task->state == RUNNING;
-    task->state = state;
-    task->until = until;
-    if (ran && --m->cpus.running[task->cpu] == 0) {
-        m->cpus.idle++;
-        take_over(m, task->cpu);
-    }
-}
-
-static void sleep_for(struct machine *m, uint32_t number, double time)
-{
-    stop(m, number, SLEEPING, m->now + time);
-}
-
-/* How fast a running task goes. One of several threads also has CPUs that are idle. */
-static double speed_of(const struct machine *m, const struct task *task)
-{
-    const double shared = m->cpus.speed / m->cpus.running[task->cpu];
-    return task->threads <= 1 ? shared
-                              : shared + fmin(task->threads - 1, m->cpus.idle) * m->cpus.speed;
-}
 
 /* ---- batches ---- */
 
@@ -179,11 +87,11 @@ static bool go_on_making(struct machine *m, uint32_t number, const struct machin
         if (work < SOON)
             continue;
         ++*piece;
-        m->task[number].threads = items ? m->costs->parallel : 1;
+        m->cpus.task[number].threads = items ? m->costs->parallel : 1;
         if (blocked)
-            sleep_for(m, number, work);
+            cpus_sleep(&m->cpus, number, work);
         else
-            run_for(m, number, work);
+            cpus_run(&m->cpus, number, work);
         return true;
     }
     return false;
@@ -198,19 +106,19 @@ static void begin_batch(struct machine *m, uint32_t number)
     struct worker *worker = &m->worker[number];
     worker->piece = 0;
     if (worker->next >= worker->given)
-        stop(m, worker_task(number), IDLE, 0);
+        cpus_stop(&m->cpus, worker_task(number));
     else if (!go_on_making(m, worker_task(number), batch_of(m, worker->next),
                            worker->is_first && worker->next == number, &worker->piece))
-        run_for(m, worker_task(number), SOON);
+        cpus_run(&m->cpus, worker_task(number), SOON);
 }
 
 static void send_next(struct machine *m, uint32_t number)
 {
     struct worker *worker = &m->worker[number];
     if (worker->sent < worker->to_send)
-        run_for(m, sender_task(m, number), fmax(m->costs->send, SOON));
+        cpus_run(&m->cpus, sender_task(m, number), fmax(m->costs->send, SOON));
     else
-        stop(m, sender_task(m, number), IDLE, 0);
+        cpus_stop(&m->cpus, sender_task(m, number));
 }
 
 /* Its items, its collation, then the gap before the next one. */
@@ -230,8 +138,8 @@ static void worker_goes_on(struct machine *m, uint32_t number)
     worker->to_send++;
     if (worker->to_send == worker->sent + 1)
         send_next(m, number);
-    m->task[task].threads = 1;
-    run_for(m, task, fmax(m->costs->gap, SOON));
+    m->cpus.task[task].threads = 1;
+    cpus_run(&m->cpus, task, fmax(m->costs->gap, SOON));
 }
 
 static void hand_out(struct machine *m)
@@ -241,7 +149,7 @@ static void hand_out(struct machine *m)
     const uint32_t number = m->handed % m->setting.workers;
     m->worker[number].given = m->handed + 1;
     m->handed++;
-    if (m->task[worker_task(number)].state == IDLE)
+    if (m->cpus.task[worker_task(number)].state == TASK_IDLE)
         begin_batch(m, number);
 }
 
@@ -250,7 +158,8 @@ static void hand_out(struct machine *m)
 static void rest(struct machine *m)
 {
     m->loop = RESTS;
-    sleep_for(m, LOOP, fmaxf(0, batch_of(m, m->got - 1)->consumed_else - m->load->consumed_less));
+    cpus_sleep(&m->cpus, LOOP,
+               fmaxf(0, batch_of(m, m->got - 1)->consumed_else - m->load->consumed_less));
 }
 
 static void consume(struct machine *m)
@@ -258,7 +167,7 @@ static void consume(struct machine *m)
     const struct machine_batch *batch = batch_of(m, m->got - 1);
     m->loop = CONSUMES;
     if (batch->consumed_running >= SOON) {
-        run_for(m, LOOP, batch->consumed_running);
+        cpus_run(&m->cpus, LOOP, batch->consumed_running);
         return;
     }
     rest(m);
@@ -267,7 +176,7 @@ static void consume(struct machine *m)
 static void end_loop(struct machine *m)
 {
     m->loop = DONE;
-    stop(m, LOOP, IDLE, 0);
+    cpus_stop(&m->cpus, LOOP);
 }
 
 /* What is on the queue is taken off it, one after the other, until the batch whose turn it is came. */
@@ -277,16 +186,16 @@ static void take_messages(struct machine *m)
     if (m->setting.in_order && m->taken[turn]) {
         m->taken[turn] = false;
         m->loop = ENDS;
-        run_for(m, LOOP, fmax(m->costs->tail, SOON));
+        cpus_run(&m->cpus, LOOP, fmax(m->costs->tail, SOON));
         return;
     }
     if (m->queue_from == m->queue_to) {
         m->loop = WAITS;
-        stop(m, LOOP, IDLE, 0);
+        cpus_stop(&m->cpus, LOOP);
         return;
     }
     m->loop = GETS;
-    run_for(m, LOOP, fmax(m->costs->pin > 0 ? SOON : m->costs->get, SOON));
+    cpus_run(&m->cpus, LOOP, fmax(m->costs->pin > 0 ? SOON : m->costs->get, SOON));
 }
 
 static void got_message(struct machine *m)
@@ -298,21 +207,21 @@ static void got_message(struct machine *m)
         return;
     }
     m->loop = ENDS;
-    run_for(m, LOOP, fmax(m->costs->tail, SOON));
+    cpus_run(&m->cpus, LOOP, fmax(m->costs->tail, SOON));
 }
 
 static void ask(struct machine *m)
 {
     if (m->got == m->epoch / 2) {
-        m->time_half = m->now;
+        m->time_half = m->cpus.now;
         m->waited_half = m->waited;
-        m->running_half = m->running;
+        m->ran_half = m->cpus.ran;
     }
     if (m->got == m->epoch) {
         end_loop(m);
         return;
     }
-    m->asked = m->now;
+    m->asked = m->cpus.now;
     if (m->setting.workers > 0) {
         take_messages(m);
         return;
@@ -320,17 +229,19 @@ static void ask(struct machine *m)
     m->worker[0].piece = 0;
     m->loop = GETS;
     if (!go_on_making(m, LOOP, batch_of(m, m->got), m->first + m->got == 0, &m->worker[0].piece))
-        run_for(m, LOOP, SOON);
+        cpus_run(&m->cpus, LOOP, SOON);
 }
 
 /* next() returns: another index was handed out on the way. */
 static void take_batch(struct machine *m)
 {
-    if (m->setting.workers > 0)
+    if (m->setting.workers > 0) {
+        cpus_woken_by(&m->cpus, worker_task(m->handed % m->setting.workers), LOOP);
         hand_out(m);
-    m->waited += m->now - m->asked;
+    }
+    m->waited += m->cpus.now - m->asked;
     if (m->got == 0)
-        m->first_wait = m->now - m->asked;
+        m->first_wait = m->cpus.now - m->asked;
     m->got++;
     consume(m);
 }
@@ -341,16 +252,16 @@ static void hand_out_window(struct machine *m)
     const uint32_t window = m->setting.workers * m->setting.prefetch_factor;
     while (m->handed < m->epoch && m->handed < window)
         hand_out(m);
-    m->waited = m->iter = m->asked = m->now;
+    m->waited = m->iter = m->asked = m->cpus.now;
     take_messages(m);
 }
 
 /* One worker was forked, and starts up beside the next fork. */
 static void fork_next(struct machine *m)
 {
-    run_for(m, worker_task(m->forked++), fmax(m->costs->boot, SOON));
+    cpus_run(&m->cpus, worker_task(m->forked++), fmax(m->costs->boot, SOON));
     if (m->forked < m->setting.workers)
-        run_for(m, LOOP, fmax(m->costs->iter_each, SOON));
+        cpus_run(&m->cpus, LOOP, fmax(m->costs->iter_each, SOON));
     else
         hand_out_window(m);
 }
@@ -373,8 +284,8 @@ static void loop_goes_on(struct machine *m)
         } else if (!go_on_making(m, LOOP, batch_of(m, m->got), m->first + m->got == 0,
                                  &m->worker[0].piece)) {
             m->loop = ENDS;
-            m->task[LOOP].threads = 1;
-            run_for(m, LOOP, fmax(m->costs->overhead, SOON));
+            m->cpus.task[LOOP].threads = 1;
+            cpus_run(&m->cpus, LOOP, fmax(m->costs->overhead, SOON));
         }
         break;
     case ENDS:
@@ -395,9 +306,9 @@ static void arrive_at_loop(struct machine *m, uint32_t batch)
 static void pin_next(struct machine *m)
 {
     if (m->pins_from == m->pins_to)
-        stop(m, PIN, IDLE, 0);
+        cpus_stop(&m->cpus, PIN);
     else
-        run_for(m, PIN, m->costs->get + m->costs->pin);
+        cpus_run(&m->cpus, PIN, m->costs->get + m->costs->pin);
 }
 
 static void arrive(struct machine *m, uint32_t batch)
@@ -407,7 +318,7 @@ static void arrive(struct machine *m, uint32_t batch)
         return;
     }
     m->pins[m->pins_to++ % MACHINE_WINDOW] = batch;
-    if (m->task[PIN].state == IDLE)
+    if (m->cpus.task[PIN].state == TASK_IDLE)
         pin_next(m);
 }
 
@@ -417,8 +328,8 @@ static void sender_goes_on(struct machine *m, uint32_t number)
     if (!worker->is_on_its_way) {
         const bool first = worker->sent == 0 && worker->is_first;
         worker->is_on_its_way = true;
-        sleep_for(m, sender_task(m, number),
-                  fmax(m->costs->latency + (first ? m->costs->first_send : 0), SOON));
+        cpus_sleep(&m->cpus, sender_task(m, number),
+                   fmax(m->costs->latency + (first ? m->costs->first_send : 0), SOON));
         return;
     }
     worker->is_on_its_way = false;
@@ -444,35 +355,14 @@ static void task_goes_on(struct machine *m, uint32_t number)
     }
 }
 
-/* To the next moment at which something ends. */
 static void advance(struct machine *m)
 {
-    double step = INFINITY;
-    for (uint32_t i = 0; i < m->tasks; i++) {
-        const struct task *task = &m->task[i];
-        if (task->state == RUNNING)
-            step = fmin(step, task->left / speed_of(m, task));
-        else if (task->state == SLEEPING)
-            step = fmin(step, task->until - m->now);
-    }
-    if (step == INFINITY) { /* nothing would ever happen again */
+    if (!cpus_go_on(&m->cpus)) {
         end_loop(m);
         return;
     }
-    step = fmax(step, 0);
-    for (uint32_t i = 0; i < m->tasks; i++) {
-        struct task *task = &m->task[i];
-        if (task->state != RUNNING)
-            continue;
-        const double done = step * speed_of(m, task);
-        task->left -= done;
-        m->running += done;
-    }
-    m->now += step;
-    for (uint32_t i = 0; i < m->tasks && m->loop != DONE; i++) {
-        const struct task *task = &m->task[i];
-        if ((task->state == RUNNING && task->left <= SOON) ||
-            (task->state == SLEEPING && task->until <= m->now + SOON))
+    for (uint32_t i = 0; i < m->cpus.tasks && m->loop != DONE; i++) {
+        if (cpus_is_over(&m->cpus, i))
             task_goes_on(m, i);
     }
 }
@@ -481,18 +371,12 @@ static void advance(struct machine *m)
 
 static void set_up(struct machine *m, uint64_t first, uint32_t batches, bool new_workers)
 {
-    const double cpus = fmax(m->costs->cpus, LEAST_CPUS);
-    memset(&m->cpus, 0, sizeof m->cpus);
-    m->cpus.count = (uint32_t)fmin(ceil(cpus - 1e-6), MACHINE_CPUS);
-    m->cpus.idle = m->cpus.count;
-    m->cpus.speed = m->costs->speed * fmin(1.0, cpus / m->cpus.count);
-    m->tasks = FIRST_WORKER + 2 * m->setting.workers;
-    for (uint32_t i = 0; i < m->tasks; i++)
-        m->task[i] = (struct task){.state = IDLE, .cpu = i % m->cpus.count, .threads = 1};
+    cpus_begin(&m->cpus, m->costs->cpus, m->costs->speed, m->costs->slice,
+               FIRST_WORKER + 2 * m->setting.workers);
     memset(m->taken, 0, sizeof m->taken);
     memset(m->worker, 0, sizeof m->worker);
-    m->now = m->waited = m->running = m->iter = m->first_wait = 0;
-    m->time_half = m->waited_half = m->running_half = 0;
+    m->waited = m->iter = m->first_wait = 0;
+    m->time_half = m->waited_half = m->ran_half = 0;
     m->first = first;
     m->epoch = batches;
     m->handed = m->got = m->forked = 0;
@@ -512,10 +396,10 @@ static void begin_epoch(struct machine *m, bool new_workers)
         m->worker[i].piece = 2 * m->load->pieces + 3;
     if (workers > 0 && new_workers) {
         m->loop = FORKS;
-        run_for(m, LOOP, fmax(costs->iter + costs->iter_each, SOON));
+        cpus_run(&m->cpus, LOOP, fmax(costs->iter + costs->iter_each, SOON));
         return;
     }
-    m->now = m->waited = m->iter =
+    m->cpus.now = m->waited = m->iter =
         workers == 0 ? costs->iter / costs->speed : costs->again + costs->again_each * workers;
     if (workers > 0)
         hand_out_window(m);
@@ -531,7 +415,7 @@ static double time_of_ending(const struct machine *m)
     if (workers == 0 || m->setting.persistent)
         return workers == 0 ? 0 : costs->again_end;
     return costs->end +
-           costs->end_each * fmax(1, workers / fmax(costs->cpus, LEAST_CPUS)) / costs->speed;
+           costs->end_each * fmax(1, workers / fmax(costs->cpus, CPUS_LEAST)) / costs->speed;
 }
 
 static void run_epoch(struct machine *m, uint64_t first, uint32_t batches, bool new_workers)
@@ -541,9 +425,9 @@ static void run_epoch(struct machine *m, uint64_t first, uint32_t batches, bool 
     while (m->loop != DONE)
         advance(m);
     const double ending = time_of_ending(m);
-    m->time_end = m->now;
+    m->time_end = m->cpus.now;
     m->waited_end = m->waited;
-    m->now += ending;
+    m->cpus.now += ending;
     m->waited += ending;
 }
 
@@ -553,16 +437,16 @@ static void add_epoch(struct machine *m, uint64_t first, uint64_t batches, uint3
 {
     const uint32_t simulated = batches < most ? (uint32_t)batches : most;
     run_epoch(m, first, simulated, new_workers);
-    sum->time += m->now;
+    sum->time += m->cpus.now;
     sum->waited += m->waited;
-    sum->running += m->running;
+    sum->running += m->cpus.ran;
     sum->first_iter = m->iter;
     sum->first_wait = m->first_wait;
     if (batches > simulated && simulated >= 2) {
         const double rest = (double)(batches - simulated) / (double)(simulated - simulated / 2);
         sum->time += rest * (m->time_end - m->time_half);
         sum->waited += rest * (m->waited_end - m->waited_half);
-        sum->running += rest * (m->running - m->running_half);
+        sum->running += rest * (m->cpus.ran - m->ran_half);
     }
 }
 

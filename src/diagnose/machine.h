@@ -42,6 +42,8 @@ struct machine_costs {
     double again, again_each; /* of an iterator whose workers are there: each is woken */
     double again_end;
     double parallel; /* threads that compute for an item, at least 1 */
+    double
+        slice; /* those on a CPU take turns of so long, see machine_cpus.h; 0: they share it evenly */
 };
 
 struct machine_setting {

@@ -24,6 +24,7 @@
 #define MISS_PART 0.7     /* of what the replay misses by */
 #define IN_LINE 0.5       /* of what more readers ask storage for at once, at most */
 #define CACHED_ERROR 0.25 /* of what items wait for storage, from run to run */
+#define SLICE_NS 8e6      /* for which a kernel lets go on who runs: two ticks of 4 ms */
 
 struct predict_options predict_usual(const struct run_loader *loader, const struct why *why)
 {
@@ -98,7 +99,8 @@ struct doubt {
     double used, busy; /* of the setting that ran: share of the CPUs in use, and how many */
     double computes;   /* share of making a batch that is computing */
     double splits;     /* a stream is shared out otherwise where the workers are others */
-    double speed;      /* measured / replayed: what is told is corrected by it */
+    double speed;      /* replayed / measured: what is told is corrected by it */
+    double in_turns;   /* the same where CPUs are shared in turns; NaN: they were not */
 };
 
 static double beyond(double used)
@@ -226,6 +228,41 @@ static bool fits_shared_memory(const struct predict_model *model,
     return batches <= ran || !(batches * model->batch_bytes > model->shm_bytes);
 }
 
+/* How CPUs are shared is the kernel's business. Those that run may share them evenly, an idle one being found
+ * at once; or who wakes waits beside who runs for the end of its slice, which costs nothing while one
+ * worker computes and the CPUs are as many. Which of the two it is a run may not show. */
+static bool run_in_turns(const struct predict_model *model, const struct machine_setting *setting,
+                         struct outcome *outcome)
+{
+    struct predict_model turns = *model;
+    turns.costs.slice = SLICE_NS;
+    return run(&turns, setting, outcome);
+}
+
+/* What a run takes then, as far as what was recorded went so. */
+static double in_turns_of(const struct predict_model *model, double measured_ns)
+{
+    struct outcome own;
+    if (!run_in_turns(model, &model->setting, &own))
+        return NAN;
+    const double speed = own.time / measured_ns;
+    return fabs(speed - 1) <= PREDICT_MOST_MISS ? speed : NAN;
+}
+
+static void spread_turns(const struct predict_model *model, const struct doubt *doubt,
+                         const struct machine_setting *setting, struct outcome *slow,
+                         struct outcome *fast)
+{
+    struct outcome turns;
+    if (isnan(doubt->in_turns) || !run_in_turns(model, setting, &turns))
+        return;
+    turns.time *= doubt->speed / doubt->in_turns;
+    if (turns.time > slow->time)
+        *slow = turns;
+    if (turns.time < fast->time)
+        *fast = turns;
+}
+
 static bool predict_one(const struct predict_model *model, const struct doubt *doubt,
                         const struct machine_setting *setting, struct predict_setting *out)
 {
@@ -244,6 +281,7 @@ static bool predict_one(const struct predict_model *model, const struct doubt *d
     if ((model->is_storage || other_kind) &&
         (!run(&spread.slow, setting, &slow) || !run(&spread.fast, setting, &fast)))
         return false;
+    spread_turns(&spread.usual, doubt, setting, &slow, &fast);
     tell(model, doubt, setting, &slow, &usual, &fast, out);
     return true;
 }
@@ -517,7 +555,8 @@ static bool replay(const struct predict_model *model, struct doubt *doubt, struc
                             .busy = own.busy,
                             .computes = computing_share(model),
                             .splits = model->is_stream,
-                            .speed = own.time / model->measured_ns};
+                            .speed = own.time / model->measured_ns,
+                            .in_turns = in_turns_of(model, model->measured_ns)};
     return true;
 }
 

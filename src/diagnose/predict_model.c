@@ -211,7 +211,8 @@ static double threads_at_once(struct table *table)
             continue;
         threads += row->t[RF_BATCH_THREADS];
         items += row->t[RF_BATCH_ITEMS];
-        rest += fmax(0, row->t[RF_BATCH_ITEMS] - row->t[RF_BATCH_CPU] - row->t[RF_BATCH_DELAY]);
+        /* Those run on while the item's own thread, which they wake, waits for a CPU. */
+        rest += fmax(0, row->t[RF_BATCH_ITEMS] - row->t[RF_BATCH_CPU]);
     }
     return threads < 0.1 * items || rest <= 0 ? 1 : fmax(1, threads / rest);
 }
@@ -224,7 +225,7 @@ static double slowed_by(struct table *table)
         const double *t = table->rows[i].t;
         if (isnan(t[RF_BATCH_ITEMS]))
             continue;
-        running += t[RF_BATCH_CPU] + t[RF_BATCH_COLLATE_CPU];
+        running += t[RF_BATCH_CPU] + t[RF_BATCH_THREADS] + t[RF_BATCH_COLLATE_CPU];
         delay += t[RF_BATCH_DELAY] + t[RF_BATCH_COLLATE_DELAY];
     }
     return running <= 0 ? 1 : 1 + delay / running;

@@ -127,11 +127,20 @@ static bool read_batch(const struct feed *feed, uint32_t number, uint64_t ordina
                             base + ordinal, record);
 }
 
+/* Of a batch's items, as a part of their time, what other threads ran while its own did not: several at once
+ * run for longer than that. */
+static uint64_t threads_of(const uint64_t record[RF_WORK_WORDS])
+{
+    const uint64_t items_ns = ds_subtract(record[RF_WORK_ITEMS_END_NS], record[RF_WORK_BEGIN_NS]);
+    const uint64_t told_ns = ds_add(record[RF_WORK_CPU_NS], record[RF_WORK_DELAY_NS]);
+    return ds_least(record[RF_WORK_THREADS_NS], ds_subtract(items_ns, told_ns));
+}
+
 static struct cause_batch batch_of(const uint64_t record[RF_WORK_WORDS])
 {
     return (struct cause_batch){record[RF_WORK_BEGIN_NS],        record[RF_WORK_ITEMS_END_NS],
                                 record[RF_WORK_END_NS],          record[RF_WORK_CPU_NS],
-                                record[RF_WORK_DELAY_NS],        record[RF_WORK_THREADS_NS],
+                                record[RF_WORK_DELAY_NS],        threads_of(record),
                                 record[RF_WORK_COLLATE_DELAY_NS]};
 }
 
@@ -336,7 +345,7 @@ static void add_finished(const uint64_t record[RF_WORK_WORDS], uint64_t from, ui
     const double items = (double)cause_overlap(begin_ns, items_ns, from, to);
     const double collation = (double)cause_overlap(items_ns, end_ns, from, to);
     work->cpu_ns += (uint64_t)(ratio(record[RF_WORK_CPU_NS], items_ns - begin_ns) * items);
-    work->threads_ns += (uint64_t)(ratio(record[RF_WORK_THREADS_NS], items_ns - begin_ns) * items);
+    work->threads_ns += (uint64_t)(ratio(threads_of(record), items_ns - begin_ns) * items);
     work->delay_ns +=
         (uint64_t)(ratio(record[RF_WORK_DELAY_NS], items_ns - begin_ns) * items +
                    ratio(record[RF_WORK_COLLATE_DELAY_NS], end_ns - items_ns) * collation);

@@ -409,7 +409,7 @@ static uint64_t part_of(uint64_t span_ns, uint64_t told_ns, uint64_t part_ns)
 
 /* How a batch's items and its collation were spent. */
 struct spent {
-    uint64_t items_ns, cpu_ns, delay_ns, threads_ns;
+    uint64_t items_ns, cpu_ns, delay_ns, threads_ns, threads_cpu_ns;
     uint64_t collate_ns, collate_cpu_ns, collate_delay_ns;
 };
 
@@ -423,8 +423,8 @@ static struct spent spent_on(const struct worker *worker, uint64_t end_ns,
     const uint64_t pickle_ns = since(worker->items_pickle_cpu_ns, worker->begin_pickle_cpu_ns);
     spent.cpu_ns = part_of(spent.items_ns, 0, own_ns);
     spent.delay_ns = part_of(spent.items_ns, spent.cpu_ns, since(b->delay_ns, a->delay_ns));
-    spent.threads_ns = part_of(spent.items_ns, spent.cpu_ns + spent.delay_ns,
-                               since(b->process_cpu_ns - a->process_cpu_ns, own_ns + pickle_ns));
+    spent.threads_cpu_ns = since(b->process_cpu_ns - a->process_cpu_ns, own_ns + pickle_ns);
+    spent.threads_ns = part_of(spent.items_ns, spent.cpu_ns + spent.delay_ns, spent.threads_cpu_ns);
     spent.collate_cpu_ns = part_of(spent.collate_ns, 0, since(end->cpu_ns, b->cpu_ns));
     spent.collate_delay_ns =
         part_of(spent.collate_ns, spent.collate_cpu_ns, since(end->delay_ns, b->delay_ns));
@@ -476,6 +476,7 @@ void worker_end(struct worker *worker, enum rf_worker_outcome outcome)
     t[RF_TOTAL_ITEMS_CPU_NS] += spent.cpu_ns;
     t[RF_TOTAL_ITEMS_DELAY_NS] += spent.delay_ns;
     t[RF_TOTAL_ITEMS_THREADS_NS] += spent.threads_ns;
+    t[RF_TOTAL_ITEMS_THREADS_CPU_NS] += spent.threads_cpu_ns;
     t[RF_TOTAL_COLLATE_NS] += spent.collate_ns;
     t[RF_TOTAL_COLLATE_CPU_NS] += spent.collate_cpu_ns;
     t[RF_TOTAL_COLLATE_DELAY_NS] += spent.collate_delay_ns;
@@ -502,7 +503,7 @@ void worker_end(struct worker *worker, enum rf_worker_outcome outcome)
         [RF_WORK_GAP_NS] = gap_ns,
         [RF_WORK_CPU_NS] = spent.cpu_ns,
         [RF_WORK_DELAY_NS] = spent.delay_ns,
-        [RF_WORK_THREADS_NS] = spent.threads_ns,
+        [RF_WORK_THREADS_NS] = spent.threads_cpu_ns,
         [RF_WORK_COLLATE_CPU_NS] = spent.collate_cpu_ns,
         [RF_WORK_COLLATE_DELAY_NS] = spent.collate_delay_ns,
         [RF_WORK_ITEMS] = worker->items,

@@ -115,7 +115,9 @@
     X(MAJOR_FAULTS, 1, KNOWN_SUM, 0, "faults", "pages read from storage; ~0: not told")         \
     X(TENSOR_BYTES, 1, MAX, 0, "bytes",                                                         \
       "of the tensors of one batch, the most seen (every 16th is looked at): they travel in "   \
-      "shared memory; 0: none seen")
+      "shared memory; 0: none seen")                                                            \
+    X(ITEMS_THREADS_CPU_NS, 1, SUM, 0, "ns",                                                    \
+      "CPU time of other threads while items were made, of several at once as well")
 
 /* Of a thread that trains or infers, by enum step_phase where there are several words. */
 #define RF_STEP_COUNTERS(X)                                                               \

@@ -77,7 +77,7 @@ enum rf_worker_record_word {
     RF_WORK_GAP_NS,       /* between the end of the batch before and BEGIN; RF_UNKNOWN: the first */
     RF_WORK_CPU_NS,       /* of the items: running on a CPU */
     RF_WORK_DELAY_NS,     /* of the items: runnable, waiting for one */
-    RF_WORK_THREADS_NS,   /* of the rest: other threads of the process ran */
+    RF_WORK_THREADS_NS, /* meanwhile: CPU time of the process's other threads, several at once as well */
     RF_WORK_COLLATE_CPU_NS,
     RF_WORK_COLLATE_DELAY_NS, /* of the collation: waiting for a CPU */
     RF_WORK_ITEMS,

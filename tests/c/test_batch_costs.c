@@ -365,8 +365,8 @@ static void running_waiting_and_threads(void **state)
         {200, 180, 0, 20, 16, 10, 0, 200, 0, 0, 6, 1},    /* a tenth of the items: as many */
         {200, 190, 0, 20, 16, 10, 0, 210, 0, 0, 6, 2},    /* of what the own thread did not do */
         {200, 190, 0, 19, 16, 10, 0, 209, 0, 0, 6, 1},    /* less than a tenth: not to be told */
-        {125, 100, 25, 50, 16, 10, 0, 150, 0, 25, 6, 1},  /* there was no time for them */
-        {200, 100, 40, 120, 16, 10, 0, 220, 0, 40, 6, 2}, /* of what waited for a CPU neither */
+        {125, 100, 25, 50, 16, 10, 0, 150, 0, 25, 6, 2},  /* while it waited for a CPU */
+        {200, 100, 40, 120, 16, 10, 0, 220, 0, 40, 6, 2}, /* more of them than one */
         {125, 100, 40, 0, 16, 10, 8, 100, 0, 48, 0, 1},   /* more than there was */
     };
     for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {

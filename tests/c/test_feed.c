@@ -45,10 +45,33 @@ static void wait_ms(uint64_t ms)
     nanosleep(&pause, NULL);
 }
 
+/* So much CPU time of a thread of its own. */
+#define SPIN_NS UINT64_C(20000000)
+static void *spin(void *unused)
+{
+    struct timespec ran = {0, 0};
+    (void)unused;
+    while ((uint64_t)ran.tv_sec * DS_NS_PER_S + (uint64_t)ran.tv_nsec < SPIN_NS)
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ran);
+    return NULL;
+}
+
+#define SPINNERS 4
+static void spin_in_threads(void)
+{
+    pthread_t threads[SPINNERS];
+    for (int i = 0; i < SPINNERS; i++)
+        CHECK(pthread_create(&threads[i], NULL, spin, NULL) == 0, "no thread");
+    for (int i = 0; i < SPINNERS; i++)
+        pthread_join(threads[i], NULL);
+}
+
 /* One batch of two items: the first sleeps, the second too. */
-static void make_batch(struct worker *worker, uint64_t item_ms, uint64_t collate_ms)
+static void make_batch(struct worker *worker, uint64_t item_ms, uint64_t collate_ms, bool threads)
 {
     worker_begin(worker);
+    if (threads)
+        spin_in_threads();
     for (uint64_t i = 0; i < 2; i++) {
         wait_ms(item_ms);
         worker_item(worker, ds_now_ns(), 40 + i);
@@ -60,7 +83,7 @@ static void make_batch(struct worker *worker, uint64_t item_ms, uint64_t collate
 
 struct plan {
     int ready[2], go[2], batches;
-    bool by_folder;
+    bool by_folder, threads;
     uint64_t epochs;
 };
 
@@ -83,7 +106,7 @@ static pid_t start_worker(struct plan *plan)
         worker_epoch(worker);
     char byte;
     while (read(plan->go[0], &byte, 1) == 1) {
-        make_batch(worker, 4, 6);
+        make_batch(worker, 4, 6, plan->threads);
         CHECK(write(plan->ready[1], "x", 1) == 1, "the pipe broke");
     }
     worker_finish(worker);
@@ -567,6 +590,27 @@ static void test_pauses(void **state)
     assert_int_equal(ds_load(&words[offsetof(struct rf_loader_entry, dropped) / 8]), 1);
 }
 
+/* Threads that compute for an item at once have run for longer than the item took: all of their CPU time is
+ * told, and as a part of the item's time no more than there is. */
+static void test_threads_at_once(void **state)
+{
+    struct rf_worker_view view;
+    struct plan plan = {.threads = true};
+    (void)state;
+    const pid_t pid = start_worker(&plan);
+    struct feed *feed = feed_for(&pid, 1, 1);
+    let_make(&plan, 3);
+    assert_true(view_of(0, &view));
+    const uint64_t *t = view.totals;
+    CHECK(t[RF_TOTAL_ITEMS_THREADS_CPU_NS] >= 3 * SPINNERS * (SPIN_NS - SPIN_NS / 100), "%llu ns",
+          (unsigned long long)t[RF_TOTAL_ITEMS_THREADS_CPU_NS]);
+    assert_true(t[RF_TOTAL_ITEMS_CPU_NS] + t[RF_TOTAL_ITEMS_DELAY_NS] +
+                    t[RF_TOTAL_ITEMS_THREADS_NS] <=
+                t[RF_TOTAL_ITEMS_NS]);
+    kill_worker(&plan, pid);
+    feed_close(feed);
+}
+
 /* Two clocks are never read at once: what they say together is never more than there was. */
 static void test_parts_of_a_batch_add_up(void **state)
 {
@@ -623,7 +667,7 @@ static void test_loading_in_the_loop(void **state)
     feed_wait_begin(feed, begin_ns, 0, 0);
     wait_ms(5);
     feed_laid_over(feed, begin_ns, ds_now_ns(), CAUSE_SAMPLER);
-    make_batch(feed->own, 3, 3);
+    make_batch(feed->own, 3, 3, false);
     const uint64_t pin_ns = ds_now_ns();
     wait_ms(4);
     const uint64_t end_ns = ds_now_ns();
@@ -725,6 +769,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_stream_that_ended, open_monitor, close_monitor),
         cmocka_unit_test_setup_teardown(test_how_a_worker_ended, open_monitor, close_monitor),
         cmocka_unit_test_setup_teardown(test_pauses, open_monitor, close_monitor),
+        cmocka_unit_test_setup_teardown(test_threads_at_once, open_monitor, close_monitor),
         cmocka_unit_test_setup_teardown(test_parts_of_a_batch_add_up, open_monitor, close_monitor),
         cmocka_unit_test_setup_teardown(test_another_epoch_is_not_mistaken, open_monitor,
                                         close_monitor),

@@ -55,6 +55,40 @@ static void close_to(double got, double want, double relative)
     CHECK(fabs(got - want) <= relative * want, "%.6f in place of %.6f ms", got / MS, want / MS);
 }
 
+/* One CPU, a worker whose batches take 10 ms, and turns of 4 ms. The first batch is made at 10; what sends it
+ * waits for the end of the worker's third slice at 12, the loop for that of its fourth at 16, and then goes
+ * about its own 5 ms. The second is made at 20 and waits for the loop until 21. Shared evenly, both are taken when
+ * they are made. */
+static void who_wakes_waits_for_its_turn(void **state)
+{
+    (void)state;
+    all_alike((struct machine_batch){.running = 10 * MS, .consumed_else = 5 * MS});
+    struct machine_costs costs = free_of_charge();
+    const struct machine_load load = load_of(2);
+    costs.cpus = 1;
+    costs.send = costs.get = 1e-4 * MS; /* what costs nothing waits for nothing */
+    close_to(time_of(&costs, 1, 2, &load), 25 * MS, 1e-4);
+    costs.slice = 4 * MS;
+    close_to(time_of(&costs, 1, 2, &load), 26 * MS, 1e-4);
+}
+
+/* Turns cost what waits for one, and nothing of the CPUs' time: where all of that is in use, as many batches
+ * are made. */
+static void turns_use_all_cpus(void **state)
+{
+    (void)state;
+    all_alike((struct machine_batch){.running = 30 * MS});
+    struct machine_costs costs = free_of_charge();
+    const struct machine_load load = load_of(240);
+    costs.cpus = 2;
+    for (uint32_t workers = 2; workers <= 6; workers++) {
+        costs.slice = 0;
+        close_to(time_of(&costs, workers, 2, &load), 240 * 30 * MS / 2, 0.03);
+        costs.slice = 8 * MS;
+        close_to(time_of(&costs, workers, 2, &load), 240 * 30 * MS / 2, 0.03);
+    }
+}
+
 static void without_workers_everything_adds_up(void **state)
 {
     (void)state;
@@ -623,6 +657,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_workers_everything_adds_up),
+        cmocka_unit_test(who_wakes_waits_for_its_turn),
+        cmocka_unit_test(turns_use_all_cpus),
         cmocka_unit_test(each_kind_of_time_adds_up),
         cmocka_unit_test(what_is_not_waiting_is_consuming),
         cmocka_unit_test(all_costs_follow_the_ledger),

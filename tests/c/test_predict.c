@@ -147,6 +147,56 @@ static void what_sleeps_goes_side_by_side(void **state)
     free(predict);
 }
 
+/* A worker computes 6.5 ms a batch beside a loop that sleeps 5 ms of it, on two CPUs. Two workers are faster
+ * where each of the three has a CPU when it wakes; where it waits for the slice of who runs there they are
+ * not, and one worker does not show which it is: no gain is promised. */
+static void who_wakes_may_wait_for_a_cpu(void **state)
+{
+    (void)state;
+    static const struct cost bare = {0, 6.5, 0};
+    begin(&bare, 1);
+    why.host.cpus_usable = 2;
+    why.host.idle_cpus = 0.85;
+    why.work.running_cpus = 0.95;
+    for (uint32_t i = 0; i < BATCHES; i++) {
+        batches[i].times[RF_BATCH_CONSUMED] = units(5);
+        batches[i].times[RF_BATCH_WAITED] = units(1.5);
+    }
+    stretch.words[RF_STRETCH_END_CPU_NS] = BATCHES * MS / 4;
+    measure_as_replayed();
+    struct predict *predict = predicted();
+    assert_string_equal(predict->says, "");
+    for (uint32_t workers = 2; workers <= 4; workers++) {
+        const struct predict_setting *one = find(predict, workers, 2);
+        const struct range faster = predict_faster(predict, &one->window_s);
+        CHECK(faster.mean > 1.1 && faster.lower < 1, "%u workers: %.2fx (%.2f to %.2f)", workers,
+              faster.mean, faster.lower, faster.upper);
+    }
+    free(predict);
+}
+
+/* Two threads of the one worker run for 30 ms each while an item waits for them for 30 ms, and its own thread
+ * for a CPU now and then: the replay of that is the run, on the two CPUs that they fill. */
+static void threads_of_an_item_run_at_once(void **state)
+{
+    (void)state;
+    static const struct cost waits = {26, 0.5, 4};
+    begin(&waits, 1);
+    for (uint32_t i = 0; i < BATCHES; i++)
+        batches[i].times[RF_BATCH_THREADS] = units(59.5);
+    why.host.cpus_usable = 2;
+    why.host.idle_cpus = 0.05;
+    why.work.running_cpus = 1.9;
+    why.active_ns = BATCHES * 31 * MS;
+    struct predict *predict = predicted();
+    assert_string_equal(predict->says, "");
+    CHECK(fabs(predict->miss) < 0.05, "%.3f", predict->miss);
+    const struct predict_setting *one = find(predict, 2, 2);
+    const double faster = predict_faster(predict, &one->window_s).mean;
+    CHECK(faster < 1.15, "two workers, as the CPUs are full: %.2fx", faster);
+    free(predict);
+}
+
 /* A sampler that takes 8 ms a batch takes them in the loop, with workers and without. */
 static void drawing_indices_is_of_the_loop_in_every_setting(void **state)
 {
@@ -484,6 +534,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_sleeps_goes_side_by_side),
+        cmocka_unit_test(who_wakes_may_wait_for_a_cpu),
+        cmocka_unit_test(threads_of_an_item_run_at_once),
         cmocka_unit_test(drawing_indices_is_of_the_loop_in_every_setting),
         cmocka_unit_test(neighbours_use_cpus),
         cmocka_unit_test(the_start_is_fitted_to_the_first_wait),

@@ -953,6 +953,7 @@ static void fill_worker(uint64_t k)
     t[RF_TOTAL_ITEMS_CPU_NS] = 500 * k;
     t[RF_TOTAL_ITEMS_DELAY_NS] = 200 * k;
     t[RF_TOTAL_ITEMS_THREADS_NS] = 100 * k;
+    t[RF_TOTAL_ITEMS_THREADS_CPU_NS] = 250 * k; /* several at once */
     t[RF_TOTAL_COLLATE_NS] = 300 * k;
     t[RF_TOTAL_COLLATE_CPU_NS] = 200 * k;
     t[RF_TOTAL_GAP_NS] = 700 * k;
@@ -996,10 +997,10 @@ static void workers_of_a_loader_are_added_up(void **state)
     /* items and collation, and what of the gaps ran, of all that they lived */
     assert_figure(work->busy_share, (6000 + 1800 + 420) / 12000.0);
     /* what ran, from the first batch of any to the last one */
-    assert_figure(work->running_cpus, (3000 + 600 + 420 + 1200) / (20003.0 - 9997.0));
+    assert_figure(work->running_cpus, (3000 + 1500 + 420 + 1200) / (20003.0 - 9997.0));
     /* In the loop's own process the gaps are its own work. */
     world.loaders[0].entry.num_workers = 0;
-    assert_figure(asked()->work.running_cpus, (3000 + 600 + 1200) / (20003.0 - 9997.0));
+    assert_figure(asked()->work.running_cpus, (3000 + 1500 + 1200) / (20003.0 - 9997.0));
 }
 
 /* Figures of a file may contradict each other. */
