@@ -21,8 +21,11 @@ enum field {
     CU_SEQ_LENS_Q,
     CU_SEQ_LENS,
     FIELDS,
+    /* of a dict of a graph's parts */
+    EDGE_INDEX = FIELDS,
+    PTR,
     /* attributes only */
-    NUM_GRAPHS = FIELDS,
+    NUM_GRAPHS,
     STORED_GRAPHS,
     STORE,
     GLOBAL_STORE,
@@ -40,6 +43,8 @@ static struct {
     [CU_SEQLENS_Q] = {"cu_seqlens_q", 0, NULL},
     [CU_SEQ_LENS_Q] = {"cu_seq_lens_q", 0, NULL},
     [CU_SEQ_LENS] = {"cu_seq_lens", 0, NULL},
+    [EDGE_INDEX] = {"edge_index", 0, NULL},
+    [PTR] = {"ptr", 0, NULL},
     [NUM_GRAPHS] = {"num_graphs", 0, NULL},
     [STORED_GRAPHS] = {"_num_graphs", 0, NULL},
     [STORE] = {"_store", 0, NULL},
@@ -359,10 +364,55 @@ static bool from_named_fields(struct composition *state, struct tensor_questions
     return bounds != NULL || field[ATTENTION_MASK] != NULL || field[INPUT_IDS] != NULL;
 }
 
-/* Samples in a value of a batch: a tensor's first dimension, a list's length. */
+/* torch_geometric: Data keeps its attributes in a _store, HeteroData in a _global_store. */
+static uint64_t graphs_in(PyObject *const *field)
+{
+    uint64_t graphs = DATASTALL_UNKNOWN;
+    if (field[NUM_GRAPHS] != NULL || field[STORED_GRAPHS] != NULL)
+        return as_count(field[field[NUM_GRAPHS] != NULL ? NUM_GRAPHS : STORED_GRAPHS]);
+    PyObject *store = field[field[STORE] != NULL ? STORE : GLOBAL_STORE];
+    PyObject *attributes = store != NULL ? attributes_of(store) : NULL;
+    PyObject *stored = attributes != NULL ? find_one(attributes, STORED_GRAPHS) : NULL;
+    if (stored != NULL)
+        graphs = as_count(stored);
+    Py_XDECREF(attributes);
+    return graphs;
+}
+
+/* A value of a mapping that is a batch of graphs itself. */
+static uint64_t graphs_of(PyObject *value)
+{
+    PyObject *attributes = attributes_of(value), *field[NAMES];
+    if (attributes == NULL)
+        return DATASTALL_UNKNOWN;
+    find(attributes, 0, NAMES, field);
+    const uint64_t graphs = graphs_in(field);
+    Py_DECREF(attributes);
+    return graphs;
+}
+
+/* Samples in a value of a batch: a tensor's first dimension, a list's length, its graphs. */
 static uint64_t samples_in(struct tensor_questions *questions, PyObject *value)
 {
-    return is_sequence(value) ? length_of(value) : tensor_length(questions, value);
+    if (is_sequence(value))
+        return length_of(value);
+    return tensor_is_one(value) ? tensor_length(questions, value) : graphs_of(value);
+}
+
+/* A dict of the parts of graphs: the first dimension of what it holds is nodes or edges. Where each
+ * graph begins says how many there are; without that it is not known. True where it is one. */
+static bool from_parts_of_graphs(struct tensor_questions *questions, PyObject *dict,
+                                 datastall_batch *out)
+{
+    PyObject *found[2];
+    find(dict, EDGE_INDEX, PTR + 1, found);
+    PyObject *const edges = found[0], *const begins = found[PTR - EDGE_INDEX];
+    if (edges == NULL)
+        return false;
+    const uint64_t count = begins == NULL ? DATASTALL_UNKNOWN : tensor_length(questions, begins);
+    if (count != DATASTALL_UNKNOWN && count > 0)
+        out->samples = count - 1;
+    return true;
 }
 
 static void from_values(struct tensor_questions *questions, PyObject *dict, datastall_batch *out)
@@ -382,7 +432,8 @@ static void from_mapping(struct composition *state, struct tensor_questions *que
     if (dict == NULL)
         return;
     const bool named = from_named_fields(state, questions, dict, out);
-    if (by_values && !named && out->samples == DATASTALL_UNKNOWN)
+    if (by_values && !named && out->samples == DATASTALL_UNKNOWN &&
+        !from_parts_of_graphs(questions, dict, out))
         from_values(questions, dict, out);
     Py_DECREF(dict);
 }
@@ -412,21 +463,6 @@ static void from_sequence(struct composition *state, struct tensor_questions *qu
     for (int i = 0; i < count; i++)
         parallel &= is_sequence(element[i]) && length_of(element[i]) == length_of(element[0]);
     out->samples = parallel ? length_of(element[0]) : length;
-}
-
-/* torch_geometric: Data keeps its attributes in a _store, HeteroData in a _global_store. */
-static uint64_t graphs_in(PyObject *const *field)
-{
-    uint64_t graphs = DATASTALL_UNKNOWN;
-    if (field[NUM_GRAPHS] != NULL || field[STORED_GRAPHS] != NULL)
-        return as_count(field[field[NUM_GRAPHS] != NULL ? NUM_GRAPHS : STORED_GRAPHS]);
-    PyObject *store = field[field[STORE] != NULL ? STORE : GLOBAL_STORE];
-    PyObject *attributes = store != NULL ? attributes_of(store) : NULL;
-    PyObject *stored = attributes != NULL ? find_one(attributes, STORED_GRAPHS) : NULL;
-    if (stored != NULL)
-        graphs = as_count(stored);
-    Py_XDECREF(attributes);
-    return graphs;
 }
 
 static void from_attributes(struct composition *state, struct tensor_questions *questions,

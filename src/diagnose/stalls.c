@@ -221,8 +221,10 @@ static void take_off_others(struct summary *summary, uint32_t index)
     const double share = (double)others_ns / (double)process->active_ns;
     const double left =
         process->severe_share - share - (double)once_ns / (double)process->active_ns;
-    if (process->severe_share < WHY_LEAST_STALL || process->severe_share >= SUMMARY_SLIGHT ||
-        others_ns == 0 || !(left < WHY_LEAST_STALL))
+    if (process->severe_share < WHY_LEAST_STALL || others_ns == 0 || !(left < WHY_LEAST_STALL))
+        return;
+    process->others_explain = true;
+    if (process->severe_share >= SUMMARY_SLIGHT) /* they starve it */
         return;
     process->for_others_share = share;
     process->severe_share = fmax(0.0, left);

@@ -89,7 +89,8 @@ struct summary_process {
     bool is_brief;            /* what it waited is nothing beside its life */
     /* It is a slight stall, and none but for CPUs that others used: that share of active_ns; 0: not so. */
     double for_others_share;
-    uint32_t gpu; /* index in gpus[] of the one it uses; UINT32_MAX: not known, or several */
+    bool others_explain; /* its stall, but for less than is worth a word; a slight one or not */
+    uint32_t gpu;        /* index in gpus[] of the one it uses; UINT32_MAX: not known, or several */
     /* What its severity follows: what is known of its stall, and of a shared GPU's no more than is known
      * of that; NaN: too little is known. */
     double severe_share;

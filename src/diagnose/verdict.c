@@ -82,13 +82,22 @@ static bool limits_the_program(const struct summary_process *process)
     return process->background && process->stall_share >= LEAST_LIMIT;
 }
 
+/* Where others explain what a process stalled, nothing else is worth a word; but that of a stream every
+ * item comes several times is no matter of time. */
+static bool is_of_others(const struct why *why)
+{
+    return why->primary == CAUSE_CPU_CONTENTION || why->primary == CAUSE_LOOP_CPU_WAIT ||
+           why->primary == WHY_DUPLICATE_STREAM;
+}
+
 void summary_settle_causes(struct summary *summary)
 {
     for (uint32_t i = 0; i < summary->loader_count; i++) {
         struct summary_loader *loader = &summary->loaders[i];
         const struct summary_process *process = &summary->processes[loader->process];
-        if (loader->in_verdict && process->severe_share < WHY_LEAST_STALL &&
-            loader->why.primary != WHY_FAILED)
+        if (loader->in_verdict && loader->why.primary != WHY_FAILED &&
+            (process->severe_share < WHY_LEAST_STALL ||
+             (process->others_explain && !is_of_others(&loader->why))))
             loader->why.primary = WHY_NONE;
         else if (is_unknown(loader, process) && process->background && !limits_the_program(process))
             loader->why.primary = CAUSE_UNKNOWN;

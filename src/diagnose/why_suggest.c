@@ -316,7 +316,9 @@ static void suggest_for_contention(const struct run_loader *loader, struct why *
     else if (why_sends_many_bytes(work))
         suggest_too(why, "; and less to do: %.3g MiB are pickled for each batch, send tensors",
                     (double)work->sent_bytes / (double)work->sent / (1024 * 1024));
-    else if (work->threads_ns > 0 && /* where much is sent, the thread that does it is among them */
+    /* Beside others fewer threads get less of the CPUs: the same work, and tried it took longer. Where
+     * much is sent, the thread that does it is among them. */
+    else if (why->others.lack_ns == 0 && work->threads_ns > 0 &&
              (double)work->threads_ns >=
                  LEAST_IN_THREADS * (double)ds_add(work->cpu_ns, work->threads_ns))
         suggest_too(why, "; one thread in each worker (torch.set_num_threads(1), "

@@ -171,6 +171,32 @@ static void what_a_job_loses_beside_others(void **state)
     }
 }
 
+/* Of a process that others starve, a small loader that starts often is no cause either. */
+static void a_second_loader_beside_others(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t computed_s; /* of the first loader; 30 s it lacked a CPU */
+        uint32_t second;
+    } rows[] = {{0, WHY_NONE}, {4, CAUSE_STARTUP}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin_world(1);
+        set_beside(
+            &(struct beside){.contention = 30, .computed = rows[i].computed_s, .iterators = 2});
+        world.processes[0].loader_count = 2;
+        world.loaders[1].index = 1;
+        set_wait(1, 50 * S, 60 * S, 2 * S);
+        uint64_t *c = world.loaders[1].totals.counters;
+        c[RF_COUNT_ITERATORS] = 2;
+        c[RF_COUNT_CAUSE_NS + CAUSE_STARTUP] = 2 * S;
+        struct summary *summary = made(0);
+        assert_int_equal(summary->severity, SUMMARY_SEVERITY_MODERATE);
+        assert_int_equal(summary->loaders[0].why.primary, CAUSE_CPU_CONTENTION);
+        assert_string_equal(why_name(summary->loaders[1].why.primary), why_name(rows[i].second));
+        summary_free(summary);
+    }
+}
+
 /* And of a check: what the verdict does not charge. */
 static void a_check_beside_others(void **state)
 {
@@ -930,6 +956,7 @@ int main(void)
         cmocka_unit_test(what_others_explain),
         cmocka_unit_test(what_a_job_loses_beside_others),
         cmocka_unit_test(a_check_beside_others),
+        cmocka_unit_test(a_second_loader_beside_others),
         cmocka_unit_test(what_one_iterator_costs_beside_others),
         cmocka_unit_test(other_ranks_are_no_other_programs),
         cmocka_unit_test(severities),

@@ -178,6 +178,35 @@ static void start_up(void **state)
     }
 }
 
+/* Of one iterator: the order of one long epoch is drawn once, and is the sampler's; of several, and where
+ * the rest is a stall too, the largest state. */
+static void one_long_epoch(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t iterators, sampler_ms, startup_ms,
+            rest_ms; /* of twenty seconds; the first two once */
+        uint32_t cause;
+    } rows[] = {
+        {1, 2000, 500, 0, CAUSE_SAMPLER}, {1, 500, 2000, 0, CAUSE_STARTUP},
+        {1, 600, 399, 0, WHY_NONE}, /* less than a second */
+        {1, 600, 500, 0, CAUSE_SAMPLER},  {1, 2000, 500, 990, CAUSE_SAMPLER},
+        {1, 1100, 100, 1900, CAUSE_PIN},  {2, 2000, 500, 0, CAUSE_SAMPLER},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const uint64_t once_ms = rows[i].sampler_ms + rows[i].startup_ms;
+        uint64_t *c = begin_loader(0);
+        c[RF_COUNT_OTHER_NS] = c[RF_COUNT_STARTUP_NS] = once_ms * MS;
+        c[RF_COUNT_STEADY_NS] = rows[i].rest_ms * MS;
+        c[RF_COUNT_END_NS] = 30 * S;
+        c[RF_COUNT_ITERATORS] = rows[i].iterators;
+        c[RF_COUNT_CAUSE_NS + CAUSE_SAMPLER] = rows[i].sampler_ms * MS;
+        c[RF_COUNT_CAUSE_NS + CAUSE_STARTUP] = rows[i].startup_ms * MS;
+        c[RF_COUNT_CAUSE_NS + CAUSE_PIN] = rows[i].rest_ms * MS;
+        assert_cause(i, rows[i].cause);
+    }
+}
+
 /* Half of what is not start-up, by what the other workers could not do. */
 static void head_of_line(void **state)
 {
@@ -1134,6 +1163,7 @@ int main(void)
         cmocka_unit_test(states_are_the_whole_of_the_stall),
         cmocka_unit_test(the_stall_is_what_the_verdict_takes),
         cmocka_unit_test(start_up),
+        cmocka_unit_test(one_long_epoch),
         cmocka_unit_test(head_of_line),
         cmocka_unit_test(the_window),
         cmocka_unit_test(start_up_does_not_count_for_the_window),

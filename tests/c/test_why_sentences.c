@@ -828,22 +828,26 @@ static void what_needs_the_cpus(void **state)
 {
     (void)state;
 #define OTHERS "more CPUs, or fewer other programs on them: others use the CPUs too"
+#define LOOP                                                                                \
+    "more CPUs, or fewer threads in the training loop (torch.set_num_threads): it and the " \
+    "workers want more than there are"
     static const struct {
         uint64_t others_ns, cpu_ns, threads_ns, tensors, bytes; /* the last two of ten batches */
         const char *suggestion;
     } rows[] = {
         {1, 81, 19, 0, 0, OTHERS},
-        {1, 80, 20, 0, 0,
-         OTHERS "; one thread in each worker (torch.set_num_threads(1), cv2.setNumThreads(0), "
-                "OMP_NUM_THREADS=1): those that the items start count too"},
+        {1, 80, 20, 0, 0, OTHERS}, /* of the CPUs fewer threads get less */
+        {0, 81, 19, 0, 0, LOOP},
+        {0, 80, 20, 0, 0,
+         LOOP "; one thread in each worker (torch.set_num_threads(1), cv2.setNumThreads(0), "
+              "OMP_NUM_THREADS=1): those that the items start count too"},
         {1, 80, 20, 640, 10 << 20,
          OTHERS "; and less to do: 64 tensors are sent for each batch, stack them"},
         {0, 0, 0, 639, 10 << 20,
-         "more CPUs, or fewer threads in the training loop (torch.set_num_threads): it and the "
-         "workers want more than there are; and less to do: 1 MiB are pickled for each batch, send "
-         "tensors"},
+         LOOP "; and less to do: 1 MiB are pickled for each batch, send tensors"},
     };
 #undef OTHERS
+#undef LOOP
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct why why = why_of(CAUSE_CPU_CONTENTION);
         why.others.lack_ns = rows[i].others_ns;

@@ -221,12 +221,48 @@ static void put_aside_anywhere(void **state)
         assert_int_equal(put_aside_once(at), reads + 1);
 }
 
+/* Between two batches other threads of the process may run, whose time would be the items': the clocks
+ * are read where that was long, and where they were not read for long. */
+static void between_two_batches(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t batch_ns, between_ns;
+        bool asked;
+    } rows[] = {
+        {1 * MS, 40 * US, false}, {1 * MS, 60 * US, true}, {4900 * US, 40 * US, false},
+        {5 * MS, 40 * US, true},  {1 * MS, 20 * MS, true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct rf_spec spec = {.workers = 1};
+        const struct rf_process_static process = {.pid = 1};
+        struct rf_writer *writer;
+        assert_int_equal(rf_writer_create(NULL, &spec, &process, &writer), 0);
+        struct worker *worker = worker_open_own(writer, 0);
+        assert_non_null(worker);
+        const int real = worker->schedstat;
+        begin_machine(NEVER, 0);
+        worker->schedstat = machine.schedstat;
+        worker->opened_ns = machine.wall_ns;
+        worker_begin(worker);
+        work(rows[i].batch_ns);
+        worker_end(worker, RF_BATCH_MADE);
+        work(rows[i].between_ns);
+        worker_begin(worker);
+        CHECK(worker->begin.asked == rows[i].asked, "row %zu", i);
+        worker->schedstat = real;
+        end_machine();
+        worker_close(worker);
+        rf_writer_destroy(writer);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_between),    cmocka_unit_test(read_again),
         cmocka_unit_test(not_for_ever),       cmocka_unit_test(a_moment_of_a_thread_that_ran),
-        cmocka_unit_test(put_aside_anywhere),
+        cmocka_unit_test(put_aside_anywhere), cmocka_unit_test(between_two_batches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,6 +26,7 @@ EXACT = [
     ),
     *("arrays", "a kind of array", "scalar arrays", "masks in arrays", "no rows"),
     *("a kind of tensor", "dispatched", "dataclass", "slots", "shaped", "default dict"),
+    *("parts of graphs", "nodes and edges", "dict of graphs"),
     *("popping", "graphs", "behind", "lazily copied", "unaligned"),
     *("shortened", "emptied", "not shortened", "moved past the end", "minus zero"),
     *("large values", "complex", "sparse"),

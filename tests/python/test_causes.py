@@ -612,3 +612,38 @@ def test_a_healthy_program_beside_others_is_not_accused(tmp_path: Path) -> None:
     elif startup_s < 1:  # longer than that, it is said, whoever is to blame
         assert why["primary"] in BUSY_CPUS, why
         assert why["suggestion"].startswith("more CPUs, or fewer other programs"), why
+
+
+def test_programs_that_items_wait_for_compute(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "piped.py",
+        """
+        import resource, subprocess, sys
+        import torch
+        from torch.utils.data import DataLoader, Dataset
+
+        BURN = "import time\\nwhile time.process_time() < 0.1: pass"
+
+        class Piped(Dataset):
+            def __len__(self):
+                return 12
+            def __getitem__(self, i):
+                subprocess.run([sys.executable, "-S", "-c", BURN], check=True)
+                return torch.full((2,), float(i))
+
+        for _ in DataLoader(Piped(), batch_size=2, num_workers=0):
+            pass
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        print(used.ru_utime + used.ru_stime)
+        """,
+    )
+    used_s = float(recorded(tmp_path, "piped.py").out)
+    loader = only(shown(tmp_path)["loaders"])
+    worker = only(loader["workers"])
+    assert used_s > 1
+    # The item may have waited for a CPU itself while its program ran.
+    told_s = worker["items_in_threads_s"] + worker["items_cpu_wait_s"]
+    assert told_s > 0.9 * used_s, worker
+    assert worker["items_in_threads_s"] > 0.5 * used_s, worker
+    assert loader["why"]["primary"] in ("compute_in_threads", *BUSY_CPUS), loader["why"]

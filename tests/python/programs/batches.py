@@ -151,6 +151,7 @@ def with_mask(change) -> list[dict]:
 
 
 plain_masks = masked(9, 6, 40)
+nodes_and_edges = {"x": torch.zeros(50, 4), "edge_index": torch.zeros(2, 90)}
 CASES: dict[str, tuple[list, dict]] = {
     "tensor": ([torch.zeros(4, 3), torch.zeros(2, 3)], samples(6)),
     "scalar tensors": ([torch.tensor(1.0)] * 3, samples(None)),
@@ -207,6 +208,12 @@ CASES: dict[str, tuple[list, dict]] = {
     "default dict": ([defaultdict(list, x=torch.zeros(3, 2))] * 2, samples(6)),
     "popping": ([Popping(batch) for batch in plain_masks], truth_of_masks(plain_masks)),
     "graphs": ([Graphs(4, "_store"), Graphs(3, "_global_store")], samples(7)),
+    "parts of graphs": (
+        [{**nodes_and_edges, "ptr": torch.tensor([0, 9, 18, 30, 41, 50])}] * 2,
+        samples(10),
+    ),
+    "nodes and edges": ([nodes_and_edges] * 2, samples(None)),
+    "dict of graphs": ([{"left": Graphs(4, "_store"), "x": torch.zeros(50, 4)}] * 2, samples(8)),
     "behind": (with_mask(behind), truth_of_masks(plain_masks)),
     "lazily copied": (with_mask(torch._lazy_clone), truth_of_masks(plain_masks)),
     "unaligned": (with_mask(unaligned), samples(54)),
