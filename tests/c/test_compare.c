@@ -157,6 +157,18 @@ static void not_comparable(void **state)
     end_pair();
     assert_result("not comparable: no batch was recorded in the second run");
     free_pair();
+    begin_world(1);
+    first = first_run();
+    set_run(&histories[1], 1000, 4);
+    end_pair();
+    assert_result("not comparable: no batch was recorded in the first run");
+    free_pair();
+    begin_pair(1000, 1000);
+    memset(&histories[0], 0, sizeof histories[0]);
+    end_pair();
+    assert_result(
+        "not comparable: the first run is too short: batches came in 0 whole spans of 1 s");
+    free_pair();
 }
 
 static void loaders_find_each_other(void **state)
@@ -738,6 +750,129 @@ static void the_surest_partner_is_taken(void **state)
     }
 }
 
+/* Loaders of one name, as ranks have them, are one: their rates add up, their stall is of all their time, and
+ * the one that waited longest stands for them, the first of equals. What is outside the verdict is none. */
+static void loaders_of_one_name_are_one(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t waits_s[3];
+        uint32_t longest;
+        uint64_t third_s; /* the window of the third; 0: it loaded nothing */
+        double startup_s, stall_share, batches_per_s;
+    } rows[] = {
+        {{10, 4, 6}, 0, 40, 3, 20 / 120.0, 3}, {{4, 10, 6}, 1, 40, 3, 20 / 120.0, 3},
+        {{6, 6, 6}, 0, 40, 3, 18 / 120.0, 3},  {{4, 6, 10}, 2, 80, 3, 20 / 160.0, 2.5},
+        {{4, 6, 0}, 1, 0, 4.5, 10 / 80.0, 2}, /* start-up is of those that loaded */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin_world(3);
+        for (uint32_t k = 0; k < 3; k++) {
+            if (k == 2 && rows[i].third_s == 0) {
+                world.processes[2].loader_count = 0;
+                continue;
+            }
+            const uint64_t span_s = k == 2 ? rows[i].third_s : 40;
+            set_wait(k, 100 * S, (100 + span_s) * S, rows[i].waits_s[k] * S);
+            world.loaders[k].totals.counters[RF_COUNT_BATCHES] = 40;
+            world.loaders[k].totals.counters[RF_COUNT_STARTUP_NS] = 0;
+        }
+        first = first_run();
+        end_pair();
+        for (uint32_t k = 0; k < second->loader_count; k++)
+            second->loaders[k].figures.startup.sum_ns = (k == 0 ? 9 : 0) * S;
+        compare_runs(first, second, &comparison);
+        assert_int_equal(comparison.loader_count, 1);
+        const struct compared_loader *all = &comparison.loaders[0][1];
+        CHECK(all->first == &second->loaders[rows[i].longest], "row %zu", i);
+        assert_figure(all->stall_share, rows[i].stall_share);
+        assert_figure(all->batches_per_s, rows[i].batches_per_s);
+        assert_figure(comparison.startup_s[1], rows[i].startup_s);
+        assert_figure(comparison.loaders[0][0].stall_share, rows[i].stall_share);
+        assert_int_equal(comparison.ranks_of[1], 3);
+        second->loaders[rows[i].longest].why.primary = WHY_WINDOW;
+        assert_string_equal(compare_cause(second), "window");
+        second->loaders[rows[i].longest].in_verdict = false;
+        assert_string_not_equal(compare_cause(second), "window");
+        for (uint32_t k = 0; k < second->loader_count; k++)
+            second->loaders[k].in_verdict = false;
+        compare_runs(first, second, &comparison);
+        assert_null(compare_cause(second));
+        assert_null(comparison.loaders[0][1].first);
+        assert_figure(comparison.startup_s[1], 0);
+        free_pair();
+    }
+    begin_world(1);
+    first = first_run();
+    end_pair();
+    assert_true(isnan(comparison.startup_s[0]) && isnan(comparison.window_s[0]));
+    free_pair();
+}
+
+/* The place of its making is surer than its file and data; a name surer than both. */
+static void partners_by_place(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *names[2], *sites[2], *types[2]; /* of the second run */
+        const char *partner; /* of a.py:1, made at m.py:3, of P; NULL: none */
+    } rows[] = {
+        {{"a.py:9", "z:1"}, {"", "m.py:3"}, {"P", "Q"}, "z:1"},
+        {{"a.py:9", "z:1"}, {"m.py:4", "m.py:5"}, {"P", "Q"}, "a.py:9"},
+        {{"z:1", "a.py:1"}, {"m.py:3", "n.py:1"}, {"P", "Q"}, "a.py:1"},
+        {{"y:1", "z:1"}, {"", ""}, {"Q", "P"}, "z:1"},
+        {{"y:1", "z:1"}, {"", ""}, {"Q", ""}, NULL},
+        {{"a.pyx:1", "a.py"}, {"", ""}, {"P", "P"}, "a.py"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        static const char *const names[4] = {"a.py:1", "b.py:1", "c", "d"};
+        static const char *const types[4] = {"P", "R", "", ""};
+        begin_two_pairs(names, types);
+        strcpy(kept.loaders[0].entry.site, "m.py:3");
+        for (uint32_t k = 0; k < 2; k++) {
+            strcpy(world.loaders[k].entry.name, rows[i].names[k]);
+            strcpy(world.loaders[k].entry.site, rows[i].sites[k]);
+            strcpy(world.loaders[k].entry.dataset_type, rows[i].types[k]);
+        }
+        end_pair();
+        const struct summary_loader *partner = comparison.loaders[0][1].first;
+        assert_int_equal(partner != NULL, rows[i].partner != NULL);
+        if (partner != NULL)
+            CHECK(strcmp(partner->data->entry.name, rows[i].partner) == 0, "row %zu: %s", i,
+                  partner->data->entry.name);
+        free_pair();
+    }
+}
+
+/* Where samples are not known, batches of another size are other work: of loaders that both runs have. */
+static void batches_of_another_size(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t sizes[4]; /* a and b, then a and c */
+        enum compare_result result;
+    } rows[] = {{{8, 8, 8, 8}, COMPARE_SAME},
+                {{8, 9, 8, 10}, COMPARE_SAME}, /* b and c have no partner */
+                {{8, 9, 9, 9}, COMPARE_IMPOSSIBLE}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        static const char *const names[4] = {"a:1", "b:1", "a:1", "c:1"};
+        static const char *const types[4] = {"", "", "", ""};
+        begin_two_pairs(names, types);
+        summary_free(first);
+        for (uint32_t k = 0; k < 2; k++) {
+            kept.loaders[k].entry.batch_size = rows[i].sizes[k];
+            world.loaders[k].entry.batch_size = rows[i].sizes[2 + k];
+            kept.loaders[k].totals.counters[RF_COUNT_SAMPLES_BATCHES] = 0;
+            world.loaders[k].totals.counters[RF_COUNT_SAMPLES_BATCHES] = 0;
+        }
+        assert_int_equal(summary_make(&kept.data, 300 * S, &first), 0);
+        end_pair();
+        CHECK(comparison.result == rows[i].result, "row %zu: %d", i, (int)comparison.result);
+        assert_false(comparison.by_samples);
+        free_pair();
+    }
+}
+
 static void names_of_results(void **state)
 {
     (void)state;
@@ -857,6 +992,9 @@ int main(void)
         cmocka_unit_test(the_surest_partner_is_taken),
         cmocka_unit_test(figures_of_each_run),
         cmocka_unit_test(names_of_results),
+        cmocka_unit_test(loaders_of_one_name_are_one),
+        cmocka_unit_test(partners_by_place),
+        cmocka_unit_test(batches_of_another_size),
         cmocka_unit_test(rates_of_two_processes_add_up),
         cmocka_unit_test(throughput_of_all_loaders),
     };
