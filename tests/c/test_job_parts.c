@@ -132,6 +132,7 @@ static void a_stretch_ends_where_it_is_not_known(void **state)
                 {0, RF_BATCH_WAITED, RF_STRETCH_UNKNOWN - 1, 0}, /* longer than can be told */
                 {0, RF_BATCH_WAITED, RF_STRETCH_UNKNOWN - 2, 4},
                 {0, RF_BATCH_CONSUMED, RF_STRETCH_UNKNOWN, 4}, /* before it nothing is taken */
+                {1, RF_BATCH_CONSUMED, RF_STRETCH_UNKNOWN, 1},
                 {2, RF_BATCH_CONSUMED, RF_STRETCH_UNKNOWN, 2},
                 {2, RF_BATCH_CONSUMED, RF_STRETCH_UNKNOWN - 1, 2},
                 {2, RF_BATCH_CONSUMED, RF_STRETCH_UNKNOWN - 2, 4},
@@ -340,6 +341,39 @@ static void machines_and_their_clocks(void **state)
         }
         job_free(job);
     }
+}
+
+/* Of more machines than a table first holds each has its own clock and name, and is found again. */
+static void many_machines(void **state)
+{
+    (void)state;
+    job = job_begin(20);
+    assert_non_null(job);
+    for (uint32_t round = 0; round < 2; round++) {
+        for (uint32_t i = 0; i < 9; i++) {
+            begin_rank();
+            snprintf(processes[0].header.boot_id, sizeof processes[0].header.boot_id, "boot %u", i);
+            snprintf(processes[0].view.fixed.node, sizeof processes[0].view.fixed.node, "node %u",
+                     i);
+            processes[0].view.fixed.rank = i;
+            assert_true(job_add(job, &summary));
+            const uint32_t at = 9 * round + i;
+            assert_int_equal(job->count, at + 1);
+            assert_int_equal(job->members[at].clock, i);
+            assert_int_equal(job->members[at].node, i);
+        }
+        assert_int_equal(job->clocks, 9);
+        assert_int_equal(job->nodes, 9);
+    }
+    for (uint32_t i = 0; i < 18; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "node %u", i % 9);
+        assert_string_equal(job->node[job->members[i].node], name);
+        assert_int_equal(job->members[i].rank, i % 9);
+        assert_int_equal(job->members[i].count, 4);
+    }
+    job_free(job);
+    job_free(NULL);
 }
 
 static void what_the_machine_did_to_it(void **state)
@@ -827,6 +861,34 @@ static void a_job_whose_batches_were_all_seen(void **state)
     job_free(job);
 }
 
+/* Of its time a job loses no more than all, though more was lost than its loaders were iterated over. */
+static void a_job_that_lost_all_of_its_time(void **state)
+{
+    (void)state;
+    const struct two_ranks plan = {
+        .runs = 2, .batches = {16, 16}, .wait_ms = {{0, 0}, {10, 30}}, .total_ms = {0, 400}};
+    static const struct {
+        double active_s, mean, lower, upper; /* shares */
+        double upper_s;
+    } rows[] = {{0.1, 1, 1, 1, 0.34},
+                {0.33, 1, 0.32 / 0.33, 1, 0.34},
+                {0.35, 0.34 / 0.35, 0.32 / 0.35, 1, 0.35},
+                {0.4, 0.34 / 0.4, 0.32 / 0.4, 0.36 / 0.4, 0.36}};
+    for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct job_figures f;
+        begin_job();
+        for (uint32_t r = 0; r < 2; r++)
+            add_rank(r, &plan)->active_s = rows[i].active_s;
+        assert_true(job_settle(job, &f));
+        assert_float_equal(f.lost_s.mean, 0.34, NEAR);
+        assert_float_equal(f.lost_s.upper, rows[i].upper_s, NEAR);
+        assert_float_equal(f.lost_share.mean, rows[i].mean, NEAR);
+        assert_float_equal(f.lost_share.lower, rows[i].lower, NEAR);
+        assert_float_equal(f.lost_share.upper, rows[i].upper, NEAR);
+        job_free(job);
+    }
+}
+
 /* Of several loaders it is the sum. */
 static void a_job_of_two_loaders(void **state)
 {
@@ -1165,16 +1227,29 @@ static void ranks_that_came_late(void **state)
     const struct two_ranks plan = {
         .runs = 2, .batches = {16, 16}, .wait_ms = {{0}, {0}}, .late_ms = 40};
     struct job_figures f;
-    begin_job();
-    add_rank(1, &plan);
-    add_rank(0, &plan);
-    assert_true(job_settle_in_detail(job, &f, &details));
-    assert_float_equal(details.ranks[1].not_input_s, 0.56, NEAR);
-    assert_int_equal(details.ranks[1].late_last, 14);
-    assert_float_equal(details.ranks[1].input_s, 0, NEAR);
-    assert_float_equal(details.ranks[0].not_input_s, 0, NEAR);
-    job_details_free(&details);
-    job_free(job);
+    for (uint32_t count = 1; count <= 2; count++) {
+        begin_job();
+        strcpy(job->id, "job 9");
+        for (uint32_t i = 0; i < 2 * count; i++) {
+            struct job_member *member = add_rank(1 - i % 2, &plan);
+            member->restart = 3;
+            if (i >= 2)
+                strcpy(member->loader, "test");
+        }
+        assert_true(job_settle_in_detail(job, &f, &details));
+        assert_string_equal(f.id, "job 9");
+        assert_int_equal(f.restarts, 0); /* of one start, whichever it was */
+        assert_float_equal(f.not_input_s, 0.56 * count, NEAR);
+        assert_int_equal(f.cause_count, 1);
+        assert_float_equal(f.causes[0].lost_s, 0.56 * count, NEAR);
+        assert_int_equal(f.causes[0].steps_last, 14 * count);
+        assert_float_equal(details.ranks[1].not_input_s, 0.56 * count, NEAR);
+        assert_int_equal(details.ranks[1].late_last, 14 * count);
+        assert_float_equal(details.ranks[1].input_s, 0, NEAR);
+        assert_float_equal(details.ranks[0].not_input_s, 0, NEAR);
+        job_details_free(&details);
+        job_free(job);
+    }
 }
 
 /* Steps a second apart, three to a span of the 360 s and four in the last: which rank waited for its
@@ -1433,6 +1508,7 @@ int main(void)
         cmocka_unit_test(stretches_of_very_many_ranks),
         cmocka_unit_test(ranks_and_their_names),
         cmocka_unit_test(machines_and_their_clocks),
+        cmocka_unit_test(many_machines),
         cmocka_unit_test(what_the_machine_did_to_it),
         cmocka_unit_test(how_long_a_forward_pass_takes),
         cmocka_unit_test(batches_that_all_ranks_have),
@@ -1446,6 +1522,7 @@ int main(void)
         cmocka_unit_test(a_rank_that_comes_late),
         cmocka_unit_test(what_limits_the_figures),
         cmocka_unit_test(a_loader_without_a_number),
+        cmocka_unit_test(a_job_that_lost_all_of_its_time),
         cmocka_unit_test(the_ranks_of_a_job),
         cmocka_unit_test(ranks_that_came_late),
         cmocka_unit_test(a_job_over_time),
