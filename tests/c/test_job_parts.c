@@ -681,10 +681,12 @@ static void what_one_step_lost(void **state)
         {{{0, 50, 0, 0}, {0, 50, 0, 0}, {40, 50, 0, 0}}, 0, 2, 0, 0, 0, 40, 2},
         {{{0, 50, 0, 0}, {0, 50, 0, 0}, {0, 50, 0, 0}}, 0, 0, 0, 0, 0, 0, 0},
     };
-    for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    for (uint32_t n = 0; n < 2 * (sizeof rows / sizeof *rows); n++) {
         struct job_loss loss;
         double stalls = 0;
+        const uint32_t i = n / 2;
         set_steps(5, rows[i].rank);
+        members[2].gpu = n % 2 == 1; /* of one batch a step it is the same on a GPU */
         group.doubt_ns = rows[i].doubt;
         for (uint32_t m = 0; m < RANKS; m++)
             stalls += (double)(rows[i].rank[m].lower + rows[i].rank[m].upper) / 2 / RANKS;
@@ -1332,6 +1334,26 @@ static void a_job_over_time(void **state)
     }
 }
 
+/* Where all steps are of one moment there is no time to tell of. */
+static void a_job_of_one_moment(void **state)
+{
+    (void)state;
+    static const struct span_plan plan = {{{0, 0, 0}, {1, 0, 0}, {1, 0, 0}}, 0, 0, 0, 0};
+    struct job_figures f;
+    play_spans(&plan);
+    for (uint32_t r = 0; r < 2; r++) {
+        for (uint32_t k = 0; k < SPAN_STEPS; k++)
+            job->members[r].steps[k].begin_ns = job->members[r].steps[k].end_ns = 1000000000;
+    }
+    assert_true(job_settle_in_detail(job, &f, &details));
+    CHECK(f.steps_seen == SPAN_STEPS && f.lost_s.mean == 0, "%s", f.says);
+    assert_true(details.span_s == 0);
+    for (uint32_t s = 0; s < JOB_SPANS; s++)
+        assert_true(details.spans[s].steps == 0 && details.spans[s].most == DATASTALL_UNKNOWN);
+    job_details_free(&details);
+    job_free(job);
+}
+
 /* Of a job without a number ranks are told by what they did, and there are no spans; of no job nothing. */
 static void details_without_a_number(void **state)
 {
@@ -1526,6 +1548,7 @@ int main(void)
         cmocka_unit_test(the_ranks_of_a_job),
         cmocka_unit_test(ranks_that_came_late),
         cmocka_unit_test(a_job_over_time),
+        cmocka_unit_test(a_job_of_one_moment),
         cmocka_unit_test(details_without_a_number),
         cmocka_unit_test(a_slow_forward_pass),
         cmocka_unit_test(a_job_in_words),

@@ -207,6 +207,12 @@ static void a_change_at_each_read(void **state)
                 CHECK(view.skew == 0, "row %u, read %u", i, change_at);
                 check_moment(&view, parts, change_at, rows[i].start,
                              rows[i].start + rows[i].before + rows[i].after);
+                /* What the writer may be about to take is left out, where it did not count meanwhile. */
+                if ((parts & RF_PART_RING) && reads >= change_at && slot.head >= RECENT &&
+                    !rows[i].counts)
+                    CHECK(view.ring_count == 0 || view.ring_first >= slot.head - RECENT + 1,
+                          "row %u, read %u: from %u of %u on", i, change_at,
+                          (unsigned)view.ring_first, (unsigned)slot.head);
                 rf_slot_view_free(&view);
                 if (reads < change_at)
                     break; /* it was read before that */

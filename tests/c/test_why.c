@@ -310,6 +310,32 @@ static void workers_of_a_stream(void **state)
         world.loaders[0].entry.flags |= rows[i].flags;
         assert_cause(i, rows[i].cause);
     }
+    /* Uneven shards show in the making of batches, whichever part of it is the longest, and only there. */
+    static const struct {
+        uint32_t state, cause;
+    } states[] = {{CAUSE_COMPUTE, WHY_UNEVEN_SHARDS},
+                  {CAUSE_COMPUTE_IN_THREADS, WHY_UNEVEN_SHARDS},
+                  {CAUSE_BLOCKED, WHY_UNEVEN_SHARDS},
+                  {CAUSE_CPU_CONTENTION, WHY_UNEVEN_SHARDS},
+                  {CAUSE_COLLATE, WHY_UNEVEN_SHARDS},
+                  {CAUSE_TRANSFER, CAUSE_TRANSFER},
+                  {CAUSE_PIN, CAUSE_PIN}};
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
+        uint64_t *state_ns = begin_stream(rows[0].items, 1, 1) + RF_COUNT_CAUSE_NS;
+        state_ns[states[i].state] += state_ns[CAUSE_BLOCKED];
+        if (states[i].state != CAUSE_BLOCKED)
+            state_ns[CAUSE_BLOCKED] = 0;
+        else
+            state_ns[CAUSE_BLOCKED] /= 2;
+        assert_cause(i, states[i].cause);
+    }
+    /* Two workers are enough to be uneven, and one is not. */
+    for (uint64_t workers = 1; workers <= 2; workers++) {
+        begin_stream(rows[0].items, 1, 1);
+        world.loaders[0].entry.num_workers = workers;
+        world.processes[0].worker_count = (uint32_t)workers;
+        assert_cause(workers, workers == 2 ? WHY_UNEVEN_SHARDS : CAUSE_BLOCKED);
+    }
     /* A map of items is not gone through. */
     begin_stream(rows[0].items, 1, 1);
     world.loaders[0].entry.flags = 0;
