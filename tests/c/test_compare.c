@@ -930,11 +930,76 @@ static void rates_of_two_processes_add_up(void **state)
     }
     assert_figure(one.batches_per_s[3], 125);
     summary_free(summary);
+    /* What is outside the verdict, came to nothing or keeps no history is in none. */
+    for (uint32_t how = 0; how < 4; how++) {
+        summary = made(300 * S);
+        if (how == 0)
+            summary->loaders[1].in_verdict = false;
+        if (how == 1)
+            summary->loaders[1].figures.batches = 0;
+        if (how == 2)
+            summary->processes[1].begin_ns = DATASTALL_UNKNOWN;
+        if (how == 3)
+            world.loaders[1].history = NULL;
+        rates_of(summary, &two);
+        world.loaders[1].history = world.loaders[0].history;
+        assert_int_equal(two.count, one.count);
+        for (uint32_t i = 0; i < one.count; i++)
+            assert_figure(two.batches_per_s[i], one.batches_per_s[i]);
+        summary_free(summary);
+    }
     world.loaders[1].totals.counters[RF_COUNT_SAMPLES_BATCHES]--; /* of one batch it is not known */
     summary = made(300 * S);
     rates_of(summary, &two);
     assert_false(two.samples_known);
     summary_free(summary);
+}
+
+/* The finest spans that still hold all of a run, and of those the whole ones. */
+static void spans_of_runs_by_length(void **state)
+{
+    (void)state;
+    static struct run_history history;
+    static struct rates rates;
+    const uint32_t top = RF_ROLLUP_LEVELS - 1;
+    const uint64_t top_s = run_history_width_s(top);
+    const uint64_t wide_s = run_history_width_s(1);
+    const struct {
+        uint64_t length_ms;
+        uint32_t level, count;
+    } rows[] = {
+        {1999, 0, 0},
+        {2000, 0, 1},
+        {2999, 0, 1},
+        {3000, 0, 2},
+        {62000, 0, 61},
+        {63000, 1, (uint32_t)(63 / wide_s) - 1},
+        {62 * wide_s * 1000, 1, 61},
+        {62 * top_s * 1000, top, 61},
+        {64 * top_s * 1000, top, 63},
+        {65 * top_s * 1000, top, 64},
+        {100 * top_s * 1000, top, 64},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const uint64_t width_s = run_history_width_s(rows[i].level);
+        begin_world(1);
+        set_wait(0, 100 * S + S / 2, 100 * S + S / 2 + rows[i].length_ms * MS, S);
+        memset(&history, 0, sizeof history);
+        /* The first whole one is behind the one in which it began; a later one is empty. */
+        const uint64_t number = 100 / width_s + 2;
+        history.spans[rows[i].level][number % RF_ROLLUP_BUCKETS] =
+            (struct run_span){.number = number, .batches = 10 * width_s, .samples = 80 * width_s};
+        world.loaders[0].history = &history;
+        struct summary *summary = made(300 * S);
+        rates_of(summary, &rates);
+        CHECK(rates.count == rows[i].count && rates.width_s == width_s, "row %zu: %u of %u s", i,
+              rates.count, (unsigned)rates.width_s);
+        for (uint32_t k = 0; k < rates.count; k++) {
+            assert_figure(rates.batches_per_s[k], k == 0 ? 10 : 0);
+            assert_figure(rates.samples_per_s[k], k == 0 ? 80 : 0);
+        }
+        summary_free(summary);
+    }
 }
 
 static void throughput_of_all_loaders(void **state)
@@ -996,6 +1061,7 @@ int main(void)
         cmocka_unit_test(partners_by_place),
         cmocka_unit_test(batches_of_another_size),
         cmocka_unit_test(rates_of_two_processes_add_up),
+        cmocka_unit_test(spans_of_runs_by_length),
         cmocka_unit_test(throughput_of_all_loaders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -486,6 +486,7 @@ static void put_waits(struct rf_writer *writer, uint32_t index, uint32_t count, 
         datastall_batch batch = DATASTALL_BATCH_INIT;
         batch.batch_index = i;
         batch.samples = 3;
+        batch.tokens = 30 + i;
         const struct wait wait = {.begin_ns = from_ns + i * SECOND,
                                   .wait_ns = (i + 1) * MS,
                                   .kind = i == 0 ? DATASTALL_WAIT_FIRST : DATASTALL_WAIT_STEADY,
@@ -751,6 +752,7 @@ static void history_of_a_loader(void **state)
         assert_int_equal(span->number, 151 + i);
         assert_int_equal(span->batches, 1);
         assert_int_equal(span->samples, 3);
+        assert_int_equal(span->tokens, 30 + i);
         assert_int_equal(span->stall.waiting_ns, (i + 1) * MS);
         assert_int_equal(span->longest_ns, (i + 1) * MS);
     }

@@ -247,6 +247,35 @@ static void where_a_run_is(void **state)
     unlink(link);
 }
 
+/* Texts of a file that have no end are cut where their room ends. */
+static void texts_without_an_end(void **state)
+{
+    (void)state;
+    const struct rf_spec spec = {.slots = 1, .recent_waits = 8};
+    static struct rf_process_static process;
+    process = process_of(1, 0);
+    const struct {
+        char *text;
+        size_t size;
+    } texts[] = {
+        {process.hostname, sizeof process.hostname},   {process.name, sizeof process.name},
+        {process.directory, sizeof process.directory}, {process.command, sizeof process.command},
+        {process.settings, sizeof process.settings},   {process.job, sizeof process.job},
+        {process.node, sizeof process.node},           {process.pod, sizeof process.pod}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        memset(texts[i].text, 'a' + (int)i, texts[i].size);
+    end_file(begin_file("a.dsrun", &spec, &process));
+    struct run_data *run = read_run();
+    const struct rf_process_static *fixed = &run->processes[0].view.fixed;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        const char *read = (const char *)fixed + (texts[i].text - (char *)&process);
+        CHECK(memcmp(read, texts[i].text, texts[i].size - 1) == 0 &&
+                  read[texts[i].size - 1] == '\0',
+              "text %zu", i);
+    }
+    run_data_free(run);
+}
+
 /* ---- readings one after another ---- */
 
 #define RING 64u
@@ -699,6 +728,7 @@ int main(void)
         TEST(more_devices_and_threads_than_are_kept),
         TEST(waits_under_way),
         TEST(where_a_run_is),
+        TEST(texts_without_an_end),
         TEST(waits_since_the_reading_before),
         TEST(readings_of_several_slots),
         TEST(stalls_that_are_told_later),
