@@ -157,6 +157,18 @@ static void not_comparable(void **state)
     end_pair();
     assert_result("not comparable: no batch was recorded in the second run");
     free_pair();
+    begin_world(1);
+    first = first_run();
+    set_run(&histories[1], 1000, 4);
+    end_pair();
+    assert_result("not comparable: no batch was recorded in the first run");
+    free_pair();
+    begin_pair(1000, 1000);
+    memset(&histories[0], 0, sizeof histories[0]);
+    end_pair();
+    assert_result(
+        "not comparable: the first run is too short: batches came in 0 whole spans of 1 s");
+    free_pair();
 }
 
 static void loaders_find_each_other(void **state)
@@ -738,6 +750,129 @@ static void the_surest_partner_is_taken(void **state)
     }
 }
 
+/* Loaders of one name, as ranks have them, are one: their rates add up, their stall is of all their time, and
+ * the one that waited longest stands for them, the first of equals. What is outside the verdict is none. */
+static void loaders_of_one_name_are_one(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t waits_s[3];
+        uint32_t longest;
+        uint64_t third_s; /* the window of the third; 0: it loaded nothing */
+        double startup_s, stall_share, batches_per_s;
+    } rows[] = {
+        {{10, 4, 6}, 0, 40, 3, 20 / 120.0, 3}, {{4, 10, 6}, 1, 40, 3, 20 / 120.0, 3},
+        {{6, 6, 6}, 0, 40, 3, 18 / 120.0, 3},  {{4, 6, 10}, 2, 80, 3, 20 / 160.0, 2.5},
+        {{4, 6, 0}, 1, 0, 4.5, 10 / 80.0, 2}, /* start-up is of those that loaded */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin_world(3);
+        for (uint32_t k = 0; k < 3; k++) {
+            if (k == 2 && rows[i].third_s == 0) {
+                world.processes[2].loader_count = 0;
+                continue;
+            }
+            const uint64_t span_s = k == 2 ? rows[i].third_s : 40;
+            set_wait(k, 100 * S, (100 + span_s) * S, rows[i].waits_s[k] * S);
+            world.loaders[k].totals.counters[RF_COUNT_BATCHES] = 40;
+            world.loaders[k].totals.counters[RF_COUNT_STARTUP_NS] = 0;
+        }
+        first = first_run();
+        end_pair();
+        for (uint32_t k = 0; k < second->loader_count; k++)
+            second->loaders[k].figures.startup.sum_ns = (k == 0 ? 9 : 0) * S;
+        compare_runs(first, second, &comparison);
+        assert_int_equal(comparison.loader_count, 1);
+        const struct compared_loader *all = &comparison.loaders[0][1];
+        CHECK(all->first == &second->loaders[rows[i].longest], "row %zu", i);
+        assert_figure(all->stall_share, rows[i].stall_share);
+        assert_figure(all->batches_per_s, rows[i].batches_per_s);
+        assert_figure(comparison.startup_s[1], rows[i].startup_s);
+        assert_figure(comparison.loaders[0][0].stall_share, rows[i].stall_share);
+        assert_int_equal(comparison.ranks_of[1], 3);
+        second->loaders[rows[i].longest].why.primary = WHY_WINDOW;
+        assert_string_equal(compare_cause(second), "window");
+        second->loaders[rows[i].longest].in_verdict = false;
+        assert_string_not_equal(compare_cause(second), "window");
+        for (uint32_t k = 0; k < second->loader_count; k++)
+            second->loaders[k].in_verdict = false;
+        compare_runs(first, second, &comparison);
+        assert_null(compare_cause(second));
+        assert_null(comparison.loaders[0][1].first);
+        assert_figure(comparison.startup_s[1], 0);
+        free_pair();
+    }
+    begin_world(1);
+    first = first_run();
+    end_pair();
+    assert_true(isnan(comparison.startup_s[0]) && isnan(comparison.window_s[0]));
+    free_pair();
+}
+
+/* The place of its making is surer than its file and data; a name surer than both. */
+static void partners_by_place(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *names[2], *sites[2], *types[2]; /* of the second run */
+        const char *partner; /* of a.py:1, made at m.py:3, of P; NULL: none */
+    } rows[] = {
+        {{"a.py:9", "z:1"}, {"", "m.py:3"}, {"P", "Q"}, "z:1"},
+        {{"a.py:9", "z:1"}, {"m.py:4", "m.py:5"}, {"P", "Q"}, "a.py:9"},
+        {{"z:1", "a.py:1"}, {"m.py:3", "n.py:1"}, {"P", "Q"}, "a.py:1"},
+        {{"y:1", "z:1"}, {"", ""}, {"Q", "P"}, "z:1"},
+        {{"y:1", "z:1"}, {"", ""}, {"Q", ""}, NULL},
+        {{"a.pyx:1", "a.py"}, {"", ""}, {"P", "P"}, "a.py"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        static const char *const names[4] = {"a.py:1", "b.py:1", "c", "d"};
+        static const char *const types[4] = {"P", "R", "", ""};
+        begin_two_pairs(names, types);
+        strcpy(kept.loaders[0].entry.site, "m.py:3");
+        for (uint32_t k = 0; k < 2; k++) {
+            strcpy(world.loaders[k].entry.name, rows[i].names[k]);
+            strcpy(world.loaders[k].entry.site, rows[i].sites[k]);
+            strcpy(world.loaders[k].entry.dataset_type, rows[i].types[k]);
+        }
+        end_pair();
+        const struct summary_loader *partner = comparison.loaders[0][1].first;
+        assert_int_equal(partner != NULL, rows[i].partner != NULL);
+        if (partner != NULL)
+            CHECK(strcmp(partner->data->entry.name, rows[i].partner) == 0, "row %zu: %s", i,
+                  partner->data->entry.name);
+        free_pair();
+    }
+}
+
+/* Where samples are not known, batches of another size are other work: of loaders that both runs have. */
+static void batches_of_another_size(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t sizes[4]; /* a and b, then a and c */
+        enum compare_result result;
+    } rows[] = {{{8, 8, 8, 8}, COMPARE_SAME},
+                {{8, 9, 8, 10}, COMPARE_SAME}, /* b and c have no partner */
+                {{8, 9, 9, 9}, COMPARE_IMPOSSIBLE}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        static const char *const names[4] = {"a:1", "b:1", "a:1", "c:1"};
+        static const char *const types[4] = {"", "", "", ""};
+        begin_two_pairs(names, types);
+        summary_free(first);
+        for (uint32_t k = 0; k < 2; k++) {
+            kept.loaders[k].entry.batch_size = rows[i].sizes[k];
+            world.loaders[k].entry.batch_size = rows[i].sizes[2 + k];
+            kept.loaders[k].totals.counters[RF_COUNT_SAMPLES_BATCHES] = 0;
+            world.loaders[k].totals.counters[RF_COUNT_SAMPLES_BATCHES] = 0;
+        }
+        assert_int_equal(summary_make(&kept.data, 300 * S, &first), 0);
+        end_pair();
+        CHECK(comparison.result == rows[i].result, "row %zu: %d", i, (int)comparison.result);
+        assert_false(comparison.by_samples);
+        free_pair();
+    }
+}
+
 static void names_of_results(void **state)
 {
     (void)state;
@@ -795,11 +930,76 @@ static void rates_of_two_processes_add_up(void **state)
     }
     assert_figure(one.batches_per_s[3], 125);
     summary_free(summary);
+    /* What is outside the verdict, came to nothing or keeps no history is in none. */
+    for (uint32_t how = 0; how < 4; how++) {
+        summary = made(300 * S);
+        if (how == 0)
+            summary->loaders[1].in_verdict = false;
+        if (how == 1)
+            summary->loaders[1].figures.batches = 0;
+        if (how == 2)
+            summary->processes[1].begin_ns = DATASTALL_UNKNOWN;
+        if (how == 3)
+            world.loaders[1].history = NULL;
+        rates_of(summary, &two);
+        world.loaders[1].history = world.loaders[0].history;
+        assert_int_equal(two.count, one.count);
+        for (uint32_t i = 0; i < one.count; i++)
+            assert_figure(two.batches_per_s[i], one.batches_per_s[i]);
+        summary_free(summary);
+    }
     world.loaders[1].totals.counters[RF_COUNT_SAMPLES_BATCHES]--; /* of one batch it is not known */
     summary = made(300 * S);
     rates_of(summary, &two);
     assert_false(two.samples_known);
     summary_free(summary);
+}
+
+/* The finest spans that still hold all of a run, and of those the whole ones. */
+static void spans_of_runs_by_length(void **state)
+{
+    (void)state;
+    static struct run_history history;
+    static struct rates rates;
+    const uint32_t top = RF_ROLLUP_LEVELS - 1;
+    const uint64_t top_s = run_history_width_s(top);
+    const uint64_t wide_s = run_history_width_s(1);
+    const struct {
+        uint64_t length_ms;
+        uint32_t level, count;
+    } rows[] = {
+        {1999, 0, 0},
+        {2000, 0, 1},
+        {2999, 0, 1},
+        {3000, 0, 2},
+        {62000, 0, 61},
+        {63000, 1, (uint32_t)(63 / wide_s) - 1},
+        {62 * wide_s * 1000, 1, 61},
+        {62 * top_s * 1000, top, 61},
+        {64 * top_s * 1000, top, 63},
+        {65 * top_s * 1000, top, 64},
+        {100 * top_s * 1000, top, 64},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const uint64_t width_s = run_history_width_s(rows[i].level);
+        begin_world(1);
+        set_wait(0, 100 * S + S / 2, 100 * S + S / 2 + rows[i].length_ms * MS, S);
+        memset(&history, 0, sizeof history);
+        /* The first whole one is behind the one in which it began; a later one is empty. */
+        const uint64_t number = 100 / width_s + 2;
+        history.spans[rows[i].level][number % RF_ROLLUP_BUCKETS] =
+            (struct run_span){.number = number, .batches = 10 * width_s, .samples = 80 * width_s};
+        world.loaders[0].history = &history;
+        struct summary *summary = made(300 * S);
+        rates_of(summary, &rates);
+        CHECK(rates.count == rows[i].count && rates.width_s == width_s, "row %zu: %u of %u s", i,
+              rates.count, (unsigned)rates.width_s);
+        for (uint32_t k = 0; k < rates.count; k++) {
+            assert_figure(rates.batches_per_s[k], k == 0 ? 10 : 0);
+            assert_figure(rates.samples_per_s[k], k == 0 ? 80 : 0);
+        }
+        summary_free(summary);
+    }
 }
 
 static void throughput_of_all_loaders(void **state)
@@ -857,7 +1057,11 @@ int main(void)
         cmocka_unit_test(the_surest_partner_is_taken),
         cmocka_unit_test(figures_of_each_run),
         cmocka_unit_test(names_of_results),
+        cmocka_unit_test(loaders_of_one_name_are_one),
+        cmocka_unit_test(partners_by_place),
+        cmocka_unit_test(batches_of_another_size),
         cmocka_unit_test(rates_of_two_processes_add_up),
+        cmocka_unit_test(spans_of_runs_by_length),
         cmocka_unit_test(throughput_of_all_loaders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -905,9 +905,10 @@ static void what_a_severity_follows(void **state)
         bool used;                                  /* a GPU, of which events told so much */
         uint64_t wait_s, known_s, lower_s, upper_s; /* of 100 s */
         double severe;
-    } rows[] = {{false, 4, 0, 0, 0, 0.04},  {false, 30, 0, 0, 0, 0.3},  {true, 4, 0, 0, 0, 0.04},
-                {true, 30, 0, 0, 0, NAN},   {true, 30, 30, 3, 20, NAN}, {true, 30, 30, 10, 20, 0.1},
-                {true, 30, 30, 20, 20, 0.2}};
+    } rows[] = {{false, 4, 0, 0, 0, 0.04},   {false, 30, 0, 0, 0, 0.3},
+                {true, 4, 0, 0, 0, 0.04},    {true, 30, 0, 0, 0, NAN},
+                {true, 30, 30, 3, 20, NAN},  {true, 30, 30, 10, 20, 0.1},
+                {true, 30, 30, 20, 20, 0.2}, {true, 30, 30, 5, 20, 0.05}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         begin_world(1);
         set_wait(0, 10 * S, 110 * S, rows[i].wait_s * S);
@@ -917,6 +918,31 @@ static void what_a_severity_follows(void **state)
         const double severe = summary->processes[0].severe_share;
         if (isnan(rows[i].severe) ? !isnan(severe) : !(fabs(severe - rows[i].severe) < NEAR))
             fail_msg("row %zu: %g", i, severe);
+        summary_free(summary);
+    }
+}
+
+/* A worker that was killed is why the loader failed where the command did, by any status but 0. */
+static void what_a_command_ended_with(void **state)
+{
+    (void)state;
+    static const struct {
+        bool has_launcher;
+        uint64_t known, status;
+        bool failed;
+    } rows[] = {{true, 1, 0, false},  {true, 1, 1, true},    {true, 1, 2, true},
+                {true, 1, 137, true}, {true, 0, 137, false}, {false, 1, 137, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin_world(1);
+        set_wait(0, 10 * S, 20 * S, 5 * S);
+        add_worker()->exit = rf_pack_exit(-9);
+        set_launcher(RF_STATE_CLOSED, RF_DEAD);
+        world.data.has_launcher = rows[i].has_launcher;
+        world.data.launcher.view.words[RF_PROCESS_EXIT_KNOWN] = rows[i].known;
+        world.data.launcher.view.words[RF_PROCESS_EXIT_STATUS] = rows[i].status;
+        struct summary *summary = made(1000 * S);
+        if ((summary->loaders[0].why.failure.kind == WHY_WORKER_KILLED) != rows[i].failed)
+            fail_msg("row %zu: %d", i, (int)summary->loaders[0].why.failure.kind);
         summary_free(summary);
     }
 }
@@ -979,6 +1005,7 @@ int main(void)
         cmocka_unit_test(a_stage_read_while_it_changes),
         cmocka_unit_test(loops_that_share_their_cpus),
         cmocka_unit_test(ranks_that_are_a_job),
+        cmocka_unit_test(what_a_command_ended_with),
         cmocka_unit_test(what_a_severity_follows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

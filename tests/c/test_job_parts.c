@@ -132,6 +132,7 @@ static void a_stretch_ends_where_it_is_not_known(void **state)
                 {0, RF_BATCH_WAITED, RF_STRETCH_UNKNOWN - 1, 0}, /* longer than can be told */
                 {0, RF_BATCH_WAITED, RF_STRETCH_UNKNOWN - 2, 4},
                 {0, RF_BATCH_CONSUMED, RF_STRETCH_UNKNOWN, 4}, /* before it nothing is taken */
+                {1, RF_BATCH_CONSUMED, RF_STRETCH_UNKNOWN, 1},
                 {2, RF_BATCH_CONSUMED, RF_STRETCH_UNKNOWN, 2},
                 {2, RF_BATCH_CONSUMED, RF_STRETCH_UNKNOWN - 1, 2},
                 {2, RF_BATCH_CONSUMED, RF_STRETCH_UNKNOWN - 2, 4},
@@ -340,6 +341,39 @@ static void machines_and_their_clocks(void **state)
         }
         job_free(job);
     }
+}
+
+/* Of more machines than a table first holds each has its own clock and name, and is found again. */
+static void many_machines(void **state)
+{
+    (void)state;
+    job = job_begin(20);
+    assert_non_null(job);
+    for (uint32_t round = 0; round < 2; round++) {
+        for (uint32_t i = 0; i < 9; i++) {
+            begin_rank();
+            snprintf(processes[0].header.boot_id, sizeof processes[0].header.boot_id, "boot %u", i);
+            snprintf(processes[0].view.fixed.node, sizeof processes[0].view.fixed.node, "node %u",
+                     i);
+            processes[0].view.fixed.rank = i;
+            assert_true(job_add(job, &summary));
+            const uint32_t at = 9 * round + i;
+            assert_int_equal(job->count, at + 1);
+            assert_int_equal(job->members[at].clock, i);
+            assert_int_equal(job->members[at].node, i);
+        }
+        assert_int_equal(job->clocks, 9);
+        assert_int_equal(job->nodes, 9);
+    }
+    for (uint32_t i = 0; i < 18; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "node %u", i % 9);
+        assert_string_equal(job->node[job->members[i].node], name);
+        assert_int_equal(job->members[i].rank, i % 9);
+        assert_int_equal(job->members[i].count, 4);
+    }
+    job_free(job);
+    job_free(NULL);
 }
 
 static void what_the_machine_did_to_it(void **state)
@@ -647,10 +681,12 @@ static void what_one_step_lost(void **state)
         {{{0, 50, 0, 0}, {0, 50, 0, 0}, {40, 50, 0, 0}}, 0, 2, 0, 0, 0, 40, 2},
         {{{0, 50, 0, 0}, {0, 50, 0, 0}, {0, 50, 0, 0}}, 0, 0, 0, 0, 0, 0, 0},
     };
-    for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    for (uint32_t n = 0; n < 2 * (sizeof rows / sizeof *rows); n++) {
         struct job_loss loss;
         double stalls = 0;
+        const uint32_t i = n / 2;
         set_steps(5, rows[i].rank);
+        members[2].gpu = n % 2 == 1; /* of one batch a step it is the same on a GPU */
         group.doubt_ns = rows[i].doubt;
         for (uint32_t m = 0; m < RANKS; m++)
             stalls += (double)(rows[i].rank[m].lower + rows[i].rank[m].upper) / 2 / RANKS;
@@ -825,6 +861,34 @@ static void a_job_whose_batches_were_all_seen(void **state)
     assert_string_equal(f.note, "");
     assert_false(f.in_turns);
     job_free(job);
+}
+
+/* Of its time a job loses no more than all, though more was lost than its loaders were iterated over. */
+static void a_job_that_lost_all_of_its_time(void **state)
+{
+    (void)state;
+    const struct two_ranks plan = {
+        .runs = 2, .batches = {16, 16}, .wait_ms = {{0, 0}, {10, 30}}, .total_ms = {0, 400}};
+    static const struct {
+        double active_s, mean, lower, upper; /* shares */
+        double upper_s;
+    } rows[] = {{0.1, 1, 1, 1, 0.34},
+                {0.33, 1, 0.32 / 0.33, 1, 0.34},
+                {0.35, 0.34 / 0.35, 0.32 / 0.35, 1, 0.35},
+                {0.4, 0.34 / 0.4, 0.32 / 0.4, 0.36 / 0.4, 0.36}};
+    for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct job_figures f;
+        begin_job();
+        for (uint32_t r = 0; r < 2; r++)
+            add_rank(r, &plan)->active_s = rows[i].active_s;
+        assert_true(job_settle(job, &f));
+        assert_float_equal(f.lost_s.mean, 0.34, NEAR);
+        assert_float_equal(f.lost_s.upper, rows[i].upper_s, NEAR);
+        assert_float_equal(f.lost_share.mean, rows[i].mean, NEAR);
+        assert_float_equal(f.lost_share.lower, rows[i].lower, NEAR);
+        assert_float_equal(f.lost_share.upper, rows[i].upper, NEAR);
+        job_free(job);
+    }
 }
 
 /* Of several loaders it is the sum. */
@@ -1165,16 +1229,29 @@ static void ranks_that_came_late(void **state)
     const struct two_ranks plan = {
         .runs = 2, .batches = {16, 16}, .wait_ms = {{0}, {0}}, .late_ms = 40};
     struct job_figures f;
-    begin_job();
-    add_rank(1, &plan);
-    add_rank(0, &plan);
-    assert_true(job_settle_in_detail(job, &f, &details));
-    assert_float_equal(details.ranks[1].not_input_s, 0.56, NEAR);
-    assert_int_equal(details.ranks[1].late_last, 14);
-    assert_float_equal(details.ranks[1].input_s, 0, NEAR);
-    assert_float_equal(details.ranks[0].not_input_s, 0, NEAR);
-    job_details_free(&details);
-    job_free(job);
+    for (uint32_t count = 1; count <= 2; count++) {
+        begin_job();
+        strcpy(job->id, "job 9");
+        for (uint32_t i = 0; i < 2 * count; i++) {
+            struct job_member *member = add_rank(1 - i % 2, &plan);
+            member->restart = 3;
+            if (i >= 2)
+                strcpy(member->loader, "test");
+        }
+        assert_true(job_settle_in_detail(job, &f, &details));
+        assert_string_equal(f.id, "job 9");
+        assert_int_equal(f.restarts, 0); /* of one start, whichever it was */
+        assert_float_equal(f.not_input_s, 0.56 * count, NEAR);
+        assert_int_equal(f.cause_count, 1);
+        assert_float_equal(f.causes[0].lost_s, 0.56 * count, NEAR);
+        assert_int_equal(f.causes[0].steps_last, 14 * count);
+        assert_float_equal(details.ranks[1].not_input_s, 0.56 * count, NEAR);
+        assert_int_equal(details.ranks[1].late_last, 14 * count);
+        assert_float_equal(details.ranks[1].input_s, 0, NEAR);
+        assert_float_equal(details.ranks[0].not_input_s, 0, NEAR);
+        job_details_free(&details);
+        job_free(job);
+    }
 }
 
 /* Steps a second apart, three to a span of the 360 s and four in the last: which rank waited for its
@@ -1255,6 +1332,26 @@ static void a_job_over_time(void **state)
         job_details_free(&details);
         job_free(job);
     }
+}
+
+/* Where all steps are of one moment there is no time to tell of. */
+static void a_job_of_one_moment(void **state)
+{
+    (void)state;
+    static const struct span_plan plan = {{{0, 0, 0}, {1, 0, 0}, {1, 0, 0}}, 0, 0, 0, 0};
+    struct job_figures f;
+    play_spans(&plan);
+    for (uint32_t r = 0; r < 2; r++) {
+        for (uint32_t k = 0; k < SPAN_STEPS; k++)
+            job->members[r].steps[k].begin_ns = job->members[r].steps[k].end_ns = 1000000000;
+    }
+    assert_true(job_settle_in_detail(job, &f, &details));
+    CHECK(f.steps_seen == SPAN_STEPS && f.lost_s.mean == 0, "%s", f.says);
+    assert_true(details.span_s == 0);
+    for (uint32_t s = 0; s < JOB_SPANS; s++)
+        assert_true(details.spans[s].steps == 0 && details.spans[s].most == DATASTALL_UNKNOWN);
+    job_details_free(&details);
+    job_free(job);
 }
 
 /* Of a job without a number ranks are told by what they did, and there are no spans; of no job nothing. */
@@ -1433,6 +1530,7 @@ int main(void)
         cmocka_unit_test(stretches_of_very_many_ranks),
         cmocka_unit_test(ranks_and_their_names),
         cmocka_unit_test(machines_and_their_clocks),
+        cmocka_unit_test(many_machines),
         cmocka_unit_test(what_the_machine_did_to_it),
         cmocka_unit_test(how_long_a_forward_pass_takes),
         cmocka_unit_test(batches_that_all_ranks_have),
@@ -1446,9 +1544,11 @@ int main(void)
         cmocka_unit_test(a_rank_that_comes_late),
         cmocka_unit_test(what_limits_the_figures),
         cmocka_unit_test(a_loader_without_a_number),
+        cmocka_unit_test(a_job_that_lost_all_of_its_time),
         cmocka_unit_test(the_ranks_of_a_job),
         cmocka_unit_test(ranks_that_came_late),
         cmocka_unit_test(a_job_over_time),
+        cmocka_unit_test(a_job_of_one_moment),
         cmocka_unit_test(details_without_a_number),
         cmocka_unit_test(a_slow_forward_pass),
         cmocka_unit_test(a_job_in_words),

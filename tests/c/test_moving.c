@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "run/reader.h"
+#include "run/recent_waits.h"
 #include "runfile/opened.h"
 #include "runfile/sparse_copy.h"
 #include "runfile/view.h"
@@ -206,6 +207,12 @@ static void a_change_at_each_read(void **state)
                 CHECK(view.skew == 0, "row %u, read %u", i, change_at);
                 check_moment(&view, parts, change_at, rows[i].start,
                              rows[i].start + rows[i].before + rows[i].after);
+                /* What the writer may be about to take is left out, where it did not count meanwhile. */
+                if ((parts & RF_PART_RING) && reads >= change_at && slot.head >= RECENT &&
+                    !rows[i].counts)
+                    CHECK(view.ring_count == 0 || view.ring_first >= slot.head - RECENT + 1,
+                          "row %u, read %u: from %u of %u on", i, change_at,
+                          (unsigned)view.ring_first, (unsigned)slot.head);
                 rf_slot_view_free(&view);
                 if (reads < change_at)
                     break; /* it was read before that */
@@ -455,6 +462,79 @@ static void a_process_that_is_cut(void **state)
     assert_true(change_at > 3);
 }
 
+/* Waits one by one while the writer goes on: those whose rows it took meanwhile are left out, and so is the
+ * one that it may be about to take. */
+static void recent_waits_meanwhile(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t start, more;
+        uint64_t since, first,
+            first_of_all; /* where nothing changes, and where it does before all reads */
+    } rows[] = {{6, 0, 0, 0, 0},    {6, 1, 0, 0, 0},    {6, 2, 0, 0, 1},     {6, 3, 0, 0, 2},
+                {6, 3, 4, 4, 4},    {6, 7, 0, 0, 6},    {6, 9, 0, 0, 6},     {6, 40, 0, 0, 6},
+                {20, 0, 0, 13, 13}, {20, 1, 0, 13, 14}, {20, 3, 15, 15, 16}, {20, 2, 20, 20, 20},
+                {20, 2, 25, 20, 20}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        for (change_at = 1;; change_at++) {
+            struct run_reader *reader;
+            struct rf_slot_view view;
+            struct run_recent recent;
+            close_slot(NULL);
+            open_slot(NULL);
+            put(rows[i].start);
+            rf_slot_flush(&slot);
+            assert_int_equal(run_reader_open(path, &reader), 0);
+            assert_int_equal(run_reader_slot(reader, 0, 0, &view), RF_VIEW_OK);
+            rows_before_it = rows[i].more;
+            rows_after_it = 0;
+            counts_them = false;
+            reads = 0;
+            before_read = change_once;
+            assert_true(run_recent_read(reader, 0, &view, rows[i].since, false, &recent));
+            before_read = NULL;
+            const uint64_t first = recent.first;
+            CHECK(first + recent.count == rows[i].start, "row %zu, read %u", i, change_at);
+            CHECK(first == rows[i].first || first == rows[i].first_of_all, "row %zu, read %u: %u",
+                  i, change_at, (unsigned)first);
+            CHECK(change_at > 1 || first == rows[i].first_of_all, "row %zu: %u", i,
+                  (unsigned)first);
+            for (uint64_t k = 0; k < recent.count; k++) {
+                const uint64_t n = first + k;
+                assert_int_equal(recent.waits[k].begin_ns, (1000 + n / 3) * SECOND);
+                assert_int_equal(recent.waits[k].wait_ns, (n * 7919 % 101 + 1) * 1000000);
+            }
+            free(recent.waits);
+            rf_slot_view_free(&view);
+            run_reader_close(reader);
+            if (reads < change_at)
+                break;
+        }
+    }
+}
+
+/* And of a file that is cut meanwhile none; nothing of them is left. */
+static void recent_waits_that_are_cut(void **state)
+{
+    (void)state;
+    struct run_reader *reader;
+    struct rf_slot_view view;
+    struct run_recent recent;
+    put(20);
+    rf_slot_flush(&slot);
+    assert_int_equal(run_reader_open(path, &reader), 0);
+    assert_int_equal(run_reader_slot(reader, 0, 0, &view), RF_VIEW_OK);
+    reads = 0;
+    change_at = 1;
+    cut_to = 4096;
+    before_read = cut;
+    assert_false(run_recent_read(reader, 0, &view, 0, false, &recent));
+    before_read = NULL;
+    assert_null(recent.waits);
+    rf_slot_view_free(&view);
+    run_reader_close(reader);
+}
+
 /* A stage that is named while the names are read: its state came before its name did. */
 static uint64_t stages_at;
 static uint32_t stage_reads, torn_in;
@@ -550,6 +630,8 @@ int main(void)
         TEST(a_process_that_goes_on),
         TEST(a_file_that_is_cut_meanwhile),
         TEST(a_process_that_is_cut),
+        TEST(recent_waits_meanwhile),
+        TEST(recent_waits_that_are_cut),
         TEST(a_stage_that_is_named_meanwhile),
         TEST(copies_with_holes_and_without),
     };

@@ -17,6 +17,20 @@ static void students_table(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         assert_true(fabs(ratio_student_t(rows[i][0]) - rows[i][1]) < 2e-4);
     assert_true(fabs(ratio_student_t(1e6) - 1.96) < 1e-4);
+    /* From 1 to 30 as any book has them, and behind that by a series: it is better the more there are. */
+    static const double book[] = {12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060,
+                                  2.2622,  2.2281, 2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199,
+                                  2.1098,  2.1009, 2.0930, 2.0860, 2.0796, 2.0739, 2.0687, 2.0639,
+                                  2.0595,  2.0555, 2.0518, 2.0484, 2.0452, 2.0423};
+    static const double behind[] = {2.03951, 2.03693, 2.03452};
+    for (int n = 1; n <= 30; n++) {
+        assert_true(fabs(ratio_student_t(n) - book[n - 1]) < 5e-5);
+        assert_true(fabs(ratio_student_t(n + 0.99) - book[n - 1]) < 5e-5); /* less is surer */
+    }
+    for (int n = 31; n <= 33; n++)
+        assert_true(fabs(ratio_student_t(n) - behind[n - 31]) < 1e-4);
+    assert_true(fabs(ratio_student_t(0.99) - book[0]) < 5e-5);
+    assert_true(fabs(ratio_student_t(0) - book[0]) < 5e-5);
     assert_true(ratio_student_t(NAN) > 12);
 }
 
@@ -51,6 +65,30 @@ static void between_runs_counts_where_nothing_varied(void **state)
     ratio = ratio_of(&a, &b, 0.01);
     assert_true(fabs(ratio.upper - 2 * exp(1.96 * 0.01 * sqrt(2))) < 1e-4);
     assert_true(fabs(ratio.lower * ratio.upper - 4) < NEAR);
+}
+
+/* Two spreads together, of the freedom that the larger one leaves. */
+static void two_spreads_by_hand(void **state)
+{
+    (void)state;
+    static const struct {
+        struct ratio_mean a, b;
+        double between, half; /* of the interval's logarithm */
+    } rows[] = {
+        {{2, 0.3, 4}, {1, 0.1, 9}, 0, 2.7764 * 0.316227766}, /* 0.1^2 / 0.00203611: 4 */
+        {{2, 0.1, 9}, {1, 0.3, 4}, 0, 2.7764 * 0.316227766}, /* the same, the other way round */
+        {{2, 0.1, 9}, {1, 0.1, 9}, 0, 2.1009 * 0.141421356}, /* 18 */
+        {{2, 0.1, 4}, {1, 0, 9}, 0, 2.7764 * 0.1},
+        {{2, 0, 9}, {1, 0.1, 4}, 0, 2.7764 * 0.1},
+        {{2, 0.03, 4}, {1, 0, 9}, 0.02, 0.1000536}, /* 0.083292 and 1.96 * 0.0282843 */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct ratio ratio = ratio_of(&rows[i].a, &rows[i].b, rows[i].between);
+        assert_true(ratio.mean == 2);
+        if (!(fabs(log(ratio.upper / 2) - rows[i].half) < 2e-4 &&
+              fabs(log(2 / ratio.lower) - rows[i].half) < 2e-4))
+            fail_msg("row %zu: %g to %g", i, log(ratio.lower / 2), log(ratio.upper / 2));
+    }
 }
 
 /* Numbers of our own, the same on every machine. */
@@ -102,6 +140,7 @@ int main(void)
         cmocka_unit_test(students_table),
         cmocka_unit_test(the_mean_by_hand),
         cmocka_unit_test(between_runs_counts_where_nothing_varied),
+        cmocka_unit_test(two_spreads_by_hand),
         cmocka_unit_test(intervals_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,7 +68,11 @@ static void geometry_of_stretches_and_steps(void **state)
         {true, RF_STEPS_GEO_HEAD_WORDS, 1024, true},
         {true, RF_STEPS_GEO_HEAD_WORDS, 1025, false},
         {true, RF_STEPS_GEO_COPIES, 2, false},
+        {true, RF_STEPS_GEO_COPIES, 3, false},
+        {true, RF_STEPS_GEO_COPIES, 4, true},
+        {true, RF_STEPS_GEO_COPIES, 5, false},
         {true, RF_STEPS_GEO_COPIES, 6, false},
+        {true, RF_STEPS_GEO_COPIES, 7, false},
         {true, RF_STEPS_GEO_COPIES, 8, true},
         {true, RF_STEPS_GEO_COPIES, 1024, true},
         {true, RF_STEPS_GEO_COPIES, 2048, false},
@@ -482,6 +486,7 @@ static void put_waits(struct rf_writer *writer, uint32_t index, uint32_t count, 
         datastall_batch batch = DATASTALL_BATCH_INIT;
         batch.batch_index = i;
         batch.samples = 3;
+        batch.tokens = 30 + i;
         const struct wait wait = {.begin_ns = from_ns + i * SECOND,
                                   .wait_ns = (i + 1) * MS,
                                   .kind = i == 0 ? DATASTALL_WAIT_FIRST : DATASTALL_WAIT_STEADY,
@@ -747,6 +752,7 @@ static void history_of_a_loader(void **state)
         assert_int_equal(span->number, 151 + i);
         assert_int_equal(span->batches, 1);
         assert_int_equal(span->samples, 3);
+        assert_int_equal(span->tokens, 30 + i);
         assert_int_equal(span->stall.waiting_ns, (i + 1) * MS);
         assert_int_equal(span->longest_ns, (i + 1) * MS);
     }
@@ -804,6 +810,56 @@ static void a_copy_is_like_the_run(void **state)
     assert_int_not_equal(access(test_path(folder, "other"), F_OK), 0);
     assert_int_equal(symlink("0-0.dsrun", test_path(folder, "z.dsrun")), 0);
     assert_int_equal(run_copy(folder, test_path(folder, "third")), DATASTALL_ERR_FOREIGN);
+}
+
+/* A section whose geometry cannot be, or whose entries are smaller than that says, is damage, whichever it
+ * is. */
+static void sections_that_cannot_be(void **state)
+{
+    (void)state;
+    static const uint32_t types[] = {RF_SECTION_LOADERS, RF_SECTION_STAGES,  RF_SECTION_SLOTS,
+                                     RF_SECTION_GPUS,    RF_SECTION_WORKERS, RF_SECTION_STRETCHES,
+                                     RF_SECTION_STEPS};
+    enum { NOTHING, GEOMETRY, SMALLER };
+    const struct rf_spec spec = {
+        .slots = 1, .recent_waits = 8, .gpus = 1, .workers = 1, .stretches = 1, .steps = 1};
+    const struct rf_process_static process = {.kind = RF_PROCESS_RECORDER, .pid = 1};
+    const char *path = test_path(folder, "a.dsrun");
+    struct rf_writer *writer;
+    struct run_reader *reader;
+    size_t size;
+    assert_int_equal(rf_writer_create(path, &spec, &process, &writer), 0);
+    rf_writer_destroy(writer);
+    unsigned char *bytes = test_read_file(path, &size);
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        for (int change = NOTHING; change <= SMALLER; change++) {
+            struct rf_header header;
+            memcpy(&header, bytes, sizeof header);
+            for (uint32_t k = 0; k < header.section_count; k++) {
+                struct rf_section *section = &header.sections[k];
+                if (section->type == types[i] && change == GEOMETRY)
+                    memset(section->geometry, 0, sizeof section->geometry);
+                if (section->type == types[i] && change == SMALLER)
+                    section->entry_bytes -= 64;
+            }
+            header.checksum = rf_checksum(&header);
+            unsigned char *changed = malloc(size);
+            memcpy(changed, bytes, size);
+            memcpy(changed, &header, sizeof header);
+            test_write_file(path, changed, size);
+            free(changed);
+            /* Loaders and stages have none. */
+            const bool wrong = change == SMALLER || (change == GEOMETRY && i >= 2);
+            const int error = run_reader_open(path, &reader);
+            CHECK(error == (wrong ? DATASTALL_ERR_DAMAGED : DATASTALL_OK), "section %u, change %d",
+                  types[i], change);
+            if (error == DATASTALL_OK)
+                run_reader_close(reader);
+            else
+                assert_non_null(strstr(datastall_last_error(), "lies outside it"));
+        }
+    }
+    free(bytes);
 }
 
 /* The file of open_changed(), with a worker: what each kind of reading takes of it. */
@@ -903,6 +959,7 @@ int main(void)
         TEST(a_worker_that_recorded_nothing),
         TEST(a_copy_is_like_the_run),
         TEST(history_of_a_loader),
+        TEST(sections_that_cannot_be),
         TEST(what_each_reading_takes),
         TEST(runs_that_are_closed),
     };

@@ -287,6 +287,9 @@ static void the_verdict_of_one_process(void **state)
     assert_verdict("severe: the program waited for data 99.0 % of the time",
                    "a perfect input pipeline would make it at most 100.0x faster (waiting: 9.9 s "
                    "of 10.0 s)");
+    set_wait(0, 10 * S, 20 * S, 99005 * MS / 10); /* 100.5 times as fast */
+    assert_verdict("severe: the program waited for data 99.0 % of the time",
+                   "it spent nearly all of its time waiting (9.9 s of 10.0 s)");
     set_wait(0, 10 * S, 20 * S, 9901 * MS);
     assert_verdict("severe: the program waited for data 99.0 % of the time",
                    "it spent nearly all of its time waiting (9.9 s of 10.0 s)");

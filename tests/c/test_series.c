@@ -89,6 +89,58 @@ static void figures_of_a_span(void **state)
     summary_free(summary);
 }
 
+/* In a span without a batch there is no rate and no wait; tokens are told as samples are. */
+static void spans_without_batches(void **state)
+{
+    struct series series;
+    (void)state;
+    begin(1, 110);
+    add_seconds(0, 101, 105, 200);
+    for (uint64_t second = 101; second < 105; second++)
+        histories[0].spans[0][(second + 1) % RF_ROLLUP_BUCKETS].tokens = 7 * second;
+    struct summary *summary = made(1000 * S);
+    series_of(summary, 0, &series);
+    for (uint32_t i = 1; i < 9; i++) {
+        const bool any = i < 5;
+        assert_float_equal(series.batches_per_s[i], any ? 10 : 0, NEAR);
+        assert_float_equal(series.samples_per_s[i], any ? 80 : 0, NEAR);
+        assert_float_equal(series.tokens_per_s[i], any ? 7.0 * (100 + i) : 0, NEAR);
+        assert_float_equal(series.stall[i], any ? 0.2 : 0, NEAR);
+        assert_int_equal(isnan(series.wait_mean_ms[i]), !any);
+        assert_int_equal(isnan(series.wait_max_ms[i]), !any);
+    }
+    summary_free(summary);
+}
+
+/* Spans have the numbers of their clock: the first is that of the first wait, or what a long run still has. */
+static void numbers_of_spans(void **state)
+{
+    (void)state;
+    static const uint64_t lengths_s[] = {9, 200, 4000, 100000};
+    for (uint32_t i = 0; i < sizeof lengths_s / sizeof *lengths_s; i++) {
+        for (uint32_t level = 0; level < RF_ROLLUP_LEVELS; level++) {
+            struct series series;
+            const uint64_t width_s = run_history_width_s(level);
+            begin_world(1);
+            set_wait(0, 100 * S + S / 2, (100 + lengths_s[i]) * S + S / 4, S);
+            struct summary *summary = made(1000 * S);
+            series_of(summary, level, &series);
+            const uint64_t first = series_first_number(summary, 0, level);
+            /* As many as a run of that length may touch. */
+            const uint64_t spans = (4 * lengths_s[i] - 1) / (4 * width_s) + 2;
+            const uint64_t missing = spans > SERIES_MOST ? spans - SERIES_MOST : 0;
+            assert_int_equal(series.count, spans - missing);
+            assert_int_equal(first, 100 / width_s + 1 + missing);
+            /* The last one is that of its end, or next to it. */
+            const uint64_t last = first + series.count - 1,
+                           end = (100 + lengths_s[i]) / width_s + 1;
+            CHECK(last == end || last == end + 1, "%u s, level %u: %u to %u",
+                  (unsigned)lengths_s[i], level, (unsigned)first, (unsigned)last);
+            summary_free(summary);
+        }
+    }
+}
+
 /* A wait of 3 s is told in the second in which it ended. */
 static void a_long_wait_belongs_to_the_seconds_before(void **state)
 {
@@ -723,6 +775,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(levels_hold_the_whole_run),
         cmocka_unit_test(figures_of_a_span),
+        cmocka_unit_test(spans_without_batches),
+        cmocka_unit_test(numbers_of_spans),
         cmocka_unit_test(a_long_wait_belongs_to_the_seconds_before),
         cmocka_unit_test(moments_tell_waits_and_their_causes),
         cmocka_unit_test(the_slow_wait_comes_with_what_went_on),

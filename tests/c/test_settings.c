@@ -135,6 +135,12 @@ static void a_run_of_kept_workers_or_none(void **state)
     assert_true(predict->measured.persistent_workers);
     assert_true(predict->settings[1].persistent_workers);
     release();
+    plan.workers = 1;
+    record(&plan, 0);
+    make();
+    assert_true(predict->measured.persistent_workers);
+    assert_int_equal(predict->measured.prefetch_factor, 2);
+    release();
     plan.workers = 0;
     plan.prefetch = 7;
     record(&plan, 0);

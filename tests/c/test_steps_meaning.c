@@ -275,9 +275,11 @@ static void memory_that_creeps(void **state)
     } rows[] = {
         {{10, 900, 1000, 1000, 1000, 1000, 1000, 1000}, 8, 0}, /* it begins, and stays */
         {{10, 900, 1000, 1000, 1000, 1016, 1024, 1032}, 8, 32},
-        {{10, 900, 1000, 1000, 1000, 1016, 1024, 1031}, 8, 0}, /* too little */
-        {{10, 900, 1000, 1000, 1000, 1200, 1190, 1300}, 8, 0}, /* it comes back */
-        {{10, 900, 1000, 1100, 1200}, 5, 0},                   /* too short a time */
+        {{10, 900, 1000, 1000, 1000, 1016, 1024, 1031}, 8, 0},  /* too little */
+        {{10, 900, 1000, 1000, 1000, 1200, 1190, 1300}, 8, 0},  /* it comes back */
+        {{10, 900, 1100, 1050, 1000, 1016, 1024, 1032}, 8, 32}, /* in the first half it may */
+        {{10, 900, 1000, 1000, 1000, 999, 1024, 1032}, 8, 0},   /* and not from there on */
+        {{10, 900, 1000, 1100, 1200}, 5, 0},                    /* too short a time */
         {{10, 900, 1000, 1000, 1100, 1200}, 6, 200},
         {{10, 90, 9000, 9000, 9000, 9100}, 6, 0}, /* little beside what there is */
     };
@@ -291,6 +293,38 @@ static void memory_that_creeps(void **state)
             fail_msg("row %zu: %llu", i, (unsigned long long)steps->creep_bytes);
         summary_memory_text(steps, text, sizeof text);
         assert_int_equal(text[0] != '\0', rows[i].creeps_mib > 0);
+        summary_free(summary);
+    }
+}
+
+/* Threads share one allocator: of what each read of it the most counts. */
+static void memory_that_threads_read(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t reads[2], values[2], most;
+    } rows[] = {{{0, 0}, {7, 9}, DATASTALL_UNKNOWN},
+                {{1, 0}, {7, 9}, 7},
+                {{0, 3}, {7, 5}, 5},
+                {{1, 1}, {7, 9}, 9},
+                {{1, 1}, {9, 7}, 9},
+                {{1, 1}, {0, 0}, 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin(0.9, usual);
+        world.processes[0].steps_count = 2;
+        for (uint32_t t = 0; t < 2; t++) {
+            uint64_t *head = threads[t].head;
+            head[RF_STEPS_MEMORY_READS] = rows[i].reads[t];
+            head[RF_STEPS_MEMORY_ALLOCATED_PEAK] = rows[i].values[t];
+            head[RF_STEPS_MEMORY_RESERVED_PEAK] = 10 * rows[i].values[t];
+            head[RF_STEPS_MEMORY_RETRIES] = 100 * rows[i].values[t];
+        }
+        struct summary *summary = made(1200 * S);
+        const struct summary_steps *steps = &summary->steps[0];
+        const bool known = rows[i].most != DATASTALL_UNKNOWN;
+        assert_int_equal(steps->allocated_peak_bytes, rows[i].most);
+        assert_int_equal(steps->reserved_peak_bytes, known ? 10 * rows[i].most : DATASTALL_UNKNOWN);
+        assert_int_equal(steps->allocation_retries, known ? 100 * rows[i].most : DATASTALL_UNKNOWN);
         summary_free(summary);
     }
 }
@@ -633,6 +667,7 @@ int main(void)
         cmocka_unit_test(memory_that_creeps),
         cmocka_unit_test(two_threads_are_added_up),
         cmocka_unit_test(how_it_was_asked),
+        cmocka_unit_test(memory_that_threads_read),
         cmocka_unit_test(more_lines_than_there_is_room_for),
         cmocka_unit_test(pinned_batches_are_those_of_a_loader_that_pins),
         cmocka_unit_test(steps_are_counted_by_what_there_is),

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "runfile/view.h"
 #include "runfile/writer.h"
@@ -236,6 +237,54 @@ static void an_impossible_journal_is_damage(void **state)
     free(after);
 }
 
+/* A stall is part of the waiting whose stall is known, which is part of the waiting: in all, and in each
+ * stage, whose times are no longer than any machine ran. */
+static void parts_of_the_waiting(void **state)
+{
+    (void)state;
+    const struct rf_slot_layout *l = &writer->slot_layout;
+    for (uint64_t i = 0; i < 20; i++)
+        put(i);
+    const uint64_t in_all = l->counters_at, in_stage = l->stages_at + l->stage_words;
+    const uint64_t bases[] = {in_all, in_stage};
+    for (size_t b = 0; b < 2; b++) {
+        const uint64_t *now = slot.commit.block + bases[b];
+        const uint64_t waiting = now[RF_COUNT_STEADY_NS] + now[RF_COUNT_OTHER_NS];
+        const struct {
+            uint64_t lower, upper, known;
+            bool fit;
+        } rows[] = {{0, 0, 0, true},  {1, 2, 3, true},           {2, 2, 2, true},
+                    {3, 2, 3, false}, {1, 3, 2, false},          {waiting, waiting, waiting, true},
+                    {0, 0, 1, true},  {0, 0, waiting + 1, false}};
+        assert_true(waiting > 3);
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+            struct rf_slot_view view;
+            uint64_t *block = copy_of(slot.commit.block);
+            block[bases[b] + RF_COUNT_STALL_LOWER_NS] = rows[i].lower;
+            block[bases[b] + RF_COUNT_STALL_UPPER_NS] = rows[i].upper;
+            block[bases[b] + RF_COUNT_STALL_KNOWN_NS] = rows[i].known;
+            const bool fit = read_block(block, &view) == RF_VIEW_OK;
+            CHECK(fit == rows[i].fit, "%zu, row %zu: %s", b, i,
+                  view.damage != NULL ? view.damage : "");
+            rf_slot_view_free(&view);
+            free(block);
+        }
+    }
+    static const uint32_t times[] = {RF_COUNT_STEADY_NS, RF_COUNT_OTHER_NS};
+    for (size_t i = 0; i < 2; i++) {
+        for (uint64_t beyond = 0; beyond < 2; beyond++) {
+            struct rf_slot_view view;
+            uint64_t *block = copy_of(slot.commit.block);
+            block[in_stage + times[i]] = RF_MOST_NS + beyond;
+            assert_int_equal(read_block(block, &view), beyond ? RF_VIEW_DAMAGED : RF_VIEW_OK);
+            if (beyond)
+                assert_string_equal(view.damage, "its stages contradict each other");
+            rf_slot_view_free(&view);
+            free(block);
+        }
+    }
+}
+
 /* Words that contradict each other are found, whichever they are. */
 static void contradictions_are_damage(void **state)
 {
@@ -400,11 +449,11 @@ static void causes_of_late_stalls(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_writer_may_stop_anywhere), TEST(a_whole_block_ignores_its_journal),
-        TEST(a_wait_under_way_is_seen),   TEST(an_impossible_journal_is_damage),
-        TEST(contradictions_are_damage),  TEST(a_source_that_ends_is_cut),
-        TEST(a_process_block_is_whole),   TEST(late_stalls_are_counted_together),
-        TEST(causes_of_late_stalls),
+        TEST(a_writer_may_stop_anywhere),       TEST(a_whole_block_ignores_its_journal),
+        TEST(a_wait_under_way_is_seen),         TEST(an_impossible_journal_is_damage),
+        TEST(contradictions_are_damage),        TEST(parts_of_the_waiting),
+        TEST(a_source_that_ends_is_cut),        TEST(a_process_block_is_whole),
+        TEST(late_stalls_are_counted_together), TEST(causes_of_late_stalls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

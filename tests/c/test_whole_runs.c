@@ -222,6 +222,60 @@ static void waits_under_way(void **state)
     run_data_free(run);
 }
 
+/* A run is told by where it is and not by how one came there, and its id is what its folder is called. */
+static void where_a_run_is(void **state)
+{
+    (void)state;
+    char real[PATH_MAX], link[PATH_MAX], dotted[PATH_MAX];
+    const struct rf_spec spec = {.slots = 1, .recent_waits = 8};
+    const struct rf_process_static process = process_of(1, 0);
+    end_file(begin_file("a.dsrun", &spec, &process));
+    assert_non_null(realpath(folder, real));
+    snprintf(link, sizeof link, "%s/link", test_folder());
+    snprintf(dotted, sizeof dotted, "%s/./", folder);
+    assert_int_equal(symlink(folder, link), 0);
+    const char *const ways[] = {folder, link, dotted};
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        struct run_data *run;
+        assert_int_equal(run_data_read(ways[i], &run), 0);
+        assert_string_equal(run->path, real);
+        assert_string_equal(run->id, strrchr(real, '/') + 1);
+        assert_string_equal(run->recorded_at, "");
+        assert_int_equal(run->process_count, 1);
+        run_data_free(run);
+    }
+    unlink(link);
+}
+
+/* Texts of a file that have no end are cut where their room ends. */
+static void texts_without_an_end(void **state)
+{
+    (void)state;
+    const struct rf_spec spec = {.slots = 1, .recent_waits = 8};
+    static struct rf_process_static process;
+    process = process_of(1, 0);
+    const struct {
+        char *text;
+        size_t size;
+    } texts[] = {
+        {process.hostname, sizeof process.hostname},   {process.name, sizeof process.name},
+        {process.directory, sizeof process.directory}, {process.command, sizeof process.command},
+        {process.settings, sizeof process.settings},   {process.job, sizeof process.job},
+        {process.node, sizeof process.node},           {process.pod, sizeof process.pod}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        memset(texts[i].text, 'a' + (int)i, texts[i].size);
+    end_file(begin_file("a.dsrun", &spec, &process));
+    struct run_data *run = read_run();
+    const struct rf_process_static *fixed = &run->processes[0].view.fixed;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        const char *read = (const char *)fixed + (texts[i].text - (char *)&process);
+        CHECK(memcmp(read, texts[i].text, texts[i].size - 1) == 0 &&
+                  read[texts[i].size - 1] == '\0',
+              "text %zu", i);
+    }
+    run_data_free(run);
+}
+
 /* ---- readings one after another ---- */
 
 #define RING 64u
@@ -673,6 +727,8 @@ int main(void)
         TEST(the_slowest_of_many_slots),
         TEST(more_devices_and_threads_than_are_kept),
         TEST(waits_under_way),
+        TEST(where_a_run_is),
+        TEST(texts_without_an_end),
         TEST(waits_since_the_reading_before),
         TEST(readings_of_several_slots),
         TEST(stalls_that_are_told_later),

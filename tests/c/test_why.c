@@ -339,6 +339,32 @@ static void workers_of_a_stream(void **state)
         world.loaders[0].entry.flags |= rows[i].flags;
         assert_cause(i, rows[i].cause);
     }
+    /* Uneven shards show in the making of batches, whichever part of it is the longest, and only there. */
+    static const struct {
+        uint32_t state, cause;
+    } states[] = {{CAUSE_COMPUTE, WHY_UNEVEN_SHARDS},
+                  {CAUSE_COMPUTE_IN_THREADS, WHY_UNEVEN_SHARDS},
+                  {CAUSE_BLOCKED, WHY_UNEVEN_SHARDS},
+                  {CAUSE_CPU_CONTENTION, WHY_UNEVEN_SHARDS},
+                  {CAUSE_COLLATE, WHY_UNEVEN_SHARDS},
+                  {CAUSE_TRANSFER, CAUSE_TRANSFER},
+                  {CAUSE_PIN, CAUSE_PIN}};
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
+        uint64_t *state_ns = begin_stream(rows[0].items, 1, 1) + RF_COUNT_CAUSE_NS;
+        state_ns[states[i].state] += state_ns[CAUSE_BLOCKED];
+        if (states[i].state != CAUSE_BLOCKED)
+            state_ns[CAUSE_BLOCKED] = 0;
+        else
+            state_ns[CAUSE_BLOCKED] /= 2;
+        assert_cause(i, states[i].cause);
+    }
+    /* Two workers are enough to be uneven, and one is not. */
+    for (uint64_t workers = 1; workers <= 2; workers++) {
+        begin_stream(rows[0].items, 1, 1);
+        world.loaders[0].entry.num_workers = workers;
+        world.processes[0].worker_count = (uint32_t)workers;
+        assert_cause(workers, workers == 2 ? WHY_UNEVEN_SHARDS : CAUSE_BLOCKED);
+    }
     /* A map of items is not gone through. */
     begin_stream(rows[0].items, 1, 1);
     world.loaders[0].entry.flags = 0;
@@ -446,7 +472,7 @@ static void a_batch_that_was_never_sent(void **state)
 static void the_gravest_failure(void **state)
 {
     (void)state;
-    enum { RAISED = 1, KILLED = 2 };
+    enum { RAISED = 1, KILLED, HANGS, HANGS_LONGER, LOST, OF_ANOTHER };
     static const struct {
         unsigned workers[3];
         enum why_failure_kind kind;
@@ -454,6 +480,15 @@ static void the_gravest_failure(void **state)
     } rows[] = {{{RAISED, KILLED, 0}, WHY_WORKER_KILLED, 1},
                 {{0, RAISED, KILLED}, WHY_WORKER_KILLED, 2},
                 {{0, RAISED, RAISED}, WHY_ITEM_RAISED, 1},
+                {{0, KILLED, KILLED}, WHY_WORKER_KILLED, 1},
+                {{HANGS, RAISED, LOST}, WHY_ITEM_RAISED, 1},
+                {{LOST, HANGS, 0}, WHY_WORKER_HANGS, 1},
+                {{HANGS, HANGS_LONGER, HANGS}, WHY_WORKER_HANGS, 1}, /* the longest */
+                {{HANGS_LONGER, HANGS, 0}, WHY_WORKER_HANGS, 0},
+                {{0, HANGS, HANGS}, WHY_WORKER_HANGS, 1}, /* the first of equals */
+                {{0, LOST, LOST}, WHY_BATCH_LOST, 1},
+                {{OF_ANOTHER, OF_ANOTHER, 0}, WHY_NOTHING_FAILED, 0},
+                {{OF_ANOTHER, 0, LOST}, WHY_BATCH_LOST, 2},
                 {{0, 0, 0}, WHY_NOTHING_FAILED, 0}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         uint64_t *c = begin_loader(50 * S);
@@ -463,12 +498,59 @@ static void the_gravest_failure(void **state)
             worker->number = k;
             worker->totals[RF_TOTAL_FAILED] = rows[i].workers[k] == RAISED;
             worker->exit = rows[i].workers[k] == KILLED ? 1 + 256 + 9 : 0;
+            if (rows[i].workers[k] == HANGS)
+                worker->phase = rf_pack_phase(100 * S, RF_PHASE_FETCH);
+            if (rows[i].workers[k] == HANGS_LONGER)
+                worker->phase = rf_pack_phase(99 * S, RF_PHASE_FETCH);
+            if (rows[i].workers[k] == OF_ANOTHER) {
+                worker->loader = world.loaders[0].index + 1;
+                worker->exit = 1 + 256 + 9;
+            }
+            if (rows[i].workers[k] == LOST) {
+                worker->phase = rf_pack_phase(100 * S, RF_PHASE_IDLE);
+                worker->totals[RF_TOTAL_BATCHES] = 20;
+                worker->totals[RF_TOTAL_SENT] = 18;
+            }
         }
         struct why_failure failure;
         why_find_failure(&world.processes[0], &world.loaders[0], &around, &failure);
         assert_int_equal(failure.kind, rows[i].kind);
         if (failure.kind != WHY_NOTHING_FAILED)
             assert_int_equal(failure.worker, rows[i].worker);
+    }
+}
+
+/* Who hangs, or whose batch was lost, is to blame where the loop gave up or still waits, and it is known
+ * when; not where the program failed for a reason of its own. */
+static void in_vain(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t failed, unfinished_s, stopped_s; /* 0: not known when */
+        bool command_failed, is_in_vain;
+    } rows[] = {{1, 0, 0, false, true},   {0, 5, 110, false, true}, {0, 5, 0, false, false},
+                {0, 4, 110, true, false}, {0, 0, 110, true, false}, {0, 6, 110, true, true},
+                {1, 0, 110, true, true}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        for (uint32_t lost = 0; lost < 2; lost++) {
+            uint64_t *c = begin_loader(50 * S);
+            c[RF_COUNT_FAILED] = rows[i].failed;
+            struct rf_worker_view *worker = add_worker();
+            worker->phase = rf_pack_phase(100 * S, lost ? RF_PHASE_IDLE : RF_PHASE_FETCH);
+            worker->totals[RF_TOTAL_BATCHES] = 20;
+            worker->totals[RF_TOTAL_SENT] = 18;
+            const struct why_around how = {
+                .life_ns = DATASTALL_UNKNOWN,
+                .stopped_ns = rows[i].stopped_s == 0 ? DATASTALL_UNKNOWN : rows[i].stopped_s * S,
+                .unfinished_ns = rows[i].unfinished_s * S,
+                .failed = rows[i].command_failed};
+            struct why_failure failure;
+            why_find_failure(&world.processes[0], &world.loaders[0], &how, &failure);
+            CHECK(failure.kind == (!rows[i].is_in_vain ? WHY_NOTHING_FAILED
+                                   : lost              ? WHY_BATCH_LOST
+                                                       : WHY_WORKER_HANGS),
+                  "row %zu: %d", i, (int)failure.kind);
+        }
     }
 }
 
@@ -756,6 +838,7 @@ static void workers_reckoned(void **state)
         {2, 100, 10, 40, 8, 8, 0, 8, 10.002}, /* four times as many at most */
         {4, 100, 10, 15, 8, 8, 0, 10, 10.002},
         {2, 100, 50, 0, 8, 8, 0, 0, 10.002},  /* nothing to gain */
+        {2, 20, 10, 40, 8, 8, 1, 0, 2.002},   /* with as many as there are */
         {2, 100, 10, 40, 2, 0, 0, 8, 10.002}, /* and find a turn where others compute */
         {2, 100, 10, 40, 2, 0, 0.25, 0, 10.002},
         {2, 100, 10, 40, 8, 0, 0.19, 8, 10.002},
@@ -769,6 +852,8 @@ static void workers_reckoned(void **state)
         {0, 100, 10, 100, 8, 8, 1, 8, 0},
         {0, 100, 100, 100, 8, 8, 1, 1, 0},
         {0, 0, 10, 1, 8, 8, 1, 0, 0},
+        {0, 100, 100, 100, 1, 1, 1, 1, 0}, /* room for one */
+        {1, 100, 10, 90, 8, 8, 1, 4, 10.002},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         uint64_t *c = begin_loader(100 * rows[i].wait_ms * MS);
@@ -792,6 +877,39 @@ static void workers_reckoned(void **state)
             assert_true(isnan(setting->in_loop_ns));
         else
             assert_true(fabs(setting->in_loop_ns * 1e-9 - rows[i].in_loop_s) < NEAR);
+    }
+}
+
+/* CPUs for workers: those that they use, and those that are idle, unless items wait for one; of what is not
+ * known of them follows nothing. */
+static void cpus_for_more_workers(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t delay_ms, usable_milli, idle_milli, span_s; /* of 10 s of items, of which 8 ran */
+        double most;
+    } rows[] = {
+        {1500, 8000, 4000, 5, 6}, /* (4 + 8 / 5) / (8 / 8.5) */
+        {1501, 8000, 4000, 5, 1}, /* none is free: 8 / 5 / (8 / 8.5) */
+        {1500, 3000, 4000, 5, 3}, /* no more than there are beside the used ones */
+        {1500, 8000, 0, 5, 1},    /* as many as there are */
+        {1500, RF_UNKNOWN, 4000, 5, NAN},
+        {1500, 8000, 4000, 0, NAN},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t *c = begin_loader(40 * S);
+        world.loaders[0].entry.num_workers = 2;
+        c[RF_COUNT_BATCHES] = 100;
+        set_cpus(rows[i].usable_milli, rows[i].idle_milli);
+        uint64_t *t = add_worker()->totals;
+        t[RF_TOTAL_COUNT] = t[RF_TOTAL_BATCHES] = 100;
+        t[RF_TOTAL_ITEMS_NS] = 10 * S;
+        t[RF_TOTAL_ITEMS_CPU_NS] = 8 * S;
+        t[RF_TOTAL_ITEMS_DELAY_NS] = rows[i].delay_ms * MS;
+        t[RF_TOTAL_BEGIN_NS] = 10 * S;
+        t[RF_TOTAL_END_NS] = (10 + rows[i].span_s) * S;
+        const double most = asked()->setting.most_workers;
+        CHECK(isnan(rows[i].most) ? isnan(most) : most == rows[i].most, "row %zu: %g", i, most);
     }
 }
 
@@ -1169,6 +1287,7 @@ int main(void)
         cmocka_unit_test(start_up_does_not_count_for_the_window),
         cmocka_unit_test(behind_how_many_items),
         cmocka_unit_test(what_is_reckoned_of_one_batch),
+        cmocka_unit_test(cpus_for_more_workers),
         cmocka_unit_test(no_item_takes_longer_than_the_slowest),
         cmocka_unit_test(names_of_causes),
         cmocka_unit_test(depth_of_the_queue),
@@ -1192,6 +1311,7 @@ int main(void)
         cmocka_unit_test(buckets_of_items),
         cmocka_unit_test(figures_of_one_worker_and_of_two),
         cmocka_unit_test(the_gravest_failure),
+        cmocka_unit_test(in_vain),
         cmocka_unit_test(a_batch_that_was_never_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

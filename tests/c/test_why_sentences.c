@@ -181,6 +181,20 @@ static void epochs_without_an_iterator(void **state)
     }
 }
 
+/* And of one it is one. */
+static void one_iterator(void **state)
+{
+    (void)state;
+    struct why why = full_why_of(WHY_EPOCH_START);
+    const uint64_t iterators = loader.totals.counters[RF_COUNT_ITERATORS];
+    loader.totals.counters[RF_COUNT_ITERATORS] = 1;
+    why_tell(&loader, &why);
+    loader.totals.counters[RF_COUNT_ITERATORS] = iterators;
+    assert_true(why.evidence_count > 2);
+    assert_string_equal(why.evidence[2], "1 iterator of 10 batches each; 40 % of the waiting is at "
+                                         "their begin and end");
+}
+
 /* What the fault itself costs at most, where a replay told it and it is worth a word. */
 static void what_it_would_be_worth(void **state)
 {
@@ -1065,6 +1079,7 @@ int main(void)
         cmocka_unit_test(more_workers),
         cmocka_unit_test(workers_that_share_a_lock),
         cmocka_unit_test(epochs_without_an_iterator),
+        cmocka_unit_test(one_iterator),
         cmocka_unit_test(files_of_a_mebibyte),
         cmocka_unit_test(what_it_would_be_worth),
     };
