@@ -38,7 +38,7 @@ bool rf_stretch_layout_of(const uint64_t geometry[RF_GEOMETRY_WORDS],
 static bool read_batch(const uint64_t *row, uint64_t expected, struct rf_stretch_batch *batch)
 {
     const uint64_t word = ds_load_acquire(&row[0]);
-    if (word == 0 || rf_batch_of(word) != expected)
+    if (rf_batch_of(word) != expected) /* an empty row is of no batch */
         return false;
     for (uint32_t i = 0; i < RF_BATCH_TIMES; i += 2) {
         const uint64_t pair = ds_load(&row[1 + i / 2]);
