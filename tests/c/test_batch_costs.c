@@ -364,14 +364,14 @@ static void running_waiting_and_threads(void **state)
     } rows[] = {
         {125, 45, 0, 0, 16, 10, 0, 45, 80, 0, 6, 1},
         {125, 45, 20, 0, 16, 10, 4, 45, 60, 24, 2, 1},
-        {125, 45, 20, 30, 16, 10, 4, 75, 30, 24, 2, 1},   /* threads, one after the other */
-        {125, 45, 0, 160, 16, 10, 0, 205, 0, 0, 6, 2},    /* two of them at once */
-        {200, 180, 0, 20, 16, 10, 0, 200, 0, 0, 6, 1},    /* a tenth of the items: as many */
-        {200, 190, 0, 20, 16, 10, 0, 210, 0, 0, 6, 2},    /* of what the own thread did not do */
-        {200, 190, 0, 19, 16, 10, 0, 209, 0, 0, 6, 1},    /* less than a tenth: not to be told */
-        {125, 100, 25, 50, 16, 10, 0, 150, 0, 25, 6, 2},  /* while it waited for a CPU */
-        {200, 100, 40, 120, 16, 10, 0, 220, 0, 40, 6, 2}, /* more of them than one */
-        {125, 100, 40, 0, 16, 10, 8, 100, 0, 48, 0, 1},   /* more than there was */
+        {125, 45, 20, 30, 16, 10, 4, 75, 30, 24, 2, 1},     /* threads, one after the other */
+        {125, 45, 0, 160, 16, 10, 0, 205, 0, 0, 6, 2},      /* two of them at once */
+        {200, 180, 0, 20, 16, 10, 0, 200, 0, 0, 6, 1},      /* a tenth of the items: as many */
+        {200, 190, 0, 20, 16, 10, 0, 210, 0, 0, 6, 2},      /* of what the own thread did not do */
+        {200, 190, 0, 19, 16, 10, 0, 209, 0, 0, 6, 1},      /* less than a tenth: not to be told */
+        {125, 100, 25, 50, 16, 10, 0, 150, 0, 25, 6, 2},    /* while it waited for a CPU */
+        {200, 100, 40, 120, 16, 10, 0, 220, 0, 40, 6, 1.2}, /* in part */
+        {125, 100, 40, 0, 16, 10, 8, 100, 0, 48, 0, 1},     /* more than there was */
     };
     for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct recorded_plan plan = usual;
