@@ -5,7 +5,7 @@
 #include "base/hot.h"
 #include "datastall.h"
 
-static _Thread_local PyObject *kept_type, *kept_value, *kept_traceback;
+static _Thread_local struct errors_raised kept;
 
 DS_COLD void errors_set_aside(struct errors_raised *raised)
 {
@@ -22,19 +22,18 @@ DS_HOT void errors_forget(void)
 {
     if (!PyErr_Occurred())
         return;
-    if (PyErr_ExceptionMatches(PyExc_Exception) || kept_type != NULL) {
+    if (PyErr_ExceptionMatches(PyExc_Exception) || kept.type != NULL) {
         PyErr_Clear();
         return;
     }
-    PyErr_Fetch(&kept_type, &kept_value, &kept_traceback);
+    errors_set_aside(&kept);
 }
 
 DS_HOT bool errors_raise_kept(void)
 {
-    if (kept_type == NULL)
+    if (kept.type == NULL)
         return false;
-    PyErr_Restore(kept_type, kept_value, kept_traceback);
-    kept_type = kept_value = kept_traceback = NULL;
+    errors_put_back(&kept);
     return true;
 }
 
