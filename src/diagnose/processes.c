@@ -34,14 +34,22 @@ static bool command_failed(const struct run_data *data)
            words[RF_PROCESS_EXIT_STATUS] != 0;
 }
 
-/* Other ranks of a job are no other programs. */
-static double run_cpus(const struct run_data *data, const struct run_process *process)
+static bool are_on_one_machine(const struct run_process *one, const struct run_process *other)
 {
+    return strcmp(one->view.fixed.hostname, other->view.fixed.hostname) == 0;
+}
+
+/* Other ranks of a job are no other programs. Ranks of one machine follow each other as a rule. */
+static double run_cpus(const struct summary *summary, uint32_t index)
+{
+    const struct run_data *data = summary->data;
+    const struct run_process *process = summary->processes[index].data;
+    if (index > 0 && are_on_one_machine(summary->processes[index - 1].data, process))
+        return summary->processes[index - 1].run_cpus;
     double cpus = 0;
     for (uint32_t i = 0; i < data->process_count; i++) {
-        const struct run_process *other = &data->processes[i];
-        if (strcmp(other->view.fixed.hostname, process->view.fixed.hostname) == 0)
-            cpus += why_cpus_of(other);
+        if (are_on_one_machine(&data->processes[i], process))
+            cpus += why_cpus_of(&data->processes[i]);
     }
     return cpus;
 }
@@ -74,7 +82,7 @@ static void make_loader(struct summary *summary, uint32_t process_index,
         .stopped_ns = stopped_ns,
         .unfinished_ns = loader->unfinished_wait_ns,
         .failed = command_failed(summary->data),
-        .run_cpus = run_cpus(summary->data, process->data),
+        .run_cpus = process->run_cpus,
     };
     why_make(process->data, data, &loader->stall, &around, &loader->why);
 }
@@ -163,6 +171,7 @@ static void make_process(struct summary *summary, const struct run_process *data
                                         .begin_ns = DATASTALL_UNKNOWN,
                                         .end_ns = DATASTALL_UNKNOWN};
     process->life_ns = life_of(summary, process, now_ns);
+    process->run_cpus = run_cpus(summary, index);
     for (uint32_t i = 0; i < data->loader_count; i++) {
         const struct run_loader *loader = &data->loaders[i];
         const bool in_verdict = !hooked || loader->entry.source != DATASTALL_SOURCE_MANUAL;
@@ -259,8 +268,7 @@ uint64_t summary_begin_of_machine(const struct summary *summary,
     uint64_t begin_ns = process->begin_ns;
     for (uint32_t i = 0; i < summary->process_count; i++) {
         const struct summary_process *other = &summary->processes[i];
-        if (other->begin_ns < begin_ns &&
-            strcmp(other->data->view.fixed.hostname, process->data->view.fixed.hostname) == 0)
+        if (other->begin_ns < begin_ns && are_on_one_machine(other->data, process->data))
             begin_ns = other->begin_ns;
     }
     return begin_ns;

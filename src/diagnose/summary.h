@@ -78,6 +78,7 @@ struct summary_process {
     uint64_t paused_ns;
     uint64_t active_ns; /* the rest of it, which shares are of */
     uint64_t life_ns;   /* from its first wait to its end, or now; DATASTALL_UNKNOWN */
+    double run_cpus;    /* that the run's processes on its machine used on average; 0: not known */
     struct stall stall; /* of the verdict's loaders: host waits, and what events told of them */
     /* What all the evidence says: the verdict takes the upper one, exposed where known, else the
      * wait. At least lower_ns; 0 where nothing is known. */

@@ -135,11 +135,7 @@ static void add_work(const struct run_process *process, const struct run_loader 
     const uint64_t lived_ns = ds_add(made_ns, work->gap_ns);
     /* Between two batches the loop's own process is about its own work. */
     const uint64_t gap_cpu_ns = loader->entry.num_workers == 0 ? 0 : work->gap_cpu_ns;
-    /* Several threads of a worker keep several CPUs busy. An older file does not tell. */
-    const uint64_t threads_cpu_ns = t[RF_TOTAL_ITEMS_THREADS_CPU_NS];
-    const uint64_t made_cpu_ns =
-        ds_add(work->cpu_ns, threads_cpu_ns > work->threads_ns ? threads_cpu_ns : work->threads_ns);
-    const uint64_t ran_ns = ds_add(ds_add(made_cpu_ns, gap_cpu_ns), t[RF_TOTAL_COLLATE_CPU_NS]);
+    const uint64_t ran_ns = ds_add(why_made_cpu_ns(t), gap_cpu_ns);
     /* A loader that is seldom iterated over keeps no CPU busy meanwhile. */
     const uint64_t span_ns =
         ds_least(ds_subtract(t[RF_TOTAL_END_NS], t[RF_TOTAL_BEGIN_NS]), active_ns);

@@ -5,6 +5,7 @@
 #define DATASTALL_DIAGNOSE_WHY_H
 
 #include "base/clock.h"
+#include "base/sums.h"
 #include "diagnose/range.h"
 #include "run/run_data.h"
 #include "stats/cause.h"
@@ -131,8 +132,8 @@ struct why_around {
     uint64_t stopped_ns; /* when it stopped, or now; DATASTALL_UNKNOWN */
     uint64_t unfinished_ns; /* a wait that had not ended then; 0: none */
     bool failed;            /* the command ended with an error */
-    double
-        run_cpus; /* that all of the run's processes on this machine used on average; 0 unknown */
+    /* That all of the run's processes on this machine used on average; 0: not known. */
+    double run_cpus;
 };
 
 /* So short a stall is not worth a word, whatever share of a loop it is: next to nothing by itself, or
@@ -159,6 +160,15 @@ bool why_is_storage(const struct why_work *work);
 /* why_setting.c: what more workers, or none, would give. */
 void why_reckon(const struct run_loader *loader, const struct why *why,
                 struct why_setting *setting);
+/* CPU time of a worker's batches, of all its threads: several keep several CPUs busy. An older file tells
+ * of them only what they ran one after the other. */
+static inline uint64_t why_made_cpu_ns(const uint64_t *totals)
+{
+    const uint64_t all = totals[RF_TOTAL_ITEMS_THREADS_CPU_NS];
+    const uint64_t in_turn = totals[RF_TOTAL_ITEMS_THREADS_NS];
+    return ds_add(ds_add(totals[RF_TOTAL_ITEMS_CPU_NS], all > in_turn ? all : in_turn),
+                  totals[RF_TOTAL_COLLATE_CPU_NS]);
+}
 /* why_others.c: other programs on the CPUs. run_cpus: as in struct why_around. */
 void why_find_others(const struct run_loader *loader, const struct why *why, double run_cpus,
                      struct why_others *others);

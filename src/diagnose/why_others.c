@@ -11,9 +11,6 @@
 /* CPUs that the workers of a process kept busy, of all its loaders, from the first batch to the last. */
 static double workers_cpus(const struct run_process *process)
 {
-    static const uint32_t parts[] = {RF_TOTAL_ITEMS_CPU_NS, RF_TOTAL_ITEMS_THREADS_NS,
-                                     RF_TOTAL_COLLATE_CPU_NS, RF_TOTAL_GAP_CPU_NS,
-                                     RF_TOTAL_PICKLE_CPU_NS};
     uint64_t ran_ns = 0, begin_ns = UINT64_MAX, end_ns = 0;
     for (uint32_t i = 0; i < process->worker_count; i++) {
         const struct rf_worker_view *worker = &process->workers[i];
@@ -21,8 +18,8 @@ static double workers_cpus(const struct run_process *process)
         /* What loads in the process itself is in the process's own time. */
         if (worker->number == RF_WORKER_MAIN || t[RF_TOTAL_END_NS] == 0)
             continue;
-        for (uint32_t p = 0; p < sizeof parts / sizeof *parts; p++)
-            ran_ns = ds_add(ran_ns, t[parts[p]]);
+        ran_ns = ds_add(ran_ns, why_made_cpu_ns(t));
+        ran_ns = ds_add(ran_ns, ds_add(t[RF_TOTAL_GAP_CPU_NS], t[RF_TOTAL_PICKLE_CPU_NS]));
         begin_ns = ds_least(begin_ns, t[RF_TOTAL_BEGIN_NS]);
         end_ns = t[RF_TOTAL_END_NS] > end_ns ? t[RF_TOTAL_END_NS] : end_ns;
     }

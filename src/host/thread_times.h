@@ -10,9 +10,9 @@
 struct host_thread_times {
     uint64_t cpu_ns;   /* CLOCK_THREAD_CPUTIME_ID */
     uint64_t delay_ns; /* runnable and waiting for a CPU; 0 where the kernel does not tell */
-    uint64_t
-        process_cpu_ns; /* of all threads of its process: CLOCK_PROCESS_CPUTIME_ID; of a moment also of
-                              * the programs that it started and waited for */
+    /* Of all threads of its process: CLOCK_PROCESS_CPUTIME_ID; of a moment also of the programs that
+     * it started and waited for. */
+    uint64_t process_cpu_ns;
 };
 
 /* Opens /proc/thread-self/schedstat for the calling thread, -1 where there is none. The descriptor

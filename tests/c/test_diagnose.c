@@ -171,6 +171,34 @@ static void what_a_job_loses_beside_others(void **state)
     }
 }
 
+/* Workers' threads run at once, and are no others' either; an older file tells what ran one after the other. */
+static void cpus_of_a_process(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t worker, in_turn_s, all_s;
+        double cpus; /* of a hundred seconds: 10 of items, 5 of collation, half a CPU of the loop */
+    } rows[] = {
+        {0, 20, 60, 1.25}, {0, 20, 0, 0.85}, {0, 0, 0, 0.65}, {RF_WORKER_MAIN, 20, 60, 0.5}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin_world(1);
+        struct rf_worker_view *worker = add_worker();
+        worker->number = rows[i].worker;
+        uint64_t *t = worker->totals;
+        t[RF_TOTAL_BEGIN_NS] = 10 * S;
+        t[RF_TOTAL_END_NS] = 110 * S;
+        t[RF_TOTAL_ITEMS_CPU_NS] = 10 * S;
+        t[RF_TOTAL_COLLATE_CPU_NS] = 5 * S;
+        t[RF_TOTAL_ITEMS_THREADS_NS] = rows[i].in_turn_s * S;
+        t[RF_TOTAL_ITEMS_THREADS_CPU_NS] = rows[i].all_s * S;
+        set_cpus(2000, 0);
+        world.processes[0].view.words[RF_PROCESS_CPU_NS] = 5 * S; /* in ten seconds */
+        const double cpus = why_cpus_of(&world.processes[0]);
+        if (fabs(cpus - rows[i].cpus) > 1e-9)
+            fail_msg("row %zu: %g CPUs", i, cpus);
+    }
+}
+
 /* Of a process that others starve, a small loader that starts often is no cause either. */
 static void a_second_loader_beside_others(void **state)
 {
@@ -983,6 +1011,7 @@ int main(void)
         cmocka_unit_test(what_a_job_loses_beside_others),
         cmocka_unit_test(a_check_beside_others),
         cmocka_unit_test(a_second_loader_beside_others),
+        cmocka_unit_test(cpus_of_a_process),
         cmocka_unit_test(what_one_iterator_costs_beside_others),
         cmocka_unit_test(other_ranks_are_no_other_programs),
         cmocka_unit_test(severities),
