@@ -33,6 +33,13 @@ static bool command_goes_on(const struct rf_header *header, const struct rf_proc
            rf_liveness_beside(header, &view->fixed, pid, ticks) != RF_DEAD;
 }
 
+/* A tmpfs does not outlive the boot that it was made in: where boots have two names (a container's
+ * own, a restored checkpoint), process numbers say nothing. */
+static bool has_another_boot(const struct rf_header *header)
+{
+    return strncmp(rf_own_boot_id(), header->boot_id, sizeof header->boot_id) != 0;
+}
+
 static bool other_writes(const char *path)
 {
     struct rf_file file;
@@ -42,12 +49,14 @@ static bool other_writes(const char *path)
     /* A whole file of which that cannot be read is being changed. */
     const bool told = rf_file_process(&file, &view);
     const bool busy = !told && file.source.bytes >= file.header.file_bytes;
-    const bool writes = told && view.words[RF_PROCESS_STATE] == RF_STATE_OPEN &&
-                        !rf_process_is_self(&file.header, &view.fixed) &&
+    const bool open = told && view.words[RF_PROCESS_STATE] == RF_STATE_OPEN &&
+                      !rf_process_is_self(&file.header, &view.fixed);
+    const bool another_boot = has_another_boot(&file.header);
+    const bool writes = open && !another_boot &&
                         (rf_process_liveness(&file.header, &view.fixed) != RF_DEAD ||
                          command_goes_on(&file.header, &view));
     rf_file_close(&file);
-    return writes || busy;
+    return writes || busy || (open && another_boot && rf_file_may_be_mapped(path));
 }
 
 static bool any_is_written(const char *folder, char *const *names, uint32_t count)

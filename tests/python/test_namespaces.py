@@ -133,3 +133,16 @@ def test_another_boot(tmp_path: Path) -> None:
             pytest.skip("mounting is not permitted here")
         assert "killed or lost" in ended.out
         assert states(shown(tmp_path)) == ("running", "running", "running")
+
+
+def test_a_run_on_tmpfs_is_of_this_boot_whatever_its_name(tmp_path: Path) -> None:
+    """Whoever looks at his own runs looks through all that lie on tmpfs."""
+    with recording(tmp_path, record_on="tmpfs"):
+        home = only(run_folders(tmp_path))
+        other = "00000000-0000-4000-8000-000000000000\n"
+        ended = read_as_of_boot([DATASTALL, "show"], tmp_path, other)
+        if "mount:" in ended.err:
+            pytest.skip("mounting is not permitted here")
+        assert [path.name for path in home.iterdir()] == ["recording-at"]
+        assert states(shown(tmp_path)) == ("running", "running", "running")
+    until("it came home", lambda: shown(tmp_path) and not (home / "recording-at").exists())
