@@ -83,10 +83,12 @@ meson_test() { # folder name arguments...
     count "$ok" "$fail" "$(number_after Skipped)"
 }
 
-prepare build-test all -Dtests=true -Dbuildtype=debugoptimized && meson_test build-test "C tests"
+# Optimised as what is delivered; lines are enough of debugging.
+prepare build-test all -Dtests=true -Doptimization=2 -Ddebug=false -Dc_args=-g1 && meson_test build-test "C tests"
 
 # Less to optimise and to describe: a third less of the time to compile.
 sanitized="-Doptimization=1 -Ddebug=false -Dc_args=-g1"
+ld.gold --version >/dev/null 2>&1 && sanitized="$sanitized -Dc_link_args=-fuse-ld=gold"
 export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 prepare build-asan meson-test-prereq $sanitized -Dtests=true -Dshared_library=false -Db_sanitize=address,undefined \
     -Db_lundef=false &&

@@ -61,11 +61,15 @@ def run_bounded(
 
 
 def run_plant(
-    name: str, folder: Path, environment: dict[str, str] | None = None, module: str = "plants"
+    name: str,
+    folder: Path,
+    environment: dict[str, str] | None = None,
+    module: str = "plants",
+    python: str = sys.executable,
 ) -> dict[str, Any]:
     """Runs one program in a folder; its loader's part of `show --json`, and `planted`."""
     base = os.environ if environment is None else environment
-    command = [sys.executable, str(HERE / f"{module}.py"), name]
+    command = [python, str(HERE / f"{module}.py"), name]
     ended, loader = run_recorded(command, folder, {**base, "OMP_NUM_THREADS": "1"})
     if ended.returncode != 0 or loader is None:
         raise RuntimeError(f"{name} failed:\n{ended.stderr}")

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import support
 
 FAKE_FOLDER = Path(__file__).parents[1] / "fake"
 SONAME = "libnvidia-ml.so.1"
@@ -19,6 +22,25 @@ SONAME = "libnvidia-ml.so.1"
 for number in (signal.SIGHUP, signal.SIGQUIT):
     signal.signal(number, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One server for all workers of pytest-xdist, which inherit the variables."""
+    said = "whole_start: it is about how a program starts or ends, and gets an interpreter"
+    config.addinivalue_line("markers", said)
+    if hasattr(config, "workerinput") or os.environ.get("DATASTALL_TEST_STARTS") == "whole":
+        return
+    folder = Path(tempfile.mkdtemp(prefix="datastall-warm-"))
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    warm = support.WarmStarts(folder)
+    config.add_cleanup(warm.stop)
+    os.environ.update(warm.variables)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    whole = item.get_closest_marker("whole_start") is not None
+    path = os.environ.get("WARM_TORCH")
+    support.WARM_PYTHON = str(Path(path).parent / "python3") if path and not whole else ""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

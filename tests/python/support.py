@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -18,6 +19,8 @@ from typing import Any
 PYTHON = sys.executable
 DATASTALL = str(Path(sys.executable).parent / "datastall")
 PROGRAMS = Path(__file__).parent / "programs"
+#: What stands for PYTHON in a command (conftest.py decides for each module); empty: nothing does.
+WARM_PYTHON = ""
 #: For what ought to end at once; a machine may be slow and busy with others.
 TIMEOUT_S = 300
 
@@ -58,11 +61,47 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**kept, **lighter, **(extra or {})}
 
 
+class WarmStarts:
+    """Runs programs in forks of a process that has PyTorch: warm/server.py says how."""
+
+    def __init__(self, folder: Path) -> None:
+        """Starts the server, which outlives no process that has this."""
+        built, path = folder / "python3", folder / "socket"
+        source = Path(__file__).parent / "warm"
+        options = ["-O1", "-std=gnu11", "-D_GNU_SOURCE"]
+        subprocess.run(["cc", *options, str(source / "python.c"), "-o", str(built)], check=True)
+        self.variables = {"WARM_TORCH": str(path), "WARM_PYTHON": PYTHON}
+        self.python = str(built)
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind(str(path))
+        self.socket.listen(128)
+        self.server = subprocess.Popen(
+            [PYTHON, str(source / "server.py"), str(self.socket.fileno())],
+            env=environment(),
+            stdin=subprocess.PIPE,
+            pass_fds=[self.socket.fileno()],
+            start_new_session=True,
+        )
+
+    def stop(self) -> None:
+        self.server.communicate()
+        self.socket.close()
+
+
+def warm_python() -> str:
+    """What stands for the interpreter, where the test's module wants that; else PYTHON."""
+    return WARM_PYTHON or PYTHON
+
+
+def warmly(argv: Sequence[str]) -> list[str]:
+    return [warm_python() if word == PYTHON else word for word in argv]
+
+
 def start(
     argv: Sequence[str], folder: Path, extra: Mapping[str, str] | None = None, **options: Any
 ) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        list(argv),
+        warmly(argv),
         cwd=folder,
         env=environment(extra),
         text=True,
@@ -89,6 +128,15 @@ def command(
 ) -> Ended:
     """Runs a command in a folder to its end."""
     return finish(start(argv, folder, extra, **options))
+
+
+def completed(
+    argv: Sequence[str], folder: Path, extra: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """The same for who wants to say `python` and `datastall` as a user does."""
+    names = {"python": PYTHON, "datastall": DATASTALL}
+    ended = command([names.get(word, word) for word in argv], folder, extra)
+    return subprocess.CompletedProcess(list(argv), ended.code, ended.out, ended.err)
 
 
 def datastall(*arguments: str, folder: Path, extra: Mapping[str, str] | None = None) -> Ended:

@@ -32,6 +32,7 @@ def run_plainly(folder: Path, source: str, extra: dict[str, str] | None = None) 
 # ---- install and summary ----
 
 
+@pytest.mark.whole_start
 @pytest.mark.parametrize("order", ["before", "after"])
 def test_install(tmp_path: Path, order: str) -> None:
     """In a plain script, before or after torch is imported."""
@@ -320,6 +321,7 @@ def test_without_torch(tmp_path: Path) -> None:
     assert (loader["batches"], loader["samples"]) == (2, 5)
 
 
+@pytest.mark.whole_start
 def test_importing_is_light(tmp_path: Path) -> None:
     """No torch, no numpy, no folder."""
     source = "import datastall, sys; print({'torch', 'numpy'} & set(sys.modules) or 'light')"

@@ -18,6 +18,7 @@ from support import (
     recorded,
     shown,
     shown_text,
+    warm_python,
     write,
 )
 
@@ -73,7 +74,7 @@ def assert_workers_slept(loader: dict[str, Any], slept_s: float) -> None:
 
 @pytest.mark.parametrize("name", DOMINANT)
 def test_a_planted_cause_is_named(tmp_path: Path, name: str) -> None:
-    loader = run_plant(name, tmp_path, environment(), "dominant")
+    loader = run_plant(name, tmp_path, environment(), "dominant", warm_python())
     why = loader["why"]
     expected = loader["planted"]
     if expected in COMPUTING:  # on a busy machine others are on the CPUs, and that is told
@@ -563,7 +564,7 @@ def test_without_workers_nothing_is_claimed(tmp_path: Path) -> None:
 def test_the_suggestion_respects_the_cpus(tmp_path: Path) -> None:
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("one CPU only")
-    loader = run_plant("contention_four_on_one", tmp_path, environment())
+    loader = run_plant("contention_four_on_one", tmp_path, environment(), python=warm_python())
     host = loader["why"]["host"]
     assert 0 < host["cpus_usable"] <= 1.0  # less under a CPU quota
     assert "num_workers=" not in (loader["why"]["suggestion"] or "")

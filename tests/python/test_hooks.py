@@ -26,6 +26,8 @@ from support import (
     write,
 )
 
+pytestmark = pytest.mark.whole_start
+
 LOOP = """
 import datastall
 for item in datastall.watch([1, 2, 3], name="list"):

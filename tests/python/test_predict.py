@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import completed
 
 PROGRAM = """
 import time, torch
@@ -25,9 +26,7 @@ for batch in DataLoader(Items(), 8, num_workers=1):
 
 
 def datastall(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["datastall", *words], cwd=folder, capture_output=True, text=True, timeout=120
-    )
+    return completed(["datastall", *words], folder)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import PYTHON, environment
+from support import PYTHON, environment, warmly
 
 tomllib = pytest.importorskip("tomllib")
 
@@ -107,7 +107,7 @@ STEADY = [
 
 @pytest.mark.parametrize("name", STEADY)
 def test_what_is_said_of_a_program(tmp_path: Path, name: str) -> None:
-    command = [PYTHON, str(CAUSES / "reports" / f"{name}.py")]
+    command = warmly([PYTHON, str(CAUSES / "reports" / f"{name}.py")])
     ended, loader = run_recorded(command, tmp_path, environment(), 120)
     assert loader is not None, ended.stderr
     why = loader["why"]

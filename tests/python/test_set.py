@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from datastall import _settings
+from support import completed
 from torch.utils.data import DataLoader
 
 PROGRAM = """
@@ -30,23 +30,13 @@ print(total(DataLoader(Others(), batch_size=4, num_workers=2, persistent_workers
 def run(folder: Path, *sets: str, program: str = PROGRAM) -> subprocess.CompletedProcess[str]:
     (folder / "p.py").write_text(program)
     words = [word for one in sets for word in ("--set", one)]
-    return subprocess.run(
-        ["datastall", "run", *words, "-d", str(folder / "runs"), "--", "python", "p.py"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    argv = ["datastall", "run", *words, "-d", str(folder / "runs"), "--", "python", "p.py"]
+    return completed(argv, folder)
 
 
 def loaders(folder: Path) -> dict[str, Any]:
-    shown = subprocess.run(
-        ["datastall", "show", "--json", "--dir", "runs"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    shown = completed(["datastall", "show", "--json", "--dir", "runs"], folder)
+    assert shown.returncode == 0, shown.stderr
     return {one["dataset_type"]: one for one in json.loads(shown.stdout)["loaders"]}
 
 
@@ -162,13 +152,7 @@ def test_the_signature_stays():
 def test_nothing_is_set_where_nothing_is_said(tmp_path):
     """Not by what stands in the environment around `run` either."""
     (tmp_path / "p.py").write_text(PROGRAM)
-    ended = subprocess.run(
-        ["datastall", "run", "-q", "-d", "runs", "--", "python", "p.py"],
-        cwd=tmp_path,
-        env={**os.environ, "DATASTALL_SET": "num_workers=7"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    argv = ["datastall", "run", "-q", "-d", "runs", "--", "python", "p.py"]
+    ended = completed(argv, tmp_path, {"DATASTALL_SET": "num_workers=7"})
     assert ended.returncode == 0, ended.stderr
     assert {one["num_workers"] for one in loaders(tmp_path).values()} == {1, 2}

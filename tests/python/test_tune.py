@@ -11,6 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
+from support import completed, environment
+
+#: A trial is ended by signals to all of its processes.
+pytestmark = pytest.mark.whole_start
 
 #: Sleeps, so that more workers are faster on a busy machine too; runs for longer than a trial.
 PROGRAM = """
@@ -40,13 +44,7 @@ except (KeyboardInterrupt, RuntimeError):  # torch saw first that a worker is go
 
 
 def tune(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["datastall", "tune", "-d", "runs", *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
+    return completed(["datastall", "tune", "-d", "runs", *words], folder)
 
 
 def test_more_workers_are_found(tmp_path):
@@ -118,6 +116,7 @@ def test_ctrl_c_ends_all_of_it(tmp_path):
     running = subprocess.Popen(
         ["datastall", "tune", "--for", "10m", "-d", "runs", "--", "python", "p.py"],
         cwd=tmp_path,
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
