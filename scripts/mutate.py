@@ -28,6 +28,8 @@ from __future__ import annotations
 
 import argparse
 import bisect
+import difflib
+import hashlib
 import json
 import os
 import random
@@ -307,8 +309,8 @@ class Reach:
         return sorted(names, key=lambda name: self.seconds[name])
 
 
-def find_reach(work: Path, apart: bool) -> Reach:
-    """Runs every test once, and asks gcov where it came."""
+def find_reach(work: Path, apart: bool, names: set[str], reach: Reach) -> None:
+    """Runs tests once, and asks gcov where they came."""
     flush = work / "flush.c"
     flush.write_text(FLUSH, encoding="utf-8")
     subprocess.run(["gcc", "-c", flush, "-o", work / "flush.o"], check=True)
@@ -316,20 +318,17 @@ def find_reach(work: Path, apart: bool) -> Reach:
     # A list in meson's words: with commas in an argument it is not split at them.
     options = ["-Dc_args=--coverage", "-Dc_link_args=" + str(link)]
     tree = Tree(work / "coverage", options, 0, apart)
-    if not tree.builds(sorted(tree.tests), 2):
+    if not tree.builds(sorted(names), 2):
         sys.exit(f"{tree.path}: it does not build")
-    reach = Reach({}, {})
-    for name in sorted(tree.tests):
+    for name in sorted(names):
         for old in (tree.path / "b").rglob("*.gcda"):
             old.unlink()
         begin = time.monotonic()
-        passes = tree.passes(name, 300)
-        if not passes:
+        if not tree.passes(name, 900):
             print(f"{name} fails as the tree is, and is left out", flush=True)
             continue
         reach.seconds[name] = time.monotonic() - begin
         add_lines(tree.path / "b", name, reach)
-    return reach
 
 
 def add_lines(build: Path, name: str, reach: Reach) -> None:
@@ -340,17 +339,12 @@ def add_lines(build: Path, name: str, reach: Reach) -> None:
     ]
     if not files:
         return
-    said = subprocess.run(
-        ["gcov", "--json-format", "--stdout", *files],
-        cwd=build,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    command = ["gcov", "--json-format", "--stdout", *files]
+    said = subprocess.run(command, cwd=build, capture_output=True, text=True, check=True)
     for text in said.stdout.splitlines():
         for file in json.loads(text)["files"]:
             path = file["file"].removeprefix("../")
-            if not path.startswith(ROOMS):
+            if not path.startswith(ROOMS) or not path.endswith(".c"):
                 continue
             lines = reach.lines.setdefault(path, {})
             for line in file["lines"]:
@@ -359,22 +353,43 @@ def add_lines(build: Path, name: str, reach: Reach) -> None:
                     tests.append(name)
 
 
-def reach_of(work: Path, apart: bool) -> Reach:
-    """As an earlier run found it, where nothing has changed since."""
-    command = ["git", "ls-files", "-s", "src", "tests/c", "include"]
-    index = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    command = ["git", "diff", "src", "tests/c", "include"]
-    index += subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+def moved(lines: dict[int, list[str]], before: str, now: str) -> dict[int, list[str]]:
+    """Lines of a file that was changed since: those that stayed as they were."""
+    matcher = difflib.SequenceMatcher(None, before.splitlines(), now.splitlines(), autojunk=False)
+    return {
+        line - block.a + block.b: tests
+        for block in matcher.get_matching_blocks()
+        for line, tests in lines.items()
+        if block.a <= line < block.a + block.size
+    }
+
+
+def reach_of(work: Path, files: list[Path], apart: bool) -> Reach:
+    """As an earlier run found it, where there was one; tests that changed since are run again. What is
+    not known of a changed line makes survivors, never kills; without reach.json all is new."""
     file = work / "reach.json"
+    now = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in files}
+    tests = {
+        path.stem.removeprefix("test_"): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in (ROOT / "tests/c").glob("test_*.c")
+    }
+    reach, fresh = Reach({}, {}), set(tests)
     if file.exists():
         kept = json.loads(file.read_text(encoding="utf-8"))
-        if kept["index"] == index:
-            lines = {p: {int(n): t for n, t in own.items()} for p, own in kept["lines"].items()}
-            return Reach(lines, kept["seconds"])
-    print("which tests reach which line?", flush=True)
-    reach = find_reach(work, apart)
-    text = json.dumps({"index": index, "lines": reach.lines, "seconds": reach.seconds})
-    file.write_text(text, encoding="utf-8")
+        fresh = {name for name in tests if kept["tests"].get(name) != tests[name]}
+        for path, own in kept["lines"].items():
+            lines = {
+                int(line): [name for name in names if name in tests and name not in fresh]
+                for line, names in own.items()
+            }
+            if path in now:
+                reach.lines[path] = moved(lines, kept["sources"][path], now[path])
+        reach.seconds = kept["seconds"]
+    if fresh:
+        print(f"where do {len(fresh)} tests come?", flush=True)
+        find_reach(work, apart, fresh, reach)
+    known = {"tests": tests, "sources": now, "lines": reach.lines, "seconds": reach.seconds}
+    file.write_text(json.dumps(known), encoding="utf-8")
     return reach
 
 
@@ -438,7 +453,7 @@ def main() -> int:
         work = asked.work or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         work = work.resolve()
         work.mkdir(parents=True, exist_ok=True)
-        reach = reach_of(work, apart)
+        reach = reach_of(work, files, apart)
         if asked.unreached:
             print_unreached(reach, asked.only)
             return 0
