@@ -90,7 +90,9 @@ CHANGES: tuple[tuple[str, str], ...] = (
     (r"(?<=[ (=])(\d+)(?=[,;) ])", "+1"),
 )
 STATEMENT = re.compile(r"^\s+[\w>\-\[\]\.\*&]+( [\+\-\|&]?= |\(|\+\+).*;$")
-SKIP = re.compile(r"^\s*(#|/?\*|//|static const|const |_Static_assert|\}|case |default:)|ds_fail")
+SKIP = re.compile(
+    r"^\s*(#|/?\*|//|static const|const |_Static_assert|\}|case |default:)|ds_fail|out_of_memory\("
+)
 ATTRIBUTE = re.compile(r"__attribute__\(\(.*?\)\)")
 NAME_OF_FUNCTION = re.compile(r"(\w+)\(")
 
@@ -365,7 +367,7 @@ def moved(lines: dict[int, list[str]], before: str, now: str) -> dict[int, list[
 
 
 def reach_of(work: Path, files: list[Path], apart: bool) -> Reach:
-    """As an earlier run found it, where there was one; tests that changed since are run again. What is
+    """As an earlier run found it; tests that changed since are run again. What is
     not known of a changed line makes survivors, never kills; without reach.json all is new."""
     file = work / "reach.json"
     now = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in files}

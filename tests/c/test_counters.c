@@ -321,6 +321,37 @@ static void many_causes(void **state)
     assert_int_equal(slot.counters[RF_COUNT_PIN_NS], 1000);
 }
 
+/* In a ring of as many rows as a program has, where rows are counted by hundreds. */
+static void causes_are_counted_before_their_rows_are_many(void **state)
+{
+    (void)state;
+    const struct rf_spec spec = {.slots = 1, .recent_waits = 1024};
+    const struct rf_process_static process = {.pid = 1};
+    struct rf_writer *own;
+    struct rf_slot_writer large;
+    assert_int_equal(rf_writer_create(NULL, &spec, &process, &own), 0);
+    rf_slot_attach(own, 0, &large);
+    struct wait wait = plain_wait(DATASTALL_WAIT_STEADY, 10);
+    struct wait_cause cause = {.depth = RF_UNKNOWN};
+    const struct cause_share split = {.later_ready_ns = 1};
+    wait.cause = &cause;
+    wait.split = &split;
+    uint64_t pinned = 0;
+    for (uint64_t i = 0; i < 1000; i++) {
+        wait.begin_ns += 100;
+        cause.pin_ns = i;
+        pinned += i;
+        rf_slot_append(&large, &wait);
+        assert_true(large.cause_head - large.causes_counted < RF_CAUSE_ROWS);
+        /* Not before: a counting makes readers begin anew. */
+        assert_true(large.causes_counted % RF_CAUSE_ROWS == 0);
+    }
+    rf_slot_flush(&large);
+    assert_int_equal(large.counters[RF_COUNT_CAUSES], 1000);
+    assert_int_equal(large.counters[RF_COUNT_PIN_NS], pinned);
+    rf_writer_destroy(own);
+}
+
 /* ---- several waits ---- */
 
 /* Shorter and longer ones, earlier and later ones, in whatever order they come. */
@@ -496,6 +527,7 @@ int main(void)
         TEST(causes),
         TEST(the_sampler_at_the_begin),
         TEST(many_causes),
+        TEST(causes_are_counted_before_their_rows_are_many),
         TEST(extremes_of_several_waits),
         TEST(the_slowest_of_many_waits),
         cmocka_unit_test(rows_that_can_be),

@@ -291,6 +291,12 @@ static void stretches_as_they_are_read(void **state)
     assert_false(run_reader_stretches(reader, 2, &view)); /* there is none */
     assert_int_equal(reader->problems, 0);
     run_reader_close(reader);
+    /* No more places than there are, however many batches it says. */
+    reader = open_changed(RF_SECTION_STRETCHES, 0, RF_STRETCH_BATCHES, UINT64_C(1) << 50);
+    assert_true(run_reader_stretches(reader, 0, &view));
+    assert_int_equal(view.count, 3);
+    run_stretches_free(&view);
+    run_reader_close(reader);
     reader = open_changed(RF_SECTION_STRETCHES, 0, RF_STRETCH_EVERY, 0); /* all are kept */
     assert_true(run_reader_stretches(reader, 0, &view));
     assert_int_equal(view.count, 4);
@@ -758,6 +764,23 @@ static void history_of_a_loader(void **state)
     }
     assert_null(run_history_span(history, 0, 150));
     assert_null(run_history_span(history, 0, 151 + RF_ROLLUP_BUCKETS));
+    run_data_free(run);
+    /* Each level has its own: in the first place of the next one is another second's number. */
+    unlink(path);
+    assert_int_equal(rf_writer_create(path, &spec, &process, &writer), 0);
+    rf_write_loader(writer, 2, &loader);
+    /* Of two seconds the first is in the levels above, there in the place of number 64. */
+    put_waits(writer, 0, 2, (RF_ROLLUP_BUCKETS - 1) * RF_ROLLUP_RATIO * SECOND);
+    rf_writer_destroy(writer);
+    assert_int_equal(run_data_read(folder, &run), 0);
+    history = run->processes[0].loaders[0].history;
+    assert_non_null(run_history_span(history, 0, (RF_ROLLUP_BUCKETS - 1) * RF_ROLLUP_RATIO + 1));
+    assert_non_null(run_history_span(history, 1, RF_ROLLUP_BUCKETS));
+    for (uint32_t level = 0, spans = 0; level < RF_ROLLUP_LEVELS; level++, spans = 0) {
+        for (uint32_t i = 0; i < RF_ROLLUP_BUCKETS; i++)
+            spans += history->spans[level][i].number != 0;
+        assert_int_equal(spans, level == 0 ? 2 : 1);
+    }
     run_data_free(run);
     uint64_t width = 1;
     for (uint32_t level = 0; level < RF_ROLLUP_LEVELS; level++, width *= RF_ROLLUP_RATIO)

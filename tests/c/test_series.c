@@ -154,6 +154,17 @@ static void a_long_wait_belongs_to_the_seconds_before(void **state)
     for (uint32_t i = 0; i < 7; i++)
         assert_float_equal(stall[i], wanted[i], NEAR); /* 100 to 107 s */
     summary_free(summary);
+    /* What the seconds before waited themselves stays, and what does not fit in them goes on. */
+    begin(1, 110);
+    add_seconds(0, 102, 103, 300);
+    add_seconds(0, 104, 105, 600);
+    add_seconds(0, 105, 106, 2200);
+    summary = made(1000 * S);
+    series_of_process(summary, 0, 0, stall);
+    static const double shared[] = {0, 0, 0.3, 0.8, 1, 1, 0};
+    for (uint32_t i = 0; i < 7; i++)
+        assert_float_equal(stall[i], shared[i], NEAR);
+    summary_free(summary);
 }
 
 /* The span in which it begins, and the one in which it ends, count as far as they were touched. */
