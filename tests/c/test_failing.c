@@ -130,6 +130,13 @@ DIR *__wrap_fdopendir(int fd)
     return fails_on("fdopendir", fd) ? NULL : __real_fdopendir(fd);
 }
 
+FILE *__real_fopen64(const char *path, const char *how);
+FILE *__wrap_fopen64(const char *path, const char *how);
+FILE *__wrap_fopen64(const char *path, const char *how)
+{
+    return fails("fopen", path) ? NULL : __real_fopen64(path, how);
+}
+
 char *__real_mkdtemp(char *path);
 char *__wrap_mkdtemp(char *path);
 char *__wrap_mkdtemp(char *path)
@@ -496,6 +503,17 @@ static void folders_that_cannot_be_made(void **state)
     assert_int_equal(chdir("/"), 0);
 }
 
+/* Whatever number is tried, somebody has it. */
+static void no_free_name(void **state)
+{
+    (void)state;
+    struct rf_run run;
+    set_fault((struct fault){"mkdir", NULL, EEXIST});
+    assert_int_equal(rf_run_create(base, "a", &run), DATASTALL_ERR_EXISTS);
+    no_fault();
+    expect_sentence("cannot find a free name for the run folder in %s", base);
+}
+
 /* Gone is gone, and a folder that is not empty is kept, with the note that says whose it is. */
 static void abandoned(void **state)
 {
@@ -517,6 +535,73 @@ static void abandoned(void **state)
         test_remove(run.tmpfs);
     }
     unsetenv("DATASTALL_RECORD_ON");
+}
+
+/* ---- who is alive? ---- */
+
+/* What cannot be asked is not known: never dead for want of a descriptor. */
+static void processes_that_cannot_be_asked(void **state)
+{
+    (void)state;
+    static const struct {
+        struct fault fault;
+        enum rf_liveness wanted;
+    } rows[] = {
+        {{NULL}, RF_ALIVE},
+        {{"open", "/self/status", EMFILE}, RF_UNSEEN},
+        {{"open", "/stat", EMFILE}, RF_UNSEEN},
+        {{"open", "/stat", EACCES}, RF_UNSEEN},
+        {{"open", "/stat", ENOENT}, RF_DEAD},
+        {{"open", "/stat", ESRCH}, RF_DEAD},
+    };
+    struct rf_header header = {.section_count = 0};
+    snprintf(header.boot_id, sizeof header.boot_id, "%s", rf_own_boot_id());
+    const struct rf_process_static process = {.pid = (uint64_t)getpid(),
+                                              .start_ticks = rf_own_start_ticks(),
+                                              .pid_namespace = rf_own_pid_namespace()};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        set_fault(rows[i].fault);
+        const enum rf_liveness seen = rf_process_liveness(&header, &process);
+        no_fault();
+        if (seen != rows[i].wanted)
+            fail_msg("row %zu: %d", i, seen);
+    }
+    /* Its main thread's is not to be had: then it is what the whole says. */
+    set_fault((struct fault){"open", "/stat", EACCES, .times = 1});
+    assert_int_equal(rf_own_start_ticks(), process.start_ticks);
+    assert_int_equal(calls, 2);
+    set_fault((struct fault){"open", "/stat", EACCES});
+    assert_int_equal(rf_own_start_ticks(), 0);
+    no_fault();
+}
+
+static void maps_that_cannot_be_read(void **state)
+{
+    (void)state;
+    static const struct {
+        struct fault fault;
+        bool may_be;
+    } rows[] = {
+        {{NULL}, false},
+        {{"opendir", "/proc", EMFILE}, true},
+        {{"fopen", "/maps", EMFILE}, true},
+        {{"fopen", "/maps", ENOMEM}, true},
+        {{"fopen", "/maps", ENOENT}, false}, /* it has ended */
+        {{"fopen", "/maps", ESRCH}, false},
+        {{"fopen", "/maps", EACCES}, false}, /* another user's, who cannot write to it either */
+        {{"fopen", "/maps", EPERM}, false},
+    };
+    const char *path = test_path(base, "a.dsrun");
+    test_write_file(path, "x", 1);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const uint32_t descriptors = test_open_descriptors();
+        set_fault(rows[i].fault);
+        const bool may_be = rf_file_may_be_mapped(path);
+        no_fault();
+        if (may_be != rows[i].may_be)
+            fail_msg("row %zu", i);
+        assert_int_equal(test_open_descriptors(), descriptors);
+    }
 }
 
 /* ---- the lock of a folder in which a file is made ---- */
@@ -797,7 +882,10 @@ int main(void)
         TEST(file_systems_of_other_machines),
         TEST(no_place_on_tmpfs),
         TEST(folders_that_cannot_be_made),
+        TEST(no_free_name),
         TEST(abandoned),
+        TEST(processes_that_cannot_be_asked),
+        TEST(maps_that_cannot_be_read),
         TEST(locks_that_cannot_be_had),
         TEST(the_lock_is_given_back),
         TEST(files_without_a_name),
