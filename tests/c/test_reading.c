@@ -813,7 +813,22 @@ static void entries_that_are_not_there(void **state)
     assert_int_equal(run_reader_slot(reader, 1, RF_PART_ALL, &slot), RF_VIEW_UNUSED);
     assert_false(run_reader_gpu(reader, 0, &gpu));
     assert_false(run_reader_worker(reader, 1, &worker));
+    struct rf_loader_entry loader;
+    struct rf_stage_entry stage;
+    assert_false(run_reader_loader(reader, RF_LOADER_CAPACITY, &loader));
+    assert_false(run_reader_stage(reader, RF_STAGE_CAPACITY, &stage));
     assert_int_equal(reader->problems, 0);
+    /* Cut since it was opened. */
+    assert_int_equal(truncate(test_path(folder, "a.dsrun"), RF_HEADER_BYTES), 0);
+    assert_false(run_reader_loader(reader, 0, &loader));
+    assert_non_null(strstr(reader->first_problem, "the file ends within section"));
+    assert_int_equal(reader->problems, 1);
+    assert_false(run_reader_stage(reader, 1, &stage));
+    struct rf_stage_entry stages[RF_STAGE_CAPACITY];
+    assert_int_equal(run_reader_stages(reader, stages), 0);
+    assert_false(run_reader_worker(reader, 0, &worker));
+    assert_int_not_equal(run_reader_slot(reader, 0, RF_PART_ALL, &slot), RF_VIEW_OK);
+    assert_int_equal(reader->problems, 5);
     run_reader_close(reader);
 }
 
