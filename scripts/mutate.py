@@ -194,6 +194,7 @@ class Tree:
         self.tmp = path / "tmp"
         self.tmp.mkdir(parents=True, exist_ok=True)
         self.passes_unchanged: dict[str, bool] = {}
+        self.seconds: dict[str, float] = {}
         self.take_files()
         if not (path / "b/build.ninja").exists():
             shutil.rmtree(path / "b", ignore_errors=True)
@@ -242,12 +243,14 @@ class Tree:
         if fresh and not self.builds(fresh):
             sys.exit(f"{' '.join(fresh)}: they do not build as the tree is")
         for name in fresh:
+            begin = time.monotonic()
             self.passes_unchanged[name] = self.passes(name, 300)
+            self.seconds[name] = time.monotonic() - begin
             if not self.passes_unchanged[name]:
                 print(f"{name} fails in {self.path.name} as the tree is, and is left out")
         return [name for name in names if self.passes_unchanged[name]]
 
-    def killer(self, mutant: Mutant, names: list[str], seconds: dict[str, float]) -> str | None:
+    def killer(self, mutant: Mutant, names: list[str]) -> str | None:
         """The first test that notices; "" where the changed tree does not build."""
         names = self.sound(names)
         path = self.path / mutant.path
@@ -263,7 +266,7 @@ class Tree:
                 if not self.builds(group):
                     return ""
                 for name in group:
-                    if not self.passes(name, 30 + 10 * seconds[name]):
+                    if not self.passes(name, 30 + 10 * self.seconds[name]):
                         return name
             return None
         finally:
@@ -491,7 +494,7 @@ class Pair:
         """ "killed by TEST", "does not build" or "survived"."""
         names = reach.of(mutant)
         for tree in (self.quick, self.sanitized):
-            killer = tree.killer(mutant, names, reach.seconds)
+            killer = tree.killer(mutant, names)
             if killer == "":
                 return "does not build"
             if killer is not None:
