@@ -2,26 +2,34 @@
 """Changes the code in small ways, one at a time, and says which changes no C test notices.
 
     python scripts/mutate.py [-n 200] [-j 2] [--seed 1] [--only src/diagnose]
-        [--quick] [--log FILE] [--list]
+        [--work DIR] [--quick] [--log FILE] [--list] [--check] [--unreached]
 
 Takes `n` places at random from src/diagnose, src/stats, src/runfile and src/run (a comparison
 turned round, a sum made a difference, a limit moved by one, a condition negated, a statement left
-out), builds each changed tree in a copy with the address and undefined behaviour sanitizers, so
-that a leak or a read beyond the end is noticed, and runs the C tests that reach the file, quick
-ones first. A line per change as it is tried; at the end a table per room and the survivors.
-Not part of `make test`: a mutant takes seconds where a quick test notices it, minutes where none
-does. With --log, what an earlier run with the same seed has tried is not tried again.
+out) and runs the C tests that reach the line, quickest first: once as they are built quickest, and,
+where none notices, with the address and undefined behaviour sanitizers, so that a leak or a read
+beyond the end is noticed. Which tests reach which line is found out before, by gcov; a line that
+none reaches survives without a try (--unreached lists them all). A line per change as it is tried;
+at the end a table per room and the survivors.
+
+Not part of `make test`: a mutant takes seconds where a quick test notices it, a minute where none
+does, and the builds take some minutes before. With --work, they are kept for the next run; with
+--log, what an earlier run with the same seed has tried is not tried again.
 
 Tests run in a mount and a PID namespace of their own where that is allowed (else they share
 /dev/shm with whoever else is on the machine).
 
-A change that scripts/mutate-equivalent.txt lists (path | line | changed line | why) is not tried:
-no test can tell.
+A change that scripts/mutate-equivalent.txt lists (path | function | line | changed line | why) is
+not tried: no test can tell. The function is "-" outside of all. Rows that match no change are
+named at the start of a run; --check does only that, and fails where there is one.
 """
 
 from __future__ import annotations
 
 import argparse
+import bisect
+import difflib
+import hashlib
 import json
 import os
 import random
@@ -31,6 +39,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
@@ -40,57 +49,27 @@ from queue import Queue
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("src/diagnose", "src/stats", "src/runfile", "src/run")
-#: In the order in which they are tried: a mutant is dead at its first failure. What is built and
-#: linked for a test that is not needed any more was for nothing, so they come in groups.
-MEANING = (
-    ["diagnose", "devices", "why", "why_sentences", "sentences", "run_state", "job", "machine"],
-    ["job_parts", "batch_costs", "predict", "settings"],
-    ["series", "steps_meaning", "compare", "ratio", "cost", "stretches", "card", "text"],
-    ["openmetrics", "screen", "admission"],
-)
-FIGURES = [
-    "figures",
-    "totals",
-    "gpu_writer",
-    "counters",
-    "cause",
-    "histogram",
-    "format",
-    "layout",
-    "null",
-]
-RECORDING = (
-    ["view", "moving", "record", "impossible", "activity", "handles", "gpu_monitor", "stall"],
-    ["feed", "limits", "rollup", "full_disk", "stopped_writer", "fork"],
-)
-FOLDERS = ["folders", "home", "whole_runs", "entries", "reading", "steps", "rundir", "faults"]
-AFTER_ALL = (["kill9", "readers", "threads"], ["hostile"])
-#: By the beginning of a path, the first that fits.
-TESTS: dict[str, tuple[list[str], ...]] = {
-    "src/diagnose/": MEANING,
-    "src/stats/": (FIGURES, *MEANING, *RECORDING, *AFTER_ALL),
-    "src/runfile/tmpfs": (FOLDERS, ["tmpfs"], ["handles", "feed"]),
-    "src/runfile/homecoming": (FOLDERS, ["tmpfs"], ["handles", "feed"]),
-    "src/runfile/rundir": (FOLDERS, ["tmpfs"], ["handles", "feed"]),
-    "src/runfile/liveness": (FOLDERS, ["tmpfs"], ["handles", "feed"]),
-    "src/runfile/gpu": (FIGURES, *RECORDING, MEANING[-1], ["sampler"]),
-    "src/runfile/": (FIGURES, *RECORDING, MEANING[-1], FOLDERS, *AFTER_ALL),
-    "src/run/reader": (FOLDERS, FIGURES, MEANING[-1], *RECORDING, *AFTER_ALL),
-    "src/run/": (FOLDERS, ["tmpfs"], FIGURES, MEANING[-1], ["readers"], ["hostile"]),
-}
 #: Tests of seconds: left out with --quick.
-SLOW = {"tmpfs", "rundir", "kill9", "readers", "threads", "sampler", "hostile", "rollup", "fork"}
-SLOW |= {"stopped_writer", "feed", "screen"}
+SLOW_SECONDS = 3.0
 #: What is random or long in a test is kept short.
 SHORT = {"DATASTALL_TEST_SECONDS": "2", "DATASTALL_TEST_STRIDE": "256"}
 SANITIZERS = {
     "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=23",
     "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=0",
 }
-SECONDS = 120
 SKIPPED = 77
 APART = ["unshare", "-mpf", "--mount-proc", "--kill-child", "sh", "-c"]
 APART += ['mount -t tmpfs none /dev/shm && "$@"; exit $?', "sh"]
+OPTIONS = ["-Dpython=false", "-Dtests=true", "-Dshared_library=false", "-Db_lundef=false"]
+OPTIONS += ["-Dbuildtype=plain"]
+LINKER = ["-fuse-ld=gold"] if shutil.which("ld.gold") else []
+#: What a forked child has reached is written down when it leaves as well.
+FLUSH = """
+void __gcov_dump(void);
+void __real__exit(int status) __attribute__((noreturn));
+void __wrap__exit(int status) __attribute__((noreturn));
+void __wrap__exit(int status) { __gcov_dump(); __real__exit(status); }
+"""
 #: What becomes of what; each match is a mutant.
 CHANGES: tuple[tuple[str, str], ...] = (
     (r" < ", " <= "),
@@ -111,21 +90,47 @@ CHANGES: tuple[tuple[str, str], ...] = (
     (r"(?<=[ (=])(\d+)(?=[,;) ])", "+1"),
 )
 STATEMENT = re.compile(r"^\s+[\w>\-\[\]\.\*&]+( [\+\-\|&]?= |\(|\+\+).*;$")
-SKIP = re.compile(r"^\s*(#|/?\*|//|static const|const |_Static_assert|\}|case |default:)|ds_fail")
+SKIP = re.compile(
+    r"^\s*(#|/?\*|//|static const|const |_Static_assert|\}|case |default:)|ds_fail|out_of_memory\("
+)
+ATTRIBUTE = re.compile(r"__attribute__\(\(.*?\)\)")
+NAME_OF_FUNCTION = re.compile(r"(\w+)\(")
 
 
 @dataclass(frozen=True)
 class Mutant:
     path: str
     line: int
+    function: str
     before: str
     after: str
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        return self.path, self.function, self.before.strip(), self.after.strip()
+
+
+def functions_of(lines: list[str]) -> list[str]:
+    """Of each line the function that it is in, "-" where it is in none."""
+    found, head, function = [], "-", "-"
+    for line in lines:
+        if line.startswith("{"):
+            function = head
+        elif line.startswith("}"):
+            head = function = "-"
+        elif function == "-" and re.match(r"\w", line):
+            name = NAME_OF_FUNCTION.search(ATTRIBUTE.sub("", line))
+            head = name[1] if name else "-"
+        found.append(function)
+    return found
 
 
 def mutants_of(path: Path) -> Iterator[Mutant]:
     name = path.relative_to(ROOT).as_posix()
     in_comment = False
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    functions = functions_of(lines)
+    for number, line in enumerate(lines):
         starts, ends = "/*" in line, "*/" in line
         if in_comment or (starts and line.strip().startswith("/*")):
             in_comment = (in_comment or starts) and not ends
@@ -137,9 +142,10 @@ def mutants_of(path: Path) -> Iterator[Mutant]:
             for match in re.finditer(pattern, code):
                 after = replaced(line, match, new)
                 if not is_the_same(line, after):
-                    yield Mutant(name, number, line, after)
+                    yield Mutant(name, number, functions[number], line, after)
         if STATEMENT.match(code) and "return" not in code:
-            yield Mutant(name, number, line, re.match(r"\s*", line)[0] + ";")  # type: ignore[index]
+            indent = line[: len(line) - len(line.lstrip())]
+            yield Mutant(name, number, functions[number], line, indent + ";")
 
 
 def replaced(line: str, match: re.Match[str], new: str) -> str:
@@ -168,12 +174,10 @@ def is_the_same(before: str, after: str) -> bool:
     return before in (after, EXTREME.sub(r"\1 \2 \3 ? \1 : \3", after))
 
 
-def equivalent() -> set[tuple[str, str, str]]:
-    file = ROOT / "scripts/mutate-equivalent.txt"
-    if not file.exists():
-        return set()
-    rows = [line.split(" | ") for line in file.read_text(encoding="utf-8").splitlines()]
-    return {(r[0].strip(), r[1].strip(), r[2].strip()) for r in rows if len(r) >= 4}
+def equivalent() -> list[tuple[str, str, str, str]]:
+    text = (ROOT / "scripts/mutate-equivalent.txt").read_text(encoding="utf-8")
+    rows = [[part.strip() for part in line.split(" | ")] for line in text.splitlines()]
+    return [(row[0], row[1], row[2], row[3]) for row in rows if len(row) >= 5]
 
 
 @dataclass(frozen=True)
@@ -183,61 +187,95 @@ class Test:
 
 
 class Tree:
-    """A built copy of the tree."""
+    """A copy of the tree that is built on demand, and stays as it is where it was there before."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = Path(tempfile.mkdtemp(dir=folder)) / "tree"
-        self.path.mkdir()
-        self.tmp = self.path / "tmp"
-        self.tmp.mkdir()
-        self.tests: dict[str, Test] = {}
+    def __init__(self, path: Path, options: list[str], optimization: int, apart: bool) -> None:
+        self.path, self.apart = path, apart
+        self.tmp = path / "tmp"
+        self.tmp.mkdir(parents=True, exist_ok=True)
+        self.passes_unchanged: dict[str, bool] = {}
+        self.seconds: dict[str, float] = {}
+        self.take_files()
+        if not (path / "b/build.ninja").exists():
+            shutil.rmtree(path / "b", ignore_errors=True)
+            self.do(["meson", "setup", "b", *OPTIONS, *options, f"-Doptimization={optimization}"])
+        self.do(["ninja", "-C", "b", "build.ninja"])
+        said = self.do(["meson", "introspect", "--tests", "b"])
+        self.tests = {
+            test["name"]: Test(test["cmd"], test["env"])
+            for test in json.loads(said)
+            if test["cmd"][0].endswith(f"/test_{test['name']}")
+        }
 
-    def make(self) -> None:
-        files = subprocess.run(
-            ["git", "ls-files", "-co", "--exclude-standard"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.splitlines()
-        for name in files:
-            if (ROOT / name).is_file():
-                (self.path / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, self.path / name)
-        options = (
-            "-Dpython=false -Dtests=true -Dshared_library=false -Db_sanitize=address,undefined"
-        )
-        options += " -Dc_link_args=-fuse-ld=gold" if shutil.which("ld.gold") else ""
-        options += " -Db_lundef=false -Dbuildtype=plain -Doptimization=1"
-        for command in (["meson", "setup", "b", *options.split()], ["ninja", "-j2", "-C", "b"]):
-            done = subprocess.run(command, cwd=self.path, capture_output=True, text=True)
-            if done.returncode != 0:
-                sys.exit(f"{' '.join(command)}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
-        said = subprocess.run(
-            ["meson", "introspect", "--tests", "b"],
-            cwd=self.path,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        for test in json.loads(said.stdout):
-            self.tests[test["name"]] = Test(test["cmd"], test["env"])
+    def do(self, command: list[str]) -> str:
+        done = subprocess.run(command, cwd=self.path, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            sys.exit(f"{' '.join(command)}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+        return done.stdout
 
-    def passes(self, name: str, apart: bool) -> bool:
+    def take_files(self) -> None:
+        """Those that differ: what was built of the others is still good."""
+        command = ["git", "ls-files", "-co", "--exclude-standard"]
+        names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        for name in names.stdout.splitlines():
+            source, own = ROOT / name, self.path / name
+            if not source.is_file():
+                own.unlink(missing_ok=True)
+            elif not own.exists() or own.read_bytes() != source.read_bytes():
+                own.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(source, own)
+
+    def builds(self, names: list[str], jobs: int = 1) -> bool:
+        targets = [f"tests/c/test_{name}" for name in names]
+        command = ["ninja", f"-j{jobs}", "-C", "b", *targets]
+        return run(command, self.path, dict(os.environ), 1800) == 0
+
+    def passes(self, name: str, seconds: float) -> bool:
         test = self.tests[name]
         environment = {**os.environ, **SHORT, **SANITIZERS, **test.environment}
         environment["TMPDIR"] = str(self.tmp)
-        ends = run(
-            [*(APART if apart else []), *test.command], self.path / "b", environment, SECONDS
-        )
-        return ends in (0, SKIPPED)
+        command = [*(APART if self.apart else []), *test.command]
+        return run(command, self.path / "b", environment, seconds) in (0, SKIPPED)
 
-    def builds(self, names: list[str]) -> bool:
-        targets = [f"tests/c/test_{name}" for name in names]
-        return run(["ninja", "-j1", "-C", "b", *targets], self.path, dict(os.environ), 600) == 0
+    def sound(self, names: list[str]) -> list[str]:
+        """Those that pass as the tree is: the others would kill everything."""
+        fresh = [name for name in names if name not in self.passes_unchanged]
+        if fresh and not self.builds(fresh):
+            sys.exit(f"{' '.join(fresh)}: they do not build as the tree is")
+        for name in fresh:
+            begin = time.monotonic()
+            self.passes_unchanged[name] = self.passes(name, 300)
+            self.seconds[name] = time.monotonic() - begin
+            if not self.passes_unchanged[name]:
+                print(f"{name} fails in {self.path.name} as the tree is, and is left out")
+        return [name for name in names if self.passes_unchanged[name]]
+
+    def killer(self, mutant: Mutant, names: list[str]) -> str | None:
+        """The first test that notices; "" where the changed tree does not build."""
+        names = self.sound(names)
+        path = self.path / mutant.path
+        original = path.read_text(encoding="utf-8")
+        lines = original.splitlines()
+        lines[mutant.line] = mutant.after
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        try:
+            first = 0
+            for count in (1, 3, 8, len(names)):
+                group = names[first : first + count]
+                first += count
+                if not self.builds(group):
+                    return ""
+                for name in group:
+                    if not self.passes(name, 30 + 10 * self.seconds[name]):
+                        return name
+            return None
+        finally:
+            path.write_text(original, encoding="utf-8")
+            shutil.rmtree(self.tmp, ignore_errors=True)
+            self.tmp.mkdir(exist_ok=True)
 
 
-def run(command: list[str], where: Path, environment: dict[str, str], seconds: int) -> int:
+def run(command: list[str], where: Path, environment: dict[str, str], seconds: float) -> int:
     """The exit status; -1 where it took too long, and is gone with all that it started."""
     with subprocess.Popen(
         command,
@@ -255,42 +293,116 @@ def run(command: list[str], where: Path, environment: dict[str, str], seconds: i
             return -1
 
 
-def groups_for(path: str) -> tuple[list[str], ...]:
-    return next(groups for start, groups in TESTS.items() if path.startswith(start))
+# ---- which tests reach a line ----
 
 
-def failing(tree: Tree, chosen: list[Mutant], without: set[str], apart: bool) -> set[str]:
-    """Tests that fail as the tree is: they would kill everything."""
-    paths = {mutant.path for mutant in chosen}
-    names = {name for path in paths for group in groups_for(path) for name in group}
-    names -= without
-    return {name for name in sorted(names) if not tree.passes(name, apart)}
+@dataclass
+class Reach:
+    #: By path and line (from 0): the tests that come there; lines without code are not there.
+    lines: dict[str, dict[int, list[str]]]
+    seconds: dict[str, float]
+
+    def of(self, mutant: Mutant) -> list[str]:
+        """Quickest first. A line that is part of a longer statement goes with its neighbours."""
+        own = self.lines.get(mutant.path, {})
+        numbers = sorted(own)
+        at = bisect.bisect_left(numbers, mutant.line)
+        near = numbers[at : at + 1]
+        if near != [mutant.line]:
+            near = numbers[max(0, at - 1) : at + 1]
+        names = {name for line in near for name in own[line]}
+        return sorted(names, key=lambda name: self.seconds[name])
 
 
-def outcome(mutant: Mutant, tree: Tree, without: set[str], apart: bool) -> str:
-    """ "killed by TEST", "does not build" or "survived"."""
-    path = tree.path / mutant.path
-    original = path.read_text(encoding="utf-8")
-    lines = original.splitlines()
-    lines[mutant.line] = mutant.after
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    try:
-        for group in groups_for(mutant.path):
-            names = [name for name in group if name not in without]
-            if not tree.builds(names):
-                return "does not build"
-            for name in names:
-                if not tree.passes(name, apart):
-                    return f"killed by {name}"
-        return "survived"
-    finally:
-        path.write_text(original, encoding="utf-8")
-        shutil.rmtree(tree.tmp, ignore_errors=True)
-        tree.tmp.mkdir(exist_ok=True)
+def find_reach(work: Path, apart: bool, names: set[str], reach: Reach) -> None:
+    """Runs tests once, and asks gcov where they came."""
+    flush = work / "flush.c"
+    flush.write_text(FLUSH, encoding="utf-8")
+    subprocess.run(["gcc", "-c", flush, "-o", work / "flush.o"], check=True)
+    link = ["--coverage", "-Wl,--wrap=_exit", str(work / "flush.o"), *LINKER]
+    # A list in meson's words: with commas in an argument it is not split at them.
+    options = ["-Dc_args=--coverage", "-Dc_link_args=" + str(link)]
+    tree = Tree(work / "coverage", options, 0, apart)
+    if not tree.builds(sorted(names), 2):
+        sys.exit(f"{tree.path}: it does not build")
+    for name in sorted(names):
+        for old in (tree.path / "b").rglob("*.gcda"):
+            old.unlink()
+        begin = time.monotonic()
+        if not tree.passes(name, 900):
+            print(f"{name} fails as the tree is, and is left out", flush=True)
+            continue
+        reach.seconds[name] = time.monotonic() - begin
+        add_lines(tree.path / "b", name, reach)
+
+
+def add_lines(build: Path, name: str, reach: Reach) -> None:
+    files = [
+        str(file.relative_to(build))
+        for room in ROOMS
+        for file in (build / "src").rglob(f"{room.removeprefix('src/')}_*.gcda")
+    ]
+    if not files:
+        return
+    command = ["gcov", "--json-format", "--stdout", *files]
+    said = subprocess.run(command, cwd=build, capture_output=True, text=True, check=True)
+    for text in said.stdout.splitlines():
+        for file in json.loads(text)["files"]:
+            path = file["file"].removeprefix("../")
+            if not path.startswith(ROOMS) or not path.endswith(".c"):
+                continue
+            lines = reach.lines.setdefault(path, {})
+            for line in file["lines"]:
+                tests = lines.setdefault(line["line_number"] - 1, [])
+                if line["count"] > 0 and name not in tests:
+                    tests.append(name)
+
+
+def moved(lines: dict[int, list[str]], before: str, now: str) -> dict[int, list[str]]:
+    """Lines of a file that was changed since: those that stayed as they were."""
+    matcher = difflib.SequenceMatcher(None, before.splitlines(), now.splitlines(), autojunk=False)
+    return {
+        line - block.a + block.b: tests
+        for block in matcher.get_matching_blocks()
+        for line, tests in lines.items()
+        if block.a <= line < block.a + block.size
+    }
+
+
+def reach_of(work: Path, files: list[Path], apart: bool) -> Reach:
+    """As an earlier run found it; tests that changed since are run again. What is
+    not known of a changed line makes survivors, never kills; without reach.json all is new."""
+    file = work / "reach.json"
+    now = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in files}
+    tests = {
+        path.stem.removeprefix("test_"): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in (ROOT / "tests/c").glob("test_*.c")
+    }
+    reach, fresh = Reach({}, {}), set(tests)
+    if file.exists():
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        fresh = {name for name in tests if kept["tests"].get(name) != tests[name]}
+        for path, own in kept["lines"].items():
+            lines = {
+                int(line): [name for name in names if name in tests and name not in fresh]
+                for line, names in own.items()
+            }
+            if path in now:
+                reach.lines[path] = moved(lines, kept["sources"][path], now[path])
+        reach.seconds = kept["seconds"]
+    if fresh:
+        print(f"where do {len(fresh)} tests come?", flush=True)
+        find_reach(work, apart, fresh, reach)
+    known = {"tests": tests, "sources": now, "lines": reach.lines, "seconds": reach.seconds}
+    file.write_text(json.dumps(known), encoding="utf-8")
+    return reach
+
+
+# ---- a run ----
 
 
 def line_of(mutant: Mutant, said: str) -> str:
-    place = f"{mutant.path}:{mutant.line + 1}"
+    place = f"{mutant.path}:{mutant.line + 1} {mutant.function}"
     return f"{said} | {place} | {mutant.before.strip()} | {mutant.after.strip()}"
 
 
@@ -302,73 +414,119 @@ def tried_before(log: Path | None) -> dict[str, str]:
     return {rest[0]: said for said, *rest in lines if rest}
 
 
+def stale_rows(mutants: list[Mutant]) -> bool:
+    possible = {mutant.key for mutant in mutants}
+    rows = equivalent()
+    stale = [row for row in rows if row not in possible]
+    twice = [row for number, row in enumerate(rows) if row in rows[:number]]
+    for what, found in (("matches nothing", stale), ("is there twice", twice)):
+        for row in found:
+            print(f"scripts/mutate-equivalent.txt: {what}: {' | '.join(row)}")
+    return bool(stale or twice)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("-n", type=int, default=200)
     parser.add_argument("-j", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="")
+    parser.add_argument("--work", type=Path, help="keeps what is built, for the next run")
     parser.add_argument("--quick", action="store_true", help="without the tests of seconds")
     parser.add_argument("--log", type=Path, help="takes a line per change, and is gone on with")
     parser.add_argument("--list", action="store_true", help="the mutants, without trying them")
+    parser.add_argument("--check", action="store_true", help="only the rows that match nothing")
+    parser.add_argument("--unreached", action="store_true", help="only the lines no test reaches")
     asked = parser.parse_args()
-    known = equivalent()
-    mutants = [
-        mutant
-        for room in ROOMS
-        for path in sorted((ROOT / room).glob("*.c"))
-        for mutant in mutants_of(path)
-        if mutant.path.startswith(asked.only)
-    ]
+    files = [path for room in ROOMS for path in sorted((ROOT / room).glob("*.c"))]
+    mutants = [mutant for path in files for mutant in mutants_of(path)]
+    stale = stale_rows(mutants)
+    if asked.check:
+        return 1 if stale else 0
+    mutants = [mutant for mutant in mutants if mutant.path.startswith(asked.only)]
     # What is known to change nothing is taken out afterwards, so that one more is no other sample.
     random.Random(asked.seed).shuffle(mutants)
-    mutants = [
-        mutant
-        for mutant in mutants
-        if (mutant.path, mutant.before.strip(), mutant.after.strip()) not in known
-    ]
+    known = set(equivalent())
+    mutants = [mutant for mutant in mutants if mutant.key not in known]
     chosen = mutants[: asked.n]
-    print(f"{len(mutants)} possible, {len(chosen)} tried, seed {asked.seed}", flush=True)
     if asked.list:
         for mutant in chosen:
-            print(f"{mutant.path}:{mutant.line + 1}: {mutant.after.strip()}")
+            print(line_of(mutant, "possible"))
         return 0
-    report(tried(chosen, asked.j, asked.log, asked.quick))
+    apart = subprocess.run([*APART, "true"], capture_output=True, check=False).returncode == 0
+    with ExitStack() as stack:
+        work = asked.work or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        work = work.resolve()
+        work.mkdir(parents=True, exist_ok=True)
+        reach = reach_of(work, files, apart)
+        if asked.unreached:
+            print_unreached(reach, asked.only)
+            return 0
+        print(f"{len(mutants)} possible, {len(chosen)} tried, seed {asked.seed}", flush=True)
+        if asked.quick:
+            slow = {name for name, seconds in reach.seconds.items() if seconds > SLOW_SECONDS}
+            for own in reach.lines.values():
+                for tests in own.values():
+                    tests[:] = [name for name in tests if name not in slow]
+        report(tried(chosen, asked.j, asked.log, work, reach, apart))
     return 0
 
 
+def print_unreached(reach: Reach, only: str) -> None:
+    for path in sorted(reach.lines):
+        text = (ROOT / path).read_text(encoding="utf-8").splitlines()
+        functions = functions_of(text)
+        for number, tests in sorted(reach.lines[path].items()):
+            if not tests and path.startswith(only):
+                print(f"{path}:{number + 1} {functions[number]} | {text[number].strip()}")
+
+
+class Pair:
+    """A tree that is built quickly, and one that notices more."""
+
+    def __init__(self, work: Path, number: int, apart: bool) -> None:
+        link = "-Dc_link_args=" + " ".join(LINKER)
+        sanitize = "-Db_sanitize=address,undefined"
+        self.quick = Tree(work / f"quick-{number}", [link], 0, apart)
+        self.sanitized = Tree(work / f"sanitized-{number}", [link, sanitize], 1, apart)
+
+    def outcome(self, mutant: Mutant, reach: Reach) -> str:
+        """ "killed by TEST", "does not build" or "survived"."""
+        names = reach.of(mutant)
+        for tree in (self.quick, self.sanitized):
+            killer = tree.killer(mutant, names)
+            if killer == "":
+                return "does not build"
+            if killer is not None:
+                return f"killed by {killer}"
+        return "survived"
+
+
 def tried(
-    chosen: list[Mutant], jobs: int, log: Path | None, quick: bool
+    chosen: list[Mutant], jobs: int, log: Path | None, work: Path, reach: Reach, apart: bool
 ) -> list[tuple[Mutant, str]]:
     before = tried_before(log)
     results: list[tuple[Mutant, str]] = []
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, ExitStack() as stack:
+    with ExitStack() as stack:
         file = stack.enter_context(log.open("a", encoding="utf-8")) if log else None
-        apart = subprocess.run([*APART, "true"], capture_output=True, check=False).returncode == 0
-        made = [Tree(Path(folder)) for _ in range(jobs)]
-        with ThreadPoolExecutor(jobs) as pool:
-            list(pool.map(Tree.make, made))
-        trees: Queue[Tree] = Queue()
-        for tree in made:
-            trees.put(tree)
-        without = set(SLOW) if quick else set()
-        bad = failing(tree, chosen, without, apart)
-        if bad:
-            print(f"fail as the tree is, and are left out: {' '.join(sorted(bad))}", flush=True)
-        without |= bad
+        pairs: Queue[Pair] = Queue()
+        for number in range(jobs):
+            pairs.put(Pair(work, number, apart))
 
-        def work(mutant: Mutant) -> tuple[Mutant, str]:
+        def try_one(mutant: Mutant) -> tuple[Mutant, str]:
             said = before.get(line_of(mutant, "").split(" | ", 1)[1])
             if said is not None:
                 return mutant, said
-            tree = trees.get()
+            if not reach.of(mutant):
+                return mutant, "survived (no test reaches it)"
+            pair = pairs.get()
             try:
-                return mutant, outcome(mutant, tree, without, apart)
+                return mutant, pair.outcome(mutant, reach)
             finally:
-                trees.put(tree)
+                pairs.put(pair)
 
         with ThreadPoolExecutor(jobs) as pool:
-            for future in as_completed([pool.submit(work, mutant) for mutant in chosen]):
+            for future in as_completed([pool.submit(try_one, mutant) for mutant in chosen]):
                 mutant, said = future.result()
                 results.append((mutant, said))
                 line = line_of(mutant, said)
@@ -380,13 +538,13 @@ def tried(
 
 def report(results: list[tuple[Mutant, str]]) -> None:
     for mutant, said in results:
-        if said == "survived":
+        if said.startswith("survived"):
             print(line_of(mutant, said))
     print(f"{'room':<16} {'tried':>6} {'killed':>7} {'share':>7}")
     tried = [(m, said) for m, said in results if said != "does not build"]
     for room in (*ROOMS, ""):
         own = [said for m, said in tried if m.path.startswith(f"{room}/" if room else "")]
-        killed = sum(said != "survived" for said in own)
+        killed = sum(not said.startswith("survived") for said in own)
         if own:
             print(f"{room or 'all':<16} {len(own):6} {killed:7} {killed / len(own):7.1%}")
     print(f"{len(results) - len(tried)} did not build and do not count")

@@ -66,16 +66,15 @@ static int make(const struct run_data *data, uint64_t now_ns, bool bare, struct 
     summary_settle_causes(summary);
     if (!bare)
         summary_predict(summary);
-    const bool has_steps = summary_make_steps(summary);
+    free(uses);
+    if (!summary_make_steps(summary)) {
+        summary_free(summary);
+        return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
+    }
     summary_tell_causes(summary);
     if (!bare)
         make_job(summary);
     summary_charge_job(summary);
-    free(uses);
-    if (!has_steps) {
-        summary_free(summary);
-        return ds_fail(DATASTALL_ERR_MEMORY, "out of memory");
-    }
     *result = summary;
     return DATASTALL_OK;
 }

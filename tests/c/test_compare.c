@@ -145,6 +145,9 @@ static void not_comparable(void **state)
     end_pair();
     assert_result("not comparable: no loader of the one is in the other");
     assert_int_equal(comparison.loader_count, 2);
+    assert_true(isnan(comparison.throughput_ratio.mean)); /* nor is there a figure */
+    assert_true(isnan(comparison.throughput_ratio.lower));
+    assert_true(isnan(comparison.throughput_ratio.upper));
     free_pair();
     begin_pair(1000, 1000);
     world.loaders[0].totals.counters[RF_COUNT_SAMPLES_BATCHES] = 0;

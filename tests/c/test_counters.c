@@ -321,6 +321,130 @@ static void many_causes(void **state)
     assert_int_equal(slot.counters[RF_COUNT_PIN_NS], 1000);
 }
 
+/* In a ring of as many rows as a program has, where rows are counted by hundreds. */
+static void causes_are_counted_before_their_rows_are_many(void **state)
+{
+    (void)state;
+    const struct rf_spec spec = {.slots = 1, .recent_waits = 1024};
+    const struct rf_process_static process = {.pid = 1};
+    struct rf_writer *own;
+    struct rf_slot_writer large;
+    assert_int_equal(rf_writer_create(NULL, &spec, &process, &own), 0);
+    rf_slot_attach(own, 0, &large);
+    struct wait wait = plain_wait(DATASTALL_WAIT_STEADY, 10);
+    struct wait_cause cause = {.depth = RF_UNKNOWN};
+    const struct cause_share split = {.later_ready_ns = 1};
+    wait.cause = &cause;
+    wait.split = &split;
+    uint64_t pinned = 0;
+    for (uint64_t i = 0; i < 1000; i++) {
+        wait.begin_ns += 100;
+        cause.pin_ns = i;
+        pinned += i;
+        rf_slot_append(&large, &wait);
+        assert_true(large.cause_head - large.causes_counted < RF_CAUSE_ROWS);
+        /* Not before: a counting makes readers begin anew. */
+        assert_true(large.causes_counted % RF_CAUSE_ROWS == 0);
+    }
+    rf_slot_flush(&large);
+    assert_int_equal(large.counters[RF_COUNT_CAUSES], 1000);
+    assert_int_equal(large.counters[RF_COUNT_PIN_NS], pinned);
+    rf_writer_destroy(own);
+}
+
+/* Puts rows of which the last ends at end_ns, and all others before; returns how many are counted then, and
+ * whether the last made it so. */
+static uint64_t put_rows(struct rf_slot_writer *to, uint32_t count, uint64_t end_ns, bool *now)
+{
+    for (uint32_t i = 1; i <= count; i++) {
+        struct wait wait = plain_wait(DATASTALL_WAIT_STEADY, 10);
+        wait.begin_ns = end_ns - 10 - (i < count);
+        *now = rf_slot_append(to, &wait);
+        assert_true(i == count || !*now);
+    }
+    assert_int_equal(to->counters[RF_COUNT_SEQUENCE], to->counted);
+    return to->counted;
+}
+
+/* When there are many rows, or some and the last counting was a while ago; in a small ring of half of it. */
+static void when_rows_are_counted(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t recent, fair, most;
+    } rings[] = {{8, 4, 4}, {64, 32, 32}, {256, 128, 128}, {512, 128, 256}, {1024, 128, 256}};
+    const struct rf_process_static process = {.pid = 1};
+    for (size_t i = 0; i < sizeof rings / sizeof *rings; i++) {
+        const uint32_t fair = rings[i].fair, most = rings[i].most;
+        const struct rf_spec spec = {.slots = 1, .recent_waits = rings[i].recent};
+        struct rf_writer *own;
+        struct rf_slot_writer of;
+        bool now;
+        uint64_t time_ns = 100 * SECOND;
+        assert_int_equal(rf_writer_create(NULL, &spec, &process, &own), 0);
+        rf_slot_attach(own, 0, &of);
+        assert_int_equal(put_rows(&of, fair - 1, time_ns, &now), 0);
+        assert_false(now);
+        assert_int_equal(put_rows(&of, 1, time_ns, &now), fair); /* for the first time */
+        assert_true(now);
+        if (most > fair) {
+            assert_int_equal(put_rows(&of, most - 1, time_ns + MS - 1, &now), fair);
+            assert_false(now);
+            assert_int_equal(put_rows(&of, 1, time_ns + MS - 1, &now), fair + most);
+            assert_true(now);
+            time_ns += MS - 1;
+            assert_int_equal(put_rows(&of, fair, time_ns + MS - 1, &now), fair + most);
+            assert_false(now);
+            assert_int_equal(put_rows(&of, 1, time_ns + MS, &now), 2 * fair + most + 1);
+            assert_true(now);
+        } else {
+            assert_int_equal(put_rows(&of, most - 1, time_ns, &now), fair);
+            assert_false(now);
+            assert_int_equal(put_rows(&of, 1, time_ns, &now), fair + most);
+            assert_true(now);
+        }
+        rf_writer_destroy(own);
+    }
+}
+
+/* A stall that is told late goes into its row as long as that is there, and nowhere where it is not known. */
+static void late_stalls_in_their_rows(void **state)
+{
+    (void)state;
+    const struct rf_spec spec = {.slots = 1, .recent_waits = 8};
+    const struct rf_process_static process = {.pid = 1};
+    struct rf_writer *own;
+    struct rf_slot_writer of;
+    assert_int_equal(rf_writer_create(NULL, &spec, &process, &own), 0);
+    rf_slot_attach(own, 0, &of);
+    for (uint32_t i = 0; i < 11; i++) {
+        struct wait wait = plain_wait(DATASTALL_WAIT_STEADY, 10 * MS);
+        rf_slot_append(&of, &wait);
+    }
+    for (uint64_t index = 0; index < 11; index++) {
+        const uint64_t *row = of.ring + (index & 7) * RF_RECORD_WORDS;
+        const bool is_there = index > 3; /* 3 is where the next one comes */
+        struct rf_late_stall late = {
+            .wait_ns = 10 * MS, .lower_ns = index, .upper_ns = 100 + index};
+        struct rf_late_stall unknown = late;
+        unknown.upper_ns = RF_UNKNOWN;
+        rf_slot_late_stall(&of, index, &unknown);
+        unknown = late;
+        unknown.wait_ns = RF_UNKNOWN;
+        rf_slot_late_stall(&of, index, &unknown);
+        assert_int_equal(row[RF_RECORD_STALL_UPPER], RF_UNKNOWN);
+        const uint64_t waiting = of.late_count;
+        rf_slot_late_stall(&of, index, &late);
+        assert_int_equal(row[RF_RECORD_STALL_UPPER], is_there ? 100 + index : RF_UNKNOWN);
+        assert_int_equal(row[RF_RECORD_STALL_LOWER], is_there ? index : RF_UNKNOWN);
+        assert_int_equal(of.late_count - waiting, index < of.counted); /* else with its row */
+        assert_int_equal(of.counted, 8);
+    }
+    rf_slot_flush(&of);
+    assert_int_equal(of.counters[RF_COUNT_STALL_WAITS], 11);
+    rf_writer_destroy(own);
+}
+
 /* ---- several waits ---- */
 
 /* Shorter and longer ones, earlier and later ones, in whatever order they come. */
@@ -496,6 +620,9 @@ int main(void)
         TEST(causes),
         TEST(the_sampler_at_the_begin),
         TEST(many_causes),
+        TEST(late_stalls_in_their_rows),
+        TEST(when_rows_are_counted),
+        TEST(causes_are_counted_before_their_rows_are_many),
         TEST(extremes_of_several_waits),
         TEST(the_slowest_of_many_waits),
         cmocka_unit_test(rows_that_can_be),

@@ -237,6 +237,17 @@ static void a_check_beside_others(void **state)
     assert_string_equal(sentence, "check ok: input stall is 4.00 % beside what CPUs that others "
                                   "used explain, wanted < 5 %");
     assert_int_equal(check_condition(summary, "stall<3.9", sentence, sizeof sentence), CHECK_FAILS);
+    /* A short one is of all that the process did, where that is known. */
+    struct summary_process *worst = &summary->processes[summary->worst];
+    worst->exposed.lower_ns = 300 * MS;
+    worst->life_ns = 10 * S;
+    for (uint32_t i = 0; i < 3; i++) {
+        worst->is_brief = i > 0;
+        if (i == 2)
+            worst->life_ns = DATASTALL_UNKNOWN;
+        check_condition(summary, "stall<5", sentence, sizeof sentence);
+        assert_non_null(strstr(sentence, i == 1 ? "is 3.00 %" : "is 4.00 %"));
+    }
     summary_free(summary);
 }
 

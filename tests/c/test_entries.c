@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "run/run_data.h"
+#include "runfile/writer.h"
 #include "small_file.h"
 #include "support.h"
 
@@ -232,6 +233,31 @@ static void items_of_a_worker(void **state)
     run_data_free(run);
 }
 
+/* A file may say any number. */
+static void more_workers_than_are_read(void **state)
+{
+    (void)state;
+    const struct rf_process_static process = {.kind = RF_PROCESS_RECORDER, .pid = 1};
+    for (uint32_t workers = 4096; workers <= 4097; workers++) {
+        const struct rf_spec spec = {.slots = 1, .recent_waits = 8, .workers = workers};
+        const char *path = test_path(folder, "a.dsrun");
+        struct rf_writer *writer;
+        assert_int_equal(rf_writer_create(path, &spec, &process, &writer), 0);
+        uint64_t *entry = rf_entry(writer, RF_SECTION_WORKERS, workers - 1);
+        entry[RF_WORKER_GENERATION] = 1;
+        entry[RF_WORKER_PHASE] = 1;
+        rf_writer_destroy(writer);
+        struct run_data *run = read_run();
+        assert_int_equal(run->process_count, 1);
+        assert_int_equal(run->problems, workers - 4096);
+        assert_int_equal(run->processes[0].worker_count, workers == 4096);
+        if (workers > 4096)
+            assert_non_null(strstr(run->first_problem, "4097 worker entries are too many to read"));
+        run_data_free(run);
+        unlink(path);
+    }
+}
+
 /* ---- notes ---- */
 
 static void only_the_first_problem_is_told(void **state)
@@ -253,7 +279,7 @@ int main(void)
         TEST(files_that_cannot_be_read),      TEST(files_that_are_cut),
         TEST(folders_that_cannot_be_read),    TEST(devices_that_cannot_be),
         TEST(workers_that_cannot_be),         TEST(items_of_a_worker),
-        TEST(only_the_first_problem_is_told),
+        TEST(only_the_first_problem_is_told), TEST(more_workers_than_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -485,6 +485,9 @@ static void notes(void **state)
     test_write_file(in_base("note"), "/two\n/lines\n", 12);
     assert_true(rf_note_read(base, "note", text));
     assert_string_equal(text, "/two");
+    test_write_file(in_base("note"), "/", 1); /* the shortest */
+    assert_true(rf_note_read(base, "note", text));
+    assert_string_equal(text, "/");
     make_empty(base, "note");
     assert_false(rf_note_read(base, "note", text));
     unlink(in_base("note"));

@@ -291,6 +291,12 @@ static void stretches_as_they_are_read(void **state)
     assert_false(run_reader_stretches(reader, 2, &view)); /* there is none */
     assert_int_equal(reader->problems, 0);
     run_reader_close(reader);
+    /* No more places than there are, however many batches it says. */
+    reader = open_changed(RF_SECTION_STRETCHES, 0, RF_STRETCH_BATCHES, UINT64_C(1) << 50);
+    assert_true(run_reader_stretches(reader, 0, &view));
+    assert_int_equal(view.count, 3);
+    run_stretches_free(&view);
+    run_reader_close(reader);
     reader = open_changed(RF_SECTION_STRETCHES, 0, RF_STRETCH_EVERY, 0); /* all are kept */
     assert_true(run_reader_stretches(reader, 0, &view));
     assert_int_equal(view.count, 4);
@@ -723,6 +729,109 @@ static void a_worker_that_recorded_nothing(void **state)
     }
 }
 
+/* ---- names ---- */
+
+/* To the last character that there is room for. */
+static void the_longest_names(void **state)
+{
+    (void)state;
+    const struct rf_spec spec = {.slots = 1, .recent_waits = 8};
+    const struct rf_process_static process = {.kind = RF_PROCESS_RECORDER, .pid = 1};
+    struct rf_loader_entry loader = {.source = DATASTALL_SOURCE_TORCH}, read;
+    struct rf_stage_entry stage;
+    struct rf_writer *writer;
+    struct run_reader *reader;
+    char name[200];
+    const char *path = test_path(folder, "a.dsrun");
+    unlink(path);
+    memset(loader.name, 'n', sizeof loader.name - 1);
+    memset(loader.site, 's', sizeof loader.site - 1);
+    memset(loader.dataset_type, 't', sizeof loader.dataset_type - 1);
+    memset(name, 'x', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    assert_int_equal(rf_writer_create(path, &spec, &process, &writer), 0);
+    rf_write_loader(writer, 2, &loader);
+    rf_write_stage(writer, 3, name);
+    rf_writer_destroy(writer);
+    assert_int_equal(run_reader_open(path, &reader), 0);
+    assert_true(run_reader_loader(reader, 2, &read));
+    assert_string_equal(read.name, loader.name);
+    assert_string_equal(read.site, loader.site);
+    assert_string_equal(read.dataset_type, loader.dataset_type);
+    assert_true(run_reader_stage(reader, 3, &stage));
+    assert_int_equal(strlen(stage.name), sizeof stage.name - 1);
+    assert_false(run_reader_stage(reader, 2, &stage));
+    assert_false(run_reader_loader(reader, 1, &read));
+    run_reader_close(reader);
+}
+
+/* Entries of a later version are longer: of each the part is read that this one knows. */
+static void stages_of_a_later_version(void **state)
+{
+    (void)state;
+    const struct rf_spec spec = {.slots = 1, .recent_waits = 8};
+    const struct rf_process_static process = {.kind = RF_PROCESS_RECORDER, .pid = 1};
+    const uint64_t bytes = sizeof(struct rf_stage_entry);
+    struct rf_stage_entry entries[RF_STAGE_CAPACITY];
+    struct rf_writer *writer;
+    struct run_reader *reader;
+    const char *path = test_path(folder, "a.dsrun");
+    unlink(path);
+    assert_int_equal(rf_writer_create(path, &spec, &process, &writer), 0);
+    rf_write_stage(writer, 2, "even");
+    rf_write_stage(writer, 4, "more");
+    rf_write_stage(writer, 5, "odd");
+    struct rf_section *section = NULL;
+    for (uint32_t i = 0; i < writer->header.section_count; i++) {
+        if (writer->header.sections[i].type == RF_SECTION_STAGES)
+            section = &writer->header.sections[i];
+    }
+    assert_non_null(section);
+    section->entry_bytes = 2 * bytes;
+    section->entry_count /= 2;
+    writer->header.checksum = rf_checksum(&writer->header);
+    memcpy(writer->map, &writer->header, sizeof writer->header);
+    rf_writer_destroy(writer);
+    assert_int_equal(run_reader_open(path, &reader), 0);
+    memset(entries, 0x55, sizeof entries);
+    assert_int_equal(run_reader_stages(reader, entries), RF_STAGE_CAPACITY / 2);
+    assert_int_equal(entries[0].state, 0);
+    assert_int_equal(entries[1].state, 1);
+    assert_string_equal(entries[1].name, "even");
+    assert_string_equal(entries[2].name, "more");
+    assert_int_equal(entries[3].state, 0);
+    run_reader_close(reader);
+}
+
+static void entries_that_are_not_there(void **state)
+{
+    (void)state;
+    struct run_reader *reader = open_changed(0, 0, 0, 0);
+    struct rf_slot_view slot;
+    struct rf_gpu_view gpu;
+    struct rf_worker_view worker;
+    assert_int_equal(run_reader_slot(reader, 1, RF_PART_ALL, &slot), RF_VIEW_UNUSED);
+    assert_false(run_reader_gpu(reader, 0, &gpu));
+    assert_false(run_reader_worker(reader, 1, &worker));
+    struct rf_loader_entry loader;
+    struct rf_stage_entry stage;
+    assert_false(run_reader_loader(reader, RF_LOADER_CAPACITY, &loader));
+    assert_false(run_reader_stage(reader, RF_STAGE_CAPACITY, &stage));
+    assert_int_equal(reader->problems, 0);
+    /* Cut since it was opened. */
+    assert_int_equal(truncate(test_path(folder, "a.dsrun"), RF_HEADER_BYTES), 0);
+    assert_false(run_reader_loader(reader, 0, &loader));
+    assert_non_null(strstr(reader->first_problem, "the file ends within section"));
+    assert_int_equal(reader->problems, 1);
+    assert_false(run_reader_stage(reader, 1, &stage));
+    struct rf_stage_entry stages[RF_STAGE_CAPACITY];
+    assert_int_equal(run_reader_stages(reader, stages), 0);
+    assert_false(run_reader_worker(reader, 0, &worker));
+    assert_int_not_equal(run_reader_slot(reader, 0, RF_PART_ALL, &slot), RF_VIEW_OK);
+    assert_int_equal(reader->problems, 5);
+    run_reader_close(reader);
+}
+
 /* ---- over time ---- */
 
 /* Each second of a loader, by whichever of its threads: the waits that ended there. */
@@ -758,6 +867,23 @@ static void history_of_a_loader(void **state)
     }
     assert_null(run_history_span(history, 0, 150));
     assert_null(run_history_span(history, 0, 151 + RF_ROLLUP_BUCKETS));
+    run_data_free(run);
+    /* Each level has its own: in the first place of the next one is another second's number. */
+    unlink(path);
+    assert_int_equal(rf_writer_create(path, &spec, &process, &writer), 0);
+    rf_write_loader(writer, 2, &loader);
+    /* Of two seconds the first is in the levels above, there in the place of number 64. */
+    put_waits(writer, 0, 2, (RF_ROLLUP_BUCKETS - 1) * RF_ROLLUP_RATIO * SECOND);
+    rf_writer_destroy(writer);
+    assert_int_equal(run_data_read(folder, &run), 0);
+    history = run->processes[0].loaders[0].history;
+    assert_non_null(run_history_span(history, 0, (RF_ROLLUP_BUCKETS - 1) * RF_ROLLUP_RATIO + 1));
+    assert_non_null(run_history_span(history, 1, RF_ROLLUP_BUCKETS));
+    for (uint32_t level = 0, spans = 0; level < RF_ROLLUP_LEVELS; level++, spans = 0) {
+        for (uint32_t i = 0; i < RF_ROLLUP_BUCKETS; i++)
+            spans += history->spans[level][i].number != 0;
+        assert_int_equal(spans, level == 0 ? 2 : 1);
+    }
     run_data_free(run);
     uint64_t width = 1;
     for (uint32_t level = 0; level < RF_ROLLUP_LEVELS; level++, width *= RF_ROLLUP_RATIO)
@@ -958,6 +1084,9 @@ int main(void)
         TEST(rings_of_a_file_that_is_gone),
         TEST(a_worker_that_recorded_nothing),
         TEST(a_copy_is_like_the_run),
+        TEST(the_longest_names),
+        TEST(stages_of_a_later_version),
+        TEST(entries_that_are_not_there),
         TEST(history_of_a_loader),
         TEST(sections_that_cannot_be),
         TEST(what_each_reading_takes),

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "diagnose/moments.h"
+#include "diagnose/parts.h"
 #include "diagnose/series.h"
 #include "output/json.h"
 #include "output/put.h"
@@ -112,6 +113,35 @@ static void spans_without_batches(void **state)
     summary_free(summary);
 }
 
+/* Each machine has a clock of its own, on which its first process to wait begins. */
+static void where_a_machine_begins(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t begin_s[3];
+        const char *host[3];
+        uint64_t wanted_s[3], length_s;
+    } rows[] = {
+        {{100, 95, 97}, {"a", "a", "a"}, {95, 95, 95}, 25},
+        {{100, 95, 97}, {"a", "b", "a"}, {97, 95, 97}, 25},
+        {{100, 95, 97}, {"a", "b", "c"}, {100, 95, 97}, 25},
+        {{96, 96, 118}, {"a", "b", "b"}, {96, 96, 96}, 24},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin_world(3);
+        for (uint32_t k = 0; k < 3; k++) {
+            set_wait(k, rows[i].begin_s[k] * S, 120 * S, S);
+            strcpy(world.processes[k].view.fixed.hostname, rows[i].host[k]);
+        }
+        struct summary *summary = made(1000 * S);
+        for (uint32_t k = 0; k < 3; k++)
+            assert_int_equal(summary_begin_of_machine(summary, &summary->processes[k]),
+                             rows[i].wanted_s[k] * S);
+        assert_int_equal(summary_length_ns(summary), rows[i].length_s * S);
+        summary_free(summary);
+    }
+}
+
 /* Spans have the numbers of their clock: the first is that of the first wait, or what a long run still has. */
 static void numbers_of_spans(void **state)
 {
@@ -153,6 +183,17 @@ static void a_long_wait_belongs_to_the_seconds_before(void **state)
     static const double wanted[] = {0, 0, 0, 1, 1, 1, 0};
     for (uint32_t i = 0; i < 7; i++)
         assert_float_equal(stall[i], wanted[i], NEAR); /* 100 to 107 s */
+    summary_free(summary);
+    /* What the seconds before waited themselves stays, and what does not fit in them goes on. */
+    begin(1, 110);
+    add_seconds(0, 102, 103, 300);
+    add_seconds(0, 104, 105, 600);
+    add_seconds(0, 105, 106, 2200);
+    summary = made(1000 * S);
+    series_of_process(summary, 0, 0, stall);
+    static const double shared[] = {0, 0, 0.3, 0.8, 1, 1, 0};
+    for (uint32_t i = 0; i < 7; i++)
+        assert_float_equal(stall[i], shared[i], NEAR);
     summary_free(summary);
 }
 
@@ -777,6 +818,7 @@ int main(void)
         cmocka_unit_test(figures_of_a_span),
         cmocka_unit_test(spans_without_batches),
         cmocka_unit_test(numbers_of_spans),
+        cmocka_unit_test(where_a_machine_begins),
         cmocka_unit_test(a_long_wait_belongs_to_the_seconds_before),
         cmocka_unit_test(moments_tell_waits_and_their_causes),
         cmocka_unit_test(the_slow_wait_comes_with_what_went_on),

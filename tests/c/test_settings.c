@@ -939,6 +939,26 @@ static void the_advice_is_what_the_replay_says(void **state)
     release();
 }
 
+/* Whoever loads in one worker may load in the loop instead. */
+static void in_the_loop_instead_of_one_worker(void **state)
+{
+    (void)state;
+    struct recorded_plan plan = sleeping;
+    plan.batches = 64;
+    plan.epochs = 2;
+    plan.workers = 1;
+    into_the_world(&plan, CAUSE_BLOCKED);
+    struct summary *summary = made(1000 * S);
+    predict = summary->loaders[0].predict;
+    assert_non_null(predict);
+    CHECK(predict->says[0] == '\0', "%s", predict->says);
+    same_range("in the loop", &summary->loaders[0].why.setting.faster_in_loop, predict,
+               &told_of(0, 0, false)->window_s);
+    predict = NULL;
+    summary_free(summary);
+    release();
+}
+
 /* The part of the replay that each cause is of. */
 static void causes_and_their_parts(void **state)
 {
@@ -1078,6 +1098,7 @@ int main(void)
         cmocka_unit_test(waiting_for_cpus_of_others),
         cmocka_unit_test(a_run_that_goes_on),
         cmocka_unit_test(the_advice_is_what_the_replay_says),
+        cmocka_unit_test(in_the_loop_instead_of_one_worker),
         cmocka_unit_test(causes_and_their_parts),
         cmocka_unit_test(no_more_workers_where_they_gain_nothing),
         cmocka_unit_test(of_many_loaders_the_first_are_predicted),

@@ -428,6 +428,24 @@ static void figures_of_one_worker_and_of_two(void **state)
     }
 }
 
+/* One item is data. */
+static void workers_that_had_data(void **state)
+{
+    (void)state;
+    static const uint64_t items[] = {0, 1, 2, 0};
+    begin_loader(50 * S);
+    world.loaders[0].entry.num_workers = 4;
+    for (uint32_t k = 0; k < 4; k++) {
+        struct rf_worker_view *worker = add_worker();
+        worker->number = k;
+        worker->totals[RF_TOTAL_ITEMS] = items[k];
+    }
+    const struct why_work *work = &asked()->work;
+    assert_int_equal(work->fed, 2);
+    assert_int_equal(work->most_items, 2);
+    assert_int_equal(work->least_items, 0);
+}
+
 /* A batch that was made, and that the loop waits for in vain. */
 static void a_batch_that_was_never_sent(void **state)
 {
@@ -1310,6 +1328,7 @@ int main(void)
         cmocka_unit_test(the_slowest_item_of_all_workers),
         cmocka_unit_test(buckets_of_items),
         cmocka_unit_test(figures_of_one_worker_and_of_two),
+        cmocka_unit_test(workers_that_had_data),
         cmocka_unit_test(the_gravest_failure),
         cmocka_unit_test(in_vain),
         cmocka_unit_test(a_batch_that_was_never_sent),

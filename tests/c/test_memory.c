@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Memory runs out at each single allocation of what reads a run and says what it means: it is said, or the
+ * rest is told without; nothing is lost, and nothing is read that was never had. */
+#include "cmocka_all.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "diagnose/job.h"
+#include "recorded.h"
+#include "run/listing.h"
+#include "run/rings.h"
+#include "run/run_data.h"
+#include "runfile/rundir.h"
+#include "runfile/writer.h"
+#include "small_file.h"
+#include "support.h"
+#include "world.h"
+
+static uint64_t allocations, failing; /* the failing-th of them fails; 0: none */
+
+static bool fails(void)
+{
+    return ++allocations == failing;
+}
+
+void *__real_malloc(size_t bytes);
+void *__wrap_malloc(size_t bytes);
+void *__wrap_malloc(size_t bytes)
+{
+    return fails() ? NULL : __real_malloc(bytes);
+}
+
+void *__real_calloc(size_t count, size_t bytes);
+void *__wrap_calloc(size_t count, size_t bytes);
+void *__wrap_calloc(size_t count, size_t bytes)
+{
+    return fails() ? NULL : __real_calloc(count, bytes);
+}
+
+void *__real_realloc(void *old, size_t bytes);
+void *__wrap_realloc(void *old, size_t bytes);
+void *__wrap_realloc(void *old, size_t bytes)
+{
+    return fails() ? NULL : __real_realloc(old, bytes);
+}
+
+char *__real_strdup(const char *text);
+char *__wrap_strdup(const char *text);
+char *__wrap_strdup(const char *text)
+{
+    return fails() ? NULL : __real_strdup(text);
+}
+
+/* Tries something with each of its allocations failing in turn, until there is none that fails; returns how
+ * many failed. */
+static uint64_t at_each_allocation(void (*try)(void))
+{
+    for (uint64_t n = 1;; n++) {
+        allocations = 0;
+        failing = n;
+        try();
+        failing = 0;
+        if (allocations < n)
+            return n - 1;
+    }
+}
+
+/* Whatever cannot be had is an error of memory, and there is no result then. */
+static void expect_said(int error, const void *result)
+{
+    CHECK((error == 0) == (result != NULL), "allocation %llu: %d", (unsigned long long)failing,
+          error);
+    if (error == 0)
+        return;
+    CHECK(error == DATASTALL_ERR_MEMORY && allocations >= failing, "allocation %llu: %d",
+          (unsigned long long)failing, error);
+    CHECK(strcmp(datastall_last_error(), "out of memory") == 0, "it says so");
+}
+
+/* ---- reading ---- */
+
+static const char *folder;
+
+/* Of everything that a file may have, something. */
+static void make_run(void)
+{
+    const struct rf_spec spec = {
+        .slots = 2, .recent_waits = 8, .workers = 2, .stretches = 1, .steps = 1};
+    const struct rf_process_static process = {.kind = RF_PROCESS_RECORDER, .pid = 1, .rank = 1};
+    const struct rf_loader_entry loader = {.source = DATASTALL_SOURCE_TORCH};
+    struct rf_writer *writer;
+    folder = test_folder();
+    small_file_make(test_path(folder, "a.dsrun"), true);
+    assert_int_equal(rf_writer_create(test_path(folder, "b.dsrun"), &spec, &process, &writer), 0);
+    rf_write_loader(writer, 0, &loader);
+    struct rf_slot_writer slot;
+    rf_slot_attach(writer, 0, &slot);
+    rf_slot_assign(&slot, 0, 1);
+    for (uint64_t i = 0; i < 5; i++) {
+        datastall_batch batch = DATASTALL_BATCH_INIT;
+        const struct wait wait = {.begin_ns = (100 + i) * S,
+                                  .wait_ns = MS,
+                                  .kind = DATASTALL_WAIT_STEADY,
+                                  .batch = &batch,
+                                  .exposed = STALL_BOUNDS_UNKNOWN};
+        rf_slot_append(&slot, &wait);
+    }
+    rf_slot_flush(&slot);
+    uint64_t *worker = rf_entry(writer, RF_SECTION_WORKERS, 0);
+    worker[RF_WORKER_GENERATION] = worker[RF_WORKER_COUNT] = 1;
+    uint64_t *stretches = rf_entry(writer, RF_SECTION_STRETCHES, 0);
+    stretches[RF_STRETCH_LOADER] = 1;
+    stretches[RF_STRETCH_BATCHES] = 4;
+    uint64_t *steps = rf_entry(writer, RF_SECTION_STEPS, 0);
+    steps[RF_STEPS_THREAD] = 1;
+    rf_writer_destroy(writer);
+}
+
+static void read_it(void)
+{
+    struct run_data *data = (void *)1;
+    const int error = run_data_read(folder, &data);
+    expect_said(error, data);
+    if (error == 0) {
+        CHECK(data->process_count == 2, "%u processes", data->process_count);
+        struct run_rings rings;
+        const int failed = run_rings_read(data, &data->processes[0], &rings);
+        CHECK(failed == 0 || failed == DATASTALL_ERR_MEMORY, "rings: %d", failed);
+        if (failed == 0)
+            run_rings_free(&rings);
+    }
+    run_data_free(data);
+}
+
+static void read_live(void)
+{
+    struct run_data *before = (void *)1, *data = (void *)1;
+    const int error = run_data_read_live(folder, &before);
+    expect_said(error, before);
+    if (error == 0) {
+        const int next = run_data_read_next(folder, before, &data);
+        expect_said(next, data);
+        run_data_free(data);
+    }
+    run_data_free(before);
+}
+
+static void list_it(void)
+{
+    struct run_entry *runs;
+    char **names = NULL;
+    uint32_t count;
+    CHECK(run_list(test_path(folder, ".."), &runs, &count) == 0, "list");
+    run_list_free(runs, count);
+    const int error = rf_run_files(folder, &names, &count, NULL);
+    expect_said(error, names);
+    if (error == 0) {
+        CHECK(count == 2, "%u files", count);
+        rf_run_files_free(names, count);
+    }
+}
+
+static void reading(void **state)
+{
+    (void)state;
+    make_run();
+    assert_true(at_each_allocation(read_it) > 20);
+    assert_true(at_each_allocation(read_live) > 10);
+    assert_true(at_each_allocation(list_it) > 3);
+}
+
+/* ---- meaning ---- */
+
+static void make_world(void)
+{
+    static const struct recorded_plan plan = RECORDED_PLAN;
+    record_plan(&plan);
+    begin_world(2);
+    for (uint32_t i = 0; i < 2; i++) {
+        set_wait(i, 100 * S, 110 * S, S);
+        uint64_t *c = world.loaders[i].totals.counters;
+        c[RF_COUNT_BATCHES] = c[RF_COUNT_STEADY] = c[RF_COUNT_SAMPLES_BATCHES] = 128;
+        c[RF_COUNT_ITERATORS] = 1;
+        c[RF_COUNT_SAMPLES] = 512;
+        world.loaders[i].entry = recorded.loader.entry;
+        world.processes[i].view.fixed.rank = i;
+        world.processes[i].view.fixed.world_size = 2;
+        world.processes[i].stretches = &recorded.stretches;
+        world.processes[i].stretches_count = 1;
+    }
+}
+
+static void say_what_it_means(void)
+{
+    struct summary *summary = (void *)1;
+    const int error = summary_make(&world.data, 1000 * S, &summary);
+    expect_said(error, summary);
+    summary_free(summary);
+}
+
+static void settle_a_job(void)
+{
+    const uint64_t fails_at = failing;
+    struct summary *summary;
+    failing = 0;
+    assert_int_equal(summary_make_bare(&world.data, 1000 * S, &summary), 0);
+    allocations = 0;
+    failing = fails_at;
+    struct job *job = job_begin(2);
+    struct job_figures figures;
+    const bool settled = job != NULL && job_add(job, summary) && job_settle(job, &figures);
+    CHECK(settled || (allocations >= failing && failing > 0), "allocation %llu of %llu",
+          (unsigned long long)failing, (unsigned long long)allocations);
+    const uint64_t made = allocations;
+    job_free(job);
+    failing = 0;
+    summary_free(summary);
+    allocations = made;
+    failing = fails_at;
+}
+
+static void meaning(void **state)
+{
+    (void)state;
+    make_world();
+    assert_true(at_each_allocation(say_what_it_means) > 5);
+    assert_true(at_each_allocation(settle_a_job) > 5);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reading),
+        cmocka_unit_test(meaning),
+    };
+    unsetenv("DATASTALL_RECORD_ON");
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
