@@ -93,7 +93,6 @@ static bool is_storage_of_items(const struct why_work *work)
 #define LEAST_IDLE_CPUS 0.3
 static bool computes_in_threads(const struct why *why)
 {
-    /* Nothing is known of the workers while they are not read, as by `top`. */
     return why->host.idle_cpus < LEAST_IDLE_CPUS && why->work.threads_ns > 0 &&
            (double)why->work.threads_ns >=
                LEAST_IN_THREADS * (double)(why->work.threads_ns + why->work.blocked_ns);

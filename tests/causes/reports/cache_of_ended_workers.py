@@ -10,7 +10,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 buffer = io.BytesIO()
-Image.effect_noise((700, 700), 60).convert("RGB").save(buffer, "JPEG", quality=85)
+Image.effect_noise((500, 500), 60).convert("RGB").save(buffer, "JPEG", quality=85)
 
 
 class Cached(Dataset):
@@ -18,7 +18,7 @@ class Cached(Dataset):
         self.items = {}
 
     def __len__(self):
-        return 160
+        return 96
 
     def __getitem__(self, index):
         if index not in self.items:

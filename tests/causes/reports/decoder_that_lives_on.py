@@ -21,7 +21,7 @@ class Clips(Dataset):
     decoder = None
 
     def __len__(self):
-        return 320
+        return 160
 
     def __getitem__(self, index):
         if self.decoder is None:

@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 with open("vocabulary.json", "w") as file:
-    json.dump({f"word{k}": [k, k + 1] for k in range(400_000)}, file)
+    json.dump({f"word{k}": [k, k + 1] for k in range(120_000)}, file)
 
 
 class Texts(Dataset):

@@ -27,7 +27,7 @@ class Pictures(Dataset):
         list(self.pool.map(decode, [64, 64]))
 
     def __len__(self):
-        return 480
+        return 160
 
     def __getitems__(self, indices):
         made = self.pool.map(decode, [96] * len(indices), chunksize=2)

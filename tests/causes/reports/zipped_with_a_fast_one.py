@@ -13,7 +13,7 @@ noise = Image.effect_noise((500, 500), 60).convert("RGB")
 
 class Labelled(Dataset):
     def __len__(self):
-        return 1200
+        return 320
 
     def __getitem__(self, index):
         return torch.zeros(3, 32, 32), index
@@ -21,7 +21,7 @@ class Labelled(Dataset):
 
 class Unlabelled(Dataset):
     def __len__(self):
-        return 1200
+        return 320
 
     def __getitem__(self, index):
         small = noise.resize((64, 64)) if "fix" in sys.argv else noise
