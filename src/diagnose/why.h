@@ -66,7 +66,8 @@ enum why_failure_kind {
     WHY_WORKER_EXITED, /* status: its exit status */
     WHY_WORKER_HANGS,
     WHY_ITEM_RAISED,
-    WHY_BATCH_LOST /* made, and not sent: pickling it raised an error */
+    WHY_BATCH_LOST,   /* made, and not sent: pickling it raised an error */
+    WHY_TAKING_FAILED /* next() raised in the loop, and all workers are well */
 };
 struct why_failure {
     enum why_failure_kind kind;
@@ -132,6 +133,7 @@ struct why_around {
     uint64_t stopped_ns; /* when it stopped, or now; DATASTALL_UNKNOWN */
     uint64_t unfinished_ns; /* a wait that had not ended then; 0: none */
     bool failed;            /* the command ended with an error */
+    bool interrupted;       /* by Ctrl-C */
     /* That all of the run's processes on this machine used on average; 0: not known. */
     double run_cpus;
 };

@@ -256,6 +256,10 @@ static void tell_failure(struct why *why)
     case WHY_BATCH_LOST:
         add(why, "%s made a batch that was never sent: pickling it raised an error", who);
         break;
+    case WHY_TAKING_FAILED:
+        add(why, "taking a batch from the workers raised an error in the training process; the "
+                 "workers are well");
+        break;
     default:
         add(why, "%s raised an error%s", who, item);
         break;

@@ -29,7 +29,8 @@ static void put_host(out e, const struct why_host *host, const struct why_others
 
 static const char *failure_name(enum why_failure_kind kind)
 {
-    static const char *const names[] = {NULL, "killed", "exited", "hangs", "raised", "lost"};
+    static const char *const names[] = {NULL,     "killed", "exited", "hangs",
+                                        "raised", "lost",   "taking"};
     return names[kind];
 }
 

@@ -468,6 +468,38 @@ static void a_batch_that_was_never_sent(void **state)
     around = (struct why_around){.life_ns = DATASTALL_UNKNOWN, .stopped_ns = DATASTALL_UNKNOWN};
 }
 
+/* next() raised in the loop's own process, which ended the program. */
+static void a_batch_that_could_not_be_taken(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t workers, raised, in_worker;
+        bool failed, interrupted;
+        enum why_failure_kind kind;
+    } rows[] = {
+        {2, 1, 0, true, false, WHY_TAKING_FAILED},   {2, 1, 1, true, false, WHY_ITEM_RAISED},
+        {2, 0, 0, true, false, WHY_NOTHING_FAILED}, /* the loop's own code did */
+        {2, 1, 0, false, false, WHY_NOTHING_FAILED}, {2, 1, 0, true, true, WHY_NOTHING_FAILED},
+        {0, 1, 0, true, false, WHY_NOTHING_FAILED},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin_loader(50 * S)[RF_COUNT_FAILED] = rows[i].raised;
+        world.loaders[0].entry.num_workers = rows[i].workers;
+        struct rf_worker_view *worker = add_worker();
+        worker->number = rows[i].workers > 0 ? 0 : RF_WORKER_MAIN;
+        worker->totals[RF_TOTAL_FAILED] = rows[i].in_worker;
+        around = (struct why_around){.life_ns = DATASTALL_UNKNOWN,
+                                     .stopped_ns = 110 * S,
+                                     .failed = rows[i].failed,
+                                     .interrupted = rows[i].interrupted};
+        const struct why *why = asked();
+        if (why->failure.kind != rows[i].kind ||
+            (why->primary == WHY_FAILED) != (rows[i].kind != WHY_NOTHING_FAILED))
+            fail_msg("row %zu: %u", i, why->failure.kind);
+    }
+    around = (struct why_around){.life_ns = DATASTALL_UNKNOWN, .stopped_ns = DATASTALL_UNKNOWN};
+}
+
 /* Who was killed is to blame, and not who raised an error or hung meanwhile, whichever comes first. */
 static void the_gravest_failure(void **state)
 {
@@ -1313,6 +1345,7 @@ int main(void)
         cmocka_unit_test(the_gravest_failure),
         cmocka_unit_test(in_vain),
         cmocka_unit_test(a_batch_that_was_never_sent),
+        cmocka_unit_test(a_batch_that_could_not_be_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
