@@ -400,7 +400,8 @@ static void begin_epoch(struct machine *m, bool new_workers)
         return;
     }
     m->cpus.now = m->waited = m->iter =
-        workers == 0 ? costs->iter / costs->speed : costs->again + costs->again_each * workers;
+        costs->open / costs->speed +
+        (workers == 0 ? costs->iter / costs->speed : costs->again + costs->again_each * workers);
     if (workers > 0)
         hand_out_window(m);
     else

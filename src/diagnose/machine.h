@@ -36,7 +36,8 @@ struct machine_costs {
     double overhead;        /* of a batch that the loop makes itself, beside making it */
     double iter, iter_each; /* of making an iterator with new workers, and each of them, running */
     double boot;            /* from a worker's fork to its first index, running */
-    double first_send;      /* more of the first batch of each worker */
+    double open; /* of what a stream does when an iterator begins; of new workers it is in `boot` */
+    double first_send;                   /* more of the first batch of each worker */
     double first_running, first_blocked; /* more of the items of each worker's first batch */
     double end, end_each;     /* of ending an iterator; of each worker, side by side on the CPUs */
     double again, again_each; /* of an iterator whose workers are there: each is woken */

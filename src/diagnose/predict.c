@@ -32,6 +32,7 @@ struct predict_options predict_usual(const struct run_loader *loader, const stru
     const double own = workers == DATASTALL_UNKNOWN ? 0 : 2.0 * (double)workers;
     const double cpus = isnan(why->host.cpus_usable) ? 2 : why->host.cpus_usable;
     return (struct predict_options){
+        .workers_from = why_starts_by_init(loader, &why->work),
         .workers_to = (uint32_t)fmin(MOST_WORKERS, fmax(LEAST_MOST, fmax(2 * cpus, own))),
         .cpus = NAN};
 }
@@ -429,9 +430,8 @@ static bool take_away(enum predict_part part, struct predict_model *model)
         model->load.collate_times = 0;
         return true;
     case PREDICT_NO_STARTUP:
-        costs->iter = costs->iter_each = costs->boot = costs->first_send = 0;
-        costs->again = costs->again_each = 0;
-        costs->end = costs->end_each = costs->again_end = 0;
+        costs->iter = costs->iter_each = costs->boot = costs->first_send = costs->open = 0;
+        costs->again = costs->again_each = costs->again_end = costs->end = costs->end_each = 0;
         model->load.epoch_batches *= model->load.epochs;
         model->load.epochs = 1;
         return true;

@@ -146,7 +146,7 @@ static double per(uint64_t sum, uint64_t count)
 }
 
 static void cost_of_starting(const struct run_stretches *stretches, const struct why *why,
-                             struct predict_model *model)
+                             uint64_t iterators, struct predict_model *model)
 {
     struct machine_costs *costs = &model->costs;
     const uint64_t *head = stretches->head;
@@ -168,6 +168,7 @@ static void cost_of_starting(const struct run_stretches *stretches, const struct
         return;
     }
     const double startup = per(why->work.startup_ns, why->work.generations);
+    costs->open = (double)why->work.opened_ns / (double)(workers * iterators);
     costs->iter_each = or_else(iter, FORK_NS * workers) / workers;
     costs->boot = fmax(1e6, or_else(startup, BOOT_NS) - costs->iter_each * (workers + 1) / 2);
     costs->end_each =
@@ -471,7 +472,8 @@ static bool fill(const struct run_loader *loader, const struct why *why, bool hi
     } else {
         cost_of_handing_over(table, model);
     }
-    cost_of_starting(stretches, why, model);
+    const uint64_t iterators = loader->totals.counters[RF_COUNT_ITERATORS];
+    cost_of_starting(stretches, why, iterators > 0 ? iterators : 1, model);
     fill_batches(table, stretches, hides, model);
     return true;
 }

@@ -120,6 +120,7 @@ static void add_work(const struct run_process *process, const struct run_loader 
     work->gap_ns = t[RF_TOTAL_GAP_NS];
     work->gap_cpu_ns = t[RF_TOTAL_GAP_CPU_NS];
     work->startup_ns = t[RF_TOTAL_STARTUP_NS];
+    work->opened_ns = t[RF_TOTAL_OPENED_NS];
     work->sent = t[RF_TOTAL_SENT];
     work->sent_bytes = t[RF_TOTAL_SENT_BYTES];
     work->sent_tensors = t[RF_TOTAL_SENT_TENSORS];

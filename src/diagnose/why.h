@@ -29,6 +29,7 @@ struct why_work {
     uint64_t items_ns, cpu_ns, delay_ns, threads_ns, blocked_ns; /* the first: sum of the rest */
     uint64_t collate_ns, collate_delay_ns, gap_ns, gap_cpu_ns;
     uint64_t startup_ns, generations;
+    uint64_t opened_ns;                      /* of making fetchers: a stream's __iter__ */
     uint64_t sent, sent_bytes, sent_tensors; /* batches pickled, and what was in them */
     uint64_t tensor_bytes;                   /* of one batch, in shared memory; 0: not told */
     uint64_t ended, asked_which;             /* of streams: see RF_TOTAL_ENDED */
@@ -249,6 +250,16 @@ static inline bool why_may_be_split(const struct run_loader *loader, const struc
 static inline bool why_may_be_unsplit(const struct run_loader *loader, const struct why_work *work)
 {
     return why_loader_is(loader, DATASTALL_LOADER_STREAM) && !why_may_be_split(loader, work);
+}
+/* What a worker does itself before its first index, longer than starting a process takes where CPUs are
+ * busy as well: worker_init_fn, which torch does not call in the loop's own process. */
+#define WHY_LONGEST_START_NS (150 * DS_NS_PER_S / 1000)
+static inline bool why_starts_by_init(const struct run_loader *loader, const struct why_work *work)
+{
+    return why_loader_is(loader, DATASTALL_LOADER_WORKER_INIT) &&
+           !why_loader_is(loader, DATASTALL_LOADER_SPAWNED) && work->generations > 0 &&
+           ds_subtract(work->startup_ns, work->opened_ns) / work->generations >=
+               WHY_LONGEST_START_NS;
 }
 /* How many workers it has; DATASTALL_UNKNOWN: not told, or more than any machine has. */
 static inline uint64_t why_workers_of(const struct run_loader *loader)

@@ -133,7 +133,8 @@ void why_reckon(const struct run_loader *loader, const struct why *why, struct w
         cpus = turns;
     setting->most_workers = floor(cpus / setting->cpus_each + 0.25);
     if (workers > 0)
-        setting->in_loop_ns = (setting->make_ns + OVERHEAD_NS) * batches;
+        setting->in_loop_ns =
+            (setting->make_ns + OVERHEAD_NS) * batches + (double)work->opened_ns / (double)workers;
     const struct per_batch costs = costs_of(loader, why, batches);
     choose_workers((double)why->active_ns / batches, (double)workers, room_for_workers(loader, why),
                    &costs, setting);

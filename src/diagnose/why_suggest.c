@@ -103,8 +103,8 @@ static bool none_is_better(const struct run_loader *loader, uint64_t otherwise_n
     if (why->setting.is_replayed && !(why->setting.faster_in_loop.lower > 1))
         return false;
     return why_workers_of(loader) != 0 && !isnan(in_loop_ns) &&
-           !why_may_be_unsplit(loader, &why->work) && in_loop_ns < LESS * (double)otherwise_ns &&
-           in_loop_ns < LESS * (double)why->stall_ns;
+           !why_starts_by_init(loader, &why->work) && !why_may_be_unsplit(loader, &why->work) &&
+           in_loop_ns < LESS * (double)otherwise_ns && in_loop_ns < LESS * (double)why->stall_ns;
 }
 
 static bool suggest_none(const struct run_loader *loader, uint64_t otherwise_ns, struct why *why)
@@ -195,6 +195,14 @@ static void suggest_for_startup(const struct run_loader *loader, struct why *why
         suggest_for_one_start(loader, why);
     else if (suggest_none(loader, otherwise_ns, why))
         return;
+    else if (why->work.opened_ns > 0 &&
+             2 * why->work.opened_ns >= workers * why->states_ns[CAUSE_STARTUP])
+        suggest(
+            why,
+            "what the stream does in __iter__ takes %.0f ms in every epoch, in kept workers and "
+            "without any as well: open and read less before the first item, or once (in the "
+            "data set, with persistent_workers=True)",
+            (double)why->work.opened_ns * 1e-6 / (double)(workers * iterators));
     else if (2 * loader->entry.objects > iterators)
         suggest(
             why,

@@ -302,6 +302,15 @@ static void starting_and_ending(void **state)
     assert_true(make(false));
     is("end each", model.costs.end_each, 60 * TICK);
     release();
+    /* What a stream does in __iter__, of each worker in each of its epochs. */
+    for (uint64_t iterators = 1; iterators <= 3; iterators += 2) {
+        record_plan(&usual);
+        recorded.loader.totals.counters[RF_COUNT_ITERATORS] = iterators;
+        recorded.why.work.opened_ns = usual.workers * iterators * 30 * (uint64_t)TICK;
+        assert_true(make(false));
+        is("open", model.costs.open, 30 * TICK);
+        release();
+    }
     /* A start of workers that took less than their forks takes 1 ms at least. */
     record_plan(&usual);
     recorded.why.work.startup_ns = 1;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "diagnose/predict.h"
 #include "diagnose/why_sentences.h"
 #include "runfile/layout.h"
 #include "support.h"
@@ -944,6 +945,70 @@ static void indices_drawn_at_once_or_one_by_one(void **state)
     assert_line(&why, 0, "the sampler took 2.0 s, 300 ms of it when 2 iterators began");
 }
 
+/* A stream that reads much in __iter__ does so in every epoch, wherever it is: neither workers that are kept
+ * nor none at all save it. Two workers, six iterators, 12 s of start-up. */
+static void a_stream_that_opens_in_every_epoch(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t opened_s, flags;
+        const char *begin;
+    } rows[] = {
+        {0, 0, "persistent_workers=True"},
+        {11, 0, "persistent_workers=True"},
+        {12, 0, "what the stream does in __iter__ takes 1000 ms in every epoch, in kept workers"},
+        {12, DATASTALL_LOADER_PERSISTENT_WORKERS, "what the stream does in __iter__"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct why why = why_of(CAUSE_STARTUP);
+        loader.entry.num_workers = 2;
+        loader.entry.dropped = loader.entry.objects = 0;
+        loader.entry.flags = rows[i].flags | DATASTALL_LOADER_STREAM;
+        loader.totals.counters[RF_COUNT_ITERATORS] = 6;
+        why.states_ns[CAUSE_STARTUP] = UINT64_C(12000000000);
+        why.stall_ns = UINT64_C(12000000000);
+        why.work.opened_ns = rows[i].opened_s * UINT64_C(1000000000);
+        why.setting.in_loop_ns = NAN;
+        why_tell(&loader, &why);
+        if (strncmp(why.suggestion, rows[i].begin, strlen(rows[i].begin)) != 0)
+            fail_msg("row %zu: %s", i, why.suggestion);
+    }
+}
+
+/* worker_init_fn is not called without workers: what long starts do there somebody has to do. */
+static void workers_that_need_their_start(void **state)
+{
+    (void)state;
+    const uint64_t init = DATASTALL_LOADER_WORKER_INIT;
+    static const char none[] = "num_workers=0";
+    const struct {
+        uint64_t flags, startup_ms, opened_ms; /* of two starts */
+        bool is_none;
+    } rows[] = {{0, 400, 0, true},
+                {init, 299, 0, true}, /* as long as a fork may take on busy CPUs */
+                {init, 300, 0, false},
+                {init, 300, 10, true}, /* that was the stream's */
+                {init | DATASTALL_LOADER_SPAWNED, 3000, 0, true}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct why why = why_of(CAUSE_STARTUP);
+        loader.entry.num_workers = 2;
+        loader.entry.dropped = loader.entry.objects = 0;
+        loader.entry.flags = rows[i].flags;
+        loader.totals.counters[RF_COUNT_ITERATORS] = 6;
+        why.states_ns[CAUSE_STARTUP] = why.stall_ns = UINT64_C(12000000000);
+        why.work.asked_which = 1;
+        why.work.generations = 2;
+        why.work.startup_ns = rows[i].startup_ms * 1000000;
+        why.work.opened_ns = rows[i].opened_ms * 1000000;
+        why.setting.in_loop_ns = 1;
+        why.states_ns[CAUSE_STARTUP] = UINT64_C(10000000000);
+        why_tell(&loader, &why);
+        if ((strncmp(why.suggestion, none, strlen(none)) == 0) != rows[i].is_none)
+            fail_msg("row %zu: %s", i, why.suggestion);
+        assert_int_equal(predict_usual(&loader, &why).workers_from, !rows[i].is_none);
+    }
+}
+
 /* A dropped iterator's workers make batches that nobody takes, and are waited for. */
 static void batches_made_in_vain(void **state)
 {
@@ -1108,6 +1173,8 @@ int main(void)
         cmocka_unit_test(what_needs_the_cpus),
         cmocka_unit_test(indices_drawn_at_once_or_one_by_one),
         cmocka_unit_test(batches_made_in_vain),
+        cmocka_unit_test(a_stream_that_opens_in_every_epoch),
+        cmocka_unit_test(workers_that_need_their_start),
         cmocka_unit_test(a_loader_for_each_epoch),
         cmocka_unit_test(more_workers),
         cmocka_unit_test(workers_that_share_a_lock),
