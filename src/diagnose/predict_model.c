@@ -395,6 +395,10 @@ static const char *cannot(const struct run_loader *loader, const struct run_stre
         return "its workers wait for a lock that they share: how long it is held, and so what "
                "other "
                "numbers of workers would give, is not known";
+    if (why_computes_in_children(why))
+        return "its items wait for processes that the workers started and keep: what each item "
+               "costs "
+               "them is not seen";
     if (loader->background && why->stall_share < LEAST_LIMIT)
         return "another thread than the main one iterates over it: whether that waits for batches "
                "or for the program to take them is not known";

@@ -27,6 +27,8 @@ struct why_work {
     uint32_t workers; /* entries that recorded something */
     uint64_t batches, items, items_timed;
     uint64_t items_ns, cpu_ns, delay_ns, threads_ns, blocked_ns; /* the first: sum of the rest */
+    uint64_t
+        children_ns; /* CPU time of processes that the workers started and keep, while blocked */
     uint64_t collate_ns, collate_delay_ns, gap_ns, gap_cpu_ns;
     uint64_t startup_ns, generations;
     uint64_t opened_ns;                      /* of making fetchers: a stream's __iter__ */
@@ -57,7 +59,8 @@ struct why_host {
     double throttled_s; /* time for which the cgroup's quota held it back */
     double cpu_pressure, io_pressure;      /* share of the time in which some task waited (PSI) */
     double shm_size_bytes, shm_used_bytes; /* /dev/shm; the most that was seen in use */
-    double idle_cpus; /* of the usable ones, idle on average while loaders were iterated over */
+    double idle_cpus;     /* of the usable ones, idle on average while loaders were iterated over */
+    double children_cpus; /* that processes kept busy which loop and workers started, and keep */
 };
 
 /* What became of a worker that did not bring its batch. */
@@ -198,6 +201,19 @@ void why_find_failure(const struct run_process *process, const struct run_loader
 static inline uint64_t why_active_ns(uint64_t window_ns, uint64_t paused_ns)
 {
     return paused_ns < window_ns ? window_ns - paused_ns : window_ns;
+}
+
+/* Of what items were blocked for, processes that the workers started and keep ran for so much: items wait
+ * for those. Where no CPU is idle, they wait for one as well. */
+#define WHY_LEAST_CHILDREN 0.5
+#define WHY_LEAST_CHILDREN_CROWDED 0.2
+#define WHY_LEAST_IDLE_CPUS 0.3
+static inline bool why_computes_in_children(const struct why *why)
+{
+    const double least =
+        why->host.idle_cpus < WHY_LEAST_IDLE_CPUS ? WHY_LEAST_CHILDREN_CROWDED : WHY_LEAST_CHILDREN;
+    return why->work.children_ns > 0 &&
+           (double)why->work.children_ns >= least * (double)why->work.blocked_ns;
 }
 
 /* Items that waited for a CPU for so much of their time say that there is none free. */

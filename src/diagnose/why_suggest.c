@@ -466,8 +466,12 @@ void why_suggest(const struct run_loader *loader, struct why *why)
         break;
     case CAUSE_COMPUTE_IN_THREADS:
         suggest_workers(loader, why,
-                        "make that work cheaper, or give the library fewer threads in each worker "
-                        "(torch.set_num_threads, cv2.setNumThreads, OMP_NUM_THREADS)");
+                        why_computes_in_children(why)
+                            ? "make cheaper what the processes do that were started for the items "
+                              "(decode to the size that is used, prepare once and store), or start "
+                              "as many as there are CPUs for"
+                            : "make that work cheaper, or give the library fewer threads in each "
+                              "worker (torch.set_num_threads, cv2.setNumThreads, OMP_NUM_THREADS)");
         add_worth(why, "in half the CPU time");
         break;
     case CAUSE_CPU_CONTENTION:

@@ -757,6 +757,17 @@ static void hide_half_the_items(void)
     for (uint32_t i = 0; i < 64; i++)
         hide_making(i);
 }
+static void have_computing_children(void)
+{
+    recorded.why.work.blocked_ns = 20;
+    recorded.why.work.children_ns = 10;
+}
+static void have_idle_children(void)
+{
+    recorded.why.host.idle_cpus = 1;
+    recorded.why.work.blocked_ns = 20;
+    recorded.why.work.children_ns = 9;
+}
 static void nothing(void)
 {
 }
@@ -779,6 +790,8 @@ static void what_cannot_be_predicted(void **state)
         {keep_16_batches, NULL},
         {have_more_than_came_in_turn, "several iterators of the loader were under way at once"},
         {have_a_few_more, NULL},
+        {have_computing_children, "its items wait for processes that the workers started"},
+        {have_idle_children, NULL},
         {hide_cpus, "how many CPUs there are is not known"},
         {hide_most_items, "it is known for too few batches what the workers did"},
         {hide_half_the_items, NULL},

@@ -281,8 +281,14 @@ static void cpus_of_a_process(void **state)
     static const struct {
         uint64_t worker, in_turn_s, all_s;
         double cpus; /* of a hundred seconds: 10 of items, 5 of collation, half a CPU of the loop */
-    } rows[] = {
-        {0, 20, 60, 1.25}, {0, 20, 0, 0.85}, {0, 0, 0, 0.65}, {RF_WORKER_MAIN, 20, 60, 0.5}};
+        uint64_t children_s, workers_children_s; /* in ten seconds */
+    } rows[] = {{0, 20, 60, 1.25, 0, 0},
+                {0, 20, 0, 0.85, 0, 0},
+                {0, 0, 0, 0.65, 0, 0},
+                {RF_WORKER_MAIN, 20, 60, 0.5, 0, 0},
+                {0, 0, 0, 0.95, 3, 0},
+                {0, 0, 0, 1.05, 0, 4},
+                {0, 0, 0, 1.05, RF_UNKNOWN / S, 4}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         begin_world(1);
         struct rf_worker_view *worker = add_worker();
@@ -295,7 +301,11 @@ static void cpus_of_a_process(void **state)
         t[RF_TOTAL_ITEMS_THREADS_NS] = rows[i].in_turn_s * S;
         t[RF_TOTAL_ITEMS_THREADS_CPU_NS] = rows[i].all_s * S;
         set_cpus(2000, 0);
-        world.processes[0].view.words[RF_PROCESS_CPU_NS] = 5 * S; /* in ten seconds */
+        uint64_t *w = world.processes[0].view.words;
+        w[RF_PROCESS_CPU_NS] = 5 * S; /* in ten seconds */
+        w[RF_PROCESS_CHILDREN_CPU_NS] =
+            rows[i].children_s == RF_UNKNOWN / S ? RF_UNKNOWN : rows[i].children_s * S;
+        w[RF_PROCESS_WORKERS_CHILDREN_CPU_NS] = rows[i].workers_children_s * S;
         const double cpus = why_cpus_of(&world.processes[0]);
         if (fabs(cpus - rows[i].cpus) > 1e-9)
             fail_msg("row %zu: %g CPUs", i, cpus);

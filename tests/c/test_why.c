@@ -686,6 +686,58 @@ static void other_threads_on_a_full_machine(void **state)
     }
 }
 
+/* Items that wait for a process which the worker started and keeps, or for the pool of a loop that loads by
+ * itself: computing, and it is no other program that uses the CPUs. Of two CPUs so much is idle. */
+static void processes_that_compute_for_items(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t workers, idle_milli;
+        uint64_t own_s, workers_s; /* of children, while items were blocked for 20 s */
+        uint64_t other_blocked_s;  /* of a worker of another loader */
+        uint32_t cause;
+        double running, each; /* CPUs: of the workers in a hundred seconds, and of one at work */
+    } rows[] = {
+        {1, 1000, 0, 10, 0, CAUSE_COMPUTE_IN_THREADS, 0.10, 0.5},
+        {1, 1000, 0, 9, 0, CAUSE_BLOCKED, 0.09, 0.45},
+        {1, 290, 0, 4, 0, CAUSE_COMPUTE_IN_THREADS, 0.04, 0.2}, /* they wait for a CPU as well */
+        {1, 290, 0, 3, 0, CAUSE_BLOCKED, 0.03, 0.15},
+        {1, 1000, 20, 0, 0, CAUSE_BLOCKED, 0, 0.05}, /* a server of the program's: it may be idle */
+        {0, 1000, 30, 0, 0, CAUSE_COMPUTE_IN_THREADS, 0.30, 1.5},
+        {0, 1000, 0, 30, 0, CAUSE_BLOCKED, 0, 0.05},
+        {1, 1000, 0, 15, 20, CAUSE_BLOCKED, 0.075, 0.375}, /* half of it is the other's */
+        {1, 1000, 0, RF_UNKNOWN / S, 0, CAUSE_BLOCKED, 0, 0.05},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t *c = begin_loader(20 * S);
+        c[RF_COUNT_BATCHES] = 100;
+        c[RF_COUNT_CAUSE_NS + CAUSE_BLOCKED] = 20 * S;
+        world.loaders[0].entry.num_workers = rows[i].workers;
+        set_cpus(2000, rows[i].idle_milli);
+        uint64_t *w = world.processes[0].view.words;
+        w[RF_PROCESS_CHILDREN_CPU_NS] = rows[i].own_s * S;
+        w[RF_PROCESS_WORKERS_CHILDREN_CPU_NS] =
+            rows[i].workers_s == RF_UNKNOWN / S ? RF_UNKNOWN : rows[i].workers_s * S;
+        struct rf_worker_view *worker = add_worker();
+        worker->number = rows[i].workers > 0 ? 0 : RF_WORKER_MAIN;
+        worker->totals[RF_TOTAL_BATCHES] = 100;
+        worker->totals[RF_TOTAL_ITEMS_NS] = 20 * S;
+        worker->totals[RF_TOTAL_BEGIN_NS] = 10 * S;
+        worker->totals[RF_TOTAL_END_NS] = 110 * S;
+        if (rows[i].other_blocked_s > 0) {
+            worker = add_worker();
+            worker->loader = 9;
+            worker->totals[RF_TOTAL_ITEMS_NS] = rows[i].other_blocked_s * S;
+        }
+        const struct why *why = asked();
+        if (why->primary != rows[i].cause ||
+            fabs(why->work.running_cpus - rows[i].running) > 1e-9 ||
+            fabs(why->setting.cpus_each - rows[i].each) > 1e-9)
+            fail_msg("row %zu: %s, %g CPUs, %g each", i, why_name(why->primary),
+                     why->work.running_cpus, why->setting.cpus_each);
+    }
+}
+
 /* Whose lack of a CPU it is, where that is the largest. */
 static void no_cpu_is_free(void **state)
 {
@@ -1330,6 +1382,7 @@ int main(void)
         cmocka_unit_test(what_items_were_blocked_for),
         cmocka_unit_test(items_that_fault),
         cmocka_unit_test(other_threads_on_a_full_machine),
+        cmocka_unit_test(processes_that_compute_for_items),
         cmocka_unit_test(no_cpu_is_free),
         cmocka_unit_test(what_is_too_short_for_a_cause),
         cmocka_unit_test(a_pause_is_not_the_window),

@@ -945,6 +945,29 @@ static void indices_drawn_at_once_or_one_by_one(void **state)
     assert_line(&why, 0, "the sampler took 2.0 s, 300 ms of it when 2 iterators began");
 }
 
+/* Processes that workers started are made cheaper, and no threads in them. */
+static void processes_that_compute(void **state)
+{
+    (void)state;
+    for (uint64_t children_ns = 9; children_ns <= 10; children_ns++) {
+        struct why why = why_of(CAUSE_COMPUTE_IN_THREADS);
+        why.host.idle_cpus = 1;
+        why.host.children_cpus = (double)children_ns / 100;
+        why.host.cpus_usable = 2;
+        why.work.running_cpus = 0.5;
+        why.work.blocked_ns = 20;
+        why.work.children_ns = children_ns;
+        why_tell(&loader, &why);
+        assert_int_equal(strstr(why.suggestion, "what the processes do that were started") != NULL,
+                         children_ns == 10);
+        assert_int_equal(strstr(why.suggestion, "cv2.setNumThreads") != NULL, children_ns == 9);
+        bool told = false;
+        for (uint32_t i = 0; i < why.evidence_count; i++)
+            told |= strstr(why.evidence[i], "workers started and keep used 0.") != NULL;
+        assert_true(told);
+    }
+}
+
 /* A stream that reads much in __iter__ does so in every epoch, wherever it is: neither workers that are kept
  * nor none at all save it. Two workers, six iterators, 12 s of start-up. */
 static void a_stream_that_opens_in_every_epoch(void **state)
@@ -1173,6 +1196,7 @@ int main(void)
         cmocka_unit_test(what_needs_the_cpus),
         cmocka_unit_test(indices_drawn_at_once_or_one_by_one),
         cmocka_unit_test(batches_made_in_vain),
+        cmocka_unit_test(processes_that_compute),
         cmocka_unit_test(a_stream_that_opens_in_every_epoch),
         cmocka_unit_test(workers_that_need_their_start),
         cmocka_unit_test(a_loader_for_each_epoch),
