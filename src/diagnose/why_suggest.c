@@ -301,6 +301,11 @@ static void __attribute__((format(printf, 2, 3))) suggest_too(struct why *why, c
 
 #define OTHERS_USE_THEM "more CPUs, or fewer other programs on them: others use the CPUs too"
 
+#define OWN_PROCESSES_USE_THEM                                                                  \
+    "more CPUs, or less beside the loop and its workers: processes that they started and keep " \
+    "use %.2f CPUs"
+#define MANY_CHILDREN_CPUS 0.5
+
 /* Other threads of the workers ran for so much of what the items did. */
 #define LEAST_IN_THREADS 0.2
 
@@ -321,6 +326,8 @@ static void suggest_for_contention(const struct run_loader *loader, struct why *
                 (unsigned long long)workers, host->cpus_usable);
     else if (why->others.lack_ns > 0)
         suggest(why, OTHERS_USE_THEM);
+    else if (host->children_cpus >= MANY_CHILDREN_CPUS)
+        suggest(why, OWN_PROCESSES_USE_THEM, host->children_cpus);
     else
         suggest(why, "more CPUs, or fewer threads in the training loop (torch.set_num_threads): it "
                      "and the workers want more than there are");
@@ -503,10 +510,14 @@ void why_suggest(const struct run_loader *loader, struct why *why)
         suggest_for_transfer(loader, why);
         break;
     case CAUSE_LOOP_CPU_WAIT:
-        suggest(why, why->others.lack_ns > 0
-                         ? OTHERS_USE_THEM
-                         : "leave the loop's own thread a CPU: fewer workers or threads, or fewer "
-                           "other programs on the CPUs");
+        if (why->others.lack_ns == 0 && why->host.children_cpus >= MANY_CHILDREN_CPUS)
+            suggest(why, OWN_PROCESSES_USE_THEM, why->host.children_cpus);
+        else
+            suggest(why,
+                    why->others.lack_ns > 0
+                        ? OTHERS_USE_THEM
+                        : "leave the loop's own thread a CPU: fewer workers or threads, or fewer "
+                          "other programs on the CPUs");
         break;
     case CAUSE_INTERPRETER:
         suggest(why,

@@ -968,6 +968,31 @@ static void processes_that_compute(void **state)
     }
 }
 
+/* What the program started itself it can end itself. */
+static void own_processes_on_the_cpus(void **state)
+{
+    (void)state;
+    static const char own[] = "more CPUs, or less beside the loop and its workers: processes that "
+                              "they started and keep use 0.50 CPUs";
+    static const struct {
+        uint32_t cause;
+        double cpus;
+        uint64_t others_ns;
+        bool own;
+    } rows[] = {{CAUSE_CPU_CONTENTION, 0.5, 0, true},  {CAUSE_CPU_CONTENTION, 0.49, 0, false},
+                {CAUSE_CPU_CONTENTION, 0.5, 1, false}, {CAUSE_CPU_CONTENTION, NAN, 0, false},
+                {CAUSE_LOOP_CPU_WAIT, 0.5, 0, true},   {CAUSE_LOOP_CPU_WAIT, 0.49, 0, false},
+                {CAUSE_LOOP_CPU_WAIT, 0.5, 1, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct why why = why_of(rows[i].cause);
+        why.host.children_cpus = rows[i].cpus;
+        why.others.lack_ns = rows[i].others_ns;
+        why_tell(&loader, &why);
+        if ((strncmp(why.suggestion, own, strlen(own)) == 0) != rows[i].own)
+            fail_msg("row %zu: %s", i, why.suggestion);
+    }
+}
+
 /* A stream that reads much in __iter__ does so in every epoch, wherever it is: neither workers that are kept
  * nor none at all save it. Two workers, six iterators, 12 s of start-up. */
 static void a_stream_that_opens_in_every_epoch(void **state)
@@ -1197,6 +1222,7 @@ int main(void)
         cmocka_unit_test(indices_drawn_at_once_or_one_by_one),
         cmocka_unit_test(batches_made_in_vain),
         cmocka_unit_test(processes_that_compute),
+        cmocka_unit_test(own_processes_on_the_cpus),
         cmocka_unit_test(a_stream_that_opens_in_every_epoch),
         cmocka_unit_test(workers_that_need_their_start),
         cmocka_unit_test(a_loader_for_each_epoch),
