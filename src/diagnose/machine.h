@@ -61,6 +61,7 @@ struct machine_load {
     float running_times, blocked_times, collate_times,
         delay_times;     /* what of them is to be multiplied by */
     float consumed_less; /* so much less of what the loop does with a batch, beside running */
+    bool anew; /* what first batches cost more, a loop that loads itself pays in every epoch */
 };
 
 /* What all of it takes, nanoseconds: from the first iter() on; of that waiting; CPU time of all; in the

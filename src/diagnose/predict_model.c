@@ -532,6 +532,8 @@ bool predict_model_make(const struct run_process *process, const struct run_load
     model->is_stream = why_loader_is(loader, DATASTALL_LOADER_STREAM);
     model->is_unsplit = why_may_be_unsplit(loader, &why->work);
     model->is_storage = why_is_storage(&why->work);
+    model->is_made_anew =
+        c[RF_COUNT_ITERATORS] > 1 && 2 * loader->entry.objects > c[RF_COUNT_ITERATORS];
     model->tensors = or_else(per(why->work.sent_tensors, why->work.sent), 0);
     model->spawned = why_loader_is(loader, DATASTALL_LOADER_SPAWNED);
     model->measured_ns = fmax(1, (double)why->active_ns - after_the_last(loader, stretches));

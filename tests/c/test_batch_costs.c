@@ -311,6 +311,16 @@ static void starting_and_ending(void **state)
         is("open", model.costs.open, 30 * TICK);
         release();
     }
+    /* A loader that is made for most of its epochs. */
+    static const uint64_t objects[][3] = {{3, 4, true}, {2, 4, false}, {1, 1, false}, {4, 4, true}};
+    for (size_t i = 0; i < sizeof objects / sizeof *objects; i++) {
+        record_plan(&usual);
+        recorded.loader.entry.objects = objects[i][0];
+        recorded.loader.totals.counters[RF_COUNT_ITERATORS] = objects[i][1];
+        assert_true(make(false));
+        assert_int_equal(model.is_made_anew, objects[i][2]);
+        release();
+    }
     /* A start of workers that took less than their forks takes 1 ms at least. */
     record_plan(&usual);
     recorded.why.work.startup_ns = 1;
