@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -604,6 +605,9 @@ def test_a_healthy_program_beside_others_is_not_accused(tmp_path: Path) -> None:
     assert why["host"]["others_cpus"] > 0.5, why
     assert 0 <= why["for_others_s"] <= why["stall_s"], why
     process = only(result["processes"])
+    # Whoever polls reads less of the workers, and says the same.
+    live = datastall("top", "--once", "--json", "--dir", "datastall-runs", folder=tmp_path)
+    assert only(json.loads(live.out)["runs"])["verdict"] == result["verdict"]
     if process["for_others_share"] > 0:
         assert result["verdict"]["severity"] == "none", result["verdict"]
         assert "for CPUs that others used" in result["verdict"]["text"]
