@@ -38,22 +38,23 @@ static struct worker *open_worker(const datastall_monitor *parent, const char *f
     return folder != NULL ? worker_open_in_folder(folder, parent_pid) : NULL;
 }
 
-/* worker_epoch(monitor or None, folder or None, parent_pid) -> bool: a worker process begins an
- * epoch. monitor: the parent's, inherited; folder: where the parent's run file is. */
+/* worker_epoch(monitor or None, folder or None, parent_pid, opened_ns) -> bool: a worker process begins an
+ * epoch. monitor: the parent's, inherited; folder: where the parent's run file is; opened_ns: what making the
+ * fetcher took. */
 static PyObject *fetch_worker_epoch(PyObject *module, PyObject *args)
 {
     PyObject *monitor;
     const char *folder;
-    unsigned long long parent_pid;
+    unsigned long long parent_pid, opened_ns;
     (void)module;
-    if (!PyArg_ParseTuple(args, "OzK:worker_epoch", &monitor, &folder, &parent_pid))
+    if (!PyArg_ParseTuple(args, "OzKK:worker_epoch", &monitor, &folder, &parent_pid, &opened_ns))
         return NULL;
     /* Inherited from a process that is a worker itself: its memory stays, we make our own. */
     if (process_worker == NULL || !worker_is_ours(process_worker))
         process_worker = open_worker(monitor_type_inner(monitor), folder, parent_pid);
     if (!worker_is_usable(process_worker))
         Py_RETURN_FALSE;
-    worker_epoch(process_worker);
+    worker_epoch(process_worker, opened_ns);
     if (asked_early)
         worker_asked_which(process_worker);
     asked_early = false;
@@ -469,7 +470,7 @@ static PyType_Spec fetch_spec = {"datastall._core.Fetch", sizeof(Fetch), 0,
 
 static PyMethodDef functions[] = {
     {"worker_epoch", fetch_worker_epoch, METH_VARARGS,
-     "worker_epoch(monitor, folder, parent_pid) -> bool: a worker process begins an epoch."},
+     "worker_epoch(monitor, folder, parent_pid, opened_ns) -> bool: a worker begins an epoch."},
     {"worker_asked", fetch_worker_asked, METH_NOARGS,
      "worker_asked(): the data set asks which worker it is in, or that cannot be seen."},
     {"worker_end", fetch_worker_end, METH_NOARGS, "worker_end(): a worker process ends."},

@@ -2,6 +2,7 @@
 #define PY_SSIZE_T_CLEAN
 #include "method_standins.h"
 
+#include "base/clock.h"
 #include "base/hot.h"
 #include "beside.h"
 #include "errors.h"
@@ -102,15 +103,19 @@ static PyObject *around_call(Standin *self, PyObject *args, PyObject *kwargs)
     return result_after(answer, result);
 }
 
-/* helper(args, kwargs, result) once the original returned; in every process and at every depth. */
+/* helper(args, kwargs, result, ns) once the original returned, after so long; in every process and at every
+ * depth. */
 static PyObject *after_call(Standin *self, PyObject *args, PyObject *kwargs)
 {
+    const uint64_t begin_ns = ds_now_ns();
     PyObject *result = PyObject_Call(self->original, args, kwargs);
     if (result == NULL)
         return NULL;
+    const uint64_t took_ns = ds_now_ns() - begin_ns;
     standin_hide();
-    PyObject *answer = PyObject_CallFunctionObjArgs(
-        self->helper, args, kwargs != NULL ? kwargs : Py_None, result, NULL);
+    PyObject *answer =
+        PyObject_CallFunction(self->helper, "OOOK", args, kwargs != NULL ? kwargs : Py_None, result,
+                              (unsigned long long)took_ns);
     standin_show();
     return result_after(answer, result);
 }

@@ -104,7 +104,7 @@ def _say_end() -> None:
         multiprocessing.util.Finalize(None, _core.worker_end, exitpriority=-100)
 
 
-def _after_create_fetcher(args: tuple, kwargs: Any, fetcher: Any) -> None:
+def _after_create_fetcher(args: tuple, kwargs: Any, fetcher: Any, took_ns: int) -> None:
     """A worker's fetcher: its process begins an epoch."""
     info = worker_info()
     dataset = args[1] if len(args) > 1 else (kwargs or {}).get("dataset")
@@ -113,7 +113,8 @@ def _after_create_fetcher(args: tuple, kwargs: Any, fetcher: Any) -> None:
     folder = os.environ.get("DATASTALL_RUN_DIR")
     if folder is not None and not folder.startswith("/"):
         folder = None
-    if _core.worker_epoch(_monitor() if _monitor is not None else None, folder, _parent_pid()):
+    recording = _monitor() if _monitor is not None else None
+    if _core.worker_epoch(recording, folder, _parent_pid(), took_ns):
         _remember_fetch(fetcher, None)
         _time_pickling()
         _say_end()

@@ -121,6 +121,7 @@ class Host(TypedDict):
     loop_cpus: float | None
     idle_cpus: float | None
     others_cpus: float | None
+    children_cpus: float | None
     throttled_s: float | None
     cpu_pressure: float | None
     io_pressure: float | None

@@ -123,6 +123,7 @@ static bool take_run(struct job_document *document, struct job *job, const struc
     add_rate(&document->throughput.batches_per_s, rates.batches_per_s);
     add_rate(&document->throughput.samples_per_s, rates.samples_per_s);
     add_rates(document, summary);
+    summary_add_others(summary, &document->others);
     describe_run(summary, &document->runs[document->run_count++]);
     const bool added = job_add(job, summary);
     summary_free(summary);
@@ -207,7 +208,7 @@ static int fill(const char *folder, const struct run_entry *runs, uint32_t count
                         id[0] != '\0' ? " of job " : "", id, folder);
     }
     job_free(job);
-    document->severity = summary_severity_of(document->figures.lost_share.lower);
+    job_card_judge(document);
     return error;
 }
 

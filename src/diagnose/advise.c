@@ -9,6 +9,20 @@
 /* Of a gain that is surely one: it is worth an edit. */
 #define LEAST_LIKELY 1.08
 
+#define LEAST_MOST 8u
+#define MOST_WORKERS 16u /* that are looked at where nobody asks for more */
+
+struct predict_options predict_usual(const struct run_loader *loader, const struct why *why)
+{
+    const uint64_t workers = why_workers_of(loader);
+    const double own = workers == DATASTALL_UNKNOWN ? 0 : 2.0 * (double)workers;
+    const double cpus = isnan(why->host.cpus_usable) ? 2 : why->host.cpus_usable;
+    return (struct predict_options){
+        .workers_from = why_starts_by_init(loader, &why->work),
+        .workers_to = (uint32_t)fmin(MOST_WORKERS, fmax(LEAST_MOST, fmax(2 * cpus, own))),
+        .cpus = NAN};
+}
+
 /* A process that only waited on a GPU machine, whose GPUs did nothing, has no hidden waits. */
 bool summary_may_hide_waits(const struct summary *summary, const struct summary_process *process)
 {

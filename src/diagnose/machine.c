@@ -210,6 +210,11 @@ static void got_message(struct machine *m)
     cpus_run(&m->cpus, LOOP, fmax(m->costs->tail, SOON));
 }
 
+static bool is_first_of_loop(const struct machine *m)
+{
+    return m->got == 0 && (m->first == 0 || m->load->anew);
+}
+
 static void ask(struct machine *m)
 {
     if (m->got == m->epoch / 2) {
@@ -228,7 +233,7 @@ static void ask(struct machine *m)
     }
     m->worker[0].piece = 0;
     m->loop = GETS;
-    if (!go_on_making(m, LOOP, batch_of(m, m->got), m->first + m->got == 0, &m->worker[0].piece))
+    if (!go_on_making(m, LOOP, batch_of(m, m->got), is_first_of_loop(m), &m->worker[0].piece))
         cpus_run(&m->cpus, LOOP, SOON);
 }
 
@@ -281,7 +286,7 @@ static void loop_goes_on(struct machine *m)
     case GETS:
         if (m->setting.workers > 0) {
             got_message(m);
-        } else if (!go_on_making(m, LOOP, batch_of(m, m->got), m->first + m->got == 0,
+        } else if (!go_on_making(m, LOOP, batch_of(m, m->got), is_first_of_loop(m),
                                  &m->worker[0].piece)) {
             m->loop = ENDS;
             m->cpus.task[LOOP].threads = 1;
@@ -400,7 +405,8 @@ static void begin_epoch(struct machine *m, bool new_workers)
         return;
     }
     m->cpus.now = m->waited = m->iter =
-        workers == 0 ? costs->iter / costs->speed : costs->again + costs->again_each * workers;
+        costs->open / costs->speed +
+        (workers == 0 ? costs->iter / costs->speed : costs->again + costs->again_each * workers);
     if (workers > 0)
         hand_out_window(m);
     else

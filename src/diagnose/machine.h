@@ -36,7 +36,8 @@ struct machine_costs {
     double overhead;        /* of a batch that the loop makes itself, beside making it */
     double iter, iter_each; /* of making an iterator with new workers, and each of them, running */
     double boot;            /* from a worker's fork to its first index, running */
-    double first_send;      /* more of the first batch of each worker */
+    double open; /* of what a stream does when an iterator begins; of new workers it is in `boot` */
+    double first_send;                   /* more of the first batch of each worker */
     double first_running, first_blocked; /* more of the items of each worker's first batch */
     double end, end_each;     /* of ending an iterator; of each worker, side by side on the CPUs */
     double again, again_each; /* of an iterator whose workers are there: each is woken */
@@ -60,6 +61,7 @@ struct machine_load {
     float running_times, blocked_times, collate_times,
         delay_times;     /* what of them is to be multiplied by */
     float consumed_less; /* so much less of what the loop does with a batch, beside running */
+    bool anew; /* what first batches cost more, a loop that loads itself pays in every epoch */
 };
 
 /* What all of it takes, nanoseconds: from the first iter() on; of that waiting; CPU time of all; in the

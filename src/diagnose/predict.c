@@ -11,8 +11,6 @@
 #define FIRST_BATCHES 32u /* that are enough to see how workers start */
 #define SIMULATED 1600u   /* batches of a setting, at most */
 #define LEAST_GAIN 0.02   /* less than that from the best is as good */
-#define LEAST_MOST 8u
-#define MOST_WORKERS 16u /* that are looked at where nobody asks for more */
 
 /* The width of an interval, half of it relative to the mean; fitted to bench/prediction, docs/prediction.md. */
 #define MODEL_ERROR 0.015 /* standard error of the machine itself */
@@ -25,16 +23,6 @@
 #define IN_LINE 0.5       /* of what more readers ask storage for at once, at most */
 #define CACHED_ERROR 0.25 /* of what items wait for storage, from run to run */
 #define SLICE_NS 8e6      /* for which a kernel lets go on who runs: two ticks of 4 ms */
-
-struct predict_options predict_usual(const struct run_loader *loader, const struct why *why)
-{
-    const uint64_t workers = why_workers_of(loader);
-    const double own = workers == DATASTALL_UNKNOWN ? 0 : 2.0 * (double)workers;
-    const double cpus = isnan(why->host.cpus_usable) ? 2 : why->host.cpus_usable;
-    return (struct predict_options){
-        .workers_to = (uint32_t)fmin(MOST_WORKERS, fmax(LEAST_MOST, fmax(2 * cpus, own))),
-        .cpus = NAN};
-}
 
 /* ---- one setting ---- */
 
@@ -203,6 +191,8 @@ static void spread_handing(const struct predict_model *model, bool hands, struct
     }
     spread->slow.load.consumed_less = spread->usual.load.consumed_less =
         spread->fast.load.consumed_less = (float)(RELEASE_NS * model->tensors);
+    /* Whether the data set is new as well was not seen. */
+    spread->slow.load.anew = spread->usual.load.anew = model->is_made_anew;
 }
 
 /* More readers at once: a disk may serve all of them side by side, or put half of what they ask for more in
@@ -323,12 +313,12 @@ static void predict_windows(const struct predict_model *model, const struct doub
     }
 }
 
-/* Workers that are kept from epoch to epoch. */
+/* Workers that are kept from epoch to epoch, for which their loader has to be. */
 static void predict_kept(const struct predict_model *model, const struct doubt *doubt,
                          struct predict *predict)
 {
     struct machine_setting setting = model->setting;
-    if (setting.workers == 0 || setting.persistent || model->load.epochs < 2)
+    if (setting.workers == 0 || setting.persistent || model->load.epochs < 2 || model->is_made_anew)
         return;
     setting.persistent = true;
     if (predict->count < PREDICT_SETTINGS &&
@@ -429,9 +419,8 @@ static bool take_away(enum predict_part part, struct predict_model *model)
         model->load.collate_times = 0;
         return true;
     case PREDICT_NO_STARTUP:
-        costs->iter = costs->iter_each = costs->boot = costs->first_send = 0;
-        costs->again = costs->again_each = 0;
-        costs->end = costs->end_each = costs->again_end = 0;
+        costs->iter = costs->iter_each = costs->boot = costs->first_send = costs->open = 0;
+        costs->again = costs->again_each = costs->again_end = costs->end = costs->end_each = 0;
         model->load.epoch_batches *= model->load.epochs;
         model->load.epochs = 1;
         return true;

@@ -49,6 +49,7 @@ struct predict_model {
     bool is_storage;               /* what items are blocked for */
     double tensors;                /* of a batch, sent by workers; 0: none, or not known */
     double batch_bytes, shm_bytes; /* of a batch's tensors; what /dev/shm holds; NaN unknown */
+    bool is_made_anew;             /* the loader, for each epoch */
     bool is_held_up; /* the loop waits for the interpreter, which other threads hold */
     double noise;    /* standard error of the mean time per batch, relative */
 };

@@ -146,7 +146,7 @@ static double per(uint64_t sum, uint64_t count)
 }
 
 static void cost_of_starting(const struct run_stretches *stretches, const struct why *why,
-                             struct predict_model *model)
+                             uint64_t iterators, struct predict_model *model)
 {
     struct machine_costs *costs = &model->costs;
     const uint64_t *head = stretches->head;
@@ -168,6 +168,7 @@ static void cost_of_starting(const struct run_stretches *stretches, const struct
         return;
     }
     const double startup = per(why->work.startup_ns, why->work.generations);
+    costs->open = (double)why->work.opened_ns / (double)(workers * iterators);
     costs->iter_each = or_else(iter, FORK_NS * workers) / workers;
     costs->boot = fmax(1e6, or_else(startup, BOOT_NS) - costs->iter_each * (workers + 1) / 2);
     costs->end_each =
@@ -394,6 +395,10 @@ static const char *cannot(const struct run_loader *loader, const struct run_stre
         return "its workers wait for a lock that they share: how long it is held, and so what "
                "other "
                "numbers of workers would give, is not known";
+    if (why_computes_in_children(why))
+        return "its items wait for processes that the workers started and keep: what each item "
+               "costs "
+               "them is not seen";
     if (loader->background && why->stall_share < LEAST_LIMIT)
         return "another thread than the main one iterates over it: whether that waits for batches "
                "or for the program to take them is not known";
@@ -471,7 +476,8 @@ static bool fill(const struct run_loader *loader, const struct why *why, bool hi
     } else {
         cost_of_handing_over(table, model);
     }
-    cost_of_starting(stretches, why, model);
+    const uint64_t iterators = loader->totals.counters[RF_COUNT_ITERATORS];
+    cost_of_starting(stretches, why, iterators > 0 ? iterators : 1, model);
     fill_batches(table, stretches, hides, model);
     return true;
 }
@@ -526,6 +532,8 @@ bool predict_model_make(const struct run_process *process, const struct run_load
     model->is_stream = why_loader_is(loader, DATASTALL_LOADER_STREAM);
     model->is_unsplit = why_may_be_unsplit(loader, &why->work);
     model->is_storage = why_is_storage(&why->work);
+    model->is_made_anew =
+        c[RF_COUNT_ITERATORS] > 1 && 2 * loader->entry.objects > c[RF_COUNT_ITERATORS];
     model->tensors = or_else(per(why->work.sent_tensors, why->work.sent), 0);
     model->spawned = why_loader_is(loader, DATASTALL_LOADER_SPAWNED);
     model->measured_ns = fmax(1, (double)why->active_ns - after_the_last(loader, stretches));

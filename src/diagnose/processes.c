@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
+#include <signal.h>
 #include <string.h>
 
 #include "base/sums.h"
@@ -32,6 +33,12 @@ static bool command_failed(const struct run_data *data)
     const uint64_t *words = data->launcher.view.words;
     return data->has_launcher && words[RF_PROCESS_EXIT_KNOWN] == 1 &&
            words[RF_PROCESS_EXIT_STATUS] != 0;
+}
+
+static bool was_interrupted(const struct run_data *data)
+{
+    const uint64_t *words = data->launcher.view.words;
+    return command_failed(data) && words[RF_PROCESS_EXIT_STATUS] == 128 + SIGINT;
 }
 
 static bool are_on_one_machine(const struct run_process *one, const struct run_process *other)
@@ -82,6 +89,7 @@ static void make_loader(struct summary *summary, uint32_t process_index,
         .stopped_ns = stopped_ns,
         .unfinished_ns = loader->unfinished_wait_ns,
         .failed = command_failed(summary->data),
+        .interrupted = was_interrupted(summary->data),
         .run_cpus = process->run_cpus,
     };
     why_make(process->data, data, &loader->stall, &around, &loader->why);

@@ -175,6 +175,15 @@ void summary_free(struct summary *summary);
 /* Whether a loader's batches were consumed on a device. */
 bool summary_consumes(const struct summary_loader *loader, const struct rf_gpu_view *device);
 
+/* What loaders stalled, and what of it other programs' use of the CPUs explains; of several runs as well. */
+struct summary_others {
+    uint64_t stall_ns, others_ns;
+};
+void summary_add_others(const struct summary *summary, struct summary_others *sum);
+/* Of a job's slight loss, the share that is the others', where no more than a loss that is none is left
+ * without it; else 0: all of it is charged. */
+double summary_for_others_of_job(double lost_share, const struct summary_others *sum);
+
 /* What a share of the time is called; NaN: unknown. */
 enum summary_severity summary_severity_of(double share);
 const char *summary_severity_name(enum summary_severity severity);

@@ -115,17 +115,22 @@ void summary_tell_causes(struct summary *summary)
     }
 }
 
-/* Of what all loaders stalled, what others' use of the CPUs explains. */
-static double part_of_others(const struct summary *summary)
+void summary_add_others(const struct summary *summary, struct summary_others *sum)
 {
-    uint64_t stall_ns = 0, others_ns = 0;
     for (uint32_t i = 0; i < summary->loader_count; i++) {
         if (!summary->loaders[i].in_verdict)
             continue;
-        stall_ns = ds_add(stall_ns, summary->loaders[i].why.stall_ns);
-        others_ns = ds_add(others_ns, summary->loaders[i].why.others.lack_ns);
+        sum->stall_ns = ds_add(sum->stall_ns, summary->loaders[i].why.stall_ns);
+        sum->others_ns = ds_add(sum->others_ns, summary->loaders[i].why.others.lack_ns);
     }
-    return stall_ns > 0 ? fmin(1.0, (double)others_ns / (double)stall_ns) : 0;
+}
+
+double summary_for_others_of_job(double lost_share, const struct summary_others *sum)
+{
+    const double part =
+        sum->stall_ns > 0 ? fmin(1.0, (double)sum->others_ns / (double)sum->stall_ns) : 0;
+    const bool slight = summary_severity_of(lost_share) == SUMMARY_SEVERITY_SLIGHT;
+    return slight && lost_share * (1 - part) < WHY_LEAST_STALL ? lost_share * part : 0;
 }
 
 void summary_charge_job(struct summary *summary)
@@ -133,10 +138,10 @@ void summary_charge_job(struct summary *summary)
     if (summary->job == NULL || !(summary->job->lost_s.lower >= JOB_LEAST_S))
         return;
     const double lost = summary->job->lost_share.lower;
-    const enum summary_severity severity = summary_severity_of(lost);
-    if (severity == SUMMARY_SEVERITY_SLIGHT &&
-        lost * (1 - part_of_others(summary)) < WHY_LEAST_STALL)
-        return;
+    struct summary_others sum = {0, 0};
+    summary_add_others(summary, &sum);
+    const enum summary_severity severity =
+        summary_severity_of(lost - summary_for_others_of_job(lost, &sum));
     if (severity > summary->severity)
         summary->severity = severity;
 }

@@ -100,6 +100,27 @@ static bool is_same_data(const struct run_process *process, const struct run_loa
     return alike >= 2;
 }
 
+/* What the processes ran that the workers started, or the loop's process where it loads itself: of several
+ * loaders by what their items were blocked for. */
+static uint64_t children_of(const struct run_process *process, const struct run_loader *loader,
+                            uint64_t blocked_ns)
+{
+    const bool own = loader->entry.num_workers == 0;
+    const uint64_t ran_ns = ds_known_or_zero(
+        process->view.words[own ? RF_PROCESS_CHILDREN_CPU_NS : RF_PROCESS_WORKERS_CHILDREN_CPU_NS]);
+    uint64_t all_ns = 0;
+    for (uint32_t i = 0; i < process->worker_count; i++) {
+        const uint64_t *t = process->workers[i].totals;
+        if ((process->workers[i].number == RF_WORKER_MAIN) != own)
+            continue;
+        const uint64_t told_ns =
+            ds_add(ds_add(t[RF_TOTAL_ITEMS_CPU_NS], t[RF_TOTAL_ITEMS_DELAY_NS]),
+                   t[RF_TOTAL_ITEMS_THREADS_NS]);
+        all_ns = ds_add(all_ns, ds_subtract(t[RF_TOTAL_ITEMS_NS], told_ns));
+    }
+    return all_ns == 0 ? 0 : (uint64_t)((double)ran_ns * (double)blocked_ns / (double)all_ns);
+}
+
 static void add_work(const struct run_process *process, const struct run_loader *loader,
                      uint64_t active_ns, struct why_work *work)
 {
@@ -120,6 +141,7 @@ static void add_work(const struct run_process *process, const struct run_loader 
     work->gap_ns = t[RF_TOTAL_GAP_NS];
     work->gap_cpu_ns = t[RF_TOTAL_GAP_CPU_NS];
     work->startup_ns = t[RF_TOTAL_STARTUP_NS];
+    work->opened_ns = t[RF_TOTAL_OPENED_NS];
     work->sent = t[RF_TOTAL_SENT];
     work->sent_bytes = t[RF_TOTAL_SENT_BYTES];
     work->sent_tensors = t[RF_TOTAL_SENT_TENSORS];
@@ -131,11 +153,12 @@ static void add_work(const struct run_process *process, const struct run_loader 
     work->major_faults = t[RF_TOTAL_MAJOR_FAULTS];
     const uint64_t told_ns = ds_add(ds_add(work->cpu_ns, work->delay_ns), work->threads_ns);
     work->blocked_ns = ds_subtract(work->items_ns, told_ns);
+    work->children_ns = children_of(process, loader, work->blocked_ns);
     const uint64_t made_ns = ds_add(work->items_ns, work->collate_ns);
     const uint64_t lived_ns = ds_add(made_ns, work->gap_ns);
     /* Between two batches the loop's own process is about its own work. */
     const uint64_t gap_cpu_ns = loader->entry.num_workers == 0 ? 0 : work->gap_cpu_ns;
-    const uint64_t ran_ns = ds_add(why_made_cpu_ns(t), gap_cpu_ns);
+    const uint64_t ran_ns = ds_add(ds_add(why_made_cpu_ns(t), gap_cpu_ns), work->children_ns);
     /* A loader that is seldom iterated over keeps no CPU busy meanwhile. */
     const uint64_t span_ns =
         ds_least(ds_subtract(t[RF_TOTAL_END_NS], t[RF_TOTAL_BEGIN_NS]), active_ns);
@@ -167,7 +190,7 @@ static void take_host(const struct run_process *process, struct why_host *host)
     static const char *const limits[] = {"the machine", "its CPU affinity", "its cpuset",
                                          "the CPU quota of its container"};
     const uint64_t *w = process->view.words;
-    *host = (struct why_host){NAN, NULL, NAN, NAN, NAN, NAN, NAN, NAN, NAN};
+    *host = (struct why_host){NAN, NULL, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN};
     if (w[RF_PROCESS_HOST_NS] == 0)
         return;
     const uint64_t source = w[RF_PROCESS_CPUS_SOURCE];
@@ -184,6 +207,9 @@ static void take_host(const struct run_process *process, struct why_host *host)
         return;
     const double span_ns = (double)(last_ns - first_ns);
     host->loop_cpus = known(w[RF_PROCESS_CPU_NS], 1.0) / span_ns;
+    host->children_cpus = (known(w[RF_PROCESS_CHILDREN_CPU_NS], 1.0) +
+                           known(w[RF_PROCESS_WORKERS_CHILDREN_CPU_NS], 1.0)) /
+                          span_ns;
     host->cpu_pressure = fmin(1.0, known(w[RF_PROCESS_CPU_PRESSURE_NS], 1.0) / span_ns);
     host->io_pressure = fmin(1.0, known(w[RF_PROCESS_IO_PRESSURE_NS], 1.0) / span_ns);
     if (isnan(known(w[RF_PROCESS_CPU_PRESSURE_NS], 1.0)))

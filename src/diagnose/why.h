@@ -27,8 +27,11 @@ struct why_work {
     uint32_t workers; /* entries that recorded something */
     uint64_t batches, items, items_timed;
     uint64_t items_ns, cpu_ns, delay_ns, threads_ns, blocked_ns; /* the first: sum of the rest */
+    uint64_t
+        children_ns; /* CPU time of processes that the workers started and keep, while blocked */
     uint64_t collate_ns, collate_delay_ns, gap_ns, gap_cpu_ns;
     uint64_t startup_ns, generations;
+    uint64_t opened_ns;                      /* of making fetchers: a stream's __iter__ */
     uint64_t sent, sent_bytes, sent_tensors; /* batches pickled, and what was in them */
     uint64_t tensor_bytes;                   /* of one batch, in shared memory; 0: not told */
     uint64_t ended, asked_which;             /* of streams: see RF_TOTAL_ENDED */
@@ -56,7 +59,8 @@ struct why_host {
     double throttled_s; /* time for which the cgroup's quota held it back */
     double cpu_pressure, io_pressure;      /* share of the time in which some task waited (PSI) */
     double shm_size_bytes, shm_used_bytes; /* /dev/shm; the most that was seen in use */
-    double idle_cpus; /* of the usable ones, idle on average while loaders were iterated over */
+    double idle_cpus;     /* of the usable ones, idle on average while loaders were iterated over */
+    double children_cpus; /* that processes kept busy which loop and workers started, and keep */
 };
 
 /* What became of a worker that did not bring its batch. */
@@ -66,7 +70,8 @@ enum why_failure_kind {
     WHY_WORKER_EXITED, /* status: its exit status */
     WHY_WORKER_HANGS,
     WHY_ITEM_RAISED,
-    WHY_BATCH_LOST /* made, and not sent: pickling it raised an error */
+    WHY_BATCH_LOST,   /* made, and not sent: pickling it raised an error */
+    WHY_TAKING_FAILED /* next() raised in the loop, and all workers are well */
 };
 struct why_failure {
     enum why_failure_kind kind;
@@ -132,6 +137,7 @@ struct why_around {
     uint64_t stopped_ns; /* when it stopped, or now; DATASTALL_UNKNOWN */
     uint64_t unfinished_ns; /* a wait that had not ended then; 0: none */
     bool failed;            /* the command ended with an error */
+    bool interrupted;       /* by Ctrl-C */
     /* That all of the run's processes on this machine used on average; 0: not known. */
     double run_cpus;
 };
@@ -197,6 +203,19 @@ static inline uint64_t why_active_ns(uint64_t window_ns, uint64_t paused_ns)
     return paused_ns < window_ns ? window_ns - paused_ns : window_ns;
 }
 
+/* Of what items were blocked for, processes that the workers started and keep ran for so much: items wait
+ * for those. Where no CPU is idle, they wait for one as well. */
+#define WHY_LEAST_CHILDREN 0.5
+#define WHY_LEAST_CHILDREN_CROWDED 0.2
+#define WHY_LEAST_IDLE_CPUS 0.3
+static inline bool why_computes_in_children(const struct why *why)
+{
+    const double least =
+        why->host.idle_cpus < WHY_LEAST_IDLE_CPUS ? WHY_LEAST_CHILDREN_CROWDED : WHY_LEAST_CHILDREN;
+    return why->work.children_ns > 0 &&
+           (double)why->work.children_ns >= least * (double)why->work.blocked_ns;
+}
+
 /* Items that waited for a CPU for so much of their time say that there is none free. */
 #define WHY_MOST_DELAY 0.15
 static inline bool why_items_lack_cpus(const struct why_work *work)
@@ -247,6 +266,16 @@ static inline bool why_may_be_split(const struct run_loader *loader, const struc
 static inline bool why_may_be_unsplit(const struct run_loader *loader, const struct why_work *work)
 {
     return why_loader_is(loader, DATASTALL_LOADER_STREAM) && !why_may_be_split(loader, work);
+}
+/* What a worker does itself before its first index, longer than starting a process takes where CPUs are
+ * busy as well: worker_init_fn, which torch does not call in the loop's own process. */
+#define WHY_LONGEST_START_NS (150 * DS_NS_PER_S / 1000)
+static inline bool why_starts_by_init(const struct run_loader *loader, const struct why_work *work)
+{
+    return why_loader_is(loader, DATASTALL_LOADER_WORKER_INIT) &&
+           !why_loader_is(loader, DATASTALL_LOADER_SPAWNED) && work->generations > 0 &&
+           ds_subtract(work->startup_ns, work->opened_ns) / work->generations >=
+               WHY_LONGEST_START_NS;
 }
 /* How many workers it has; DATASTALL_UNKNOWN: not told, or more than any machine has. */
 static inline uint64_t why_workers_of(const struct run_loader *loader)

@@ -90,11 +90,9 @@ static bool is_storage_of_items(const struct why_work *work)
 /* Where no CPU is idle, other threads that have work wait for one as well, and the items with them: that
  * looks as if they were blocked. */
 #define LEAST_IN_THREADS 0.2
-#define LEAST_IDLE_CPUS 0.3
 static bool computes_in_threads(const struct why *why)
 {
-    /* Nothing is known of the workers while they are not read, as by `top`. */
-    return why->host.idle_cpus < LEAST_IDLE_CPUS && why->work.threads_ns > 0 &&
+    return why->host.idle_cpus < WHY_LEAST_IDLE_CPUS && why->work.threads_ns > 0 &&
            (double)why->work.threads_ns >=
                LEAST_IN_THREADS * (double)(why->work.threads_ns + why->work.blocked_ns);
 }
@@ -183,7 +181,7 @@ uint32_t why_choose(const struct run_loader *loader, const struct why_around *ar
         return WHY_WINDOW;
     if ((double)why->others_idle_ns >= LEAST_LINE * (double)rest_ns)
         return WHY_HEAD_OF_LINE;
-    if (largest == CAUSE_BLOCKED && computes_in_threads(why))
+    if (largest == CAUSE_BLOCKED && (computes_in_threads(why) || why_computes_in_children(why)))
         return CAUSE_COMPUTE_IN_THREADS;
     if (largest == CAUSE_BLOCKED ? why_is_storage(&why->work)
                                  : is_in_the_making(largest) && is_storage_of_items(&why->work))

@@ -75,6 +75,19 @@ static bool find_lost(const struct rf_worker_view *worker, uint64_t now_ns,
     return true;
 }
 
+/* All workers are well, and what next() did in the loop's own process raised: taking the batch off its
+ * queue, the sampler, pinning. Where that ended the program. */
+static void find_taking(const struct run_loader *loader, const struct why_around *around,
+                        struct why_failure *failure)
+{
+    const uint64_t workers = why_workers_of(loader);
+    if (!around->failed || around->interrupted || workers == 0 || workers == DATASTALL_UNKNOWN)
+        return;
+    failure->kind = WHY_TAKING_FAILED;
+    failure->worker = RF_WORKER_MAIN;
+    failure->pid = DATASTALL_UNKNOWN;
+}
+
 /* A stream's items have no index; of several epochs their sum says nothing. */
 static uint64_t items_before(const struct rf_worker_view *worker, const struct run_loader *loader)
 {
@@ -114,4 +127,6 @@ void why_find_failure(const struct run_process *process, const struct run_loader
                 break;
         }
     }
+    if (failure->kind == WHY_NOTHING_FAILED && gave_up && process->worker_count > 0)
+        find_taking(loader, around, failure);
 }

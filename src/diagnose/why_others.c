@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "base/sums.h"
+#include "base/unknown.h"
 #include "diagnose/why.h"
 
 #define LEAST_OF_OTHERS 0.5 /* CPUs */
@@ -30,8 +31,11 @@ double why_cpus_of(const struct run_process *process)
 {
     const uint64_t *w = process->view.words;
     const uint64_t span_ns = ds_subtract(w[RF_PROCESS_HOST_NS], w[RF_PROCESS_HOST_FIRST_NS]);
-    const bool told = w[RF_PROCESS_CPU_NS] != DATASTALL_UNKNOWN && span_ns > 0;
-    return workers_cpus(process) + (told ? (double)w[RF_PROCESS_CPU_NS] / (double)span_ns : 0);
+    uint64_t ran_ns = ds_known_or_zero(w[RF_PROCESS_CPU_NS]);
+    /* What they started and keep is no other program. */
+    ran_ns = ds_add(ran_ns, ds_known_or_zero(w[RF_PROCESS_CHILDREN_CPU_NS]));
+    ran_ns = ds_add(ran_ns, ds_known_or_zero(w[RF_PROCESS_WORKERS_CHILDREN_CPU_NS]));
+    return workers_cpus(process) + (span_ns > 0 ? (double)ran_ns / (double)span_ns : 0);
 }
 
 double why_taking_ns(const struct run_loader *loader)

@@ -120,6 +120,14 @@ static void tell_workers(const struct run_loader *loader, struct why *why)
         ms(per_batch(work, work->collate_ns), collate));
 }
 
+#define LEAST_CHILDREN_CPUS 0.05
+static void tell_children(const struct why_host *host, struct why *why)
+{
+    if (host->children_cpus >= LEAST_CHILDREN_CPUS)
+        add(why, "processes that the program or its workers started and keep used %.2f CPUs",
+            host->children_cpus);
+}
+
 static void tell_cpus(const struct run_loader *loader, struct why *why)
 {
     const struct why_host *host = &why->host;
@@ -129,6 +137,7 @@ static void tell_cpus(const struct run_loader *loader, struct why *why)
         add(why, "%.3g CPU%s may be used (%s); loading used %.2f CPUs", host->cpus_usable,
             host->cpus_usable == 1.0 ? "" : "s", host->limit != NULL ? host->limit : "unknown",
             why->work.running_cpus);
+        tell_children(host, why);
         return;
     }
     add(why, "%.3g CPU%s may be used (%s); the workers used %.2f, the training loop %.2f",
@@ -137,6 +146,7 @@ static void tell_cpus(const struct run_loader *loader, struct why *why)
         isnan(host->loop_cpus) ? 0.0 : host->loop_cpus);
     if (host->throttled_s > 0)
         add(why, "the CPU quota held the container back for %.1f s", host->throttled_s);
+    tell_children(host, why);
     if (!isnan(host->idle_cpus) && why->others.lack_ns > 0)
         add(why, "other programs use the CPUs: %.2f of them on average; %.2f were idle",
             why->others.cpus, host->idle_cpus);
@@ -255,6 +265,10 @@ static void tell_failure(struct why *why)
         break;
     case WHY_BATCH_LOST:
         add(why, "%s made a batch that was never sent: pickling it raised an error", who);
+        break;
+    case WHY_TAKING_FAILED:
+        add(why, "taking a batch from the workers raised an error in the training process; the "
+                 "workers are well");
         break;
     default:
         add(why, "%s raised an error%s", who, item);

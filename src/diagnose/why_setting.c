@@ -123,17 +123,23 @@ void why_reckon(const struct run_loader *loader, const struct why *why, struct w
     const double make_ns = (double)ds_subtract(ds_add(work->items_ns, work->collate_ns),
                                                ds_add(work->delay_ns, work->collate_delay_ns));
     const double ran_ns = (double)work->cpu_ns + (double)work->threads_ns +
+                          (double)work->children_ns +
                           (double)ds_subtract(work->collate_ns, work->collate_delay_ns);
     setting->loop_ns = (double)ds_subtract(why->active_ns, why->stall_ns) / batches;
     setting->make_ns = make_ns / made;
-    setting->cpus_each = fmax(LEAST_CPUS, fmin(1.0, ratio(ran_ns, make_ns)));
+    /* Processes that an item waits for may be several. */
+    const double most =
+        fmax(1.0, work->blocked_ns > 0 ? ratio((double)work->children_ns, (double)work->blocked_ns)
+                                       : 1.0);
+    setting->cpus_each = fmax(LEAST_CPUS, fmin(most, ratio(ran_ns, make_ns)));
     double cpus = cpus_for_workers(loader, why);
     const double turns = LEAST_TURNS * why->host.cpus_usable;
     if (setting->cpus_each <= SLEEPS && !why_items_lack_cpus(work) && cpus < turns)
         cpus = turns;
     setting->most_workers = floor(cpus / setting->cpus_each + 0.25);
     if (workers > 0)
-        setting->in_loop_ns = (setting->make_ns + OVERHEAD_NS) * batches;
+        setting->in_loop_ns =
+            (setting->make_ns + OVERHEAD_NS) * batches + (double)work->opened_ns / (double)workers;
     const struct per_batch costs = costs_of(loader, why, batches);
     choose_workers((double)why->active_ns / batches, (double)workers, room_for_workers(loader, why),
                    &costs, setting);

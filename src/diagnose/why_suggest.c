@@ -60,12 +60,18 @@ static void suggest_workers(const struct run_loader *loader, struct why *why, co
 {
     const struct why_setting *setting = &why->setting;
     const uint64_t workers = why_workers_of(loader);
-    const char *split =
-        why_may_be_unsplit(loader, &why->work) ? " once the stream is split between them" : "";
-    /* Of several workers it was seen what they wait for. */
-    const char *unless = why->primary == CAUSE_BLOCKED && why->work.looks < WHY_LEAST_LOOKS
-                             ? ", unless what they wait for is a lock that all of them need"
-                             : "";
+    const char *split = why_may_be_unsplit(loader, &why->work)
+                            ? " once the stream is split between them"
+                        : why_loader_is(loader, DATASTALL_LOADER_STREAM)
+                            ? ", if each reads its own part and does not go through those of others"
+                            : "";
+    /* Of several workers it was seen whether they wait for a lock that the kernel knows. */
+    const char *unless = why->primary != CAUSE_BLOCKED ? ""
+                         : why->work.looks < WHY_LEAST_LOOKS
+                             ? ", unless what they wait for serves one at a time: "
+                               "a lock that all of them need, a server's limit"
+                             : ", unless what they wait for serves one at a time: "
+                               "a server's limit, a lock file";
     char gain[64];
     if (why_workers_share_a_lock(&why->work))
         suggest(why, "%s", otherwise);
@@ -97,8 +103,8 @@ static bool none_is_better(const struct run_loader *loader, uint64_t otherwise_n
     if (why->setting.is_replayed && !(why->setting.faster_in_loop.lower > 1))
         return false;
     return why_workers_of(loader) != 0 && !isnan(in_loop_ns) &&
-           !why_may_be_unsplit(loader, &why->work) && in_loop_ns < LESS * (double)otherwise_ns &&
-           in_loop_ns < LESS * (double)why->stall_ns;
+           !why_starts_by_init(loader, &why->work) && !why_may_be_unsplit(loader, &why->work) &&
+           in_loop_ns < LESS * (double)otherwise_ns && in_loop_ns < LESS * (double)why->stall_ns;
 }
 
 static bool suggest_none(const struct run_loader *loader, uint64_t otherwise_ns, struct why *why)
@@ -189,6 +195,14 @@ static void suggest_for_startup(const struct run_loader *loader, struct why *why
         suggest_for_one_start(loader, why);
     else if (suggest_none(loader, otherwise_ns, why))
         return;
+    else if (why->work.opened_ns > 0 &&
+             2 * why->work.opened_ns >= workers * why->states_ns[CAUSE_STARTUP])
+        suggest(
+            why,
+            "what the stream does in __iter__ takes %.0f ms in every epoch, in kept workers and "
+            "without any as well: open and read less before the first item, or once (in the "
+            "data set, with persistent_workers=True)",
+            (double)why->work.opened_ns * 1e-6 / (double)(workers * iterators));
     else if (2 * loader->entry.objects > iterators)
         suggest(
             why,
@@ -287,6 +301,11 @@ static void __attribute__((format(printf, 2, 3))) suggest_too(struct why *why, c
 
 #define OTHERS_USE_THEM "more CPUs, or fewer other programs on them: others use the CPUs too"
 
+#define OWN_PROCESSES_USE_THEM                                                                  \
+    "more CPUs, or less beside the loop and its workers: processes that they started and keep " \
+    "use %.2f CPUs"
+#define MANY_CHILDREN_CPUS 0.5
+
 /* Other threads of the workers ran for so much of what the items did. */
 #define LEAST_IN_THREADS 0.2
 
@@ -307,6 +326,8 @@ static void suggest_for_contention(const struct run_loader *loader, struct why *
                 (unsigned long long)workers, host->cpus_usable);
     else if (why->others.lack_ns > 0)
         suggest(why, OTHERS_USE_THEM);
+    else if (host->children_cpus >= MANY_CHILDREN_CPUS)
+        suggest(why, OWN_PROCESSES_USE_THEM, host->children_cpus);
     else
         suggest(why, "more CPUs, or fewer threads in the training loop (torch.set_num_threads): it "
                      "and the workers want more than there are");
@@ -340,7 +361,16 @@ static double draws_at_begin(const struct run_loader *loader)
     return (1 + ahead) * (double)loader->totals.counters[RF_COUNT_ITERATORS];
 }
 
-enum sampler_kind { SAMPLER_OF_ANY_KIND, SAMPLER_OF_BATCHES, SAMPLER_OF_EPOCHS };
+/* For an index that the loop used, at the begin of an epoch that it went through to the end. Drawing an
+ * order, which torch does in 0.2 us an index, is not what takes so long. */
+#define MOST_FOR_AN_INDEX_NS 20e3
+
+enum sampler_kind {
+    SAMPLER_OF_ANY_KIND,
+    SAMPLER_OF_BATCHES,
+    SAMPLER_OF_EPOCHS,
+    SAMPLER_OF_WHOLE_EPOCHS /* of which all is used, and it takes long */
+};
 
 /* An order drawn at once (torch's RandomSampler: randperm) is all in the first draw of an epoch. */
 static enum sampler_kind kind_of_sampler(const struct run_loader *loader)
@@ -356,7 +386,12 @@ static enum sampler_kind kind_of_sampler(const struct run_loader *loader)
     if (!(others > 0) || !(all_ns > 0))
         return SAMPLER_OF_ANY_KIND;
     const double more_ns = first_ns - first * (all_ns - first_ns) / others;
-    return more_ns >= LEAST_AT_BEGIN * all_ns ? SAMPLER_OF_EPOCHS : SAMPLER_OF_BATCHES;
+    if (more_ns < LEAST_AT_BEGIN * all_ns)
+        return SAMPLER_OF_BATCHES;
+    return !dropped && more_ns >= MOST_FOR_AN_INDEX_NS * (double)c[RF_COUNT_SAMPLES] &&
+                   c[RF_COUNT_SAMPLES_BATCHES] > 0
+               ? SAMPLER_OF_WHOLE_EPOCHS
+               : SAMPLER_OF_EPOCHS;
 }
 
 static void suggest_for_sampler(const struct run_loader *loader, struct why *why)
@@ -370,6 +405,11 @@ static void suggest_for_sampler(const struct run_loader *loader, struct why *why
                 "much as is used (RandomSampler(dataset, replacement=True, num_samples=...)), or "
                 "shuffle parts one after the other",
                 keep);
+        break;
+    case SAMPLER_OF_WHOLE_EPOCHS:
+        suggest(why, "what the sampler does when an epoch begins takes longer than drawing an "
+                     "order: keep what is the same in every epoch (len(dataset), which it asks "
+                     "for; lengths, weights, a sorted order)");
         break;
     case SAMPLER_OF_BATCHES:
         suggest(why, "the indices of every batch are drawn in the loop, one batch after the other: "
@@ -403,6 +443,11 @@ static void suggest_for_failure(struct why *why)
         suggest(why,
                 "return what can be pickled: tensors, arrays, plain objects; lambdas, open "
                 "files, locks and generators cannot be sent (the worker's traceback names it)");
+    else if (failure->kind == WHY_TAKING_FAILED)
+        suggest(why, "the program's traceback says which; where it is 'Too many open files' or "
+                     "'received 0 items of ancdata': every tensor of a batch that is kept holds a "
+                     "file open; keep copies (clone()), raise the limit (ulimit -n), or "
+                     "torch.multiprocessing.set_sharing_strategy('file_system')");
     else if (failure->kind == WHY_WORKER_HANGS)
         suggest(why, "see where it hangs: py-spy dump --pid %llu while it does%s%s",
                 (unsigned long long)failure->pid, item[0] != '\0' ? ", or " : "", item);
@@ -418,14 +463,22 @@ void why_suggest(const struct run_loader *loader, struct why *why)
     case CAUSE_COMPUTE:
         suggest_workers(
             loader, why,
-            "make __getitem__ cheaper: decode to the size that is used, prepare once and "
-            "store, whole batches at once (__getitems__)");
+            why_loader_is(loader, DATASTALL_LOADER_STREAM)
+                ? "make the stream's items cheaper: decode to the size that is used, prepare once "
+                  "and store; and where a worker skips what others give, skip it before the work, "
+                  "not after"
+                : "make __getitem__ cheaper: decode to the size that is used, prepare once and "
+                  "store, whole batches at once (__getitems__)");
         add_worth(why, "in half the CPU time");
         break;
     case CAUSE_COMPUTE_IN_THREADS:
         suggest_workers(loader, why,
-                        "make that work cheaper, or give the library fewer threads in each worker "
-                        "(torch.set_num_threads, cv2.setNumThreads, OMP_NUM_THREADS)");
+                        why_computes_in_children(why)
+                            ? "make cheaper what the processes do that were started for the items "
+                              "(decode to the size that is used, prepare once and store), or start "
+                              "as many as there are CPUs for"
+                            : "make that work cheaper, or give the library fewer threads in each "
+                              "worker (torch.set_num_threads, cv2.setNumThreads, OMP_NUM_THREADS)");
         add_worth(why, "in half the CPU time");
         break;
     case CAUSE_CPU_CONTENTION:
@@ -457,10 +510,14 @@ void why_suggest(const struct run_loader *loader, struct why *why)
         suggest_for_transfer(loader, why);
         break;
     case CAUSE_LOOP_CPU_WAIT:
-        suggest(why, why->others.lack_ns > 0
-                         ? OTHERS_USE_THEM
-                         : "leave the loop's own thread a CPU: fewer workers or threads, or fewer "
-                           "other programs on the CPUs");
+        if (why->others.lack_ns == 0 && why->host.children_cpus >= MANY_CHILDREN_CPUS)
+            suggest(why, OWN_PROCESSES_USE_THEM, why->host.children_cpus);
+        else
+            suggest(why,
+                    why->others.lack_ns > 0
+                        ? OTHERS_USE_THEM
+                        : "leave the loop's own thread a CPU: fewer workers or threads, or fewer "
+                          "other programs on the CPUs");
         break;
     case CAUSE_INTERPRETER:
         suggest(why,

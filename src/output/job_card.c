@@ -11,14 +11,25 @@
 
 #define CAUSES_SHOWN 4u
 
+void job_card_judge(struct job_document *job)
+{
+    const double lost = job->figures.lost_share.lower;
+    job->for_others_share = summary_for_others_of_job(lost, &job->others);
+    job->severity = summary_severity_of(lost - job->for_others_share);
+}
+
 static void verdict_text(const struct job_document *job, char *text, size_t size)
 {
-    char said[640];
+    char said[640], others[80] = "";
     job_text(&job->figures, said, sizeof said);
-    snprintf(text, size, "%s: %s", summary_severity_name(job->severity),
+    if (job->for_others_share > 0 && said[0] != '\0')
+        snprintf(others, sizeof others, "; about %.0f %% of that for CPUs that other programs used",
+                 100 * job->for_others_share / job->figures.lost_share.lower);
+    snprintf(text, size, "%s: %s%s", summary_severity_name(job->severity),
              said[0] != '\0'                   ? said
              : isnan(job->figures.lost_s.mean) ? job->figures.says
-                                               : "no rank made the others wait to speak of");
+                                               : "no rank made the others wait to speak of",
+             others);
 }
 
 static void add_causes(const struct job_figures *figures, struct paragraphs *card)
@@ -89,6 +100,7 @@ void output_job_parts(const struct job_document *job, const char *key, const str
     put_string(e, "severity", summary_severity_name(job->severity));
     verdict_text(job, text, sizeof text);
     put_string(e, "text", text);
+    put_real(e, "for_others_share", job->for_others_share);
     put_real(e, "samples_per_s", job->throughput.samples_per_s);
     put_real(e, "batches_per_s", job->throughput.batches_per_s);
     e->close(e->context);

@@ -25,10 +25,16 @@ struct job_document {
     uint64_t batch_size;          /* of all loaders; DATASTALL_UNKNOWN: not told, or several */
     double window_s;              /* of the run that took longest, first wait to last; NaN */
     enum summary_severity severity;
+    struct summary_others others; /* of all its runs */
+    double
+        for_others_share; /* of its time, lost and not charged: the CPUs were used by others; or 0 */
     uint32_t run_count, problems;
     struct job_run *runs;
     char first_problem[512];
 };
+
+/* Sets what follows from its figures and what others explain: for_others_share, the severity. */
+void job_card_judge(struct job_document *job);
 
 void output_job_card(const struct job_document *job, const struct card_style *style, FILE *file);
 

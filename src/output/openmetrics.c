@@ -103,6 +103,10 @@ static const struct family families[] = {
      "seconds",
      "Input stall. gpu-events: what the GPU felt, by its own clock; host-exact: the program stood "
      "still; host-bound: at most."},
+    {ROW_LOADER, COUNTER, LOADER_OTHERS_NS, SECONDS, false,
+     "datastall_input_stall_for_others_seconds", "seconds",
+     "Input stall that other programs' use of the CPUs explains, in part reckoned, over the run so "
+     "far."},
     {ROW_LOADER, COUNTER, LOADER_KNOWN_NS, SECONDS, false, "datastall_input_known_wait_seconds",
      "seconds", "Waiting of which the GPU's clock says how much was a stall."},
     {ROW_LOADER, SUMMARY, LOADER_READY, NUMBER, false, "datastall_prefetch_ready_batches", NULL,

@@ -299,6 +299,8 @@ static void collect_stall(struct row *row, const struct summary *run,
         method == SUMMARY_METHOD_GPU_EVENTS ? loader->stall.upper_ns : loader->stall.waiting_ns);
     if (loader->stall.known_ns > 0)
         add(row, LOADER_KNOWN_NS, loader->stall.known_ns);
+    if (!isnan(loader->why.others.cpus))
+        add(row, LOADER_OTHERS_NS, loader->why.others.lack_ns);
 }
 
 /* How full the queue was found, and what the stalls came from. A state without any time is left

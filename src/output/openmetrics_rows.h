@@ -56,8 +56,9 @@ enum loader_value {
     LOADER_ERRORS,
     LOADER_WAITING_NS,
     LOADER_KNOWN_NS,
-    LOADER_STALL_NS, /* by the row's method; another method is another series */
-    LOADER_READY,    /* sum over the waits, and how many they are */
+    LOADER_STALL_NS,  /* by the row's method; another method is another series */
+    LOADER_OTHERS_NS, /* of the stall */
+    LOADER_READY,     /* sum over the waits, and how many they are */
     LOADER_READY_WAITS,
     LOADER_CAUSE_NS,                                /* [CAUSE_STATES] */
     LOADER_STEADY = LOADER_CAUSE_NS + CAUSE_STATES, /* counts by bound, count, sum */

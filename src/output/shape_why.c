@@ -19,6 +19,7 @@ static void put_host(out e, const struct why_host *host, const struct why_others
     put_real(e, "loop_cpus", host->loop_cpus);
     put_real(e, "idle_cpus", host->idle_cpus);
     put_real(e, "others_cpus", others->cpus);
+    put_real(e, "children_cpus", host->children_cpus);
     put_real(e, "throttled_s", host->throttled_s);
     put_real(e, "cpu_pressure", host->cpu_pressure);
     put_real(e, "io_pressure", host->io_pressure);
@@ -29,7 +30,8 @@ static void put_host(out e, const struct why_host *host, const struct why_others
 
 static const char *failure_name(enum why_failure_kind kind)
 {
-    static const char *const names[] = {NULL, "killed", "exited", "hangs", "raised", "lost"};
+    static const char *const names[] = {NULL,     "killed", "exited", "hangs",
+                                        "raised", "lost",   "taking"};
     return names[kind];
 }
 

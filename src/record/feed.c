@@ -45,7 +45,7 @@ struct feed *feed_open(datastall_loader *loader, const struct feed_options *opti
     if (feed->own_entry != FEED_NO_ENTRY) {
         feed->own = worker_open_own(monitor->writer, feed->own_entry);
         if (feed->own != NULL)
-            worker_epoch(feed->own);
+            worker_epoch(feed->own, 0); /* it is in iter(), which the loop waited for */
     }
     return feed;
 }

@@ -2,12 +2,15 @@
 /* What stands around the loaders, noted in the process block now and then. */
 #include <math.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fault_guard.h"
+#include "host/children.h"
 #include "host/limits.h"
 #include "host/usage.h"
 #include "record/monitor.h"
+#include "runfile/worker_slot.h"
 
 #define HOST_EVERY_NS (2 * DS_NS_PER_S)
 /* The first notes are closer together, so that a short run has some. */
@@ -22,6 +25,7 @@ struct monitor_host {
     struct host_pressure first_pressure;
     uint64_t shm_used_bytes;
     uint64_t idle_ns, idle_total_ns, idle_span_ns, noted_ns; /* as of the last note */
+    struct host_children children;
     char stat[STAT_BYTES];
     uint64_t busy; /* 1: a thread is reading */
 };
@@ -72,6 +76,25 @@ static void note_idle(datastall_monitor *monitor, struct monitor_host *host, uin
     ds_store(word(monitor, RF_PROCESS_IDLE_SPAN_NS), host->idle_span_ns);
 }
 
+/* A decoder that a worker keeps, or a pool of the data set's, is no other program. */
+static void note_children(datastall_monitor *monitor, struct monitor_host *host)
+{
+    uint64_t workers[MONITOR_WORKER_ENTRIES];
+    uint32_t count = 0;
+    const uint64_t entries = rf_entry_count(monitor->writer, RF_SECTION_WORKERS);
+    for (uint32_t i = 0; i < entries && count < MONITOR_WORKER_ENTRIES; i++) {
+        const uint64_t *entry = rf_entry(monitor->writer, RF_SECTION_WORKERS, i);
+        if (ds_load_acquire(&entry[RF_WORKER_GENERATION]) == 0)
+            break; /* they are given in order */
+        workers[count++] = ds_load(&entry[RF_WORKER_PID]);
+    }
+    const bool told = host_children_look("", (uint64_t)getpid(), workers, count, &host->children);
+    ds_store(word(monitor, RF_PROCESS_CHILDREN_CPU_NS),
+             told ? host->children.own_cpu_ns : RF_UNKNOWN);
+    ds_store(word(monitor, RF_PROCESS_WORKERS_CHILDREN_CPU_NS),
+             told ? host->children.workers_cpu_ns : RF_UNKNOWN);
+}
+
 static void note(datastall_monitor *monitor, struct monitor_host *host, uint64_t now_ns)
 {
     struct host_throttling throttling;
@@ -81,6 +104,7 @@ static void note(datastall_monitor *monitor, struct monitor_host *host, uint64_t
     host_pressure_read("", &pressure);
     host_shared_memory_read("", &memory);
     note_idle(monitor, host, now_ns);
+    note_children(monitor, host);
     if (memory.used_bytes != HOST_UNKNOWN && memory.used_bytes > host->shm_used_bytes)
         host->shm_used_bytes = memory.used_bytes;
     ds_store(word(monitor, RF_PROCESS_CPU_NS),

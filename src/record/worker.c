@@ -308,7 +308,7 @@ static void try_to_attach(struct worker *worker)
 
 /* ---- recording ---- */
 
-void worker_epoch(struct worker *worker)
+void worker_epoch(struct worker *worker, uint64_t opened_ns)
 {
     ds_fault_guard_renew(); /* torch's worker has set handlers of its own by now */
     if (!worker->attached)
@@ -320,6 +320,7 @@ void worker_epoch(struct worker *worker)
     const uint64_t next = first ? 1 : (epoch + 1) & 0xffff;
     ds_store(&worker->memory[RF_WORKER_EPOCH], rf_pack_epoch(next, count));
     ds_store_release(&worker->entry[RF_WORKER_EPOCH], rf_pack_epoch(next, count));
+    worker->totals[RF_TOTAL_OPENED_NS] += opened_ns;
     worker->gap.wall_ns = 0; /* what was between two epochs is not the worker's idling */
 }
 

@@ -71,8 +71,8 @@ struct worker *worker_open_own(const struct rf_writer *writer, uint64_t entry);
 
 void worker_close(struct worker *worker);
 
-/* A fetcher was made: an epoch begins. */
-void worker_epoch(struct worker *worker);
+/* A fetcher was made, which took so long: an epoch begins. */
+void worker_epoch(struct worker *worker, uint64_t opened_ns);
 
 /* Around one fetch(). Items: a call for each as it is there; index RF_UNKNOWN where there is none.
  * worker_items_end() may be left out (items and collation are then one: items). */

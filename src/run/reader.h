@@ -67,7 +67,9 @@ struct rf_worker_view {
     uint64_t looks, locked; /* see rf_pack_looks() */
     uint64_t fingerprints[2];
     uint64_t totals[RF_TOTAL_WORDS];
-    uint64_t items[RF_WORKER_ITEM_BUCKETS]; /* may be ahead of the totals by a batch */
+    /* May be ahead of the totals by a batch; none, and none of the slowest, where only what is counted
+     * was read. */
+    uint64_t items[RF_WORKER_ITEM_BUCKETS];
     uint32_t slowest_count;
     struct rf_worker_item {
         uint64_t ns, index, begin_ns;
@@ -101,5 +103,10 @@ bool run_reader_steps(struct run_reader *reader, uint64_t index, struct run_step
 
 /* True when the entry was ever given to a worker that has recorded something, or ended. */
 bool run_reader_worker(struct run_reader *reader, uint64_t index, struct rf_worker_view *view);
+/* All of them, by loader and number; free(*workers), which is NULL before. Without `items` only what is
+ * counted, and no further than the first entry that was never given: they are given in order, and most
+ * never are. Returns 0 or DATASTALL_ERR_MEMORY. */
+int run_reader_workers(struct run_reader *reader, bool items, struct rf_worker_view **workers,
+                       uint32_t *count);
 
 #endif

@@ -12,12 +12,12 @@
 #include "runfile/tmpfs.h"
 
 #define READ_ATTEMPTS 5
-#define MAX_WORKERS 4096u
 
 /* How a run is read. */
 struct reading {
     unsigned parts; /* of slots, enum rf_parts */
-    bool history, workers, stretches;
+    bool history, stretches;
+    bool workers;                  /* with their single items; else their totals only */
     bool recent;                   /* the waits that `before` did not have, one by one */
     const struct run_data *before; /* NULL: nothing was read before */
 };
@@ -229,36 +229,6 @@ static int read_loaders(struct run_reader *reader, const struct reading *how,
     return error;
 }
 
-static int compare_workers(const void *a, const void *b)
-{
-    const struct rf_worker_view *one = a, *other = b;
-    if (one->loader != other->loader)
-        return one->loader < other->loader ? -1 : 1;
-    return one->number < other->number ? -1 : one->number > other->number;
-}
-
-static int read_workers(struct run_reader *reader, struct run_process *process)
-{
-    const uint64_t entries = run_reader_count(reader, RF_SECTION_WORKERS);
-    if (!reader->has_workers || entries == 0)
-        return DATASTALL_OK;
-    if (entries > MAX_WORKERS) {
-        snprintf(reader->first_problem, reader->problems == 0 ? sizeof reader->first_problem : 0,
-                 "%llu worker entries are too many to read", (unsigned long long)entries);
-        reader->problems++;
-        return DATASTALL_OK;
-    }
-    process->workers = calloc(entries, sizeof *process->workers);
-    if (process->workers == NULL)
-        return out_of_memory();
-    for (uint64_t i = 0; i < entries; i++) {
-        if (run_reader_worker(reader, i, &process->workers[process->worker_count]))
-            process->worker_count++;
-    }
-    qsort(process->workers, process->worker_count, sizeof *process->workers, compare_workers);
-    return DATASTALL_OK;
-}
-
 static int read_stretches(struct run_reader *reader, struct run_process *process)
 {
     const uint64_t entries = run_reader_count(reader, RF_SECTION_STRETCHES);
@@ -412,9 +382,9 @@ static int read_file(struct run_data *data, const char *place, const char *name,
         read_stage_names(reader, &process);
         read_gpus(reader, &process, data);
         error = read_loaders(reader, how, &process);
-        /* Who only looks at what changes does not need them: the causes are in the loaders. */
-        if (error == DATASTALL_OK && how->workers)
-            error = read_workers(reader, &process);
+        if (error == DATASTALL_OK)
+            error =
+                run_reader_workers(reader, how->workers, &process.workers, &process.worker_count);
         if (error == DATASTALL_OK && how->stretches)
             error = read_stretches(reader, &process);
         if (error == DATASTALL_OK)

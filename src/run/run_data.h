@@ -81,11 +81,11 @@ struct run_data {
 /* Reads a run folder. Returns 0 (damage is in `problems`), or DATASTALL_ERR_NOT_FOUND when there is
  * no such folder, or another error. *data is to be freed with run_data_free(). */
 int run_data_read(const char *folder, struct run_data **data);
-/* The same for a job of very many ranks, without the rings and the workers. Most of a file is room that its
- * run did not need, and reading that takes as long as reading what is there. */
+/* The same for a job of very many ranks, without the rings, and of the workers what they counted. Most of a
+ * file is room that its run did not need, and reading that takes as long as reading what is there. */
 int run_data_read_of_many(const char *folder, struct run_data **data);
-/* The same for a reader that polls, without the rings, of which no figure is made, and without
- * the workers and stretches, which explain a cause but do not make it. */
+/* The same for a reader that polls, without the rings, of which no figure is made, and without the
+ * stretches and the workers' single items, which explain a cause but do not make it. */
 int run_data_read_live(const char *folder, struct run_data **data);
 /* The same with the waits of ranks that `before` (NULL: nothing) did not have, one by one, as far as
  * the rings still hold them. */

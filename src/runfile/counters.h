@@ -117,7 +117,9 @@
       "of the tensors of one batch, the most seen (every 16th is looked at): they travel in "   \
       "shared memory; 0: none seen")                                                            \
     X(ITEMS_THREADS_CPU_NS, 1, SUM, 0, "ns",                                                    \
-      "CPU time of other threads while items were made, of several at once as well")
+      "CPU time of other threads while items were made, of several at once as well")            \
+    X(OPENED_NS, 1, SUM, 0, "ns",                                                               \
+      "of making fetchers, when epochs begin: what a stream does in __iter__")
 
 /* Of a thread that trains or infers, by enum step_phase where there are several words. */
 #define RF_STEP_COUNTERS(X)                                                               \

@@ -302,6 +302,25 @@ static void starting_and_ending(void **state)
     assert_true(make(false));
     is("end each", model.costs.end_each, 60 * TICK);
     release();
+    /* What a stream does in __iter__, of each worker in each of its epochs. */
+    for (uint64_t iterators = 1; iterators <= 3; iterators += 2) {
+        record_plan(&usual);
+        recorded.loader.totals.counters[RF_COUNT_ITERATORS] = iterators;
+        recorded.why.work.opened_ns = usual.workers * iterators * 30 * (uint64_t)TICK;
+        assert_true(make(false));
+        is("open", model.costs.open, 30 * TICK);
+        release();
+    }
+    /* A loader that is made for most of its epochs. */
+    static const uint64_t objects[][3] = {{3, 4, true}, {2, 4, false}, {1, 1, false}, {4, 4, true}};
+    for (size_t i = 0; i < sizeof objects / sizeof *objects; i++) {
+        record_plan(&usual);
+        recorded.loader.entry.objects = objects[i][0];
+        recorded.loader.totals.counters[RF_COUNT_ITERATORS] = objects[i][1];
+        assert_true(make(false));
+        assert_int_equal(model.is_made_anew, objects[i][2]);
+        release();
+    }
     /* A start of workers that took less than their forks takes 1 ms at least. */
     record_plan(&usual);
     recorded.why.work.startup_ns = 1;
@@ -748,6 +767,17 @@ static void hide_half_the_items(void)
     for (uint32_t i = 0; i < 64; i++)
         hide_making(i);
 }
+static void have_computing_children(void)
+{
+    recorded.why.work.blocked_ns = 20;
+    recorded.why.work.children_ns = 10;
+}
+static void have_idle_children(void)
+{
+    recorded.why.host.idle_cpus = 1;
+    recorded.why.work.blocked_ns = 20;
+    recorded.why.work.children_ns = 9;
+}
 static void nothing(void)
 {
 }
@@ -770,6 +800,8 @@ static void what_cannot_be_predicted(void **state)
         {keep_16_batches, NULL},
         {have_more_than_came_in_turn, "several iterators of the loader were under way at once"},
         {have_a_few_more, NULL},
+        {have_computing_children, "its items wait for processes that the workers started"},
+        {have_idle_children, NULL},
         {hide_cpus, "how many CPUs there are is not known"},
         {hide_most_items, "it is known for too few batches what the workers did"},
         {hide_half_the_items, NULL},

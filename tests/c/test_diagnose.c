@@ -10,6 +10,8 @@
 #include "diagnose/check.h"
 #include "diagnose/job.h"
 #include "diagnose/parts.h"
+#include "output/job_card.h"
+#include "output/openmetrics.h"
 #include "output/text.h"
 #include "world.h"
 
@@ -171,6 +173,107 @@ static void what_a_job_loses_beside_others(void **state)
     }
 }
 
+/* The card of a job of several runs says the same of a slight loss. */
+static void a_job_of_several_runs_beside_others(void **state)
+{
+    (void)state;
+    static const struct {
+        struct summary_others others;
+        double lost, for_others;
+        const char *verdict;
+    } rows[] = {
+        {{120, 80},
+         0.12,
+         0.08,
+         "none: rank 1 made the others wait: 9.0 s of the 9.0 s (12 %) that "
+         "the job lost; about 67 % of that for CPUs that other programs used"},
+        {{120, 60},
+         0.12,
+         0,
+         "slight: rank 1 made the others wait: 9.0 s of the 9.0 s (12 %) that "
+         "the job lost"},
+        {{120, 120},
+         0.25,
+         0,
+         "moderate: rank 1 made the others wait: 9.0 s of the 9.0 s (25 %) "
+         "that the job lost"}, /* they starve it */
+        {{0, 0},
+         0.12,
+         0,
+         "slight: rank 1 made the others wait: 9.0 s of the 9.0 s (12 %) that the "
+         "job lost"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const double lost = rows[i].lost;
+        struct job_document job = {
+            .figures = {.ranks = 2,
+                        .nodes = 1,
+                        .active_s = 9 / lost,
+                        .lost_s = {9, 9, 9},
+                        .lost_share = {lost, lost, lost},
+                        .cause_count = 1,
+                        .causes = {{.rank = 1, .reason = JOB_INPUT, .lost_s = 9}}},
+            .throughput = {NAN, NAN},
+            .others = rows[i].others,
+        };
+        job_card_judge(&job);
+        if (fabs(job.for_others_share - rows[i].for_others) > 1e-9)
+            fail_msg("row %zu: %g", i, job.for_others_share);
+        char *text = NULL;
+        size_t size;
+        FILE *file = open_memstream(&text, &size);
+        assert_non_null(file);
+        output_job_card(&job, &(struct card_style){.width = 400}, file);
+        fclose(file);
+        if (strstr(text, rows[i].verdict) == NULL)
+            fail_msg("row %zu: %s", i, text);
+        free(text);
+    }
+}
+
+/* As a counter: of two CPUs none is idle, of 40 s of stall 30 lack one. */
+static void a_counter_of_what_others_explain(void **state)
+{
+    (void)state;
+    static const struct {
+        bool has_worker, in_verdict;
+        uint64_t ran_s; /* of a hundred */
+        const char *said;
+    } rows[] = {
+        {true, true, 100, "} 30\n"},
+        {true, true, 170, "} 0\n"}, /* nobody else uses much */
+        {false, true, 100, NULL},   /* it is not known */
+        {true, false, 100, NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin_world(1);
+        set_wait(0, 10 * S, 110 * S, 40 * S);
+        world.loaders[0].totals.counters[RF_COUNT_CAUSE_NS + CAUSE_CPU_CONTENTION] = 30 * S;
+        world.loaders[0].totals.counters[RF_COUNT_CAUSE_NS + CAUSE_COMPUTE] = 10 * S;
+        set_cpus(2000, 0);
+        world.processes[0].view.words[RF_PROCESS_CPU_NS] = 0;
+        uint64_t *t = rows[i].has_worker ? add_worker()->totals : world.workers[0].totals;
+        t[RF_TOTAL_BEGIN_NS] = 10 * S;
+        t[RF_TOTAL_END_NS] = 110 * S;
+        t[RF_TOTAL_ITEMS_NS] = t[RF_TOTAL_ITEMS_CPU_NS] = rows[i].ran_s * S;
+        struct summary *summary = made(0);
+        const struct summary *const runs[] = {summary};
+        const struct openmetrics_reading reading = {.runs = runs, .count = 1};
+        summary->loaders[0].in_verdict = rows[i].in_verdict;
+        char *text = NULL;
+        size_t size;
+        assert_int_equal(openmetrics_write(&reading, NULL, OPENMETRICS_PROMETHEUS, &text, &size),
+                         0);
+        const char *line = strstr(text, "\ndatastall_input_stall_for_others_seconds_total{");
+        if (rows[i].said == NULL ? line != NULL
+                                 : line == NULL || strstr(line, rows[i].said) == NULL ||
+                                       strstr(line, rows[i].said) > strchr(line + 1, '\n'))
+            fail_msg("row %zu: %.120s", i, line != NULL ? line : "nothing");
+        free(text);
+        summary_free(summary);
+    }
+}
+
 /* Workers' threads run at once, and are no others' either; an older file tells what ran one after the other. */
 static void cpus_of_a_process(void **state)
 {
@@ -178,8 +281,14 @@ static void cpus_of_a_process(void **state)
     static const struct {
         uint64_t worker, in_turn_s, all_s;
         double cpus; /* of a hundred seconds: 10 of items, 5 of collation, half a CPU of the loop */
-    } rows[] = {
-        {0, 20, 60, 1.25}, {0, 20, 0, 0.85}, {0, 0, 0, 0.65}, {RF_WORKER_MAIN, 20, 60, 0.5}};
+        uint64_t children_s, workers_children_s; /* in ten seconds */
+    } rows[] = {{0, 20, 60, 1.25, 0, 0},
+                {0, 20, 0, 0.85, 0, 0},
+                {0, 0, 0, 0.65, 0, 0},
+                {RF_WORKER_MAIN, 20, 60, 0.5, 0, 0},
+                {0, 0, 0, 0.95, 3, 0},
+                {0, 0, 0, 1.05, 0, 4},
+                {0, 0, 0, 1.05, RF_UNKNOWN / S, 4}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         begin_world(1);
         struct rf_worker_view *worker = add_worker();
@@ -192,7 +301,11 @@ static void cpus_of_a_process(void **state)
         t[RF_TOTAL_ITEMS_THREADS_NS] = rows[i].in_turn_s * S;
         t[RF_TOTAL_ITEMS_THREADS_CPU_NS] = rows[i].all_s * S;
         set_cpus(2000, 0);
-        world.processes[0].view.words[RF_PROCESS_CPU_NS] = 5 * S; /* in ten seconds */
+        uint64_t *w = world.processes[0].view.words;
+        w[RF_PROCESS_CPU_NS] = 5 * S; /* in ten seconds */
+        w[RF_PROCESS_CHILDREN_CPU_NS] =
+            rows[i].children_s == RF_UNKNOWN / S ? RF_UNKNOWN : rows[i].children_s * S;
+        w[RF_PROCESS_WORKERS_CHILDREN_CPU_NS] = rows[i].workers_children_s * S;
         const double cpus = why_cpus_of(&world.processes[0]);
         if (fabs(cpus - rows[i].cpus) > 1e-9)
             fail_msg("row %zu: %g CPUs", i, cpus);
@@ -1020,6 +1133,8 @@ int main(void)
         cmocka_unit_test(beside_busy_neighbours),
         cmocka_unit_test(what_others_explain),
         cmocka_unit_test(what_a_job_loses_beside_others),
+        cmocka_unit_test(a_job_of_several_runs_beside_others),
+        cmocka_unit_test(a_counter_of_what_others_explain),
         cmocka_unit_test(a_check_beside_others),
         cmocka_unit_test(a_second_loader_beside_others),
         cmocka_unit_test(cpus_of_a_process),

@@ -103,7 +103,7 @@ static pid_t start_worker(struct plan *plan)
     CHECK(worker != NULL, "the file was not found");
     close(plan->go[1]);
     for (uint64_t i = 0; i < (plan->epochs > 0 ? plan->epochs : 1); i++)
-        worker_epoch(worker);
+        worker_epoch(worker, 7);
     char byte;
     while (read(plan->go[0], &byte, 1) == 1) {
         make_batch(worker, 4, 6, plan->threads);

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "host/children.h"
 #include "host/limits.h"
 #include "host/lock_wait.h"
 #include "host/usage.h"
@@ -441,6 +442,74 @@ static void test_processes_that_wait_for_a_lock(void **state)
     munmap(memory, 4096);
 }
 
+/* Links from parent to child, and what they ran from look to look. */
+static void put_process(uint64_t pid, const char *children, unsigned user, unsigned ended,
+                        unsigned start)
+{
+    char path[64], text[256];
+    snprintf(path, sizeof path,
+             pid == 100 ? "/proc/self/task/%llu/children" : "/proc/%llu/task/%llu/children",
+             (unsigned long long)pid, (unsigned long long)pid);
+    put(path, children);
+    snprintf(path, sizeof path, "/proc/%llu/stat", (unsigned long long)pid);
+    snprintf(text, sizeof text,
+             "%llu (a ) b) S 1 1 1 0 -1 4194304 100 0 0 0 %u 1 %u 0 20 0 1 0 %u 1000 10\n",
+             (unsigned long long)pid, user, ended, start);
+    put(path, text);
+}
+
+static void processes_that_live_on(void **state)
+{
+    (void)state;
+    const uint64_t workers[] = {101, 102}, tick_ns = 1000000000 / (uint64_t)sysconf(_SC_CLK_TCK);
+    struct host_children children = {.count = 0};
+    assert_false(host_children_look(root, 100, workers, 2, &children)); /* no such kernel */
+    put_process(100, "101 102 103 ", 0, 0, 5);
+    put_process(101, "104 ", 999, 0, 6); /* workers: they tell of themselves */
+    put_process(102, "", 999, 0, 6);
+    put_process(103, "105 ", 10, 0, 7);
+    put_process(104, "", 20, 0, 8);
+    put_process(105, "", 30, 0, 9);
+    assert_true(host_children_look(root, 100, workers, 2, &children));
+    assert_int_equal(children.count, 3);
+    assert_int_equal(children.own_cpu_ns, 0); /* how long they lived before is not known */
+    assert_int_equal(children.workers_cpu_ns, 0);
+    put_process(101, "104 106 ", 1999, 0, 6);
+    put_process(103, "105 ", 11, 0, 7);
+    put_process(104, "", 25, 2, 8);  /* two ticks of one that it waited for */
+    put_process(105, "", 90, 0, 10); /* another process with that pid */
+    put_process(106, "", 70, 0, 9);
+    assert_true(host_children_look(root, 100, workers, 2, &children));
+    assert_int_equal(children.count, 4);
+    assert_int_equal(children.own_cpu_ns, tick_ns);
+    assert_int_equal(children.workers_cpu_ns, 7 * tick_ns);
+    put_process(100, "101 103 10", 0, 0, 5); /* cut within a number */
+    put_process(103, "", 15, 0, 7);
+    put_process(106, "", 71, 0, 9);
+    assert_true(host_children_look(root, 100, workers, 2, &children));
+    assert_int_equal(children.count, 3);
+    assert_int_equal(children.own_cpu_ns, 5 * tick_ns);
+    assert_int_equal(children.workers_cpu_ns, 8 * tick_ns);
+    put_process(100, "", 0, 0, 5);
+    assert_true(host_children_look(root, 100, workers, 2, &children));
+    assert_int_equal(children.count, 0);
+    assert_int_equal(children.workers_cpu_ns, 8 * tick_ns);
+}
+
+/* More than there is room for, each below the one before. */
+static void very_many_processes(void **state)
+{
+    (void)state;
+    struct host_children children = {.count = 0};
+    char next[16];
+    for (uint64_t pid = 100; pid < 300; pid++) {
+        snprintf(next, sizeof next, "%llu ", (unsigned long long)pid + 1);
+        put_process(pid, next, 1, 0, 5);
+    }
+    assert_true(host_children_look(root, 100, NULL, 0, &children));
+    assert_int_equal(children.count, HOST_CHILDREN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -461,6 +530,8 @@ int main(void)
         cmocka_unit_test(test_calls_that_wait_for_a_lock),
         cmocka_unit_test_setup(test_whose_lock_is_not_told, make_root),
         cmocka_unit_test(test_processes_that_wait_for_a_lock),
+        cmocka_unit_test_setup(processes_that_live_on, make_root),
+        cmocka_unit_test_setup(very_many_processes, make_root),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -426,6 +426,41 @@ static void kept_workers_are_woken(void **state)
     }
 }
 
+/* Of eleven epochs: a data set that is made for each is opened in each, without workers too; one that is
+ * kept in the first. A stream's __iter__ comes in all of them, but in workers' starts it is already. */
+static void what_is_made_anew_costs_anew(void **state)
+{
+    (void)state;
+    all_alike((struct machine_batch){.blocked = 5 * MS, .consumed_else = 20 * MS});
+    struct machine_load load = load_of(20);
+    load.epochs = 11;
+    for (uint32_t workers = 0; workers <= 1; workers++) {
+        for (int kept = 0; kept <= (int)workers; kept++) {
+            struct machine_costs costs = free_of_charge();
+            struct machine_result usual, once, anew, opened;
+            const struct machine_setting setting = {workers, 2, true, kept == 1};
+            assert_true(machine_run(&costs, &setting, &load, MOST, &usual));
+            costs.first_blocked = 100 * MS;
+            assert_true(machine_run(&costs, &setting, &load, MOST, &once));
+            load.anew = true;
+            assert_true(machine_run(&costs, &setting, &load, MOST, &anew));
+            load.anew = false;
+            costs.first_blocked = 0;
+            costs.open = 100 * MS;
+            assert_true(machine_run(&costs, &setting, &load, MOST, &opened));
+            const double starts = workers == 1 && kept == 0 ? 11 : 1;
+            close_to(once.time, usual.time + starts * 100 * MS, 1e-6);
+            close_to(anew.time, usual.time + (workers == 0 ? 11 : starts) * 100 * MS, 1e-6);
+            close_to(opened.time,
+                     usual.time + (workers == 0 ? 11
+                                   : kept == 1  ? 10
+                                                : 0) *
+                                      100 * MS,
+                     1e-6);
+        }
+    }
+}
+
 /* Workers end side by side, as far as there are CPUs. */
 static void workers_end_side_by_side(void **state)
 {
@@ -666,6 +701,7 @@ int main(void)
         cmocka_unit_test(slower_cpus_take_longer_for_what_runs),
         cmocka_unit_test(forks_and_starts_share_the_cpus),
         cmocka_unit_test(kept_workers_are_woken),
+        cmocka_unit_test(what_is_made_anew_costs_anew),
         cmocka_unit_test(workers_end_side_by_side),
         cmocka_unit_test(sleeping_items_follow_the_recursion),
         cmocka_unit_test(computing_items_share_the_cpus),

@@ -994,21 +994,27 @@ static void what_each_reading_takes(void **state)
     (void)state;
     static const struct {
         int (*read)(const char *, struct run_data **);
-        bool history, workers, stretches;
+        bool history, items, stretches;
     } rows[] = {{run_data_read, true, true, true},
                 {run_data_read_of_many, true, false, true},
                 {run_data_read_live, false, false, false}};
     const struct rf_spec spec = {
-        .slots = 3, .recent_waits = 8, .workers = 2, .stretches = 2, .steps = 2};
+        .slots = 3, .recent_waits = 8, .workers = 3, .stretches = 2, .steps = 2};
     const struct rf_process_static process = {.kind = RF_PROCESS_RECORDER, .pid = 1};
     struct rf_writer *writer;
     assert_int_equal(rf_writer_create(test_path(folder, "a.dsrun"), &spec, &process, &writer), 0);
     put_waits(writer, 2, 3, 200 * SECOND);
     make_stretches(writer);
     make_steps(writer);
+    struct rf_worker_layout layout;
+    assert_true(
+        rf_worker_layout_of(rf_section_of(&writer->header, RF_SECTION_WORKERS)->geometry, &layout));
+    rf_entry(writer, RF_SECTION_WORKERS, 0)[RF_WORKER_GENERATION] = 1; /* it has not begun */
     uint64_t *entry = rf_entry(writer, RF_SECTION_WORKERS, 1);
-    entry[RF_WORKER_GENERATION] = 1;
-    entry[RF_WORKER_EXIT] = 1;
+    entry[RF_WORKER_GENERATION] = entry[RF_WORKER_COUNT] = 1;
+    entry[layout.totals_at + layout.total_words + RF_TOTAL_COUNT] = 1;
+    entry[layout.totals_at + layout.total_words + RF_TOTAL_ITEMS_CPU_NS] = 7;
+    entry[layout.items_at] = 3;
     rf_writer_mark_closed(writer);
     rf_writer_destroy(writer);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -1019,7 +1025,9 @@ static void what_each_reading_takes(void **state)
         assert_int_equal(read->loader_count, 1);
         assert_int_equal(read->loaders[0].totals.counters[RF_COUNT_BATCHES], 3);
         assert_int_equal(read->loaders[0].history != NULL, rows[i].history);
-        assert_int_equal(read->worker_count, rows[i].workers);
+        assert_int_equal(read->worker_count, 1);
+        assert_int_equal(read->workers[0].totals[RF_TOTAL_ITEMS_CPU_NS], 7);
+        assert_int_equal(read->workers[0].items[0], rows[i].items ? 3 : 0);
         assert_int_equal(read->stretches_count, rows[i].stretches);
         assert_int_equal(read->steps_count, 1); /* of the two entries one has some */
         assert_int_equal(read->steps[0].totals[RF_STEP_TOTAL_STEPS], 9);

@@ -359,7 +359,7 @@ static void waits_since_the_reading_before(void **state)
                 assert_int_equal(run->processes[0].recent[0].slot, 1);
                 check_recent(&run->processes[0].recent[0], rows[i].first, rows[i].count);
             }
-            /* No figure is made of them, nor of the workers and the stretches. */
+            /* No worker was given an entry; of the history no figure is made. */
             assert_int_equal(run->processes[0].worker_count, 0);
             assert_null(run->processes[0].loaders[0].history);
         }
@@ -683,7 +683,7 @@ static void the_command_of_a_launcher(void **state)
 
 /* ---- workers ---- */
 
-/* Who reads live has no need of the workers. */
+/* Who reads live stops at an entry that was never given: they are given in order. */
 static void workers_in_their_order(void **state)
 {
     (void)state;
@@ -713,7 +713,10 @@ static void workers_in_their_order(void **state)
     }
     run_data_free(run);
     assert_int_equal(run_data_read_live(folder, &run), 0);
-    assert_int_equal(run->processes[0].worker_count, 0);
+    assert_int_equal(run->problems, 0);
+    assert_int_equal(run->processes[0].worker_count, 2);
+    assert_int_equal(run->processes[0].workers[0].number, 5);
+    assert_int_equal(run->processes[0].workers[1].number, 1);
     run_data_free(run);
 }
 

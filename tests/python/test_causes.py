@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -571,8 +572,9 @@ def test_the_suggestion_respects_the_cpus(tmp_path: Path) -> None:
     assert loader["why"]["shares"]["cpu_contention"] > 0.3
 
 
+#: Others' programs are nobody's children here: they are started by a shell that ends.
 BESIDE_OTHERS = """
-    import os, subprocess, sys, time
+    import os, signal, subprocess, sys, time
     import torch
     from torch.utils.data import DataLoader, Dataset
 
@@ -583,13 +585,13 @@ BESIDE_OTHERS = """
             return torch.full((8,), float(i))
 
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
-    spin = [sys.executable, "-S", "-c", "while True: pass"]
-    others = [subprocess.Popen(spin) for _ in range(2)]
+    start = '"$0" -S -c "while True: pass" > /dev/null 2>&1 & echo $!'
+    spin = ["sh", "-c", start, sys.executable]
+    others = [int(subprocess.check_output(spin)) for _ in range(2)]
     for _ in DataLoader(Rows(), batch_size=2, num_workers=1):
         time.sleep(0.1)
     for other in others:
-        other.kill()
-        other.wait()
+        os.kill(other, signal.SIGKILL)
 """
 
 
@@ -604,6 +606,9 @@ def test_a_healthy_program_beside_others_is_not_accused(tmp_path: Path) -> None:
     assert why["host"]["others_cpus"] > 0.5, why
     assert 0 <= why["for_others_s"] <= why["stall_s"], why
     process = only(result["processes"])
+    # Whoever polls reads less of the workers, and says the same.
+    live = datastall("top", "--once", "--json", "--dir", "datastall-runs", folder=tmp_path)
+    assert only(json.loads(live.out)["runs"])["verdict"] == result["verdict"]
     if process["for_others_share"] > 0:
         assert result["verdict"]["severity"] == "none", result["verdict"]
         assert "for CPUs that others used" in result["verdict"]["text"]
@@ -648,3 +653,74 @@ def test_programs_that_items_wait_for_compute(tmp_path: Path) -> None:
     assert told_s > 0.9 * used_s, worker
     assert worker["items_in_threads_s"] > 0.5 * used_s, worker
     assert loader["why"]["primary"] in ("compute_in_threads", *BUSY_CPUS), loader["why"]
+
+
+def test_programs_that_live_on_are_no_others(tmp_path: Path) -> None:
+    """A worker starts one and asks it for every item; it computes, and the item waits for it."""
+    write(
+        tmp_path,
+        "kept.py",
+        """
+        import subprocess, sys, time
+        import torch
+        from torch.utils.data import DataLoader, Dataset
+
+        BURN = (
+            "import sys, time\\nfor line in sys.stdin:\\n end = time.process_time() + 0.1\\n"
+            " while time.process_time() < end: pass\\n print(flush=True)"
+        )
+
+        class Asked(Dataset):
+            other = None
+            def __len__(self):
+                return 30
+            def __getitem__(self, i):
+                if self.other is None:
+                    self.other = subprocess.Popen(
+                        [sys.executable, "-S", "-c", BURN],
+                        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                    )
+                self.other.stdin.write(b"x\\n")
+                self.other.stdin.flush()
+                self.other.stdout.readline()
+                return torch.full((2,), float(i))
+
+        for _ in DataLoader(Asked(), batch_size=2, num_workers=1):
+            pass
+        """,
+    )
+    recorded(tmp_path, "kept.py")
+    why = only(shown(tmp_path)["loaders"])["why"]
+    if why["host"]["children_cpus"] is None:
+        pytest.skip("the kernel does not tell a process's children")
+    # Three seconds of CPU time, of which the first and the last notes miss some.
+    assert why["host"]["children_cpus"] > 0, why
+    assert any("started and keep" in line for line in why["evidence"]), why
+
+
+def test_what_a_stream_does_first_is_paid_without_workers_too(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "opened.py",
+        """
+        import time
+        import torch
+        from torch.utils.data import DataLoader, IterableDataset
+
+        class Rows(IterableDataset):
+            def __iter__(self):
+                time.sleep(0.5)
+                return iter(torch.zeros(40, 2))
+
+        loader = DataLoader(Rows(), batch_size=2, num_workers=1)
+        for _ in range(4):
+            for _ in loader:
+                pass
+        """,
+    )
+    recorded(tmp_path, "opened.py")
+    why = only(shown(tmp_path)["loaders"])["why"]
+    assert not (why["suggestion"] or "").startswith("num_workers=0"), why
+    # Half a second of each of the four, with the workers' starts beside it.
+    if why["primary"] == "startup" and why["shares"]["startup"] * why["stall_s"] < 4:
+        assert "__iter__" in why["suggestion"], why

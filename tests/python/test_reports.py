@@ -38,8 +38,8 @@ def test_entry_is_whole(name: str) -> None:
     entry = TABLE[name]
     assert set(entry) >= NEEDED
     assert set(entry) <= NEEDED | OPTIONAL
-    assert entry["origin"] in ("cases", "reports", "later")
-    assert entry["report"].startswith("https://") or entry["origin"] == "cases"
+    assert entry["origin"] in ("cases", "reports", "later", "kinds")
+    assert entry["report"].startswith("https://") or entry["origin"] in ("cases", "kinds")
     assert entry["primary"]
     assert CAUSE_NAMES.issuperset(entry["primary"] + entry.get("cured", []))
     assert all(text == text.lower() for text in entry.get("advice", []) + entry["never"])
