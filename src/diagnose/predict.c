@@ -9,272 +9,7 @@
 #include "base/unknown.h"
 
 #define FIRST_BATCHES 32u /* that are enough to see how workers start */
-#define SIMULATED 1600u   /* batches of a setting, at most */
 #define LEAST_GAIN 0.02   /* less than that from the best is as good */
-
-/* The width of an interval, half of it relative to the mean; fitted to bench/prediction, docs/prediction.md. */
-#define MODEL_ERROR 0.015 /* standard error of the machine itself */
-#define CPU_ERROR 0.120   /* more where all the time is CPU time: CPUs are not always as fast */
-#define FULL_FROM 0.75    /* share of the CPUs that is in use: beyond it they take turns ... */
-#define FULL_LOSS 0.12    /* ... which costs up to so much */
-#define BESIDE_LOSS 0.12  /* twice as many CPUs at work: each may be so much slower */
-#define SPLIT_ERROR 0.10  /* of a stream, with other workers */
-#define MISS_PART 0.7     /* of what the replay misses by */
-#define IN_LINE 0.5       /* of what more readers ask storage for at once, at most */
-#define CACHED_ERROR 0.25 /* of what items wait for storage, from run to run */
-#define SLICE_NS 8e6      /* for which a kernel lets go on who runs: two ticks of 4 ms */
-
-/* ---- one setting ---- */
-
-struct outcome {
-    double time, waited; /* ns */
-    double used, busy;   /* share of the CPUs in use, and how many */
-    double cpu_share; /* by run_usual(): so much longer, relative, it takes where CPUs are slower */
-};
-
-static bool run(const struct predict_model *model, const struct machine_setting *setting,
-                struct outcome *outcome)
-{
-    struct machine_result result;
-    if (!machine_run(&model->costs, setting, &model->load, SIMULATED, &result) || result.time <= 0)
-        return false;
-    const double busy = result.running / result.time;
-    *outcome =
-        (struct outcome){result.time, result.waited, fmin(1, busy / model->costs.cpus), busy, NAN};
-    return true;
-}
-
-#define LITTLE 0.1
-static double cpu_share(const struct predict_model *model, const struct machine_setting *setting,
-                        double time)
-{
-    struct machine_costs slower = model->costs;
-    struct machine_result result;
-    slower.speed /= 1 + LITTLE;
-    return machine_run(&slower, setting, &model->load, SIMULATED, &result)
-               ? fmax(0, (result.time / time - 1) / LITTLE)
-               : 1;
-}
-
-/* The same for what is told, whose interval follows how far it depends on the CPUs' speed. */
-static bool run_usual(const struct predict_model *model, const struct machine_setting *setting,
-                      struct outcome *outcome)
-{
-    if (!run(model, setting, outcome))
-        return false;
-    outcome->cpu_share = cpu_share(model, setting, outcome->time);
-    return true;
-}
-
-/* The same where handing over, which was not seen, costs otherwise. */
-static struct machine_costs with_handing(const struct machine_costs *costs, double times)
-{
-    struct machine_costs other = *costs;
-    other.send *= times;
-    other.latency *= times;
-    other.get *= times;
-    other.tail *= times;
-    other.first_send *= times;
-    other.boot *= times;
-    other.iter_each *= times;
-    other.end_each *= times;
-    return other;
-}
-
-/* What is known of the interval before anything is simulated. */
-struct doubt {
-    double noise, miss;
-    double used, busy; /* of the setting that ran: share of the CPUs in use, and how many */
-    double computes;   /* share of making a batch that is computing */
-    double splits;     /* a stream is shared out otherwise where the workers are others */
-    double speed;      /* replayed / measured: what is told is corrected by it */
-    double in_turns;   /* the same where CPUs are shared in turns; NaN: they were not */
-};
-
-static double beyond(double used)
-{
-    return fmax(0, used - FULL_FROM) / (1 - FULL_FROM);
-}
-
-/* Where each worker goes through all of a stream, another number of them is another amount of data. */
-static bool is_other_data(const struct predict_model *model, uint32_t workers)
-{
-    const uint32_t streams = workers > 1 ? workers : 1;
-    const uint32_t ran = model->setting.workers > 1 ? model->setting.workers : 1;
-    return model->is_unsplit && streams != ran;
-}
-
-/* Half the interval's width, downwards and upwards. */
-static void widths(const struct doubt *doubt, const struct outcome *outcome, bool other_workers,
-                   double *down, double *up)
-{
-    const double cpu = CPU_ERROR * outcome->cpu_share;
-    const double error = sqrt(doubt->noise * doubt->noise + MODEL_ERROR * MODEL_ERROR + cpu * cpu);
-    const double both = RANGE_Z90 * error + MISS_PART * fabs(doubt->miss) +
-                        (other_workers ? SPLIT_ERROR * doubt->splits : 0);
-    const double more = beyond(outcome->used) - beyond(doubt->used);
-    const double doubled =
-        doubt->busy > 0 && outcome->busy > 0 ? log2(outcome->busy / doubt->busy) : 0;
-    const double together = BESIDE_LOSS * doubt->computes * doubled;
-    *down = fmin(0.9, both + FULL_LOSS * fmax(0, more) + fmax(0, together));
-    *up = both + FULL_LOSS * fmax(0, -more) + fmax(0, -together);
-}
-
-static struct range range_of(double low, double mean, double high)
-{
-    return (struct range){mean, fmin(low, mean), fmax(high, mean)};
-}
-
-static void tell(const struct predict_model *model, const struct doubt *doubt,
-                 const struct machine_setting *setting, const struct outcome *slow,
-                 const struct outcome *usual, const struct outcome *fast,
-                 struct predict_setting *out)
-{
-    double down, up;
-    widths(doubt, usual, setting->workers != model->setting.workers, &down, &up);
-    const double window = usual->time / doubt->speed;
-    const struct range time = range_of(fast->time / doubt->speed / (1 + up), window,
-                                       slow->time / doubt->speed / (1 - down));
-    const double samples = model->samples == DATASTALL_UNKNOWN ? NAN : (double)model->samples;
-    const double share = usual->waited / usual->time;
-    *out = (struct predict_setting){
-        .num_workers = setting->workers,
-        .prefetch_factor = setting->workers == 0 ? 0 : setting->prefetch_factor,
-        .persistent_workers = setting->workers > 0 && setting->persistent,
-        .if_split = is_other_data(model, setting->workers),
-        .samples_per_s = range_of(samples / time.upper * 1e9, samples / window * 1e9,
-                                  samples / time.lower * 1e9),
-        .window_s = range_of(time.lower * 1e-9, window * 1e-9, time.upper * 1e-9),
-        /* What is not waiting stays as it is. */
-        .stall_share = range_of(fmax(0, 1 - (1 - share) * window / time.lower), share,
-                                1 - (1 - share) * window / time.upper),
-    };
-}
-
-/* What a worker collates is copied into shared memory, and what the loop collates is not. How much of
- * the time that is, was not seen: nothing of a short collation, perhaps most of a long one, whose items
- * then cost less as well, in memory that is used again. */
-#define LONG_COLLATION_NS 1e6f
-#define RELEASE_NS 9e3 /* of each tensor that was received: unmapped and closed in the loop */
-static const struct copying {
-    float running, collate;
-} from_worker_to_loop[2] = {{0.87f, 0.5f}, {0.5f, 0.25f}},
-  from_loop_to_worker[2] = {{1.1f, 1.5f}, {2.2f, 3.5f}};
-
-static bool collates_long(const struct predict_model *model)
-{
-    double sum = 0;
-    for (uint32_t i = 0; i < model->load.count; i++)
-        sum += model->batches[i].collate;
-    return sum > LONG_COLLATION_NS * model->load.count;
-}
-
-/* What is predicted, and between what: some of it was not seen. */
-struct spread {
-    struct predict_model slow, usual, fast;
-};
-
-/* From workers to none, or from none to some: between the costs that were seen, and those that what was not
- * seen may have. */
-static void spread_handing(const struct predict_model *model, bool hands, struct spread *spread)
-{
-    const bool is_long = collates_long(model);
-    const struct copying *copying =
-        hands ? &from_loop_to_worker[is_long] : &from_worker_to_loop[is_long];
-    struct machine_load *other = hands ? &spread->slow.load : &spread->fast.load;
-    other->running_times *= copying->running;
-    other->collate_times *= copying->collate;
-    if (hands) {
-        spread->slow.costs = with_handing(&model->costs, 2.0);
-        spread->fast.costs = with_handing(&model->costs, 0.7);
-        return;
-    }
-    spread->slow.load.consumed_less = spread->usual.load.consumed_less =
-        spread->fast.load.consumed_less = (float)(RELEASE_NS * model->tensors);
-    /* Whether the data set is new as well was not seen. */
-    spread->slow.load.anew = spread->usual.load.anew = model->is_made_anew;
-}
-
-/* More readers at once: a disk may serve all of them side by side, or put half of what they ask for more in
- * line; in the mean it is halfway. And of what is read, more or less may lie in memory already than when the
- * run was recorded. */
-static void spread_storage(const struct predict_model *model, uint32_t workers,
-                           struct spread *spread)
-{
-    const double readers = fmax(1, workers) / fmax(1, model->setting.workers);
-    const double line = (readers - 1) * IN_LINE;
-    spread->usual.load.blocked_times = (float)(1 + line / 2);
-    spread->slow.load.blocked_times = (float)((1 + fmax(0, line)) * (1 + CACHED_ERROR));
-    spread->fast.load.blocked_times = (float)((1 + fmin(0, line)) / (1 + CACHED_ERROR));
-}
-
-/* More batches may be under way than shared memory holds: a worker would die of it. The setting that
- * ran did run. */
-static bool fits_shared_memory(const struct predict_model *model,
-                               const struct machine_setting *setting)
-{
-    const double batches = (double)setting->workers * setting->prefetch_factor;
-    const double ran = (double)model->setting.workers * model->setting.prefetch_factor;
-    return batches <= ran || !(batches * model->batch_bytes > model->shm_bytes);
-}
-
-/* How CPUs are shared is the kernel's business. Those that run may share them evenly, an idle one being found
- * at once; or who wakes waits beside who runs for the end of its slice, which costs nothing while one
- * worker computes and the CPUs are as many. Which of the two it is a run may not show. */
-static bool run_in_turns(const struct predict_model *model, const struct machine_setting *setting,
-                         struct outcome *outcome)
-{
-    struct predict_model turns = *model;
-    turns.costs.slice = SLICE_NS;
-    return run(&turns, setting, outcome);
-}
-
-/* What a run takes then, as far as what was recorded went so. */
-static double in_turns_of(const struct predict_model *model, double measured_ns)
-{
-    struct outcome own;
-    if (!run_in_turns(model, &model->setting, &own))
-        return NAN;
-    const double speed = own.time / measured_ns;
-    return fabs(speed - 1) <= PREDICT_MOST_MISS ? speed : NAN;
-}
-
-static void spread_turns(const struct predict_model *model, const struct doubt *doubt,
-                         const struct machine_setting *setting, struct outcome *slow,
-                         struct outcome *fast)
-{
-    struct outcome turns;
-    if (isnan(doubt->in_turns) || !run_in_turns(model, setting, &turns))
-        return;
-    turns.time *= doubt->speed / doubt->in_turns;
-    if (turns.time > slow->time)
-        *slow = turns;
-    if (turns.time < fast->time)
-        *fast = turns;
-}
-
-static bool predict_one(const struct predict_model *model, const struct doubt *doubt,
-                        const struct machine_setting *setting, struct predict_setting *out)
-{
-    struct spread spread = {*model, *model, *model};
-    const bool hands = setting->workers > 0, other_kind = hands != (model->setting.workers > 0);
-    struct outcome slow, usual, fast;
-    if (!fits_shared_memory(model, setting) || (!hands && other_kind && model->is_held_up))
-        return false;
-    if (model->is_storage)
-        spread_storage(model, setting->workers, &spread);
-    if (other_kind)
-        spread_handing(model, hands, &spread);
-    if (!run_usual(&spread.usual, setting, &usual))
-        return false;
-    slow = fast = usual;
-    if ((model->is_storage || other_kind) &&
-        (!run(&spread.slow, setting, &slow) || !run(&spread.fast, setting, &fast)))
-        return false;
-    spread_turns(&spread.usual, doubt, setting, &slow, &fast);
-    tell(model, doubt, setting, &slow, &usual, &fast, out);
-    return true;
-}
 
 /* ---- all settings ---- */
 
@@ -376,7 +111,7 @@ static void tell_left_out(const struct predict_model *model, const struct predic
     struct machine_setting window = model->setting;
     if (options->prefetch_from == 0)
         window.prefetch_factor *= RF_REPLAY_FACTOR;
-    if (!fits_shared_memory(model, &largest) || !fits_shared_memory(model, &window))
+    if (!predict_fits_shared_memory(model, &largest) || !predict_fits_shared_memory(model, &window))
         snprintf(predict->left_out, sizeof predict->left_out,
                  "settings that need more shared memory than there is are left out: a batch takes "
                  "%.0f MiB, num_workers * prefetch_factor of them may be in flight, and /dev/shm "
@@ -440,9 +175,9 @@ static void predict_without(const struct predict_model *model, const struct doub
         struct predict_model other = *model;
         struct outcome outcome;
         struct predict_setting out;
-        if (!take_away(part, &other) || !run_usual(&other, &other.setting, &outcome))
+        if (!take_away(part, &other) || !predict_run_usual(&other, &other.setting, &outcome))
             continue;
-        tell(model, doubt, &other.setting, &outcome, &outcome, &outcome, &out);
+        predict_tell(model, doubt, &other.setting, &outcome, &outcome, &outcome, &out);
         predict->without[predict->without_count++] =
             (struct predict_without){part, out.samples_per_s, out.window_s};
     }
@@ -487,11 +222,11 @@ static void fit_start(struct predict_model *model)
 static void fit_delay(struct predict_model *model)
 {
     struct outcome without, with;
-    if (!run(model, &model->setting, &without) || without.used >= FULL_FROM ||
+    if (!predict_run(model, &model->setting, &without) || without.used >= PREDICT_FULL_FROM ||
         without.time >= model->measured_ns)
         return;
     model->load.delay_times = 1;
-    if (run(model, &model->setting, &with) && with.time > model->measured_ns)
+    if (predict_run(model, &model->setting, &with) && with.time > model->measured_ns)
         model->load.delay_times =
             (float)((model->measured_ns - without.time) / (with.time - without.time));
 }
@@ -515,7 +250,7 @@ static bool replay(const struct predict_model *model, struct doubt *doubt, struc
 {
     struct outcome own;
     const double samples = model->samples == DATASTALL_UNKNOWN ? NAN : (double)model->samples;
-    if (!run(model, &model->setting, &own) || model->measured_ns <= 0) {
+    if (!predict_run(model, &model->setting, &own) || model->measured_ns <= 0) {
         snprintf(predict->says, sizeof predict->says,
                  "more batches are under way than can be replayed");
         return false;
@@ -545,7 +280,7 @@ static bool replay(const struct predict_model *model, struct doubt *doubt, struc
                             .computes = computing_share(model),
                             .splits = model->is_stream,
                             .speed = own.time / model->measured_ns,
-                            .in_turns = in_turns_of(model, model->measured_ns)};
+                            .in_turns = predict_in_turns_of(model, model->measured_ns)};
     return true;
 }
 

@@ -93,4 +93,49 @@ struct predict *predict_make(const struct run_process *process, const struct run
                              const struct why *why, bool hides,
                              const struct predict_options *options);
 
+/* ---- one setting: predict_one.c, for predict.c ---- */
+
+#define PREDICT_FULL_FROM 0.75 /* share of the CPUs that is in use: beyond it they take turns */
+
+/* A replay. */
+struct outcome {
+    double time, waited; /* ns */
+    double used, busy;   /* share of the CPUs in use, and how many */
+    double
+        cpu_share; /* by predict_run_usual(): so much longer, relative, it takes where CPUs are slower */
+};
+
+/* What is known of the interval before anything is simulated. */
+struct doubt {
+    double noise, miss;
+    double used, busy; /* of the setting that ran: share of the CPUs in use, and how many */
+    double computes;   /* share of making a batch that is computing */
+    double splits;     /* a stream is shared out otherwise where the workers are others */
+    double speed;      /* replayed / measured: what is told is corrected by it */
+    double in_turns;   /* the same where CPUs are shared in turns; NaN: they were not */
+};
+
+bool predict_run(const struct predict_model *model, const struct machine_setting *setting,
+                 struct outcome *outcome);
+/* The same for what is told, whose interval follows how far it depends on the CPUs' speed. */
+bool predict_run_usual(const struct predict_model *model, const struct machine_setting *setting,
+                       struct outcome *outcome);
+/* doubt->in_turns, of a run that took so long. */
+double predict_in_turns_of(const struct predict_model *model, double measured_ns);
+
+/* The interval around `usual`. slow and fast: what else it may be. */
+void predict_tell(const struct predict_model *model, const struct doubt *doubt,
+                  const struct machine_setting *setting, const struct outcome *slow,
+                  const struct outcome *usual, const struct outcome *fast,
+                  struct predict_setting *out);
+/* False: it is not told. */
+bool predict_one(const struct predict_model *model, const struct doubt *doubt,
+                 const struct machine_setting *setting, struct predict_setting *out);
+
+bool predict_is_other_data(const struct predict_model *model, uint32_t workers);
+/* More batches may be under way than shared memory holds: a worker would die of it. The setting that
+ * ran did run. */
+bool predict_fits_shared_memory(const struct predict_model *model,
+                                const struct machine_setting *setting);
+
 #endif
