@@ -68,8 +68,8 @@ static void say_limits(void)
 /* Of /proc/self/status: signals that are blocked or ignored, the owner, no new privileges. */
 static void say_status(void)
 {
-    static const char *const kept[] = {"SigBlk", "SigIgn", "Uid", "Gid", "NoNewPrivs", "Seccomp:",
-                                       "Cpus_allowed:"};
+    static const char *const kept[] = {"SigBlk",     "SigIgn",   "Uid",          "Gid",
+                                       "NoNewPrivs", "Seccomp:", "Cpus_allowed:"};
     char line[512];
     FILE *status = fopen("/proc/self/status", "re");
     while (status != NULL && fgets(line, sizeof line, status) != NULL) {
