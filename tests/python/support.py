@@ -58,7 +58,9 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     }
     # One thread each: several programs share few cores. The other: lighter_torch.py.
     lighter = {"OMP_NUM_THREADS": "1", "LIGHTER_TORCH": os.environ.get("LIGHTER_TORCH", "1")}
-    return {**kept, **lighter, **(extra or {})}
+    # What torchrun starts its ranks with.
+    ranks = {"PYTHON_EXEC": WARM_PYTHON} if WARM_PYTHON else {}
+    return {**kept, **lighter, **ranks, **(extra or {})}
 
 
 class WarmStarts:

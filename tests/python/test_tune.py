@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support import completed, environment
+from support import PYTHON, completed, environment
 
 #: A trial is ended by signals to all of its processes.
 pytestmark = pytest.mark.whole_start
@@ -66,7 +66,7 @@ def test_more_workers_are_found(tmp_path):
     found = re.search(r"^best +num_workers=(\d+) +[\d.]+ \([\d.]+ to [\d.]+\) ", table, re.M)
     assert found and found[1] == interrupts[1]
     assert f"WRITE    DataLoader(..., num_workers={found[1]}) at p.py:9:" in table
-    assert f"datastall run --set 'p.py:9:num_workers={found[1]}' -- python p.py" in table
+    assert f"datastall run --set 'p.py:9:num_workers={found[1]}' -- {PYTHON} p.py" in table
     assert "ended: that was the last of the trials" in table or "no other setting is" in table
     assert len(list((tmp_path / "runs").iterdir())) == 2
 

@@ -23,7 +23,8 @@ def start(rank: int, count: int, store: str) -> subprocess.Popen:
         "TORCHELASTIC_RUN_ID": os.path.basename(store),
         "TORCHELASTIC_RESTART_COUNT": "0",
     }
-    return subprocess.Popen([sys.executable, *sys.argv[2:]], env={**os.environ, **own})
+    python = os.environ.get("PYTHON_EXEC", sys.executable)
+    return subprocess.Popen([python, *sys.argv[2:]], env={**os.environ, **own})
 
 
 def main() -> int:
