@@ -705,6 +705,7 @@ def test_no_driver_is_not_zero_percent_busy(told: Run) -> None:
     assert memory == {}
 
 
+@pytest.mark.whole_start
 def test_works_without_torch(tmp_path: Path, no_driver: dict[str, str]) -> None:
     loaded = program(
         tmp_path,

@@ -40,6 +40,7 @@ import torch
 #: Variables that an interpreter or a library reads as it is loaded; PYTHONPATH is seen to here.
 EARLY = ("LD_", "PYTHON", "LC_", "LANG", "MALLOC_", "GLIBC_", "OMP_", "MKL_", "KMP_", "TORCH")
 SITE = Path(numpy.__file__).parents[1]
+HANDLED = ("PYTHONPATH", "PYTHON_EXEC", "LD_LIBRARY_PATH")  # are seen to, or are not its own
 HIGH = 500  # above what any program has
 
 
@@ -74,7 +75,7 @@ def early(variables: dict[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in variables.items()
-        if name.startswith(EARLY) and name not in ("PYTHONPATH", "LD_LIBRARY_PATH")
+        if name.startswith(EARLY) and name not in HANDLED
     }
 
 
