@@ -110,10 +110,19 @@ def brings_cuda(start: Start) -> bool:
     return any((Path(place) / "libcuda.so.1").exists() for place in places if place)
 
 
+def without_inner(status: str) -> str:
+    """Without signals 32 and 33, which are the C library's: what make starts has one ignored."""
+    ignored = re.search(r"SigIgn:\s([0-9a-f]{16})", status)
+    if ignored is None:
+        return status
+    kept = int(ignored[1], 16) & ~(3 << 31)
+    return f"{status[: ignored.start(1)]}{kept:016x}{status[ignored.end(1) :]}"
+
+
 def is_taken(start: Start) -> bool:
     if brings_cuda(start) or early(start.variables) != early(OWN):
         return False
-    if start.surroundings != SURROUNDINGS:
+    if [without_inner(text) for text in start.surroundings] != SURROUNDINGS:
         return False
     if not start.argv or not start.folder:
         return False
