@@ -33,13 +33,6 @@ static bool command_goes_on(const struct rf_header *header, const struct rf_proc
            rf_liveness_beside(header, &view->fixed, pid, ticks) != RF_DEAD;
 }
 
-/* A tmpfs does not outlive the boot that it was made in: where boots have two names (a container's
- * own, a restored checkpoint), process numbers say nothing. */
-static bool has_another_boot(const struct rf_header *header)
-{
-    return strncmp(rf_own_boot_id(), header->boot_id, sizeof header->boot_id) != 0;
-}
-
 static bool other_writes(const char *path)
 {
     struct rf_file file;
@@ -51,7 +44,9 @@ static bool other_writes(const char *path)
     const bool busy = !told && file.source.bytes >= file.header.file_bytes;
     const bool open = told && view.words[RF_PROCESS_STATE] == RF_STATE_OPEN &&
                       !rf_process_is_self(&file.header, &view.fixed);
-    const bool another_boot = has_another_boot(&file.header);
+    /* A tmpfs does not outlive the boot that it was made in: where boots have two names (a container's
+     * own, a restored checkpoint), process numbers say nothing. */
+    const bool another_boot = rf_is_of_another_boot(&file.header);
     const bool writes = open && !another_boot &&
                         (rf_process_liveness(&file.header, &view.fixed) != RF_DEAD ||
                          command_goes_on(&file.header, &view));

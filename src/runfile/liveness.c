@@ -270,13 +270,18 @@ static bool all_are_shown(void)
     return read_text("/proc/1/status", text, sizeof text);
 }
 
+bool rf_is_of_another_boot(const struct rf_header *header)
+{
+    const char *boot_id = rf_own_boot_id();
+    return boot_id[0] != '\0' && strncmp(boot_id, header->boot_id, sizeof header->boot_id) != 0;
+}
+
 static enum rf_liveness liveness_of(const struct rf_header *header, const struct foreign *wanted,
                                     uint64_t born_ns)
 {
-    const char *boot_id = rf_own_boot_id();
-    if (boot_id[0] != '\0' && strncmp(boot_id, header->boot_id, sizeof header->boot_id) != 0)
-        return RF_DEAD; /* or of another machine: nothing more will come of it here */
-    if (boot_id[0] == '\0' || wanted->start_ticks == 0)
+    if (rf_is_of_another_boot(header))
+        return RF_DEAD; /* nothing more will come of it here */
+    if (rf_own_boot_id()[0] == '\0' || wanted->start_ticks == 0)
         return RF_UNSEEN;
     const uint64_t own = rf_own_pid_namespace();
     const enum proc proc = whose_proc();

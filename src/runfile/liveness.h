@@ -21,6 +21,9 @@ enum rf_liveness rf_liveness_beside(const struct rf_header *header,
                                     const struct rf_process_static *process, uint64_t pid,
                                     uint64_t start_ticks);
 
+/* True when the file is known to be of another boot than this process runs in, or of another machine. */
+bool rf_is_of_another_boot(const struct rf_header *header);
+
 /* True when the process that wrote the file is this one. */
 bool rf_process_is_self(const struct rf_header *header, const struct rf_process_static *process);
 
