@@ -13,7 +13,7 @@
 
 /* ---- all settings ---- */
 
-static void predict_settings(const struct predict_model *model, const struct doubt *doubt,
+static void predict_settings(const struct predict_model *model, const struct predict_doubt *doubt,
                              const struct predict_options *options, struct predict *predict)
 {
     const uint32_t own = model->setting.workers > 0 ? model->setting.prefetch_factor : 2;
@@ -34,7 +34,7 @@ static void predict_settings(const struct predict_model *model, const struct dou
 }
 
 /* Where nobody asks for windows: larger ones with the workers that ran. */
-static void predict_windows(const struct predict_model *model, const struct doubt *doubt,
+static void predict_windows(const struct predict_model *model, const struct predict_doubt *doubt,
                             const struct predict_options *options, struct predict *predict)
 {
     if (options->prefetch_from > 0 || model->setting.workers == 0)
@@ -49,7 +49,7 @@ static void predict_windows(const struct predict_model *model, const struct doub
 }
 
 /* Workers that are kept from epoch to epoch, for which their loader has to be. */
-static void predict_kept(const struct predict_model *model, const struct doubt *doubt,
+static void predict_kept(const struct predict_model *model, const struct predict_doubt *doubt,
                          struct predict *predict)
 {
     struct machine_setting setting = model->setting;
@@ -168,12 +168,12 @@ static bool take_away(enum predict_part part, struct predict_model *model)
     }
 }
 
-static void predict_without(const struct predict_model *model, const struct doubt *doubt,
+static void predict_without(const struct predict_model *model, const struct predict_doubt *doubt,
                             struct predict *predict)
 {
     for (enum predict_part part = 0; part < PREDICT_PARTS; part++) {
         struct predict_model other = *model;
-        struct outcome outcome;
+        struct predict_outcome outcome;
         struct predict_setting out;
         if (!take_away(part, &other) || !predict_run_usual(&other, &other.setting, &outcome))
             continue;
@@ -221,7 +221,7 @@ static void fit_start(struct predict_model *model)
  * which the machine does not have: as much of it stays as brings the replay to what was measured. */
 static void fit_delay(struct predict_model *model)
 {
-    struct outcome without, with;
+    struct predict_outcome without, with;
     if (!predict_run(model, &model->setting, &without) || without.used >= PREDICT_FULL_FROM ||
         without.time >= model->measured_ns)
         return;
@@ -246,9 +246,10 @@ static void let_go_on(const struct why *why, struct predict_model *model)
 }
 
 /* Replays what ran. False: it misses by too much. */
-static bool replay(const struct predict_model *model, struct doubt *doubt, struct predict *predict)
+static bool replay(const struct predict_model *model, struct predict_doubt *doubt,
+                   struct predict *predict)
 {
-    struct outcome own;
+    struct predict_outcome own;
     const double samples = model->samples == DATASTALL_UNKNOWN ? NAN : (double)model->samples;
     if (!predict_run(model, &model->setting, &own) || model->measured_ns <= 0) {
         snprintf(predict->says, sizeof predict->says,
@@ -273,14 +274,14 @@ static bool replay(const struct predict_model *model, struct doubt *doubt, struc
                  100 * fabs(predict->miss), predict->miss < 0 ? "less" : "more");
         return false;
     }
-    *doubt = (struct doubt){.noise = model->noise,
-                            .miss = predict->miss,
-                            .used = own.used,
-                            .busy = own.busy,
-                            .computes = computing_share(model),
-                            .splits = model->is_stream,
-                            .speed = own.time / model->measured_ns,
-                            .in_turns = predict_in_turns_of(model, model->measured_ns)};
+    *doubt = (struct predict_doubt){.noise = model->noise,
+                                    .miss = predict->miss,
+                                    .used = own.used,
+                                    .busy = own.busy,
+                                    .computes = computing_share(model),
+                                    .splits = model->is_stream,
+                                    .speed = own.time / model->measured_ns,
+                                    .in_turns = predict_in_turns_of(model, model->measured_ns)};
     return true;
 }
 
@@ -296,7 +297,7 @@ struct predict *predict_make(const struct run_process *process, const struct run
 {
     struct predict *predict = calloc(1, sizeof *predict);
     struct predict_model model;
-    struct doubt doubt;
+    struct predict_doubt doubt;
     if (predict == NULL)
         return NULL;
     predict->miss = NAN;

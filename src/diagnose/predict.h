@@ -98,15 +98,14 @@ struct predict *predict_make(const struct run_process *process, const struct run
 #define PREDICT_FULL_FROM 0.75 /* share of the CPUs that is in use: beyond it they take turns */
 
 /* A replay. */
-struct outcome {
+struct predict_outcome {
     double time, waited; /* ns */
     double used, busy;   /* share of the CPUs in use, and how many */
-    double
-        cpu_share; /* by predict_run_usual(): so much longer, relative, it takes where CPUs are slower */
+    double cpu_share; /* predict_run_usual(): so much longer it takes, relative, on slower CPUs */
 };
 
 /* What is known of the interval before anything is simulated. */
-struct doubt {
+struct predict_doubt {
     double noise, miss;
     double used, busy; /* of the setting that ran: share of the CPUs in use, and how many */
     double computes;   /* share of making a batch that is computing */
@@ -116,20 +115,20 @@ struct doubt {
 };
 
 bool predict_run(const struct predict_model *model, const struct machine_setting *setting,
-                 struct outcome *outcome);
+                 struct predict_outcome *outcome);
 /* The same for what is told, whose interval follows how far it depends on the CPUs' speed. */
 bool predict_run_usual(const struct predict_model *model, const struct machine_setting *setting,
-                       struct outcome *outcome);
+                       struct predict_outcome *outcome);
 /* doubt->in_turns, of a run that took so long. */
 double predict_in_turns_of(const struct predict_model *model, double measured_ns);
 
 /* The interval around `usual`. slow and fast: what else it may be. */
-void predict_tell(const struct predict_model *model, const struct doubt *doubt,
-                  const struct machine_setting *setting, const struct outcome *slow,
-                  const struct outcome *usual, const struct outcome *fast,
+void predict_tell(const struct predict_model *model, const struct predict_doubt *doubt,
+                  const struct machine_setting *setting, const struct predict_outcome *slow,
+                  const struct predict_outcome *usual, const struct predict_outcome *fast,
                   struct predict_setting *out);
 /* False: it is not told. */
-bool predict_one(const struct predict_model *model, const struct doubt *doubt,
+bool predict_one(const struct predict_model *model, const struct predict_doubt *doubt,
                  const struct machine_setting *setting, struct predict_setting *out);
 
 bool predict_is_other_data(const struct predict_model *model, uint32_t workers);

@@ -397,8 +397,7 @@ static const char *cannot(const struct run_loader *loader, const struct run_stre
                "numbers of workers would give, is not known";
     if (why_computes_in_children(why))
         return "its items wait for processes that the workers started and keep: what each item "
-               "costs "
-               "them is not seen";
+               "costs them is not seen";
     if (loader->background && why->stall_share < LEAST_LIMIT)
         return "another thread than the main one iterates over it: whether that waits for batches "
                "or for the program to take them is not known";
@@ -532,8 +531,7 @@ bool predict_model_make(const struct run_process *process, const struct run_load
     model->is_stream = why_loader_is(loader, DATASTALL_LOADER_STREAM);
     model->is_unsplit = why_may_be_unsplit(loader, &why->work);
     model->is_storage = why_is_storage(&why->work);
-    model->is_made_anew =
-        c[RF_COUNT_ITERATORS] > 1 && 2 * loader->entry.objects > c[RF_COUNT_ITERATORS];
+    model->is_made_anew = c[RF_COUNT_ITERATORS] > 1 && why_is_made_anew(loader);
     model->tensors = or_else(per(why->work.sent_tensors, why->work.sent), 0);
     model->spawned = why_loader_is(loader, DATASTALL_LOADER_SPAWNED);
     model->measured_ns = fmax(1, (double)why->active_ns - after_the_last(loader, stretches));

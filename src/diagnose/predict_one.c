@@ -20,14 +20,14 @@
 #define SLICE_NS 8e6      /* for which a kernel lets go on who runs: two ticks of 4 ms */
 
 bool predict_run(const struct predict_model *model, const struct machine_setting *setting,
-                 struct outcome *outcome)
+                 struct predict_outcome *outcome)
 {
     struct machine_result result;
     if (!machine_run(&model->costs, setting, &model->load, SIMULATED, &result) || result.time <= 0)
         return false;
     const double busy = result.running / result.time;
-    *outcome =
-        (struct outcome){result.time, result.waited, fmin(1, busy / model->costs.cpus), busy, NAN};
+    *outcome = (struct predict_outcome){result.time, result.waited,
+                                        fmin(1, busy / model->costs.cpus), busy, NAN};
     return true;
 }
 
@@ -44,7 +44,7 @@ static double cpu_share(const struct predict_model *model, const struct machine_
 }
 
 bool predict_run_usual(const struct predict_model *model, const struct machine_setting *setting,
-                       struct outcome *outcome)
+                       struct predict_outcome *outcome)
 {
     if (!predict_run(model, setting, outcome))
         return false;
@@ -81,8 +81,8 @@ bool predict_is_other_data(const struct predict_model *model, uint32_t workers)
 }
 
 /* Half the interval's width, downwards and upwards. */
-static void widths(const struct doubt *doubt, const struct outcome *outcome, bool other_workers,
-                   double *down, double *up)
+static void widths(const struct predict_doubt *doubt, const struct predict_outcome *outcome,
+                   bool other_workers, double *down, double *up)
 {
     const double cpu = CPU_ERROR * outcome->cpu_share;
     const double error = sqrt(doubt->noise * doubt->noise + MODEL_ERROR * MODEL_ERROR + cpu * cpu);
@@ -101,9 +101,9 @@ static struct range range_of(double low, double mean, double high)
     return (struct range){mean, fmin(low, mean), fmax(high, mean)};
 }
 
-void predict_tell(const struct predict_model *model, const struct doubt *doubt,
-                  const struct machine_setting *setting, const struct outcome *slow,
-                  const struct outcome *usual, const struct outcome *fast,
+void predict_tell(const struct predict_model *model, const struct predict_doubt *doubt,
+                  const struct machine_setting *setting, const struct predict_outcome *slow,
+                  const struct predict_outcome *usual, const struct predict_outcome *fast,
                   struct predict_setting *out)
 {
     double down, up;
@@ -196,7 +196,7 @@ bool predict_fits_shared_memory(const struct predict_model *model,
  * at once; or who wakes waits beside who runs for the end of its slice, which costs nothing while one
  * worker computes and the CPUs are as many. Which of the two it is a run may not show. */
 static bool run_in_turns(const struct predict_model *model, const struct machine_setting *setting,
-                         struct outcome *outcome)
+                         struct predict_outcome *outcome)
 {
     struct predict_model turns = *model;
     turns.costs.slice = SLICE_NS;
@@ -206,18 +206,18 @@ static bool run_in_turns(const struct predict_model *model, const struct machine
 /* What a run takes then, as far as what was recorded went so. */
 double predict_in_turns_of(const struct predict_model *model, double measured_ns)
 {
-    struct outcome own;
+    struct predict_outcome own;
     if (!run_in_turns(model, &model->setting, &own))
         return NAN;
     const double speed = own.time / measured_ns;
     return fabs(speed - 1) <= PREDICT_MOST_MISS ? speed : NAN;
 }
 
-static void spread_turns(const struct predict_model *model, const struct doubt *doubt,
-                         const struct machine_setting *setting, struct outcome *slow,
-                         struct outcome *fast)
+static void spread_turns(const struct predict_model *model, const struct predict_doubt *doubt,
+                         const struct machine_setting *setting, struct predict_outcome *slow,
+                         struct predict_outcome *fast)
 {
-    struct outcome turns;
+    struct predict_outcome turns;
     if (isnan(doubt->in_turns) || !run_in_turns(model, setting, &turns))
         return;
     turns.time *= doubt->speed / doubt->in_turns;
@@ -227,12 +227,12 @@ static void spread_turns(const struct predict_model *model, const struct doubt *
         *fast = turns;
 }
 
-bool predict_one(const struct predict_model *model, const struct doubt *doubt,
+bool predict_one(const struct predict_model *model, const struct predict_doubt *doubt,
                  const struct machine_setting *setting, struct predict_setting *out)
 {
     struct spread spread = {*model, *model, *model};
     const bool hands = setting->workers > 0, other_kind = hands != (model->setting.workers > 0);
-    struct outcome slow, usual, fast;
+    struct predict_outcome slow, usual, fast;
     if (!predict_fits_shared_memory(model, setting) || (!hands && other_kind && model->is_held_up))
         return false;
     if (model->is_storage)

@@ -27,8 +27,7 @@ struct why_work {
     uint32_t workers; /* entries that recorded something */
     uint64_t batches, items, items_timed;
     uint64_t items_ns, cpu_ns, delay_ns, threads_ns, blocked_ns; /* the first: sum of the rest */
-    uint64_t
-        children_ns; /* CPU time of processes that the workers started and keep, while blocked */
+    uint64_t children_ns; /* CPU time of processes that workers started and keep, while blocked */
     uint64_t collate_ns, collate_delay_ns, gap_ns, gap_cpu_ns;
     uint64_t startup_ns, generations;
     uint64_t opened_ns;                      /* of making fetchers: a stream's __iter__ */
@@ -276,6 +275,11 @@ static inline bool why_starts_by_init(const struct run_loader *loader, const str
            !why_loader_is(loader, DATASTALL_LOADER_SPAWNED) && work->generations > 0 &&
            ds_subtract(work->startup_ns, work->opened_ns) / work->generations >=
                WHY_LONGEST_START_NS;
+}
+/* A loader of its own for most epochs. */
+static inline bool why_is_made_anew(const struct run_loader *loader)
+{
+    return 2 * loader->entry.objects > loader->totals.counters[RF_COUNT_ITERATORS];
 }
 /* How many workers it has; DATASTALL_UNKNOWN: not told, or more than any machine has. */
 static inline uint64_t why_workers_of(const struct run_loader *loader)

@@ -203,7 +203,7 @@ static void suggest_for_startup(const struct run_loader *loader, struct why *why
             "without any as well: open and read less before the first item, or once (in the "
             "data set, with persistent_workers=True)",
             (double)why->work.opened_ns * 1e-6 / (double)(workers * iterators));
-    else if (2 * loader->entry.objects > iterators)
+    else if (why_is_made_anew(loader))
         suggest(
             why,
             "make the loader once and keep it, with persistent_workers=True: %llu were made for "
@@ -229,7 +229,7 @@ static void suggest_for_epoch_start(const struct run_loader *loader, struct why 
     if (why_loader_is(loader, DATASTALL_LOADER_STREAM) && (persistent || !starting))
         suggest(why, "the stream begins anew in every epoch: give its first items while a shuffle "
                      "buffer fills, and open or read ahead less before them; or one longer epoch");
-    else if (2 * loader->entry.objects > loader->totals.counters[RF_COUNT_ITERATORS])
+    else if (why_is_made_anew(loader))
         suggest(
             why,
             "make the loader and its data set once and keep them, with persistent_workers=True: "
@@ -306,6 +306,17 @@ static void __attribute__((format(printf, 2, 3))) suggest_too(struct why *why, c
     "use %.2f CPUs"
 #define MANY_CHILDREN_CPUS 0.5
 
+/* More CPUs, or less on them of whoever is seen to use them; else what the cause has to say. */
+static void suggest_cpus(struct why *why, const char *otherwise)
+{
+    if (why->others.lack_ns > 0)
+        suggest(why, OTHERS_USE_THEM);
+    else if (why->host.children_cpus >= MANY_CHILDREN_CPUS)
+        suggest(why, OWN_PROCESSES_USE_THEM, why->host.children_cpus);
+    else
+        suggest(why, "%s", otherwise);
+}
+
 /* Other threads of the workers ran for so much of what the items did. */
 #define LEAST_IN_THREADS 0.2
 
@@ -324,12 +335,9 @@ static void suggest_for_contention(const struct run_loader *loader, struct why *
     if (too_many)
         suggest(why, "fewer workers or more CPUs: %llu workers share %.3g",
                 (unsigned long long)workers, host->cpus_usable);
-    else if (why->others.lack_ns > 0)
-        suggest(why, OTHERS_USE_THEM);
-    else if (host->children_cpus >= MANY_CHILDREN_CPUS)
-        suggest(why, OWN_PROCESSES_USE_THEM, host->children_cpus);
     else
-        suggest(why, "more CPUs, or fewer threads in the training loop (torch.set_num_threads): it "
+        suggest_cpus(why,
+                     "more CPUs, or fewer threads in the training loop (torch.set_num_threads): it "
                      "and the workers want more than there are");
     if (why_sends_many_tensors(work))
         suggest_too(why, "; and less to do: %.0f tensors are sent for each batch, stack them",
@@ -510,13 +518,7 @@ void why_suggest(const struct run_loader *loader, struct why *why)
         suggest_for_transfer(loader, why);
         break;
     case CAUSE_LOOP_CPU_WAIT:
-        if (why->others.lack_ns == 0 && why->host.children_cpus >= MANY_CHILDREN_CPUS)
-            suggest(why, OWN_PROCESSES_USE_THEM, why->host.children_cpus);
-        else
-            suggest(why,
-                    why->others.lack_ns > 0
-                        ? OTHERS_USE_THEM
-                        : "leave the loop's own thread a CPU: fewer workers or threads, or fewer "
+        suggest_cpus(why, "leave the loop's own thread a CPU: fewer workers or threads, or fewer "
                           "other programs on the CPUs");
         break;
     case CAUSE_INTERPRETER:

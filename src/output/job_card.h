@@ -26,8 +26,7 @@ struct job_document {
     double window_s;              /* of the run that took longest, first wait to last; NaN */
     enum summary_severity severity;
     struct summary_others others; /* of all its runs */
-    double
-        for_others_share; /* of its time, lost and not charged: the CPUs were used by others; or 0 */
+    double for_others_share;      /* of its time, lost and not charged: others had the CPUs; or 0 */
     uint32_t run_count, problems;
     struct job_run *runs;
     char first_problem[512];
