@@ -39,8 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     whole = item.get_closest_marker("whole_start") is not None
-    path = os.environ.get("WARM_TORCH")
-    support.WARM_PYTHON = str(Path(path).parent / "python3") if path and not whole else ""
+    support.WARM_PYTHON = "" if whole else os.environ.get("WARM_STUB", "")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

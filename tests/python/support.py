@@ -19,7 +19,7 @@ from typing import Any
 PYTHON = sys.executable
 DATASTALL = str(Path(sys.executable).parent / "datastall")
 PROGRAMS = Path(__file__).parent / "programs"
-#: What stands for PYTHON in a command (conftest.py decides for each module); empty: nothing does.
+#: What stands for PYTHON in a command (conftest.py decides for each test); empty: nothing does.
 WARM_PYTHON = ""
 #: For what ought to end at once; a machine may be slow and busy with others.
 TIMEOUT_S = 300
@@ -72,8 +72,11 @@ class WarmStarts:
         source = Path(__file__).parent / "warm"
         options = ["-O1", "-std=gnu11", "-D_GNU_SOURCE"]
         subprocess.run(["cc", *options, str(source / "python.c"), "-o", str(built)], check=True)
-        self.variables = {"WARM_TORCH": str(path), "WARM_PYTHON": PYTHON}
-        self.python = str(built)
+        self.variables = {
+            "WARM_TORCH": str(path),
+            "WARM_STUB": str(built),
+            "WARM_PYTHON": PYTHON,
+        }
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.bind(str(path))
         self.socket.listen(128)
@@ -91,7 +94,7 @@ class WarmStarts:
 
 
 def warm_python() -> str:
-    """What stands for the interpreter, where the test's module wants that; else PYTHON."""
+    """What stands for the interpreter, where something does; else PYTHON."""
     return WARM_PYTHON or PYTHON
 
 
