@@ -28,6 +28,10 @@
 /* A new folder, removed when the process that made it exits. Lives as long as the process. */
 const char *test_folder(void);
 
+/* Gives the calling process a /dev/shm of its own: any `datastall show` of this user brings home what it
+ * finds in the one that all share. False: not permitted here (errno says why), it stays shared. */
+bool test_own_shm(void);
+
 /* The same, and run files go into it directly (as under `datastall run`: no GPU section). */
 const char *test_run_folder(void);
 

@@ -583,6 +583,8 @@ int main(void)
     };
     if (access("/dev/shm", W_OK) != 0)
         return SKIPPED;
+    if (!test_own_shm())
+        printf("/dev/shm is shared with all\n");
     base = test_folder();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

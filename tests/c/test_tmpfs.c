@@ -4,10 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <sched.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -518,15 +516,6 @@ static void what_is_being_made_is_left_alone(void *context)
     CHECK(rf_run_abandon(&run) && !is_there(run.tmpfs), "abandon");
 }
 
-/* /dev/shm for this test alone: any `datastall show` of this user brings home what it finds. */
-static void have_tmpfs_alone(void)
-{
-    const bool alone = unshare(CLONE_NEWNS) == 0 &&
-                       mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-                       mount("tmpfs", "/dev/shm", "tmpfs", 0, "mode=1777") == 0;
-    printf("/dev/shm is %s\n", alone ? "our own" : "shared with all");
-}
-
 /* A file of another version, whose process this one cannot read, is no less alive. */
 static void a_writer_of_another_version(void *context)
 {
@@ -561,7 +550,7 @@ int main(void)
         {"what is being made is left alone", what_is_being_made_is_left_alone},
     };
     int failed = 0;
-    have_tmpfs_alone();
+    printf("/dev/shm is %s\n", test_own_shm() ? "our own" : "shared with all");
     unsetenv("DATASTALL_RUN_DIR");
     unsetenv("DATASTALL_RECORD_ON");
     for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++) {
