@@ -10,10 +10,10 @@
 #include "gpu/capturers.h"
 #include "gpu/stall.h"
 
-/* A question costs a loop that launches all the time 40 to 60 us, looks included (a share of 1.5 % at
- * one each 10 ms, measured): the driver and the interpreter have one lock each. */
+/* The driver and the interpreter have one lock each, for which a loop that launches all the time may
+ * wait. What that costs was too little to be told at one question each 25 ms (docs/steps.md). */
 #define MEAN_PAUSE_NS (DS_NS_PER_S / 40)
-#define LOOK_EVERY 6u /* rounds */
+#define LOOK_EVERY 3u /* rounds */
 #define STACK_BYTES (UINT64_C(512) << 10)
 #define MOST_PATIENCE_NS (2 * DS_NS_PER_S)
 

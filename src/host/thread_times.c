@@ -85,6 +85,18 @@ static bool it_only_ran(uint64_t wall_ns, uint64_t cpu_ns)
     return wall_ns <= cpu_ns + NEARLY_NS + cpu_ns / NEARLY_PART;
 }
 
+bool host_moment_of_own(const struct host_moment *before, struct host_moment *moment)
+{
+    const uint64_t now_ns = ds_now_ns();
+    const uint64_t own_ns = ds_clock_ns_of(CLOCK_THREAD_CPUTIME_ID) - before->times.cpu_ns;
+    *moment = (struct host_moment){
+        .wall_ns = now_ns,
+        .times = {before->times.cpu_ns + own_ns, before->times.delay_ns,
+                  before->times.process_cpu_ns + own_ns},
+    };
+    return ds_now_ns() - now_ns < ONE_MOMENT_NS;
+}
+
 void host_moment_since(int schedstat, const struct host_moment *before, uint64_t most_ns,
                        struct host_moment *moment)
 {

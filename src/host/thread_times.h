@@ -45,6 +45,10 @@ struct host_moment {
 void host_moment_since(int schedstat, const struct host_moment *before, uint64_t most_ns,
                        struct host_moment *moment);
 
+/* The same of a thread of which nothing but its own CPU time is asked: it may have waited in between, and
+ * what for is not known. False: it was put aside just now, so the two clocks are not of one moment. */
+bool host_moment_of_own(const struct host_moment *before, struct host_moment *moment);
+
 /* The second number of "cpu_ns delay_ns slices"; 0 when there is none. */
 uint64_t host_parse_schedstat(const char *text);
 

@@ -198,10 +198,12 @@ void feed_wait_begin(struct feed *feed, uint64_t now_ns, uint64_t next_index, ui
     feed->laid_count = 0;
     feed->sampler_ns = feed->pin_ns = feed->get_cpu_ns = feed->get_cpu_batches = 0;
     feed->depth = depth_now(feed, next_index, sent_until);
-    if (feed->workers > 0 && feed->depth != RF_UNKNOWN && rf_ready_of(feed->depth) == 0)
+    const bool is_known = feed->depth != RF_UNKNOWN;
+    const bool is_ready = is_known && rf_ready_of(feed->depth) > 0;
+    if (feed->workers > 0 && is_known && !is_ready)
         lock_look_at_workers(feed, now_ns);
     if (feed->workers > 0)
-        loop_look_begin(&feed->look, now_ns);
+        loop_look_begin(&feed->look, now_ns, is_ready);
     if (feed->own != NULL)
         feed->own_count = ds_load(&feed->own->entry[RF_WORKER_COUNT]);
 }
@@ -515,8 +517,10 @@ DS_HOT void feed_wait_end(struct feed *feed, uint64_t end_ns, enum datastall_wai
     cause->pin_ns = feed->pin_ns;
     cause->get_cpu_ns = feed->get_cpu_ns;
     cause->get_cpu_batches = feed->get_cpu_batches;
-    if (feed->look.looking && batch && end_ns - feed->begin_ns >= FEED_SHORT_NS)
+    const bool is_long = end_ns - feed->begin_ns >= FEED_SHORT_NS;
+    if (feed->look.looking && batch && is_long)
         loop_look_end(&feed->look, &cause->loop);
+    loop_look_note(&feed->look, is_long);
     struct feed_made own = {.end_ns = 0};
     if (feed->own != NULL)
         cause_of_own_loading(feed, end_ns, cause, &own);

@@ -64,7 +64,7 @@ static struct worker *make(uint64_t *entries, uint64_t entry_words, uint64_t ent
     worker->start_ticks = rf_start_ticks_of(worker->pid);
     worker->given = &entries[RF_WORKER_GIVEN];
     worker->given_seen = UINT64_MAX;
-    worker->schedstat = host_schedstat_open();
+    worker_clocks_open(&worker->clocks);
     worker->opened_ns = ds_now_ns();
     rf_worker_counters_clear(worker->totals);
     read_io(worker, worker->opened_ns);
@@ -184,8 +184,8 @@ void worker_close(struct worker *worker)
     ds_fault_unguard(worker->guard);
     if (worker->own_map != NULL)
         munmap(worker->own_map, worker->own_map_bytes);
-    if (worker->schedstat >= 0 && worker_is_ours(worker))
-        close(worker->schedstat);
+    if (worker_is_ours(worker))
+        worker_clocks_close(&worker->clocks);
     free(worker->memory);
     free(worker);
 }
@@ -321,34 +321,18 @@ void worker_epoch(struct worker *worker, uint64_t opened_ns)
     ds_store(&worker->memory[RF_WORKER_EPOCH], rf_pack_epoch(next, count));
     ds_store_release(&worker->entry[RF_WORKER_EPOCH], rf_pack_epoch(next, count));
     worker->totals[RF_TOTAL_OPENED_NS] += opened_ns;
-    worker->gap.wall_ns = 0; /* what was between two epochs is not the worker's idling */
+    worker->clocks.gap.at.wall_ns = 0; /* what was between two epochs is not the worker's idling */
 }
 
-/* Clocks that need not be read: for so long at most, and not from batch to batch where longer passed
- * between the two, since what other threads of the process ran then would be the items'. */
-#define ASKED_FOR_NS (5 * DS_NS_PER_S / 1000)
-#define MOST_GAP_NS UINT64_C(50000)
-
-/* What of the sending thread's time is in the process's clock: where that is derived, what was in it
- * when it was read. */
-static void read_moment(struct worker *worker, const struct host_moment *before, uint64_t most_ns,
-                        struct host_moment *moment, uint64_t *pickle_cpu_ns)
+static uint64_t pickled_so_far(const struct worker *worker)
 {
-    host_moment_since(worker->schedstat, before, most_ns, moment);
-    if (moment->asked) {
-        worker->asked_ns = moment->wall_ns;
-        worker->asked_pickle_cpu_ns =
-            __atomic_load_n(&worker->pickle_cpu_total_ns, __ATOMIC_RELAXED);
-    }
-    *pickle_cpu_ns = worker->asked_pickle_cpu_ns;
+    return __atomic_load_n(&worker->pickle_cpu_total_ns, __ATOMIC_RELAXED);
 }
 
 void worker_begin(struct worker *worker)
 {
-    const bool lately = since(worker->gap.wall_ns, worker->asked_ns) < ASKED_FOR_NS;
-    read_moment(worker, &worker->gap, lately ? MOST_GAP_NS : 0, &worker->begin,
-                &worker->begin_pickle_cpu_ns);
-    const uint64_t now_ns = worker->begin.wall_ns;
+    worker_clocks_begin(&worker->clocks, pickled_so_far(worker));
+    const uint64_t now_ns = worker->clocks.begin.at.wall_ns;
     ds_fault_guard_keep(now_ns);
     if (!worker->attached)
         try_to_attach(worker);
@@ -385,8 +369,7 @@ void worker_items_end(struct worker *worker)
 {
     if (!worker->fetching || worker->items_ended)
         return;
-    read_moment(worker, &worker->begin, UINT64_MAX, &worker->items_end,
-                &worker->items_pickle_cpu_ns);
+    worker_clocks_items_end(&worker->clocks, pickled_so_far(worker));
     worker->items_ended = true;
 }
 
@@ -414,14 +397,15 @@ struct spent {
     uint64_t collate_ns, collate_cpu_ns, collate_delay_ns;
 };
 
-static struct spent spent_on(const struct worker *worker, uint64_t end_ns,
-                             const struct host_thread_times *end)
+static struct spent spent_on(const struct worker_clocks *clocks)
 {
-    const struct host_thread_times *a = &worker->begin.times, *b = &worker->items_end.times;
-    struct spent spent = {.items_ns = since(worker->items_end.wall_ns, worker->begin.wall_ns),
-                          .collate_ns = since(end_ns, worker->items_end.wall_ns)};
+    const struct worker_moment *begin = &clocks->begin, *items_end = &clocks->items_end;
+    const struct host_thread_times *a = &begin->at.times, *b = &items_end->at.times,
+                                   *end = &clocks->end.at.times;
+    struct spent spent = {.items_ns = since(items_end->at.wall_ns, begin->at.wall_ns),
+                          .collate_ns = since(clocks->end.at.wall_ns, items_end->at.wall_ns)};
     const uint64_t own_ns = since(b->cpu_ns, a->cpu_ns);
-    const uint64_t pickle_ns = since(worker->items_pickle_cpu_ns, worker->begin_pickle_cpu_ns);
+    const uint64_t pickle_ns = since(items_end->pickle_cpu_ns, begin->pickle_cpu_ns);
     spent.cpu_ns = part_of(spent.items_ns, 0, own_ns);
     spent.delay_ns = part_of(spent.items_ns, spent.cpu_ns, since(b->delay_ns, a->delay_ns));
     spent.threads_cpu_ns = since(b->process_cpu_ns - a->process_cpu_ns, own_ns + pickle_ns);
@@ -448,25 +432,18 @@ static void take_sent(struct worker *worker)
 
 void worker_end(struct worker *worker, enum rf_worker_outcome outcome)
 {
-    struct host_moment end;
-    uint64_t end_pickle_cpu_ns;
+    struct worker_clocks *clocks = &worker->clocks;
     if (!worker->fetching)
         return;
     worker->fetching = false;
-    read_moment(worker, worker->items_ended ? &worker->items_end : &worker->begin, UINT64_MAX, &end,
-                &end_pickle_cpu_ns);
-    const uint64_t end_ns = end.wall_ns;
+    worker_clocks_end(clocks, pickled_so_far(worker));
+    const uint64_t end_ns = clocks->end.at.wall_ns;
     ds_fault_guard_keep(end_ns);
-    if (!worker->items_ended) {
-        worker->items_end = end;
-        worker->items_pickle_cpu_ns = end_pickle_cpu_ns;
-    }
     if (!worker->attached)
         try_to_attach(worker);
-    const struct host_thread_times *a = &worker->begin.times;
-    const struct spent spent = spent_on(worker, end_ns, &end.times);
-    const uint64_t gap_ns =
-        worker->gap.wall_ns == 0 ? RF_UNKNOWN : since(worker->begin.wall_ns, worker->gap.wall_ns);
+    const struct host_moment *gap = &clocks->gap.at, *begin = &clocks->begin.at;
+    const struct spent spent = spent_on(clocks);
+    const uint64_t gap_ns = gap->wall_ns == 0 ? RF_UNKNOWN : since(begin->wall_ns, gap->wall_ns);
 
     uint64_t *t = worker->totals;
     t[RF_TOTAL_BATCHES] += outcome == RF_BATCH_MADE;
@@ -483,11 +460,11 @@ void worker_end(struct worker *worker, enum rf_worker_outcome outcome)
     t[RF_TOTAL_COLLATE_DELAY_NS] += spent.collate_delay_ns;
     if (gap_ns != RF_UNKNOWN) {
         t[RF_TOTAL_GAP_NS] += gap_ns;
-        t[RF_TOTAL_GAP_CPU_NS] += since(a->cpu_ns, worker->gap.times.cpu_ns);
-        t[RF_TOTAL_GAP_DELAY_NS] += since(a->delay_ns, worker->gap.times.delay_ns);
+        t[RF_TOTAL_GAP_CPU_NS] += since(begin->times.cpu_ns, gap->times.cpu_ns);
+        t[RF_TOTAL_GAP_DELAY_NS] += since(begin->times.delay_ns, gap->times.delay_ns);
     }
     if (t[RF_TOTAL_BEGIN_NS] == 0)
-        t[RF_TOTAL_BEGIN_NS] = worker->begin.wall_ns;
+        t[RF_TOTAL_BEGIN_NS] = begin->wall_ns;
     t[RF_TOTAL_END_NS] = end_ns;
     t[RF_TOTAL_ASKED_WHICH] += worker->asked_which;
     worker->asked_which = 0;
@@ -498,8 +475,8 @@ void worker_end(struct worker *worker, enum rf_worker_outcome outcome)
     uint64_t *record = worker->entry + worker->layout.ring_at +
                        (count & (worker->layout.recent - 1)) * worker->layout.record_words;
     const uint64_t words[RF_WORK_WORDS] = {
-        [RF_WORK_BEGIN_NS] = worker->begin.wall_ns,
-        [RF_WORK_ITEMS_END_NS] = worker->items_end.wall_ns,
+        [RF_WORK_BEGIN_NS] = begin->wall_ns,
+        [RF_WORK_ITEMS_END_NS] = clocks->items_end.at.wall_ns,
         [RF_WORK_END_NS] = end_ns,
         [RF_WORK_GAP_NS] = gap_ns,
         [RF_WORK_CPU_NS] = spent.cpu_ns,
@@ -518,12 +495,12 @@ void worker_end(struct worker *worker, enum rf_worker_outcome outcome)
         ds_store(&record[i], words[i]);
     ds_store_release(&record[RF_WORK_SEQUENCE], count + 1);
     if (worker->slowest_ns != 0)
-        put_slow(worker, worker->slowest_ns, worker->slowest_index, worker->begin.wall_ns);
+        put_slow(worker, worker->slowest_ns, worker->slowest_index, begin->wall_ns);
     write_totals(worker, count + 1);
     ds_store_release(&worker->entry[RF_WORKER_COUNT], count + 1);
     ds_store_release(&worker->entry[RF_WORKER_PHASE], rf_pack_phase(end_ns, RF_PHASE_IDLE));
     ds_store(&worker->entry[RF_WORKER_ITEM], 0);
-    worker->gap = end;
+    worker_clocks_next(clocks);
 }
 
 void worker_finish(struct worker *worker)

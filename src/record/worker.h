@@ -11,7 +11,7 @@
 
 #include <stdbool.h>
 
-#include "host/thread_times.h"
+#include "record/worker_clocks.h"
 #include "runfile/worker_slot.h"
 #include "runfile/writer.h"
 
@@ -31,7 +31,6 @@ struct worker {
     uint64_t pid, start_ticks;
     const uint64_t *given; /* RF_WORKER_GIVEN of the file */
     uint64_t given_seen;   /* entries were looked through when it was this */
-    int schedstat;
     uint64_t fork_generation;
 
     uint64_t opened_ns, first_begin_ns, io_read_ns;
@@ -49,11 +48,7 @@ struct worker {
 
     /* the batch under way */
     bool fetching, items_ended;
-    struct host_moment gap, begin, items_end; /* gap: where the one before ended; wall_ns 0: none */
-    uint64_t begin_pickle_cpu_ns,
-        items_pickle_cpu_ns; /* of pickle_cpu_total_ns, in process_cpu_ns */
-    uint64_t asked_ns,
-        asked_pickle_cpu_ns; /* when all clocks were read last, and the latter then */
+    struct worker_clocks clocks;
     uint64_t items, item_begin_ns, slowest_ns, slowest_index;
     uint64_t asked_which; /* the data set asked which worker it is in, since the last batch ended */
 };

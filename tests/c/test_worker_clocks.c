@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "record/loop_look.h"
 #include "record/worker.h"
 #include "runfile/writer.h"
 #include "support.h"
@@ -20,7 +21,7 @@
 #define NEVER UINT32_MAX
 
 static struct {
-    uint64_t wall_ns, cpu_ns, delay_ns;
+    uint64_t wall_ns, cpu_ns, delay_ns, others_cpu_ns;
     uint32_t reads;                  /* of the thread's CPU clock, after each of which */
     uint32_t put_aside_at, so_often; /* ... it is put aside, from this one on */
     int schedstat;
@@ -29,14 +30,19 @@ static struct {
 int __wrap_clock_gettime(clockid_t clock, struct timespec *time);
 int __real_clock_gettime(clockid_t clock, struct timespec *time);
 
-static void be_put_aside(void)
+static void wait_for_cpu(uint64_t ns)
 {
     char text[96];
-    machine.wall_ns += PERIOD;
-    machine.delay_ns += PERIOD;
+    machine.wall_ns += ns;
+    machine.delay_ns += ns;
     const int length =
         snprintf(text, sizeof text, "%llu %llu 1\n", 0ULL, (unsigned long long)machine.delay_ns);
     assert_int_equal(pwrite(machine.schedstat, text, (size_t)length, 0), length);
+}
+
+static void be_put_aside(void)
+{
+    wait_for_cpu(PERIOD);
 }
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *time)
@@ -45,7 +51,9 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *time)
         return __real_clock_gettime(clock, time);
     machine.wall_ns += STEP;
     machine.cpu_ns += STEP;
-    const uint64_t ns = clock == CLOCK_THREAD_CPUTIME_ID ? machine.cpu_ns : machine.wall_ns;
+    const uint64_t ns = clock == CLOCK_THREAD_CPUTIME_ID    ? machine.cpu_ns
+                        : clock == CLOCK_PROCESS_CPUTIME_ID ? machine.cpu_ns + machine.others_cpu_ns
+                                                            : machine.wall_ns;
     *time = (struct timespec){(time_t)(ns / DS_NS_PER_S), (long)(ns % DS_NS_PER_S)};
     if (clock == CLOCK_THREAD_CPUTIME_ID) {
         const uint32_t read = machine.reads++;
@@ -185,9 +193,9 @@ static uint32_t put_aside_once(uint32_t at)
     assert_int_equal(rf_writer_create(NULL, &spec, &process, &writer), 0);
     struct worker *worker = worker_open_own(writer, 0);
     assert_non_null(worker);
-    const int real = worker->schedstat;
+    const int real = worker->clocks.schedstat;
     begin_machine(at, 1);
-    worker->schedstat = machine.schedstat;
+    worker->clocks.schedstat = machine.schedstat;
     worker->opened_ns = machine.wall_ns;
     make_batch(worker);
     make_batch(worker);
@@ -205,7 +213,7 @@ static uint32_t put_aside_once(uint32_t at)
     assert_consistent(t, RF_TOTAL_GAP_NS, &told_ns);
     assert_int_equal(told_ns, t[RF_TOTAL_END_NS] - t[RF_TOTAL_BEGIN_NS]); /* all of it, once */
     const uint32_t reads = machine.reads;
-    worker->schedstat = real;
+    worker->clocks.schedstat = real;
     end_machine();
     worker_close(worker);
     rf_writer_destroy(writer);
@@ -221,6 +229,33 @@ static void put_aside_anywhere(void **state)
         assert_int_equal(put_aside_once(at), reads + 1);
 }
 
+struct rig {
+    struct rf_writer *writer;
+    struct worker *worker;
+    int schedstat;
+};
+
+static void begin_rig(struct rig *rig)
+{
+    const struct rf_spec spec = {.workers = 1};
+    const struct rf_process_static process = {.pid = 1};
+    assert_int_equal(rf_writer_create(NULL, &spec, &process, &rig->writer), 0);
+    rig->worker = worker_open_own(rig->writer, 0);
+    assert_non_null(rig->worker);
+    rig->schedstat = rig->worker->clocks.schedstat;
+    begin_machine(NEVER, 0);
+    rig->worker->clocks.schedstat = machine.schedstat;
+    rig->worker->opened_ns = machine.wall_ns;
+}
+
+static void end_rig(struct rig *rig)
+{
+    rig->worker->clocks.schedstat = rig->schedstat;
+    end_machine();
+    worker_close(rig->worker);
+    rf_writer_destroy(rig->writer);
+}
+
 /* Between two batches other threads of the process may run, whose time would be the items': the clocks
  * are read where that was long, and where they were not read for long. */
 static void between_two_batches(void **state)
@@ -234,35 +269,183 @@ static void between_two_batches(void **state)
         {5 * MS, 40 * US, true},  {1 * MS, 20 * MS, true},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        const struct rf_spec spec = {.workers = 1};
-        const struct rf_process_static process = {.pid = 1};
-        struct rf_writer *writer;
-        assert_int_equal(rf_writer_create(NULL, &spec, &process, &writer), 0);
-        struct worker *worker = worker_open_own(writer, 0);
-        assert_non_null(worker);
-        const int real = worker->schedstat;
-        begin_machine(NEVER, 0);
-        worker->schedstat = machine.schedstat;
-        worker->opened_ns = machine.wall_ns;
-        worker_begin(worker);
+        struct rig rig;
+        begin_rig(&rig);
+        worker_begin(rig.worker);
         work(rows[i].batch_ns);
-        worker_end(worker, RF_BATCH_MADE);
+        worker_end(rig.worker, RF_BATCH_MADE);
         work(rows[i].between_ns);
-        worker_begin(worker);
-        CHECK(worker->begin.asked == rows[i].asked, "row %zu", i);
-        worker->schedstat = real;
-        end_machine();
-        worker_close(worker);
-        rf_writer_destroy(writer);
+        worker_begin(rig.worker);
+        CHECK(rig.worker->clocks.begin.at.asked == rows[i].asked, "row %zu", i);
+        end_rig(&rig);
     }
+}
+
+/* ---- batches that never wait ---- */
+
+#define QUIET 64 /* of them in a row */
+#define EVERY_NS (20 * MS)
+
+static void make_short_batch(struct worker *worker, uint64_t cpu_ns, uint64_t between_ns)
+{
+    worker_begin(worker);
+    work(cpu_ns);
+    worker_end(worker, RF_BATCH_MADE);
+    work(between_ns);
+}
+
+/* How many of so many batches began with all clocks. */
+static uint32_t batches_asked(struct worker *worker, uint32_t count, uint64_t cpu_ns,
+                              uint64_t between_ns)
+{
+    uint32_t asked = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        make_short_batch(worker, cpu_ns, between_ns);
+        asked += worker->clocks.begin.at.asked;
+    }
+    return asked;
+}
+
+static void short_batches_are_seldom_asked(void **state)
+{
+    (void)state;
+    struct rig rig;
+    begin_rig(&rig);
+    assert_int_equal(batches_asked(rig.worker, QUIET, 100 * US, 2 * MS), QUIET);
+    const uint64_t begin_ns = machine.wall_ns;
+    const uint32_t asked = batches_asked(rig.worker, 1000, 100 * US, 2 * MS);
+    const uint64_t times = (machine.wall_ns - begin_ns) / EVERY_NS;
+    assert_in_range(asked, times * 8 / 10, times + 1);
+    end_rig(&rig);
+}
+
+/* A batch that is long is worth it, and of one that waited all are asked anew for a while. */
+static void what_makes_them_asked_again(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t cpu_ns, off_ns;
+        uint32_t asked_after;
+    } rows[] = {
+        {900 * US, 0, 0},
+        {1100 * US, 0, 8},
+        {50 * US, 10 * US, 0},
+        {50 * US, 30 * US, 8},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct rig rig;
+        begin_rig(&rig);
+        batches_asked(rig.worker, QUIET, 100 * US, 60 * US);
+        worker_begin(rig.worker);
+        CHECK(!rig.worker->clocks.begin.at.asked, "row %zu", i);
+        work(rows[i].cpu_ns);
+        machine.wall_ns += rows[i].off_ns;
+        worker_end(rig.worker, RF_BATCH_MADE);
+        work(60 * US);
+        const uint32_t asked = batches_asked(rig.worker, 8, 100 * US, 60 * US);
+        CHECK(asked == rows[i].asked_after, "row %zu: %u", i, asked);
+        end_rig(&rig);
+    }
+}
+
+/* The first that waits after many that did not: what was waited for since the clocks were read is divided
+ * as the time in which the thread did not run is. */
+static void one_that_waits_all_the_same(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t delay_before_ns, off_before_ns; /* in the loop, since the clocks were read */
+        uint64_t delay_ns, blocked_ns, others_cpu_ns;
+        uint64_t told_delay_ns, told_threads_ns;
+    } rows[] = {
+        {0, 0, 3 * MS, 0, 0, 3 * MS, 0},        {0, 0, 0, 3 * MS, 0, 0, 0},
+        {0, 0, 1 * MS, 2 * MS, 0, 1 * MS, 0},   {0, 0, 0, 4 * MS, 3 * MS, 0, 3 * MS},
+        {1 * MS, 0, 1 * MS, 0, 0, 1 * MS, 0},   {3 * MS, 0, 1 * MS, 0, 0, 1 * MS, 0},
+        {0, 3 * MS, 1 * MS, 0, 0, 250 * US, 0}, {1 * MS, 0, 0, 3 * MS, 0, 750 * US, 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct rig rig;
+        begin_rig(&rig);
+        struct worker *worker = rig.worker;
+        batches_asked(worker, QUIET, 100 * US, 60 * US);
+        while (!worker->clocks.begin.at.asked)
+            make_short_batch(worker, 100 * US, 2 * MS);
+        if (rows[i].delay_before_ns > 0)
+            wait_for_cpu(rows[i].delay_before_ns);
+        machine.wall_ns += rows[i].off_before_ns;
+        const uint64_t *t = worker->totals;
+        const uint64_t delay_ns = t[RF_TOTAL_ITEMS_DELAY_NS], wall_ns = t[RF_TOTAL_ITEMS_NS],
+                       threads_ns = t[RF_TOTAL_ITEMS_THREADS_NS],
+                       gap_delay_ns = t[RF_TOTAL_GAP_DELAY_NS];
+        worker_begin(worker);
+        CHECK(!worker->clocks.begin.at.asked, "row %zu", i);
+        work(50 * US);
+        if (rows[i].delay_ns > 0)
+            wait_for_cpu(rows[i].delay_ns);
+        machine.wall_ns += rows[i].blocked_ns;
+        machine.others_cpu_ns += rows[i].others_cpu_ns;
+        worker_end(worker, RF_BATCH_MADE);
+        const uint64_t told_ns = t[RF_TOTAL_ITEMS_DELAY_NS] - delay_ns;
+        CHECK(told_ns <= rows[i].told_delay_ns + 20 * US &&
+                  rows[i].told_delay_ns <= told_ns + 20 * US,
+              "row %zu: %llu", i, (unsigned long long)told_ns);
+        const uint64_t told_threads_ns = t[RF_TOTAL_ITEMS_THREADS_NS] - threads_ns;
+        CHECK(told_threads_ns <= rows[i].told_threads_ns + 20 * US &&
+                  rows[i].told_threads_ns <= told_threads_ns + 20 * US,
+              "row %zu: %llu", i, (unsigned long long)told_threads_ns);
+        CHECK(t[RF_TOTAL_ITEMS_NS] - wall_ns >= 50 * US + rows[i].delay_ns + rows[i].blocked_ns,
+              "row %zu", i);
+        /* Nothing is lost or told twice. */
+        CHECK(told_ns + t[RF_TOTAL_GAP_DELAY_NS] - gap_delay_ns ==
+                  rows[i].delay_before_ns + rows[i].delay_ns,
+              "row %zu", i);
+        end_rig(&rig);
+    }
+}
+
+/* ---- the loop's own thread ---- */
+
+/* How many of so many waits, 1 ms apart, began with a look. */
+static uint32_t looks(struct loop_look *look, uint32_t count, bool is_ready, bool are_long)
+{
+    uint32_t looked = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        machine.wall_ns += 1 * MS;
+        loop_look_begin(look, machine.wall_ns, is_ready);
+        looked += look->looking;
+        loop_look_note(look, are_long);
+    }
+    return looked;
+}
+
+static void the_loop_is_seldom_looked_at_where_batches_are_ready(void **state)
+{
+    (void)state;
+    struct loop_look look = LOOP_LOOK_INIT;
+    begin_machine(NEVER, 0);
+    assert_int_equal(looks(&look, QUIET, true, false), QUIET);
+    assert_in_range(looks(&look, 1000, true, false), 45, 51);
+    assert_int_equal(looks(&look, 10, false, false), 10);
+    assert_in_range(looks(&look, 40, true, false), 1, 2);
+    looks(&look, 1, true, true);
+    assert_int_equal(looks(&look, QUIET, true, false), QUIET);
+    loop_look_close(&look);
+    end_machine();
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_between),    cmocka_unit_test(read_again),
-        cmocka_unit_test(not_for_ever),       cmocka_unit_test(a_moment_of_a_thread_that_ran),
-        cmocka_unit_test(put_aside_anywhere), cmocka_unit_test(between_two_batches),
+        cmocka_unit_test(nothing_between),
+        cmocka_unit_test(read_again),
+        cmocka_unit_test(not_for_ever),
+        cmocka_unit_test(a_moment_of_a_thread_that_ran),
+        cmocka_unit_test(put_aside_anywhere),
+        cmocka_unit_test(between_two_batches),
+        cmocka_unit_test(short_batches_are_seldom_asked),
+        cmocka_unit_test(what_makes_them_asked_again),
+        cmocka_unit_test(one_that_waits_all_the_same),
+        cmocka_unit_test(the_loop_is_seldom_looked_at_where_batches_are_ready),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

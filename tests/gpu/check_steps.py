@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """On a machine with an NVIDIA GPU: where a step's time goes, against marks and a kernel trace.
 
-Thirteen programs (step_programs.py), each in a process of its own. The truth of a phase's time are
-marks around the same places (step_marks.py); of the GPU's idle time in it, the part of the marked
-time in which no kernel and no copy ran, by torch.profiler's trace, gaps of up to 10 us merged. A
+Fourteen programs (step_programs.py), each in a process of its own, one of them in two ranks. The
+truth of a phase's time are marks around the same places (step_marks.py); of the GPU's idle time in
+it, the part of the marked time in which no kernel and no copy ran, by torch.profiler's trace, gaps of up to 10 us merged. A
 copy from memory that is not pinned may count as either: the GPU copies, but nothing is queued.
 A program passes when each phase's share is within 3 points of the marks', the idle share of each
 within 3 points of the trace's (and two standard errors of what datastall says of itself), and when
-the cause that was planted is named. A framework that is not installed is left out.
+the cause that was planted is named. A framework that is not installed is left out, and
+what needs more GPUs than there are.
 
 python tests/gpu/check_steps.py [SECONDS [PROGRAM...]]
 
@@ -25,13 +26,15 @@ import tempfile
 from typing import Any
 
 import torch
-from checks import forget_run, need_gpus, program_name
+from checks import forget_run, gpu_count, need_gpus, program_name, torchrun
 from gpu_loops import gpu_work, idle_inside, union
 from step_marks import mark_everything, phases
-from step_programs import DEVICE, PLANTED, PROGRAMS
+from step_programs import DEVICE, PLANTED, PROGRAMS, RANKS
 from torch.profiler import ProfilerActivity, profile
 
 POINTS = 3.0
+#: How the line of one process or rank begins.
+MEASURED = '{"truth": '
 NEEDS = {"HF Trainer": "transformers", "Lightning": "lightning", "accelerate": "accelerate"}
 
 
@@ -110,13 +113,18 @@ def planted(name: str, ours: dict[str, Any]) -> list[str]:
 
 
 def check(name: str, seconds: float) -> bool:
-    command = [sys.executable, __file__, str(seconds), "--one", name]
+    launcher = torchrun(RANKS[name]) if name in RANKS else [sys.executable]
+    command = [*launcher, __file__, str(seconds), "--one", name]
     ended = subprocess.run(command, capture_output=True, text=True)
     if ended.returncode != 0:
         print(f"{name:<28} FAILED\n{ended.stderr[-1500:]}")
         return False
-    found = json.loads(ended.stdout.splitlines()[-1])
-    truth, ours = found["truth"], found["ours"]
+    found = [json.loads(line) for line in ended.stdout.splitlines() if line.startswith(MEASURED)]
+    assert len(found) == RANKS.get(name, 1), ended.stdout
+    return all([compare(name, each["truth"], each["ours"]) for each in found])
+
+
+def compare(name: str, truth: dict[str, Any], ours: dict[str, Any]) -> bool:
     window_s = sum(phase["host_s"] for phase in ours["phases"])
     parts = []
     for phase in ours["phases"]:
@@ -135,6 +143,11 @@ def check(name: str, seconds: float) -> bool:
     return not wrong
 
 
+def can_run(name: str) -> bool:
+    fits = DEVICE == "cpu" or gpu_count() >= RANKS.get(name, 1)
+    return fits and bool(importlib.util.find_spec(NEEDS.get(name, "torch")))
+
+
 def main() -> int:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 12.0
     if sys.argv[2:3] == ["--one"]:
@@ -144,9 +157,7 @@ def main() -> int:
         need_gpus(1)
     where = program_name() if DEVICE == "cuda" else "CPU"
     print(f"{where}; shares of the steps' time in percent, ours/truth")
-    names = sys.argv[2:] or [
-        name for name in PROGRAMS if importlib.util.find_spec(NEEDS.get(name, "torch"))
-    ]
+    names = sys.argv[2:] or [name for name in PROGRAMS if can_run(name)]
     failed = [name for name in names if not check(name, seconds)]
     left_out = len(PROGRAMS) - len(names)
     print(f"{len(names) - len(failed)} of {len(names)} programs agree; {left_out} left out")

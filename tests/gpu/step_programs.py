@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Thirteen ways to train or to infer on a GPU, each for so many seconds: what check_steps.py runs.
+"""Fourteen ways to train or to infer on a GPU, each for so many seconds: what check_steps.py runs.
 
 Importing it changes nothing: neither the environment nor what datastall records.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 #: "cpu" tries what of a check needs no GPU.
 DEVICE = os.environ.get("STEP_DEVICE", "cuda")
+BACKEND = "nccl" if DEVICE == "cuda" else "gloo"
 WIDTH, BATCH = (1024, 256) if DEVICE == "cuda" else (64, 16)
 
 
@@ -102,18 +104,31 @@ def distributed(seconds: float) -> None:
     """One rank: its reducer and its hooks in the backward are those of many."""
     import torch.distributed as dist
 
-    backend = "nccl" if DEVICE == "cuda" else "gloo"
     with tempfile.TemporaryDirectory() as folder:
-        dist.init_process_group(
-            backend, store=dist.FileStore(os.path.join(folder, "store"), 1), rank=0, world_size=1
-        )
-        model = torch.nn.parallel.DistributedDataParallel(model_of(24))
-        optimizer = torch.optim.AdamW(model.parameters())
-        for batch in batches(seconds):
-            model(on_gpu(batch)).square().mean().backward()
-            optimizer.step()
-            optimizer.zero_grad()
+        store = dist.FileStore(os.path.join(folder, "store"), 1)
+        dist.init_process_group(BACKEND, store=store, rank=0, world_size=1)
+        train_distributed(batches(seconds))
         dist.destroy_process_group()
+
+
+def of_several_ranks(seconds: float) -> None:
+    """Under torchrun, a GPU each: as many steps in every rank, since each waits for the others."""
+    import torch.distributed as dist
+
+    if DEVICE == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group(BACKEND)
+    train_distributed(itertools.islice(batches(10 * seconds), int(100 * seconds)))
+    dist.destroy_process_group()
+
+
+def train_distributed(rows: Iterable[torch.Tensor]) -> None:
+    model = torch.nn.parallel.DistributedDataParallel(model_of(24))
+    optimizer = torch.optim.AdamW(model.parameters())
+    for batch in rows:
+        model(on_gpu(batch)).square().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
 
 
 def two_optimizers(seconds: float) -> None:
@@ -270,6 +285,7 @@ PROGRAMS: dict[str, Callable[[float], None]] = {
     "AMP with a scaler": amp,
     "accumulation": accumulation,
     "DistributedDataParallel": distributed,
+    "two ranks": of_several_ranks,
     "two optimizers": two_optimizers,
     "HF Trainer": hf_trainer,
     "Lightning": lightning,
@@ -280,6 +296,8 @@ PROGRAMS: dict[str, Callable[[float], None]] = {
     ".item() every step": item_every_step,
     "a checkpoint every 50 steps": checkpoints,
 }
+#: Programs that torchrun starts, and how many ranks of each.
+RANKS = {"two ranks": 2}
 #: The cause that was planted: (a key of `steps`, what is in it).
 PLANTED = {
     "unpinned copies": ("blocking_calls", "to"),
