@@ -3,12 +3,12 @@
 
 Fourteen programs (step_programs.py), each in a process of its own, one of them in two ranks. The
 truth of a phase's time are marks around the same places (step_marks.py); of the GPU's idle time in
-it, the part of the marked time in which no kernel and no copy ran, by torch.profiler's trace, gaps of up to 10 us merged. A
-copy from memory that is not pinned may count as either: the GPU copies, but nothing is queued.
-A program passes when each phase's share is within 3 points of the marks', the idle share of each
-within 3 points of the trace's (and two standard errors of what datastall says of itself), and when
-the cause that was planted is named. A framework that is not installed is left out, and
-what needs more GPUs than there are.
+it, the part of the marked time in which no kernel and no copy ran, by torch.profiler's trace, gaps
+of up to 10 us merged. A copy from memory that is not pinned may count as either: the GPU copies,
+but nothing is queued. A program passes when each phase's share is within 3 points of the marks',
+the idle share of each within 3 points of the trace's (and two standard errors of what datastall
+says of itself), and when the cause that was planted is named. A framework that is not installed is
+left out, and what needs more GPUs than there are.
 
 python tests/gpu/check_steps.py [SECONDS [PROGRAM...]]
 
