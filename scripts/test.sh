@@ -7,6 +7,7 @@
 # is printed when both have ended.
 #
 # DATASTALL_TEST_WORKERS is how many Python tests run at once (one more than there are CPUs, at most 8).
+# DATASTALL_TEST_STARTS=whole starts an interpreter for each program (CONTRIBUTING.md).
 # DATASTALL_TEST_SECONDS is the length of the stress test, of which there are three (3),
 # DATASTALL_TEST_STRIDE thins the byte flips behind the header (20), four times as much under a
 # sanitizer, DATASTALL_FUZZ_SECONDS is the length of the fuzzing (10). A whole night:

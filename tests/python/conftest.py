@@ -28,7 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """One server for all workers of pytest-xdist, which inherit the variables."""
     said = "whole_start: it is about how a program starts or ends, and gets an interpreter"
     config.addinivalue_line("markers", said)
-    if hasattr(config, "workerinput") or os.environ.get("DATASTALL_TEST_STARTS") != "warm":
+    if hasattr(config, "workerinput") or os.environ.get("DATASTALL_TEST_STARTS") == "whole":
         return
     folder = Path(tempfile.mkdtemp(prefix="datastall-warm-"))
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
