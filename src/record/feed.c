@@ -355,12 +355,16 @@ static void add_finished(const uint64_t record[RF_WORK_WORDS], uint64_t from, ui
         (uint64_t)(ratio(record[RF_WORK_COLLATE_CPU_NS], end_ns - items_ns) * collation);
 }
 
-/* The way of a batch to the loop. Meanwhile its worker may make the next ones, and Python code of
+/* The way of a batch to the loop, where the wait was worth it. Meanwhile its worker may make the next ones, and Python code of
  * theirs keeps the thread that pickles from running: so much of the way is theirs, and returned. */
 static uint64_t add_handover(struct feed *feed, const uint64_t record[RF_WORK_WORDS],
-                             struct wait_cause *cause)
+                             uint64_t wait_ns, struct wait_cause *cause)
 {
     const uint64_t begin_ns = record[RF_WORK_END_NS], came_ns = feed->blocker_ns;
+    if (wait_ns < FEED_SHORT_NS) { /* other cores' memory, for next to nothing */
+        cause_add(&cause->timeline, feed->begin_ns, came_ns, begin_ns, came_ns, CAUSE_TRANSFER);
+        return 0;
+    }
     const uint64_t *entry = feed_entry(feed, feed->by_worker[feed->blocker].entry);
     uint64_t next[RF_WORK_WORDS], ended_ns = begin_ns;
     struct cause_work work = {0, 0, 0, 0};
@@ -400,7 +404,7 @@ static void cause_of_worker(struct feed *feed, uint64_t end_ns, struct wait_caus
         cause_add(&cause->timeline, from, came_ns, from, batch.begin_ns,
                   feed->blocker_ordinal == 0 ? CAUSE_STARTUP : CAUSE_TRANSFER);
         cause_add_batch(&cause->timeline, from, came_ns, &batch);
-        const uint64_t held_up_ns = add_handover(feed, record, cause);
+        const uint64_t held_up_ns = add_handover(feed, record, end_ns - from, cause);
         if (feed->pin_thread != 0)
             cause->pin_ns =
                 pin_threads_overlay(feed->pin_thread, batch.end_ns > from ? batch.end_ns : from,
