@@ -2,7 +2,7 @@
 """Changes the code in small ways, one at a time, and says which changes no C test notices.
 
     python scripts/mutate.py [-n 200] [-j 2] [--seed 1] [--only src/diagnose]
-        [--work DIR] [--quick] [--log FILE] [--list] [--check] [--unreached]
+        [--work DIR] [--quick] [--log FILE] [--again LOG] [--list] [--check] [--unreached]
 
 Takes `n` places at random from src/diagnose, src/stats, src/runfile and src/run (a comparison
 turned round, a sum made a difference, a limit moved by one, a condition negated, a statement left
@@ -14,7 +14,8 @@ at the end a table per room and the survivors.
 
 Not part of `make test`: a mutant takes seconds where a quick test notices it, a minute where none
 does, and the builds take some minutes before. With --work, they are kept for the next run; with
---log, what an earlier run with the same seed has tried is not tried again.
+--log, what an earlier run with the same seed has tried is not tried again. --again LOG tries the
+survivors of such a log, instead of a sample: what tests written since do not notice either.
 
 Tests run in a mount and a PID namespace of their own where that is allowed (else they share
 /dev/shm with whoever else is on the machine).
@@ -414,6 +415,13 @@ def tried_before(log: Path | None) -> dict[str, str]:
     return {rest[0]: said for said, *rest in lines if rest}
 
 
+def survivors_in(log: Path) -> set[tuple[str, str, str]]:
+    """(path, line, changed line) of those that are in a log."""
+    rows = [line.split(" | ") for line in log.read_text(encoding="utf-8").splitlines()]
+    survived = [row for row in rows if row[0].startswith("survived") and len(row) == 4]
+    return {(where.split(":")[0], before, after) for _, where, before, after in survived}
+
+
 def stale_rows(mutants: list[Mutant]) -> bool:
     possible = {mutant.key for mutant in mutants}
     rows = equivalent()
@@ -434,6 +442,7 @@ def main() -> int:
     parser.add_argument("--work", type=Path, help="keeps what is built, for the next run")
     parser.add_argument("--quick", action="store_true", help="without the tests of seconds")
     parser.add_argument("--log", type=Path, help="takes a line per change, and is gone on with")
+    parser.add_argument("--again", type=Path, help="only what survived in this log")
     parser.add_argument("--list", action="store_true", help="the mutants, without trying them")
     parser.add_argument("--check", action="store_true", help="only the rows that match nothing")
     parser.add_argument("--unreached", action="store_true", help="only the lines no test reaches")
@@ -448,6 +457,9 @@ def main() -> int:
     random.Random(asked.seed).shuffle(mutants)
     known = set(equivalent())
     mutants = [mutant for mutant in mutants if mutant.key not in known]
+    if asked.again is not None:
+        again = survivors_in(asked.again)
+        mutants = [mutant for mutant in mutants if (mutant.path, *mutant.key[2:]) in again]
     chosen = mutants[: asked.n]
     if asked.list:
         for mutant in chosen:
