@@ -246,9 +246,10 @@ static void add_answers(struct answer *all, uint32_t count)
     all->apart += spread_of(all->rests, count) * count;
 }
 
-/* How the ranks answer to the last one of a step that ends before `phase`, modulo lag. */
+/* How the ranks answer to the last one of a step that ends before `phase`, modulo lag. hidden_ns: it may come
+ * so late without holding up anybody. */
 static void find_answers(const struct job_group *group, const struct border *borders, uint32_t lag,
-                         uint32_t phase, struct answer *all)
+                         uint32_t phase, double hidden_ns, struct answer *all)
 {
     for (uint32_t m = 0; m < group->count; m++) {
         const struct job_member *member = group->members[m];
@@ -260,8 +261,9 @@ static void find_answers(const struct job_group *group, const struct border *bor
             const double end = job_time(group, member, k, job_step_of(member, k)->end_ns);
             const double next =
                 job_time(group, member, k + 1, job_step_of(member, k + 1)->begin_ns);
-            all->distances[count] = borders[k].last_end - end;
-            all->rests[count++] = next - borders[k].last_end;
+            const double distance = fmax(0, borders[k].last_end - end - hidden_ns);
+            all->distances[count] = distance;
+            all->rests[count++] = next - end - distance;
             all->time += borders[k + 1].last_end - borders[k].last_end;
         }
         if (count >= LEAST_PAIRS)
@@ -291,13 +293,13 @@ struct fit {
 };
 
 static struct fit find_fit(const struct job_group *group, const struct border *borders,
-                           uint32_t lag, double *room)
+                           uint32_t lag, double hidden_ns, double *room)
 {
     struct fit fit = {.following = IS_EVEN, .lag = lag, .apart = INFINITY};
     for (uint32_t phase = 0; phase < lag; phase++) {
         struct answer all = {.distances = room, .rests = room + group->steps};
         double apart;
-        find_answers(group, borders, lag, phase, &all);
+        find_answers(group, borders, lag, phase, hidden_ns, &all);
         const enum following following = judge(&all, &apart);
         if (following == FOLLOWS && apart < fit.apart)
             fit = (struct fit){FOLLOWS, lag, phase, apart};
@@ -305,6 +307,21 @@ static struct fit find_fit(const struct job_group *group, const struct border *b
             fit.following = FOLLOWS_NOT;
     }
     return fit;
+}
+
+/* By so much the forward pass of one rank is longer than all others': they wait for it where they meet behind
+ * that, and a batch that comes later by less, to another rank, holds up nobody. 0: not known. */
+static double longest_forward(const struct job_group *group)
+{
+    double most = -INFINITY, next = -INFINITY;
+    for (uint32_t m = 0; m < group->count; m++) {
+        const double forward = group->members[m]->forward_ns;
+        if (isnan(forward))
+            return 0;
+        next = fmax(next, fmin(most, forward));
+        most = fmax(most, forward);
+    }
+    return group->count > 1 ? most - next : 0;
 }
 
 /* The first that fits, unless a later one fits far better: on a busy machine a wrong one may just pass.
@@ -318,7 +335,9 @@ static struct fit choose(const struct job_group *group, const struct border *bor
     for (uint32_t i = 0; i < sizeof lags / sizeof *lags; i++) {
         if (!holds(group, borders, lags[i]))
             continue;
-        const struct fit fit = find_fit(group, borders, lags[i], room);
+        struct fit fit = find_fit(group, borders, lags[i], 0, room);
+        if (lags[i] == 1 && fit.following == FOLLOWS_NOT && longest_forward(group) > 0)
+            fit = find_fit(group, borders, 1, longest_forward(group), room);
         if (fit.following == IS_EVEN || (!by_host && lags[i] == 1))
             return chosen.lag > 0 ? chosen : fit;
         if (!by_host && ordered.lag == 0)

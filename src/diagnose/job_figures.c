@@ -181,17 +181,25 @@ static void add_slow(struct sums *sums, const struct job *job, const struct job_
                      const struct job_loss *loss)
 {
     double most = -INFINITY, next = -INFINITY;
-    uint32_t slow = 0;
+    uint32_t slow = 0, next_slow = 0;
     for (uint32_t m = 0; m < group->count; m++) {
         const double forward = group->members[m]->forward_ns;
         if (isnan(forward))
             return;
-        next = fmax(next, fmin(most, forward));
-        slow = forward > most ? m : slow;
-        most = fmax(most, forward);
+        if (forward > most) {
+            next = most;
+            next_slow = slow;
+            most = forward;
+            slow = m;
+        } else if (forward > next) {
+            next = forward;
+            next_slow = m;
+        }
     }
     const uint64_t batches = group->members[slow]->batches;
-    const double lost_s = (most - next - explained_ns(group, loss, slow)) * (double)batches * 1e-9;
+    const double hidden = job_hidden_ns(group, slow, next_slow, most - next);
+    const double free_ns = isnan(hidden) ? explained_ns(group, loss, slow) : hidden;
+    const double lost_s = (most - next - free_ns) * (double)batches * 1e-9;
     if (!job_costs(sums->figures, lost_s))
         return;
     struct job_cause *cause = cause_at(sums, job, group->members[slow], JOB_NOT_INPUT);

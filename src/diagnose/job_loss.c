@@ -206,6 +206,59 @@ bool job_lose(const struct job_group *group, struct job_loss *loss)
     return noted;
 }
 
+/* Of pairs (x, y): what a least-squares line through them needs. */
+struct line {
+    double n, x, y, xx, xy;
+};
+
+static void line_add(struct line *line, double x, double y)
+{
+    line->n++;
+    line->x += x;
+    line->y += y;
+    line->xx += x * x;
+    line->xy += x * y;
+}
+
+#define LEAST_PAIRS 16
+/* x varies by so much of what it can be at least: else any line fits. */
+#define LEAST_SPREAD 0.05
+
+/* By so much it had its batch before the last rank. */
+static double lead_of(const struct job_group *group, const struct round *round, uint32_t m,
+                      uint32_t step)
+{
+    const struct job_member *member = group->members[m];
+    return round->ready.value - job_time(group, member, step, job_step_of(member, step)->end_ns);
+}
+
+/* Ranks that meet behind the forward pass take less from one batch to the next by as much as the slow one
+ * had its batch earlier than the last rank, up to what it takes longer (a slope of -1). Where they meet
+ * in it, the slow one waits there and takes as long as ever (0). */
+double job_hidden_ns(const struct job_group *group, uint32_t slow, uint32_t next, double longer_ns)
+{
+    struct line line = {0};
+    double waits = 0;
+    if (group->lag != 1)
+        return NAN;
+    for (uint32_t k = 0; k + 1 < group->steps; k++) {
+        if (group->segment_of[k] != group->segment_of[k + 1] ||
+            job_step_of(group->members[slow], k + 1)->first)
+            continue;
+        const struct round round = look_at(group, k), following = look_at(group, k + 1);
+        const double lead = lead_of(group, &round, slow, k);
+        line_add(&line, fmin(lead, longer_ns), following.unstalled - round.ready.value);
+        waits += lead - lead_of(group, &round, next, k);
+    }
+    if (line.n < LEAST_PAIRS)
+        return NAN;
+    const double mean = line.x / line.n, variance = line.xx / line.n - mean * mean;
+    if (variance < LEAST_SPREAD * LEAST_SPREAD * longer_ns * longer_ns)
+        return NAN;
+    const double slope = (line.xy / line.n - mean * line.y / line.n) / variance;
+    return slope < -0.5 ? mean : fmax(0, waits / line.n);
+}
+
 void job_loss_free(struct job_loss *loss)
 {
     free(loss->input);

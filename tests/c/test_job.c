@@ -23,6 +23,8 @@ struct plan {
     uint32_t item_every[RANKS]; /* every so many; 0: each */
     double after_ms[RANKS];     /* it asks so late for its next batch */
     uint32_t after_every[RANKS];
+    double slow_ms[RANKS];   /* its forward pass takes so much longer than the others' */
+    bool meets_in_forward;   /* they wait for each other at its begin as well */
     uint32_t together_every; /* they wait for each other every so many batches; 0: never */
     double jitter_ms;
     uint32_t epoch; /* batches; 0: one epoch */
@@ -42,15 +44,20 @@ static bool is_due(uint32_t k, uint32_t every, uint32_t rank)
     return every < 2 || k % every == rank % every;
 }
 
+static double forward_ms[RANKS]; /* what play() came to, per step as a mean */
+#define FORWARD_MS 20.0
+
 /* Ranks side by side; when the last one is done. Delays false: the same without them. */
 static double play(const struct plan *plan, bool delays, struct job_step steps[RANKS][STEPS])
 {
     double at[RANKS], last = 0;
     uint64_t random = 7;
-    for (uint32_t r = 0; r < RANKS; r++)
+    for (uint32_t r = 0; r < RANKS; r++) {
         at[r] = START_MS;
+        forward_ms[r] = 0;
+    }
     for (uint32_t k = 0; k < STEPS; k++) {
-        double all = 0;
+        double all = 0, ready = 0;
         for (uint32_t r = 0; r < RANKS; r++) {
             const bool late = is_due(k, plan->item_every[r], r);
             const double wait = 0.05 + (delays && late ? plan->item_ms[r] : 0);
@@ -62,7 +69,14 @@ static double play(const struct plan *plan, bool delays, struct job_step steps[R
                 .upper_ns = (uint64_t)(wait * 1e6),
                 .first = k == 0 || (plan->epoch > 0 && k % plan->epoch == 0),
             };
-            at[r] += wait + STEP_MS + jitter(&random, plan->jitter_ms);
+            at[r] += wait;
+            ready = fmax(ready, at[r]);
+        }
+        for (uint32_t r = 0; r < RANKS; r++) {
+            const double slow = delays ? plan->slow_ms[r] : 0;
+            const double waits = plan->meets_in_forward ? ready - at[r] : 0;
+            forward_ms[r] += (waits + FORWARD_MS + slow) / STEPS;
+            at[r] += waits + STEP_MS + slow + jitter(&random, plan->jitter_ms);
             all = fmax(all, at[r]);
         }
         const bool together = plan->together_every > 0 && (k + 1) % plan->together_every == 0;
@@ -380,6 +394,44 @@ static void a_rank_that_is_slow_before_they_meet(void **state)
         assert_true(job_settle(job, &figures));
         const double lost_s = lost_by(&figures, 2, JOB_NOT_INPUT);
         CHECK(fabs(lost_s - rows[i].lost_ms * STEPS * 1e-3) < 0.3, "row %u: %g s", i, lost_s);
+    }
+}
+
+/* What it takes longer while another rank's batch is late costs nothing, where they meet behind it. */
+static void a_slow_rank_beside_one_that_is_late(void **state)
+{
+    (void)state;
+    static const struct {
+        struct plan plan;
+        double off; /* of the truth that may be said too little */
+    } rows[] = {
+        {{.slow_ms = {0, 30}, .item_ms = {50}, .item_every = {4}}, 0.03},
+        {{.slow_ms = {0, 30}, .item_ms = {20}, .item_every = {4}}, 0.03},
+        {{.slow_ms = {0, 30}, .item_ms = {50, 0, 40}, .item_every = {4, 0, 5}}, 0.03},
+        {{.slow_ms = {0, 30}, .after_ms = {80}, .after_every = {8}}, 0.04},
+        {{.slow_ms = {0, 30}, .item_ms = {50}, .item_every = {4}, .meets_in_forward = true}, 0.03},
+        {{.slow_ms = {0, 30}, .item_ms = {20}, .item_every = {4}, .meets_in_forward = true}, 0.03},
+        /* In each step alike: it cannot be told where they meet. */
+        {{.slow_ms = {0, 30}, .item_ms = {10}}, 0.13},
+        {{.slow_ms = {0, 30}, .item_ms = {10}, .meets_in_forward = true}, 0.17},
+    };
+    for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct job_figures figures;
+        struct plan plan = rows[i].plan;
+        plan.together_every = 1;
+        plan.jitter_ms = 1;
+        begin_anew();
+        add_ranks(&plan, 0, 0);
+        for (uint32_t m = 0; m < RANKS; m++)
+            job->members[m].forward_ns = forward_ms[job->members[m].rank] * 1e6;
+        assert_true(job_settle(job, &figures));
+        const double said_s = figures.lost_s.mean + figures.not_input_s, true_s = truth_s(&plan);
+        CHECK(said_s <= true_s + 0.03 * figures.active_s &&
+                  said_s >= true_s - rows[i].off * figures.active_s,
+              "row %u: %g s (%g + %g, lag %u) of %g s, which lost %g", i, said_s,
+              figures.lost_s.mean, figures.not_input_s, figures.batches_per_step, figures.active_s,
+              true_s);
+        CHECK(lost_by(&figures, 1, JOB_NOT_INPUT) > 0, "row %u", i);
     }
 }
 
@@ -949,6 +1001,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(stretches_stand_for_the_rest, begin, end),
         cmocka_unit_test_setup_teardown(what_a_gpu_hid_is_not_lost, begin, end),
         cmocka_unit_test_setup_teardown(a_rank_that_is_slow_before_they_meet, begin, end),
+        cmocka_unit_test_setup_teardown(a_slow_rank_beside_one_that_is_late, begin, end),
         cmocka_unit_test_setup_teardown(epochs_of_different_lengths, begin, end),
         cmocka_unit_test_setup_teardown(ranks_that_were_started_anew, begin, end),
         cmocka_unit_test_setup_teardown(ranks_of_which_nothing_is_known, begin, end),
