@@ -237,6 +237,48 @@ static void an_impossible_journal_is_damage(void **state)
     free(after);
 }
 
+/* One that is not counted yet, wherever it is among them. */
+static void an_impossible_row_is_damage(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t word;
+        uint64_t value;
+        bool damages;
+    } rows[] = {
+        {RF_RECORD_SAMPLES, 7, false},
+        {RF_RECORD_BEGIN_NS, RF_MOST_NS + 1, true},
+        {RF_RECORD_WAIT_NS, UINT64_MAX - 1, true},
+        {RF_RECORD_SAMPLES, UINT64_MAX - 1, true},
+        {RF_RECORD_TOKENS, UINT64_MAX - 1, true},
+        {RF_RECORD_KIND, UINT64_MAX, true},
+    };
+    const struct rf_slot_layout *l = &writer->slot_layout;
+    put(0);
+    rf_slot_flush(&slot);
+    const uint64_t first = slot.head;
+    for (uint64_t i = first; i < first + 3; i++)
+        put(i);
+    for (size_t i = 0; i < 3 * sizeof rows / sizeof *rows; i++) {
+        const uint64_t row = first + i % 3;
+        uint64_t *block = copy_of(slot.commit.block);
+        assert_int_equal(block[l->counters_at + RF_COUNT_SEQUENCE], first);
+        block[l->ring_at + (row & (l->recent - 1)) * l->record_words + rows[i / 3].word] =
+            rows[i / 3].value;
+        /* Also who wants the totals alone is told. */
+        const struct rf_source source = {.memory = block, .fd = -1, .bytes = words * 8};
+        struct rf_slot_view view;
+        const enum rf_view_status status =
+            rf_slot_view_read(&source, &writer->slot_layout, 0, RF_PART_TABLES, NULL, &view);
+        CHECK(status == (rows[i / 3].damages ? RF_VIEW_DAMAGED : RF_VIEW_OK), "row %zu: %s", i,
+              view.damage);
+        CHECK(!rows[i / 3].damages || strstr(view.damage, "a record in its ring") != NULL,
+              "row %zu: %s", i, view.damage);
+        rf_slot_view_free(&view);
+        free(block);
+    }
+}
+
 /* A stall is part of the waiting whose stall is known, which is part of the waiting: in all, and in each
  * stage, whose times are no longer than any machine ran. */
 static void parts_of_the_waiting(void **state)
@@ -449,11 +491,12 @@ static void causes_of_late_stalls(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_writer_may_stop_anywhere),       TEST(a_whole_block_ignores_its_journal),
-        TEST(a_wait_under_way_is_seen),         TEST(an_impossible_journal_is_damage),
-        TEST(contradictions_are_damage),        TEST(parts_of_the_waiting),
-        TEST(a_source_that_ends_is_cut),        TEST(a_process_block_is_whole),
-        TEST(late_stalls_are_counted_together), TEST(causes_of_late_stalls),
+        TEST(a_writer_may_stop_anywhere),  TEST(a_whole_block_ignores_its_journal),
+        TEST(a_wait_under_way_is_seen),    TEST(an_impossible_journal_is_damage),
+        TEST(an_impossible_row_is_damage), TEST(contradictions_are_damage),
+        TEST(parts_of_the_waiting),        TEST(a_source_that_ends_is_cut),
+        TEST(a_process_block_is_whole),    TEST(late_stalls_are_counted_together),
+        TEST(causes_of_late_stalls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
