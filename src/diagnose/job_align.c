@@ -337,7 +337,7 @@ static struct fit choose(const struct job_group *group, const struct border *bor
             continue;
         struct fit fit = find_fit(group, borders, lags[i], 0, room);
         if (lags[i] == 1 && fit.following == FOLLOWS_NOT && longest_forward(group) > 0)
-            fit = find_fit(group, borders, 1, longest_forward(group), room);
+            fit = find_fit(group, borders, lags[i], longest_forward(group), room);
         if (fit.following == IS_EVEN || (!by_host && lags[i] == 1))
             return chosen.lag > 0 ? chosen : fit;
         if (!by_host && ordered.lag == 0)

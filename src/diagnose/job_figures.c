@@ -300,9 +300,9 @@ static bool settle_group(struct sums *sums, const struct job *job, struct job_gr
 
 /* ---- all of it ---- */
 
-static double real_ns_of(const struct job *job, struct job_member *const *members, uint32_t count)
+static double real_ns_of(const struct job *job, const struct job_member *member)
 {
-    return job->clock == NULL || count == 0 ? 0 : (double)job->clock[members[0]->clock].real_ns;
+    return job->clock == NULL ? 0 : (double)job->clock[member->clock].real_ns;
 }
 
 static bool settle_groups(struct sums *sums, struct job *job)
@@ -317,7 +317,7 @@ static bool settle_groups(struct sums *sums, struct job *job)
             struct job_group group = {.members = members,
                                       .count = count,
                                       .moments = sums->moments,
-                                      .real_ns = real_ns_of(job, members, count)};
+                                      .real_ns = real_ns_of(job, members[0])};
             if (count > 1)
                 made = settle_group(sums, job, &group);
         }

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -452,6 +453,17 @@ static void file_systems_of_other_machines(void **state)
     }
 }
 
+static bool has_own_shm;
+
+/* Recordings on this /dev/shm. */
+static size_t on_tmpfs(void)
+{
+    glob_t found;
+    const size_t count = glob(RF_TMPFS_PREFIX "*", 0, NULL, &found) == 0 ? found.gl_pathc : 0;
+    globfree(&found);
+    return count;
+}
+
 /* Where it cannot be recorded on tmpfs it is recorded in place, and nothing is left there. */
 static void no_place_on_tmpfs(void **state)
 {
@@ -461,6 +473,7 @@ static void no_place_on_tmpfs(void **state)
                                         {"open", "/" RF_TMPFS_NOTE, EACCES},
                                         {"close", "/" RF_HOME_NOTE, EIO},
                                         {"close", "/" RF_TMPFS_NOTE, EIO}};
+    const size_t before = on_tmpfs();
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct rf_run run;
         setenv("DATASTALL_RECORD_ON", "tmpfs", 1);
@@ -471,6 +484,8 @@ static void no_place_on_tmpfs(void **state)
         unsetenv("DATASTALL_RECORD_ON");
         assert_false(rf_run_is_on_tmpfs(&run));
         assert_false(is_there(run.path, RF_TMPFS_NOTE));
+        if (has_own_shm) /* else somebody else's may come and go */
+            assert_int_equal(on_tmpfs(), before);
         assert_true(rf_run_abandon(&run));
     }
 }
@@ -896,7 +911,8 @@ int main(void)
     };
     unsetenv("DATASTALL_RUN_DIR");
     unsetenv("DATASTALL_RECORD_ON");
-    if (!test_own_shm())
+    has_own_shm = test_own_shm();
+    if (!has_own_shm)
         printf("/dev/shm is shared with all\n");
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -976,6 +976,13 @@ static void workers_reckoned(void **state)
         if (setting->workers != rows[i].wanted)
             fail_msg("row %zu: %u workers (gain %g, most %g)", i, setting->workers, setting->gain,
                      setting->most_workers);
+        const double now_ms = (double)(rows[i].loop_ms + rows[i].wait_ms);
+        const double then_ms =
+            fmax((double)rows[i].loop_ms, (double)rows[i].make_ms / setting->workers);
+        if (setting->workers == 0)
+            assert_true(isnan(setting->gain));
+        else if (!(fabs(setting->gain - (1 - then_ms / now_ms)) < 0.06))
+            fail_msg("row %zu: a gain of %g", i, setting->gain);
         if (rows[i].in_loop_s == 0)
             assert_true(isnan(setting->in_loop_ns));
         else
