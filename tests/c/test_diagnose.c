@@ -143,6 +143,39 @@ static void what_others_explain(void **state)
     }
 }
 
+/* While a thread of the program waits, another may work: what that costs is a bound, and nothing is advised.
+ * One that waits all the time is as fast as its loader. */
+static void a_background_thread_that_waits(void **state)
+{
+    (void)state;
+    static const struct {
+        bool background;
+        uint64_t computed;
+        enum summary_severity severity;
+        uint32_t primary;
+        bool advised;
+    } rows[] = {
+        {false, 30, SUMMARY_SEVERITY_MODERATE, CAUSE_COMPUTE, true},
+        {true, 30, SUMMARY_SEVERITY_UNKNOWN, CAUSE_UNKNOWN, false},
+        {true, 94, SUMMARY_SEVERITY_UNKNOWN, CAUSE_UNKNOWN, false},
+        {true, 96, SUMMARY_SEVERITY_UNKNOWN, CAUSE_COMPUTE, true},
+        {true, 3, SUMMARY_SEVERITY_NONE, WHY_NONE, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin_world(1);
+        set_beside(&(struct beside){.computed = rows[i].computed, .iterators = 2});
+        set_cpus(4000, 2000);
+        world.loaders[0].background = rows[i].background;
+        struct summary *summary = made(0);
+        const struct why *why = &summary->loaders[0].why;
+        if (summary->severity != rows[i].severity || why->primary != rows[i].primary ||
+            (why->suggestion[0] != '\0') != rows[i].advised)
+            fail_msg("row %zu: %s, %s, \"%s\"", i, summary_severity_name(summary->severity),
+                     why_name(why->primary), why->suggestion);
+        summary_free(summary);
+    }
+}
+
 /* Of a slight loss of a job the same part is the others'; a larger one is charged, as of a process. */
 static void what_a_job_loses_beside_others(void **state)
 {
@@ -1132,6 +1165,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(beside_busy_neighbours),
         cmocka_unit_test(what_others_explain),
+        cmocka_unit_test(a_background_thread_that_waits),
         cmocka_unit_test(what_a_job_loses_beside_others),
         cmocka_unit_test(a_job_of_several_runs_beside_others),
         cmocka_unit_test(a_counter_of_what_others_explain),

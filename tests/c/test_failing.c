@@ -415,6 +415,10 @@ static void owners_are_kept(void **state)
     assert_int_not_equal(rf_run_finish(&next, &stays), 0);
     assert_int_equal(calls, 1);
     expect_sentence("cannot copy a.dsrun: Operation not permitted", "");
+    set_fault((struct fault){"fstat", "a.dsrun", EIO}); /* whose it is cannot be told */
+    assert_int_not_equal(rf_run_finish(&next, &stays), 0);
+    assert_true(calls > 0);
+    expect_sentence("cannot copy a.dsrun: Input/output error", "");
     set_fault((struct fault){"fchown", ".coming-home", EPERM, .spared = 2});
     assert_int_equal(rf_run_finish(&next, &stays), 0);
     assert_int_equal(calls, 2);

@@ -976,15 +976,16 @@ static void rates_of_several_machines(void **state)
     struct rates fine = {.width_s = 1, .count = 10, .samples_known = true};
     struct rates wide = {.width_s = 4, .count = 3, .samples_known = true};
     for (uint32_t i = 0; i < 10; i++)
-        fine.batches_per_s[i] = i;
+        fine.samples_per_s[i] = 8 * (fine.batches_per_s[i] = i);
     for (uint32_t i = 0; i < 3; i++)
-        wide.batches_per_s[i] = 100;
+        wide.samples_per_s[i] = 8 * (wide.batches_per_s[i] = 100);
     rates_add(&sum, &fine);
     assert_int_equal(sum.count, 10);
     rates_add(&sum, &wide);
     assert_int_equal(sum.width_s, 4);
     assert_int_equal(sum.count, 2); /* as far as both go */
     assert_true(sum.batches_per_s[0] == 101.5 && sum.batches_per_s[1] == 105.5);
+    assert_true(sum.samples_per_s[0] == 812 && sum.samples_per_s[1] == 844);
     assert_true(sum.samples_known);
     fine.samples_known = false;
     rates_add(&sum, &fine);

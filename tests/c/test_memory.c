@@ -223,12 +223,36 @@ static void settle_a_job(void)
     failing = fails_at;
 }
 
+/* Once it is put together, each allocation is needed: without one there is no figure at all. */
+static void settle_what_was_added(void)
+{
+    const uint64_t fails_at = failing;
+    struct summary *summary;
+    struct job_figures figures;
+    failing = 0;
+    assert_int_equal(summary_make_bare(&world.data, 1000 * S, &summary), 0);
+    struct job *job = job_begin(2);
+    assert_true(job_add(job, summary));
+    allocations = 0;
+    failing = fails_at;
+    const bool settled = job_settle(job, &figures);
+    const uint64_t made = allocations;
+    failing = 0;
+    CHECK(settled == (made < fails_at), "allocation %llu of %llu", (unsigned long long)fails_at,
+          (unsigned long long)made);
+    job_free(job);
+    summary_free(summary);
+    allocations = made;
+    failing = fails_at;
+}
+
 static void meaning(void **state)
 {
     (void)state;
     make_world();
     assert_true(at_each_allocation(say_what_it_means) > 5);
     assert_true(at_each_allocation(settle_a_job) > 5);
+    assert_true(at_each_allocation(settle_what_was_added) > 5);
 }
 
 int main(void)

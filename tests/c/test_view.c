@@ -237,6 +237,28 @@ static void an_impossible_journal_is_damage(void **state)
     free(after);
 }
 
+/* A file may keep fewer of the slowest waits, or none: what lies behind its table is left alone. */
+static void no_room_for_the_slowest(void **state)
+{
+    (void)state;
+    struct rf_slot_layout l = writer->slot_layout;
+    const uint64_t at = l.slow_at;
+    for (uint64_t i = 0; i < 3; i++)
+        put(i);
+    for (l.slowest = 0; l.slowest < 3; l.slowest++) {
+        const struct rf_source source = {.memory = slot.commit.block, .fd = -1, .bytes = words * 8};
+        const uint64_t *behind = slot.commit.block + at + l.slowest * RF_SLOW_WORDS;
+        struct rf_slot_view view;
+        assert_int_equal(rf_slot_view_read(&source, &l, 0, RF_PART_TABLES, NULL, &view),
+                         RF_VIEW_OK);
+        assert_int_equal(view.records, 3);
+        /* The waits are of the second set, which begins there. */
+        assert_memory_equal(view.block + at + 2 * l.slowest * RF_SLOW_WORDS,
+                            behind + l.slowest * RF_SLOW_WORDS, 4 * RF_SLOW_WORDS * 8);
+        rf_slot_view_free(&view);
+    }
+}
+
 /* One that is not counted yet, wherever it is among them. */
 static void an_impossible_row_is_damage(void **state)
 {
@@ -491,12 +513,12 @@ static void causes_of_late_stalls(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_writer_may_stop_anywhere),  TEST(a_whole_block_ignores_its_journal),
-        TEST(a_wait_under_way_is_seen),    TEST(an_impossible_journal_is_damage),
-        TEST(an_impossible_row_is_damage), TEST(contradictions_are_damage),
-        TEST(parts_of_the_waiting),        TEST(a_source_that_ends_is_cut),
-        TEST(a_process_block_is_whole),    TEST(late_stalls_are_counted_together),
-        TEST(causes_of_late_stalls),
+        TEST(a_writer_may_stop_anywhere),       TEST(a_whole_block_ignores_its_journal),
+        TEST(a_wait_under_way_is_seen),         TEST(an_impossible_journal_is_damage),
+        TEST(no_room_for_the_slowest),          TEST(an_impossible_row_is_damage),
+        TEST(contradictions_are_damage),        TEST(parts_of_the_waiting),
+        TEST(a_source_that_ends_is_cut),        TEST(a_process_block_is_whole),
+        TEST(late_stalls_are_counted_together), TEST(causes_of_late_stalls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
