@@ -121,6 +121,7 @@ static void what_others_explain(void **state)
         {0, 10, 0, 4, 4, 21, 0, 2, 21, 0, 20, SUMMARY_SEVERITY_MODERATE, CAUSE_STARTUP},
         {0, 14, 0, 1, 1, 15, 0, 2, 15, 0, 28, SUMMARY_SEVERITY_MODERATE, CAUSE_LOOP_CPU_WAIT},
         {60, 6, 20, 10, 2, 0, 0, 2, 0, 0, 72, SUMMARY_SEVERITY_SEVERE, CAUSE_CPU_CONTENTION},
+        {24, 0, 1, 0, 0, 0, 0, 2, 0, 0, 24, SUMMARY_SEVERITY_MODERATE, CAUSE_CPU_CONTENTION},
         /* of what starts: the same */
         {0, 6, 0, 2, 2, 3, 0, 2, 3, 0, 8, none, WHY_NONE},
         {0, 6, 0, 2, 2, 6, 0, 2, 6, 0, 10, none, WHY_NONE},
@@ -135,7 +136,7 @@ static void what_others_explain(void **state)
             why->others.lack_ns / S != rows[i].others_s)
             fail_msg("row %zu: %s, %s, %.2f s", i, summary_severity_name(summary->severity),
                      why_name(why->primary), (double)why->others.lack_ns / (double)S);
-        if (why->primary == CAUSE_LOOP_CPU_WAIT)
+        if (why->primary == CAUSE_LOOP_CPU_WAIT || why->primary == CAUSE_CPU_CONTENTION)
             assert_string_equal(
                 why->suggestion,
                 "more CPUs, or fewer other programs on them: others use the CPUs too");

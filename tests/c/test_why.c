@@ -326,6 +326,8 @@ static void workers_of_a_stream(void **state)
         {{50, 0, 0}, 0, 1, 0, CAUSE_BLOCKED}, /* more may come */
         {{50, 25, 25}, 1, 1, 0, WHY_UNEVEN_SHARDS},
         {{50, 26, 26}, 1, 1, 0, CAUSE_BLOCKED}, /* as good as two of three */
+        {{100, 51, 50}, 1, 1, 0, WHY_UNEVEN_SHARDS},
+        {{100, 51, 51}, 1, 1, 0, CAUSE_BLOCKED},
         {{50, 50, 50}, 1, 1, 0, CAUSE_BLOCKED},
         {{50, 50, 50}, 1, 0, 0, WHY_DUPLICATE_STREAM}, /* nobody asked which part is its own */
         {{50, 50, 50}, 0, 0, 0, CAUSE_BLOCKED},
@@ -339,6 +341,10 @@ static void workers_of_a_stream(void **state)
         world.loaders[0].entry.flags |= rows[i].flags;
         assert_cause(i, rows[i].cause);
     }
+    const uint64_t items[] = {50, 17, 0};
+    begin_stream(items, 1, 1);
+    world.loaders[0].entry.num_workers = 2; /* 67 of a hundred */
+    assert_cause(0, WHY_UNEVEN_SHARDS);
     /* Uneven shards show in the making of batches, whichever part of it is the longest, and only there. */
     static const struct {
         uint32_t state, cause;
