@@ -1319,6 +1319,9 @@ static void a_job_over_time(void **state)
                   (unsigned)span->steps);
             input_s += span->input_s;
             late_s += span->not_input_s;
+            if (s == 0)
+                CHECK(span->most == plans[i].most && fabs(span->most_s - plans[i].most_s) < NEAR,
+                      "row %u, first span: %g of %u", i, span->most_s, (unsigned)span->most);
             if (s == 0 || s == JOB_SPANS - 1)
                 continue;
             CHECK(fabs(span->input_s - plans[i].input_s) < NEAR &&

@@ -936,6 +936,15 @@ static void a_copy_is_like_the_run(void **state)
     assert_int_not_equal(access(test_path(folder, "other"), F_OK), 0);
     assert_int_equal(symlink("0-0.dsrun", test_path(folder, "z.dsrun")), 0);
     assert_int_equal(run_copy(folder, test_path(folder, "third")), DATASTALL_ERR_FOREIGN);
+    /* One that can be opened is closed again. */
+    assert_int_equal(unlink(test_path(folder, "z.dsrun")), 0);
+    assert_int_equal(mkfifo(test_path(folder, "z.dsrun"), 0600), 0);
+    const int next = dup(0);
+    close(next);
+    assert_int_equal(run_copy(folder, test_path(folder, "fourth")), DATASTALL_ERR_FOREIGN);
+    const int same = dup(0);
+    close(same);
+    assert_int_equal(same, next);
 }
 
 /* A section whose geometry cannot be, or whose entries are smaller than that says, is damage, whichever it
