@@ -300,6 +300,20 @@ static void devices_over_time(void **state)
     assert_figure(series.busy[3], 1);
     assert_figure(series.busy[5], NAN);
     assert_figure(series.other[2], NAN); /* nothing is exact */
+    /* A file without such spans, or with narrower ones, tells nothing. */
+    const struct rf_gpu_layout whole = world.gpus[0].layout;
+    for (uint32_t how = 0; how < 4; how++) {
+        struct rf_gpu_layout *layout = &world.gpus[0].layout;
+        *layout = whole;
+        if (how == 0)
+            layout->rollup_buckets = 0;
+        if (how == 1)
+            layout->rollup_levels = 0;
+        if (how == 2)
+            layout->rollup_words = RF_GPU_ROLLUP_WORDS - 1;
+        series_of_gpu(summary, 0, 0, busy, NULL, NULL);
+        assert_figure(busy[2], how == 3 ? 0.25 : NAN);
+    }
     summary_free(summary);
 }
 
