@@ -929,6 +929,26 @@ static void as_many_as_are_kept(void **state)
     }
 }
 
+static void who_is_watched(void **state)
+{
+    (void)state;
+    static const struct lone lone = {SUMMARY_METHOD_HOST_EXACT, 0, 0, true, MS_UNKNOWN, MS_UNKNOWN};
+    struct job_watch *watch = job_watch_new();
+    open_lone(&lone);
+    struct rf_process_static *fixed = &live.processes[0].view.fixed;
+    strcpy(fixed->hostname, "machine-3");
+    strcpy(fixed->pod, "train-0");
+    look_at_lone(watch, &lone, 34, 2);
+    look_at_lone(watch, &lone, 80, 4);
+    assert_int_equal(job_watch_count(watch), 1);
+    const struct job_watched *one = job_watch_at(watch, 0);
+    assert_string_equal(one->path, "/runs/one");
+    assert_string_equal(one->node, "machine-3");
+    assert_string_equal(one->pod, "train-0");
+    assert_int_equal(one->rank, 0);
+    job_watch_free(watch);
+}
+
 /* A thread that comes to use a GPU goes on in another slot, where its records have numbers of their own; its
  * batches are counted on. What other loaders wait for is not its. */
 static void a_loader_that_goes_on_in_another_slot(void **state)
@@ -1016,6 +1036,7 @@ int main(void)
         cmocka_unit_test(how_often_a_job_is_looked_at),
         cmocka_unit_test(what_a_wait_stalled),
         cmocka_unit_test(as_many_as_are_kept),
+        cmocka_unit_test(who_is_watched),
         cmocka_unit_test(a_loader_that_goes_on_in_another_slot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
