@@ -559,6 +559,8 @@ static void the_wait_under_way_is_visible(void **state)
     put(l, MS, NULL);
     assert_int_equal(run_reader_open(datastall_run_file(m), &reader), 0);
     datastall_wait wait = datastall_wait_begin(l);
+    assert_int_equal(run_reader_slot(reader, 100000, RF_PART_ALL, &view), RF_VIEW_UNUSED);
+    assert_int_equal(reader->problems, 0);
     assert_int_equal(run_reader_slot(reader, 0, RF_PART_ALL, &view), RF_VIEW_OK);
     assert_int_equal(view.waiting_ns, wait.begin_ns);
     rf_slot_view_free(&view);
