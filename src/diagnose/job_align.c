@@ -311,17 +311,10 @@ static struct fit find_fit(const struct job_group *group, const struct border *b
 
 /* By so much the forward pass of one rank is longer than all others': they wait for it where they meet behind
  * that, and a batch that comes later by less, to another rank, holds up nobody. 0: not known. */
-static double longest_forward(const struct job_group *group)
+static double longer_ns(const struct job_group *group)
 {
-    double most = -INFINITY, next = -INFINITY;
-    for (uint32_t m = 0; m < group->count; m++) {
-        const double forward = group->members[m]->forward_ns;
-        if (isnan(forward))
-            return 0;
-        next = fmax(next, fmin(most, forward));
-        most = fmax(most, forward);
-    }
-    return group->count > 1 ? most - next : 0;
+    struct job_slowest found;
+    return job_find_slowest(group, &found) ? found.slow_ns - found.next_ns : 0;
 }
 
 /* The first that fits, unless a later one fits far better: on a busy machine a wrong one may just pass.
@@ -336,8 +329,8 @@ static struct fit choose(const struct job_group *group, const struct border *bor
         if (!holds(group, borders, lags[i]))
             continue;
         struct fit fit = find_fit(group, borders, lags[i], 0, room);
-        if (lags[i] == 1 && fit.following == FOLLOWS_NOT && longest_forward(group) > 0)
-            fit = find_fit(group, borders, lags[i], longest_forward(group), room);
+        if (lags[i] == 1 && fit.following == FOLLOWS_NOT && longer_ns(group) > 0)
+            fit = find_fit(group, borders, lags[i], longer_ns(group), room);
         if (fit.following == IS_EVEN || (!by_host && lags[i] == 1))
             return chosen.lag > 0 ? chosen : fit;
         if (!by_host && ordered.lag == 0)

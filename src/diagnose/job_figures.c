@@ -180,36 +180,23 @@ static double explained_ns(const struct job_group *group, const struct job_loss 
 static void add_slow(struct sums *sums, const struct job *job, const struct job_group *group,
                      const struct job_loss *loss)
 {
-    double most = -INFINITY, next = -INFINITY;
-    uint32_t slow = 0, next_slow = 0;
-    for (uint32_t m = 0; m < group->count; m++) {
-        const double forward = group->members[m]->forward_ns;
-        if (isnan(forward))
-            return;
-        if (forward > most) {
-            next = most;
-            next_slow = slow;
-            most = forward;
-            slow = m;
-        } else if (forward > next) {
-            next = forward;
-            next_slow = m;
-        }
-    }
-    const uint64_t batches = group->members[slow]->batches;
-    const double hidden = job_hidden_ns(group, slow, next_slow, most - next);
-    const double free_ns = isnan(hidden) ? explained_ns(group, loss, slow) : hidden;
-    const double lost_s = (most - next - free_ns) * (double)batches * 1e-9;
+    struct job_slowest found;
+    if (!job_find_slowest(group, &found))
+        return;
+    const struct job_member *slow = group->members[found.slow];
+    const double hidden = job_hidden_ns(group, &found);
+    const double free_ns = isnan(hidden) ? explained_ns(group, loss, found.slow) : hidden;
+    const double lost_s = (found.slow_ns - found.next_ns - free_ns) * (double)slow->batches * 1e-9;
     if (!job_costs(sums->figures, lost_s))
         return;
-    struct job_cause *cause = cause_at(sums, job, group->members[slow], JOB_NOT_INPUT);
+    struct job_cause *cause = cause_at(sums, job, slow, JOB_NOT_INPUT);
     cause->lost_s += lost_s;
     cause->steps_last += loss->steps;
     sums->not_input += lost_s * 1e9;
     snprintf(
         cause->why, sizeof cause->why,
         "its steps take %.0f ms before the backward pass, those of the next slowest rank %.0f ms",
-        most * 1e-6, next * 1e-6);
+        found.slow_ns * 1e-6, found.next_ns * 1e-6);
 }
 
 /* Of the ratio of the loss to the stalls of the ranks, from stretch to stretch: its variance in

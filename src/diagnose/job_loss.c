@@ -206,6 +206,23 @@ bool job_lose(const struct job_group *group, struct job_loss *loss)
     return noted;
 }
 
+bool job_find_slowest(const struct job_group *group, struct job_slowest *found)
+{
+    *found = (struct job_slowest){0, 0, -INFINITY, -INFINITY};
+    for (uint32_t m = 0; m < group->count; m++) {
+        const double forward_ns = group->members[m]->forward_ns;
+        if (isnan(forward_ns))
+            return false;
+        if (forward_ns > found->slow_ns) {
+            *found = (struct job_slowest){m, found->slow, forward_ns, found->slow_ns};
+        } else if (forward_ns > found->next_ns) {
+            found->next = m;
+            found->next_ns = forward_ns;
+        }
+    }
+    return group->count > 1;
+}
+
 /* Of pairs (x, y): what a least-squares line through them needs. */
 struct line {
     double n, x, y, xx, xy;
@@ -235,20 +252,21 @@ static double lead_of(const struct job_group *group, const struct round *round, 
 /* Ranks that meet behind the forward pass take less from one batch to the next by as much as the slow one
  * had its batch earlier than the last rank, up to what it takes longer (a slope of -1). Where they meet
  * in it, the slow one waits there and takes as long as ever (0). */
-double job_hidden_ns(const struct job_group *group, uint32_t slow, uint32_t next, double longer_ns)
+double job_hidden_ns(const struct job_group *group, const struct job_slowest *slowest)
 {
+    const double longer_ns = slowest->slow_ns - slowest->next_ns;
     struct line line = {0};
     double waits = 0;
     if (group->lag != 1)
         return NAN;
     for (uint32_t k = 0; k + 1 < group->steps; k++) {
         if (group->segment_of[k] != group->segment_of[k + 1] ||
-            job_step_of(group->members[slow], k + 1)->first)
+            job_step_of(group->members[slowest->slow], k + 1)->first)
             continue;
         const struct round round = look_at(group, k), following = look_at(group, k + 1);
-        const double lead = lead_of(group, &round, slow, k);
+        const double lead = lead_of(group, &round, slowest->slow, k);
         line_add(&line, fmin(lead, longer_ns), following.unstalled - round.ready.value);
-        waits += lead - lead_of(group, &round, next, k);
+        waits += lead - lead_of(group, &round, slowest->next, k);
     }
     if (line.n < LEAST_PAIRS)
         return NAN;

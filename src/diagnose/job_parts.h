@@ -131,9 +131,17 @@ bool job_settle_with(struct job *job, struct job_figures *figures, struct job_se
 /* job_loss.c */
 bool job_lose(const struct job_group *group, struct job_loss *loss);
 void job_loss_free(struct job_loss *loss);
-/* A rank's forward pass takes so much longer than the next slowest one's. What of that costs nothing, per step as
- * a mean: where ranks first meet behind it, as long as another rank waits for its batch; where they meet in it
- * (buffers that are sent round), what it waits there for others. NaN: the steps do not tell. */
-double job_hidden_ns(const struct job_group *group, uint32_t slow, uint32_t next, double longer_ns);
+
+/* The members whose forward pass takes longest, and the next of them. */
+struct job_slowest {
+    uint32_t slow, next;
+    double slow_ns, next_ns;
+};
+/* False: of one of them it is not known, or there is no other. */
+bool job_find_slowest(const struct job_group *group, struct job_slowest *found);
+/* What of its taking longer costs nothing, per step as a mean: where ranks first meet behind it, as long as another
+ * rank waits for its batch; where they meet in it (buffers that are sent round), what it waits there for
+ * others. NaN: the steps do not tell. */
+double job_hidden_ns(const struct job_group *group, const struct job_slowest *slowest);
 
 #endif

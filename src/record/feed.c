@@ -355,8 +355,9 @@ static void add_finished(const uint64_t record[RF_WORK_WORDS], uint64_t from, ui
         (uint64_t)(ratio(record[RF_WORK_COLLATE_CPU_NS], end_ns - items_ns) * collation);
 }
 
-/* The way of a batch to the loop, where the wait was worth it. Meanwhile its worker may make the next ones, and Python code of
- * theirs keeps the thread that pickles from running: so much of the way is theirs, and returned. */
+/* The way of a batch to the loop, where the wait was worth it. Meanwhile its worker may make the next ones,
+ * and Python code of theirs keeps the thread that pickles from running: so much of the way is theirs, and
+ * returned. */
 static uint64_t add_handover(struct feed *feed, const uint64_t record[RF_WORK_WORDS],
                              uint64_t wait_ns, struct wait_cause *cause)
 {
