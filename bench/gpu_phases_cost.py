@@ -50,13 +50,17 @@ class Rows(Dataset[torch.Tensor]):
         return torch.zeros(64)
 
 
-def train(layers: int, width: int, synchronous: bool) -> tuple[torch.nn.Module, Step]:
-    """A step with so many small layers, or few large ones."""
+def model_of(layers: int, width: int) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
+    """So many small layers, or few large ones."""
     parts: list[torch.nn.Module] = [torch.nn.Linear(64, width)]
     for _ in range(layers):
         parts += [torch.nn.Linear(width, width), torch.nn.GELU()]
     model = torch.nn.Sequential(*parts).to(DEVICE)
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-6, foreach=True)
+    return model, torch.optim.SGD(model.parameters(), lr=1e-6, foreach=True)
+
+
+def train(layers: int, width: int, synchronous: bool) -> tuple[torch.nn.Module, Step]:
+    model, optimizer = model_of(layers, width)
 
     def step(batch: torch.Tensor) -> None:
         loss = model(batch.to(DEVICE, non_blocking=True)).square().mean()

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 import datastall
 import torch
 from datastall import _core, _hooks
-from gpu_phases_cost import DEVICE, LOOPS, SEGMENT, Ready, synchronize
+from gpu_phases_cost import DEVICE, LOOPS, SEGMENT, Ready, model_of, synchronize
 from torch.utils.data import DataLoader
 
 KINDS = ["nothing", "waits, GPU not asked", "waits", "phases, host", "phases"]
@@ -34,11 +34,7 @@ Batches = Iterator[torch.Tensor]
 def stepping(name: str) -> Callable[[Batches], list[float]]:
     """A segment: microseconds a step, of the parts."""
     layers, width, synchronous = LOOPS[name]
-    parts: list[torch.nn.Module] = [torch.nn.Linear(64, width)]
-    for _ in range(layers):
-        parts += [torch.nn.Linear(width, width), torch.nn.GELU()]
-    model = torch.nn.Sequential(*parts).to(DEVICE)
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-6, foreach=True)
+    model, optimizer = model_of(layers, width)
 
     def step(batches: Batches, times: list[list[float]]) -> None:
         moments = [time.perf_counter()]

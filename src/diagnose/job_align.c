@@ -329,8 +329,10 @@ static struct fit choose(const struct job_group *group, const struct border *bor
         if (!holds(group, borders, lags[i]))
             continue;
         struct fit fit = find_fit(group, borders, lags[i], 0, room);
-        if (lags[i] == 1 && fit.following == FOLLOWS_NOT && longer_ns(group) > 0)
-            fit = find_fit(group, borders, lags[i], longer_ns(group), room);
+        const double hidden_ns =
+            lags[i] == 1 && fit.following == FOLLOWS_NOT ? longer_ns(group) : 0;
+        if (hidden_ns > 0)
+            fit = find_fit(group, borders, lags[i], hidden_ns, room);
         if (fit.following == IS_EVEN || (!by_host && lags[i] == 1))
             return chosen.lag > 0 ? chosen : fit;
         if (!by_host && ordered.lag == 0)

@@ -184,6 +184,8 @@ static void add_slow(struct sums *sums, const struct job *job, const struct job_
     if (!job_find_slowest(group, &found))
         return;
     const struct job_member *slow = group->members[found.slow];
+    if (!job_costs(sums->figures, (found.slow_ns - found.next_ns) * (double)slow->batches * 1e-9))
+        return; /* nor does what is left of it, for which each step has to be looked at */
     const double hidden = job_hidden_ns(group, &found);
     const double free_ns = isnan(hidden) ? explained_ns(group, loss, found.slow) : hidden;
     const double lost_s = (found.slow_ns - found.next_ns - free_ns) * (double)slow->batches * 1e-9;

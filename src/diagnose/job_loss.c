@@ -257,13 +257,15 @@ double job_hidden_ns(const struct job_group *group, const struct job_slowest *sl
     const double longer_ns = slowest->slow_ns - slowest->next_ns;
     struct line line = {0};
     double waits = 0;
-    if (group->lag != 1)
+    if (group->lag != 1 || group->steps == 0)
         return NAN;
+    struct round round, following = look_at(group, 0);
     for (uint32_t k = 0; k + 1 < group->steps; k++) {
+        round = following;
+        following = look_at(group, k + 1);
         if (group->segment_of[k] != group->segment_of[k + 1] ||
             job_step_of(group->members[slowest->slow], k + 1)->first)
             continue;
-        const struct round round = look_at(group, k), following = look_at(group, k + 1);
         const double lead = lead_of(group, &round, slowest->slow, k);
         line_add(&line, fmin(lead, longer_ns), following.unstalled - round.ready.value);
         waits += lead - lead_of(group, &round, slowest->next, k);

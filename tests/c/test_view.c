@@ -247,14 +247,13 @@ static void no_room_for_the_slowest(void **state)
         put(i);
     for (l.slowest = 0; l.slowest < 3; l.slowest++) {
         const struct rf_source source = {.memory = slot.commit.block, .fd = -1, .bytes = words * 8};
-        const uint64_t *behind = slot.commit.block + at + l.slowest * RF_SLOW_WORDS;
+        const uint64_t second = at + l.slowest * RF_SLOW_WORDS; /* set, which the waits are of */
         struct rf_slot_view view;
         assert_int_equal(rf_slot_view_read(&source, &l, 0, RF_PART_TABLES, NULL, &view),
                          RF_VIEW_OK);
         assert_int_equal(view.records, 3);
-        /* The waits are of the second set, which begins there. */
-        assert_memory_equal(view.block + at + 2 * l.slowest * RF_SLOW_WORDS,
-                            behind + l.slowest * RF_SLOW_WORDS, 4 * RF_SLOW_WORDS * 8);
+        const uint64_t behind = second + l.slowest * RF_SLOW_WORDS;
+        assert_memory_equal(view.block + behind, slot.commit.block + behind, 4 * RF_SLOW_WORDS * 8);
         rf_slot_view_free(&view);
     }
 }

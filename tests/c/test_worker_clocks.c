@@ -184,22 +184,42 @@ static void assert_consistent(const uint64_t *t, uint32_t part, uint64_t *told_n
     *told_ns += wall_ns;
 }
 
-/* Returns how often the CPU clock was read. */
-static uint32_t put_aside_once(uint32_t at)
+struct rig {
+    struct rf_writer *writer;
+    struct worker *worker;
+    int schedstat;
+};
+
+/* The thread is put aside once, at this read of its clock. */
+static void begin_rig(struct rig *rig, uint32_t put_aside_at)
 {
     const struct rf_spec spec = {.workers = 1};
     const struct rf_process_static process = {.pid = 1};
-    struct rf_writer *writer;
-    assert_int_equal(rf_writer_create(NULL, &spec, &process, &writer), 0);
-    struct worker *worker = worker_open_own(writer, 0);
-    assert_non_null(worker);
-    const int real = worker->clocks.schedstat;
-    begin_machine(at, 1);
-    worker->clocks.schedstat = machine.schedstat;
-    worker->opened_ns = machine.wall_ns;
-    make_batch(worker);
-    make_batch(worker);
-    const uint64_t *t = worker->totals;
+    assert_int_equal(rf_writer_create(NULL, &spec, &process, &rig->writer), 0);
+    rig->worker = worker_open_own(rig->writer, 0);
+    assert_non_null(rig->worker);
+    rig->schedstat = rig->worker->clocks.schedstat;
+    begin_machine(put_aside_at, 1);
+    rig->worker->clocks.schedstat = machine.schedstat;
+    rig->worker->opened_ns = machine.wall_ns;
+}
+
+static void end_rig(struct rig *rig)
+{
+    rig->worker->clocks.schedstat = rig->schedstat;
+    end_machine();
+    worker_close(rig->worker);
+    rf_writer_destroy(rig->writer);
+}
+
+/* Returns how often the CPU clock was read. */
+static uint32_t put_aside_once(uint32_t at)
+{
+    struct rig rig;
+    begin_rig(&rig, at);
+    make_batch(rig.worker);
+    make_batch(rig.worker);
+    const uint64_t *t = rig.worker->totals;
     uint64_t told_ns = 0;
     _Static_assert(RF_TOTAL_ITEMS_CPU_NS == RF_TOTAL_ITEMS_NS + 1 &&
                        RF_TOTAL_ITEMS_DELAY_NS == RF_TOTAL_ITEMS_NS + 2 &&
@@ -213,10 +233,7 @@ static uint32_t put_aside_once(uint32_t at)
     assert_consistent(t, RF_TOTAL_GAP_NS, &told_ns);
     assert_int_equal(told_ns, t[RF_TOTAL_END_NS] - t[RF_TOTAL_BEGIN_NS]); /* all of it, once */
     const uint32_t reads = machine.reads;
-    worker->clocks.schedstat = real;
-    end_machine();
-    worker_close(worker);
-    rf_writer_destroy(writer);
+    end_rig(&rig);
     return reads;
 }
 
@@ -227,33 +244,6 @@ static void put_aside_anywhere(void **state)
     assert_int_equal(reads, 6); /* three moments of each batch */
     for (uint32_t at = 0; at < reads; at++)
         assert_int_equal(put_aside_once(at), reads + 1);
-}
-
-struct rig {
-    struct rf_writer *writer;
-    struct worker *worker;
-    int schedstat;
-};
-
-static void begin_rig(struct rig *rig)
-{
-    const struct rf_spec spec = {.workers = 1};
-    const struct rf_process_static process = {.pid = 1};
-    assert_int_equal(rf_writer_create(NULL, &spec, &process, &rig->writer), 0);
-    rig->worker = worker_open_own(rig->writer, 0);
-    assert_non_null(rig->worker);
-    rig->schedstat = rig->worker->clocks.schedstat;
-    begin_machine(NEVER, 0);
-    rig->worker->clocks.schedstat = machine.schedstat;
-    rig->worker->opened_ns = machine.wall_ns;
-}
-
-static void end_rig(struct rig *rig)
-{
-    rig->worker->clocks.schedstat = rig->schedstat;
-    end_machine();
-    worker_close(rig->worker);
-    rf_writer_destroy(rig->writer);
 }
 
 /* Between two batches other threads of the process may run, whose time would be the items': the clocks
@@ -270,7 +260,7 @@ static void between_two_batches(void **state)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct rig rig;
-        begin_rig(&rig);
+        begin_rig(&rig, NEVER);
         worker_begin(rig.worker);
         work(rows[i].batch_ns);
         worker_end(rig.worker, RF_BATCH_MADE);
@@ -310,7 +300,7 @@ static void short_batches_are_seldom_asked(void **state)
 {
     (void)state;
     struct rig rig;
-    begin_rig(&rig);
+    begin_rig(&rig, NEVER);
     assert_int_equal(batches_asked(rig.worker, QUIET, 100 * US, 2 * MS), QUIET);
     const uint64_t begin_ns = machine.wall_ns;
     const uint32_t asked = batches_asked(rig.worker, 1000, 100 * US, 2 * MS);
@@ -334,7 +324,7 @@ static void what_makes_them_asked_again(void **state)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct rig rig;
-        begin_rig(&rig);
+        begin_rig(&rig, NEVER);
         batches_asked(rig.worker, QUIET, 100 * US, 60 * US);
         worker_begin(rig.worker);
         CHECK(!rig.worker->clocks.begin.at.asked, "row %zu", i);
@@ -365,7 +355,7 @@ static void one_that_waits_all_the_same(void **state)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct rig rig;
-        begin_rig(&rig);
+        begin_rig(&rig, NEVER);
         struct worker *worker = rig.worker;
         batches_asked(worker, QUIET, 100 * US, 60 * US);
         while (!worker->clocks.begin.at.asked)
