@@ -16,6 +16,7 @@ import support
 
 FAKE_FOLDER = Path(__file__).parents[1] / "fake"
 SONAME = "libnvidia-ml.so.1"
+WARM = pytest.StashKey[support.WarmStarts]()
 
 # Under nohup, or in the background of a script, these are ignored, and ignored they would stay in
 # every program that is started here.
@@ -32,9 +33,17 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     folder = Path(tempfile.mkdtemp(prefix="datastall-warm-"))
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
-    warm = support.WarmStarts(folder)
-    config.add_cleanup(warm.stop)
+    warm = config.stash[WARM] = support.WarmStarts(folder)
     os.environ.update(warm.variables)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """A state that a test leaves behind may turn down all later ones: nothing else tells."""
+    warm = config.stash.get(WARM, None)
+    if warm is not None:
+        terminalreporter.write_line(f"warm starts: {warm.stop()}")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

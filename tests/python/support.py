@@ -84,13 +84,17 @@ class WarmStarts:
             [PYTHON, str(source / "server.py"), str(self.socket.fileno())],
             env=environment(),
             stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
             pass_fds=[self.socket.fileno()],
             start_new_session=True,
         )
 
-    def stop(self) -> None:
-        self.server.communicate()
+    def stop(self) -> str:
+        """Returns how many programs ran in forks and how many did not, in words."""
+        said, _ = self.server.communicate()
         self.socket.close()
+        return said.strip()
 
 
 def warm_python() -> str:

@@ -146,6 +146,7 @@ def test_the_command_goes_on(tmp_path: Path, record_on: str) -> None:
     orphan.assert_at_home()
 
 
+@pytest.mark.whole_start
 def test_the_last_process_brings_it_home(tmp_path: Path) -> None:
     """Nobody looks at it meanwhile."""
     orphan = Orphan(tmp_path, "tmpfs")

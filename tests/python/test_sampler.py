@@ -267,6 +267,7 @@ def test_the_others_go_on(tmp_path: Path, fake_nvml: Fake, mishap: str) -> None:
 # ---- how it ends ----
 
 
+@pytest.mark.whole_start  # a thread of it looks for NVML where the loader looked at first
 @pytest.mark.parametrize("mishap", [(), ("stick nvmlDeviceGetPowerUsage 1",), ("hang init",)])
 @pytest.mark.parametrize("launched", [True, False])
 def test_none_is_left_when_its_host_is_killed(
@@ -385,6 +386,7 @@ WITHOUT = {
 }
 
 
+@pytest.mark.whole_start  # a thread of it looks for NVML where the loader looked at first
 @pytest.mark.parametrize("name", WITHOUT)
 def test_a_thread_serves_where_no_process_can(tmp_path: Path, fake_nvml: Fake, name: str) -> None:
     """One for all devices: the library would not survive two."""
@@ -396,6 +398,7 @@ def test_a_thread_serves_where_no_process_can(tmp_path: Path, fake_nvml: Fake, n
     assert [gpu["state"] for gpu in shown(tmp_path)["gpus"]] == ["ok"] * 8
 
 
+@pytest.mark.whole_start  # a thread of it looks for NVML where the loader looked at first
 def test_several_at_once_in_one_program(tmp_path: Path, fake_nvml: Fake) -> None:
     """By threads: two monitors, the hooks and a question, and no two in the library."""
     source = """
@@ -420,6 +423,7 @@ def test_several_at_once_in_one_program(tmp_path: Path, fake_nvml: Fake) -> None
         assert (ended.code, ended.out, ended.err) == (0, "", "")
 
 
+@pytest.mark.whole_start  # a thread of it looks for NVML where the loader looked at first
 def test_the_fake_dies_of_two_threads(tmp_path: Path, fake_nvml: Fake) -> None:
     source = """
     import ctypes, threading

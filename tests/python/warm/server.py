@@ -5,11 +5,13 @@
 
 Importing PyTorch is 1.7 s of CPU time, a program of a test a tenth of that, and there are some
 hundreds. python.c stands in for the interpreter and hands over what a program inherits. A fork
-differs from a start in this: `import torch` finds it imported, the process's parent is this
-server, and /proc/PID/cmdline is the server's. `torch.utils.data` is imported by each program
-itself, so that the hooks come in as they always do: by the .pth file, which is executed here as
-site does, and at the import. Whatever would need more than that (other flags, variables that count
-before main(), limits, namespaces, another owner) is left to the interpreter.
+differs from a start in this: `import torch` finds it imported, and torch._dynamo with it, which an
+optimizer's first step would import for 1.5 s; the process's parent is this server, and
+/proc/PID/cmdline is the server's; what the C library does at its exit is left out.
+`torch.utils.data` is imported by each program itself, so that the hooks come in as they always do:
+by the .pth file, which is executed here as site does, and at the import. Whatever would need more
+than that (other flags, variables that count before main(), limits, namespaces, another owner) is
+left to the interpreter. At the end the server says how many were.
 """
 
 import atexit
@@ -35,11 +37,12 @@ from pathlib import Path
 from typing import NoReturn
 
 import numpy
-import torch
+import torch._dynamo
 
 #: Variables that an interpreter or a library reads as it is loaded; PYTHONPATH is seen to here.
 EARLY = ("LD_", "PYTHON", "LC_", "LANG", "MALLOC_", "GLIBC_", "OMP_", "MKL_", "KMP_", "TORCH")
 SITE = Path(numpy.__file__).parents[1]
+LATE = ("TORCHELASTIC_", "TORCH_NCCL_")  # of these, which torchrun sets, none counts at an import
 HANDLED = ("PYTHONPATH", "PYTHON_EXEC", "LD_LIBRARY_PATH")  # are seen to, or are not its own
 HIGH = 500  # above what any program has
 
@@ -75,7 +78,7 @@ def early(variables: dict[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in variables.items()
-        if name.startswith(EARLY) and name not in HANDLED
+        if name.startswith(EARLY) and not name.startswith(LATE) and name not in HANDLED
     }
 
 
@@ -119,7 +122,24 @@ def without_inner(status: str) -> str:
     return f"{status[: ignored.start(1)]}{kept:016x}{status[ignored.end(1) :]}"
 
 
+def replaces_torch(start: Start) -> bool:
+    """By one of the program's own, which an interpreter finds before that which is here."""
+    places = [start.folder, *start.variables.get("PYTHONPATH", "").split(":")]
+    return any(
+        Path(start.folder, place, name).exists()
+        for place in places
+        for name in ("torch", "torch.py", "numpy", "numpy.py")
+    )
+
+
+def words_of(start: Start) -> list[str]:
+    """The interpreter's arguments without -u, with which torchrun starts its ranks."""
+    return start.argv[1:] if start.argv[0] == "-u" and len(start.argv) > 1 else start.argv
+
+
 def is_taken(start: Start) -> bool:
+    if replaces_torch(start):
+        return False
     if brings_cuda(start) or early(start.variables) != early(OWN):
         return False
     if [without_inner(text) for text in start.surroundings] != SURROUNDINGS:
@@ -128,7 +148,7 @@ def is_taken(start: Start) -> bool:
         return False
     if max(start.fds, default=HIGH) >= HIGH:
         return False
-    first, *rest = start.argv
+    first, *rest = words_of(start)
     if first in ("-c", "-m"):
         return bool(rest)
     return not first.startswith("-") and (Path(start.folder) / first).is_file()
@@ -143,7 +163,7 @@ def take_descriptors(numbers: list[int], here: list[int]) -> None:
     os.closerange(HIGH, max(high) + 1)
 
 
-def open_streams() -> None:
+def open_streams(unbuffered: bool) -> None:
     """As the interpreter does, to what the program has there."""
     for name, fd, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
         old, stream = getattr(sys, f"__{name}__"), None
@@ -154,10 +174,15 @@ def open_streams() -> None:
         else:
             raw.name = f"<{name}>"
             stream = io.TextIOWrapper(
-                io.BufferedReader(raw) if mode == "r" else io.BufferedWriter(raw),
+                io.BufferedReader(raw)
+                if mode == "r"
+                else raw
+                if unbuffered
+                else io.BufferedWriter(raw),
                 encoding=old.encoding,
                 errors=old.errors,
                 line_buffering=name == "stderr" or raw.isatty(),
+                write_through=unbuffered and mode == "w",
             )
             stream.mode = mode
         setattr(sys, name, stream)
@@ -192,7 +217,8 @@ def become(start: Start, here: list[int]) -> None:
     os.environ.clear()
     os.environ.update(start.variables)
     numpy.random.seed()
-    open_streams()
+    open_streams(start.argv[0] == "-u")
+    start.argv = words_of(start)
     enter_site(start)
 
 
@@ -255,6 +281,7 @@ def run(start: Start) -> NoReturn:
 class Server:
     def __init__(self, listener: socket.socket) -> None:
         self.listener = listener
+        self.taken = self.left = 0
         self.programs: dict[int, tuple[int, socket.socket]] = {}  # by pidfd
         self.poll = select.poll()
         for fd in (listener.fileno(), 0):
@@ -281,12 +308,14 @@ class Server:
         try:
             start, here = receive(connection)
             if is_taken(start):
+                self.taken += 1
                 child = os.fork()
                 if child == 0:
                     self.let_go(connection)
                     return start, here
                 self.begin(child, connection)
                 return None
+            self.left += 1
             connection.sendall(struct.pack("=i", 0))
         except (EOFError, OSError, ValueError):
             pass
@@ -339,11 +368,17 @@ def forget_data() -> None:
     del torch.utils.data
 
 
-SERVER, OWN, SURROUNDINGS = os.getpid(), dict(os.environ), surroundings()
+#: As it was started: an import may add to os.environ.
+OWN = dict(
+    word.split("=", 1) for word in Path("/proc/self/environ").read_text().split("\0") if "=" in word
+)
+SERVER, SURROUNDINGS = os.getpid(), surroundings()
 forget_data()
 gc.collect()
 gc.freeze()  # the collector of a fork leaves alone what all share
-taken = Server(socket.socket(fileno=int(sys.argv[1]))).serve()
+server = Server(socket.socket(fileno=int(sys.argv[1])))
+taken = server.serve()
 if taken is not None:
     become(*taken)
     run(taken[0])
+print(f"{server.taken} programs in forks, {server.left} by an interpreter of their own")
