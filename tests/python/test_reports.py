@@ -38,7 +38,7 @@ def test_entry_is_whole(name: str) -> None:
     entry = TABLE[name]
     assert set(entry) >= NEEDED
     assert set(entry) <= NEEDED | OPTIONAL
-    assert entry["origin"] in ("cases", "reports", "later", "kinds")
+    assert entry["origin"] in ("cases", "reports", "later", "kinds", "fresh")
     assert entry["report"].startswith("https://") or entry["origin"] in ("cases", "kinds")
     assert entry["primary"]
     assert CAUSE_NAMES.issuperset(entry["primary"] + entry.get("cured", []))
