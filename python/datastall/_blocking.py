@@ -26,6 +26,8 @@ ASKING = ("POP_JUMP", "TO_BOOL", "UNARY_NOT", "JUMP_IF", "FORMAT_")
 NAMES = ("LOAD_METHOD", "LOAD_ATTR", "LOAD_GLOBAL", "LOAD_NAME", "LOAD_FAST", "LOAD_DEREF")
 
 MOST_KNOWN = 1024
+#: torch's optimizers keep their counts of steps on the CPU, and ask each parameter's.
+OF_THE_CPU = "/torch/optim/"
 _known: dict[tuple[CodeType, int], str] = {}
 
 
@@ -96,7 +98,7 @@ def _where(stack: list[Place]) -> str | None:
 def read_stack(stack: list[Place]) -> tuple[str, str] | None:
     """(what, where) of a stack, innermost first, whose innermost frame waits; None: it does not."""
     what = called_at(stack[0][0], stack[0][2])
-    if what not in BLOCKING:
+    if what not in BLOCKING or OF_THE_CPU in stack[0][0].co_filename:
         return None
     where = _where(stack)
     return None if where is None else (what.removeprefix("_cuda_"), where)

@@ -66,20 +66,34 @@ void summary_steps_text(const struct summary *summary, char *text, size_t size)
 
 /* ---- advice ---- */
 
+#define LEAST_LOOKS 8u   /* fewer may have met the call by chance */
+#define LEAST_PINNED 0.5 /* of the batches: then a copy waits for another reason */
+#define MOST_ADVICE 12u
+#define LONGEST_ADVICE 512u
+
+/* What could be tried, the most promising first. */
 struct advice {
-    uint32_t place; /* how many come before the one that is asked for */
-    char *text;
-    size_t size;
-    bool given;
+    uint32_t count;
+    struct {
+        double share; /* of the window: what it is about */
+        char text[LONGEST_ADVICE];
+    } of[MOST_ADVICE];
 };
 
-static bool is_next(struct advice *advice)
+static void advise(struct advice *advice, double share, double least, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+static void advise(struct advice *advice, double share, double least, const char *format, ...)
 {
-    if (advice->given || advice->place-- > 0)
-        return false;
-    advice->given = true;
-    advice->text[0] = '\0';
-    return true;
+    if (!(share >= least) || advice->count == MOST_ADVICE)
+        return;
+    uint32_t place = advice->count++;
+    for (; place > 0 && advice->of[place - 1].share < share; place--)
+        advice->of[place] = advice->of[place - 1];
+    advice->of[place].share = share;
+    va_list values;
+    va_start(values, format);
+    vsnprintf(advice->of[place].text, LONGEST_ADVICE, format, values);
+    va_end(values);
 }
 
 static double share_of(const struct summary_steps *steps, double ns)
@@ -87,25 +101,37 @@ static double share_of(const struct summary_steps *steps, double ns)
     return steps->window_ns == 0 ? NAN : ns / (double)steps->window_ns;
 }
 
+/* Where the GPU is busy all the time, a call that waits for it costs nothing: without it the program
+ * waits elsewhere. */
+static double worth_of(const struct summary_steps *steps, double share)
+{
+    return fmin(share, steps->idle_count > 0 ? steps->idle_share : NAN);
+}
+
 static void advise_line(const struct summary_steps *steps, const struct summary_blocking *line,
                         struct advice *advice)
 {
-    const double share = share_of(steps, line->ns);
+    const double share = share_of(steps, line->ns), worth = worth_of(steps, share);
     const bool to_gpu = strcmp(line->what, "to") == 0 || strcmp(line->what, "cuda") == 0 ||
                         strcmp(line->what, "copy_") == 0;
-    if (!(share >= (to_gpu ? LEAST_COPY_SHARE : LEAST_TRY_SHARE)) || !is_next(advice))
+    if (line->seen < LEAST_LOOKS)
         return;
-    if (to_gpu)
-        append(advice->text, advice->size,
+    if (to_gpu && steps->pinned_share >= LEAST_PINNED)
+        advise(advice, worth, LEAST_TRY_SHARE,
+               "non_blocking=True in %s() at %s: the program waited there for %.0f %% of the time, "
+               "and the loader's memory is pinned; worth at most %.0f %%",
+               line->what, line->where, share * 100, worth * 100);
+    else if (to_gpu)
+        advise(advice, worth, LEAST_COPY_SHARE,
                "pin_memory=True in the loader and non_blocking=True in %s() at %s: the program "
-               "waited there for %.0f %% of the time",
-               line->what, line->where, share * 100);
+               "waited there for %.0f %% of the time; worth at most %.0f %%",
+               line->what, line->where, share * 100, worth * 100);
     else
-        append(advice->text, advice->size,
+        advise(advice, worth, LEAST_TRY_SHARE,
                "call %s%s less often, or later, at %s: the program waited there for the GPU for "
-               "%.0f %% of the time, and none is queued meanwhile",
+               "%.0f %% of the time, and queued nothing meanwhile; worth at most %.0f %%",
                line->what[0] == '\0' ? "what blocks" : line->what,
-               line->what[0] == '\0' ? "" : "()", line->where, share * 100);
+               line->what[0] == '\0' ? "" : "()", line->where, share * 100, worth * 100);
 }
 
 static double starved_share(const struct summary_steps *steps, enum step_phase phase)
@@ -115,39 +141,43 @@ static double starved_share(const struct summary_steps *steps, enum step_phase p
 
 static void advise_phases(const struct summary_steps *steps, struct advice *advice)
 {
-    const double launching =
-        fmax(0, starved_share(steps, STEP_FORWARD)) + fmax(0, starved_share(steps, STEP_BACKWARD));
-    if (starved_share(steps, STEP_OPTIMIZER) >= LEAST_TRY_SHARE && is_next(advice))
-        append(advice->text, advice->size,
-               "fused=True (or foreach=True) in the optimizer: the GPU had nothing to do for %.0f "
-               "%% of the time while it launched its kernels",
-               starved_share(steps, STEP_OPTIMIZER) * 100);
-    if (launching >= LEAST_TRY_SHARE && is_next(advice))
-        append(advice->text, advice->size,
-               "torch.compile(model, mode=\"reduce-overhead\") or a larger batch: the GPU had "
-               "nothing to do for %.0f %% of the time while forward and backward were launched",
-               launching * 100);
-    if (starved_share(steps, STEP_CHECKPOINT) >= LEAST_COPY_SHARE && is_next(advice))
-        append(advice->text, advice->size,
-               "write checkpoints beside the training (torch.distributed.checkpoint.async_save) or "
-               "less often: the GPU waited for them for %.0f %% of the time",
-               starved_share(steps, STEP_CHECKPOINT) * 100);
-    if (starved_share(steps, STEP_BETWEEN) >= LEAST_TRY_SHARE && is_next(advice))
-        append(
-            advice->text, advice->size,
-            "do less between the optimizer and the next batch (logging, metrics), or do it every "
-            "few steps: the GPU had nothing to do there for %.0f %% of the time",
-            starved_share(steps, STEP_BETWEEN) * 100);
+    const double optimizer = starved_share(steps, STEP_OPTIMIZER),
+                 checkpoint = starved_share(steps, STEP_CHECKPOINT),
+                 between = starved_share(steps, STEP_BETWEEN),
+                 launching = fmax(0, starved_share(steps, STEP_FORWARD)) +
+                             fmax(0, starved_share(steps, STEP_BACKWARD));
+    advise(
+        advice, optimizer, LEAST_TRY_SHARE,
+        "fused=True (or foreach=True) in the optimizer: the GPU had nothing to do for %.0f %% of "
+        "the time while it launched its kernels",
+        optimizer * 100);
+    advise(advice, launching, LEAST_TRY_SHARE,
+           "torch.compile(model, mode=\"reduce-overhead\") or a larger batch: the GPU had nothing "
+           "to do for %.0f %% of the time while forward and backward were launched",
+           launching * 100);
+    advise(
+        advice, checkpoint, LEAST_COPY_SHARE,
+        "write checkpoints less often, or large ones (of a gigabyte and more) beside the training "
+        "(torch.distributed.checkpoint.async_save): the GPU waited for them for %.0f %% of the "
+        "time",
+        checkpoint * 100);
+    advise(advice, between, LEAST_TRY_SHARE,
+           "do less between the optimizer and the next batch (logging, metrics), or do it every "
+           "few steps: the GPU had nothing to do there for %.0f %% of the time",
+           between * 100);
 }
 
 bool summary_steps_advice(const struct summary_steps *steps, uint32_t place, char *text,
                           size_t size)
 {
-    struct advice advice = {.place = place, .text = text, .size = size};
+    struct advice advice = {.count = 0};
     for (uint32_t i = 0; i < steps->blocking_count; i++)
         advise_line(steps, &steps->blocking[i], &advice);
     advise_phases(steps, &advice);
-    return advice.given;
+    if (place >= advice.count)
+        return false;
+    snprintf(text, size, "%s", advice.of[place].text);
+    return true;
 }
 
 void summary_memory_text(const struct summary_steps *steps, char *text, size_t size)

@@ -71,7 +71,7 @@ static void put_memory(out e, const struct summary_steps *steps)
 
 static void put_try(out e, const struct summary_steps *steps)
 {
-    char text[256];
+    char text[512];
     e->open_array(e->context, "try");
     for (uint32_t i = 0; summary_steps_advice(steps, i, text, sizeof text); i++)
         put_string(e, NULL, text);

@@ -54,7 +54,9 @@ void output_steps_text(const struct summary *s, FILE *file)
         fprintf(file, "%-8s memory: tensors held at most %.2f GiB, the allocator %.2f GiB\n", "",
                 (double)steps->allocated_peak_bytes / 1073741824.0,
                 (double)steps->reserved_peak_bytes / 1073741824.0);
-    for (uint32_t i = 0; summary_steps_advice(steps, i, text, sizeof text); i++)
+    summary_steps_text(s, text, sizeof text);
+    const uint32_t said = text[0] == '\0' ? 0 : 1; /* by the card, with that line */
+    for (uint32_t i = said; summary_steps_advice(steps, i, text, sizeof text); i++)
         fprintf(file, "%-8s %s\n", "TRY", text);
     summary_memory_text(steps, text, sizeof text);
     if (text[0] != '\0')

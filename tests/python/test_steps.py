@@ -559,3 +559,6 @@ def test_what_a_stack_waits_in() -> None:
     place = called[0]
     assert _blocking.read_stack([(frozen, 1, place), last_of(runs, "CALL")]) == ("item", here)
     assert _blocking.read_stack([(frozen, 1, place)]) is None
+    # An optimizer asks its own counters, which lie on the CPU.
+    counted = compile("step.item()", "/lib/torch/optim/adam.py", "exec")
+    assert _blocking.read_stack([(counted, 1, place), last_of(runs, "CALL")]) is None
