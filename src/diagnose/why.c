@@ -54,6 +54,8 @@ static void add_workers(const struct run_process *process, const struct run_load
         work->fed += made > 0;
         work->most_items = made > work->most_items ? made : work->most_items;
         work->least_items = ds_least(work->least_items, made);
+        const uint64_t took_ns = worker->totals[RF_TOTAL_ITEMS_NS];
+        work->most_items_ns = took_ns > work->most_items_ns ? took_ns : work->most_items_ns;
         for (uint32_t b = 0; b < RF_WORKER_ITEM_BUCKETS; b++) {
             items->buckets[b] = ds_add(items->buckets[b], worker->items[b]);
             items->counted = ds_add(items->counted, worker->items[b]);

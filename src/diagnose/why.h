@@ -38,6 +38,7 @@ struct why_work {
         locked;   /* at workers that made a batch; of them they waited for a shared lock */
     uint32_t fed; /* workers that had items */
     uint64_t most_items, least_items; /* of one worker */
+    uint64_t most_items_ns;           /* that one took for all of its own */
     bool same_data; /* the first batches of all workers are alike, and not like their second ones */
     uint64_t asked_bytes, storage_bytes, major_faults; /* DATASTALL_UNKNOWN: not told */
     double busy_share;   /* of the workers' time from their first to their last batch; NaN */
@@ -162,6 +163,8 @@ uint32_t why_choose(const struct run_loader *loader, const struct why_around *ar
                     const struct why *why);
 /* Storage was asked often enough to explain what items were blocked for. */
 bool why_is_storage(const struct why_work *work);
+/* Of a stream whose workers have about as many items each, one takes far longer for its own. */
+bool why_is_uneven_in_cost(const struct run_loader *loader, const struct why_work *work);
 /* why_setting.c: what more workers, or none, would give. */
 void why_reckon(const struct run_loader *loader, const struct why *why,
                 struct why_setting *setting);

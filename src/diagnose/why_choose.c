@@ -14,6 +14,7 @@
 #define LEAST_FIRST 0.5
 /* A stream's workers are as good as so many, by the one that has most to do. */
 #define MOST_EVEN 0.67
+#define LEAST_ALIKE 1.5 /* items of all workers, to as many as the one with the fewest has */
 /* Storage explains what items were blocked for when it was asked at least every so often. One request
  * fetches so much. */
 #define STORAGE_EVERY_NS 20e6
@@ -58,6 +59,17 @@ static uint32_t fault_of_stream(const struct run_loader *loader, const struct wh
         return WHY_NONE;
     const double even = (double)work->items / (double)work->most_items / (double)workers;
     return even <= MOST_EVEN ? WHY_UNEVEN_SHARDS : WHY_NONE;
+}
+
+/* Of a stream whose parts are as long, one has the dear items: its worker is late with each batch, and
+ * the others wait for it. Of a data set that is not a stream every worker gets of all items in turns. */
+bool why_is_uneven_in_cost(const struct run_loader *loader, const struct why_work *work)
+{
+    const uint64_t workers = why_workers_of(loader);
+    return why_loader_is(loader, DATASTALL_LOADER_STREAM) && workers >= 2 &&
+           workers != DATASTALL_UNKNOWN && work->fed == workers &&
+           (double)work->items <= LEAST_ALIKE * (double)work->least_items * (double)workers &&
+           (double)work->items_ns <= MOST_EVEN * (double)work->most_items_ns * (double)workers;
 }
 
 static double requests_of(const struct why_work *work)
@@ -180,7 +192,9 @@ uint32_t why_choose(const struct run_loader *loader, const struct why_around *ar
     if ((double)why->window_ns >= LEAST_LINE * (double)rest_ns)
         return WHY_WINDOW;
     if ((double)why->others_idle_ns >= LEAST_LINE * (double)rest_ns)
-        return WHY_HEAD_OF_LINE;
+        return is_in_the_making(largest) && why_is_uneven_in_cost(loader, &why->work)
+                   ? WHY_UNEVEN_SHARDS
+                   : WHY_HEAD_OF_LINE;
     if (largest == CAUSE_BLOCKED && (computes_in_threads(why) || why_computes_in_children(why)))
         return CAUSE_COMPUTE_IN_THREADS;
     if (largest == CAUSE_BLOCKED ? why_is_storage(&why->work)

@@ -233,6 +233,11 @@ static void tell_shards(const struct run_loader *loader, struct why *why)
             (unsigned long long)workers, (unsigned long long)work->most_items);
     else if (work->fed < workers)
         add(why, "%u of %llu workers had data", work->fed, (unsigned long long)workers);
+    else if (why_is_uneven_in_cost(loader, work))
+        add(why, "one of %llu workers took %.0f %% of the time of all items for %.0f %% of them",
+            (unsigned long long)workers,
+            percent((double)work->most_items_ns / (double)work->items_ns),
+            percent((double)work->most_items / (double)work->items));
     else
         add(why, "one of %llu workers made %.0f %% of the items", (unsigned long long)workers,
             percent((double)work->most_items / (double)work->items));

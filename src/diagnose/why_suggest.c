@@ -530,8 +530,9 @@ void why_suggest(const struct run_loader *loader, struct why *why)
         suggest_for_overhead(loader, why);
         break;
     case CAUSE_PIN:
-        suggest(why, "pinning takes the time: smaller batches or types, or pin_memory=False and a "
-                     "pinned buffer of your own");
+        suggest(why,
+                "pinning takes the time: send smaller types (uint8, made float on the GPU), or "
+                "less of each sample");
         break;
     case CAUSE_SAMPLER:
         suggest_for_sampler(loader, why);
@@ -543,7 +544,11 @@ void why_suggest(const struct run_loader *loader, struct why *why)
         suggest_for_epoch_start(loader, why);
         break;
     case WHY_UNEVEN_SHARDS:
-        suggest(why, "more shards than workers, of like size; or as few workers as have data");
+        suggest(why,
+                why_is_uneven_in_cost(loader, &why->work)
+                    ? "split the stream so that each worker gets of the dear items: every n-th "
+                      "item (itertools.islice), or more shards than workers, mixed"
+                    : "more shards than workers, of like size; or as few workers as have data");
         break;
     case WHY_DUPLICATE_STREAM:
         suggest(why,
@@ -570,7 +575,10 @@ void why_suggest(const struct run_loader *loader, struct why *why)
     case WHY_HEAD_OF_LINE:
         suggest(why,
                 "single slow items hold back batches that are ready: make those faster or drop "
-                "them (slowest items: --json), or in_order=False where the order does not matter");
+                "them (slowest items: --json)%s",
+                why->setting.at_most.mean > 0 && why->setting.at_most.upper < LEAST_WORTH
+                    ? ""
+                    : ", or in_order=False where the order does not matter");
         add_worth(why, "out of order");
         break;
     case WHY_FAILED:

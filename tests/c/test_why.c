@@ -315,6 +315,49 @@ static uint64_t *begin_stream(const uint64_t items[3], uint64_t ended, uint64_t 
     return c;
 }
 
+/* Head of line in a stream whose workers have as many items each: one has the dear ones. */
+static void dear_items_of_one_worker(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t items[3], seconds[3], flags;
+        uint32_t state, cause;
+    } rows[] = {
+        {{50, 50, 50}, {1, 1, 20}, DATASTALL_LOADER_STREAM, CAUSE_BLOCKED, WHY_UNEVEN_SHARDS},
+        {{50, 50, 50}, {50, 51, 100}, DATASTALL_LOADER_STREAM, CAUSE_COLLATE, WHY_UNEVEN_SHARDS},
+        {{50, 50, 50}, {51, 51, 100}, DATASTALL_LOADER_STREAM, CAUSE_BLOCKED, WHY_HEAD_OF_LINE},
+        {{50, 50, 50}, {1, 1, 20}, 0, CAUSE_BLOCKED, WHY_HEAD_OF_LINE},
+        {{50, 50, 50}, {1, 1, 20}, DATASTALL_LOADER_STREAM, CAUSE_TRANSFER, WHY_HEAD_OF_LINE},
+        {{80, 20, 50}, {1, 1, 20}, DATASTALL_LOADER_STREAM, CAUSE_BLOCKED, WHY_HEAD_OF_LINE},
+        {{60, 60, 60}, {1, 1, 20}, DATASTALL_LOADER_STREAM, CAUSE_BLOCKED, WHY_UNEVEN_SHARDS},
+        {{75, 75, 75}, {1, 1, 20}, DATASTALL_LOADER_STREAM, CAUSE_BLOCKED, WHY_UNEVEN_SHARDS},
+        {{50, 50, 0}, {10, 10, 0}, DATASTALL_LOADER_STREAM, CAUSE_BLOCKED, WHY_HEAD_OF_LINE},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t *c = begin_stream(rows[i].items, 0, 1);
+        world.loaders[0].entry.flags = rows[i].flags;
+        for (uint32_t w = 0; w < 3; w++)
+            world.workers[w].totals[RF_TOTAL_ITEMS_NS] = rows[i].seconds[w] * S;
+        c[RF_COUNT_CAUSE_NS + CAUSE_BLOCKED] = 0;
+        c[RF_COUNT_CAUSE_NS + rows[i].state] = 20 * S;
+        c[RF_COUNT_LATER_READY_NS] = c[RF_COUNT_OTHERS_IDLE_NS] = 20 * S;
+        assert_cause(i, rows[i].cause);
+    }
+    /* As many items as 1.5 times those of the one with the fewest are alike. */
+    const uint64_t least[][3] = {{85, 40, 55}, {85, 40, 56}};
+    for (uint32_t i = 0; i < 2; i++) {
+        uint64_t *c = begin_stream(least[i], 0, 1);
+        world.workers[0].totals[RF_TOTAL_ITEMS_NS] = 200 * S;
+        c[RF_COUNT_LATER_READY_NS] = c[RF_COUNT_OTHERS_IDLE_NS] = 20 * S;
+        assert_cause(i, i == 0 ? WHY_UNEVEN_SHARDS : WHY_HEAD_OF_LINE);
+    }
+    /* One worker of it has no other to wait for it. */
+    uint64_t *c = begin_stream(least[0], 0, 1);
+    world.loaders[0].entry.num_workers = 1;
+    c[RF_COUNT_LATER_READY_NS] = c[RF_COUNT_OTHERS_IDLE_NS] = 20 * S;
+    assert_cause(0, WHY_HEAD_OF_LINE);
+}
+
 static void workers_of_a_stream(void **state)
 {
     (void)state;
@@ -1407,6 +1450,7 @@ int main(void)
         cmocka_unit_test(no_item_takes_longer_than_the_slowest),
         cmocka_unit_test(names_of_causes),
         cmocka_unit_test(depth_of_the_queue),
+        cmocka_unit_test(dear_items_of_one_worker),
         cmocka_unit_test(workers_of_a_stream),
         cmocka_unit_test(the_same_data_from_each_worker),
         cmocka_unit_test(first_batches_of_many_epochs),

@@ -220,6 +220,13 @@ static void what_it_would_be_worth(void **state)
             assert_int_equal(strstr(why.suggestion, "up to") != NULL, known);
         }
     }
+    /* What gains nothing is not offered. */
+    for (uint32_t i = 0; i < 2; i++) {
+        struct why why = full_why_of(WHY_HEAD_OF_LINE);
+        why.setting.at_most = (struct range){1.0, 1.0, i == 0 ? 1.019 : 1.02};
+        why_tell(&loader, &why);
+        assert_int_equal(strstr(why.suggestion, "in_order=False") != NULL, i);
+    }
 }
 
 /* From 1 MiB on it is files that they read. */
@@ -504,6 +511,21 @@ static void shares_of_workers(void **state)
     why.work.most_items = 180;
     why_tell(&loader, &why);
     assert_line(&why, 2, "one of 3 workers made 90 % of the items");
+    assert_string_equal(why.suggestion, "more shards than workers, of like size; or as few workers "
+                                        "as have data");
+    why = full_why_of(WHY_UNEVEN_SHARDS);
+    loader.entry.flags |= DATASTALL_LOADER_STREAM;
+    why.work.fed = 3;
+    why.work.items = 200;
+    why.work.most_items = 80;
+    why.work.least_items = 60;
+    why.work.items_ns = 1000;
+    why.work.most_items_ns = 900;
+    why_tell(&loader, &why);
+    assert_line(&why, 2, "one of 3 workers took 90 % of the time of all items for 40 % of them");
+    assert_string_equal(why.suggestion,
+                        "split the stream so that each worker gets of the dear items: every n-th "
+                        "item (itertools.islice), or more shards than workers, mixed");
     why = full_why_of(WHY_DUPLICATE_STREAM);
     why.work.same_data = true;
     why_tell(&loader, &why);
@@ -552,8 +574,8 @@ static void suggestions_by_cause(void **state)
         {CAUSE_OVERHEAD,
          "larger batches: what the loader itself does for each costs more than what is in it; of "
          "rows in memory a slice of the tensor is a batch"},
-        {CAUSE_PIN, "pinning takes the time: smaller batches or types, or pin_memory=False and a "
-                    "pinned buffer of your own"},
+        {CAUSE_PIN, "pinning takes the time: send smaller types (uint8, made float on the GPU), or "
+                    "less of each sample"},
         {CAUSE_SAMPLER,
          "the sampler runs in the loop itself: draw its indices ahead, or in one go"},
         {CAUSE_STARTUP, "persistent_workers=True: the workers are started again for every epoch"},
