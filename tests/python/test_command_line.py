@@ -46,6 +46,7 @@ def test_the_program_by_its_package(tmp_path: Path) -> None:
     assert command([*module, "shwo"], tmp_path).code == 2
 
 
+@pytest.mark.whole_start
 def test_the_program_by_its_package_ignores_no_signal(tmp_path: Path) -> None:
     """Python ignores two signals; a command that is run must find them as they came."""
     words = ["run", "-q", "grep", "SigIgn", "/proc/self/status"]
