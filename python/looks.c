@@ -9,10 +9,10 @@
 
 #define MOST_FRAMES 48
 /* Who waits so long for the interpreter's lock was given it by a thread that ran: that is at whatever
- * call it made last, which is over. */
+ * call it made last, which is over, so it waits for nothing. */
 #define AT_ONCE_NS UINT64_C(1000000)
 
-/* sys._current_frames; and of the package: (stack) -> None, or (what, where). */
+/* sys._current_frames; and of the package: (stack, given at once) -> None, or (what, where). */
 static PyObject *current_frames, *reader;
 
 static PyObject *frame_of(uint64_t python_thread)
@@ -60,8 +60,9 @@ static PyObject *stack_of(uint64_t python_thread)
 static void take_answer(struct steps *steps, uint64_t interval, bool empty, PyObject *answer)
 {
     const char *what, *where;
-    if (answer != NULL && answer != Py_None && PyArg_ParseTuple(answer, "ss", &what, &where))
-        step_lines_seen(steps, interval, what, where, empty);
+    if (answer != NULL && answer != Py_None && PyArg_ParseTuple(answer, "zs", &what, &where))
+        step_lines_seen(steps, interval, what == NULL ? RF_STEP_LINE_WORKS : RF_STEP_LINE_WAITS,
+                        what == NULL ? "" : what, where, empty);
     PyErr_Clear();
 }
 
@@ -73,13 +74,12 @@ static void look_inside(struct steps *steps, uint64_t interval, bool empty, bool
         return;
     }
     steps_answer(steps, interval, STEPS_LOOKED);
-    if (at_once) {
-        standin_hide();
-        PyObject *answer = PyObject_CallFunctionObjArgs(reader, stack, NULL);
-        standin_show();
-        take_answer(steps, interval, empty, answer);
-        Py_XDECREF(answer);
-    }
+    standin_hide();
+    PyObject *answer =
+        PyObject_CallFunctionObjArgs(reader, stack, at_once ? Py_True : Py_False, NULL);
+    standin_show();
+    take_answer(steps, interval, empty, answer);
+    Py_XDECREF(answer);
     Py_DECREF(stack);
 }
 
@@ -115,8 +115,9 @@ static PyObject *set_line_reader(PyObject *module, PyObject *args)
 static PyMethodDef functions[] = {
     {"set_line_reader", set_line_reader, METH_VARARGS,
      "set_line_reader(current_frames, reader): sys._current_frames, and what says of a stack of "
-     "(code, line, place), innermost first, (what, where) of the call that waits; None: none "
-     "does."},
+     "(code, line, place), innermost first, and of whether the lock was given at once: (what, "
+     "where) "
+     "of the call that waits, (None, where) of a line of the program that works, or None."},
     {NULL, NULL, 0, NULL}};
 
 int looks_add(PyObject *module)

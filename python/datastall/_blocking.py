@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which call of a stack waits for the GPU: told from the instruction that each frame is at.
+"""Which call of a stack waits for the GPU, or which line of the program works without torch: told
+from the instruction that each frame is at, and from whose code it is.
 
 Called with code objects and numbers alone, in a thread of datastall's; nothing of the program runs.
 """
@@ -28,6 +29,7 @@ NAMES = ("LOAD_METHOD", "LOAD_ATTR", "LOAD_GLOBAL", "LOAD_NAME", "LOAD_FAST", "L
 MOST_KNOWN = 1024
 #: torch's optimizers keep their counts of steps on the CPU, and ask each parameter's.
 OF_THE_CPU = "/torch/optim/"
+OF_MODULES = "/torch/nn/modules/module.py"
 _known: dict[tuple[CodeType, int], str] = {}
 
 
@@ -86,19 +88,32 @@ def called_at(code: CodeType, place: int) -> str:
     return name
 
 
-def _where(stack: list[Place]) -> str | None:
-    """The innermost line that is neither torch's nor Python's own."""
+def _where(stack: list[Place], *owners: int) -> str | None:
+    """The innermost line of code that is somebody's of these."""
     for code, line, _ in stack:
         file = _sites._file_of(code)
-        if file.owner in (_sites.USERS, _sites.PACKAGES) and line is not None:
+        if file.owner in owners and line:
             return f"{file.short}:{line}"
     return None
 
 
-def read_stack(stack: list[Place]) -> tuple[str, str] | None:
-    """(what, where) of a stack, innermost first, whose innermost frame waits; None: it does not."""
-    what = called_at(stack[0][0], stack[0][2])
-    if what not in BLOCKING or OF_THE_CPU in stack[0][0].co_filename:
-        return None
-    where = _where(stack)
-    return None if where is None else (what.removeprefix("_cuda_"), where)
+def _works_alone(stack: list[Place]) -> bool:
+    """The program's own code, or a library's that is not about tensors, outside of every module:
+    what runs in a module's call, in torch or in a function that names torch launches kernels."""
+    innermost = stack[0][0]
+    owner = _sites._file_of(innermost).owner
+    if owner == _sites.TORCHS or (owner != _sites.USERS and "torch" in innermost.co_names):
+        return False
+    return not any(code.co_filename.endswith(OF_MODULES) for code, _, _ in stack)
+
+
+def read_stack(stack: list[Place], at_once: bool) -> tuple[str | None, str] | None:
+    """Of a stack, innermost first: (what, where) of the call that its innermost frame waits in;
+    (None, where) of a line that works by itself; else None. Not `at_once`: the thread ran until it
+    was asked for the interpreter's lock, so it waits for nothing."""
+    what = called_at(stack[0][0], stack[0][2]) if at_once else ""
+    if what in BLOCKING and OF_THE_CPU not in stack[0][0].co_filename:
+        where = _where(stack, _sites.USERS, _sites.PACKAGES)
+        return None if where is None else (what.removeprefix("_cuda_"), where)
+    where = _where(stack, _sites.USERS) if _works_alone(stack) else None
+    return None if where is None else (None, where)

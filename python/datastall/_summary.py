@@ -451,6 +451,14 @@ class BlockingCall(TypedDict):
     starved_s: float | None
 
 
+class WorkingLine(TypedDict):
+    where: str
+    phase: str
+    seen: int
+    s: float
+    starved_s: float | None
+
+
 class Copies(TypedDict):
     bytes: int | None
     s: float | None
@@ -479,6 +487,7 @@ Steps = TypedDict(
         "says": "str | None",
         "phases": "list[Phase]",
         "blocking_calls": "list[BlockingCall]",
+        "working_lines": "list[WorkingLine]",
         "copies": Copies,
         "memory": AllocatorMemory,
         "text": "str | None",

@@ -55,6 +55,7 @@ static void reckon_phases(const uint64_t *totals, struct summary_steps *steps)
             .share = ds_mean_or_nan(totals[RF_STEP_TOTAL_HOST_NS + i], steps->window_ns, 1.0),
             .asked = totals[RF_STEP_TOTAL_ASKED + i],
             .empty = totals[RF_STEP_TOTAL_EMPTY + i],
+            .looks = totals[RF_STEP_TOTAL_LOOKS + i],
             .starved_ns = NAN,
             .starved_error_ns = NAN,
             .gpu_ns = NAN,
@@ -97,6 +98,31 @@ static struct summary_blocking *line_of(struct summary_steps *steps,
     return fresh;
 }
 
+static struct summary_working *work_of(struct summary_steps *steps, const struct rf_step_line *line)
+{
+    for (uint32_t i = 0; i < steps->working_count; i++) {
+        struct summary_working *known = &steps->working[i];
+        if (known->phase == line->phase && strcmp(known->where, line->where) == 0)
+            return known;
+    }
+    if (steps->working_count == SUMMARY_WORKING)
+        return NULL;
+    struct summary_working *fresh = &steps->working[steps->working_count++];
+    *fresh = (struct summary_working){.where = line->where, .phase = (enum step_phase)line->phase};
+    return fresh;
+}
+
+static void add_work(const struct rf_step_line *line, double ns, double starved_ns,
+                     struct summary_steps *steps)
+{
+    struct summary_working *working = work_of(steps, line);
+    if (working == NULL)
+        return;
+    working->seen = ds_add(working->seen, line->seen);
+    working->ns += ns;
+    working->starved_ns += starved_ns;
+}
+
 /* A look stands for its share of the phase's time on that thread. */
 static void add_lines(const struct run_steps *thread, struct summary_steps *steps)
 {
@@ -107,14 +133,20 @@ static void add_lines(const struct run_steps *thread, struct summary_steps *step
         const double seen = fmin((double)line->seen, (double)looks);
         if (looks == 0)
             continue;
+        const double ns = seen / (double)looks * host_ns;
+        const double starved_ns = fmin((double)line->empty, seen) / (double)looks * host_ns;
+        if (line->kind == RF_STEP_LINE_WORKS) {
+            add_work(line, ns, starved_ns, steps);
+            continue;
+        }
         struct summary_phase *phase = &steps->phases[line->phase];
-        phase->blocked_ns = fmin(phase->blocked_ns + seen / (double)looks * host_ns, host_ns);
+        phase->blocked_ns = fmin(phase->blocked_ns + ns, host_ns);
         struct summary_blocking *blocking = line_of(steps, line);
         if (blocking == NULL)
             continue;
         blocking->seen = ds_add(blocking->seen, line->seen);
-        blocking->ns += seen / (double)looks * host_ns;
-        blocking->starved_ns += fmin((double)line->empty, seen) / (double)looks * host_ns;
+        blocking->ns += ns;
+        blocking->starved_ns += starved_ns;
     }
 }
 
@@ -124,11 +156,18 @@ static int longer_blocking(const void *a, const void *b)
     return one->ns < other->ns ? 1 : one->ns > other->ns ? -1 : 0;
 }
 
+static int longer_working(const void *a, const void *b)
+{
+    const struct summary_working *one = a, *other = b;
+    return one->ns < other->ns ? 1 : one->ns > other->ns ? -1 : 0;
+}
+
 static void reckon_lines(const struct run_process *process, struct summary_steps *steps)
 {
     for (uint32_t i = 0; i < process->steps_count; i++)
         add_lines(&process->steps[i], steps);
     qsort(steps->blocking, steps->blocking_count, sizeof *steps->blocking, longer_blocking);
+    qsort(steps->working, steps->working_count, sizeof *steps->working, longer_working);
     for (uint32_t i = 0; i < STEP_PHASE_COUNT; i++) {
         if (!isnan(steps->phases[i].blocked_ns) && isnan(steps->copies_ns))
             steps->copies_ns = 0;
@@ -171,7 +210,8 @@ static int longer_idle(const void *a, const void *b)
     return one->ns < other->ns ? 1 : one->ns > other->ns ? -1 : 0;
 }
 
-/* What a phase starved for, line by line where the program stood in one that waits, and the rest. */
+/* What a phase starved for, line by line where the program stood in one that waits or worked by itself,
+ * and the rest. */
 static void split_phase(struct summary_steps *steps, enum step_phase p, double scale)
 {
     double rest = steps->phases[p].starved_ns;
@@ -179,6 +219,12 @@ static void split_phase(struct summary_steps *steps, enum step_phase p, double s
         const struct summary_blocking *line = &steps->blocking[i];
         const double ns = line->phase == p ? fmin(line->starved_ns, rest) : 0;
         add_idle(steps, line->what, line->where, ns * scale);
+        rest -= ns;
+    }
+    for (uint32_t i = 0; i < steps->working_count; i++) {
+        const struct summary_working *line = &steps->working[i];
+        const double ns = line->phase == p ? fmin(line->starved_ns, rest) : 0;
+        add_idle(steps, "work", line->where, ns * scale);
         rest -= ns;
     }
     add_idle(steps, steps->phases[p].name, NULL, rest * scale);

@@ -10,6 +10,7 @@ struct summary_phase {
     uint64_t count, host_ns, longest_ns; /* by the host's clock */
     double share;                        /* of the steps' window */
     uint64_t asked, empty;               /* random moments at which the GPU was asked for work */
+    uint64_t looks;                      /* at the line that the program was at */
     /* With nothing to do for the GPU while the host was there, and the error of that (one standard
      * deviation); NaN: not known. */
     double starved_ns, starved_error_ns;
@@ -27,17 +28,26 @@ struct summary_blocking {
     bool copies;       /* it moves data between the host and the GPU */
 };
 
+/* A line of the program's own code, outside of torch and its modules, at which it was seen at work. */
+struct summary_working {
+    const char *where;
+    enum step_phase phase;
+    uint64_t seen;
+    double ns, starved_ns; /* as of a call that waits */
+};
+
 /* What a share of idle GPU time was spent on. */
 struct summary_idle {
-    const char *what;  /* "input", a phase's name, a blocking call, "unknown" */
-    const char *where; /* of a blocking call; NULL */
+    const char *what;  /* "input", a phase's name, a blocking call, "work", "unknown" */
+    const char *where; /* of a blocking call or of work; NULL */
     double ns, share;  /* of the steps' window */
 };
 
 enum summary_steps_method { SUMMARY_STEPS_HOST, SUMMARY_STEPS_QUEUE, SUMMARY_STEPS_BOUND };
 
 #define SUMMARY_BLOCKING 8
-#define SUMMARY_IDLE (STEP_PHASE_COUNT + SUMMARY_BLOCKING + 1)
+#define SUMMARY_WORKING 8
+#define SUMMARY_IDLE (STEP_PHASE_COUNT + SUMMARY_BLOCKING + SUMMARY_WORKING + 1)
 
 struct summary_steps {
     uint64_t count;         /* steps; 0: none was followed, and nothing below means anything */
@@ -50,7 +60,9 @@ struct summary_steps {
     struct summary_phase phases[STEP_PHASE_COUNT];
     uint32_t blocking_count;
     struct summary_blocking blocking[SUMMARY_BLOCKING]; /* the longest first */
-    double copies_ns;                                   /* in lines that copy; NaN: not known */
+    uint32_t working_count;
+    struct summary_working working[SUMMARY_WORKING]; /* the longest first */
+    double copies_ns;                                /* in lines that copy; NaN: not known */
     double pinned_share; /* of the batches: from a loader with pin_memory=True; NaN: no GPU */
     uint32_t idle_count; /* 0: not known */
     struct summary_idle idle[SUMMARY_IDLE]; /* disjoint; the largest first */

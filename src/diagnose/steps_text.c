@@ -27,7 +27,9 @@ static void append(char *text, size_t size, const char *format, ...)
 /* "optimizer", ".item() at train.py:88", "between steps". */
 static void part_text(const struct summary_idle *idle, char *text, size_t size)
 {
-    if (idle->where != NULL && idle->what[0] == '\0')
+    if (idle->where != NULL && strcmp(idle->what, "work") == 0)
+        snprintf(text, size, "the program's own code at %s", idle->where);
+    else if (idle->where != NULL && idle->what[0] == '\0')
         snprintf(text, size, "a call at %s", idle->where);
     else if (idle->where != NULL)
         snprintf(text, size, "%s() at %s", idle->what, idle->where);
@@ -68,7 +70,7 @@ void summary_steps_text(const struct summary *summary, char *text, size_t size)
 
 #define LEAST_LOOKS 8u   /* fewer may have met the call by chance */
 #define LEAST_PINNED 0.5 /* of the batches: then a copy waits for another reason */
-#define MOST_ADVICE 12u
+#define MOST_ADVICE (SUMMARY_BLOCKING + SUMMARY_WORKING + 4u)
 #define LONGEST_ADVICE 512u
 
 /* What could be tried, the most promising first. */
@@ -134,9 +136,42 @@ static void advise_line(const struct summary_steps *steps, const struct summary_
                line->what[0] == '\0' ? "" : "()", line->where, share * 100, worth * 100);
 }
 
+/* By itself, and so not for launches: nothing that is done to the model makes it shorter. */
+static void advise_work(const struct summary_steps *steps, const struct summary_working *line,
+                        struct advice *advice)
+{
+    const double share = share_of(steps, line->starved_ns);
+    if (line->seen < LEAST_LOOKS)
+        return;
+    const bool between = line->phase == STEP_BETWEEN;
+    advise(
+        advice, share, LEAST_TRY_SHARE,
+        "do less at %s%s: the program's own code there, outside of the model, left the GPU without "
+        "work for %.0f %% of the time%s",
+        line->where, between ? ", or every few steps" : "", share * 100,
+        between ? ""
+                : " (what the CPU reckons there, the loader's workers can; tensors on the GPU: "
+                  "torch.compile)");
+}
+
+/* Of what a phase starved for, the most that such code took, as far as looks tell: with twice their
+ * standard error, as what is left over is somebody else's. */
+static double worked_ns(const struct summary_steps *steps, enum step_phase p)
+{
+    const struct summary_phase *phase = &steps->phases[p];
+    double ns = 0;
+    for (uint32_t i = 0; i < steps->working_count; i++)
+        ns += steps->working[i].phase == p ? steps->working[i].starved_ns : 0;
+    if (ns <= 0 || phase->looks == 0 || phase->host_ns == 0)
+        return ns;
+    const double looks = (double)phase->looks;
+    const double likely = (fmin(1, ns / (double)phase->host_ns) * looks + 1) / (looks + 2);
+    return ns + 2 * sqrt(likely * (1 - likely) / looks) * (double)phase->host_ns;
+}
+
 static double starved_share(const struct summary_steps *steps, enum step_phase phase)
 {
-    return share_of(steps, steps->phases[phase].starved_ns);
+    return share_of(steps, steps->phases[phase].starved_ns - worked_ns(steps, phase));
 }
 
 static void advise_phases(const struct summary_steps *steps, struct advice *advice)
@@ -173,6 +208,8 @@ bool summary_steps_advice(const struct summary_steps *steps, uint32_t place, cha
     struct advice advice = {.count = 0};
     for (uint32_t i = 0; i < steps->blocking_count; i++)
         advise_line(steps, &steps->blocking[i], &advice);
+    for (uint32_t i = 0; i < steps->working_count; i++)
+        advise_work(steps, &steps->working[i], &advice);
     advise_phases(steps, &advice);
     if (place >= advice.count)
         return false;

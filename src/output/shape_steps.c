@@ -47,6 +47,22 @@ static void put_blocking(out e, const struct summary_steps *steps)
     e->close(e->context);
 }
 
+static void put_working(out e, const struct summary_steps *steps)
+{
+    e->open_array(e->context, "working_lines");
+    for (uint32_t i = 0; i < steps->working_count; i++) {
+        const struct summary_working *line = &steps->working[i];
+        e->open_object(e->context, NULL);
+        put_string(e, "where", line->where);
+        put_string(e, "phase", steps->phases[line->phase].name);
+        put_integer(e, "seen", line->seen);
+        put_real_ns(e, "s", line->ns);
+        put_real_ns(e, "starved_s", line->starved_ns);
+        e->close(e->context);
+    }
+    e->close(e->context);
+}
+
 static void put_copies(out e, const struct summary_steps *steps)
 {
     e->open_object(e->context, "copies");
@@ -96,6 +112,7 @@ void output_steps_shape(const struct summary *s, out e)
     put_string(e, "says", summary_steps_says(steps));
     put_phases(e, steps);
     put_blocking(e, steps);
+    put_working(e, steps);
     put_copies(e, steps);
     put_memory(e, steps);
     summary_steps_text(s, text, sizeof text);

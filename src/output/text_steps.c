@@ -31,6 +31,22 @@ static void put_blocking(const struct summary_steps *steps, FILE *file)
     }
 }
 
+#define LEAST_WORKING 0.01 /* of the window */
+
+static void put_working(const struct summary_steps *steps, FILE *file)
+{
+    for (uint32_t i = 0; i < steps->working_count; i++) {
+        const struct summary_working *line = &steps->working[i];
+        if (line->ns >= LEAST_WORKING * (double)steps->window_ns)
+            fprintf(file,
+                    "%-8s %.1f %% at %s, the program's own code outside of the model (seen %llu "
+                    "time%s), GPU idle for %.1f %%\n",
+                    "", line->ns / (double)steps->window_ns * 100, line->where,
+                    (unsigned long long)line->seen, line->seen == 1 ? "" : "s",
+                    line->starved_ns / (double)steps->window_ns * 100);
+    }
+}
+
 void output_steps_text(const struct summary *s, FILE *file)
 {
     uint32_t process = 0;
@@ -50,13 +66,12 @@ void output_steps_text(const struct summary *s, FILE *file)
         fprintf(file, "%-8s %llu replays of CUDA graphs, inside of which no phase shows\n", "",
                 (unsigned long long)steps->replays);
     put_blocking(steps, file);
+    put_working(steps, file);
     if (steps->allocated_peak_bytes != DATASTALL_UNKNOWN)
         fprintf(file, "%-8s memory: tensors held at most %.2f GiB, the allocator %.2f GiB\n", "",
                 (double)steps->allocated_peak_bytes / 1073741824.0,
                 (double)steps->reserved_peak_bytes / 1073741824.0);
-    summary_steps_text(s, text, sizeof text);
-    const uint32_t said = text[0] == '\0' ? 0 : 1; /* by the card, with that line */
-    for (uint32_t i = said; summary_steps_advice(steps, i, text, sizeof text); i++)
+    for (uint32_t i = 0; summary_steps_advice(steps, i, text, sizeof text); i++)
         fprintf(file, "%-8s %s\n", "TRY", text);
     summary_memory_text(steps, text, sizeof text);
     if (text[0] != '\0')

@@ -22,6 +22,7 @@ enum step_since { STEP_SINCE_NOTHING, STEP_SINCE_BATCH, STEP_SINCE_WORK, STEP_SI
 #define STEP_LINES_PENDING 8u
 struct step_line_seen {
     uint64_t interval, seen, empty;
+    uint64_t kind; /* enum rf_step_line_kind */
     char what[32], where[96];
 };
 #define STEP_PHASES_KEPT 256u /* intervals whose phase is remembered for it */

@@ -20,7 +20,7 @@ static void take_lines(const uint64_t *entry, const struct rf_steps_layout *layo
     for (uint64_t i = 0; i < layout->lines && view->line_count < RF_STEPS_LINES; i++) {
         struct rf_step_line *line = &view->lines[view->line_count];
         memcpy(line, entry + layout->lines_at + i * layout->line_words, sizeof *line);
-        if (line->state != 1 || line->phase >= STEP_PHASE_COUNT)
+        if (line->state != 1 || line->phase >= STEP_PHASE_COUNT || line->kind > RF_STEP_LINE_WORKS)
             continue;
         line->empty = ds_least(line->empty, line->seen); /* counted between the two readings */
         line->what[sizeof line->what - 1] = line->where[sizeof line->where - 1] = '\0';

@@ -23,7 +23,7 @@ enum rf_steps_geometry {
 
 #define RF_STEPS_ENTRIES 4u /* threads that train, of a process */
 #define RF_STEPS_COPIES 4u
-#define RF_STEPS_LINES 24u
+#define RF_STEPS_LINES 32u
 #define RF_STEPS_LOWS 16u
 
 /* Words of an entry before its copies. */
@@ -57,16 +57,25 @@ enum rf_steps_clock {
     RF_STEPS_CLOCK_CAPTURERS = 3
 };
 
-/* A line of the program at which it was seen in a call that waits for the GPU. Written once, then
- * `state` is set to 1; `seen` and `empty` are counted up. */
+/* What a thread was seen in at a line. */
+enum rf_step_line_kind {
+    RF_STEP_LINE_WAITS = 0, /* a call that waits for the GPU */
+    RF_STEP_LINE_WORKS = 1  /* the program's own code, outside of torch and its modules */
+};
+/* Of the rows of an entry, those before this one take lines of either kind, the rest such as wait. */
+#define RF_STEPS_WORK_LINES 16u
+
+/* A line of the program at which it was seen. Written once, then `state` is set to 1; `seen` and `empty`
+ * are counted up. */
 struct rf_step_line {
     uint64_t state;
     uint64_t phase; /* enum step_phase */
     uint64_t
         seen; /* looks that found the thread there; of those of the phase (RF_STEP_TOTAL_LOOKS) */
     uint64_t empty; /* of them, with nothing to do for the GPU */
-    uint64_t reserved[4];
-    char what[32]; /* "item", "to" ...; "": not known */
+    uint64_t kind;  /* enum rf_step_line_kind */
+    uint64_t reserved[3];
+    char what[32]; /* of one that waits: "item", "to" ...; "": not known */
     char where[96];
 };
 #define RF_STEP_LINE_WORDS (sizeof(struct rf_step_line) / 8)

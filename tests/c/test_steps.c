@@ -493,20 +493,21 @@ static void lines_are_counted_once_their_phase_is_known(void **state)
     play("n1 .1");
     struct steps *s = &monitor->steps[0];
     for (int i = 0; i < 3; i++)
-        step_lines_seen(s, s->interval, "item", "a.py:1", i == 0);
-    step_lines_seen(s, s->interval, "to", "a.py:2", true);
+        step_lines_seen(s, s->interval, RF_STEP_LINE_WAITS, "item", "a.py:1", i == 0);
+    step_lines_seen(s, s->interval, RF_STEP_LINE_WAITS, "to", "a.py:2", true);
     const uint64_t forward = s->interval;
     step_lines_settle(s); /* not yet */
     play("B");
     step_lines_settle(s);
     play(".1b .1");
-    step_lines_seen(s, s->interval, "item", "a.py:1", false);
+    step_lines_seen(s, s->interval, RF_STEP_LINE_WAITS, "item", "a.py:1", false);
     play("O.1o");
-    step_lines_seen(s, forward, "item", "b.py:1", false); /* long over, but remembered */
+    step_lines_seen(s, forward, RF_STEP_LINE_WAITS, "item", "b.py:1",
+                    false); /* long over, but remembered */
     step_lines_settle(s);
     for (int i = 0; i < 300; i++)
         play("n1 .1");
-    step_lines_seen(s, forward, "item", "c.py:1", false); /* forgotten */
+    step_lines_seen(s, forward, RF_STEP_LINE_WAITS, "item", "c.py:1", false); /* forgotten */
     step_lines_settle(s);
     steps_finish(monitor);
     struct run_data *data = read_back();
@@ -532,12 +533,65 @@ static void lines_are_counted_once_their_phase_is_known(void **state)
     run_data_free(data);
     for (uint32_t i = 0; i < 2 * RF_STEPS_LINES; i++) { /* more lines than there is room for */
         snprintf(name, sizeof name, "%u.py:1", i);
-        step_lines_seen(s, s->interval, "item", name, false);
+        step_lines_seen(s, s->interval, RF_STEP_LINE_WAITS, "item", name, false);
         play("n1 .1");
         step_lines_settle(s);
     }
     data = read_back();
     assert_int_equal(data->processes[0].steps[0].line_count, RF_STEPS_LINES);
+    run_data_free(data);
+}
+
+/* The program's own code counts in the phases where it is nobody else's, and leaves room for calls that
+ * wait. */
+static void lines_at_work(void **state)
+{
+    (void)state;
+    char name[32];
+    play("n1 .1");
+    struct steps *s = &monitor->steps[0];
+    for (int i = 0; i < 2; i++)
+        step_lines_seen(s, s->interval, RF_STEP_LINE_WORKS, "", "a.py:1", i == 0);
+    step_lines_seen(s, s->interval, RF_STEP_LINE_WAITS, "", "a.py:1", false);
+    play("B");
+    step_lines_seen(s, s->interval, RF_STEP_LINE_WORKS, "", "backward.py:1", false);
+    step_lines_seen(s, s->interval, RF_STEP_LINE_WAITS, "item", "backward.py:1", false);
+    play(".1b");
+    step_lines_seen(s, s->interval, RF_STEP_LINE_WORKS, "", "a.py:1", false);
+    play("O");
+    step_lines_seen(s, s->interval, RF_STEP_LINE_WORKS, "", "optimizer.py:1", false);
+    play(".1o");
+    step_lines_seen(s, s->interval, RF_STEP_LINE_WORKS, "", "a.py:1", true);
+    play("n1");
+    step_lines_settle(s);
+    steps_finish(monitor);
+    static const struct {
+        enum step_phase phase;
+        enum rf_step_line_kind kind;
+        uint64_t seen, empty;
+    } rows[] = {{STEP_FORWARD, RF_STEP_LINE_WORKS, 2, 1},
+                {STEP_FORWARD, RF_STEP_LINE_WAITS, 1, 0},
+                {STEP_BACKWARD, RF_STEP_LINE_WAITS, 1, 0},
+                {STEP_GRADIENTS, RF_STEP_LINE_WORKS, 1, 0},
+                {STEP_BETWEEN, RF_STEP_LINE_WORKS, 1, 1}};
+    struct run_data *data = read_back();
+    const struct run_steps *steps = &data->processes[0].steps[0];
+    assert_int_equal(steps->line_count, sizeof rows / sizeof *rows);
+    for (uint32_t i = 0; i < steps->line_count; i++) {
+        assert_int_equal(steps->lines[i].phase, rows[i].phase);
+        assert_int_equal(steps->lines[i].kind, rows[i].kind);
+        assert_int_equal(steps->lines[i].seen, rows[i].seen);
+        assert_int_equal(steps->lines[i].empty, rows[i].empty);
+    }
+    run_data_free(data);
+    for (uint32_t i = 0; i < 2 * RF_STEPS_LINES; i++) {
+        snprintf(name, sizeof name, "%u.py:1", i);
+        step_lines_seen(s, s->interval, RF_STEP_LINE_WORKS, "", name, false);
+        play(".1 B.1b O.1o n1");
+        step_lines_settle(s);
+    }
+    data = read_back();
+    assert_int_equal(data->processes[0].steps[0].line_count, RF_STEPS_WORK_LINES);
     run_data_free(data);
 }
 
@@ -590,6 +644,7 @@ int main(void)
                                         close_monitor),
         cmocka_unit_test_setup_teardown(lines_are_counted_once_their_phase_is_known, open_monitor,
                                         close_monitor),
+        cmocka_unit_test_setup_teardown(lines_at_work, open_monitor, close_monitor),
         cmocka_unit_test_setup_teardown(the_least_of_each_span_is_kept, open_monitor,
                                         close_monitor),
     };

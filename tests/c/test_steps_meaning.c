@@ -212,6 +212,94 @@ static void lines_take_their_part_of_a_phase(void **state)
     summary_free(summary);
 }
 
+static void work(enum step_phase phase, const char *where, uint64_t seen, uint64_t empty)
+{
+    see(phase, "", where, seen, empty);
+    threads[0].lines[threads[0].line_count - 1].kind = RF_STEP_LINE_WORKS;
+}
+
+/* The program's own code is no call that waits, and what it left the GPU idle for is no launch's. */
+static void work_of_the_program_is_apart(void **state)
+{
+    (void)state;
+    begin(0.70, usual);
+    starve(STEP_FORWARD, 100, 50); /* 20 s */
+    starve(STEP_OPTIMIZER, 100, 50);
+    looks(STEP_FORWARD, 80);
+    work(STEP_FORWARD, "train.py:30", 40, 32); /* 20 s, of which 16 starved */
+    work(STEP_FORWARD, "train.py:31", 2, 0);
+    see(STEP_FORWARD, "item", "train.py:30", 2, 0);
+    work(STEP_FORWARD, "train.py:32", 100, 0); /* no more than there were looks */
+    struct summary *summary = made(1200 * S);
+    const struct summary_steps *steps = &summary->steps[0];
+    assert_int_equal(steps->blocking_count, 1);
+    assert_int_equal(steps->working_count, 3);
+    assert_string_equal(steps->working[0].where, "train.py:32");
+    assert_figure(steps->working[0].ns, 40e9);
+    assert_string_equal(steps->working[1].where, "train.py:30");
+    assert_int_equal(steps->working[1].seen, 40);
+    assert_figure(steps->working[1].ns, 20e9);
+    assert_figure(steps->working[1].starved_ns, 16e9);
+    assert_int_equal(steps->working[1].phase, STEP_FORWARD);
+    assert_figure(steps->phases[STEP_FORWARD].blocked_ns, 1e9);
+    assert_true(fabs(part_of(steps, "work") - 0.16) < NEAR);
+    assert_true(fabs(part_of(steps, "forward") - 0.04) < NEAR);
+    char text[512];
+    summary_steps_text(summary, text, sizeof text);
+    assert_string_equal(text, "GPU idle 30 % beside the input: 16 in the program's own code at "
+                              "train.py:30, 10 in optimizer, 4 in forward");
+    static const char *const in_order[] = {
+        "do less at train.py:30: the program's own code there, outside of the model, left the GPU "
+        "without work for 16 % of the time (what the CPU reckons there, the loader's workers can; "
+        "tensors on the GPU: torch.compile)",
+        "fused=True"};
+    for (uint32_t i = 0; i < sizeof in_order / sizeof *in_order; i++) {
+        assert_true(summary_steps_advice(steps, i, text, sizeof text));
+        assert_non_null(strstr(text, in_order[i]));
+    }
+    /* What is left of the forward pass is less than the looks' error. */
+    assert_false(summary_steps_advice(steps, 2, text, sizeof text));
+    summary_free(summary);
+    threads[0].totals[RF_STEP_TOTAL_LOOKS + STEP_FORWARD] = 80000;
+    threads[0].lines[0].seen = threads[0].lines[0].empty = 32000;
+    summary = made(1200 * S);
+    assert_true(summary_steps_advice(&summary->steps[0], 2, text, sizeof text));
+    assert_non_null(strstr(text, "for 4 % of the time while forward and backward"));
+    summary_free(summary);
+}
+
+static void what_to_do_about_work(void **state)
+{
+    (void)state;
+    static const struct {
+        enum step_phase phase;
+        uint64_t seen;
+        double share;
+        const char *begins;
+    } rows[] = {
+        {STEP_FORWARD, 8, 0.03, "do less at f:1: the program's own code there"},
+        {STEP_NO_BACKWARD, 8, 0.6, "do less at f:1: the program's own code there"},
+        {STEP_BETWEEN, 8, 0.6, "do less at f:1, or every few steps: the program's own"},
+        {STEP_BETWEEN, 7, 0.6, NULL},
+        {STEP_FORWARD, 8, 0.0299, NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct summary_steps steps = {.window_ns = 1000 * S, .working_count = 1};
+        char text[512] = "";
+        for (uint32_t p = 0; p < STEP_PHASE_COUNT; p++)
+            steps.phases[p].starved_ns = NAN;
+        steps.phases[rows[i].phase].starved_ns = rows[i].share * 1e12; /* all of it is that */
+        steps.working[0] = (struct summary_working){.where = "f:1",
+                                                    .phase = rows[i].phase,
+                                                    .seen = rows[i].seen,
+                                                    .starved_ns = rows[i].share * 1e12};
+        const bool given = summary_steps_advice(&steps, 0, text, sizeof text);
+        if (given != (rows[i].begins != NULL) || (given && strstr(text, rows[i].begins) != text))
+            fail_msg("row %zu: %s", i, text);
+        assert_false(summary_steps_advice(&steps, 1, text, sizeof text));
+    }
+}
+
 static void one_line_when_the_input_is_not_to_blame(void **state)
 {
     (void)state;
@@ -683,6 +771,8 @@ int main(void)
         cmocka_unit_test(idle_time_adds_up_to_what_the_gpu_measured),
         cmocka_unit_test(without_its_counters_it_is_what_the_phases_add_up_to),
         cmocka_unit_test(lines_take_their_part_of_a_phase),
+        cmocka_unit_test(work_of_the_program_is_apart),
+        cmocka_unit_test(what_to_do_about_work),
         cmocka_unit_test(one_line_when_the_input_is_not_to_blame),
         cmocka_unit_test(other_streams_make_it_a_bound),
         cmocka_unit_test(memory_that_creeps),

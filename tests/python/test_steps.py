@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dis
 import json
+import os
 import re
 import shutil
 import textwrap
@@ -278,7 +279,8 @@ ON_A_GPU = """
     def enough():
         # Each is a condition that comes true however slow the machine is.
         told = [phase(name)["starved_s"] is not None for name in ("optimizer", "forward")]
-        return all(told) and len(datastall.summary()["steps"]["blocking_calls"]) >= LINES
+        calls = datastall.summary()["steps"]["blocking_calls"] if all(told) else []
+        return all(told) and sum(call["seen"] >= 8 for call in calls) >= LINES
 """
 
 
@@ -325,6 +327,37 @@ def test_what_starves_and_what_blocks(tmp_path: Path, fake_nvml: Any) -> None:
     assert "in optimizer" in steps["text"]
     assert any("fused=True" in advice for advice in steps["try"])
     assert any(call["where"] in advice for advice in steps["try"])
+
+
+def test_work_of_the_program(tmp_path: Path, fake_nvml: Any) -> None:
+    """What the program does by itself is no launch, and no advice on the model helps."""
+    steps = on_a_gpu(
+        tmp_path,
+        fake_nvml,
+        """
+        def worked():
+            lines = datastall.summary().get("steps", {"working_lines": []})["working_lines"]
+            return any(line["seen"] >= 8 for line in lines)
+
+        for x in batches:
+            done()
+            end = time.monotonic() + 0.05
+            while time.monotonic() < end:
+                sorted(range(20_000))  # works
+            work()
+            model(x).sum().backward()
+            if worked():
+                break
+        """,
+        0,
+    )
+    line = steps["working_lines"][0]
+    assert line["where"] == line_of(tmp_path / "program.py", "works")
+    assert line["phase"] == "forward" and line["seen"] >= 8
+    assert 0 < line["starved_s"] <= line["s"] <= phases_of(steps)["forward"]["host_s"]
+    assert f"the program's own code at {line['where']}" in steps["text"]
+    assert any(f"do less at {line['where']}: " in advice for advice in steps["try"])
+    assert not any("torch.compile(model" in advice for advice in steps["try"])
 
 
 def test_metrics(tmp_path: Path, fake_nvml: Any) -> None:
@@ -550,15 +583,36 @@ def test_what_a_stack_waits_in() -> None:
         at = [i.offset for i in dis.get_instructions(function) if i.opname.startswith(name)]
         return function.__code__, 7, at[0]
 
+    def read(*stack: tuple[Any, int, int], at_once: bool = True) -> Any:
+        return _blocking.read_stack(list(stack), at_once)
+
     here = f"{Path(__file__).name}:7"
-    assert _blocking.read_stack([last_of(waits, "CALL")]) == ("item", here)
-    assert _blocking.read_stack([last_of(asks, "POP_JUMP")]) == ("bool", here)
-    assert _blocking.read_stack([last_of(runs, "CALL")]) is None
+    assert read(last_of(waits, "CALL")) == ("item", here)
+    assert read(last_of(asks, "POP_JUMP")) == ("bool", here)
     frozen = compile("loss.item()", "<frozen importlib>", "exec")  # nobody's line: its caller's
     called = [i.offset for i in dis.get_instructions(frozen) if re.match(OF_CALLS, i.opname)]
     place = called[0]
-    assert _blocking.read_stack([(frozen, 1, place), last_of(runs, "CALL")]) == ("item", here)
-    assert _blocking.read_stack([(frozen, 1, place)]) is None
+    assert read((frozen, 1, place), last_of(runs, "CALL")) == ("item", here)
+    assert read((frozen, 1, place)) is None
     # An optimizer asks its own counters, which lie on the CPU.
-    counted = compile("step.item()", "/lib/torch/optim/adam.py", "exec")
-    assert _blocking.read_stack([(counted, 1, place), last_of(runs, "CALL")]) is None
+    import torch.nn
+
+    folder = os.path.dirname(torch.__file__)
+    counted = compile("step.item()", f"{folder}/optim/adam.py", "exec")
+    assert read((counted, 1, place), last_of(runs, "CALL")) is None
+    # The program's own code works, by itself or in a library that knows no tensors.
+    assert read(last_of(runs, "CALL")) == (None, here)
+    assert read(last_of(waits, "CALL"), at_once=False) == (None, here)  # it ran: that call is over
+    packages = "/lib/site-packages/thing/"
+    sorts = compile("numbers.sort()", packages + "a.py", "exec")
+    assert read((sorts, 1, place), last_of(runs, "CALL")) == (None, here)
+    assert read((sorts, 1, place)) is None  # nobody's line
+    generated = (compile("numbers.sort()", "<string>", "exec"), 0, place)  # no line at all
+    assert read(generated, last_of(runs, "CALL")) == (None, here)
+    launches = compile("torch.sort(numbers)", packages + "b.py", "exec")
+    assert read((launches, 1, 0), last_of(runs, "CALL")) is None
+    # A module's call launches kernels, and so does whatever torch does.
+    assert _blocking.OF_MODULES in torch.nn.Module._call_impl.__code__.co_filename
+    called = (torch.nn.Module._call_impl.__code__, 1, 0)
+    assert read(last_of(runs, "CALL"), called, last_of(runs, "CALL")) is None
+    assert read((torch.nn.functional.relu.__code__, 1, 0), last_of(runs, "CALL")) is None
