@@ -12,20 +12,27 @@ typedef struct {
     PyObject_HEAD PyObject *indices; /* a list or a tuple */
     struct worker *worker;
     Py_ssize_t next;
+    bool is_list;
 } Items;
 
-static uint64_t index_of(const Items *self, Py_ssize_t place)
+/* Borrowed. NULL, with an error: there is none. */
+static PyObject *item_at(const Items *self, Py_ssize_t place)
 {
-    PyObject *index = PyList_Check(self->indices) ? PyList_GetItem(self->indices, place)
-                                                  : PyTuple_GetItem(self->indices, place);
+    return self->is_list ? PyList_GetItem(self->indices, place)
+                         : PyTuple_GetItem(self->indices, place);
+}
+
+static uint64_t number_of(const struct worker *worker, PyObject *index)
+{
     if (index == Py_None) /* an iterable data set: count */
-        return self->worker->totals[RF_TOTAL_ITEMS] + self->worker->items;
+        return worker->totals[RF_TOTAL_ITEMS] + worker->items;
     if (index == NULL || !PyLong_Check(index)) {
         errors_forget();
         return RF_UNKNOWN;
     }
     const long long value = PyLong_AsLongLong(index);
-    errors_forget();
+    if (value == -1) /* or too large */
+        errors_forget();
     return value < 0 ? RF_UNKNOWN : (uint64_t)value;
 }
 
@@ -41,31 +48,33 @@ static PyObject *items_iter(Items *self)
     return (PyObject *)self;
 }
 
+/* Called for every item: what is asked of Python costs a call each, as others than CPython's own files
+ * know no fields of its objects. */
 static PyObject *items_next(Items *self)
 {
     struct worker *worker = self->worker;
-    const bool list = PyList_Check(self->indices);
-    const Py_ssize_t count = list ? PyList_Size(self->indices) : PyTuple_Size(self->indices);
-    if (worker->fetching && !worker->items_ended) {
+    const Py_ssize_t count =
+        self->is_list ? PyList_Size(self->indices) : PyTuple_Size(self->indices);
+    const bool told = worker->fetching && !worker->items_ended;
+    if (told) {
         const uint64_t now_ns = ds_now_ns();
         if (self->next == 0)
             worker->item_begin_ns = now_ns;
         else if (self->next <= count)
             worker_item(worker, now_ns,
                         worker_is_slow(worker, now_ns - worker->item_begin_ns)
-                            ? index_of(self, self->next - 1)
+                            ? number_of(worker, item_at(self, self->next - 1))
                             : RF_UNKNOWN);
-        if (self->next >= count)
-            worker_items_end(worker);
     }
     if (self->next >= count) {
+        if (told)
+            worker_items_end(worker);
         self->next = count + 1;
         return NULL;
     }
-    PyObject *index = list ? PyList_GetItem(self->indices, self->next)
-                           : PyTuple_GetItem(self->indices, self->next);
-    if (worker->fetching && !worker->items_ended)
-        worker_item_begins(worker, index_of(self, self->next));
+    PyObject *index = item_at(self, self->next);
+    if (told)
+        worker_item_begins(worker, number_of(worker, index));
     self->next++;
     Py_XINCREF(index);
     return index;
@@ -90,6 +99,7 @@ PyObject *fetch_items_new(PyObject *indices, struct worker *worker)
     Py_INCREF(indices);
     items->indices = indices;
     items->worker = worker;
+    items->is_list = PyList_Check(indices);
     return (PyObject *)items;
 }
 
