@@ -22,6 +22,8 @@ BLOCKING = frozenset(
         *("equal", "allclose", "is_nonzero", "print", "str", "repr", "format"),
     }
 )
+#: Of these, such as nothing but a tensor has.
+OF_TENSORS = frozenset({"item", "tolist", "cpu", "numpy", "to", "cuda", "copy_", "synchronize"})
 #: The same by an instruction: `if loss > 3`, `f"{loss}"`.
 ASKING = ("POP_JUMP", "TO_BOOL", "UNARY_NOT", "JUMP_IF", "FORMAT_")
 NAMES = ("LOAD_METHOD", "LOAD_ATTR", "LOAD_GLOBAL", "LOAD_NAME", "LOAD_FAST", "LOAD_DEREF")
@@ -88,32 +90,38 @@ def called_at(code: CodeType, place: int) -> str:
     return name
 
 
-def _where(stack: list[Place], *owners: int) -> str | None:
-    """The innermost line of code that is somebody's of these."""
+def _where(stack: list[Place]) -> str | None:
+    """The innermost line that is neither torch's nor Python's own."""
     for code, line, _ in stack:
         file = _sites._file_of(code)
-        if file.owner in owners and line:
+        if file.owner in (_sites.USERS, _sites.PACKAGES) and line is not None:
             return f"{file.short}:{line}"
     return None
 
 
-def _works_alone(stack: list[Place]) -> bool:
-    """The program's own code, or a library's that is not about tensors, outside of every module:
-    what runs in a module's call, in torch or in a function that names torch launches kernels."""
-    innermost = stack[0][0]
-    owner = _sites._file_of(innermost).owner
-    if owner == _sites.TORCHS or (owner != _sites.USERS and "torch" in innermost.co_names):
-        return False
-    return not any(code.co_filename.endswith(OF_MODULES) for code, _, _ in stack)
+def _own_line(stack: list[Place]) -> str | None:
+    """The line of the program that works by itself, in code of its own or of a library that is not
+    about tensors. What runs in a module's call, in torch, or below a function of a library that
+    names torch (a framework) launches kernels, and is not the program's to change at its line."""
+    if any(code.co_filename.endswith(OF_MODULES) for code, _, _ in stack):
+        return None
+    for code, line, _ in stack:
+        file = _sites._file_of(code)
+        if file.owner == _sites.USERS and line and not file.is_generated:
+            return f"{file.short}:{line}"
+        if file.owner == _sites.TORCHS or "torch" in code.co_names:
+            return None
+    return None
 
 
 def read_stack(stack: list[Place], at_once: bool) -> tuple[str | None, str] | None:
     """Of a stack, innermost first: (what, where) of the call that its innermost frame waits in;
     (None, where) of a line that works by itself; else None. Not `at_once`: the thread ran until it
-    was asked for the interpreter's lock, so it waits for nothing."""
-    what = called_at(stack[0][0], stack[0][2]) if at_once else ""
-    if what in BLOCKING and OF_THE_CPU not in stack[0][0].co_filename:
-        where = _where(stack, _sites.USERS, _sites.PACKAGES)
+    was asked for the interpreter's lock, so it does not wait; a tensor's method that it called last
+    may have held that lock, and is nobody's work."""
+    what = called_at(stack[0][0], stack[0][2])
+    if what in BLOCKING and at_once and OF_THE_CPU not in stack[0][0].co_filename:
+        where = _where(stack)
         return None if where is None else (what.removeprefix("_cuda_"), where)
-    where = _where(stack, _sites.USERS) if _works_alone(stack) else None
+    where = None if what in OF_TENSORS else _own_line(stack)
     return None if where is None else (None, where)
