@@ -116,8 +116,7 @@ static PyMethodDef functions[] = {
     {"set_line_reader", set_line_reader, METH_VARARGS,
      "set_line_reader(current_frames, reader): sys._current_frames, and what says of a stack of "
      "(code, line, place), innermost first, and of whether the lock was given at once: (what, "
-     "where) "
-     "of the call that waits, (None, where) of a line of the program that works, or None."},
+     "where) of the call that waits, (None, where) of a line of the program that works, or None."},
     {NULL, NULL, 0, NULL}};
 
 int looks_add(PyObject *module)

@@ -103,7 +103,7 @@ def _own_line(stack: list[Place]) -> str | None:
     """The line of the program that works by itself, in code of its own or of a library that is not
     about tensors. What runs in a module's call, in torch, or below a function of a library that
     names torch (a framework) launches kernels, and is not the program's to change at its line."""
-    if any(code.co_filename.endswith(OF_MODULES) for code, _, _ in stack):
+    if any(str.endswith(code.co_filename, OF_MODULES) for code, _, _ in stack):
         return None
     for code, line, _ in stack:
         file = _sites._file_of(code)
@@ -120,7 +120,9 @@ def read_stack(stack: list[Place], at_once: bool) -> tuple[str | None, str] | No
     was asked for the interpreter's lock, so it does not wait; a tensor's method that it called last
     may have held that lock, and is nobody's work."""
     what = called_at(stack[0][0], stack[0][2])
-    if what in BLOCKING and at_once and OF_THE_CPU not in stack[0][0].co_filename:
+    # By str's own methods: a name may be of somebody's own kind.
+    of_the_cpu = str.find(stack[0][0].co_filename, OF_THE_CPU) >= 0
+    if what in BLOCKING and at_once and not of_the_cpu:
         where = _where(stack)
         return None if where is None else (what.removeprefix("_cuda_"), where)
     where = None if what in OF_TENSORS else _own_line(stack)

@@ -610,6 +610,15 @@ def test_what_a_stack_waits_in() -> None:
     assert read((sorts, 1, place)) is None  # nobody's line
     generated = (compile("numbers.sort()", "<string>", "exec"), 0, place)  # no line at all
     assert read(generated, last_of(runs, "CALL")) == (None, here)
+
+    class Name(str):
+        def __contains__(self, other: object) -> bool:
+            raise AssertionError("code of the program")
+
+        endswith = find = __contains__  # type: ignore[assignment]
+
+    of_its_own = sorts.replace(co_filename=Name(packages + "a.py"))
+    assert read((of_its_own, 1, place), last_of(runs, "CALL")) is not None
     launches = compile("torch.sort(numbers)", packages + "b.py", "exec")
     assert read((launches, 1, 0), last_of(runs, "CALL")) is None
     assert read((sorts, 1, place), (launches, 1, 0), last_of(runs, "CALL")) is None  # a framework's
