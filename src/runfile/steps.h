@@ -23,7 +23,7 @@ enum rf_steps_geometry {
 
 #define RF_STEPS_ENTRIES 4u /* threads that train, of a process */
 #define RF_STEPS_COPIES 4u
-#define RF_STEPS_LINES 32u
+#define RF_STEPS_LINES 28u /* of an entry; a file stays below 8 MiB */
 #define RF_STEPS_LOWS 16u
 
 /* Words of an entry before its copies. */
