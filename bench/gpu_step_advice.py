@@ -27,7 +27,6 @@ from torch.utils.data import DataLoader
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "gpu"))
 
-
 from step_programs import BATCH, DEVICE, WIDTH, Rows, model_of, rows_of
 
 RUNS = 3
@@ -36,11 +35,17 @@ FIRST_STEPS = 20
 Step = Callable[[int], None]
 
 
-def batches(batch: int) -> Iterator[torch.Tensor]:
-    """Of a loader that is ahead of every step."""
-    return iter(
-        DataLoader(Rows(), batch_size=batch, num_workers=2, pin_memory=True, collate_fn=rows_of)
+def batches(
+    batch: int, data: Rows | None = None, workers: int = 2, pinned: bool = True
+) -> Iterator[torch.Tensor]:
+    loader = DataLoader(
+        data or Rows(),
+        batch_size=batch,
+        num_workers=workers,
+        pin_memory=pinned,
+        collate_fn=rows_of,
     )
+    return iter(loader)
 
 
 def training_of(
@@ -110,10 +115,10 @@ def item_where_it_computes(changed: bool) -> tuple[Step, int]:
     return item_of(16 * BATCH, changed)
 
 
-def checkpoints(layers: int, width: int, every: int, aside: str) -> tuple[Step, int]:
-    train, model = training_of(layers, width=width)
-    folder = tempfile.mkdtemp()
-    path = os.path.join(folder, "model.pt")
+def checkpoints(width: int, every: int, aside: str) -> tuple[Step, int]:
+    train, model = training_of(24, width=width)
+    folder = tempfile.TemporaryDirectory()  # goes with the step
+    path = os.path.join(folder.name, "model.pt")
     pending: list[Future[Any]] = []
 
     def write_beside() -> None:
@@ -123,7 +128,9 @@ def checkpoints(layers: int, width: int, every: int, aside: str) -> tuple[Step, 
             import torch.distributed.checkpoint as beside
 
             state = {"model": model.state_dict()}
-            pending[:] = [beside.async_save(state, checkpoint_id=os.path.join(folder, "beside"))]
+            pending[:] = [
+                beside.async_save(state, checkpoint_id=os.path.join(folder.name, "beside"))
+            ]
         else:
             copied = {name: each.cpu() for name, each in model.state_dict().items()}
             pending[:] = [WRITER.submit(torch.save, copied, path)]
@@ -140,25 +147,25 @@ WRITER = ThreadPoolExecutor(1)
 
 
 def checkpoints_less_often(changed: bool) -> tuple[Step, int]:
-    return checkpoints(24, WIDTH, 500 if changed else 50, "")
+    return checkpoints(WIDTH, 500 if changed else 50, "")
 
 
 def checkpoints_beside(changed: bool) -> tuple[Step, int]:
     """Of 0.1 GB, each 50 steps."""
-    return checkpoints(24, WIDTH, 50, "async_save" if changed else "")
+    return checkpoints(WIDTH, 50, "async_save" if changed else "")
 
 
 def checkpoints_by_a_thread(changed: bool) -> tuple[Step, int]:
-    return checkpoints(24, WIDTH, 50, "thread" if changed else "")
+    return checkpoints(WIDTH, 50, "thread" if changed else "")
 
 
 def large_checkpoints_beside(changed: bool) -> tuple[Step, int]:
     """Of 1.6 GB, each 50 steps."""
-    return checkpoints(24, 4 * WIDTH, 50, "async_save" if changed else "")
+    return checkpoints(4 * WIDTH, 50, "async_save" if changed else "")
 
 
 def large_checkpoints_by_a_thread(changed: bool) -> tuple[Step, int]:
-    return checkpoints(24, 4 * WIDTH, 50, "thread" if changed else "")
+    return checkpoints(4 * WIDTH, 50, "thread" if changed else "")
 
 
 def metrics_less_often(changed: bool) -> tuple[Step, int]:
@@ -177,10 +184,7 @@ def metrics_less_often(changed: bool) -> tuple[Step, int]:
 def copies(pinned: bool, batch: int = 16 * BATCH) -> tuple[Step, int]:
     model = model_of(8)
     optimizer = torch.optim.AdamW(model.parameters())
-    loader = DataLoader(
-        Rows(), batch_size=batch, num_workers=4, pin_memory=pinned, collate_fn=rows_of
-    )
-    source: Iterator[torch.Tensor] = iter(loader)
+    source = batches(batch, workers=4, pinned=pinned)
 
     def step(_number: int) -> None:
         rows = next(source).to(DEVICE, non_blocking=pinned)
@@ -208,14 +212,7 @@ class Bytes(Floats):
 def pinned_bytes(changed: bool) -> tuple[Step, int]:
     """Batches of 64 MiB, faster than torch's one thread pins them; or as bytes, a quarter."""
     batch = 64 * BATCH
-    loader = DataLoader(
-        Bytes() if changed else Floats(),
-        batch_size=batch,
-        num_workers=8,
-        pin_memory=True,
-        collate_fn=rows_of,
-    )
-    source: Iterator[torch.Tensor] = iter(loader)
+    source = batches(batch, Bytes() if changed else Floats(), workers=8)
 
     def step(_number: int) -> None:
         next(source).to(DEVICE, non_blocking=True).float().sum()

@@ -28,10 +28,11 @@ OF_TENSORS = frozenset({"item", "tolist", "cpu", "numpy", "to", "cuda", "copy_",
 ASKING = ("POP_JUMP", "TO_BOOL", "UNARY_NOT", "JUMP_IF", "FORMAT_")
 NAMES = ("LOAD_METHOD", "LOAD_ATTR", "LOAD_GLOBAL", "LOAD_NAME", "LOAD_FAST", "LOAD_DEREF")
 
-MOST_KNOWN = 1024
 #: torch's optimizers keep their counts of steps on the CPU, and ask each parameter's.
 OF_THE_CPU = "/torch/optim/"
 OF_MODULES = "/torch/nn/modules/module.py"
+
+MOST_KNOWN = 1024
 _known: dict[tuple[CodeType, int], str] = {}
 
 

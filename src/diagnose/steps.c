@@ -67,7 +67,7 @@ static void reckon_phases(const uint64_t *totals, struct summary_steps *steps)
     }
 }
 
-/* ---- lines that wait ---- */
+/* ---- lines that wait, and lines that work ---- */
 
 static bool is_copy(const char *what)
 {
@@ -79,48 +79,22 @@ static bool is_copy(const char *what)
     return false;
 }
 
-static struct summary_blocking *line_of(struct summary_steps *steps,
-                                        const struct rf_step_line *line)
+/* The line in a list with room for `most`; NULL: it is full. */
+static struct summary_line *line_of(struct summary_line *lines, uint32_t *count, uint32_t most,
+                                    const struct rf_step_line *line)
 {
-    for (uint32_t i = 0; i < steps->blocking_count; i++) {
-        struct summary_blocking *known = &steps->blocking[i];
-        if (known->phase == line->phase && strcmp(known->what, line->what) == 0 &&
-            strcmp(known->where, line->where) == 0)
-            return known;
+    for (uint32_t i = 0; i < *count; i++) {
+        if (lines[i].phase == line->phase && strcmp(lines[i].what, line->what) == 0 &&
+            strcmp(lines[i].where, line->where) == 0)
+            return &lines[i];
     }
-    if (steps->blocking_count == SUMMARY_BLOCKING)
+    if (*count == most)
         return NULL;
-    struct summary_blocking *fresh = &steps->blocking[steps->blocking_count++];
-    *fresh = (struct summary_blocking){.what = line->what,
-                                       .where = line->where,
-                                       .phase = (enum step_phase)line->phase,
-                                       .copies = is_copy(line->what)};
-    return fresh;
-}
-
-static struct summary_working *work_of(struct summary_steps *steps, const struct rf_step_line *line)
-{
-    for (uint32_t i = 0; i < steps->working_count; i++) {
-        struct summary_working *known = &steps->working[i];
-        if (known->phase == line->phase && strcmp(known->where, line->where) == 0)
-            return known;
-    }
-    if (steps->working_count == SUMMARY_WORKING)
-        return NULL;
-    struct summary_working *fresh = &steps->working[steps->working_count++];
-    *fresh = (struct summary_working){.where = line->where, .phase = (enum step_phase)line->phase};
-    return fresh;
-}
-
-static void add_work(const struct rf_step_line *line, double ns, double starved_ns,
-                     struct summary_steps *steps)
-{
-    struct summary_working *working = work_of(steps, line);
-    if (working == NULL)
-        return;
-    working->seen = ds_add(working->seen, line->seen);
-    working->ns += ns;
-    working->starved_ns += starved_ns;
+    lines[*count] = (struct summary_line){.what = line->what,
+                                          .where = line->where,
+                                          .phase = (enum step_phase)line->phase,
+                                          .copies = is_copy(line->what)};
+    return &lines[(*count)++];
 }
 
 /* A look stands for its share of the phase's time on that thread. */
@@ -135,30 +109,24 @@ static void add_lines(const struct run_steps *thread, struct summary_steps *step
             continue;
         const double ns = seen / (double)looks * host_ns;
         const double starved_ns = fmin((double)line->empty, seen) / (double)looks * host_ns;
-        if (line->kind == RF_STEP_LINE_WORKS) {
-            add_work(line, ns, starved_ns, steps);
-            continue;
-        }
+        const bool works = line->kind == RF_STEP_LINE_WORKS;
         struct summary_phase *phase = &steps->phases[line->phase];
-        phase->blocked_ns = fmin(phase->blocked_ns + ns, host_ns);
-        struct summary_blocking *blocking = line_of(steps, line);
-        if (blocking == NULL)
+        if (!works)
+            phase->blocked_ns = fmin(phase->blocked_ns + ns, host_ns);
+        struct summary_line *told =
+            works ? line_of(steps->working, &steps->working_count, SUMMARY_WORKING, line)
+                  : line_of(steps->blocking, &steps->blocking_count, SUMMARY_BLOCKING, line);
+        if (told == NULL)
             continue;
-        blocking->seen = ds_add(blocking->seen, line->seen);
-        blocking->ns += ns;
-        blocking->starved_ns += starved_ns;
+        told->seen = ds_add(told->seen, line->seen);
+        told->ns += ns;
+        told->starved_ns += starved_ns;
     }
 }
 
-static int longer_blocking(const void *a, const void *b)
+static int longer_line(const void *a, const void *b)
 {
-    const struct summary_blocking *one = a, *other = b;
-    return one->ns < other->ns ? 1 : one->ns > other->ns ? -1 : 0;
-}
-
-static int longer_working(const void *a, const void *b)
-{
-    const struct summary_working *one = a, *other = b;
+    const struct summary_line *one = a, *other = b;
     return one->ns < other->ns ? 1 : one->ns > other->ns ? -1 : 0;
 }
 
@@ -166,8 +134,8 @@ static void reckon_lines(const struct run_process *process, struct summary_steps
 {
     for (uint32_t i = 0; i < process->steps_count; i++)
         add_lines(&process->steps[i], steps);
-    qsort(steps->blocking, steps->blocking_count, sizeof *steps->blocking, longer_blocking);
-    qsort(steps->working, steps->working_count, sizeof *steps->working, longer_working);
+    qsort(steps->blocking, steps->blocking_count, sizeof *steps->blocking, longer_line);
+    qsort(steps->working, steps->working_count, sizeof *steps->working, longer_line);
     for (uint32_t i = 0; i < STEP_PHASE_COUNT; i++) {
         if (!isnan(steps->phases[i].blocked_ns) && isnan(steps->copies_ns))
             steps->copies_ns = 0;
@@ -210,23 +178,27 @@ static int longer_idle(const void *a, const void *b)
     return one->ns < other->ns ? 1 : one->ns > other->ns ? -1 : 0;
 }
 
+/* Of `rest`, what the phase starved for: these lines' parts. Returns what is left. `what`: of each; NULL:
+ * the line's own. */
+static double split_lines(struct summary_steps *steps, enum step_phase p, const char *what,
+                          const struct summary_line *lines, uint32_t count, double rest,
+                          double scale)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const double ns = lines[i].phase == p ? fmin(lines[i].starved_ns, rest) : 0;
+        add_idle(steps, what == NULL ? lines[i].what : what, lines[i].where, ns * scale);
+        rest -= ns;
+    }
+    return rest;
+}
+
 /* What a phase starved for, line by line where the program stood in one that waits or worked by itself,
  * and the rest. */
 static void split_phase(struct summary_steps *steps, enum step_phase p, double scale)
 {
     double rest = steps->phases[p].starved_ns;
-    for (uint32_t i = 0; i < steps->blocking_count; i++) {
-        const struct summary_blocking *line = &steps->blocking[i];
-        const double ns = line->phase == p ? fmin(line->starved_ns, rest) : 0;
-        add_idle(steps, line->what, line->where, ns * scale);
-        rest -= ns;
-    }
-    for (uint32_t i = 0; i < steps->working_count; i++) {
-        const struct summary_working *line = &steps->working[i];
-        const double ns = line->phase == p ? fmin(line->starved_ns, rest) : 0;
-        add_idle(steps, "work", line->where, ns * scale);
-        rest -= ns;
-    }
+    rest = split_lines(steps, p, NULL, steps->blocking, steps->blocking_count, rest, scale);
+    rest = split_lines(steps, p, "work", steps->working, steps->working_count, rest, scale);
     add_idle(steps, steps->phases[p].name, NULL, rest * scale);
 }
 

@@ -18,22 +18,15 @@ struct summary_phase {
     double blocked_ns; /* in calls that wait for the GPU; NaN: not known */
 };
 
-/* A line of the program that waits for the GPU. */
-struct summary_blocking {
-    const char *what, *where; /* what "": not known */
+/* A line of the program that waits for the GPU in a call, or whose own code works, outside of torch and
+ * its modules. */
+struct summary_line {
+    const char *what, *where; /* what: the call; "": not known, or it works */
     enum step_phase phase;
     uint64_t seen;     /* looks that found the program there */
     double ns;         /* estimated from them */
     double starved_ns; /* of that, with nothing to do for the GPU */
     bool copies;       /* it moves data between the host and the GPU */
-};
-
-/* A line of the program's own code, outside of torch and its modules, at which it was seen at work. */
-struct summary_working {
-    const char *where;
-    enum step_phase phase;
-    uint64_t seen;
-    double ns, starved_ns; /* as of a call that waits */
 };
 
 /* What a share of idle GPU time was spent on. */
@@ -59,10 +52,10 @@ struct summary_steps {
     bool has_capturers; /* the GPU was not asked, so that no capture of another library is spoilt */
     struct summary_phase phases[STEP_PHASE_COUNT];
     uint32_t blocking_count;
-    struct summary_blocking blocking[SUMMARY_BLOCKING]; /* the longest first */
+    struct summary_line blocking[SUMMARY_BLOCKING]; /* the longest first */
     uint32_t working_count;
-    struct summary_working working[SUMMARY_WORKING]; /* the longest first */
-    double copies_ns;                                /* in lines that copy; NaN: not known */
+    struct summary_line working[SUMMARY_WORKING]; /* the longest first */
+    double copies_ns;                             /* in lines that copy; NaN: not known */
     double pinned_share; /* of the batches: from a loader with pin_memory=True; NaN: no GPU */
     uint32_t idle_count; /* 0: not known */
     struct summary_idle idle[SUMMARY_IDLE]; /* disjoint; the largest first */

@@ -110,7 +110,7 @@ static double worth_of(const struct summary_steps *steps, double share)
     return fmin(share, steps->idle_count > 0 ? steps->idle_share : NAN);
 }
 
-static void advise_line(const struct summary_steps *steps, const struct summary_blocking *line,
+static void advise_line(const struct summary_steps *steps, const struct summary_line *line,
                         struct advice *advice)
 {
     const double share = share_of(steps, line->ns), worth = worth_of(steps, share);
@@ -137,7 +137,7 @@ static void advise_line(const struct summary_steps *steps, const struct summary_
 }
 
 /* By itself, and so not for launches: nothing that is done to the model makes it shorter. */
-static void advise_work(const struct summary_steps *steps, const struct summary_working *line,
+static void advise_work(const struct summary_steps *steps, const struct summary_line *line,
                         struct advice *advice)
 {
     const double share = share_of(steps, line->starved_ns);

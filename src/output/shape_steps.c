@@ -29,32 +29,19 @@ static void put_phases(out e, const struct summary_steps *steps)
     e->close(e->context);
 }
 
-static void put_blocking(out e, const struct summary_steps *steps)
+static void put_lines(out e, const char *key, bool calls, const struct summary_steps *steps,
+                      const struct summary_line *lines, uint32_t count)
 {
-    e->open_array(e->context, "blocking_calls");
-    for (uint32_t i = 0; i < steps->blocking_count; i++) {
-        const struct summary_blocking *line = &steps->blocking[i];
+    e->open_array(e->context, key);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct summary_line *line = &lines[i];
         e->open_object(e->context, NULL);
-        put_string(e, "what", line->what);
+        if (calls)
+            put_string(e, "what", line->what);
         put_string(e, "where", line->where);
         put_string(e, "phase", steps->phases[line->phase].name);
-        put_integer(e, "count", DATASTALL_UNKNOWN); /* looks do not tell */
-        put_integer(e, "seen", line->seen);
-        put_real_ns(e, "s", line->ns);
-        put_real_ns(e, "starved_s", line->starved_ns);
-        e->close(e->context);
-    }
-    e->close(e->context);
-}
-
-static void put_working(out e, const struct summary_steps *steps)
-{
-    e->open_array(e->context, "working_lines");
-    for (uint32_t i = 0; i < steps->working_count; i++) {
-        const struct summary_working *line = &steps->working[i];
-        e->open_object(e->context, NULL);
-        put_string(e, "where", line->where);
-        put_string(e, "phase", steps->phases[line->phase].name);
+        if (calls)
+            put_integer(e, "count", DATASTALL_UNKNOWN); /* looks do not tell */
         put_integer(e, "seen", line->seen);
         put_real_ns(e, "s", line->ns);
         put_real_ns(e, "starved_s", line->starved_ns);
@@ -111,8 +98,8 @@ void output_steps_shape(const struct summary *s, out e)
     put_string(e, "method", summary_steps_method_name(steps->method));
     put_string(e, "says", summary_steps_says(steps));
     put_phases(e, steps);
-    put_blocking(e, steps);
-    put_working(e, steps);
+    put_lines(e, "blocking_calls", true, steps, steps->blocking, steps->blocking_count);
+    put_lines(e, "working_lines", false, steps, steps->working, steps->working_count);
     put_copies(e, steps);
     put_memory(e, steps);
     summary_steps_text(s, text, sizeof text);

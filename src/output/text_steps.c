@@ -23,7 +23,7 @@ static void put_phase(const struct summary_phase *phase, uint64_t window_ns, FIL
 static void put_blocking(const struct summary_steps *steps, FILE *file)
 {
     for (uint32_t i = 0; i < steps->blocking_count; i++) {
-        const struct summary_blocking *line = &steps->blocking[i];
+        const struct summary_line *line = &steps->blocking[i];
         fprintf(file, "%-8s %.1f %% in %s%s at %s, waiting for the GPU (seen %llu time%s)\n", "",
                 line->ns / (double)steps->window_ns * 100,
                 line->what[0] == '\0' ? "a call" : line->what, line->what[0] == '\0' ? "" : "()",
@@ -36,7 +36,7 @@ static void put_blocking(const struct summary_steps *steps, FILE *file)
 static void put_working(const struct summary_steps *steps, FILE *file)
 {
     for (uint32_t i = 0; i < steps->working_count; i++) {
-        const struct summary_working *line = &steps->working[i];
+        const struct summary_line *line = &steps->working[i];
         if (line->ns >= LEAST_WORKING * (double)steps->window_ns)
             fprintf(file,
                     "%-8s %.1f %% at %s, the program's own code outside of the model (seen %llu "

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lines of the program that were seen in calls that wait for the GPU, and such as were at work by
- * themselves, counted by phase. For one thread that looks (gpu/probe.h): in which phase a look was shows only when that is over. */
+ * themselves, counted by phase. For one thread that looks (gpu/probe.h): in which phase a look was
+ * shows only when that is over. */
 #ifndef DATASTALL_RECORD_STEP_LINES_H
 #define DATASTALL_RECORD_STEP_LINES_H
 

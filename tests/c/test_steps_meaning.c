@@ -289,10 +289,10 @@ static void what_to_do_about_work(void **state)
         for (uint32_t p = 0; p < STEP_PHASE_COUNT; p++)
             steps.phases[p].starved_ns = NAN;
         steps.phases[rows[i].phase].starved_ns = rows[i].share * 1e12; /* all of it is that */
-        steps.working[0] = (struct summary_working){.where = "f:1",
-                                                    .phase = rows[i].phase,
-                                                    .seen = rows[i].seen,
-                                                    .starved_ns = rows[i].share * 1e12};
+        steps.working[0] = (struct summary_line){.where = "f:1",
+                                                 .phase = rows[i].phase,
+                                                 .seen = rows[i].seen,
+                                                 .starved_ns = rows[i].share * 1e12};
         const bool given = summary_steps_advice(&steps, 0, text, sizeof text);
         if (given != (rows[i].begins != NULL) || (given && strstr(text, rows[i].begins) != text))
             fail_msg("row %zu: %s", i, text);
@@ -709,10 +709,10 @@ static void what_to_try(void **state)
         char text[512] = "";
         for (uint32_t p = 0; p < STEP_PHASE_COUNT; p++)
             steps.phases[p].starved_ns = NAN;
-        steps.blocking[0] = (struct summary_blocking){.what = lines[i].what,
-                                                      .where = "f:1",
-                                                      .seen = lines[i].seen,
-                                                      .ns = lines[i].share * 1e12};
+        steps.blocking[0] = (struct summary_line){.what = lines[i].what,
+                                                  .where = "f:1",
+                                                  .seen = lines[i].seen,
+                                                  .ns = lines[i].share * 1e12};
         const bool given = summary_steps_advice(&steps, 0, text, sizeof text);
         assert_int_equal(given, lines[i].begins != NULL);
         if (!given)
@@ -750,7 +750,7 @@ static void lines_of_threads_are_added_up(void **state)
                 {"to", "train.py:8", STEP_FORWARD, 2, 8, 8}};
     assert_int_equal(steps->blocking_count, 4);
     for (uint32_t i = 0; i < 4; i++) {
-        const struct summary_blocking *line = &steps->blocking[i];
+        const struct summary_line *line = &steps->blocking[i];
         assert_string_equal(line->what, rows[i].what);
         assert_string_equal(line->where, rows[i].where);
         assert_int_equal(line->phase, rows[i].phase);
