@@ -122,6 +122,7 @@ class Host(TypedDict):
     idle_cpus: float | None
     others_cpus: float | None
     children_cpus: float | None
+    threads_per_cpu: float | None
     throttled_s: float | None
     cpu_pressure: float | None
     io_pressure: float | None

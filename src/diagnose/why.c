@@ -192,7 +192,7 @@ static void take_host(const struct run_process *process, struct why_host *host)
     static const char *const limits[] = {"the machine", "its CPU affinity", "its cpuset",
                                          "the CPU quota of its container"};
     const uint64_t *w = process->view.words;
-    *host = (struct why_host){NAN, NULL, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN};
+    *host = (struct why_host){NAN, NULL, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN};
     if (w[RF_PROCESS_HOST_NS] == 0)
         return;
     const uint64_t source = w[RF_PROCESS_CPUS_SOURCE];
@@ -201,6 +201,11 @@ static void take_host(const struct run_process *process, struct why_host *host)
     if (w[RF_PROCESS_IDLE_SPAN_NS] > 0)
         host->idle_cpus = fmin(host->cpus_usable,
                                (double)w[RF_PROCESS_IDLE_NS] / (double)w[RF_PROCESS_IDLE_SPAN_NS]);
+    if (w[RF_PROCESS_RUNNABLE_LOOKS] > 0 && w[RF_PROCESS_CPUS_ONLINE] > 0 &&
+        host->cpus_usable >= (double)w[RF_PROCESS_CPUS_ONLINE])
+        host->threads_per_cpu = (double)w[RF_PROCESS_RUNNABLE] /
+                                (double)w[RF_PROCESS_RUNNABLE_LOOKS] /
+                                (double)w[RF_PROCESS_CPUS_ONLINE];
     host->throttled_s = known(w[RF_PROCESS_THROTTLED_NS], 1e-9);
     host->shm_size_bytes = known(w[RF_PROCESS_SHM_BYTES], 1.0);
     host->shm_used_bytes = known(w[RF_PROCESS_SHM_USED_BYTES], 1.0);

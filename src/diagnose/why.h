@@ -61,6 +61,9 @@ struct why_host {
     double shm_size_bytes, shm_used_bytes; /* /dev/shm; the most that was seen in use */
     double idle_cpus;     /* of the usable ones, idle on average while loaders were iterated over */
     double children_cpus; /* that processes kept busy which loop and workers started, and keep */
+    /* Threads that ran or waited for a CPU, to each CPU of the machine; NaN also where the process may not
+     * use all of those. */
+    double threads_per_cpu;
 };
 
 /* What became of a worker that did not bring its batch. */
@@ -103,8 +106,9 @@ struct why_setting {
 struct why_others {
     double cpus; /* that they used on average, of the usable ones; NaN not known */
     /* No CPU was free, and they used them: 0 where they used little. Of it reckoned, where threads are
-     * not timed by themselves: all that, and what of it is in the hand-over. */
-    uint64_t lack_ns, untimed_ns, handed_ns;
+     * not timed by themselves: what of it is in the hand-over, all that is in what comes before and after
+     * the making, and what items' other threads and programs waited, which looks blocked. */
+    uint64_t lack_ns, handed_ns, untimed_ns, blocked_ns;
     uint64_t once_ns; /* of the rest, what the only iterator costs once */
     bool explain;     /* what is left beside these two is no stall to speak of */
 };
@@ -165,6 +169,9 @@ uint32_t why_choose(const struct run_loader *loader, const struct why_around *ar
 bool why_is_storage(const struct why_work *work);
 /* Of a stream whose workers have about as many items each, one takes far longer for its own. */
 bool why_is_uneven_in_cost(const struct run_loader *loader, const struct why_work *work);
+/* Of the stall, for how long items' other threads, and programs, would have waited for a CPU beside so many:
+ * never more than they were blocked for. 0: not known. */
+uint64_t why_crowded_ns(const struct why *why);
 /* why_setting.c: what more workers, or none, would give. */
 void why_reckon(const struct run_loader *loader, const struct why *why,
                 struct why_setting *setting);

@@ -100,13 +100,19 @@ static bool is_storage_of_items(const struct why_work *work)
 }
 
 /* Where no CPU is idle, other threads that have work wait for one as well, and the items with them: that
- * looks as if they were blocked. */
+ * looks as if they were blocked. How long is reckoned where it is known how many threads want a CPU. */
 #define LEAST_IN_THREADS 0.2
+#define LEAST_CROWDED 0.5
 static bool computes_in_threads(const struct why *why)
 {
-    return why->host.idle_cpus < WHY_LEAST_IDLE_CPUS && why->work.threads_ns > 0 &&
-           (double)why->work.threads_ns >=
-               LEAST_IN_THREADS * (double)(why->work.threads_ns + why->work.blocked_ns);
+    const double threads_ns = (double)why->work.threads_ns;
+    const double blocked_ns = (double)why->work.blocked_ns;
+    const double ran_ns = (double)why->states_ns[CAUSE_COMPUTE_IN_THREADS];
+    if (!(why->host.idle_cpus < WHY_LEAST_IDLE_CPUS) || threads_ns == 0)
+        return false;
+    return threads_ns >= LEAST_IN_THREADS * (threads_ns + blocked_ns) ||
+           ran_ns + (double)why_crowded_ns(why) >=
+               LEAST_CROWDED * (ran_ns + (double)why->states_ns[CAUSE_BLOCKED]);
 }
 
 /* Items that waited for a CPU for so much of their time, or more workers than CPUs: there are none for

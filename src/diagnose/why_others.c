@@ -8,6 +8,8 @@
 #include "diagnose/why.h"
 
 #define LEAST_OF_OTHERS 0.5 /* CPUs */
+/* Of what others ran for the items, so much the items waited for a CPU themselves. */
+#define LEAST_SEEN 0.02
 
 /* CPUs that the workers of a process kept busy, of all its loaders, from the first batch to the last. */
 static double workers_cpus(const struct run_process *process)
@@ -70,6 +72,21 @@ static void reckon_untimed(const struct run_loader *loader, const uint64_t *stat
     others->untimed_ns = (uint64_t)(part * untimed_ns);
 }
 
+uint64_t why_crowded_ns(const struct why *why)
+{
+    const struct why_work *work = &why->work;
+    const double blocked_ns = (double)why->states_ns[CAUSE_BLOCKED];
+    /* Programs that live on ran while items were blocked, other threads and programs that ended not. */
+    double ran_ns = (double)why->states_ns[CAUSE_COMPUTE_IN_THREADS];
+    if (work->blocked_ns > 0)
+        ran_ns += blocked_ns * fmin(1.0, (double)work->children_ns / (double)work->blocked_ns);
+    const double waited_ns = ran_ns * (why->host.threads_per_cpu - 1);
+    /* The crowd may be another group's, whose threads take nothing from these. */
+    if ((double)work->delay_ns < LEAST_SEEN * (double)ds_add(work->threads_ns, work->children_ns))
+        return 0;
+    return waited_ns > 0 ? (uint64_t)fmin(waited_ns, blocked_ns) : 0;
+}
+
 static uint64_t once_of(const struct run_loader *loader, const struct why *why, uint64_t rest_ns)
 {
     const uint64_t once_ns = why_once_ns(loader, why);
@@ -94,7 +111,8 @@ void why_find_others(const struct run_loader *loader, const struct why *why, dou
     const uint64_t lack_ns =
         ds_add(states_ns[CAUSE_CPU_CONTENTION], states_ns[CAUSE_LOOP_CPU_WAIT]);
     reckon_untimed(loader, states_ns, lack_ns, others);
-    others->lack_ns = ds_add(lack_ns, others->untimed_ns);
+    others->blocked_ns = why_crowded_ns(why);
+    others->lack_ns = ds_add(ds_add(lack_ns, others->untimed_ns), others->blocked_ns);
     const uint64_t rest_ns = ds_subtract(why->stall_ns, others->lack_ns);
     others->once_ns = once_of(loader, why, rest_ns);
     others->explain = others->lack_ns > 0 && (double)(rest_ns - others->once_ns) <

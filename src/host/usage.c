@@ -87,6 +87,12 @@ uint64_t host_idle_read(const char *root, char *text, size_t size)
     return told ? ticks * (DS_NS_PER_S / (uint64_t)ticks_per_s) : HOST_UNKNOWN;
 }
 
+uint64_t host_runnable_of(const char *text)
+{
+    const uint64_t runnable = host_number_of(text, "procs_running");
+    return runnable == 0 ? HOST_UNKNOWN : runnable; /* a sandbox tells zeros */
+}
+
 void host_shared_memory_read(const char *root, struct host_shared_memory *memory)
 {
     char path[PATH_MAX];

@@ -28,6 +28,10 @@ uint64_t host_parse_pressure(const char *text, const char *kind);
  * HOST_UNKNOWN where the kernel does not tell. text: memory to read /proc/stat into. */
 uint64_t host_idle_read(const char *root, char *text, size_t size);
 
+/* Threads of the machine that run or wait for a CPU, the one that asks among them; HOST_UNKNOWN. Of what
+ * host_idle_read() read into its text. */
+uint64_t host_runnable_of(const char *text);
+
 /* /dev/shm, where batches of worker processes travel. */
 struct host_shared_memory {
     uint64_t size_bytes, used_bytes;

@@ -20,6 +20,7 @@ static void put_host(out e, const struct why_host *host, const struct why_others
     put_real(e, "idle_cpus", host->idle_cpus);
     put_real(e, "others_cpus", others->cpus);
     put_real(e, "children_cpus", host->children_cpus);
+    put_real(e, "threads_per_cpu", host->threads_per_cpu);
     put_real(e, "throttled_s", host->throttled_s);
     put_real(e, "cpu_pressure", host->cpu_pressure);
     put_real(e, "io_pressure", host->io_pressure);

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/fault_guard.h"
+#include "base/sums.h"
 #include "host/children.h"
 #include "host/limits.h"
 #include "host/usage.h"
@@ -25,6 +26,7 @@ struct monitor_host {
     struct host_pressure first_pressure;
     uint64_t shm_used_bytes;
     uint64_t idle_ns, idle_total_ns, idle_span_ns, noted_ns; /* as of the last note */
+    uint64_t runnable, looks;
     struct host_children children;
     char stat[STAT_BYTES];
     uint64_t busy; /* 1: a thread is reading */
@@ -58,6 +60,16 @@ static void begin(datastall_monitor *monitor, struct monitor_host *host, uint64_
     ds_store(word(monitor, RF_PROCESS_CPUS_SOURCE), host->limits.source);
     ds_store(word(monitor, RF_PROCESS_CPUS_ONLINE), host->limits.cpus_online);
     ds_store(word(monitor, RF_PROCESS_HOST_FIRST_NS), now_ns);
+}
+
+static void note_runnable(datastall_monitor *monitor, struct monitor_host *host)
+{
+    const uint64_t runnable = host_runnable_of(host->stat);
+    if (runnable == HOST_UNKNOWN)
+        return;
+    host->runnable = ds_add(host->runnable, runnable);
+    ds_store(word(monitor, RF_PROCESS_RUNNABLE), host->runnable);
+    ds_store(word(monitor, RF_PROCESS_RUNNABLE_LOOKS), ++host->looks);
 }
 
 /* Idle time is counted from note to note, but for pauses. */
@@ -104,6 +116,7 @@ static void note(datastall_monitor *monitor, struct monitor_host *host, uint64_t
     host_pressure_read("", &pressure);
     host_shared_memory_read("", &memory);
     note_idle(monitor, host, now_ns);
+    note_runnable(monitor, host);
     note_children(monitor, host);
     if (memory.used_bytes != HOST_UNKNOWN && memory.used_bytes > host->shm_used_bytes)
         host->shm_used_bytes = memory.used_bytes;

@@ -134,6 +134,8 @@ enum rf_process_word {
     RF_PROCESS_IDLE_SPAN_NS,    /* ... of this time, while it iterated over loaders */
     RF_PROCESS_CHILDREN_CPU_NS, /* ran processes that it started and that live on, but workers */
     RF_PROCESS_WORKERS_CHILDREN_CPU_NS, /* and those that its workers started */
+    RF_PROCESS_RUNNABLE, /* threads of the machine that ran or waited for a CPU: summed up over ... */
+    RF_PROCESS_RUNNABLE_LOOKS, /* ... so many looks */
     RF_PROCESS_DYNAMIC_WORDS = 40,
     RF_PROCESS_STAGE_NS = RF_PROCESS_DYNAMIC_WORDS, /* [RF_STAGE_CAPACITY] time spent in each */
     RF_PROCESS_STAGE_ENTRIES = RF_PROCESS_STAGE_NS + RF_STAGE_CAPACITY,
@@ -178,7 +180,7 @@ struct rf_process_static {
     char pod[64];  /* of Kubernetes; "": none */
 };
 _Static_assert((int)RF_PROCESS_UNKNOWN_ARGUMENTS < (int)RF_PROCESS_HOST_NS &&
-                   (int)RF_PROCESS_WORKERS_CHILDREN_CPU_NS < (int)RF_PROCESS_DYNAMIC_WORDS,
+                   (int)RF_PROCESS_RUNNABLE_LOOKS < (int)RF_PROCESS_DYNAMIC_WORDS,
                "no word of the process block stands for two things");
 #define RF_PROCESS_BLOCK_WORDS \
     (RF_BLOCK_PAYLOAD + RF_PROCESS_STATIC + sizeof(struct rf_process_static) / 8)

@@ -336,6 +336,25 @@ static void test_idle_time_of_the_usable_cpus(void **state)
     assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
 }
 
+/* Who asks runs, so a zero is no answer. */
+static void test_threads_that_want_a_cpu(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *stat;
+        uint64_t runnable;
+    } rows[] = {
+        {"cpu  1 2 3 4\nprocs_running 7\nprocs_blocked 2\n", 7},
+        {"procs_running 1\n", 1},
+        {"cpu  1 2 3 4\nprocs_running 0\n", HOST_UNKNOWN},
+        {"cpu  1 2 3 4\nprocs_blocked 2\n", HOST_UNKNOWN},
+        {"procs_running many\n", HOST_UNKNOWN},
+        {"", HOST_UNKNOWN},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_int_equal(host_runnable_of(rows[i].stat), rows[i].runnable);
+}
+
 /* ---- locks that processes share ---- */
 
 static void test_calls_that_wait_for_a_lock(void **state)
@@ -518,6 +537,7 @@ int main(void)
         cmocka_unit_test_setup(test_nothing_is_known, make_root),
         cmocka_unit_test_setup(test_without_cgroups_the_affinity_counts, make_root),
         cmocka_unit_test_setup(test_idle_time_of_the_usable_cpus, make_root),
+        cmocka_unit_test(test_threads_that_want_a_cpu),
         cmocka_unit_test_setup(test_v2_in_a_container, make_root),
         cmocka_unit_test_setup(test_v2_nested_groups, make_root),
         cmocka_unit_test_setup(test_v2_without_a_quota, make_root),

@@ -753,6 +753,54 @@ static void other_threads_on_a_full_machine(void **state)
     }
 }
 
+/* How long they waited is reckoned from how many threads want a CPU, where the machine is the program's
+ * to use: of 20 s it is enough that half were computing, and waiting to. */
+static void other_threads_beside_a_crowd(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t threads_s; /* of 20 s of stall; the rest is blocked */
+        uint64_t runnable, looks, online;
+        uint64_t idle_milli;
+        uint64_t delay_ms; /* the items' own thread waited for a CPU */
+        uint32_t cause;
+        uint64_t others_s; /* of the stall */
+    } rows[] = {
+        {2, 50, 5, 2, 0, 40, CAUSE_COMPUTE_IN_THREADS, 8},
+        {2, 50, 5, 2, 0, 39, CAUSE_BLOCKED, 0},
+        {2, 48, 5, 2, 0, 100, CAUSE_BLOCKED, 7},
+        {2, 50, 5, 2, 310, 100, CAUSE_BLOCKED, 8},
+        {2, 50, 5, 3, 0, 100, CAUSE_BLOCKED, 0},
+        {2, 50, 0, 2, 0, 100, CAUSE_BLOCKED, 0},
+        {2, 50, 5, 0, 0, 100, CAUSE_BLOCKED, 0},
+        {2, 50, 5, RF_UNKNOWN, 0, 100, CAUSE_BLOCKED, 0},
+        {2, 5, 5, 2, 0, 100, CAUSE_BLOCKED, 0},
+        {2, 500, 5, 2, 0, 100, CAUSE_CPU_CONTENTION, 18},
+        {0, 500, 5, 2, 0, 100, CAUSE_BLOCKED, 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t *c = begin_loader(20 * S);
+        c[RF_COUNT_CAUSE_NS + CAUSE_BLOCKED] = (20 - rows[i].threads_s) * S;
+        c[RF_COUNT_CAUSE_NS + CAUSE_COMPUTE_IN_THREADS] = rows[i].threads_s * S;
+        uint64_t *t = add_worker()->totals;
+        t[RF_TOTAL_ITEMS_NS] = 20 * S;
+        t[RF_TOTAL_ITEMS_DELAY_NS] = rows[i].delay_ms * MS;
+        t[RF_TOTAL_ITEMS_THREADS_NS] = rows[i].threads_s * S;
+        t[RF_TOTAL_BEGIN_NS] = 10 * S;
+        t[RF_TOTAL_END_NS] = 110 * S;
+        set_cpus(2000, rows[i].idle_milli);
+        uint64_t *w = world.processes[0].view.words;
+        w[RF_PROCESS_CPU_NS] = S / 2;
+        w[RF_PROCESS_CPUS_ONLINE] = rows[i].online;
+        w[RF_PROCESS_RUNNABLE] = rows[i].runnable;
+        w[RF_PROCESS_RUNNABLE_LOOKS] = rows[i].looks;
+        assert_cause(i, rows[i].cause);
+        struct summary *summary = made(0);
+        assert_int_equal(summary->loaders[0].why.others.lack_ns / S, rows[i].others_s);
+        summary_free(summary);
+    }
+}
+
 /* Items that wait for a process which the worker started and keeps, or for the pool of a loop that loads by
  * itself: computing, and it is no other program that uses the CPUs. Of two CPUs so much is idle. */
 static void processes_that_compute_for_items(void **state)
@@ -1457,6 +1505,7 @@ int main(void)
         cmocka_unit_test(what_items_were_blocked_for),
         cmocka_unit_test(items_that_fault),
         cmocka_unit_test(other_threads_on_a_full_machine),
+        cmocka_unit_test(other_threads_beside_a_crowd),
         cmocka_unit_test(processes_that_compute_for_items),
         cmocka_unit_test(no_cpu_is_free),
         cmocka_unit_test(what_is_too_short_for_a_cause),

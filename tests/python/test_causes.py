@@ -620,15 +620,20 @@ def test_a_healthy_program_beside_others_is_not_accused(tmp_path: Path) -> None:
         assert why["suggestion"].startswith("more CPUs, or fewer other programs"), why
 
 
-def test_programs_that_items_wait_for_compute(tmp_path: Path) -> None:
+@pytest.mark.parametrize("others", [0, 6])
+def test_programs_that_items_wait_for_compute(others: int, tmp_path: Path) -> None:
+    """Beside others on the CPUs they wait for one most of the time, which looks blocked."""
     write(
         tmp_path,
         "piped.py",
         """
-        import resource, subprocess, sys
+        import os, resource, signal, subprocess, sys
         import torch
         from torch.utils.data import DataLoader, Dataset
 
+        start = '"$0" -S -c "while True: pass" > /dev/null 2>&1 & echo $!'
+        spin = ["sh", "-c", start, sys.executable]
+        others = [int(subprocess.check_output(spin)) for _ in range(OTHERS)]
         BURN = "import time\\nwhile time.process_time() < 0.1: pass"
 
         class Piped(Dataset):
@@ -640,9 +645,11 @@ def test_programs_that_items_wait_for_compute(tmp_path: Path) -> None:
 
         for _ in DataLoader(Piped(), batch_size=2, num_workers=0):
             pass
+        for other in others:
+            os.kill(other, signal.SIGKILL)
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         print(used.ru_utime + used.ru_stime)
-        """,
+        """.replace("OTHERS", str(others)),
     )
     used_s = float(recorded(tmp_path, "piped.py").out)
     loader = only(shown(tmp_path)["loaders"])
