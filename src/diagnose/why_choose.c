@@ -165,14 +165,49 @@ static uint32_t largest_state(const struct run_loader *loader, const struct why 
     return largest;
 }
 
+/* Workers that make batches all the time, and have none ready, are what the loop waits for, whichever part
+ * of a batch it sees: its own work hides the first ones. Then it is what they do that counts, and not
+ * what they did while it waited; how long a batch is on its way delays only the first. Where first batches
+ * are what is waited for, it does. */
+#define LEAST_BINDING 0.95
+#define LEAST_EMPTY 0.5
+static bool workers_bind(const struct run_loader *loader, const struct why *why)
+{
+    const uint64_t workers = why_workers_of(loader);
+    return workers != 0 && workers != DATASTALL_UNKNOWN && why->work.busy_share >= LEAST_BINDING &&
+           why->depth.empty_share >= LEAST_EMPTY;
+}
+
+static uint32_t largest_of_making(const struct why_work *work)
+{
+    const uint64_t parts_ns[CAUSE_STATES] = {
+        [CAUSE_COMPUTE] = work->cpu_ns,
+        [CAUSE_COMPUTE_IN_THREADS] = work->threads_ns,
+        [CAUSE_CPU_CONTENTION] = ds_add(work->delay_ns, work->collate_delay_ns),
+        [CAUSE_BLOCKED] = work->blocked_ns,
+        [CAUSE_COLLATE] = ds_subtract(work->collate_ns, work->collate_delay_ns),
+    };
+    uint32_t largest = CAUSE_COMPUTE;
+    for (uint32_t i = 1; i < CAUSE_STATES; i++)
+        largest = parts_ns[i] > parts_ns[largest] ? i : largest;
+    return largest;
+}
+
+/* Where much is sent, sending takes the workers' interpreter from the making. */
+static bool is_of_the_workers(const struct why *why, uint32_t largest)
+{
+    if (largest == CAUSE_TRANSFER)
+        return !why_sends_many_tensors(&why->work) && !why_sends_many_bytes(&why->work);
+    return is_in_the_making(largest) && largest != CAUSE_CPU_CONTENTION;
+}
+
 uint32_t why_choose(const struct run_loader *loader, const struct why_around *around,
                     const struct why *why)
 {
     const bool single = why_is_single(loader);
     const uint64_t once = why_once_ns(loader, why);
     const uint64_t rest_ns = why->stall_ns - why->states_ns[CAUSE_STARTUP];
-    const uint32_t largest =
-        largest_state(loader, why, !single || once >= WHY_LEAST_SINGLE_STARTUP_NS);
+    uint32_t largest = largest_state(loader, why, !single || once >= WHY_LEAST_SINGLE_STARTUP_NS);
     if (why->failure.kind != WHY_NOTHING_FAILED)
         return WHY_FAILED;
     if (isnan(why->stall_share))
@@ -201,6 +236,9 @@ uint32_t why_choose(const struct run_loader *loader, const struct why_around *ar
         return is_in_the_making(largest) && why_is_uneven_in_cost(loader, &why->work)
                    ? WHY_UNEVEN_SHARDS
                    : WHY_HEAD_OF_LINE;
+    if (workers_bind(loader, why) && is_of_the_workers(why, largest) &&
+        (double)once < LEAST_FIRST * (double)why->stall_ns)
+        largest = largest_of_making(&why->work);
     if (largest == CAUSE_BLOCKED && (computes_in_threads(why) || why_computes_in_children(why)))
         return CAUSE_COMPUTE_IN_THREADS;
     if (largest == CAUSE_BLOCKED ? why_is_storage(&why->work)

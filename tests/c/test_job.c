@@ -8,9 +8,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "approved.h"
+#include "diagnose/job_details.h"
 #include "diagnose/job_parts.h"
 #include "diagnose/job_watch.h"
 #include "diagnose/rates.h"
+#include "output/shape_job.h"
 #include "support.h"
 
 #define RANKS 4u
@@ -1012,10 +1015,114 @@ static void rates_of_several_machines(void **state)
     assert_true(sum.batches_per_s[1] == 111 && !sum.samples_known);
 }
 
+/* ---- many jobs ---- */
+
+static double made_up_ms(uint64_t most)
+{
+    return (double)made_up_below(most * 10) / 10;
+}
+
+static void make_up(struct plan *plan)
+{
+    const bool some = made_up_once_in(2);
+    memset(plan, 0, sizeof *plan);
+    for (uint32_t r = 0; r < RANKS; r++) {
+        if (made_up_once_in(some ? 3 : 1)) {
+            plan->item_ms[r] = made_up_ms(made_up_once_in(3) ? 400 : 60);
+            plan->item_every[r] = (uint32_t)made_up_below(12);
+        }
+        if (made_up_once_in(4)) {
+            plan->after_ms[r] = made_up_ms(600);
+            plan->after_every[r] = (uint32_t)made_up_below(30);
+        }
+        plan->slow_ms[r] = made_up_once_in(6) ? made_up_ms(30) : 0;
+    }
+    plan->meets_in_forward = made_up_once_in(4);
+    plan->together_every = made_up_once_in(8) ? 0 : 1 + (uint32_t)made_up_below(4);
+    plan->jitter_ms = made_up_ms(2);
+    plan->epoch = made_up_once_in(3) ? 10 + (uint32_t)made_up_below(100) : 0;
+}
+
+static void say_details(const struct job_details *details)
+{
+    const struct emitter *e = approved_emitter();
+    for (uint32_t r = 0; r < details->rank_count; r++) {
+        const struct job_rank *rank = &details->ranks[r];
+        e->string(NULL, "node", rank->node);
+        e->integer(NULL, "rank", rank->rank);
+        e->integer(NULL, "batches", rank->batches);
+        e->real(NULL, "active_s", rank->active_s);
+        e->real(NULL, "stall_s", rank->stall_s);
+        e->real(NULL, "input_s", rank->input_s);
+        e->real(NULL, "not_input_s", rank->not_input_s);
+        e->integer(NULL, "input_last", rank->input_last);
+        e->integer(NULL, "late_last", rank->late_last);
+    }
+    e->real(NULL, "span_s", details->span_s);
+    for (uint32_t i = 0; i < JOB_SPANS && details->span_s > 0; i++) {
+        const struct job_span *span = &details->spans[i];
+        e->integer(NULL, "steps", span->steps);
+        e->real(NULL, "input_s", span->input_s);
+        e->real(NULL, "not_input_s", span->not_input_s);
+        e->real(NULL, "most_s", span->most_s);
+        e->integer(NULL, "most", span->most);
+    }
+}
+
+static void say_watched(const struct plan *plan, uint32_t room)
+{
+    struct job_watched ranks[RANKS];
+    const struct emitter *e = approved_emitter();
+    memset(ranks, 0, sizeof ranks);
+    watch_job(plan, made_up_ms(2000) + 200, room, ranks);
+    for (uint32_t r = 0; r < RANKS; r++) {
+        e->integer(NULL, "steps", ranks[r].steps);
+        e->integer(NULL, "time_ns", ranks[r].time_ns);
+        e->integer(NULL, "input_lower_ns", ranks[r].input_lower_ns);
+        e->integer(NULL, "input_upper_ns", ranks[r].input_upper_ns);
+        e->integer(NULL, "not_input_ns", ranks[r].not_input_ns);
+        e->integer(NULL, "last_by_input", ranks[r].last_by_input);
+        e->integer(NULL, "last_by_other", ranks[r].last_by_other);
+    }
+}
+
+/* As somebody approved them (approved.h). */
+static void many_jobs(void **state)
+{
+    (void)state;
+    approved_begin("many_jobs");
+    for (uint32_t i = 0; i < 120; i++) {
+        struct job_figures figures;
+        struct job_details details;
+        struct plan plan;
+        char text[640];
+        made_up_begin(i);
+        make_up(&plan);
+        begin_anew();
+        add_ranks(&plan, 0, made_up_once_in(4) ? (int64_t)made_up_below(10000000) - 5000000 : 0);
+        if (made_up_once_in(6)) /* cut: the ranks are not as long */
+            job->members[made_up_below(RANKS)].count -= 1 + (uint32_t)made_up_below(STEPS / 2);
+        for (uint32_t m = 0; m < job->count; m++)
+            job->members[m].gpu = i % 3 == 0;
+        approved_input();
+        if (job_settle_in_detail(job, &figures, &details)) {
+            output_job_shape(&figures, approved_emitter());
+            job_text(&figures, text, sizeof text);
+            fprintf(approved_stream(), "%s\n", text);
+            say_details(&details);
+            job_details_free(&details);
+            approved_label("%.40s", figures.says[0] != '\0' ? figures.says : text);
+        }
+        say_watched(&plan, made_up_once_in(3) ? 24 : 512);
+    }
+    approved_end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(jobs_with_delays, begin, end),
+        cmocka_unit_test_setup_teardown(many_jobs, begin, end),
         cmocka_unit_test_setup_teardown(ranks_that_meet_on_their_gpus, begin, end),
         cmocka_unit_test_setup_teardown(ranks_that_do_not_wait_for_each_other, begin, end),
         cmocka_unit_test_setup_teardown(two_machines_whose_clocks_differ, begin, end),

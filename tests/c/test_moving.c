@@ -33,7 +33,8 @@ static struct rf_slot_writer calm;
 static void (*before_read)(off_t offset);
 static void (*after_read)(off_t offset, void *bytes);
 static uint32_t reads;
-static int seek_error; /* what looking for data or a hole fails with; 0: it does not */
+static uint32_t cut_at; /* from this read on the file has ended; 0: it does not */
+static int seek_error;  /* what looking for data or a hole fails with; 0: it does not */
 
 off_t __real_lseek64(int fd, off_t offset, int whence);
 off_t __wrap_lseek64(int fd, off_t offset, int whence);
@@ -52,6 +53,8 @@ ssize_t __wrap_pread64(int fd, void *to, size_t bytes, off_t offset)
     reads++;
     if (before_read != NULL)
         before_read(offset);
+    if (cut_at != 0 && reads >= cut_at)
+        return 0;
     const ssize_t got = __real_pread64(fd, to, bytes, offset);
     if (after_read != NULL)
         after_read(offset, to);
@@ -219,6 +222,46 @@ static void a_change_at_each_read(void **state)
             }
             assert_true(change_at > 4);
         }
+    }
+}
+
+/* Reads of a slot go on to the end of the file and no further; what is not needed may be missing. */
+static void a_cut_at_each_read(void **state)
+{
+    (void)state;
+    put(20);
+    rf_slot_flush(&slot);
+    put(3);
+    for (unsigned parts = 0; parts < 4; parts++) {
+        uint32_t cut = 0, whole = 0;
+        for (uint32_t k = 1;; k++) {
+            struct rf_slot_view view;
+            struct rf_file file;
+            assert_int_equal(rf_file_open(path, &file), 0);
+            const uint64_t at = rf_file_entry(&file, RF_SECTION_SLOTS, 0);
+            reads = 0;
+            cut_at = k;
+            const enum rf_view_status status =
+                rf_slot_view_read(&file.source, &writer->slot_layout, at, parts, NULL, &view);
+            cut_at = 0;
+            rf_file_close(&file);
+            if (status == RF_VIEW_CUT) {
+                CHECK(reads <= k + 1 && view.block == NULL, "parts %u, read %u: %u", parts, k,
+                      reads);
+                cut++;
+                continue;
+            }
+            assert_int_equal(status, RF_VIEW_OK);
+            check_moment(&view, parts, k, 23, 23);
+            rf_slot_view_free(&view);
+            if (reads < k)
+                break;
+            whole++;
+        }
+        /* But for the wait under way and the ring's newest rows. */
+        CHECK(cut >= 7 && whole == ((parts & RF_PART_TABLES) ? (parts & RF_PART_RING) != 0
+                                                             : 3u + ((parts & RF_PART_RING) != 0)),
+              "parts %u: %u cut, %u whole", parts, cut, whole);
     }
 }
 
@@ -623,17 +666,12 @@ static void copies_with_holes_and_without(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_change_at_each_read),
-        TEST(tables_that_never_rest),
-        TEST(entries_that_changed_are_emptied),
-        TEST(a_slot_that_never_rests),
-        TEST(a_process_that_goes_on),
-        TEST(a_file_that_is_cut_meanwhile),
-        TEST(a_process_that_is_cut),
-        TEST(recent_waits_meanwhile),
-        TEST(recent_waits_that_are_cut),
-        TEST(a_stage_that_is_named_meanwhile),
-        TEST(copies_with_holes_and_without),
+        TEST(a_change_at_each_read),           TEST(a_cut_at_each_read),
+        TEST(tables_that_never_rest),          TEST(entries_that_changed_are_emptied),
+        TEST(a_slot_that_never_rests),         TEST(a_process_that_goes_on),
+        TEST(a_file_that_is_cut_meanwhile),    TEST(a_process_that_is_cut),
+        TEST(recent_waits_meanwhile),          TEST(recent_waits_that_are_cut),
+        TEST(a_stage_that_is_named_meanwhile), TEST(copies_with_holes_and_without),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

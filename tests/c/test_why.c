@@ -678,6 +678,75 @@ static void first_batches_of_many_epochs(void **state)
     }
 }
 
+/* Workers that are always at work: not what a batch was in when it was waited for, but what making it
+ * takes. In order: items that run, their threads, waiting for a CPU, blocked; collating. */
+static void what_busy_workers_do(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t seen; /* the largest state of the stall */
+        uint64_t workers, work_s[5];
+        uint64_t gap_ms, empty;  /* of a hundred waits none was ready */
+        uint64_t tensors, bytes; /* sent for each batch */
+        uint32_t cause;
+    } rows[] = {
+        {CAUSE_TRANSFER, 1, {40, 10, 5, 30, 10}, 5000, 50, 1, 300, CAUSE_COMPUTE},
+        {CAUSE_TRANSFER, 1, {40, 10, 5, 30, 10}, 5001, 50, 1, 300, CAUSE_TRANSFER},
+        {CAUSE_TRANSFER, 1, {40, 10, 5, 30, 10}, 5000, 49, 1, 300, CAUSE_TRANSFER},
+        {CAUSE_TRANSFER, 0, {40, 10, 5, 30, 10}, 5000, 50, 1, 300, CAUSE_TRANSFER},
+        {CAUSE_TRANSFER, DATASTALL_UNKNOWN, {40, 10, 5, 30, 10}, 0, 50, 1, 300, CAUSE_TRANSFER},
+        {CAUSE_TRANSFER, 1, {40, 10, 5, 30, 10}, 5000, 50, 64, 300, CAUSE_TRANSFER},
+        {CAUSE_TRANSFER, 1, {40, 10, 5, 30, 10}, 5000, 50, 1, 256 << 10, CAUSE_TRANSFER},
+        {CAUSE_COLLATE, 1, {30, 10, 5, 31, 20}, 0, 100, 1, 300, CAUSE_BLOCKED},
+        {CAUSE_COLLATE, 1, {30, 10, 5, 25, 31}, 0, 100, 1, 300, CAUSE_COLLATE},
+        {CAUSE_BLOCKED, 1, {30, 10, 5, 25, 31}, 0, 100, 64, 300, CAUSE_COLLATE},
+        {CAUSE_COMPUTE, 1, {20, 30, 5, 10, 10}, 0, 100, 1, 300, CAUSE_COMPUTE_IN_THREADS},
+        {CAUSE_COMPUTE, 1, {20, 10, 30, 10, 10}, 0, 100, 1, 300, CAUSE_CPU_CONTENTION},
+        {CAUSE_CPU_CONTENTION, 1, {40, 10, 5, 30, 10}, 0, 100, 1, 300, CAUSE_CPU_CONTENTION},
+        {CAUSE_PIN, 1, {40, 10, 5, 30, 10}, 0, 100, 1, 300, CAUSE_PIN},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t *c = begin_loader(20 * S);
+        c[RF_COUNT_CAUSE_NS + rows[i].seen] = 20 * S;
+        c[RF_COUNT_DEPTH_WAITS] = 100;
+        c[RF_COUNT_DEPTH_EMPTY] = rows[i].empty;
+        world.loaders[0].entry.num_workers = rows[i].workers;
+        uint64_t *t = add_worker()->totals;
+        const uint64_t *work_s = rows[i].work_s;
+        t[RF_TOTAL_ITEMS_NS] = (work_s[0] + work_s[1] + work_s[2] + work_s[3]) * S;
+        t[RF_TOTAL_ITEMS_CPU_NS] = work_s[0] * S;
+        t[RF_TOTAL_ITEMS_THREADS_NS] = work_s[1] * S;
+        t[RF_TOTAL_ITEMS_DELAY_NS] = work_s[2] * S;
+        t[RF_TOTAL_COLLATE_NS] = work_s[4] * S;
+        t[RF_TOTAL_GAP_NS] = rows[i].gap_ms * MS;
+        t[RF_TOTAL_SENT] = 1;
+        t[RF_TOTAL_SENT_TENSORS] = rows[i].tensors;
+        t[RF_TOTAL_SENT_BYTES] = rows[i].bytes;
+        assert_cause(i, rows[i].cause);
+    }
+    /* What collating waited for a CPU is no collating. */
+    uint64_t *t = world.workers[0].totals;
+    uint64_t *c = world.loaders[0].totals.counters;
+    c[RF_COUNT_CAUSE_NS + CAUSE_PIN] = 0;
+    c[RF_COUNT_CAUSE_NS + CAUSE_COLLATE] = 20 * S;
+    t[RF_TOTAL_COLLATE_NS] = 80 * S;
+    t[RF_TOTAL_COLLATE_DELAY_NS] = 39 * S;
+    assert_cause(100, CAUSE_CPU_CONTENTION);
+    t[RF_TOTAL_COLLATE_DELAY_NS] = 35 * S;
+    assert_cause(101, CAUSE_COLLATE);
+    /* First batches come when they came, whoever is at work meanwhile. */
+    t[RF_TOTAL_COLLATE_NS] = 0;
+    c[RF_COUNT_ITERATORS] = 10;
+    c[RF_COUNT_CAUSE_NS + CAUSE_COLLATE] = 0;
+    c[RF_COUNT_CAUSE_NS + CAUSE_TRANSFER] = 20 * S;
+    c[RF_COUNT_STARTUP_NS] = c[RF_COUNT_OTHER_NS] = 10 * S;
+    c[RF_COUNT_STEADY_NS] = 10 * S;
+    assert_cause(102, CAUSE_TRANSFER);
+    c[RF_COUNT_STARTUP_NS] = c[RF_COUNT_OTHER_NS] = 10 * S - MS;
+    c[RF_COUNT_STEADY_NS] = 10 * S + MS;
+    assert_cause(103, CAUSE_COMPUTE);
+}
+
 static void what_items_were_blocked_for(void **state)
 {
     (void)state;
@@ -1502,6 +1571,7 @@ int main(void)
         cmocka_unit_test(workers_of_a_stream),
         cmocka_unit_test(the_same_data_from_each_worker),
         cmocka_unit_test(first_batches_of_many_epochs),
+        cmocka_unit_test(what_busy_workers_do),
         cmocka_unit_test(what_items_were_blocked_for),
         cmocka_unit_test(items_that_fault),
         cmocka_unit_test(other_threads_on_a_full_machine),
