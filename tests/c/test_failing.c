@@ -186,7 +186,7 @@ int __wrap_statfs64(const char *path, struct statfs *status)
 }
 
 /* At most so many bytes at once; 0: as many as are asked for. */
-static size_t most_bytes;
+static size_t most_bytes, most_put_bytes;
 ssize_t __real_pread64(int fd, void *to, size_t bytes, off_t at);
 ssize_t __wrap_pread64(int fd, void *to, size_t bytes, off_t at);
 ssize_t __wrap_pread64(int fd, void *to, size_t bytes, off_t at)
@@ -202,8 +202,8 @@ ssize_t __wrap_pwrite64(int fd, const void *from, size_t bytes, off_t at)
 {
     if (fails_on("pwrite", fd))
         return -1;
-    return __real_pwrite64(fd, from, most_bytes != 0 && bytes > most_bytes ? most_bytes : bytes,
-                           at);
+    return __real_pwrite64(
+        fd, from, most_put_bytes != 0 && bytes > most_put_bytes ? most_put_bytes : bytes, at);
 }
 
 static void set_fault(struct fault next)
@@ -216,7 +216,7 @@ static void no_fault(void)
 {
     set_fault((struct fault){NULL});
     other_user = 0;
-    file_system = most_bytes = 0;
+    file_system = most_bytes = most_put_bytes = 0;
 }
 
 static const char *base;
@@ -838,16 +838,17 @@ static void copies_in_pieces(void **state)
     (void)state;
     static const struct {
         struct fault fault;
-        size_t most_bytes;
+        size_t most_bytes, most_put_bytes;
         int error;
     } rows[] = {
-        {{"pwrite", NULL, EINTR, .times = 3}, 0, 0},
-        {{"pread", NULL, EINTR, .times = 3}, 0, 0},
-        {{NULL}, 1000, 0},
-        {{"pwrite", NULL, ENOSPC, .spared = 2}, 0, ENOSPC},
-        {{"pread", NULL, EIO, .spared = 1}, 0, EIO},
-        {{"fstat", NULL, EOVERFLOW}, 0, EOVERFLOW},
-        {{"ftruncate", NULL, EFBIG}, 0, EFBIG},
+        {{"pwrite", NULL, EINTR, .times = 3}, 0, 0, 0},
+        {{"pread", NULL, EINTR, .times = 3}, 0, 0, 0},
+        {{NULL}, 1000, 0, 0},
+        {{NULL}, 0, 1000, 0},
+        {{"pwrite", NULL, ENOSPC, .spared = 2}, 0, 0, ENOSPC},
+        {{"pread", NULL, EIO, .spared = 1}, 0, 0, EIO},
+        {{"fstat", NULL, EOVERFLOW}, 0, 0, EOVERFLOW},
+        {{"ftruncate", NULL, EFBIG}, 0, 0, EFBIG},
     };
     char from[PATH_MAX], to[PATH_MAX];
     const size_t size = 200001; /* pieces, pages and a rest */
@@ -861,6 +862,7 @@ static void copies_in_pieces(void **state)
         size_t copied;
         const int in = open(from, O_RDONLY), out = open(to, O_WRONLY | O_CREAT | O_TRUNC, 0600);
         most_bytes = rows[i].most_bytes;
+        most_put_bytes = rows[i].most_put_bytes;
         set_fault(rows[i].fault);
         const int error = rf_copy_sparse(in, out);
         no_fault();

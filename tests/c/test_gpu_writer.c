@@ -204,7 +204,10 @@ static void extremes_of_one(void **state)
     struct rf_gpu_sample sample = sample_at(5 * SECOND);
     sample.power_mw = sample.busy_percent = 0;
     sample.sm_clock_mhz = UINT64_C(1) << 40;
+    const uint64_t version = gpu.commit.block[RF_BLOCK_VERSION];
     rf_gpu_append(&gpu, &sample);
+    /* Two changes, its totals and its rollups: a journal need not hold both. */
+    assert_int_equal(gpu.commit.block[RF_BLOCK_VERSION], version + 4);
     assert_int_equal(word(RF_GPU_POWER_MW_MIN), 0);
     assert_int_equal(word(RF_GPU_POWER_COUNT), 1);
     assert_int_equal(word(RF_GPU_BUSY_COUNT), 1);

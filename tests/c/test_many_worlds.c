@@ -13,6 +13,7 @@
 #include "diagnose/cost.h"
 #include "diagnose/job.h"
 #include "diagnose/steps.h"
+#include "diagnose/why_sentences.h"
 #include "output/card.h"
 #include "output/comparison.h"
 #include "output/report.h"
@@ -218,7 +219,9 @@ static void make_loader(struct many *run, uint32_t p, uint32_t l, uint32_t gpus)
 {
     struct run_loader *loader = &run->loaders[p][l];
     uint64_t *c = loader->totals.counters;
-    const uint64_t window_ns = made_up_once_in(6) ? made_up_size(24, 30) : made_up_size(31, 42);
+    const uint64_t window_ns = made_up_once_in(12)  ? made_up_size(5, 12)
+                               : made_up_once_in(6) ? made_up_size(24, 30)
+                                                    : made_up_size(31, 42);
     memset(loader, 0, sizeof *loader);
     make_entry(&loader->entry, l);
     loader->index = 1 + l;
@@ -374,7 +377,9 @@ static void make_steps(struct run_process *process, struct run_steps *steps)
     t[RF_STEP_TOTAL_STATED] = made_up_once_in(4) ? t[RF_STEP_TOTAL_STEPS] : 0;
     t[RF_STEP_TOTAL_REPLAYS] = made_up_once_in(5) ? made_up_below(50) : 0;
     t[RF_STEP_TOTAL_BEGIN_NS] = 100 * S;
-    t[RF_STEP_TOTAL_END_NS] = 100 * S + made_up_size(24, 40);
+    /* Now and then so short that a nanosecond shows. */
+    t[RF_STEP_TOTAL_END_NS] =
+        100 * S + (made_up_once_in(8) ? made_up_size(5, 10) : made_up_size(24, 40));
     spread(t[RF_STEP_TOTAL_END_NS] - 100 * S, &t[RF_STEP_TOTAL_HOST_NS], STEP_PHASE_COUNT);
     for (uint32_t i = 0; i < STEP_PHASE_COUNT; i++) {
         t[RF_STEP_TOTAL_TIMES + i] = made_up_below(2 * t[RF_STEP_TOTAL_STEPS]);
@@ -545,6 +550,49 @@ static void say_checks(const struct summary *summary)
     }
 }
 
+static struct range made_up_range(void)
+{
+    static const double bounds[] = {1, 10, 9.99, 100};
+    const double lower =
+        made_up_once_in(4) ? bounds[made_up_below(4)] : 0.5 + (double)made_up_below(3000) / 100;
+    const double width = made_up_once_in(4) ? 0 : (double)made_up_below(400) / 100;
+    return (struct range){lower + width / 2, lower, lower + width};
+}
+
+/* What would be said of a loader if it were of this cause, and a replay had told something. */
+static void say_cause(const struct summary_loader *loader, uint32_t cause)
+{
+    struct why why = loader->why;
+    struct why_setting *setting = &why.setting;
+    why.primary = cause;
+    why.evidence_count = 0;
+    why.suggestion[0] = '\0';
+    setting->is_replayed = made_up_once_in(2);
+    setting->workers = made_up_once_in(3) ? 0 : 1 + (uint32_t)made_up_below(8);
+    setting->gain = (double)made_up_below(100) / 100;
+    setting->most_workers = made_up_once_in(4) ? NAN : (double)made_up_below(90) / 10;
+    setting->in_loop_ns = made_up_once_in(2) ? NAN : (double)made_up_part(why.stall_ns);
+    setting->faster = made_up_range();
+    setting->faster_in_loop = made_up_range();
+    setting->faster_window = made_up_range();
+    setting->faster_kept = made_up_range();
+    setting->at_most = made_up_range();
+    if (cause == WHY_FAILED && why.failure.kind == WHY_NOTHING_FAILED)
+        why.failure = (struct why_failure){
+            .kind = (enum why_failure_kind)(1 + made_up_below(WHY_TAKING_FAILED)),
+            .worker = made_up_once_in(4) ? RF_WORKER_MAIN : made_up_below(4),
+            .pid = 77,
+            .status = 1 + made_up_below(15),
+            .item = made_up_once_in(2) ? DATASTALL_UNKNOWN : made_up_below(100),
+            .since_ns = made_up_size(20, 40),
+            .after = made_up_below(3)};
+    why_tell(loader->data, &why);
+    fprintf(approved_stream(), "%s\n", why_name(cause));
+    for (uint32_t i = 0; i < why.evidence_count; i++)
+        fprintf(approved_stream(), "  %s\n", why.evidence[i]);
+    fprintf(approved_stream(), "  try: %s\n", why.suggestion);
+}
+
 static void say(const struct summary *summary)
 {
     static const struct report_size size = {4, 4, 4, 4, 4};
@@ -560,6 +608,8 @@ static void say(const struct summary *summary)
     say_checks(summary);
     output_shape(summary, approved_emitter());
     report_run_shape(summary, &size, NULL, approved_emitter());
+    for (uint32_t cause = 0; cause < WHY_CAUSES && summary->loader_count > 0; cause++)
+        say_cause(&summary->loaders[0], cause);
     approved_label("%s, %s", summary_severity_name(summary->severity),
                    summary->loader_count > 0 ? why_name(summary->loaders[0].why.primary) : "-");
 }

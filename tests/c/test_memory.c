@@ -120,6 +120,8 @@ static void make_run(void)
     rf_writer_destroy(writer);
 }
 
+static uint32_t damaged; /* in a read that nothing fails in */
+
 static void read_it(void)
 {
     struct run_data *data = (void *)1;
@@ -127,6 +129,11 @@ static void read_it(void)
     expect_said(error, data);
     if (error == 0) {
         CHECK(data->process_count == 2, "%u processes", data->process_count);
+        if (failing == 0)
+            damaged = data->problems;
+        CHECK(failing == 0 || data->problems <= damaged,
+              "allocation %llu: what there is no memory for is no damage: %u, %s",
+              (unsigned long long)failing, data->problems, data->first_problem);
         struct run_rings rings;
         const int failed = run_rings_read(data, &data->processes[0], &rings);
         CHECK(failed == 0 || failed == DATASTALL_ERR_MEMORY, "rings: %d", failed);
@@ -168,6 +175,7 @@ static void reading(void **state)
 {
     (void)state;
     make_run();
+    read_it();
     assert_true(at_each_allocation(read_it) > 20);
     assert_true(at_each_allocation(read_live) > 10);
     assert_true(at_each_allocation(list_it) > 3);

@@ -599,6 +599,17 @@ static void samplers_that_never_sampled(void **state)
         run_data_free(run);
         unlink(test_path(folder, "launcher.dsrun"));
     }
+    /* Nor has one without a place for any, whatever its words say. */
+    const struct rf_spec spec = {.slots = 0};
+    struct rf_process_static process = process_of(1, 0);
+    process.kind = RF_PROCESS_LAUNCHER;
+    struct rf_writer *writer = begin_file("launcher.dsrun", &spec, &process);
+    set_word(writer, RF_PROCESS_GPU_STATE, RF_GPU_FAILED);
+    set_word(writer, RF_PROCESS_GPU_ERROR, 9);
+    end_file(writer);
+    struct run_data *run = read_run();
+    assert_true(run->gpu_count == 0 && run->gpu_error == 0 && run->gpu_state == RF_GPU_ABSENT);
+    run_data_free(run);
 }
 
 /* The latest of all times in a file tells when its process was last seen. */
