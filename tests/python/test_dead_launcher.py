@@ -95,10 +95,12 @@ class Orphan:
 
 
 def alive(pid: int) -> bool:
+    """Also one whose main thread has ended before the others, as one that was killed may be."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return False
+    return fields[0] not in "ZX" or int(fields[17]) > 1
 
 
 def state(folder: Path) -> tuple[str, str, int | None]:
