@@ -106,9 +106,9 @@ struct why_setting {
 struct why_others {
     double cpus; /* that they used on average, of the usable ones; NaN not known */
     /* No CPU was free, and they used them: 0 where they used little. Of it reckoned, where threads are
-     * not timed by themselves: what of it is in the hand-over, all that is in what comes before and after
-     * the making, and what items' other threads and programs waited, which looks blocked. */
-    uint64_t lack_ns, handed_ns, untimed_ns, blocked_ns;
+     * not timed by themselves: what of it is in the hand-over, and all that is in what comes before and after
+     * the making; lack_ns also has what items' other threads and programs waited (why_crowded_ns()). */
+    uint64_t lack_ns, handed_ns, untimed_ns;
     uint64_t once_ns; /* of the rest, what the only iterator costs once */
     bool explain;     /* what is left beside these two is no stall to speak of */
 };

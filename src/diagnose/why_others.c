@@ -111,8 +111,7 @@ void why_find_others(const struct run_loader *loader, const struct why *why, dou
     const uint64_t lack_ns =
         ds_add(states_ns[CAUSE_CPU_CONTENTION], states_ns[CAUSE_LOOP_CPU_WAIT]);
     reckon_untimed(loader, states_ns, lack_ns, others);
-    others->blocked_ns = why_crowded_ns(why);
-    others->lack_ns = ds_add(ds_add(lack_ns, others->untimed_ns), others->blocked_ns);
+    others->lack_ns = ds_add(ds_add(lack_ns, others->untimed_ns), why_crowded_ns(why));
     const uint64_t rest_ns = ds_subtract(why->stall_ns, others->lack_ns);
     others->once_ns = once_of(loader, why, rest_ns);
     others->explain = others->lack_ns > 0 && (double)(rest_ns - others->once_ns) <

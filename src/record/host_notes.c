@@ -26,7 +26,6 @@ struct monitor_host {
     struct host_pressure first_pressure;
     uint64_t shm_used_bytes;
     uint64_t idle_ns, idle_total_ns, idle_span_ns, noted_ns; /* as of the last note */
-    uint64_t runnable, looks;
     struct host_children children;
     char stat[STAT_BYTES];
     uint64_t busy; /* 1: a thread is reading */
@@ -62,14 +61,16 @@ static void begin(datastall_monitor *monitor, struct monitor_host *host, uint64_
     ds_store(word(monitor, RF_PROCESS_HOST_FIRST_NS), now_ns);
 }
 
-static void note_runnable(datastall_monitor *monitor, struct monitor_host *host)
+/* stat: as note_idle() read it. */
+static void note_runnable(datastall_monitor *monitor, const char *stat)
 {
-    const uint64_t runnable = host_runnable_of(host->stat);
+    const uint64_t runnable = host_runnable_of(stat);
+    uint64_t *sum = word(monitor, RF_PROCESS_RUNNABLE);
+    uint64_t *looks = word(monitor, RF_PROCESS_RUNNABLE_LOOKS);
     if (runnable == HOST_UNKNOWN)
         return;
-    host->runnable = ds_add(host->runnable, runnable);
-    ds_store(word(monitor, RF_PROCESS_RUNNABLE), host->runnable);
-    ds_store(word(monitor, RF_PROCESS_RUNNABLE_LOOKS), ++host->looks);
+    ds_store(sum, ds_add(ds_load(sum), runnable));
+    ds_store(looks, ds_load(looks) + 1);
 }
 
 /* Idle time is counted from note to note, but for pauses. */
@@ -116,7 +117,7 @@ static void note(datastall_monitor *monitor, struct monitor_host *host, uint64_t
     host_pressure_read("", &pressure);
     host_shared_memory_read("", &memory);
     note_idle(monitor, host, now_ns);
-    note_runnable(monitor, host);
+    note_runnable(monitor, host->stat);
     note_children(monitor, host);
     if (memory.used_bytes != HOST_UNKNOWN && memory.used_bytes > host->shm_used_bytes)
         host->shm_used_bytes = memory.used_bytes;

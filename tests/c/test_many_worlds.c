@@ -11,8 +11,6 @@
 #include "diagnose/check.h"
 #include "diagnose/compare.h"
 #include "diagnose/cost.h"
-#include "diagnose/job.h"
-#include "diagnose/steps.h"
 #include "diagnose/why_sentences.h"
 #include "output/card.h"
 #include "output/comparison.h"
@@ -154,7 +152,6 @@ static void make_causes(struct run_loader *loader)
 /* What events told of its waits, on one device or two. */
 static void make_exposed(struct run_loader *loader, uint32_t gpus)
 {
-    static const unsigned char uuids[][16] = {{0x10}, {0x20}};
     uint64_t *c = loader->totals.counters;
     const uint64_t waiting_ns = c[RF_COUNT_STEADY_NS] + c[RF_COUNT_OTHER_NS];
     if (made_up_once_in(4))
@@ -169,7 +166,7 @@ static void make_exposed(struct run_loader *loader, uint32_t gpus)
     for (uint32_t g = 0; g < loader->gpu_count; g++) {
         struct run_loader_gpu *part = &loader->gpus[g];
         const uint64_t of = loader->gpu_count;
-        memcpy(part->uuid, uuids[g], sizeof part->uuid);
+        memcpy(part->uuid, world_uuids[g], sizeof part->uuid);
         part->stall =
             (struct stall){waiting_ns / of, c[RF_COUNT_STALL_KNOWN_NS] / of,
                            c[RF_COUNT_STALL_LOWER_NS] / of, c[RF_COUNT_STALL_UPPER_NS] / of};
@@ -185,17 +182,12 @@ static void make_history(struct run_loader *loader, struct run_history *history)
     const uint64_t wait_ns = made_up_part(S);
     for (uint64_t second = to - from > 3000 ? to - 3000 : from; second <= to; second++) {
         const uint64_t batches = rate + made_up_below(noise + 1);
-        for (uint32_t level = 0; level < RF_ROLLUP_LEVELS; level++) {
-            const uint64_t number = second / run_history_width_s(level) + 1;
-            struct run_span *span = &history->spans[level][number % RF_ROLLUP_BUCKETS];
-            if (span->number != number)
-                *span = (struct run_span){.number = number};
-            span->batches += batches;
-            span->samples += 8 * batches;
-            span->tokens += 100 * batches;
-            span->stall.waiting_ns += wait_ns;
-            span->longest_ns = wait_ns / 2;
-        }
+        const struct run_span span = {.batches = batches,
+                                      .samples = 8 * batches,
+                                      .tokens = 100 * batches,
+                                      .stall = {.waiting_ns = wait_ns},
+                                      .longest_ns = wait_ns / 2};
+        add_second(history, second, &span);
     }
     loader->history = history;
 }

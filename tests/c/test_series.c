@@ -23,18 +23,12 @@ static struct run_history histories[WORLD_PROCESSES];
  * for wait_ms in all. */
 static void add_seconds(uint32_t process, uint64_t from, uint64_t to, uint64_t wait_ms)
 {
-    for (uint64_t second = from; second < to; second++) {
-        for (uint32_t level = 0; level < RF_ROLLUP_LEVELS; level++) {
-            const uint64_t number = second / run_history_width_s(level) + 1;
-            struct run_span *span = &histories[process].spans[level][number % RF_ROLLUP_BUCKETS];
-            if (span->number != number)
-                *span = (struct run_span){.number = number};
-            span->batches += 10;
-            span->samples += 80;
-            span->stall.waiting_ns += wait_ms * MS;
-            span->longest_ns = wait_ms * MS / 2;
-        }
-    }
+    const struct run_span span = {.batches = 10,
+                                  .samples = 80,
+                                  .stall = {.waiting_ns = wait_ms * MS},
+                                  .longest_ns = wait_ms * MS / 2};
+    for (uint64_t second = from; second < to; second++)
+        add_second(&histories[process], second, &span);
     world.loaders[process].history = &histories[process];
 }
 

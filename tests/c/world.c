@@ -7,7 +7,7 @@
 #include "world.h"
 
 struct world world;
-static const unsigned char uuids[WORLD_GPUS][16] = {{0x10}, {0x20}};
+const unsigned char world_uuids[WORLD_GPUS][16] = {{0x10}, {0x20}};
 
 void begin_world(uint32_t processes)
 {
@@ -49,7 +49,7 @@ void set_stall(uint32_t i, uint32_t gpu, uint64_t known_ns, uint64_t lower_ns, u
     c[RF_COUNT_STALL_UPPER_NS] = upper_ns;
     struct run_loader_gpu *part = &loader->gpus[loader->gpu_count++];
     part->stall = (struct stall){c[RF_COUNT_STEADY_NS], known_ns, lower_ns, upper_ns};
-    memcpy(part->uuid, uuids[gpu], sizeof part->uuid);
+    memcpy(part->uuid, world_uuids[gpu], sizeof part->uuid);
 }
 
 void add_sample(uint32_t g, uint64_t begin_ns, uint64_t end_ns, double busy)
@@ -74,7 +74,7 @@ void set_gpu(uint32_t g, enum rf_activity_source source, uint64_t begin_ns, uint
     gpu->layout.sample_words = RF_GPU_SAMPLE_WORDS;
     gpu->block = world.samples[g];
     snprintf(gpu->fixed.uuid, sizeof gpu->fixed.uuid, "GPU-%02x000000-0000-0000-0000-000000000000",
-             uuids[g][0]);
+             world_uuids[g][0]);
     gpu->words[RF_GPU_STATE] = RF_GPU_OK;
     gpu->words[RF_GPU_ACTIVITY_SOURCES] = UINT64_C(1) << source;
     gpu->words[RF_GPU_SAMPLES] = 0;
@@ -101,6 +101,21 @@ struct rf_worker_view *add_worker(void)
     worker->generation = 1;
     rf_worker_counters_clear(worker->totals);
     return worker;
+}
+
+void add_second(struct run_history *history, uint64_t second, const struct run_span *of_it)
+{
+    for (uint32_t level = 0; level < RF_ROLLUP_LEVELS; level++) {
+        const uint64_t number = second / run_history_width_s(level) + 1;
+        struct run_span *span = &history->spans[level][number % RF_ROLLUP_BUCKETS];
+        if (span->number != number)
+            *span = (struct run_span){.number = number};
+        span->batches += of_it->batches;
+        span->samples += of_it->samples;
+        span->tokens += of_it->tokens;
+        span->stall.waiting_ns += of_it->stall.waiting_ns;
+        span->longest_ns = of_it->longest_ns;
+    }
 }
 
 void set_launcher(enum rf_process_state state, enum rf_liveness liveness)

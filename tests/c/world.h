@@ -11,7 +11,7 @@
 #define NEAR 1e-9
 
 #define WORLD_PROCESSES 3
-#define WORLD_GPUS 2
+#define WORLD_GPUS 2    /* whose numbers are world_uuids[] */
 #define WORLD_SAMPLES 4 /* of each device */
 #define WORLD_WORKERS 4 /* all of the first process */
 
@@ -24,6 +24,7 @@ struct world {
     uint64_t samples[WORLD_GPUS][WORLD_SAMPLES * RF_GPU_SAMPLE_WORDS];
 };
 extern struct world world;
+extern const unsigned char world_uuids[WORLD_GPUS][16];
 
 /* Processes that ended by themselves, of ranks 0, 1 ..., with a loader each that waited for nothing
  * yet; no GPU, no launcher. */
@@ -47,6 +48,9 @@ void set_cpus(uint64_t usable_milli, uint64_t idle_milli);
 
 /* A worker of the first process's loader; its totals are those of none. */
 struct rf_worker_view *add_worker(void);
+
+/* One more second of a history, at every level that it has. */
+void add_second(struct run_history *history, uint64_t second, const struct run_span *span);
 
 /* `datastall run` around the processes, in a state of its file and of its process. */
 void set_launcher(enum rf_process_state state, enum rf_liveness liveness);

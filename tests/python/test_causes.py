@@ -572,9 +572,23 @@ def test_the_suggestion_respects_the_cpus(tmp_path: Path) -> None:
     assert loader["why"]["shares"]["cpu_contention"] > 0.3
 
 
-#: Others' programs are nobody's children here: they are started by a shell that ends.
+#: Others' programs, which are nobody's children: they are started by a shell that ends.
+NEIGHBOURS = """
+    import os, signal, subprocess, sys
+
+    def begin(count):
+        start = '"$0" -S -c "while True: pass" > /dev/null 2>&1 & echo $!'
+        spin = ["sh", "-c", start, sys.executable]
+        return [int(subprocess.check_output(spin)) for _ in range(count)]
+
+    def end(others):
+        for other in others:
+            os.kill(other, signal.SIGKILL)
+"""
+
 BESIDE_OTHERS = """
-    import os, signal, subprocess, sys, time
+    import os, time
+    import neighbours
     import torch
     from torch.utils.data import DataLoader, Dataset
 
@@ -585,18 +599,16 @@ BESIDE_OTHERS = """
             return torch.full((8,), float(i))
 
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
-    start = '"$0" -S -c "while True: pass" > /dev/null 2>&1 & echo $!'
-    spin = ["sh", "-c", start, sys.executable]
-    others = [int(subprocess.check_output(spin)) for _ in range(2)]
+    others = neighbours.begin(2)
     for _ in DataLoader(Rows(), batch_size=2, num_workers=1):
         time.sleep(0.1)
-    for other in others:
-        os.kill(other, signal.SIGKILL)
+    neighbours.end(others)
 """
 
 
 def test_a_healthy_program_beside_others_is_not_accused(tmp_path: Path) -> None:
     """However many the others are: they may starve it, but nothing is said against it."""
+    write(tmp_path, "neighbours.py", NEIGHBOURS)
     write(tmp_path, "beside.py", BESIDE_OTHERS)
     recorded(tmp_path, "beside.py")
     result = shown(tmp_path)
@@ -623,17 +635,17 @@ def test_a_healthy_program_beside_others_is_not_accused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("others", [0, 6])
 def test_programs_that_items_wait_for_compute(others: int, tmp_path: Path) -> None:
     """Beside others on the CPUs they wait for one most of the time, which looks blocked."""
+    write(tmp_path, "neighbours.py", NEIGHBOURS)
     write(
         tmp_path,
         "piped.py",
         """
-        import os, resource, signal, subprocess, sys
+        import resource, subprocess, sys
+        import neighbours
         import torch
         from torch.utils.data import DataLoader, Dataset
 
-        start = '"$0" -S -c "while True: pass" > /dev/null 2>&1 & echo $!'
-        spin = ["sh", "-c", start, sys.executable]
-        others = [int(subprocess.check_output(spin)) for _ in range(OTHERS)]
+        others = neighbours.begin(OTHERS)
         BURN = "import time\\nwhile time.process_time() < 0.1: pass"
 
         class Piped(Dataset):
@@ -645,8 +657,7 @@ def test_programs_that_items_wait_for_compute(others: int, tmp_path: Path) -> No
 
         for _ in DataLoader(Piped(), batch_size=2, num_workers=0):
             pass
-        for other in others:
-            os.kill(other, signal.SIGKILL)
+        neighbours.end(others)
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         print(used.ru_utime + used.ru_stime)
         """.replace("OTHERS", str(others)),
