@@ -27,6 +27,7 @@ function jobVerdict(entry, index, two, name) {
     entry.throughput_text ? labelled('SPEED', entry.throughput_text) : null,
     known(job.lost_s.mean) ? labelled('LOST', `${range(job.lost_s, duration)} to input; what the ranks stalled by themselves: ${duration(job.mean_stall_s)} on average`) : null,
     job.note ? labelled('NOTE', job.note) : null,
+    job.gpu_text ? labelled('GPUS', job.gpu_text) : null,
     known(job.clock_doubt_s) && job.nodes > 1 ? labelled('CLOCKS', `of the machines put together by their batches, to within ${ms(job.clock_doubt_s * 1e3)} a step`) : null,
     damage.problems > 0 ? labelled('DAMAGED', `${count(damage.problems)} problems; the first: ${damage.first_problem}`) : null);
 }

@@ -24,7 +24,7 @@ WORLD = int(os.environ["WORLD_SIZE"])
 
 #: Which rank is late, in what, by how much and how often. "item": its data set sleeps, "after": it
 #: comes late to its next batch, as one that writes a checkpoint does, "loop": its own work takes
-#: longer.
+#: longer, "gpu": that of its GPU does, for which no host waits.
 DELAYS = {
     "healthy": [],
     "one_rank": [(1, "item", 0.06, 1)],
@@ -39,6 +39,7 @@ DELAYS = {
     "not_together": [(1, "item", 0.05, 1)],
     "short_epochs": [(1, "item", 0.03, 1)],
     "two_loaders": [(1, "item", 0.03, 1)],
+    "slow_gpu": [(1, "gpu", 0.03, 1)],
 }
 EPOCHS = {"short_epochs": 8, "two_loaders": 2}
 WORKERS = {"one_rank": 1, "mixed": 1}
@@ -60,6 +61,26 @@ class Items(Dataset):
         return torch.full((64,), float(index))
 
 
+class Multiplying:
+    """Keeps a GPU busy for about as long as it is told, and its host not at all."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.matrix = torch.randn(4096, 4096, device=device, dtype=torch.bfloat16)
+        self.once_s = 1.0
+        for count in (20, 200):  # the first of them sets up what is set up once
+            began = time.perf_counter()
+            self.multiply(count)
+            torch.cuda.synchronize()
+            self.once_s = (time.perf_counter() - began) / count
+
+    def multiply(self, count: int) -> None:
+        for _ in range(count):
+            torch.mm(self.matrix, self.matrix)
+
+    def work(self, seconds: float) -> None:
+        self.multiply(round(seconds / self.once_s))
+
+
 def step(model: torch.nn.Module, optimizer: torch.optim.Optimizer, batch: torch.Tensor) -> None:
     loss = model(batch).square().mean()
     loss.backward()
@@ -76,11 +97,14 @@ def train(options: argparse.Namespace, device: torch.device) -> float:
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
     epochs = EPOCHS.get(NAME, 1)
     extra_s = sum(d for rank, what, d, _ in delays if rank == RANK and what == "loop")
+    extra_gpu_s = sum(d for rank, what, d, _ in delays if rank == RANK and what == "gpu")
+    multiplying = Multiplying(device) if NAME == "slow_gpu" else None
     loaders = [
         DataLoader(
             Items(options.steps // epochs, delays if which == 0 else []),
             batch_size=1,
             num_workers=WORKERS.get(NAME, 0),
+            pin_memory=NAME == "slow_gpu",  # else the copy waits for the GPU's work before it
         )
         for which in range(2 if NAME == "two_loaders" else 1)
     ]
@@ -90,8 +114,11 @@ def train(options: argparse.Namespace, device: torch.device) -> float:
     for _ in range(epochs):
         for which, loader in enumerate(loaders):
             for index, batch in enumerate(loader):
-                time.sleep(options.step_ms / 1e3 + extra_s)
-                on_device = batch.to(device)
+                if multiplying is not None:
+                    multiplying.work(options.step_ms / 1e3 + extra_gpu_s)
+                else:
+                    time.sleep(options.step_ms / 1e3 + extra_s)
+                on_device = batch.to(device, non_blocking=True)
                 if which == 1:
                     with torch.no_grad():
                         inner(on_device)
@@ -115,6 +142,8 @@ def main() -> None:
     found_by = {"init_method": store, "rank": RANK, "world_size": WORLD} if store else {}
     dist.init_process_group("nccl" if gpu else "gloo", **found_by)
     device = torch.device("cuda", RANK) if gpu else torch.device("cpu")
+    if NAME == "slow_gpu" and not gpu:
+        raise SystemExit("slow_gpu needs a GPU for each rank")
     if gpu:
         torch.cuda.set_device(device)
     torch.set_num_threads(1)

@@ -45,6 +45,10 @@ struct job_figures {
     bool in_turns;                       /* no rank has most of it */
     char says[256];                      /* why there is no number; "" */
     char note[256]; /* what limits it: ranks that loaded nothing, uneven inputs; "" */
+    /* The rank whose GPU had work for longer than any other's, where nothing that is charged explains
+     * it; DATASTALL_UNKNOWN: there is none, or it is not known. */
+    uint64_t busiest_gpu;
+    char gpu_text[360];
 };
 
 struct job;

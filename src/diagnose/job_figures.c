@@ -408,7 +408,8 @@ bool job_settle_with(struct job *job, struct job_figures *figures, struct job_se
     *figures = (struct job_figures){.lost_s = unknown,
                                     .lost_share = unknown,
                                     .not_input_s = NAN,
-                                    .world_size = DATASTALL_UNKNOWN};
+                                    .world_size = DATASTALL_UNKNOWN,
+                                    .busiest_gpu = DATASTALL_UNKNOWN};
     struct sums sums = {.figures = figures, .moments = settling->moments};
     if (job->count > 0)
         qsort(job->members, job->count, sizeof *job->members, compare_members);
@@ -433,6 +434,7 @@ bool job_settle_with(struct job *job, struct job_figures *figures, struct job_se
             "%u of %llu ranks loaded data here; of the others nothing is known (another machine, "
             "or a rank that is fed by others)",
             figures->ranks, (unsigned long long)figures->world_size);
+    job_find_busiest_gpu(job, figures);
     return true;
 }
 

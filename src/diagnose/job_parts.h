@@ -14,6 +14,12 @@ struct job_step {
     bool first;                  /* of its iterator */
 };
 
+/* Of a rank's GPU; NaN: not known. */
+struct job_gpu {
+    double sm_share; /* of its loaders' time: its multiprocessors had work, their mean */
+    double sm_clock_mhz, held_share;
+};
+
 struct job_member {
     uint64_t rank, restart, world_size, opened_ns;
     uint32_t clock, node; /* in job's tables */
@@ -27,6 +33,7 @@ struct job_member {
     char cause[200]; /* of its stalls, in words */
     double
         cpu_pressure; /* share of the time in which some task of its machine waited for a CPU; NaN */
+    struct job_gpu gpu_work;
     char machine[120]; /* what held the rank itself back, in words; "" */
     struct job_step *steps;
     uint32_t count;
@@ -127,6 +134,11 @@ struct job_settling {
     struct job_moments *moments; /* NULL: not wanted */
 };
 bool job_settle_with(struct job *job, struct job_figures *figures, struct job_settling *settling);
+
+/* job_gpus.c */
+struct job_gpu job_gpu_of(const struct summary_gpu *gpu, uint64_t active_ns);
+/* Sets `busiest_gpu` and `gpu_text` where one rank's GPU works for longer than all others'. */
+void job_find_busiest_gpu(const struct job *job, struct job_figures *figures);
 
 /* job_loss.c */
 bool job_lose(const struct job_group *group, struct job_loss *loss);

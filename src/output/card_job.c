@@ -27,6 +27,8 @@ void card_add_job(const struct job_figures *job, struct paragraphs *card)
                        job->lost_share.mean * 100);
     if (job->note[0] != '\0')
         paragraphs_add(card, CARD_KEEP_DETAILS, TONE_PLAIN, "", "%s", job->note);
+    if (job->gpu_text[0] != '\0')
+        paragraphs_add(card, CARD_KEEP_DETAILS, TONE_PLAIN, "", "%s", job->gpu_text);
 }
 
 enum paragraph_tone card_tone_of(enum summary_severity severity)

@@ -49,5 +49,7 @@ void output_job_shape(const struct job_figures *figures, const struct emitter *e
     put_string(e, "text", text[0] != '\0' ? text : NULL);
     put_string(e, "says", figures->says[0] != '\0' ? figures->says : NULL);
     put_string(e, "note", figures->note[0] != '\0' ? figures->note : NULL);
+    put_integer(e, "busiest_gpu_rank", figures->busiest_gpu);
+    put_string(e, "gpu_text", figures->gpu_text[0] != '\0' ? figures->gpu_text : NULL);
     e->close(e->context);
 }

@@ -13,6 +13,7 @@
 #include "diagnose/job_parts.h"
 #include "diagnose/steps.h"
 #include "support.h"
+#include "world.h"
 
 #define UNIT RF_STRETCH_UNIT_NS
 #define NEAR 1e-9
@@ -74,7 +75,8 @@ static void begin_rank(void)
     }
     processes[0].stretches = &stretches;
     processes[0].stretches_count = 1;
-    gpu = (struct summary_gpu){.held_thermal_share = NAN, .held_hardware_share = NAN};
+    gpu = (struct summary_gpu){
+        .gpm.sm_share = NAN, .held_thermal_share = NAN, .held_hardware_share = NAN};
     summary = (struct summary){.loader_count = 1,
                                .process_count = 3,
                                .loaders = told_loaders,
@@ -398,7 +400,8 @@ static void what_the_machine_did_to_it(void **state)
     };
     for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         begin_rank();
-        gpu = (struct summary_gpu){.held_thermal_share = rows[i].thermal,
+        gpu = (struct summary_gpu){.gpm.sm_share = NAN,
+                                   .held_thermal_share = rows[i].thermal,
                                    .held_hardware_share = rows[i].hardware,
                                    .sm_clock_mean_mhz = 900};
         told_processes[0].gpu = rows[i].has_gpu ? 0 : UINT32_MAX;
@@ -408,6 +411,112 @@ static void what_the_machine_did_to_it(void **state)
         assert_string_equal(job->members[0].machine, rows[i].text);
         assert_float_equal(job->members[0].cpu_pressure, 0.25, NEAR);
         job_free(job);
+    }
+}
+
+/* What a rank's GPU had to do, of its loaders' time. */
+static void how_long_a_gpu_works(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t processes;
+        double mean, sm_s, power, thermal, hardware, share, held;
+    } rows[] = {
+        {1, 0.3, 0.5, 0.2, NAN, 0.1, 0.25, 0.2},
+        {0, 0.3, 2.5, NAN, 0.3, NAN, 1, 0.3}, /* it worked before its loaders as well */
+        {1, 0.3, 0, NAN, NAN, NAN, 0, NAN},
+        {2, 0.3, 0.5, 0.2, NAN, NAN, NAN, NAN}, /* shared */
+        {1, NAN, 0.5, 0.2, NAN, NAN, NAN, NAN}, /* not counted */
+    };
+    static struct rf_gpu_view view;
+    for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        view.words[RF_GPU_GPM + 2 * RF_GPM_SM + 1] = (uint64_t)(rows[i].sm_s * 1e9);
+        gpu = (struct summary_gpu){.data = &view,
+                                   .processes = rows[i].processes,
+                                   .gpm.sm_share = rows[i].mean,
+                                   .sm_clock_mean_mhz = 1500,
+                                   .held_power_share = rows[i].power,
+                                   .held_thermal_share = rows[i].thermal,
+                                   .held_hardware_share = rows[i].hardware};
+        const struct job_gpu found = job_gpu_of(&gpu, 2000000000);
+        assert_figure(found.sm_share, rows[i].share);
+        assert_figure(found.held_share, rows[i].held);
+        assert_figure(found.sm_clock_mhz, isnan(rows[i].share) ? NAN : 1500);
+        assert_true(isnan(job_gpu_of(&gpu, 0).sm_share));
+    }
+    assert_true(isnan(job_gpu_of(NULL, 2000000000).sm_share));
+}
+
+#define FOUR_TIMES                                                                               \
+    "the GPU of rank 1 had work for 4.0 times as long as any other rank's (its multiprocessors " \
+    "80 % of the time, the next 20 %): the others wait for it if they have as much to do"
+
+/* Which rank's GPU works for longer than all others', where nothing that is charged explains it. */
+static void the_busiest_gpu(void **state)
+{
+    (void)state;
+    static const struct job_gpu shown[] = {{0.2, 1500, 0}, {0.8, 1500, 0}, {0.1, 1500, 0}};
+    static const struct {
+        const char *what;
+        struct job_gpu gpu[3];
+        double lost_s, own_s, other_s; /* to input; to lateness of rank 1, of rank 2 */
+        uint32_t nodes;
+        const char *text;
+    } rows[] = {
+        {"one", {shown[0], shown[1], shown[2]}, 0, 0, 0, 1, FOUR_TIMES},
+        {"the other way round", {shown[2], shown[1], shown[0]}, 0, 0, 0, 1, FOUR_TIMES},
+        {"charged as well", {shown[0], shown[1], shown[2]}, 0.4, 9, 0.4, 1, FOUR_TIMES},
+        {"input is charged", {shown[0], shown[1], shown[2]}, 0.5, 0, 0, 1, ""},
+        {"another is charged", {shown[0], shown[1], shown[2]}, 0, 0, 0.5, 1, ""},
+        {"no number", {shown[0], shown[1], shown[2]}, NAN, 0, 0, 1, ""},
+        {"alike", {{0.7, 1500, 0}, shown[1], {0.1, 1500, 0}}, 0, 0, 0, 1, ""},
+        {"nearly alike",
+         {{0.67, 1500, 0}, shown[1], {0.1, 1500, 0}},
+         0,
+         0,
+         0,
+         1,
+         "the GPU of rank 1 had work for 1.2 times as long as any other rank's (its "
+         "multiprocessors 80 % of the time, the next 67 %): the others wait for it if they have "
+         "as much to do"},
+        {"hardly any", {{0.01, 1500, 0}, {0.09, 1500, 0}, {0.01, 1500, 0}}, 0, 0, 0, 1, ""},
+        {"one not known", {{NAN, NAN, NAN}, shown[1], shown[2]}, 0, 0, 0, 1, ""},
+        {"held back",
+         {shown[0], {0.8, 1400, 0.05}, shown[2]},
+         0,
+         0,
+         0,
+         2,
+         "the GPU of rank 1 on b had work for 4.0 times as long as any other rank's (its "
+         "multiprocessors 80 % of the time, the next 20 %): the others wait for it if they have "
+         "as much to do; its clocks were held back for 5 % of the time, at 1400 MHz beside 1500"},
+        {"not by anything", {shown[0], {0.8, 1400, 0.04}, shown[2]}, 0, 0, 0, 1, FOUR_TIMES},
+        {"hardly", {shown[0], {0.8, 1430, 0.5}, shown[2]}, 0, 0, 0, 1, FOUR_TIMES},
+        {"clock not known", {shown[0], {0.8, NAN, NAN}, shown[2]}, 0, 0, 0, 1, FOUR_TIMES},
+    };
+    static char nodes[2][JOB_NAME_BYTES] = {"a", "b"};
+    for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct job_member members[4] = {0};
+        struct job told = {.members = members, .count = 4, .node = nodes, .nodes = rows[i].nodes};
+        for (uint32_t r = 0; r < 3; r++)
+            members[r] = (struct job_member){
+                .rank = r, .node = r == 1, .active_s = 10, .gpu_work = rows[i].gpu[r]};
+        members[3] = (struct job_member){.rank = 1}; /* a second loader of a process */
+        struct job_figures figures = {.busiest_gpu = DATASTALL_UNKNOWN,
+                                      .active_s = 10,
+                                      .lost_s.upper = rows[i].lost_s,
+                                      .lost_s.mean = rows[i].lost_s,
+                                      .cause_count = 2,
+                                      .causes = {{.rank = 1, .lost_s = rows[i].own_s},
+                                                 {.rank = 2, .lost_s = rows[i].other_s}}};
+        job_find_busiest_gpu(&told, &figures);
+        const bool none = rows[i].text[0] == '\0';
+        assert_int_equal(figures.busiest_gpu, none ? DATASTALL_UNKNOWN : 1);
+        assert_string_equal(figures.gpu_text, rows[i].text);
+        members[3] = (struct job_member){.rank = 1, .active_s = 1, .gpu_work = {0.1, 1, 0}};
+        figures.busiest_gpu = DATASTALL_UNKNOWN; /* started anew */
+        job_find_busiest_gpu(&told, &figures);
+        assert_int_equal(figures.busiest_gpu, DATASTALL_UNKNOWN);
     }
 }
 
@@ -1535,6 +1644,8 @@ int main(void)
         cmocka_unit_test(machines_and_their_clocks),
         cmocka_unit_test(many_machines),
         cmocka_unit_test(what_the_machine_did_to_it),
+        cmocka_unit_test(how_long_a_gpu_works),
+        cmocka_unit_test(the_busiest_gpu),
         cmocka_unit_test(how_long_a_forward_pass_takes),
         cmocka_unit_test(batches_that_all_ranks_have),
         cmocka_unit_test(clocks_that_differ),
