@@ -3,9 +3,11 @@
  * rest is told without; nothing is lost, and nothing is read that was never had. */
 #include "cmocka_all.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -83,7 +85,7 @@ static void expect_said(int error, const void *result)
 
 /* ---- reading ---- */
 
-static const char *folder;
+static char folder[PATH_MAX];
 
 /* Of everything that a file may have, something. */
 static void make_run(void)
@@ -93,7 +95,8 @@ static void make_run(void)
     const struct rf_process_static process = {.kind = RF_PROCESS_RECORDER, .pid = 1, .rank = 1};
     const struct rf_loader_entry loader = {.source = DATASTALL_SOURCE_TORCH};
     struct rf_writer *writer;
-    folder = test_folder();
+    snprintf(folder, sizeof folder, "%s", test_path(test_folder(), "run"));
+    assert_int_equal(mkdir(folder, 0700), 0);
     small_file_make(test_path(folder, "a.dsrun"), true);
     assert_int_equal(rf_writer_create(test_path(folder, "b.dsrun"), &spec, &process, &writer), 0);
     rf_write_loader(writer, 0, &loader);
