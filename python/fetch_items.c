@@ -11,25 +11,35 @@ static PyTypeObject *items_type;
 typedef struct {
     PyObject_HEAD PyObject *indices; /* a list or a tuple */
     struct worker *worker;
-    Py_ssize_t next;
+    Py_ssize_t next;  /* ENDED: it ended */
+    Py_ssize_t count; /* as asked last */
     bool is_list;
 } Items;
 
-/* Borrowed. NULL, with an error: there is none. */
+#define ENDED (-1)
+
+/* Borrowed. NULL: there is none. */
 static PyObject *item_at(const Items *self, Py_ssize_t place)
 {
-    return self->is_list ? PyList_GetItem(self->indices, place)
-                         : PyTuple_GetItem(self->indices, place);
+    PyObject *index = self->is_list ? PyList_GetItem(self->indices, place)
+                                    : PyTuple_GetItem(self->indices, place);
+    if (index == NULL)
+        errors_forget();
+    return index;
+}
+
+static Py_ssize_t count_of(const Items *self)
+{
+    return self->is_list ? PyList_Size(self->indices) : PyTuple_Size(self->indices);
 }
 
 static uint64_t number_of(const struct worker *worker, PyObject *index)
 {
     if (index == Py_None) /* an iterable data set: count */
         return worker->totals[RF_TOTAL_ITEMS] + worker->items;
-    if (index == NULL || !PyLong_Check(index)) {
-        errors_forget();
+    /* Nearly all are no subclass of it, for which a call is needed. */
+    if (Py_TYPE(index) != &PyLong_Type && !PyLong_Check(index))
         return RF_UNKNOWN;
-    }
     const long long value = PyLong_AsLongLong(index);
     if (value == -1) /* or too large */
         errors_forget();
@@ -44,39 +54,37 @@ static Py_ssize_t items_length(Items *self)
 static PyObject *items_iter(Items *self)
 {
     self->next = 0;
+    self->count = count_of(self);
     Py_INCREF(self);
     return (PyObject *)self;
 }
 
 /* Called for every item: what is asked of Python costs a call each, as others than CPython's own files
- * know no fields of its objects. */
+ * know no fields of its objects. So the size is asked where it may have been reached; a list that got
+ * shorter has no item there. */
 static PyObject *items_next(Items *self)
 {
     struct worker *worker = self->worker;
-    const Py_ssize_t count =
-        self->is_list ? PyList_Size(self->indices) : PyTuple_Size(self->indices);
     const bool told = worker->fetching && !worker->items_ended;
-    if (told) {
-        const uint64_t now_ns = ds_now_ns();
-        if (self->next == 0)
-            worker->item_begin_ns = now_ns;
-        else if (self->next <= count)
-            worker_item(worker, now_ns,
-                        worker_is_slow(worker, now_ns - worker->item_begin_ns)
-                            ? number_of(worker, item_at(self, self->next - 1))
-                            : RF_UNKNOWN);
-    }
-    if (self->next >= count) {
+    if (self->next < 0)
+        return NULL;
+    if (told && self->next > 0)
+        worker_item(worker, ds_now_ns(), worker_item_under_way(worker));
+    else if (told)
+        worker->item_begin_ns = ds_now_ns();
+    if (self->next >= self->count)
+        self->count = count_of(self);
+    PyObject *index = self->next < self->count ? item_at(self, self->next) : NULL;
+    if (index == NULL) {
         if (told)
             worker_items_end(worker);
-        self->next = count + 1;
+        self->next = ENDED;
         return NULL;
     }
-    PyObject *index = item_at(self, self->next);
     if (told)
         worker_item_begins(worker, number_of(worker, index));
     self->next++;
-    Py_XINCREF(index);
+    Py_INCREF(index);
     return index;
 }
 

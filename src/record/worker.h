@@ -83,6 +83,12 @@ static inline void worker_item_begins(struct worker *worker, uint64_t index)
     ds_store(&worker->entry[RF_WORKER_ITEM], index + 1);
 }
 
+/* Its index; RF_UNKNOWN: not told. */
+static inline uint64_t worker_item_under_way(const struct worker *worker)
+{
+    return ds_load(&worker->entry[RF_WORKER_ITEM]) - 1;
+}
+
 /* Of one of the first two batches (0, 1) of an epoch of a stream: see RF_WORKER_FINGERPRINT_0. */
 void worker_fingerprint(struct worker *worker, uint32_t batch, uint64_t fingerprint);
 
@@ -101,12 +107,6 @@ static inline bool worker_wants_tensor_bytes(const struct worker *worker)
     return worker->sent < 4 || worker->sent % 16 == 0;
 }
 void worker_pickled(struct worker *worker, const struct worker_message *message);
-
-/* True when an item that took so long is worth its index. */
-static inline bool worker_is_slow(const struct worker *worker, uint64_t item_ns)
-{
-    return item_ns > worker->slowest_ns;
-}
 
 /* The process ends: what is still in memory goes to the entry, which its parent has given it by
  * now. */

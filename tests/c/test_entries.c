@@ -244,6 +244,7 @@ static void more_workers_than_are_read(void **state)
         struct rf_writer *writer;
         assert_int_equal(rf_writer_create(path, &spec, &process, &writer), 0);
         uint64_t *entry = rf_entry(writer, RF_SECTION_WORKERS, workers - 1);
+        assert_null(rf_entry(writer, RF_SECTION_WORKERS, workers));
         entry[RF_WORKER_GENERATION] = 1;
         entry[RF_WORKER_PHASE] = 1;
         rf_writer_destroy(writer);

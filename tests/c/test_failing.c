@@ -889,6 +889,24 @@ static void copies_in_pieces(void **state)
     free(bytes);
 }
 
+static void words_in_pieces(void **state)
+{
+    (void)state;
+    char path[PATH_MAX];
+    uint64_t words[512], read[400];
+    for (uint64_t i = 0; i < 512; i++)
+        words[i] = i * 7 + 1;
+    snprintf(path, sizeof path, "%s/words", base);
+    test_write_file(path, words, sizeof words);
+    const struct rf_source source = {.fd = open(path, O_RDONLY), .bytes = sizeof words};
+    most_bytes = 1000;
+    assert_true(rf_source_read(&source, 100, 400, read));
+    assert_memory_equal(read, words + 100, sizeof read);
+    assert_false(rf_source_read(&source, 113, 400, read));
+    most_bytes = 0;
+    close(source.fd);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, begin)
 
 int main(void)
@@ -899,6 +917,7 @@ int main(void)
         TEST(a_folder_that_cannot_be_listed),
         TEST(what_cannot_be_removed),
         TEST(another_is_at_it),
+        TEST(words_in_pieces),
         TEST(owners_are_kept),
         TEST(file_systems_of_other_machines),
         TEST(no_place_on_tmpfs),

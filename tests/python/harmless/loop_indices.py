@@ -35,3 +35,21 @@ class Batches(Dataset):
 
 lists = [[1, 2], (3, 4), range(2), {5: 6}]
 print(list(DataLoader(Batches(), batch_sampler=lists, collate_fn=lambda x: x)))
+
+
+class Changing(Dataset):
+    """Whose list of indices grows and shrinks while it is gone through."""
+
+    def __getitem__(self, index):
+        if index == 1:
+            growing.append(7)
+        if index == 5:
+            shrinking.pop()
+        if index == 9:
+            emptied.clear()
+        return index
+
+
+growing, shrinking, emptied = [1, 2], [4, 5, 6], [9, 10, 11]
+lists = [growing, shrinking, emptied, [True, -1, 1 << 70, 1.5]]
+print(list(DataLoader(Changing(), batch_sampler=lists, collate_fn=lambda x: x)))
