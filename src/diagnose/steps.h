@@ -56,6 +56,9 @@ struct summary_steps {
     uint32_t working_count;
     struct summary_line working[SUMMARY_WORKING]; /* the longest first */
     double copies_ns;                             /* in lines that copy; NaN: not known */
+    /* That its GPU took from the host while it was sampled, by its own counters: copies, commands, and what
+     * other programs send it. DATASTALL_UNKNOWN: not counted, or ranks share the GPU. */
+    uint64_t received_bytes;
     double pinned_share; /* of the batches: from a loader with pin_memory=True; NaN: no GPU */
     uint32_t idle_count; /* 0: not known */
     struct summary_idle idle[SUMMARY_IDLE]; /* disjoint; the largest first */

@@ -53,7 +53,7 @@ static void put_lines(out e, const char *key, bool calls, const struct summary_s
 static void put_copies(out e, const struct summary_steps *steps)
 {
     e->open_object(e->context, "copies");
-    put_integer(e, "bytes", DATASTALL_UNKNOWN);
+    put_integer(e, "bytes", steps->received_bytes);
     put_real_ns(e, "s", steps->copies_ns);
     put_real(e, "pinned_share", steps->pinned_share);
     put_real(e, "hidden_s", NAN);

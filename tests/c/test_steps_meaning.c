@@ -157,6 +157,43 @@ static void idle_time_adds_up_to_what_the_gpu_measured(void **state)
     }
 }
 
+/* Of a GPU that is its own, where it counts what comes over the bus. */
+static void what_the_gpu_received(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t known_ns, bytes, told;
+        bool shared, has_gpu;
+    } rows[] = {
+        {50 * S, 123456789012, 123456789012, false, true},
+        {50 * S, 0, 0, false, true},
+        {0, 0, DATASTALL_UNKNOWN, false, true},
+        {50 * S, 123456789012, DATASTALL_UNKNOWN, true, true},
+        {50 * S, 123456789012, DATASTALL_UNKNOWN, false, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (rows[i].shared) {
+            begin_world(2);
+            for (uint32_t k = 0; k < 2; k++)
+                set_wait(k, 1000 * S, 1100 * S, MS);
+            set_gpu(0, RF_ACTIVITY_GPM, 1000 * S, 1100 * S, 0.9);
+            set_stall(0, 0, 1 * MS, 0, 0);
+            set_stall(1, 0, 1 * MS, 0, 0);
+        } else {
+            begin(0.9, usual);
+        }
+        uint64_t *words = world.gpus[0].words;
+        words[RF_GPU_GPM + 2 * RF_GPM_PCIE_RX] = rows[i].known_ns;
+        words[RF_GPU_GPM + 2 * RF_GPM_PCIE_RX + 1] = rows[i].bytes;
+        if (!rows[i].has_gpu)
+            world.data.gpu_count = 0;
+        struct summary *summary = made(1200 * S);
+        if (summary->steps[0].received_bytes != rows[i].told)
+            fail_msg("row %zu: %llu", i, (unsigned long long)summary->steps[0].received_bytes);
+        summary_free(summary);
+    }
+}
+
 static void without_its_counters_it_is_what_the_phases_add_up_to(void **state)
 {
     (void)state;
@@ -769,6 +806,7 @@ int main(void)
         cmocka_unit_test(what_is_not_known_is_not_zero),
         cmocka_unit_test(a_share_of_answers_is_a_share_of_the_time),
         cmocka_unit_test(idle_time_adds_up_to_what_the_gpu_measured),
+        cmocka_unit_test(what_the_gpu_received),
         cmocka_unit_test(without_its_counters_it_is_what_the_phases_add_up_to),
         cmocka_unit_test(lines_take_their_part_of_a_phase),
         cmocka_unit_test(work_of_the_program_is_apart),
