@@ -1133,6 +1133,31 @@ static void what_a_command_ended_with(void **state)
     }
 }
 
+/* What ends a program in next() is told, but not where it was Ctrl-C (130). */
+static void a_command_that_was_interrupted(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t status;
+        enum why_failure_kind kind;
+    } rows[] = {{1, WHY_TAKING_FAILED}, {130, WHY_NOTHING_FAILED}, {131, WHY_TAKING_FAILED}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin_world(1);
+        set_wait(0, 10 * S, 20 * S, 5 * S);
+        add_worker()->number = 0;
+        world.loaders[0].entry.num_workers = 1;
+        world.loaders[0].totals.counters[RF_COUNT_FAILED] = 1;
+        set_launcher(RF_STATE_CLOSED, RF_DEAD);
+        world.data.has_launcher = true;
+        world.data.launcher.view.words[RF_PROCESS_EXIT_KNOWN] = 1;
+        world.data.launcher.view.words[RF_PROCESS_EXIT_STATUS] = rows[i].status;
+        struct summary *summary = made(1000 * S);
+        if (summary->loaders[0].why.failure.kind != rows[i].kind)
+            fail_msg("row %zu: %d", i, (int)summary->loaders[0].why.failure.kind);
+        summary_free(summary);
+    }
+}
+
 /* Two ranks are a job, and one is none. */
 static void ranks_that_are_a_job(void **state)
 {
@@ -1196,6 +1221,7 @@ int main(void)
         cmocka_unit_test(loops_that_share_their_cpus),
         cmocka_unit_test(ranks_that_are_a_job),
         cmocka_unit_test(what_a_command_ended_with),
+        cmocka_unit_test(a_command_that_was_interrupted),
         cmocka_unit_test(what_a_severity_follows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
