@@ -523,6 +523,8 @@ class Job(TypedDict):
     not_input_s: float | None
     mean_stall_s: float | None
     clock_doubt_s: float | None
+    busiest_gpu_rank: int | None
+    gpu_text: str | None
     in_turns: bool
     causes: list[JobCause]
     text: str | None

@@ -10,20 +10,23 @@
 #include "diagnose/job_parts.h"
 #include "runfile/layout.h"
 
-#define ALIKE 0.85     /* healthy ranks differ by less: 0.97 on two H200s */
-#define LEAST_WORK 0.1 /* of the time: with less the GPU is not what a job waits for */
+#define ALIKE 0.85        /* healthy ranks differ by less: 0.97 on two H200s */
+#define LEAST_WORK 0.1    /* of the loaders' time: with less the GPU is not what a job waits for */
+#define LEAST_COUNTED 0.9 /* of the loaders' time: it was sampled */
 #define LEAST_HELD 0.05
 #define LEAST_CLOCK 0.95 /* of the others' clock */
+#define MOST_TIMES 100
 
-struct job_gpu job_gpu_of(const struct summary_gpu *gpu, uint64_t active_ns)
+struct job_gpu job_gpu_of(const struct summary *summary, const struct summary_process *process)
 {
+    const struct summary_gpu *gpu = summary_own_gpu(summary, process);
     struct job_gpu found = {NAN, NAN, NAN};
-    /* Two ranks of one GPU cannot be told apart. */
-    if (gpu == NULL || gpu->processes > 1 || isnan(gpu->gpm.sm_share) || active_ns == 0)
+    if (gpu == NULL || isnan(gpu->gpm.sm_share))
         return found;
-    /* Before and after its loaders a rank's GPU has next to nothing to do. */
-    const double sm_ns = (double)gpu->data->words[RF_GPU_GPM + 2 * RF_GPM_SM + 1];
-    found.sm_share = fmin(1, sm_ns / (double)active_ns);
+    const uint64_t *counted = &gpu->data->words[RF_GPU_GPM + 2 * RF_GPM_SM];
+    if ((double)counted[0] < LEAST_COUNTED * (double)process->active_ns)
+        return found;
+    found.sm_s = (double)counted[1] * 1e-9;
     found.sm_clock_mhz = gpu->sm_clock_mean_mhz;
     found.held_share =
         fmax(fmax(gpu->held_power_share, gpu->held_thermal_share), gpu->held_hardware_share);
@@ -32,26 +35,28 @@ struct job_gpu job_gpu_of(const struct summary_gpu *gpu, uint64_t active_ns)
 
 /* The member whose GPU had work for longest, and the one that comes next; NULL: of one of them it is
  * not known. Members of one process share its GPU: the first has the time. */
-static const struct job_member *find_busiest(const struct job *job, const struct job_member **next)
+static const struct job_member *find_busiest(const struct job *job, uint32_t ranks,
+                                             const struct job_member **next)
 {
     const struct job_member *busiest = NULL;
+    uint32_t processes = 0;
     *next = NULL;
     for (uint32_t i = 0; i < job->count; i++) {
         const struct job_member *member = &job->members[i];
         if (member->active_s <= 0)
             continue;
-        if (isnan(member->gpu_work.sm_share))
+        if (isnan(member->gpu_work.sm_s))
             return NULL;
-        if (busiest != NULL && busiest->rank == member->rank)
-            return NULL; /* it was started anew: its times are not beside the others' */
-        if (busiest == NULL || member->gpu_work.sm_share > busiest->gpu_work.sm_share) {
+        processes++;
+        if (busiest == NULL || member->gpu_work.sm_s > busiest->gpu_work.sm_s) {
             *next = busiest;
             busiest = member;
-        } else if (*next == NULL || member->gpu_work.sm_share > (*next)->gpu_work.sm_share) {
+        } else if (*next == NULL || member->gpu_work.sm_s > (*next)->gpu_work.sm_s) {
             *next = member;
         }
     }
-    return *next == NULL ? NULL : busiest;
+    /* A rank that was started anew has two times, which are not beside the others'. */
+    return *next == NULL || processes != ranks ? NULL : busiest;
 }
 
 /* Ranks that wait for one which is charged already have less to do for that reason. */
@@ -70,24 +75,28 @@ static bool is_explained(const struct job_figures *figures, uint64_t rank)
 void job_find_busiest_gpu(const struct job *job, struct job_figures *figures)
 {
     const struct job_member *next;
-    const struct job_member *busiest = find_busiest(job, &next);
-    char node[JOB_NAME_BYTES + 4] = "", clocks[160] = "";
+    const struct job_member *busiest = find_busiest(job, figures->ranks, &next);
+    char node[JOB_NAME_BYTES + 4] = "", times[48], longest[32], longer[32], clocks[120] = "";
     if (busiest == NULL || is_explained(figures, busiest->rank))
         return;
     const struct job_gpu *own = &busiest->gpu_work, *other = &next->gpu_work;
-    if (own->sm_share < LEAST_WORK || other->sm_share > ALIKE * own->sm_share)
+    if (own->sm_s < LEAST_WORK * busiest->active_s || other->sm_s > ALIKE * own->sm_s)
         return;
     if (job->nodes > 1)
         snprintf(node, sizeof node, " on %s", job->node[busiest->node]);
+    if (own->sm_s < MOST_TIMES * other->sm_s)
+        snprintf(times, sizeof times, "%.1f times as long as", own->sm_s / other->sm_s);
+    else
+        snprintf(times, sizeof times, "more than %d times as long as", MOST_TIMES);
     if (own->sm_clock_mhz < LEAST_CLOCK * other->sm_clock_mhz && own->held_share >= LEAST_HELD)
         snprintf(clocks, sizeof clocks,
                  "; its clocks were held back for %.0f %% of the time, at %.0f MHz beside %.0f",
                  own->held_share * 100, own->sm_clock_mhz, other->sm_clock_mhz);
+    summary_duration_text(own->sm_s, longest, sizeof longest);
+    summary_duration_text(other->sm_s, longer, sizeof longer);
     figures->busiest_gpu = busiest->rank;
     snprintf(figures->gpu_text, sizeof figures->gpu_text,
-             "the GPU of rank %llu%s had work for %.1f times as long as any other rank's (its "
-             "multiprocessors %.0f %% of the time, the next %.0f %%): the others wait for it if "
-             "they have as much to do%s",
-             (unsigned long long)busiest->rank, node, own->sm_share / other->sm_share,
-             own->sm_share * 100, other->sm_share * 100, clocks);
+             "the GPU of rank %llu%s had work for %s any other rank's (its multiprocessors for %s, "
+             "those of the next for %s): the others wait for it if they have as much to do%s",
+             (unsigned long long)busiest->rank, node, times, longest, longer, clocks);
 }

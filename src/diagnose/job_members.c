@@ -207,7 +207,7 @@ static void describe_machine(const struct summary *summary, const struct summary
         snprintf(text, sizeof member->machine, "its cgroup's CPU quota held it back for %.1f s",
                  host->throttled_s);
     member->cpu_pressure = host->cpu_pressure;
-    member->gpu_work = job_gpu_of(gpu, process->active_ns);
+    member->gpu_work = job_gpu_of(summary, process);
 }
 
 /* By the host's clock, on a GPU too: what its kernels take is not in it, but a rank whose host is slow is. */

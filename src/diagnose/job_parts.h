@@ -16,7 +16,7 @@ struct job_step {
 
 /* Of a rank's GPU; NaN: not known. */
 struct job_gpu {
-    double sm_share; /* of its loaders' time: its multiprocessors had work, their mean */
+    double sm_s; /* for which its multiprocessors had work, their mean, while it was sampled */
     double sm_clock_mhz, held_share;
 };
 
@@ -136,7 +136,7 @@ struct job_settling {
 bool job_settle_with(struct job *job, struct job_figures *figures, struct job_settling *settling);
 
 /* job_gpus.c */
-struct job_gpu job_gpu_of(const struct summary_gpu *gpu, uint64_t active_ns);
+struct job_gpu job_gpu_of(const struct summary *summary, const struct summary_process *process);
 /* Sets `busiest_gpu` and `gpu_text` where one rank's GPU works for longer than all others'. */
 void job_find_busiest_gpu(const struct job *job, struct job_figures *figures);
 

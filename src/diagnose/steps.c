@@ -202,17 +202,9 @@ static void split_phase(struct summary_steps *steps, enum step_phase p, double s
     add_idle(steps, steps->phases[p].name, NULL, rest * scale);
 }
 
-static const struct summary_gpu *gpu_of(const struct summary *summary,
-                                        const struct summary_process *process)
-{
-    const struct summary_gpu *gpu =
-        process->gpu < summary->gpu_count ? &summary->gpus[process->gpu] : NULL;
-    return gpu == NULL || gpu->processes > 1 ? NULL : gpu;
-}
-
 static uint64_t received_bytes(const struct summary *summary, const struct summary_process *process)
 {
-    const struct summary_gpu *gpu = gpu_of(summary, process);
+    const struct summary_gpu *gpu = summary_own_gpu(summary, process);
     if (gpu == NULL || isnan(gpu->gpm.pcie_rx_bytes_per_s))
         return DATASTALL_UNKNOWN;
     return gpu->data->words[RF_GPU_GPM + 2 * RF_GPM_PCIE_RX + 1];
@@ -221,8 +213,9 @@ static uint64_t received_bytes(const struct summary *summary, const struct summa
 /* The share of the window in which the GPU was idle beside the input, by its own counters; NaN. */
 static double measured_idle(const struct summary *summary, const struct summary_process *process)
 {
-    const struct summary_gpu *gpu = gpu_of(summary, process);
-    return gpu == NULL ? NAN : gpu->other_idle_share;
+    const struct summary_gpu *gpu =
+        process->gpu < summary->gpu_count ? &summary->gpus[process->gpu] : NULL;
+    return gpu == NULL || gpu->processes > 1 ? NAN : gpu->other_idle_share;
 }
 
 static void reckon_idle(const struct summary *summary, const struct summary_process *process,

@@ -174,6 +174,9 @@ void summary_free(struct summary *summary);
 
 /* Whether a loader's batches were consumed on a device. */
 bool summary_consumes(const struct summary_loader *loader, const struct rf_gpu_view *device);
+/* The GPU that a process was seen to use, alone; NULL: not known, or others of the run use it too. */
+const struct summary_gpu *summary_own_gpu(const struct summary *summary,
+                                          const struct summary_process *process);
 
 /* What loaders stalled, and what of it other programs' use of the CPUs explains; of several runs as well. */
 struct summary_others {

@@ -414,23 +414,30 @@ static void what_the_machine_did_to_it(void **state)
     }
 }
 
-/* What a rank's GPU had to do, of its loaders' time. */
+/* For how long a rank's GPU had work, where it is its own and was counted all along. */
 static void how_long_a_gpu_works(void **state)
 {
     (void)state;
     static const struct {
-        uint32_t processes;
-        double mean, sm_s, power, thermal, hardware, share, held;
+        uint32_t processes, gpu;
+        double mean, known_s, sm_s, power, thermal, hardware;
+        double told_s, held;
     } rows[] = {
-        {1, 0.3, 0.5, 0.2, NAN, 0.1, 0.25, 0.2},
-        {0, 0.3, 2.5, NAN, 0.3, NAN, 1, 0.3}, /* it worked before its loaders as well */
-        {1, 0.3, 0, NAN, NAN, NAN, 0, NAN},
-        {2, 0.3, 0.5, 0.2, NAN, NAN, NAN, NAN}, /* shared */
-        {1, NAN, 0.5, 0.2, NAN, NAN, NAN, NAN}, /* not counted */
+        {1, 0, 0.3, 2.5, 0.5, 0.2, NAN, 0.1, 0.5, 0.2},
+        {1, 0, 0.3, 9, 2.5, NAN, 0.3, NAN, 2.5, 0.3}, /* it worked before its loaders as well */
+        {1, 0, 0.3, 1.8, 0, NAN, NAN, NAN, 0, NAN},
+        {1, 0, 0.3, 1.79, 0.5, 0.2, NAN, NAN, NAN, NAN},         /* for less of its 2 s */
+        {2, 0, 0.3, 2.5, 0.5, 0.2, NAN, NAN, NAN, NAN},          /* shared */
+        {0, 0, 0.3, 2.5, 0.5, 0.2, NAN, NAN, NAN, NAN},          /* nobody was seen to use it */
+        {1, 0, NAN, 2.5, 0.5, 0.2, NAN, NAN, NAN, NAN},          /* not counted */
+        {1, UINT32_MAX, 0.3, 2.5, 0.5, 0.2, NAN, NAN, NAN, NAN}, /* not known which */
     };
     static struct rf_gpu_view view;
     for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        view.words[RF_GPU_GPM + 2 * RF_GPM_SM + 1] = (uint64_t)(rows[i].sm_s * 1e9);
+        begin_rank();
+        uint64_t *counted = &view.words[RF_GPU_GPM + 2 * RF_GPM_SM];
+        counted[0] = (uint64_t)(rows[i].known_s * 1e9);
+        counted[1] = (uint64_t)(rows[i].sm_s * 1e9);
         gpu = (struct summary_gpu){.data = &view,
                                    .processes = rows[i].processes,
                                    .gpm.sm_share = rows[i].mean,
@@ -438,30 +445,30 @@ static void how_long_a_gpu_works(void **state)
                                    .held_power_share = rows[i].power,
                                    .held_thermal_share = rows[i].thermal,
                                    .held_hardware_share = rows[i].hardware};
-        const struct job_gpu found = job_gpu_of(&gpu, 2000000000);
-        assert_figure(found.sm_share, rows[i].share);
+        told_processes[0].gpu = rows[i].gpu;
+        const struct job_gpu found = job_gpu_of(&summary, &told_processes[0]);
+        assert_figure(found.sm_s, rows[i].told_s);
         assert_figure(found.held_share, rows[i].held);
-        assert_figure(found.sm_clock_mhz, isnan(rows[i].share) ? NAN : 1500);
-        assert_true(isnan(job_gpu_of(&gpu, 0).sm_share));
+        assert_figure(found.sm_clock_mhz, isnan(rows[i].told_s) ? NAN : 1500);
     }
-    assert_true(isnan(job_gpu_of(NULL, 2000000000).sm_share));
 }
 
 #define FOUR_TIMES                                                                               \
     "the GPU of rank 1 had work for 4.0 times as long as any other rank's (its multiprocessors " \
-    "80 % of the time, the next 20 %): the others wait for it if they have as much to do"
+    "for 8.0 s, those of the next for 2.0 s): the others wait for it if they have as much to do"
+#define HELD "; its clocks were held back for 5 % of the time, at 1400 MHz beside 1500"
 
 /* Which rank's GPU works for longer than all others', where nothing that is charged explains it. */
 static void the_busiest_gpu(void **state)
 {
     (void)state;
-    static const struct job_gpu shown[] = {{0.2, 1500, 0}, {0.8, 1500, 0}, {0.1, 1500, 0}};
+    static const struct job_gpu shown[] = {{2, 1500, 0}, {8, 1500, 0}, {1, 1500, 0}};
     static const struct {
         const char *what;
         struct job_gpu gpu[3];
         double lost_s, own_s, other_s; /* to input; to lateness of rank 1, of rank 2 */
         uint32_t nodes;
-        const char *text;
+        const char *text; /* "": nothing */
     } rows[] = {
         {"one", {shown[0], shown[1], shown[2]}, 0, 0, 0, 1, FOUR_TIMES},
         {"the other way round", {shown[2], shown[1], shown[0]}, 0, 0, 0, 1, FOUR_TIMES},
@@ -469,30 +476,23 @@ static void the_busiest_gpu(void **state)
         {"input is charged", {shown[0], shown[1], shown[2]}, 0.5, 0, 0, 1, ""},
         {"another is charged", {shown[0], shown[1], shown[2]}, 0, 0, 0.5, 1, ""},
         {"no number", {shown[0], shown[1], shown[2]}, NAN, 0, 0, 1, ""},
-        {"alike", {{0.7, 1500, 0}, shown[1], {0.1, 1500, 0}}, 0, 0, 0, 1, ""},
-        {"nearly alike",
-         {{0.67, 1500, 0}, shown[1], {0.1, 1500, 0}},
-         0,
-         0,
-         0,
-         1,
-         "the GPU of rank 1 had work for 1.2 times as long as any other rank's (its "
-         "multiprocessors 80 % of the time, the next 67 %): the others wait for it if they have "
-         "as much to do"},
-        {"hardly any", {{0.01, 1500, 0}, {0.09, 1500, 0}, {0.01, 1500, 0}}, 0, 0, 0, 1, ""},
+        {"alike", {{7, 1500, 0}, shown[1], shown[2]}, 0, 0, 0, 1, ""},
+        {"as good as alike", {{6.81, 1500, 0}, shown[1], shown[2]}, 0, 0, 0, 1, ""},
+        {"hardly any work", {{0.01, 1500, 0}, {0.99, 1500, 0}, {0, 1500, 0}}, 0, 0, 0, 1, ""},
         {"one not known", {{NAN, NAN, NAN}, shown[1], shown[2]}, 0, 0, 0, 1, ""},
-        {"held back",
-         {shown[0], {0.8, 1400, 0.05}, shown[2]},
+        {"held back", {shown[0], {8, 1400, 0.05}, shown[2]}, 0, 0, 0, 1, FOUR_TIMES HELD},
+        {"not by anything", {shown[0], {8, 1400, 0.04}, shown[2]}, 0, 0, 0, 1, FOUR_TIMES},
+        {"hardly slower", {shown[0], {8, 1430, 0.5}, shown[2]}, 0, 0, 0, 1, FOUR_TIMES},
+        {"clock not known", {shown[0], {8, NAN, NAN}, shown[2]}, 0, 0, 0, 1, FOUR_TIMES},
+        {"no work at all",
+         {{0, 1500, 0}, {1, 1500, 0}, {0, 1500, 0}},
          0,
          0,
          0,
          2,
-         "the GPU of rank 1 on b had work for 4.0 times as long as any other rank's (its "
-         "multiprocessors 80 % of the time, the next 20 %): the others wait for it if they have "
-         "as much to do; its clocks were held back for 5 % of the time, at 1400 MHz beside 1500"},
-        {"not by anything", {shown[0], {0.8, 1400, 0.04}, shown[2]}, 0, 0, 0, 1, FOUR_TIMES},
-        {"hardly", {shown[0], {0.8, 1430, 0.5}, shown[2]}, 0, 0, 0, 1, FOUR_TIMES},
-        {"clock not known", {shown[0], {0.8, NAN, NAN}, shown[2]}, 0, 0, 0, 1, FOUR_TIMES},
+         "the GPU of rank 1 on b had work for more than 100 times as long as any other rank's (its "
+         "multiprocessors for 1.0 s, those of the next for 0 ms): the others wait for it if they "
+         "have as much to do"},
     };
     static char nodes[2][JOB_NAME_BYTES] = {"a", "b"};
     for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -503,6 +503,7 @@ static void the_busiest_gpu(void **state)
                 .rank = r, .node = r == 1, .active_s = 10, .gpu_work = rows[i].gpu[r]};
         members[3] = (struct job_member){.rank = 1}; /* a second loader of a process */
         struct job_figures figures = {.busiest_gpu = DATASTALL_UNKNOWN,
+                                      .ranks = 3,
                                       .active_s = 10,
                                       .lost_s.upper = rows[i].lost_s,
                                       .lost_s.mean = rows[i].lost_s,
@@ -510,10 +511,9 @@ static void the_busiest_gpu(void **state)
                                       .causes = {{.rank = 1, .lost_s = rows[i].own_s},
                                                  {.rank = 2, .lost_s = rows[i].other_s}}};
         job_find_busiest_gpu(&told, &figures);
-        const bool none = rows[i].text[0] == '\0';
-        assert_int_equal(figures.busiest_gpu, none ? DATASTALL_UNKNOWN : 1);
         assert_string_equal(figures.gpu_text, rows[i].text);
-        members[3] = (struct job_member){.rank = 1, .active_s = 1, .gpu_work = {0.1, 1, 0}};
+        assert_int_equal(figures.busiest_gpu, rows[i].text[0] == '\0' ? DATASTALL_UNKNOWN : 1);
+        members[3] = (struct job_member){.rank = 0, .active_s = 1, .gpu_work = {1, 1, 0}};
         figures.busiest_gpu = DATASTALL_UNKNOWN; /* started anew */
         job_find_busiest_gpu(&told, &figures);
         assert_int_equal(figures.busiest_gpu, DATASTALL_UNKNOWN);

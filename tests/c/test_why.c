@@ -831,26 +831,21 @@ static void other_threads_beside_a_crowd(void **state)
         uint64_t threads_s; /* of 20 s of stall; the rest is blocked */
         uint64_t runnable, looks, online;
         uint64_t idle_milli;
-        uint64_t delay_ms, cpu_ms; /* the items' own thread waited for a CPU, and ran */
+        uint64_t delay_ms; /* the items' own thread waited for a CPU */
         uint32_t cause;
         uint64_t others_s; /* of the stall */
     } rows[] = {
-        {2, 50, 5, 2, 0, 40, 1000, CAUSE_COMPUTE_IN_THREADS, 8},
-        {2, 50, 5, 2, 0, 39, 1000, CAUSE_BLOCKED, 0},
-        {2, 50, 5, 2, 0, 39, 40, CAUSE_BLOCKED, 0},
-        {2, 50, 5, 2, 0, 39, 39, CAUSE_COMPUTE_IN_THREADS,
-         8}, /* it hardly ran, and waited for it */
-        {2, 50, 5, 2, 0, 5, 1, CAUSE_COMPUTE_IN_THREADS, 8},
-        {2, 50, 5, 2, 0, 4, 1, CAUSE_BLOCKED, 0},
-        {2, 48, 5, 2, 0, 100, 1000, CAUSE_BLOCKED, 7},
-        {2, 50, 5, 2, 310, 100, 1000, CAUSE_BLOCKED, 8},
-        {2, 50, 5, 3, 0, 100, 1000, CAUSE_BLOCKED, 0},
-        {2, 50, 0, 2, 0, 100, 1000, CAUSE_BLOCKED, 0},
-        {2, 50, 5, 0, 0, 100, 1000, CAUSE_BLOCKED, 0},
-        {2, 50, 5, RF_UNKNOWN, 0, 100, 1000, CAUSE_BLOCKED, 0},
-        {2, 5, 5, 2, 0, 100, 1000, CAUSE_BLOCKED, 0},
-        {2, 500, 5, 2, 0, 100, 1000, CAUSE_CPU_CONTENTION, 18},
-        {0, 500, 5, 2, 0, 100, 1000, CAUSE_BLOCKED, 0},
+        {2, 50, 5, 2, 0, 40, CAUSE_COMPUTE_IN_THREADS, 8},
+        {2, 50, 5, 2, 0, 39, CAUSE_BLOCKED, 0},
+        {2, 48, 5, 2, 0, 100, CAUSE_BLOCKED, 7},
+        {2, 50, 5, 2, 310, 100, CAUSE_BLOCKED, 8},
+        {2, 50, 5, 3, 0, 100, CAUSE_BLOCKED, 0},
+        {2, 50, 0, 2, 0, 100, CAUSE_BLOCKED, 0},
+        {2, 50, 5, 0, 0, 100, CAUSE_BLOCKED, 0},
+        {2, 50, 5, RF_UNKNOWN, 0, 100, CAUSE_BLOCKED, 0},
+        {2, 5, 5, 2, 0, 100, CAUSE_BLOCKED, 0},
+        {2, 500, 5, 2, 0, 100, CAUSE_CPU_CONTENTION, 18},
+        {0, 500, 5, 2, 0, 100, CAUSE_BLOCKED, 0},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         uint64_t *c = begin_loader(20 * S);
@@ -859,7 +854,6 @@ static void other_threads_beside_a_crowd(void **state)
         uint64_t *t = add_worker()->totals;
         t[RF_TOTAL_ITEMS_NS] = 20 * S;
         t[RF_TOTAL_ITEMS_DELAY_NS] = rows[i].delay_ms * MS;
-        t[RF_TOTAL_ITEMS_CPU_NS] = rows[i].cpu_ms * MS;
         t[RF_TOTAL_ITEMS_THREADS_NS] = rows[i].threads_s * S;
         t[RF_TOTAL_BEGIN_NS] = 10 * S;
         t[RF_TOTAL_END_NS] = 110 * S;
