@@ -640,7 +640,7 @@ def test_programs_that_items_wait_for_compute(others: int, tmp_path: Path) -> No
         tmp_path,
         "piped.py",
         """
-        import resource, subprocess, sys
+        import os, re, resource, subprocess, sys, time
         import neighbours
         import torch
         from torch.utils.data import DataLoader, Dataset
@@ -648,21 +648,28 @@ def test_programs_that_items_wait_for_compute(others: int, tmp_path: Path) -> No
         others = neighbours.begin(OTHERS)
         BURN = "import time\\nwhile time.process_time() < 0.1: pass"
 
+        took_s, runnable = 0.0, []
+
         class Piped(Dataset):
             def __len__(self):
                 return 12
             def __getitem__(self, i):
+                global took_s
+                stat = open("/proc/stat").read()
+                runnable.append(int(re.search(r"^procs_running (\\d+)", stat, re.M)[1]))
+                began = time.monotonic()
                 subprocess.run([sys.executable, "-S", "-c", BURN], check=True)
+                took_s += time.monotonic() - began
                 return torch.full((2,), float(i))
 
         for _ in DataLoader(Piped(), batch_size=2, num_workers=0):
             pass
         neighbours.end(others)
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        print(used.ru_utime + used.ru_stime)
+        print(used.ru_utime + used.ru_stime, took_s, sum(runnable) / len(runnable) / os.cpu_count())
         """.replace("OTHERS", str(others)),
     )
-    used_s = float(recorded(tmp_path, "piped.py").out)
+    used_s, took_s, threads_per_cpu = map(float, recorded(tmp_path, "piped.py").out.split())
     loader = only(shown(tmp_path)["loaders"])
     worker = only(loader["workers"])
     assert used_s > 1
@@ -670,10 +677,9 @@ def test_programs_that_items_wait_for_compute(others: int, tmp_path: Path) -> No
     told_s = worker["items_in_threads_s"] + worker["items_cpu_wait_s"]
     assert told_s > 0.9 * used_s, worker
     assert worker["items_in_threads_s"] > 0.5 * used_s, worker
-    # Threads are counted and not weighed: where another session's have more than their part of the
-    # CPUs, the programs waited for longer than is reckoned.
-    if worker["items_blocked_s"] < 1.5 * used_s * loader["why"]["host"]["threads_per_cpu"]:
-        assert loader["why"]["primary"] in ("compute_in_threads", *BUSY_CPUS), loader["why"]
+    if others > 0 and took_s > 1.5 * used_s * max(1.0, threads_per_cpu):
+        pytest.skip("another session's threads have more than their part of the CPUs")
+    assert loader["why"]["primary"] in ("compute_in_threads", *BUSY_CPUS), loader["why"]
 
 
 def test_programs_that_live_on_are_no_others(tmp_path: Path) -> None:
