@@ -344,7 +344,7 @@ def find_reach(work: Path, apart: bool, names: set[str], reach: Reach) -> None:
     options = ["-Dc_args=--coverage", "-Dc_link_args=" + str(link)]
     tree = Tree(work / "coverage", options, 0, apart)
     names = names & set(tree.tests)  # one of them needs the shared library
-    if not tree.builds(sorted(names), 2):
+    if not tree.builds(sorted(names), os.cpu_count() or 2):
         sys.exit(f"{tree.path}: it does not build")
     for name in sorted(names):
         for old in (tree.path / "b").rglob("*.gcda"):
@@ -542,9 +542,6 @@ def tried(
     with ExitStack() as stack:
         file = stack.enter_context(log.open("a", encoding="utf-8")) if log else None
         pairs: Queue[Pair] = Queue()
-        for number in range(jobs):
-            pairs.put(Pair(work, number, apart))
-
         def try_one(mutant: Mutant) -> tuple[Mutant, str]:
             said = before.get(line_of(mutant, "").split(" | ", 1)[1])
             if said is not None:
@@ -558,6 +555,8 @@ def tried(
                 pairs.put(pair)
 
         with ThreadPoolExecutor(jobs) as pool:
+            for pair in pool.map(lambda number: Pair(work, number, apart), range(jobs)):
+                pairs.put(pair)
             for future in as_completed([pool.submit(try_one, mutant) for mutant in chosen]):
                 mutant, said = future.result()
                 results.append((mutant, said))
