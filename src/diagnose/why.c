@@ -140,6 +140,7 @@ static void add_work(const struct run_process *process, const struct run_loader 
     work->threads_ns = t[RF_TOTAL_ITEMS_THREADS_NS];
     work->collate_ns = t[RF_TOTAL_COLLATE_NS];
     work->collate_delay_ns = t[RF_TOTAL_COLLATE_DELAY_NS];
+    work->collate_threads_ns = t[RF_TOTAL_COLLATE_THREADS_NS];
     work->gap_ns = t[RF_TOTAL_GAP_NS];
     work->gap_cpu_ns = t[RF_TOTAL_GAP_CPU_NS];
     work->startup_ns = t[RF_TOTAL_STARTUP_NS];
@@ -166,7 +167,7 @@ static void add_work(const struct run_process *process, const struct run_loader 
         ds_least(ds_subtract(t[RF_TOTAL_END_NS], t[RF_TOTAL_BEGIN_NS]), active_ns);
     if (lived_ns > 0)
         work->busy_share = fmin(1.0, share(ds_add(made_ns, work->gap_cpu_ns), lived_ns));
-    if (work->workers > 0 && span_ns > 0)
+    if (work->workers > 0)
         work->running_cpus = share(ran_ns, span_ns);
     take_items(&items, work);
 }

@@ -28,7 +28,7 @@ struct why_work {
     uint64_t batches, items, items_timed;
     uint64_t items_ns, cpu_ns, delay_ns, threads_ns, blocked_ns; /* the first: sum of the rest */
     uint64_t children_ns; /* CPU time of processes that workers started and keep, while blocked */
-    uint64_t collate_ns, collate_delay_ns, gap_ns, gap_cpu_ns;
+    uint64_t collate_ns, collate_delay_ns, collate_threads_ns, gap_ns, gap_cpu_ns;
     uint64_t startup_ns, generations;
     uint64_t opened_ns;                      /* of making fetchers: a stream's __iter__ */
     uint64_t sent, sent_bytes, sent_tensors; /* batches pickled, and what was in them */

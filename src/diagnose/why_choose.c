@@ -182,10 +182,11 @@ static uint32_t largest_of_making(const struct why_work *work)
 {
     const uint64_t parts_ns[CAUSE_STATES] = {
         [CAUSE_COMPUTE] = work->cpu_ns,
-        [CAUSE_COMPUTE_IN_THREADS] = work->threads_ns,
+        [CAUSE_COMPUTE_IN_THREADS] = ds_add(work->threads_ns, work->collate_threads_ns),
         [CAUSE_CPU_CONTENTION] = ds_add(work->delay_ns, work->collate_delay_ns),
         [CAUSE_BLOCKED] = work->blocked_ns,
-        [CAUSE_COLLATE] = ds_subtract(work->collate_ns, work->collate_delay_ns),
+        [CAUSE_COLLATE] =
+            ds_subtract(work->collate_ns, ds_add(work->collate_delay_ns, work->collate_threads_ns)),
     };
     uint32_t largest = CAUSE_COMPUTE;
     for (uint32_t i = 1; i < CAUSE_STATES; i++)

@@ -138,10 +138,10 @@ static uint64_t threads_of(const uint64_t record[RF_WORK_WORDS])
 
 static struct cause_batch batch_of(const uint64_t record[RF_WORK_WORDS])
 {
-    return (struct cause_batch){record[RF_WORK_BEGIN_NS],        record[RF_WORK_ITEMS_END_NS],
-                                record[RF_WORK_END_NS],          record[RF_WORK_CPU_NS],
-                                record[RF_WORK_DELAY_NS],        threads_of(record),
-                                record[RF_WORK_COLLATE_DELAY_NS]};
+    return (struct cause_batch){
+        record[RF_WORK_BEGIN_NS],         record[RF_WORK_ITEMS_END_NS],      record[RF_WORK_END_NS],
+        record[RF_WORK_CPU_NS],           record[RF_WORK_DELAY_NS],          threads_of(record),
+        record[RF_WORK_COLLATE_DELAY_NS], record[RF_WORK_COLLATE_THREADS_NS]};
 }
 
 /* ---- before a wait ---- */
@@ -332,8 +332,9 @@ static void add_unfinished(const struct feed *feed, const uint64_t *entry, uint6
         return;
     const uint64_t whole_ns = t[RF_TOTAL_ITEMS_NS] + t[RF_TOTAL_COLLATE_NS];
     const uint64_t delay_ns = t[RF_TOTAL_ITEMS_DELAY_NS] + t[RF_TOTAL_COLLATE_DELAY_NS];
+    const uint64_t threads_ns = t[RF_TOTAL_ITEMS_THREADS_NS] + t[RF_TOTAL_COLLATE_THREADS_NS];
     work->cpu_ns += (uint64_t)(ratio(t[RF_TOTAL_ITEMS_CPU_NS], whole_ns) * (double)part_ns);
-    work->threads_ns += (uint64_t)(ratio(t[RF_TOTAL_ITEMS_THREADS_NS], whole_ns) * (double)part_ns);
+    work->threads_ns += (uint64_t)(ratio(threads_ns, whole_ns) * (double)part_ns);
     work->delay_ns += (uint64_t)(ratio(delay_ns, whole_ns) * (double)part_ns);
     work->collate_ns += (uint64_t)(ratio(t[RF_TOTAL_COLLATE_CPU_NS], whole_ns) * (double)part_ns);
 }
@@ -347,7 +348,9 @@ static void add_finished(const uint64_t record[RF_WORK_WORDS], uint64_t from, ui
     const double items = (double)cause_overlap(begin_ns, items_ns, from, to);
     const double collation = (double)cause_overlap(items_ns, end_ns, from, to);
     work->cpu_ns += (uint64_t)(ratio(record[RF_WORK_CPU_NS], items_ns - begin_ns) * items);
-    work->threads_ns += (uint64_t)(ratio(threads_of(record), items_ns - begin_ns) * items);
+    work->threads_ns +=
+        (uint64_t)(ratio(threads_of(record), items_ns - begin_ns) * items +
+                   ratio(record[RF_WORK_COLLATE_THREADS_NS], end_ns - items_ns) * collation);
     work->delay_ns +=
         (uint64_t)(ratio(record[RF_WORK_DELAY_NS], items_ns - begin_ns) * items +
                    ratio(record[RF_WORK_COLLATE_DELAY_NS], end_ns - items_ns) * collation);

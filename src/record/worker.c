@@ -394,7 +394,7 @@ static uint64_t part_of(uint64_t span_ns, uint64_t told_ns, uint64_t part_ns)
 /* How a batch's items and its collation were spent. */
 struct spent {
     uint64_t items_ns, cpu_ns, delay_ns, threads_ns, threads_cpu_ns;
-    uint64_t collate_ns, collate_cpu_ns, collate_delay_ns;
+    uint64_t collate_ns, collate_cpu_ns, collate_delay_ns, collate_threads_ns;
 };
 
 static struct spent spent_on(const struct worker_clocks *clocks)
@@ -413,6 +413,11 @@ static struct spent spent_on(const struct worker_clocks *clocks)
     spent.collate_cpu_ns = part_of(spent.collate_ns, 0, since(end->cpu_ns, b->cpu_ns));
     spent.collate_delay_ns =
         part_of(spent.collate_ns, spent.collate_cpu_ns, since(end->delay_ns, b->delay_ns));
+    const uint64_t others_ns = since(
+        since(end->process_cpu_ns, b->process_cpu_ns),
+        since(end->cpu_ns, b->cpu_ns) + since(clocks->end.pickle_cpu_ns, items_end->pickle_cpu_ns));
+    spent.collate_threads_ns =
+        part_of(spent.collate_ns, spent.collate_cpu_ns + spent.collate_delay_ns, others_ns);
     return spent;
 }
 
@@ -458,6 +463,7 @@ void worker_end(struct worker *worker, enum rf_worker_outcome outcome)
     t[RF_TOTAL_COLLATE_NS] += spent.collate_ns;
     t[RF_TOTAL_COLLATE_CPU_NS] += spent.collate_cpu_ns;
     t[RF_TOTAL_COLLATE_DELAY_NS] += spent.collate_delay_ns;
+    t[RF_TOTAL_COLLATE_THREADS_NS] += spent.collate_threads_ns;
     if (gap_ns != RF_UNKNOWN) {
         t[RF_TOTAL_GAP_NS] += gap_ns;
         t[RF_TOTAL_GAP_CPU_NS] += since(begin->times.cpu_ns, gap->times.cpu_ns);
@@ -484,10 +490,10 @@ void worker_end(struct worker *worker, enum rf_worker_outcome outcome)
         [RF_WORK_THREADS_NS] = spent.threads_cpu_ns,
         [RF_WORK_COLLATE_CPU_NS] = spent.collate_cpu_ns,
         [RF_WORK_COLLATE_DELAY_NS] = spent.collate_delay_ns,
-        [RF_WORK_ITEMS] = worker->items,
+        [RF_WORK_COLLATE_THREADS_NS] = spent.collate_threads_ns,
+        [RF_WORK_ITEMS] = worker->items << 2 | outcome,
         [RF_WORK_SLOWEST_NS] = worker->slowest_ns,
         [RF_WORK_SLOWEST_INDEX] = worker->slowest_index,
-        [RF_WORK_OUTCOME] = outcome,
     };
     ds_store(&record[RF_WORK_SEQUENCE], 0);
     ds_fence_release();

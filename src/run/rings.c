@@ -83,7 +83,7 @@ static bool add_work(const uint64_t *entry, const uint64_t record[RF_WORK_WORDS]
     const uint64_t begin_ns = record[RF_WORK_BEGIN_NS], end_ns = record[RF_WORK_END_NS];
     if (end_ns < begin_ns || !is_possible(begin_ns, end_ns - begin_ns) ||
         record[RF_WORK_ITEMS_END_NS] < begin_ns || record[RF_WORK_ITEMS_END_NS] > end_ns ||
-        record[RF_WORK_OUTCOME] == RF_BATCH_END)
+        rf_work_outcome(record) == RF_BATCH_END)
         return true;
     struct run_ring_work *more = room_for_one(rings->work, rings->work_count, sizeof *more);
     if (more == NULL)
@@ -98,10 +98,10 @@ static bool add_work(const uint64_t *entry, const uint64_t record[RF_WORK_WORDS]
         .end_ns = end_ns,
         .cpu_ns = record[RF_WORK_CPU_NS],
         .delay_ns = record[RF_WORK_DELAY_NS],
-        .items = record[RF_WORK_ITEMS],
+        .items = record[RF_WORK_ITEMS] >> 2,
         .slowest_ns = record[RF_WORK_SLOWEST_NS],
         .slowest_index = record[RF_WORK_SLOWEST_INDEX],
-        .failed = record[RF_WORK_OUTCOME] == RF_BATCH_FAILED,
+        .failed = rf_work_outcome(record) == RF_BATCH_FAILED,
     };
     return true;
 }

@@ -95,6 +95,7 @@
     X(COLLATE_NS, 1, SUM, 0, "ns", "from the last item to the collated batch")                  \
     X(COLLATE_CPU_NS, 1, SUM, 0, "ns", "of that: running on a CPU")                             \
     X(COLLATE_DELAY_NS, 1, SUM, 0, "ns", "of that: waiting for a CPU")                          \
+    X(COLLATE_THREADS_NS, 1, SUM, 0, "ns", "of the rest: other threads of the process ran")     \
     X(GAP_NS, 1, SUM, 0, "ns", "from the end of a batch to the next index: handing over, idle") \
     X(GAP_CPU_NS, 1, SUM, 0, "ns", "of that: running on a CPU")                                 \
     X(GAP_DELAY_NS, 1, SUM, 0, "ns", "of that: waiting for a CPU")                              \
@@ -152,7 +153,7 @@ enum rf_counter_word {
 #define RF_TOTAL_ENUM(name, words, op, of, unit, meaning) RF_TOTAL_##name,
 enum rf_worker_total_word {
     RF_WORKER_COUNTERS(RF_TOTAL_ENUM) RF_TOTAL_USED_WORDS,
-    RF_TOTAL_WORDS = 32
+    RF_TOTAL_WORDS = 34
 };
 #undef RF_TOTAL_ENUM
 _Static_assert((int)RF_TOTAL_USED_WORDS <= (int)RF_TOTAL_WORDS, "a worker's totals fit their copy");

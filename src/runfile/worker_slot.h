@@ -79,21 +79,25 @@ enum rf_worker_record_word {
     RF_WORK_DELAY_NS,     /* of the items: runnable, waiting for one */
     RF_WORK_THREADS_NS, /* meanwhile: CPU time of the process's other threads, several at once as well */
     RF_WORK_COLLATE_CPU_NS,
-    RF_WORK_COLLATE_DELAY_NS, /* of the collation: waiting for a CPU */
-    RF_WORK_ITEMS,
-    RF_WORK_SLOWEST_NS,    /* the slowest item, 0: items were not timed */
-    RF_WORK_SLOWEST_INDEX, /* its index in the data set; RF_UNKNOWN: no whole number */
-    RF_WORK_OUTCOME,       /* enum rf_worker_outcome */
+    RF_WORK_COLLATE_DELAY_NS,   /* of the collation: waiting for a CPU */
+    RF_WORK_COLLATE_THREADS_NS, /* of the rest of it: other threads of the process ran */
+    RF_WORK_ITEMS,              /* 4 * how many + enum rf_worker_outcome: the record has 16 words */
+    RF_WORK_SLOWEST_NS,         /* the slowest item, 0: items were not timed */
+    RF_WORK_SLOWEST_INDEX,      /* its index in the data set; RF_UNKNOWN: no whole number */
     RF_WORK_PICKLE_CPU_NS, /* of the thread that sends it; written later than the rest, as the next */
     RF_WORK_SEND_DELAY_NS, /* that thread waited for a CPU since it sent the one before */
     RF_WORK_WORDS
 };
 
+static inline enum rf_worker_outcome rf_work_outcome(const uint64_t record[RF_WORK_WORDS])
+{
+    return (enum rf_worker_outcome)(record[RF_WORK_ITEMS] & 3);
+}
+
 enum rf_worker_slow_word {
     RF_ITEM_NS, /* 0: empty */
     RF_ITEM_INDEX,
     RF_ITEM_BEGIN_NS,
-    RF_ITEM_RESERVED,
     RF_ITEM_WORDS
 };
 

@@ -59,6 +59,7 @@ void cause_add_batch(struct cause_timeline *timeline, uint64_t from, uint64_t to
         if (span != NULL) {
             span->wall_ns = batch->end_ns - batch->items_end_ns;
             span->delay_ns = batch->collate_delay_ns;
+            span->threads_ns = batch->collate_threads_ns;
         }
     }
 }

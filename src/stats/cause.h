@@ -27,7 +27,7 @@ enum cause_state {
     /* Of a span only: split by what a thread did. */
     CAUSE_ITEMS = CAUSE_STATES, /* the rest was blocked */
     CAUSE_HANDOVER,             /* the rest was transfer */
-    CAUSE_COLLATION             /* all but the waiting for a CPU was collate */
+    CAUSE_COLLATION             /* the rest was collate */
 };
 
 struct cause_span {
@@ -49,7 +49,9 @@ struct cause_batch {
     uint64_t begin_ns, items_end_ns, end_ns; /* fetch begins; items are there; collated */
     uint64_t cpu_ns, delay_ns;               /* of the items: running, waiting for a CPU */
     uint64_t threads_ns;                     /* CPU time of other threads meanwhile */
-    uint64_t collate_delay_ns;
+    uint64_t collate_delay_ns;               /* of the collation: waiting for a CPU */
+    uint64_t
+        collate_threads_ns; /* of the rest of it: other threads ran, and have the interpreter */
 };
 
 /* Appends [begin, end) cut to [from, to); nothing where that is empty or no place is left. A span

@@ -32,8 +32,10 @@ static uint64_t total(void)
 static void test_a_batch_that_was_being_made(void **state)
 {
     /* The wait [100, 200) ms: the batch began at 80, items until 160 (half ran, a quarter waited
-     * for a CPU), collated until 180 (a quarter of it waiting for a CPU), came at 200. */
-    const struct cause_batch batch = {80 * MS, 160 * MS, 180 * MS, 40 * MS, 20 * MS, 0, 5 * MS};
+     * for a CPU), collated until 180 (a quarter of it waiting for a CPU, while other threads had the
+     * interpreter for a fifth), came at 200. */
+    const struct cause_batch batch = {80 * MS, 160 * MS, 180 * MS, 40 * MS,
+                                      20 * MS, 0,        5 * MS,   4 * MS};
     (void)state;
     cause_add(&line, 100 * MS, 200 * MS, 100 * MS, batch.begin_ns, CAUSE_STARTUP);
     cause_add_batch(&line, 100 * MS, 200 * MS, &batch);
@@ -43,14 +45,15 @@ static void test_a_batch_that_was_being_made(void **state)
     assert_int_equal(sums[CAUSE_COMPUTE], 30 * MS); /* of 60 ms of items in the wait */
     assert_int_equal(sums[CAUSE_CPU_CONTENTION], 20 * MS);
     assert_int_equal(sums[CAUSE_BLOCKED], 15 * MS);
-    assert_int_equal(sums[CAUSE_COLLATE], 15 * MS);
+    assert_int_equal(sums[CAUSE_COLLATE], 11 * MS);
+    assert_int_equal(sums[CAUSE_COMPUTE_IN_THREADS], 4 * MS);
     assert_int_equal(sums[CAUSE_TRANSFER], 20 * MS);
     assert_int_equal(total(), 100 * MS);
 }
 
 static void test_only_the_tail_stalled(void **state)
 {
-    const struct cause_batch batch = {0, 50 * MS, 90 * MS, 50 * MS, 0, 0, 0};
+    const struct cause_batch batch = {0, 50 * MS, 90 * MS, 50 * MS, 0, 0, 0, 0};
     (void)state;
     cause_add_batch(&line, 0, 100 * MS, &batch);
     cause_split(&line, 80 * MS, 100 * MS, sums);
@@ -61,7 +64,7 @@ static void test_only_the_tail_stalled(void **state)
 
 static void test_what_was_measured_may_pass_the_wall_time(void **state)
 {
-    const struct cause_batch batch = {0, 10 * MS, 10 * MS, 9 * MS, 3 * MS, 0, 0};
+    const struct cause_batch batch = {0, 10 * MS, 10 * MS, 9 * MS, 3 * MS, 0, 0, 0};
     (void)state;
     cause_add_batch(&line, 0, 10 * MS, &batch);
     cause_split(&line, 0, 10 * MS, sums);

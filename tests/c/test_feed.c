@@ -77,6 +77,8 @@ static void make_batch(struct worker *worker, uint64_t item_ms, uint64_t collate
         worker_item(worker, ds_now_ns(), 40 + i);
     }
     worker_items_end(worker);
+    if (threads)
+        spin_in_threads();
     wait_ms(collate_ms);
     worker_end(worker, RF_BATCH_MADE);
 }
@@ -607,6 +609,10 @@ static void test_threads_at_once(void **state)
     assert_true(t[RF_TOTAL_ITEMS_CPU_NS] + t[RF_TOTAL_ITEMS_DELAY_NS] +
                     t[RF_TOTAL_ITEMS_THREADS_NS] <=
                 t[RF_TOTAL_ITEMS_NS]);
+    assert_true(t[RF_TOTAL_COLLATE_THREADS_NS] >= 3 * (SPIN_NS - SPIN_NS / 100));
+    assert_true(t[RF_TOTAL_COLLATE_CPU_NS] + t[RF_TOTAL_COLLATE_DELAY_NS] +
+                    t[RF_TOTAL_COLLATE_THREADS_NS] <=
+                t[RF_TOTAL_COLLATE_NS]);
     kill_worker(&plan, pid);
     feed_close(feed);
 }
@@ -625,7 +631,8 @@ static void test_parts_of_a_batch_add_up(void **state)
     assert_true(t[RF_TOTAL_ITEMS_CPU_NS] + t[RF_TOTAL_ITEMS_DELAY_NS] +
                     t[RF_TOTAL_ITEMS_THREADS_NS] <=
                 t[RF_TOTAL_ITEMS_NS]);
-    assert_true(t[RF_TOTAL_COLLATE_CPU_NS] + t[RF_TOTAL_COLLATE_DELAY_NS] <=
+    assert_true(t[RF_TOTAL_COLLATE_CPU_NS] + t[RF_TOTAL_COLLATE_DELAY_NS] +
+                    t[RF_TOTAL_COLLATE_THREADS_NS] <=
                 t[RF_TOTAL_COLLATE_NS]);
     kill_worker(&plan, pid);
     feed_close(feed);
@@ -713,7 +720,7 @@ static uint64_t end_a_wait_later(void)
     memset(&cause, 0, sizeof cause);
     cause.depth = RF_UNKNOWN;
     const uint64_t begin_ns = wait.begin_ns, end_ns = begin_ns + 100 * MS;
-    const struct cause_batch batch = {begin_ns, begin_ns + 70 * MS, end_ns, 70 * MS, 0, 0, 0};
+    const struct cause_batch batch = {begin_ns, begin_ns + 70 * MS, end_ns, 70 * MS, 0, 0, 0, 0};
     cause_add_batch(&cause.timeline, begin_ns, end_ns, &batch);
     cause.stall_is_under_way = true;
     struct monitor_slot *slot = wait.slot;

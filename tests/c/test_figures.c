@@ -51,7 +51,7 @@ static void spans_are_cut(void **state)
 static void phases_keep_what_they_were_as_a_whole(void **state)
 {
     (void)state;
-    const struct cause_batch batch = {100, 160, 180, 40, 20, 0, 5};
+    const struct cause_batch batch = {100, 160, 180, 40, 20, 0, 5, 0};
     memset(&line, 0, sizeof line);
     cause_add_batch(&line, 150, 170, &batch);
     static const uint64_t spans[2][3] = {{150, 160, CAUSE_ITEMS}, {160, 170, CAUSE_COLLATION}};
@@ -80,7 +80,7 @@ static void phases_keep_what_they_were_as_a_whole(void **state)
 static void a_timeline_that_is_full(void **state)
 {
     (void)state;
-    const struct cause_batch batch = {1000, 1010, 1020, 1, 1, 0, 1};
+    const struct cause_batch batch = {1000, 1010, 1020, 1, 1, 0, 1, 0};
     const struct cause_work work = {1, 1, 1, 0};
     memset(&line, 0, sizeof line);
     for (uint64_t i = 0; i < CAUSE_SPANS; i++)

@@ -2,6 +2,7 @@
 /* What readers take of stretches, steps and rings, and what they leave out: each condition false alone. */
 #include "cmocka_all.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -33,10 +34,14 @@ static struct rf_steps_layout steps_layout;
 static void make_layouts(void)
 {
     uint64_t geometry[RF_GEOMETRY_WORDS];
+    memset(geometry, 0x55, sizeof geometry);
     rf_stretch_geometry(geometry);
     assert_true(rf_stretch_layout_of(geometry, &stretch_layout));
+    assert_int_equal(geometry[RF_GEOMETRY_WORDS - 1], 0); /* room for later versions */
+    memset(geometry, 0x55, sizeof geometry);
     rf_steps_geometry(geometry);
     assert_true(rf_steps_layout_of(geometry, &steps_layout));
+    assert_int_equal(geometry[RF_GEOMETRY_WORDS - 1], 0);
 }
 
 static void geometry_of_stretches_and_steps(void **state)
@@ -476,10 +481,9 @@ static void put_work(uint64_t *entry, uint64_t index, uint64_t begin_ns, uint64_
     row[RF_WORK_END_NS] = end_ns;
     row[RF_WORK_CPU_NS] = 11;
     row[RF_WORK_DELAY_NS] = 12;
-    row[RF_WORK_ITEMS] = 13;
+    row[RF_WORK_ITEMS] = 13 << 2 | outcome;
     row[RF_WORK_SLOWEST_NS] = 14;
     row[RF_WORK_SLOWEST_INDEX] = 15;
-    row[RF_WORK_OUTCOME] = outcome;
 }
 
 /* Slot `index` of a thread with waits of so many ms each, the latest first. */
@@ -800,6 +804,9 @@ static void stages_of_a_later_version(void **state)
     assert_string_equal(entries[1].name, "even");
     assert_string_equal(entries[2].name, "more");
     assert_int_equal(entries[3].state, 0);
+    uint64_t untouched;
+    memset(&untouched, 0x55, sizeof untouched);
+    assert_int_equal(entries[RF_STAGE_CAPACITY / 2].state, untouched);
     run_reader_close(reader);
 }
 
@@ -1057,6 +1064,14 @@ static void end_file(const char *name, bool closed)
     rf_writer_destroy(writer);
 }
 
+static int lowest_free_fd(void)
+{
+    const int fd = open("/dev/null", O_RDONLY);
+    assert_true(fd >= 0);
+    close(fd);
+    return fd;
+}
+
 /* A run whose files all ended by themselves; of none it is not known. */
 static void runs_that_are_closed(void **state)
 {
@@ -1071,6 +1086,7 @@ static void runs_that_are_closed(void **state)
     test_write_file(test_path(folder, "notes"), "x", 1);
     assert_true(run_is_closed(folder));
     static const char *const names[] = {"a.dsrun", "b.dsrun", "c.dsrun"};
+    const int free_before = lowest_free_fd();
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         end_file(names[i], false);
         assert_false(run_is_closed(folder));
@@ -1079,6 +1095,7 @@ static void runs_that_are_closed(void **state)
         end_file(names[i], true);
         assert_true(run_is_closed(folder));
     }
+    assert_int_equal(lowest_free_fd(), free_before);
 }
 
 #define TEST(name) cmocka_unit_test_setup(name, new_folder)

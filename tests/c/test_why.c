@@ -734,6 +734,13 @@ static void what_busy_workers_do(void **state)
     assert_cause(100, CAUSE_CPU_CONTENTION);
     t[RF_TOTAL_COLLATE_DELAY_NS] = 35 * S;
     assert_cause(101, CAUSE_COLLATE);
+    /* Nor what it waited for while other threads ran: they have the interpreter. */
+    t[RF_TOTAL_COLLATE_DELAY_NS] = 0;
+    t[RF_TOTAL_COLLATE_THREADS_NS] = 36 * S;
+    assert_cause(110, CAUSE_COMPUTE_IN_THREADS);
+    t[RF_TOTAL_COLLATE_THREADS_NS] = 34 * S;
+    assert_cause(111, CAUSE_COLLATE);
+    t[RF_TOTAL_COLLATE_THREADS_NS] = 0;
     /* First batches come when they came, whoever is at work meanwhile. */
     t[RF_TOTAL_COLLATE_NS] = 0;
     c[RF_COUNT_ITERATORS] = 10;

@@ -20,6 +20,6 @@ class Pictures(Dataset):
 
 begin = time.time()
 for batch in DataLoader(Pictures(), 8, num_workers=1):
-    for k in range(len(batch)):
+    for k in range(2 * len(batch)):
         torch.from_numpy(np.asarray(noise.rotate(k * 11, Image.BICUBIC)).copy())
 print(f"{time.time() - begin:.2f} s")
