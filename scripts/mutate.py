@@ -6,7 +6,8 @@
 
 Takes `n` places at random from src/diagnose, src/stats, src/runfile and src/run (a comparison
 turned round, a sum made a difference, a limit moved by one, a condition negated, a statement left
-out) and runs the C tests that reach the line, quickest first: once as they are built quickest, and,
+out; one of nanoseconds by a million) and runs the
+C tests that reach the line, quickest first: once as they are built quickest, and,
 where none notices, with the address and undefined behaviour sanitizers, so that a leak or a read
 beyond the end is noticed. Which tests reach which line is found out before, by gcov; a line that
 none reaches survives without a try (--unreached lists them all). A line per change as it is tried;
@@ -111,7 +112,8 @@ CHANGES: tuple[tuple[str, str], ...] = (
 )
 STATEMENT = re.compile(r"^\s+[\w>\-\[\]\.\*&]+( [\+\-\|&]?= |\(|\+\+).*;$")
 SKIP = re.compile(
-    r"^\s*(#|/?\*|//|static const|const |_Static_assert|\}|case |default:)|ds_fail|out_of_memory\("
+    r"^\s*(#|/?\*|//|static const|const |_Static_assert|__attribute__|\}|case |default:)|"
+    r"ds_fail|out_of_memory\("
 )
 ATTRIBUTE = re.compile(r"__attribute__\(\(.*?\)\)")
 NAME_OF_FUNCTION = re.compile(r"(\w+)\(")
@@ -148,8 +150,10 @@ def functions_of(lines: list[str]) -> list[str]:
 def mutants_of(path: Path) -> Iterator[Mutant]:
     name = path.relative_to(ROOT).as_posix()
     in_comment = False
-    lines = path.read_text(encoding="utf-8").splitlines()
+    text = path.read_text(encoding="utf-8")
+    lines = text.splitlines()
     functions = functions_of(lines)
+    compare = set(COMPARES.findall(text))
     for number, line in enumerate(lines):
         starts, ends = "/*" in line, "*/" in line
         if in_comment or (starts and line.strip().startswith("/*")):
@@ -161,16 +165,23 @@ def mutants_of(path: Path) -> Iterator[Mutant]:
         for pattern, new in CHANGES:
             for match in re.finditer(pattern, code):
                 after = replaced(line, match, new)
-                if not is_the_same(line, after):
+                sorts = functions[number] in compare and is_of_equals(line, after)
+                if not (sorts or is_the_same(line, after) or is_at_rest(lines, number, after)):
                     yield Mutant(name, number, functions[number], line, after)
         if STATEMENT.match(code) and "return" not in code:
             indent = line[: len(line) - len(line.lstrip())]
             yield Mutant(name, number, functions[number], line, indent + ";")
 
 
+#: Times are nanoseconds: one of them is nothing, a millisecond is something.
+FLOATING = re.compile(r"\b(double|or_else|fmax|fmin|NAN|isnan)\b|_(ns|NS)\b")
+FAR = 1_000_003
+
+
 def replaced(line: str, match: re.Match[str], new: str) -> str:
     if new == "+1":
-        new = str(int(match[1]) + 1)
+        more = FAR if FLOATING.search(line) else 1
+        new = str(int(match[1]) + more)
     after = line[: match.start()] + new + line[match.end() :]
     if new == "if (!(":
         close = after.rfind(")")
@@ -192,6 +203,49 @@ EXTREME = re.compile(r"([^=?(]+?) ([<>])=? ([^?]+?) \? \1 : \3\b")
 def is_the_same(before: str, after: str) -> bool:
     before = EXTREME.sub(r"\1 \2 \3 ? \1 : \3", NOUGHT.sub("return 0;", before))
     return before in (after, EXTREME.sub(r"\1 \2 \3 ? \1 : \3", after))
+
+
+COMPARES = re.compile(r"^static int (\w+)\(const void \*\w+, const void \*\w+\)", re.MULTILINE)
+#: One try more or less of many.
+TRIES = re.compile(r"for \((?:int|uint32_t) (?:attempt|try) = ")
+EDGES = re.compile(r"([<>])=")
+
+
+def is_of_equals(line: str, after: str) -> bool:
+    """In what sorts, which of equals comes first is free."""
+    line, after = (re.sub(r"\d+", "N", EDGES.sub(r"\1", text)) for text in (line, after))
+    return line == after
+
+
+#: More room than is needed.
+ALLOCATION = re.compile(r"\b(?:malloc|calloc|realloc)\(.*")
+#: What is brought to a limit that it is beyond: at the limit it is there already.
+LIMIT = re.compile(r"if \((.+) [<>]=? (.+)\)$")
+
+
+def is_at_rest(lines: list[str], number: int, after: str) -> bool:
+    """Changes that no test can tell: of the room that is asked for, of how often something is tried
+    again, and of a limit itself."""
+    before = lines[number]
+    if TRIES.search(before) and "return" not in after:
+        return EDGES.sub(r"\1", re.sub(r"\d+", "N", before)) == EDGES.sub(
+            r"\1", re.sub(r"\d+", "N", after)
+        )
+    asked, more = ALLOCATION.search(before), ALLOCATION.search(after)
+    if asked and more and before[: asked.start()] == after[: more.start()]:
+        numbers = [re.findall(r"\d+", found[0]) for found in (asked, more)]
+        if re.sub(r"\d+", "N", asked[0]) == re.sub(r"\d+", "N", more[0]) and all(
+            int(one) <= int(other) for one, other in zip(*numbers, strict=True)
+        ):
+            return True
+    limit, moved = LIMIT.search(before), LIMIT.search(after)
+    follows = lines[number + 1].strip() if number + 1 < len(lines) else ""
+    return (
+        limit is not None
+        and moved is not None
+        and limit.groups() == moved.groups()
+        and follows in (f"{limit[1]} = {limit[2]};", f"{limit[2]} = {limit[1]};")
+    )
 
 
 def equivalent() -> list[tuple[str, str, str, str]]:
@@ -542,6 +596,7 @@ def tried(
     with ExitStack() as stack:
         file = stack.enter_context(log.open("a", encoding="utf-8")) if log else None
         pairs: Queue[Pair] = Queue()
+
         def try_one(mutant: Mutant) -> tuple[Mutant, str]:
             said = before.get(line_of(mutant, "").split(" | ", 1)[1])
             if said is not None:

@@ -30,6 +30,7 @@ failed=0
 skipped=0
 part=
 began=$(date +%s)
+part_cpu=0
 : >"$logs/times"
 
 count() { # passed failed [skipped]
@@ -38,11 +39,20 @@ count() { # passed failed [skipped]
     skipped=$((skipped + ${3:-0}))
 }
 
+# Seconds of CPU that all have used that have ended and were waited for.
+take_cpu() {
+    times >"$logs/cpu" # not $(times): a subshell has used none
+    cpu=$(awk 'NR == 2 { for (i = 1; i <= 2; i++) { split($i, t, /[ms]/); s += 60 * t[1] + t[2] } }
+               END { printf "%d", s }' "$logs/cpu")
+}
+
 # Ends the section before, if there is one.
 section() { # [name]
     now=$(date +%s)
-    [ -z "$part" ] || printf '%5d s  %s\n' $((now - part_began)) "$part" >>"$logs/times"
-    part="$*" part_began=$now
+    take_cpu
+    [ -z "$part" ] ||
+        printf '%5d s %5d s of CPU  %s\n' $((now - part_began)) $((cpu - part_cpu)) "$part" >>"$logs/times"
+    part="$*" part_began=$now part_cpu=$cpu
     [ -z "$part" ] || printf '\n== %s\n' "$part"
 }
 
@@ -109,7 +119,11 @@ section "waiting for the Python tests"
 wait "$python_tests"
 ended=$?
 python_tests=
+python_cpu=$part_cpu
+take_cpu
+part_cpu=$cpu # what they used is not that of the waiting
 section "Python tests, beside all of these"
+part_cpu=$python_cpu
 tail -150 "$logs/pytest"
 last=$(tail -1 "$logs/pytest")
 number_before() { # word, of pytest's closing line
@@ -126,6 +140,6 @@ part_began=$(($(date +%s) - ${python_s:-0}))
 section ""
 printf '\n== where the time went\n'
 cat "$logs/times"
-printf '%5d s  in all; %d skipped\n\n' $(($(date +%s) - began)) "$skipped"
+printf '%5d s %5d s of CPU  in all; %d skipped\n\n' $(($(date +%s) - began)) "$cpu" "$skipped"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

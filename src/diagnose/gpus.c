@@ -118,11 +118,16 @@ uint64_t summary_idle_within(const struct rf_gpu_view *device, uint64_t begin_ns
     return (uint64_t)(fmax(0.0, 1.0 - busy.busy_ns / busy.known_ns) * window_ns);
 }
 
+const struct summary_gpu *summary_gpu_of(const struct summary *summary,
+                                         const struct summary_process *process)
+{
+    return process->gpu < summary->gpu_count ? &summary->gpus[process->gpu] : NULL;
+}
+
 const struct summary_gpu *summary_own_gpu(const struct summary *summary,
                                           const struct summary_process *process)
 {
-    const struct summary_gpu *gpu =
-        process->gpu < summary->gpu_count ? &summary->gpus[process->gpu] : NULL;
+    const struct summary_gpu *gpu = summary_gpu_of(summary, process);
     return gpu == NULL || gpu->processes != 1 ? NULL : gpu;
 }
 

@@ -163,20 +163,19 @@ bool job_find_clocks(struct job_group *group, uint32_t clocks)
 #define SLACK_NS 200e3 /* two ranks read their clocks at different moments of the same step */
 
 struct border { /* of a step over all ranks, on the common clock */
-    double first_begin, last_begin, last_end;
+    double first_begin, last_end;
 };
 
 static struct border *find_borders(const struct job_group *group)
 {
     struct border *borders = malloc((group->steps + 1) * sizeof *borders);
     for (uint32_t k = 0; borders != NULL && k < group->steps; k++)
-        borders[k] = (struct border){INFINITY, -INFINITY, -INFINITY};
+        borders[k] = (struct border){INFINITY, -INFINITY};
     for (uint32_t m = 0; borders != NULL && m < group->count; m++) {
         for (uint32_t k = 0; k < group->steps; k++) {
             const struct job_step *step = job_step_of(group->members[m], k);
             const double begin = job_time(group, group->members[m], k, step->begin_ns);
             borders[k].first_begin = fmin(borders[k].first_begin, begin);
-            borders[k].last_begin = fmax(borders[k].last_begin, begin);
             borders[k].last_end =
                 fmax(borders[k].last_end, job_time(group, group->members[m], k, step->end_ns));
         }

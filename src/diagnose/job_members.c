@@ -193,8 +193,7 @@ static void describe_loader(const struct summary_loader *loader, struct job_memb
 static void describe_machine(const struct summary *summary, const struct summary_process *process,
                              const struct summary_loader *loader, struct job_member *member)
 {
-    const struct summary_gpu *gpu =
-        process->gpu == UINT32_MAX ? NULL : &summary->gpus[process->gpu];
+    const struct summary_gpu *gpu = summary_gpu_of(summary, process);
     const struct why_host *host = &loader->why.host;
     char *text = member->machine;
     if (gpu != NULL && fmax(gpu->held_thermal_share, gpu->held_hardware_share) >= LEAST_HELD)

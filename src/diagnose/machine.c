@@ -149,8 +149,10 @@ static void hand_out(struct machine *m)
     const uint32_t number = m->handed % m->setting.workers;
     m->worker[number].given = m->handed + 1;
     m->handed++;
-    if (m->cpus.task[worker_task(number)].state == TASK_IDLE)
-        begin_batch(m, number);
+    if (m->cpus.task[worker_task(number)].state != TASK_IDLE)
+        return;
+    m->worker[number].piece = 2 * m->load->pieces + 3; /* it has made what it was given before */
+    cpus_sleep(&m->cpus, worker_task(number), fmax(m->costs->index, SOON));
 }
 
 /* ---- the loop ---- */
@@ -381,7 +383,6 @@ static void set_up(struct machine *m, uint64_t first, uint32_t batches, bool new
     memset(m->taken, 0, sizeof m->taken);
     memset(m->worker, 0, sizeof m->worker);
     m->waited = m->iter = m->first_wait = 0;
-    m->time_half = m->waited_half = m->ran_half = 0;
     m->first = first;
     m->epoch = batches;
     m->handed = m->got = m->forked = 0;
@@ -459,7 +460,7 @@ static void add_epoch(struct machine *m, uint64_t first, uint64_t batches, uint3
 bool machine_run(const struct machine_costs *costs, const struct machine_setting *setting,
                  const struct machine_load *load, uint32_t most, struct machine_result *result)
 {
-    *result = (struct machine_result){0, 0, 0, 0, 0};
+    *result = (struct machine_result){0};
     if (setting->workers > MACHINE_WORKERS || load->count == 0 || load->epochs == 0 ||
         load->epoch_batches == 0 ||
         (setting->workers > 0 && (setting->prefetch_factor == 0 ||
@@ -474,7 +475,7 @@ bool machine_run(const struct machine_costs *costs, const struct machine_setting
     const uint64_t fit = most / load->epoch_batches;
     const uint64_t epochs = load->epochs < fit ? load->epochs : fit < 2 ? 2 : fit;
     const uint64_t simulated = epochs < load->epochs ? epochs : load->epochs;
-    struct machine_result first = {0, 0, 0, 0, 0}, later = {0, 0, 0, 0, 0};
+    struct machine_result first = {0}, later = {0};
     const uint32_t share = most / (uint32_t)simulated;
     for (uint64_t i = 0; i < simulated; i++)
         add_epoch(m, i * load->epoch_batches, load->epoch_batches, share,

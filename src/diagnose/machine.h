@@ -33,6 +33,7 @@ struct machine_costs {
     double gap;             /* of a worker between two batches, running */
     double send, latency;   /* of a batch: pickled by a thread of the worker; on its way, waiting */
     double get, tail, pin;  /* in the loop: taken off the queue, the rest; in the pin thread */
+    double index;           /* of an index on its way to a worker that waits for it, waiting */
     double overhead;        /* of a batch that the loop makes itself, beside making it */
     double iter, iter_each; /* of making an iterator with new workers, and each of them, running */
     double boot;            /* from a worker's fork to its first index, running */

@@ -137,7 +137,7 @@ static void share_causes(const struct stretch_rows *s, bool in_loop, struct mome
     for (uint32_t c = 0; c < CAUSE_STATES; c++)
         whole += sums[c];
     for (uint32_t c = 0; c < CAUSE_STATES; c++)
-        moment->causes[c] = whole == 0 ? NAN : (double)sums[c] / (double)whole;
+        moment->causes[c] = ds_mean_or_nan(sums[c], whole, 1.0);
 }
 
 static void add_moment(const struct stretch_rows *s, double possible, bool in_loop,

@@ -16,6 +16,7 @@
 #define LATENCY_NS 0.35e6
 #define GET_NS 0.50e6
 #define TAIL_NS 0.15e6
+#define INDEX_NS 0.25e6
 #define GAP_NS 0.30e6
 #define OVERHEAD_NS 0.15e6
 #define COLLATE_SHARED_NS 0.17e6 /* more of a collation, into shared memory */
@@ -60,24 +61,43 @@ static double made(const struct row *row)
     return begun(row) + row->t[RF_BATCH_ITEMS] + row->t[RF_BATCH_COLLATE];
 }
 
+/* The batch that the same worker made before, in the same piece; NULL. */
+static const struct row *before_of(const struct table *table, uint32_t i, uint32_t workers)
+{
+    const struct row *row = &table->rows[i];
+    for (uint32_t k = 1; k <= 2 * workers && k <= i && row->worker != 0xffff; k++) {
+        if (row[-(int)k].worker == row->worker)
+            return row[-(int)k].piece == row->piece ? row - k : NULL;
+    }
+    return NULL;
+}
+
 /* Of a worker between two batches, where the next index was there already. */
 static double gap_of(struct table *table, uint32_t workers, uint32_t window)
 {
     table->values.count = 0;
     for (uint32_t i = window; i < table->count; i++) {
-        const struct row *row = &table->rows[i];
-        const struct row *handed = row - window, *before = NULL;
-        if (handed->piece != row->piece || row->worker == 0xffff)
-            continue;
-        for (uint32_t k = 1; k <= 2 * workers && k <= i && before == NULL; k++) {
-            if (row[-(int)k].worker == row->worker)
-                before = row - k;
-        }
-        if (before != NULL && before->piece == row->piece && handed->got < made(before))
+        const struct row *row = &table->rows[i], *handed = row - window;
+        const struct row *before = before_of(table, i, workers);
+        if (before != NULL && handed->piece == row->piece && handed->got < made(before))
             predict_add_value(&table->values, begun(row) - made(before));
     }
     const double gap = predict_quantile(&table->values, 0.25);
     return isnan(gap) || table->values.count < LEAST_ROWS ? GAP_NS : fmax(gap, 0.02e6);
+}
+
+/* From the giving of an index to a worker that had been waiting for it until that worker's begin. */
+static double index_of(struct table *table, uint32_t workers, uint32_t window, double gap)
+{
+    table->values.count = 0;
+    for (uint32_t i = window; i < table->count; i++) {
+        const struct row *row = &table->rows[i], *handed = row - window;
+        const struct row *before = before_of(table, i, workers);
+        if (before != NULL && handed->piece == row->piece && handed->got > made(before) + 4 * gap)
+            predict_add_value(&table->values, begun(row) - handed->got);
+    }
+    const double index = predict_quantile(&table->values, 0.5);
+    return isnan(index) || table->values.count < LEAST_ROWS ? INDEX_NS : fmax(index, 0);
 }
 
 /* Waits for batches that had been there for long: what next() costs the loop at least. */
@@ -137,6 +157,7 @@ static void cost_of_handing_over(struct table *table, struct predict_model *mode
     costs->first_send = fmax(0, or_else(predict_mean(&table->values), 0) - costs->send -
                                     costs->latency - costs->get);
     costs->gap = gap_of(table, workers, window);
+    costs->index = index_of(table, workers, window, costs->gap);
     costs->overhead = OVERHEAD_NS + draw;
 }
 
@@ -188,6 +209,7 @@ static void cost_of_own_loading(struct table *table, struct machine_costs *costs
     costs->get = GET_NS;
     costs->tail = TAIL_NS + cost_of_drawing(table);
     costs->latency = LATENCY_NS;
+    costs->index = INDEX_NS;
     costs->gap = GAP_NS;
 }
 

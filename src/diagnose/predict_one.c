@@ -12,7 +12,7 @@
 #define MODEL_ERROR 0.015 /* standard error of the machine itself */
 #define CPU_ERROR 0.120   /* more where all the time is CPU time: CPUs are not always as fast */
 #define FULL_LOSS 0.12    /* of CPUs that take turns, up to so much */
-#define BESIDE_LOSS 0.12  /* twice as many CPUs at work: each may be so much slower */
+#define BESIDE_LOSS 0.24  /* twice as many CPUs at work: each may be so much slower */
 #define SPLIT_ERROR 0.10  /* of a stream, with other workers */
 #define MISS_PART 0.7     /* of what the replay misses by */
 #define IN_LINE 0.5       /* of what more readers ask storage for at once, at most */
@@ -80,20 +80,24 @@ bool predict_is_other_data(const struct predict_model *model, uint32_t workers)
     return model->is_unsplit && streams != ran;
 }
 
-/* Half the interval's width, downwards and upwards. */
-static void widths(const struct predict_doubt *doubt, const struct predict_outcome *outcome,
-                   bool other_workers, double *down, double *up)
+/* What computes loses to the others that do, as far as the run that was recorded had not lost it: up to so
+ * much; below 0, what it gains where fewer do. */
+static double loss_of(const struct predict_doubt *doubt, const struct predict_outcome *outcome)
 {
-    const double cpu = CPU_ERROR * outcome->cpu_share;
-    const double error = sqrt(doubt->noise * doubt->noise + MODEL_ERROR * MODEL_ERROR + cpu * cpu);
-    const double both = RANGE_Z90 * error + MISS_PART * fabs(doubt->miss) +
-                        (other_workers ? SPLIT_ERROR * doubt->splits : 0);
     const double more = beyond(outcome->used) - beyond(doubt->used);
     const double doubled =
         doubt->busy > 0 && outcome->busy > 0 ? log2(outcome->busy / doubt->busy) : 0;
-    const double together = BESIDE_LOSS * doubt->computes * doubled;
-    *down = fmin(0.9, both + FULL_LOSS * fmax(0, more) + fmax(0, together));
-    *up = both + FULL_LOSS * fmax(0, -more) + fmax(0, -together);
+    return FULL_LOSS * more + BESIDE_LOSS * doubt->computes * doubled;
+}
+
+/* Half the interval's width. */
+static double width_of(const struct predict_doubt *doubt, const struct predict_outcome *outcome,
+                       bool other_workers)
+{
+    const double cpu = CPU_ERROR * outcome->cpu_share;
+    const double error = sqrt(doubt->noise * doubt->noise + MODEL_ERROR * MODEL_ERROR + cpu * cpu);
+    return RANGE_Z90 * error + MISS_PART * fabs(doubt->miss) +
+           (other_workers ? SPLIT_ERROR * doubt->splits : 0) + fabs(loss_of(doubt, outcome)) / 2;
 }
 
 static struct range range_of(double low, double mean, double high)
@@ -106,11 +110,12 @@ void predict_tell(const struct predict_model *model, const struct predict_doubt 
                   const struct predict_outcome *usual, const struct predict_outcome *fast,
                   struct predict_setting *out)
 {
-    double down, up;
-    widths(doubt, usual, setting->workers != model->setting.workers, &down, &up);
-    const double window = usual->time / doubt->speed;
-    const struct range time = range_of(fast->time / doubt->speed / (1 + up), window,
-                                       slow->time / doubt->speed / (1 - down));
+    const double width = width_of(doubt, usual, setting->workers != model->setting.workers);
+    const double times =
+        (1 + loss_of(doubt, usual) / 2) / doubt->speed; /* in the mean, half of it */
+    const double window = usual->time * times;
+    const struct range time = range_of(fast->time * times / (1 + width), window,
+                                       slow->time * times / (1 - fmin(0.9, width)));
     const double samples = model->samples == DATASTALL_UNKNOWN ? NAN : (double)model->samples;
     const double share = usual->waited / usual->time;
     *out = (struct predict_setting){

@@ -133,7 +133,6 @@ static void ranks_text(const struct summary *summary, char *text, size_t size)
 void summary_verdict_text(const struct summary *summary, char *text, size_t size)
 {
     char job[640] = "";
-    text[0] = '\0';
     if (summary->worst == UINT32_MAX) {
         snprintf(text, size, "unknown: no batch was recorded");
         return;

@@ -237,8 +237,7 @@ static void settle_process(struct summary *summary, uint32_t index)
     process->stall_share_lower = NAN;
     if (!summary_has_window(process))
         return;
-    const struct summary_gpu *gpu =
-        process->gpu == UINT32_MAX ? NULL : &summary->gpus[process->gpu];
+    const struct summary_gpu *gpu = summary_gpu_of(summary, process);
     const bool shared = gpu != NULL && is_shared(summary, index);
     const uint64_t active_ns = process->active_ns;
     process->exposed = stall_by_waits(process);

@@ -213,8 +213,7 @@ static uint64_t received_bytes(const struct summary *summary, const struct summa
 /* The share of the window in which the GPU was idle beside the input, by its own counters; NaN. */
 static double measured_idle(const struct summary *summary, const struct summary_process *process)
 {
-    const struct summary_gpu *gpu =
-        process->gpu < summary->gpu_count ? &summary->gpus[process->gpu] : NULL;
+    const struct summary_gpu *gpu = summary_gpu_of(summary, process);
     return gpu == NULL || gpu->processes > 1 ? NAN : gpu->other_idle_share;
 }
 

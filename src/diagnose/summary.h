@@ -174,6 +174,9 @@ void summary_free(struct summary *summary);
 
 /* Whether a loader's batches were consumed on a device. */
 bool summary_consumes(const struct summary_loader *loader, const struct rf_gpu_view *device);
+/* The GPU that a process consumes on, whoever else does; NULL: not known. */
+const struct summary_gpu *summary_gpu_of(const struct summary *summary,
+                                         const struct summary_process *process);
 /* The GPU that a process was seen to use, alone; NULL: not known, or others of the run use it too. */
 const struct summary_gpu *summary_own_gpu(const struct summary *summary,
                                           const struct summary_process *process);

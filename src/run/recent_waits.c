@@ -71,7 +71,6 @@ static void take(const struct ring *ring, const uint64_t *rows, uint64_t first, 
                  struct run_recent *recent)
 {
     const uint64_t oldest = oldest_whole(ring, head);
-    recent->first = first;
     for (uint64_t index = first; index < head; index++) {
         const uint64_t *row = rows + (index - first) * ring->layout->record_words;
         if (index < oldest || row[RF_RECORD_SEQUENCE] != index + 1 || !rf_row_is_possible(row)) {

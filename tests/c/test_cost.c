@@ -104,6 +104,7 @@ static void a_price_is_a_number_above_nothing(void **state)
 {
     (void)state;
     assert_float_equal(cost_price("2.50"), 2.5, NEAR);
+    assert_float_equal(cost_price("1000000"), 1e6, NEAR);
     static const char *const wrong[] = {"", "0", "-1", "2,50", "1e99", "nan", "inf", "3 EUR"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         assert_true(isnan(cost_price(wrong[i])));

@@ -308,7 +308,8 @@ static void many_causes(void **state)
     (void)state;
     struct wait_cause cause = {.depth = RF_UNKNOWN, .pin_ns = 1};
     struct wait wait = plain_wait(DATASTALL_WAIT_STEADY, 10);
-    const struct cause_share split = {.later_ready_ns = 1};
+    const struct cause_share split = {
+        .later_ready_ns = 9, .others_idle_ns = 7, .window_full_ns = 5};
     wait.cause = &cause;
     wait.split = &split;
     for (uint64_t i = 0; i < 1000; i++) {
@@ -319,6 +320,9 @@ static void many_causes(void **state)
     rf_slot_flush(&slot);
     assert_int_equal(slot.counters[RF_COUNT_CAUSES], 1000);
     assert_int_equal(slot.counters[RF_COUNT_PIN_NS], 1000);
+    assert_int_equal(slot.counters[RF_COUNT_LATER_READY_NS], 9000);
+    assert_int_equal(slot.counters[RF_COUNT_OTHERS_IDLE_NS], 7000);
+    assert_int_equal(slot.counters[RF_COUNT_WINDOW_FULL_NS], 5000);
 }
 
 /* In a ring of as many rows as a program has, where rows are counted by hundreds. */

@@ -1533,6 +1533,19 @@ static void a_slow_forward_pass(void **state)
 
 /* ---- the words ---- */
 
+static void a_job_that_no_gpu_is_used_in(void **state)
+{
+    (void)state;
+    for (uint32_t m = 0; m <= RANKS; m++) { /* the last: none does */
+        set_steps(5,
+                  (const struct rank_of_step[RANKS]){{0, 50, 0, 0}, {0, 50, 0, 0}, {0, 50, 0, 0}});
+        for (uint32_t i = 0; i < RANKS; i++)
+            members[i].gpu = i == m;
+        assert_int_equal(job_is_by_host(&group), m == RANKS);
+        free_group();
+    }
+}
+
 static struct range around(double mean, double below, double above)
 {
     return (struct range){mean, mean - below, mean + above};
@@ -1560,6 +1573,8 @@ static void a_job_in_words(void **state)
          20, 20},
         {1, 20, 20, 15, 0, false,
          "all ranks waited alike: the job lost at most 35.1 s (35 %) to input", 15.1, 15.1},
+        {1, 30, 30, 15, 0, false,
+         "all ranks waited alike: the job lost at most 58.0 s (58 %) to input", 29, 28},
         {1, 20, 5, 15, 0, true,
          "the ranks made each other wait in turns: the job lost 5.0 s to 35.0 s (5 to 35 %) to "
          "input, most of one to rank 3 (75 %)",
@@ -1665,6 +1680,7 @@ int main(void)
         cmocka_unit_test(a_job_of_one_moment),
         cmocka_unit_test(details_without_a_number),
         cmocka_unit_test(a_slow_forward_pass),
+        cmocka_unit_test(a_job_that_no_gpu_is_used_in),
         cmocka_unit_test(a_job_in_words),
         cmocka_unit_test(what_is_worth_a_word),
         cmocka_unit_test(a_job_of_two_loaders),

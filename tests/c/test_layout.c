@@ -401,6 +401,7 @@ static void headers_that_are_none(void **state)
         {FIELD(created_real_ns), 1, true, DATASTALL_OK, ""},
         {FIELD(created_real_ns), 1, false, DATASTALL_ERR_DAMAGED, "checksum"},
         {FIELD(section_count), RF_MAX_SECTIONS + 1, true, DATASTALL_ERR_DAMAGED, "impossible"},
+        {FIELD(section_count), RF_MAX_SECTIONS, true, DATASTALL_ERR_DAMAGED, "outside"},
         {FIELD(section_count), 0, true, DATASTALL_ERR_DAMAGED, "no process section"},
         {FIELD(file_bytes), RF_MAX_FILE_BYTES, true, DATASTALL_OK, ""},
         {FIELD(file_bytes), RF_MAX_FILE_BYTES + 1, true, DATASTALL_ERR_DAMAGED, "impossible"},

@@ -334,6 +334,23 @@ static void a_process_that_cannot_be_seen(void *context)
     rf_writer_destroy(writer);
 }
 
+/* ---- a path that is too long ---- */
+
+static void a_run_whose_path_is_too_long(void *context)
+{
+    (void)context;
+    char base[PATH_MAX];
+    struct rf_run run;
+    size_t length = (size_t)snprintf(base, sizeof base, "%s", test_folder());
+    while (length < PATH_MAX - 300)
+        length += (size_t)snprintf(base + length, sizeof base - length, "/%0200d", 0);
+    CHECK(rf_run_create(base, "short", &run) == 0, "one that is long");
+    length += (size_t)snprintf(base + length, sizeof base - length, "/%0*d",
+                               (int)(PATH_MAX - 12 - length), 0);
+    CHECK(length < PATH_MAX, "the folder itself is no longer than may be");
+    CHECK(rf_run_create(base, "x", &run) == DATASTALL_ERR_ARGUMENT, "one that is too long");
+}
+
 int main(void)
 {
     static const struct {
@@ -343,6 +360,7 @@ int main(void)
         {"the cap counts what is there", the_cap_counts_what_is_there},
         {"the cap holds among ranks", the_cap_holds_among_ranks},
         {"a lock that never comes", a_lock_that_never_comes},
+        {"a run whose path is too long", a_run_whose_path_is_too_long},
         {"more files than 4096", more_files_than_4096},
         {"more files than are read", more_files_than_are_read},
         {"a worker takes the newest file", a_worker_takes_the_newest_file},

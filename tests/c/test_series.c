@@ -394,6 +394,24 @@ static void moments_tell_waits_and_their_causes(void **state)
     summary_free(summary);
 }
 
+/* What nothing is known of before the first batch of a worker is its start; of later ones it is not known. */
+static void what_comes_before_a_workers_first_batch_is_its_start(void **state)
+{
+    struct moments moments;
+    (void)state;
+    begin(1, 110);
+    set_stretch();
+    for (uint32_t i = 0; i < 4; i++) /* waited for 40 ms, of which its worker was at it for 10 */
+        batches[i].times[RF_BATCH_BEGUN] = batches[i].times[RF_BATCH_ITEMS] = UNIT(10);
+    struct summary *summary = made(1000 * S);
+    assert_true(moments_of(summary, &summary->loaders[0], &moments));
+    const struct moment *moment = &moments.of[0];
+    const double whole = 7 * 40 + 400;
+    assert_float_equal(moment->causes[CAUSE_STARTUP], 30 / whole, 0.002);
+    assert_float_equal(moment->causes[CAUSE_UNKNOWN], 3 * 30 / whole, 0.002);
+    summary_free(summary);
+}
+
 static void the_slow_wait_comes_with_what_went_on(void **state)
 {
     struct moments moments;
@@ -829,6 +847,7 @@ int main(void)
         cmocka_unit_test(where_a_machine_begins),
         cmocka_unit_test(a_long_wait_belongs_to_the_seconds_before),
         cmocka_unit_test(moments_tell_waits_and_their_causes),
+        cmocka_unit_test(what_comes_before_a_workers_first_batch_is_its_start),
         cmocka_unit_test(the_slow_wait_comes_with_what_went_on),
         cmocka_unit_test(without_stretches_there_are_no_moments),
         cmocka_unit_test(rules_leave_out_and_the_rest_stays),

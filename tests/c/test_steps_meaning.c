@@ -81,6 +81,19 @@ static void what_is_not_known_is_not_zero(void **state)
     summary_free(summary);
 }
 
+/* One look is enough to know that nobody waited when it was made. */
+static void a_phase_that_was_looked_at_is_known(void **state)
+{
+    (void)state;
+    begin(0.9, usual);
+    looks(STEP_FORWARD, 1);
+    struct summary *summary = made(1200 * S);
+    const struct summary_phase *phases = summary->steps[0].phases;
+    assert_figure(phases[STEP_FORWARD].blocked_ns, 0);
+    assert_true(isnan(phases[STEP_BACKWARD].blocked_ns));
+    summary_free(summary);
+}
+
 static void a_share_of_answers_is_a_share_of_the_time(void **state)
 {
     (void)state;
@@ -804,6 +817,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_not_known_is_not_zero),
+        cmocka_unit_test(a_phase_that_was_looked_at_is_known),
         cmocka_unit_test(a_share_of_answers_is_a_share_of_the_time),
         cmocka_unit_test(idle_time_adds_up_to_what_the_gpu_measured),
         cmocka_unit_test(what_the_gpu_received),
