@@ -97,7 +97,7 @@ static double width_of(const struct predict_doubt *doubt, const struct predict_o
     const double cpu = CPU_ERROR * outcome->cpu_share;
     const double error = sqrt(doubt->noise * doubt->noise + MODEL_ERROR * MODEL_ERROR + cpu * cpu);
     return RANGE_Z90 * error + MISS_PART * fabs(doubt->miss) +
-           (other_workers ? SPLIT_ERROR * doubt->splits : 0) + fabs(loss_of(doubt, outcome)) / 2;
+           (other_workers ? SPLIT_ERROR * doubt->splits : 0) + fabs(loss_of(doubt, outcome)) / 4;
 }
 
 static struct range range_of(double low, double mean, double high)

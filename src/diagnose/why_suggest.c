@@ -34,6 +34,17 @@ static const char *gain_text(const struct range *faster, char *text, size_t size
     return text;
 }
 
+/* Of a loader that a thread of its own iterates over: how fast the program takes from it is not seen. */
+static const char *gain_of(const struct run_loader *loader, const struct range *faster, char *text,
+                           size_t size)
+{
+    if (!loader->background)
+        return gain_text(faster, text, size);
+    snprintf(text, size, "up to %.*fx faster as far as the program keeps up",
+             faster->upper < 10 ? 2 : 0, faster->upper);
+    return text;
+}
+
 /* What it is worth at most, where a replay of the run told. */
 static void add_worth(struct why *why, const char *what)
 {
@@ -78,7 +89,7 @@ static void suggest_workers(const struct run_loader *loader, struct why *why, co
     else if (setting->workers > 0 && setting->is_replayed)
         suggest(why, "num_workers=%u instead of %llu%s: %s, by a replay of this run%s; else %s",
                 setting->workers, (unsigned long long)workers, split,
-                gain_text(&setting->faster, gain, sizeof gain), unless, otherwise);
+                gain_of(loader, &setting->faster, gain, sizeof gain), unless, otherwise);
     else if (setting->is_replayed)
         suggest(why, "%s (a replay of this run says that no other num_workers is faster)",
                 otherwise);
@@ -116,16 +127,15 @@ static bool suggest_none(const struct run_loader *loader, uint64_t otherwise_ns,
     if (why->setting.is_replayed) {
         suggest(why,
                 "num_workers=0: %s, by a replay of this run: the loop makes these batches itself",
-                gain_text(&why->setting.faster_in_loop, gain, sizeof gain));
+                gain_of(loader, &why->setting.faster_in_loop, gain, sizeof gain));
         return true;
     }
     summary_duration_text(why->setting.in_loop_ns * 1e-9, in_loop, sizeof in_loop);
     summary_duration_text((double)why->stall_ns * 1e-9, waited, sizeof waited);
-    suggest(
-        why,
-        "num_workers=0: making these batches in the loop itself takes about %s of the %s that it "
-        "waits now",
-        in_loop, waited);
+    suggest(why,
+            "num_workers=0: making these batches in the loop itself takes about %s of the %s that "
+            "it waits now",
+            in_loop, waited);
     return true;
 }
 

@@ -292,7 +292,8 @@ static void spread_turns(const struct machine_setting *setting, struct machine_r
 
 /* The interval of docs/prediction.md around what the machine says: 1.5 % for it, 12 % as far as slower CPUs
  * make it slower and what stretches differ by, 90 of 100 of that; 0.7 of what the replay misses by; a stream with
- * other workers; and what CPUs lose that fill, or work beside more others, of which half is in the mean. */
+ * other workers; and what CPUs lose that fill, or work beside more others, of which half is in the mean and
+ * a quarter to either side. */
 static void check_setting(const struct predict_setting *told, const struct machine_setting *setting,
                           const struct machine_result *slowest, const struct machine_result *usual,
                           const struct machine_result *fastest, double computes)
@@ -309,7 +310,7 @@ static void check_setting(const struct predict_setting *told, const struct machi
     if (setting->workers != model.setting.workers && model.is_stream)
         both += 0.10;
     const double loss = loss_of(usual, model.costs.cpus, &own, model.costs.cpus, computes);
-    const double half = both + fabs(loss) / 2, times = (1 + loss / 2) / speed * 1e-9;
+    const double half = both + fabs(loss) / 4, times = (1 + loss / 2) / speed * 1e-9;
     const double mean = usual->time * times, share = usual->waited / usual->time;
     const double upper = fmax(mean, slow.time * times / (1 - fmin(0.9, half)));
     const double lower = fmin(mean, fast.time * times / (1 + half));

@@ -1179,6 +1179,43 @@ static void more_workers(void **state)
     }
 }
 
+/* What a replay says is a gain of the loader. A thread beside the main one may fetch faster than the program
+ * takes: then it is what the program gains at most. */
+static void a_gain_of_a_thread_of_its_own_is_a_bound(void **state)
+{
+    (void)state;
+    static const struct {
+        bool background;
+        struct range faster;
+        const char *begin;
+    } rows[] = {
+        {false,
+         {2.5, 2.25, 3},
+         "num_workers=4 instead of 2: 2.50x faster (2.25 to 3.00), by a replay of this run"},
+        {true,
+         {2.5, 2.25, 3},
+         "num_workers=4 instead of 2: up to 3.00x faster as far as the program keeps up, by a "
+         "replay"},
+        {true,
+         {9, 8, 12},
+         "num_workers=4 instead of 2: up to 12x faster as far as the program keeps up, by a "
+         "replay"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct why why = why_of(CAUSE_BLOCKED);
+        loader.background = rows[i].background;
+        loader.entry.num_workers = 2;
+        loader.entry.flags = 0;
+        why.setting.is_replayed = true;
+        why.setting.workers = 4;
+        why.setting.faster = rows[i].faster;
+        why_tell(&loader, &why);
+        if (strncmp(why.suggestion, rows[i].begin, strlen(rows[i].begin)) != 0)
+            fail_msg("row %zu: %s", i, why.suggestion);
+    }
+    loader.background = false;
+}
+
 /* Of workers that were looked at it is known whether they wait for a lock that processes share: that is
  * worth a line and other advice, and no doubt any more. What else serves one at a time nobody sees. */
 static void workers_that_share_a_lock(void **state)
@@ -1249,6 +1286,7 @@ int main(void)
         cmocka_unit_test(workers_that_need_their_start),
         cmocka_unit_test(a_loader_for_each_epoch),
         cmocka_unit_test(more_workers),
+        cmocka_unit_test(a_gain_of_a_thread_of_its_own_is_a_bound),
         cmocka_unit_test(workers_that_share_a_lock),
         cmocka_unit_test(epochs_without_an_iterator),
         cmocka_unit_test(one_iterator),
