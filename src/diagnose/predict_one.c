@@ -111,8 +111,8 @@ void predict_tell(const struct predict_model *model, const struct predict_doubt 
                   struct predict_setting *out)
 {
     const double width = width_of(doubt, usual, setting->workers != model->setting.workers);
-    const double times =
-        (1 + loss_of(doubt, usual) / 2) / doubt->speed; /* in the mean, half of it */
+    const double half = loss_of(doubt, usual) / 2; /* is in the mean; and back the same way */
+    const double times = (half > 0 ? 1 + half : 1 / (1 - half)) / doubt->speed;
     const double window = usual->time * times;
     const struct range time = range_of(fast->time * times / (1 + width), window,
                                        slow->time * times / (1 - fmin(0.9, width)));

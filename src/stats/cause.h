@@ -50,8 +50,7 @@ struct cause_batch {
     uint64_t cpu_ns, delay_ns;               /* of the items: running, waiting for a CPU */
     uint64_t threads_ns;                     /* CPU time of other threads meanwhile */
     uint64_t collate_delay_ns;               /* of the collation: waiting for a CPU */
-    uint64_t
-        collate_threads_ns; /* of the rest of it: other threads ran, and have the interpreter */
+    uint64_t collate_threads_ns;             /* of the rest of it: other threads ran */
 };
 
 /* Appends [begin, end) cut to [from, to); nothing where that is empty or no place is left. A span

@@ -273,6 +273,12 @@ static double loss_of(const struct machine_result *result, double cpus,
            0.24 * computes * log2(busy / own_busy);
 }
 
+/* In the mean half of it; what is lost from one setting to another is won back from that to the first. */
+static double with_loss(double loss)
+{
+    return loss < 0 ? 1 / (1 - loss / 2) : 1 + loss / 2;
+}
+
 /* The same where CPUs are shared in turns: a slice of 8 ms, corrected as the run's own replay is, which counts
  * where it misses by 10 % at most. */
 static void spread_turns(const struct machine_setting *setting, struct machine_result *slow,
@@ -310,7 +316,7 @@ static void check_setting(const struct predict_setting *told, const struct machi
     if (setting->workers != model.setting.workers && model.is_stream)
         both += 0.10;
     const double loss = loss_of(usual, model.costs.cpus, &own, model.costs.cpus, computes);
-    const double half = both + fabs(loss) / 4, times = (1 + loss / 2) / speed * 1e-9;
+    const double half = both + fabs(loss) / 4, times = with_loss(loss) / speed * 1e-9;
     const double mean = usual->time * times, share = usual->waited / usual->time;
     const double upper = fmax(mean, slow.time * times / (1 - fmin(0.9, half)));
     const double lower = fmin(mean, fast.time * times / (1 + half));
@@ -448,7 +454,7 @@ static void cpus_that_are_asked_for(void **state)
     setting.workers = 4;
     time_of(&model, &model.costs, &setting, &fewer);
     const double loss = loss_of(&fewer, 1, &own, cpus, 130.0 / 141);
-    is("window", told_of(4, 2, false)->window_s.mean, fewer.time * (1 + loss / 2) / speed * 1e-9);
+    is("window", told_of(4, 2, false)->window_s.mean, fewer.time * with_loss(loss) / speed * 1e-9);
     release();
 }
 
@@ -604,7 +610,7 @@ static void what_each_part_is_worth(void **state)
             const double loss =
                 loss_of(&result, costs->cpus, &own, model.costs.cpus, computing_share());
             is(predict_part_name(part->part), part->window_s.mean,
-               time * (1 + loss / 2) / speed * 1e-9);
+               time * with_loss(loss) / speed * 1e-9);
             is("samples", part->samples_per_s.mean, 512 / part->window_s.mean);
             assert_true(part->window_s.lower < part->window_s.mean);
             assert_true(part->window_s.upper > part->window_s.mean);
@@ -668,7 +674,7 @@ static void storage_may_put_readers_in_line(void **state)
             time_of(&model, &model.costs, &model.setting, &ran);
             const double time = time_of(&usual, &usual.costs, &setting, &result);
             const double loss = loss_of(&result, 64, &ran, 64, computing_share());
-            is("usual", with[n].window_s.mean, time * (1 + loss / 2) * 1e-9);
+            is("usual", with[n].window_s.mean, time * with_loss(loss) * 1e-9);
             slow.load.blocked_times = (float)((1 + fmax(0, line)) * 1.25);
             CHECK(with[n].window_s.upper >=
                       time_of(&slow, &slow.costs, &setting, NULL) * 1e-9 * (1 - 1e-9),
