@@ -39,7 +39,8 @@ count() { # passed failed [skipped]
     skipped=$((skipped + ${3:-0}))
 }
 
-# Seconds of CPU that all have used that have ended and were waited for.
+# Seconds of CPU that all have used that have ended. Those of the Python tests count in the section in which
+# these end: their own if they are waited for.
 take_cpu() {
     times >"$logs/cpu" # not $(times): a subshell has used none
     cpu=$(awk 'NR == 2 { for (i = 1; i <= 2; i++) { split($i, t, /[ms]/); s += 60 * t[1] + t[2] } }
