@@ -44,6 +44,7 @@ check arrows $bin/python scripts/check_arrows.py
 check merges no_merge_is_half_done
 check licence all_say_their_licence
 check counters $bin/python scripts/counters_table.py --check
+check mutant-rows $bin/python scripts/mutate.py --check
 check card-width $bin/python scripts/card_width.py
 check links $bin/python scripts/check_links.py
 check workflows $bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml

@@ -6,11 +6,11 @@
 
 Takes `n` places at random from src/diagnose, src/stats, src/runfile and src/run (a comparison
 turned round, a sum made a difference, a limit moved by one, a condition negated, a statement left
-out; one of nanoseconds by a million) and runs the
-C tests that reach the line, quickest first: once as they are built quickest, and,
-where none notices, with the address and undefined behaviour sanitizers, so that a leak or a read
-beyond the end is noticed. Which tests reach which line is found out before, by gcov; a line that
-none reaches survives without a try (--unreached lists them all). A line per change as it is tried;
+out; one of nanoseconds by a million) and runs the C tests that reach the line, quickest first: once
+as they are built quickest, and, where none notices, with the address and undefined behaviour
+sanitizers, so that a leak or a read beyond the end is noticed. Which tests reach which line is
+found out before, by gcov; a line that none reaches survives without a try (--unreached lists them
+all). A line per change as it is tried;
 at the end a table per room and the survivors.
 
 Not part of `make test`: a mutant takes seconds where a quick test notices it, a minute where none
@@ -174,13 +174,13 @@ def mutants_of(path: Path) -> Iterator[Mutant]:
 
 
 #: Times are nanoseconds: one of them is nothing, a millisecond is something.
-FLOATING = re.compile(r"\b(double|or_else|fmax|fmin|NAN|isnan)\b|_(ns|NS)\b")
+NANOSECONDS = re.compile(r"\b(double|or_else|fmax|fmin|NAN|isnan)\b|_(ns|NS)\b")
 FAR = 1_000_003
 
 
 def replaced(line: str, match: re.Match[str], new: str) -> str:
     if new == "+1":
-        more = FAR if FLOATING.search(line) else 1
+        more = FAR if NANOSECONDS.search(line) else 1
         new = str(int(match[1]) + more)
     after = line[: match.start()] + new + line[match.end() :]
     if new == "if (!(":
@@ -212,7 +212,7 @@ EDGES = re.compile(r"([<>])=")
 
 
 def is_of_equals(line: str, after: str) -> bool:
-    """In what sorts, which of equals comes first is free."""
+    """Only an edge or a number: in what sorts, which of equals comes first is free."""
     line, after = (re.sub(r"\d+", "N", EDGES.sub(r"\1", text)) for text in (line, after))
     return line == after
 
@@ -228,9 +228,7 @@ def is_at_rest(lines: list[str], number: int, after: str) -> bool:
     again, and of a limit itself."""
     before = lines[number]
     if TRIES.search(before) and "return" not in after:
-        return EDGES.sub(r"\1", re.sub(r"\d+", "N", before)) == EDGES.sub(
-            r"\1", re.sub(r"\d+", "N", after)
-        )
+        return is_of_equals(before, after)
     asked, more = ALLOCATION.search(before), ALLOCATION.search(after)
     if asked and more and before[: asked.start()] == after[: more.start()]:
         numbers = [re.findall(r"\d+", found[0]) for found in (asked, more)]

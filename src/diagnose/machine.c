@@ -101,6 +101,12 @@ static bool go_on_making(struct machine *m, uint32_t number, const struct machin
 
 #define MAKES_NOTHING UINT32_MAX
 
+/* A worker's piece when it has made all that it was given. */
+static uint32_t behind_all(const struct machine *m)
+{
+    return 2 * m->load->pieces + 3;
+}
+
 static void begin_batch(struct machine *m, uint32_t number)
 {
     struct worker *worker = &m->worker[number];
@@ -125,7 +131,7 @@ static void send_next(struct machine *m, uint32_t number)
 static void worker_goes_on(struct machine *m, uint32_t number)
 {
     struct worker *worker = &m->worker[number];
-    const uint32_t task = worker_task(number), made = 2 * m->load->pieces + 3;
+    const uint32_t task = worker_task(number), made = behind_all(m);
     if (worker->piece == made || worker->next >= worker->given) {
         begin_batch(m, number);
         return;
@@ -151,7 +157,7 @@ static void hand_out(struct machine *m)
     m->handed++;
     if (m->cpus.task[worker_task(number)].state != TASK_IDLE)
         return;
-    m->worker[number].piece = 2 * m->load->pieces + 3; /* it has made what it was given before */
+    m->worker[number].piece = behind_all(m);
     cpus_sleep(&m->cpus, worker_task(number), fmax(m->costs->index, SOON));
 }
 
@@ -399,7 +405,7 @@ static void begin_epoch(struct machine *m, bool new_workers)
     const struct machine_costs *costs = m->costs;
     const uint32_t workers = m->setting.workers;
     for (uint32_t i = 0; i < workers; i++)
-        m->worker[i].piece = 2 * m->load->pieces + 3;
+        m->worker[i].piece = behind_all(m);
     if (workers > 0 && new_workers) {
         m->loop = FORKS;
         cpus_run(&m->cpus, LOOP, fmax(costs->iter + costs->iter_each, SOON));

@@ -92,12 +92,12 @@ static double loss_of(const struct predict_doubt *doubt, const struct predict_ou
 
 /* Half the interval's width. */
 static double width_of(const struct predict_doubt *doubt, const struct predict_outcome *outcome,
-                       bool other_workers)
+                       bool other_workers, double loss)
 {
     const double cpu = CPU_ERROR * outcome->cpu_share;
     const double error = sqrt(doubt->noise * doubt->noise + MODEL_ERROR * MODEL_ERROR + cpu * cpu);
     return RANGE_Z90 * error + MISS_PART * fabs(doubt->miss) +
-           (other_workers ? SPLIT_ERROR * doubt->splits : 0) + fabs(loss_of(doubt, outcome)) / 4;
+           (other_workers ? SPLIT_ERROR * doubt->splits : 0) + fabs(loss) / 4;
 }
 
 static struct range range_of(double low, double mean, double high)
@@ -110,8 +110,9 @@ void predict_tell(const struct predict_model *model, const struct predict_doubt 
                   const struct predict_outcome *usual, const struct predict_outcome *fast,
                   struct predict_setting *out)
 {
-    const double width = width_of(doubt, usual, setting->workers != model->setting.workers);
-    const double half = loss_of(doubt, usual) / 2; /* is in the mean; and back the same way */
+    const double loss = loss_of(doubt, usual);
+    const double width = width_of(doubt, usual, setting->workers != model->setting.workers, loss);
+    const double half = loss / 2; /* is in the mean; and back the same way */
     const double times = (half > 0 ? 1 + half : 1 / (1 - half)) / doubt->speed;
     const double window = usual->time * times;
     const struct range time = range_of(fast->time * times / (1 + width), window,

@@ -397,6 +397,14 @@ struct spent {
     uint64_t collate_ns, collate_cpu_ns, collate_delay_ns, collate_threads_ns;
 };
 
+/* CPU time of the process's other threads, but for the one that sends. */
+static uint64_t others_cpu_ns(const struct worker_moment *from, const struct worker_moment *to)
+{
+    const struct host_thread_times *a = &from->at.times, *b = &to->at.times;
+    return since(since(b->process_cpu_ns, a->process_cpu_ns),
+                 since(b->cpu_ns, a->cpu_ns) + since(to->pickle_cpu_ns, from->pickle_cpu_ns));
+}
+
 static struct spent spent_on(const struct worker_clocks *clocks)
 {
     const struct worker_moment *begin = &clocks->begin, *items_end = &clocks->items_end;
@@ -404,20 +412,16 @@ static struct spent spent_on(const struct worker_clocks *clocks)
                                    *end = &clocks->end.at.times;
     struct spent spent = {.items_ns = since(items_end->at.wall_ns, begin->at.wall_ns),
                           .collate_ns = since(clocks->end.at.wall_ns, items_end->at.wall_ns)};
-    const uint64_t own_ns = since(b->cpu_ns, a->cpu_ns);
-    const uint64_t pickle_ns = since(items_end->pickle_cpu_ns, begin->pickle_cpu_ns);
-    spent.cpu_ns = part_of(spent.items_ns, 0, own_ns);
+    spent.cpu_ns = part_of(spent.items_ns, 0, since(b->cpu_ns, a->cpu_ns));
     spent.delay_ns = part_of(spent.items_ns, spent.cpu_ns, since(b->delay_ns, a->delay_ns));
-    spent.threads_cpu_ns = since(b->process_cpu_ns - a->process_cpu_ns, own_ns + pickle_ns);
+    spent.threads_cpu_ns = others_cpu_ns(begin, items_end);
     spent.threads_ns = part_of(spent.items_ns, spent.cpu_ns + spent.delay_ns, spent.threads_cpu_ns);
     spent.collate_cpu_ns = part_of(spent.collate_ns, 0, since(end->cpu_ns, b->cpu_ns));
     spent.collate_delay_ns =
         part_of(spent.collate_ns, spent.collate_cpu_ns, since(end->delay_ns, b->delay_ns));
-    const uint64_t others_ns = since(
-        since(end->process_cpu_ns, b->process_cpu_ns),
-        since(end->cpu_ns, b->cpu_ns) + since(clocks->end.pickle_cpu_ns, items_end->pickle_cpu_ns));
     spent.collate_threads_ns =
-        part_of(spent.collate_ns, spent.collate_cpu_ns + spent.collate_delay_ns, others_ns);
+        part_of(spent.collate_ns, spent.collate_cpu_ns + spent.collate_delay_ns,
+                others_cpu_ns(items_end, &clocks->end));
     return spent;
 }
 
