@@ -18,19 +18,20 @@ demo: build
 	scripts/bootstrap.sh demo
 	scripts/demo.sh
 
+# Each test once. ALL=1, as .ci/run says: also static checks, the C tests under sanitizers, and fuzzing.
 test: build
-	scripts/bootstrap.sh test
-	scripts/test.sh
+	scripts/test.sh $(if $(ALL),all)
 
 bench: build
 	scripts/bootstrap.sh test
 	scripts/bench.sh
 
 lint:
-	scripts/bootstrap.sh test
+	scripts/bootstrap.sh check
 	scripts/lint.sh
 
 format:
+	scripts/bootstrap.sh check
 	$(bin)/clang-format -i $$(git ls-files '*.c' '*.h')
 	$(bin)/ruff format .
 

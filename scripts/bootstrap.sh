@@ -3,16 +3,20 @@
 # Installs what building and testing need and is missing: Debian packages through apt-get (as root or
 # with sudo), Python packages into .venv. Does nothing when all is there.
 #
-#   scripts/bootstrap.sh build|demo|test
+#   scripts/bootstrap.sh build|demo|test|check [packages]
+#
+# check: what `make test ALL=1` needs beside test. packages: Debian's only, and an empty .venv.
 set -eu
 cd "$(dirname "$0")/.."
 need=${1:-build}
 
 # command or file that shows that a package is there : package
 packages="gcc:gcc ninja:ninja-build pkg-config:pkg-config"
-if [ "$need" = test ]; then
-    packages="$packages clang:clang cppcheck:cppcheck tmux:tmux openssl:openssl pgrep:procps chromium:chromium"
-fi
+tests= checks=
+[ "$need" != check ] || checks=yes
+[ "$need" != test ] && [ "$need" != check ] || tests=yes
+[ -z "$tests" ] || packages="$packages tmux:tmux openssl:openssl pgrep:procps chromium:chromium"
+[ -z "$checks" ] || packages="$packages clang:clang cppcheck:cppcheck"
 missing=""
 for pair in $packages; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
@@ -22,9 +26,11 @@ done
 command -v pkg-config >/dev/null 2>&1 && pkg-config --exists jansson || missing="$missing libjansson-dev"
 pkg-config --exists libmicrohttpd 2>/dev/null || missing="$missing libmicrohttpd-dev"
 pkg-config --exists ncursesw 2>/dev/null || missing="$missing libncurses-dev"
-if [ "$need" = test ]; then
+if [ -n "$tests" ]; then
     pkg-config --exists cmocka 2>/dev/null || missing="$missing libcmocka-dev"
     [ -e /usr/share/i18n/locales/de_DE ] || missing="$missing locales" # a comma locale is tried
+fi
+if [ -n "$checks" ]; then
     echo 'int LLVMFuzzerTestOneInput(const char *d, unsigned long n){return d!=0&&n==0;}' >/tmp/.ds-fuzz-$$.c
     clang -fsanitize=fuzzer,address -o /tmp/.ds-fuzz-$$ /tmp/.ds-fuzz-$$.c >/dev/null 2>&1 ||
         missing="$missing libclang-rt-14-dev"
@@ -49,9 +55,10 @@ if [ -n "$missing" ]; then
 fi
 
 [ -x .venv/bin/python ] || "$python" -m venv .venv
+[ "${2:-}" != packages ] || exit 0
 # Prometheus and promtool: the files of Debian's package only, since installing it starts a service.
 prometheus=.venv/prometheus
-if [ "$need" = test ] && [ ! -x $prometheus/usr/bin/promtool ]; then
+if [ -n "$tests" ] && [ ! -x $prometheus/usr/bin/promtool ]; then
     echo "bootstrap: unpacking prometheus into $prometheus"
     mkdir -p $prometheus
     (
@@ -64,7 +71,8 @@ if [ "$need" = test ] && [ ! -x $prometheus/usr/bin/promtool ]; then
 fi
 lists="build"
 [ "$need" = build ] || lists="build demo"
-[ "$need" != test ] || lists="build demo test"
+[ -z "$tests" ] || lists="build demo test"
+[ -z "$checks" ] || lists="build demo test check"
 for list in $lists; do
     stamp=.venv/.installed-$list
     requirements=scripts/requirements-$list.txt
@@ -80,7 +88,7 @@ for list in $lists; do
     fi
 done
 # Only for programs that the tests start: the file says what it does, and to whom.
-if [ "$need" = test ]; then
+if [ -n "$tests" ]; then
     site=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
     cmp -s tests/python/lighter_torch.py "$site/lighter_torch.py" || {
         cp tests/python/lighter_torch.py "$site/lighter_torch.py"

@@ -1,10 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# `make test`: static checks, C tests (plain, address+undefined, thread sanitizer), fuzzing, Python tests.
+# `make test`: the C tests and the Python tests. `make test ALL=1`: also static checks, the C tests with
+# the address and undefined behaviour sanitizers and with the thread sanitizer, and fuzzing.
+#
+#   scripts/test.sh [all]
+#
 # Says how long each took and ends with one line "N passed, N failed" over all of them; exit 1 when
 # anything failed. What cannot be tried here (no root, no ptrace) is skipped, and counted by itself.
 # Either half waits much of its time, so the Python tests run beside all the others, and what they say
-# is printed when both have ended.
+# is printed when both have ended; what they need is installed beside the C tests as well.
 #
 # DATASTALL_TEST_WORKERS is how many Python tests run at once (one more than there are CPUs, at most 8).
 # DATASTALL_TEST_STARTS=whole starts an interpreter for each program (CONTRIBUTING.md).
@@ -14,6 +18,11 @@
 # DATASTALL_TEST_SECONDS=3600 DATASTALL_TEST_STRIDE=1 DATASTALL_FUZZ_SECONDS=18000 make test
 set -u
 cd "$(dirname "$0")/.."
+all=${1:-}
+need=test
+[ -z "$all" ] || need=check
+# What is built with comes first: Debian's packages are installed by one at a time.
+scripts/bootstrap.sh $need packages || exit 1
 PATH=$(pwd)/.venv/bin:$PATH
 export PATH
 export DATASTALL_TEST_SECONDS="${DATASTALL_TEST_SECONDS:-3}"
@@ -57,12 +66,11 @@ section() { # [name]
     [ -z "$part" ] || printf '\n== %s\n' "$part"
 }
 
-python -m pytest -n "$workers" --dist loadgroup --durations=10 tests/python >"$logs/pytest" 2>&1 &
+# A shell of its own would survive the signal that ends this one: it becomes what it starts.
+sh -c 'scripts/bootstrap.sh "$1" && touch "$2/installed" &&
+    exec python -m pytest -n "$3" --dist loadgroup --durations=10 tests/python' \
+    sh "$need" "$logs" "$workers" >"$logs/pytest" 2>&1 &
 python_tests=$!
-
-section "static checks"
-scripts/lint.sh | tee "$logs/lint"
-count "$(grep -c '^lint: .* ok$' "$logs/lint")" "$(grep -c '^lint: .* FAILED$' "$logs/lint")"
 
 # Configures a folder and builds targets of it; a failure counts as one. A warning of meson ends it: what it
 # says of features that are newer than meson_version stops those who have no newer one.
@@ -98,23 +106,32 @@ meson_test() { # folder name arguments...
 # Optimised as what is delivered; lines are enough of debugging.
 prepare build-test all -Dtests=true -Doptimization=2 -Ddebug=false -Dc_args=-g1 && meson_test build-test "C tests"
 
-# Less to optimise and to describe: a third less of the time to compile.
-sanitized="-Doptimization=1 -Ddebug=false -Dc_args=-g1"
-ld.gold --version >/dev/null 2>&1 && sanitized="$sanitized -Dc_link_args=-fuse-ld=gold"
-export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-prepare build-asan meson-test-prereq $sanitized -Dtests=true -Dshared_library=false -Db_sanitize=address,undefined \
-    -Db_lundef=false &&
-    DATASTALL_TEST_STRIDE=$((DATASTALL_TEST_STRIDE * 4)) \
-        meson_test build-asan "C tests, address and undefined-behaviour sanitizers"
+# What a sanitizer, a linter or a fuzzer says beyond the tests.
+all_the_rest() {
+    # Less to optimise and to describe: a third less of the time to compile.
+    sanitized="-Doptimization=1 -Ddebug=false -Dc_args=-g1"
+    ld.gold --version >/dev/null 2>&1 && sanitized="$sanitized -Dc_link_args=-fuse-ld=gold"
+    export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+    prepare build-asan meson-test-prereq $sanitized -Dtests=true -Dshared_library=false -Db_sanitize=address,undefined \
+        -Db_lundef=false &&
+        DATASTALL_TEST_STRIDE=$((DATASTALL_TEST_STRIDE * 4)) \
+            meson_test build-asan "C tests, address and undefined-behaviour sanitizers"
 
-# The others have one thread, and no signal comes to them: this sanitizer can say nothing about them.
-threaded="handles fork limits home feed sampler gpu_monitor steps stall probe threads"
-prepare build-tsan "$(printf 'tests/c/test_%s ' $threaded) tests/c/libcuda.so" \
-    $sanitized -Dtests=true -Dshared_library=false -Db_sanitize=thread -Db_lundef=false &&
-    meson_test build-tsan "C tests, thread sanitizer" $threaded
+    # The others have one thread, and no signal comes to them: this sanitizer can say nothing about them.
+    threaded="handles fork limits home feed sampler gpu_monitor steps stall probe threads"
+    prepare build-tsan "$(printf 'tests/c/test_%s ' $threaded) tests/c/libcuda.so" \
+        $sanitized -Dtests=true -Dshared_library=false -Db_sanitize=thread -Db_lundef=false &&
+        meson_test build-tsan "C tests, thread sanitizer" $threaded
 
-CC=clang prepare build-fuzz meson-test-prereq -Ddebug=false -Dfuzz=true -Dshared_library=false &&
-    meson_test build-fuzz "fuzzing the reader" --suite fuzz
+    CC=clang prepare build-fuzz meson-test-prereq -Ddebug=false -Dfuzz=true -Dshared_library=false &&
+        meson_test build-fuzz "fuzzing the reader" --suite fuzz
+
+    section "static checks"
+    while [ ! -e "$logs/installed" ] && kill -0 "$python_tests" 2>/dev/null; do sleep 1; done
+    scripts/lint.sh | tee "$logs/lint"
+    count "$(grep -c '^lint: .* ok$' "$logs/lint")" "$(grep -c '^lint: .* FAILED$' "$logs/lint")"
+}
+[ -z "$all" ] || all_the_rest
 
 section "waiting for the Python tests"
 wait "$python_tests"
@@ -123,7 +140,7 @@ python_tests=
 python_cpu=$part_cpu
 take_cpu
 part_cpu=$cpu # what they used is not that of the waiting
-section "Python tests, beside all of these"
+section "installing, and the Python tests, beside all of these"
 part_cpu=$python_cpu
 tail -150 "$logs/pytest"
 last=$(tail -1 "$logs/pytest")

@@ -95,16 +95,16 @@ static int compare_charges(const void *a, const void *b)
 static void find_most(struct charge *charges, uint32_t count, struct job_details *details)
 {
     qsort(charges, count, sizeof *charges, compare_charges);
-    for (uint32_t i = 0; i < count;) {
+    double lost_s = 0;
+    for (uint32_t i = 0; i < count; i++) {
         struct job_span *span = &details->spans[charges[i].span];
-        const struct charge first = charges[i];
-        double lost_s = 0;
-        for (; i < count && compare_charges(&charges[i], &first) == 0; i++)
-            lost_s += charges[i].lost_ns * 1e-9;
+        if (i > 0 && compare_charges(&charges[i - 1], &charges[i]) != 0)
+            lost_s = 0;
+        lost_s += charges[i].lost_ns * 1e-9;
         if (lost_s <= span->most_s)
             continue;
         span->most_s = lost_s;
-        span->most = first.rank;
+        span->most = charges[i].rank;
     }
 }
 

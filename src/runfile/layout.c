@@ -60,8 +60,7 @@ bool rf_slot_layout_of(const uint64_t geometry[RF_GEOMETRY_WORDS], struct rf_slo
         l->counter_words < RF_COUNT_WORDS || l->histogram != HISTOGRAM_BUCKETS ||
         l->stages != RF_STAGE_CAPACITY || l->stage_words < RF_STAGE_WORDS ||
         l->rollup_levels == 0 || l->rollup_levels > 16 || l->rollup_buckets < 2 ||
-        l->rollup_buckets > RF_MAX_FILE_BYTES / 8 || l->rollup_words < RF_ROLLUP_WORDS ||
-        geometry[RF_GEO_JOURNAL] != RF_JOURNAL_CAPACITY)
+        l->rollup_words < RF_ROLLUP_WORDS || geometry[RF_GEO_JOURNAL] != RF_JOURNAL_CAPACITY)
         return false;
     uint64_t cursor = RF_BLOCK_PAYLOAD + RF_SLOT_WORDS;
     bool fits =

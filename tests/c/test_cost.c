@@ -56,6 +56,20 @@ static void of_devices_as_a_range(void **state)
     assert_text("1.30 to 1.50 of 6 GPU hours (2 GPUs) went by without input");
 }
 
+/* A command that had GPUs and no batch cost what it took, to the nanosecond. */
+static void without_a_window(void **state)
+{
+    (void)state;
+    two_gpus();
+    struct summary *summary = made(1000 * S);
+    summary->begin_ns = summary->end_ns = DATASTALL_UNKNOWN;
+    summary->duration_ns = 36;
+    cost_of(summary, &cost);
+    assert_int_equal(cost.gpus, 2);
+    assert_float_equal(cost.gpu_hours * 1e11, 2, NEAR);
+    summary_free(summary);
+}
+
 /* One device that two processes share is lost once. */
 static void a_shared_device_counts_once(void **state)
 {
@@ -312,6 +326,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(of_devices_as_a_range),
+        cmocka_unit_test(without_a_window),
         cmocka_unit_test(a_shared_device_counts_once),
         cmocka_unit_test(causes_share_it),
         cmocka_unit_test(energy_of_devices),

@@ -137,6 +137,22 @@ static void each_kind_of_time_adds_up(void **state)
     }
 }
 
+/* Of as few as two, the second goes on. */
+static void a_few_stand_for_many(void **state)
+{
+    (void)state;
+    const struct machine_costs costs = free_of_charge();
+    const struct machine_load load = load_of(20);
+    const struct machine_setting setting = {0, 0, true, false};
+    all_alike((struct machine_batch){.blocked = 5 * MS, .consumed_else = 1 * MS});
+    for (uint32_t most = 2; most <= 5; most++) {
+        struct machine_result result;
+        assert_true(machine_run(&costs, &setting, &load, most, &result));
+        close_to(result.time, 120 * MS, 1e-6);
+        close_to(result.waited, 100 * MS, 1e-6);
+    }
+}
+
 /* The loop waits or has a batch: what it does with them is the rest of the time. */
 static void what_is_not_waiting_is_consuming(void **state)
 {
@@ -450,6 +466,7 @@ static void what_is_made_anew_costs_anew(void **state)
             assert_true(machine_run(&costs, &setting, &load, MOST, &opened));
             const double starts = workers == 1 && kept == 0 ? 11 : 1;
             close_to(once.time, usual.time + starts * 100 * MS, 1e-6);
+            close_to(once.first_wait, usual.first_wait + 100 * MS, 1e-6);
             close_to(anew.time, usual.time + (workers == 0 ? 11 : starts) * 100 * MS, 1e-6);
             close_to(opened.time,
                      usual.time + (workers == 0 ? 11
@@ -458,6 +475,38 @@ static void what_is_made_anew_costs_anew(void **state)
                                       100 * MS,
                      1e-6);
         }
+    }
+}
+
+static void what_it_has_no_room_for(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t workers, prefetch, count;
+        uint64_t epochs, epoch_batches;
+        bool runs;
+    } rows[] = {{1, 2, 20, 1, 20, true},
+                {MACHINE_WORKERS, 1, 20, 1, 20, true},
+                {MACHINE_WORKERS + 1, 1, 20, 1, 20, false},
+                {MACHINE_WORKERS, MACHINE_WINDOW / MACHINE_WORKERS, 20, 1, 20, true},
+                {MACHINE_WORKERS, MACHINE_WINDOW / MACHINE_WORKERS + 1, 20, 1, 20, false},
+                {1, MACHINE_WINDOW, 20, 1, 20, true},
+                {1, MACHINE_WINDOW + 1, 20, 1, 20, false},
+                {1, 0, 20, 1, 20, false},
+                {0, 0, 20, 1, 20, true}, /* no window without workers */
+                {1, 2, 0, 1, 20, false},
+                {1, 2, 20, 0, 20, false},
+                {1, 2, 20, 1, 0, false}};
+    const struct machine_costs costs = free_of_charge();
+    all_alike((struct machine_batch){.blocked = 5 * MS, .consumed_else = 1 * MS});
+    for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct machine_load load = load_of(rows[i].count);
+        const struct machine_setting setting = {rows[i].workers, rows[i].prefetch, true, false};
+        struct machine_result result;
+        load.epochs = rows[i].epochs;
+        load.epoch_batches = rows[i].epoch_batches;
+        CHECK(machine_run(&costs, &setting, &load, MOST, &result) == rows[i].runs, "row %u", i);
+        CHECK((result.time > 0) == rows[i].runs, "row %u: %g", i, result.time);
     }
 }
 
@@ -702,6 +751,8 @@ int main(void)
         cmocka_unit_test(forks_and_starts_share_the_cpus),
         cmocka_unit_test(kept_workers_are_woken),
         cmocka_unit_test(what_is_made_anew_costs_anew),
+        cmocka_unit_test(a_few_stand_for_many),
+        cmocka_unit_test(what_it_has_no_room_for),
         cmocka_unit_test(workers_end_side_by_side),
         cmocka_unit_test(sleeping_items_follow_the_recursion),
         cmocka_unit_test(computing_items_share_the_cpus),

@@ -227,6 +227,10 @@ static void settle_a_job(void)
     CHECK(settled || (allocations >= failing && failing > 0), "allocation %llu of %llu",
           (unsigned long long)failing, (unsigned long long)allocations);
     const uint64_t made = allocations;
+    /* What is settled all the same lacks nothing: of both ranks all steps. */
+    CHECK(!settled || (figures.ranks == 2 && figures.steps_seen == 128),
+          "allocation %llu: %u, %llu", (unsigned long long)failing, figures.ranks,
+          (unsigned long long)figures.steps_seen);
     job_free(job);
     failing = 0;
     summary_free(summary);

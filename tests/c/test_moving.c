@@ -565,6 +565,7 @@ static void a_stage_that_is_named_meanwhile(void **state)
     static struct rf_stage_entry entries[RF_STAGE_CAPACITY];
     struct run_reader *reader;
     rf_write_stage(writer, 2, "main");
+    rf_write_stage(writer, RF_STAGE_CAPACITY - 1, "last");
     assert_int_equal(run_reader_open(path, &reader), 0);
     stages_at = rf_section_of(&reader->file.header, RF_SECTION_STAGES)->offset;
     for (torn_in = 0; torn_in <= 2; torn_in++) {
@@ -580,6 +581,8 @@ static void a_stage_that_is_named_meanwhile(void **state)
         /* Named by the first reading, it is told as the second has it. */
         assert_int_equal(entries[1].state, torn_in == 1);
         assert_int_equal(entries[3].state, 0);
+        assert_int_equal(entries[RF_STAGE_CAPACITY - 1].state, 1);
+        assert_string_equal(entries[RF_STAGE_CAPACITY - 1].name, "last");
     }
     run_reader_close(reader);
 }

@@ -826,16 +826,20 @@ static void entries_that_are_not_there(void **state)
     assert_false(run_reader_stage(reader, RF_STAGE_CAPACITY, &stage));
     assert_int_equal(reader->problems, 0);
     /* Cut since it was opened. */
+    struct rf_process_view process;
+    assert_true(run_reader_process(reader, &process));
     assert_int_equal(truncate(test_path(folder, "a.dsrun"), RF_HEADER_BYTES), 0);
     assert_false(run_reader_loader(reader, 0, &loader));
     assert_non_null(strstr(reader->first_problem, "the file ends within section"));
     assert_int_equal(reader->problems, 1);
+    assert_false(run_reader_process(reader, &process));
+    assert_int_equal(reader->problems, 2);
     assert_false(run_reader_stage(reader, 1, &stage));
     struct rf_stage_entry stages[RF_STAGE_CAPACITY];
     assert_int_equal(run_reader_stages(reader, stages), 0);
     assert_false(run_reader_worker(reader, 0, &worker));
     assert_int_not_equal(run_reader_slot(reader, 0, RF_PART_ALL, &slot), RF_VIEW_OK);
-    assert_int_equal(reader->problems, 5);
+    assert_int_equal(reader->problems, 6);
     run_reader_close(reader);
 }
 

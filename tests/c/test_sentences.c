@@ -423,6 +423,15 @@ static void the_verdict_of_a_job(void **state)
         snprintf(wanted, sizeof wanted, "%s%s%s", summary_severity_name(rows[i].severity),
                  rows[i].words[0] != '\0' ? rows[i].words : ranks, rows[i].behind);
         CHECK(strcmp(text, wanted) == 0, "row %zu: '%s'", i, text);
+        for (size_t size = 1; size <= strlen(text) + 1; size++) { /* into less room */
+            char cut[sizeof text];
+            memset(cut, 0x55, sizeof cut);
+            summary_verdict_text(summary, cut, size);
+            CHECK(strlen(cut) == size - 1 && memcmp(cut, text, size - 1) == 0, "row %zu: '%s'", i,
+                  cut);
+            for (size_t at = size; at < sizeof cut; at++)
+                assert_int_equal(cut[at], 0x55);
+        }
         summary_free(summary);
     }
     /* Half a second is the least, for sure; and nothing makes it milder. */

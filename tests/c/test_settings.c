@@ -167,6 +167,24 @@ static void a_run_that_cannot_be_replayed(void **state)
     release();
 }
 
+/* What the loop did with a batch is what passed until it asked for the next, to the last of which that is
+ * known; with the last it did what it did with the others. */
+static void what_the_loop_did_with_each(void **state)
+{
+    (void)state;
+    record_plan(&sleeping);
+    for (uint32_t k = 0; k < 128; k++)
+        recorded.batches[k].times[RF_BATCH_CONSUMED] = (100 + k) * TICK_UNITS;
+    model_what_was_recorded(0);
+    assert_int_equal(model.load.count, 128);
+    for (uint32_t k = 0; k < 128; k++) {
+        const double with = model.batches[k].consumed_running + model.batches[k].consumed_else;
+        CHECK(fabs(with / ((k < 127 ? 101 + k : 100 + 64) * TICK) - 1) < 1e-4, "batch %u: %g", k,
+              with);
+    }
+    release();
+}
+
 /* ---- which settings ---- */
 
 struct setting {
@@ -1025,7 +1043,18 @@ static void causes_and_their_parts(void **state)
     }
 }
 
-/* One worker feeds the loop: more are no faster, and the advice names none. */
+/* By the means of what its workers made in all, more of them would be faster. */
+static void more_workers_by_the_means(void)
+{
+    uint64_t *t = add_worker()->totals;
+    t[RF_TOTAL_BATCHES] = 128;
+    t[RF_TOTAL_ITEMS] = 512;
+    t[RF_TOTAL_ITEMS_NS] = 4 * (uint64_t)own_time;
+    t[RF_TOTAL_BEGIN_NS] = 100 * S;
+    t[RF_TOTAL_END_NS] = 100 * S + (uint64_t)own_time;
+}
+
+/* One worker feeds the loop: more are no faster, and the advice names none, whatever the means say. */
 static void no_more_workers_where_they_gain_nothing(void **state)
 {
     (void)state;
@@ -1033,6 +1062,7 @@ static void no_more_workers_where_they_gain_nothing(void **state)
     plan.items = 45;
     plan.consumed = 300;
     into_the_world(&plan, CAUSE_BLOCKED);
+    more_workers_by_the_means();
     struct summary *summary = made(1000 * S);
     assert_true(summary->loaders[0].why.setting.is_replayed);
     assert_int_equal(summary->loaders[0].why.setting.workers, 0);
@@ -1041,9 +1071,11 @@ static void no_more_workers_where_they_gain_nothing(void **state)
     release();
     /* What is not asked about, is not predicted. */
     into_the_world(&plan, CAUSE_BLOCKED);
+    more_workers_by_the_means();
     world.processes[0].stretches_count = 0;
     summary = made(1000 * S);
     assert_null(summary->loaders[0].predict);
+    assert_true(summary->loaders[0].why.setting.workers > 0);
     summary_free(summary);
     release();
     into_the_world(&plan, CAUSE_BLOCKED);
@@ -1115,6 +1147,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_that_its_batches_explain),
         cmocka_unit_test(a_run_of_kept_workers_or_none),
+        cmocka_unit_test(what_the_loop_did_with_each),
         cmocka_unit_test(a_run_that_cannot_be_replayed),
         cmocka_unit_test(settings_that_are_asked_for),
         cmocka_unit_test(settings_where_nobody_asks),

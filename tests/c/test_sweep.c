@@ -271,6 +271,9 @@ static void settling(void **state)
     note_home(link);
     assert_int_equal(run_settle(moved), 0);
     assert_true(is_there(run.tmpfs, "a.dsrun"));
+    unlink(test_path(run.tmpfs, RF_HOME_NOTE)); /* it names none */
+    assert_int_equal(run_settle(moved), 0);
+    assert_true(is_there(run.tmpfs, "a.dsrun"));
     note_home(test_path(base, "none")); /* moved */
     assert_int_equal(run_settle(moved), 0);
     assert_int_equal(access(run.tmpfs, F_OK), -1);
