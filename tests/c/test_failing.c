@@ -594,6 +594,24 @@ static void processes_that_cannot_be_asked(void **state)
     no_fault();
 }
 
+/* As the kernel's text has it, to the first digit and the last. */
+static void when_this_process_started(void **state)
+{
+    (void)state;
+    unsigned long long ticks = 0;
+    char text[1024];
+    FILE *file = fopen("/proc/self/stat", "re");
+    assert_non_null(file);
+    assert_non_null(fgets(text, sizeof text, file));
+    fclose(file);
+    const char *behind = strrchr(text, ')') + 2; /* the third field; it is the twenty-second */
+    for (int field = 3; field < 22; field++)
+        behind = strchr(behind, ' ') + 1;
+    assert_int_equal(sscanf(behind, "%llu", &ticks), 1);
+    assert_int_equal(rf_own_start_ticks(), ticks);
+    assert_int_equal(rf_start_ticks_of((uint64_t)getpid()), ticks);
+}
+
 static void maps_that_cannot_be_read(void **state)
 {
     (void)state;
@@ -925,6 +943,7 @@ int main(void)
         TEST(no_free_name),
         TEST(abandoned),
         TEST(processes_that_cannot_be_asked),
+        TEST(when_this_process_started),
         TEST(maps_that_cannot_be_read),
         TEST(locks_that_cannot_be_had),
         TEST(the_lock_is_given_back),

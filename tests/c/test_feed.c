@@ -757,9 +757,31 @@ static void test_a_late_stall(void **state)
     }
 }
 
+/* One that is told without a split leaves the wait the one that it has. */
+static void test_a_late_stall_without_a_split(void **state)
+{
+    (void)state;
+    static const struct stall_bounds unknown = STALL_BOUNDS_UNKNOWN;
+    struct wait_cause cause = {.depth = RF_UNKNOWN};
+    datastall_wait wait = datastall_wait_begin(loader);
+    const uint64_t begin_ns = wait.begin_ns, end_ns = begin_ns + 100 * MS;
+    const struct cause_batch batch = {begin_ns, begin_ns + 70 * MS, end_ns, 70 * MS, 0, 0, 0, 0};
+    struct monitor_slot *slot = wait.slot;
+    const struct rf_late_stall late = {.wait_ns = 100 * MS, .lower_ns = 0, .upper_ns = 100 * MS};
+    cause_add_batch(&cause.timeline, begin_ns, end_ns, &batch);
+    monitor_wait_end(&wait, end_ns, DATASTALL_WAIT_STEADY, NULL, &unknown, &cause);
+    const uint64_t *c = slot->writer.counters;
+    const uint64_t compute = c[RF_COUNT_CAUSE_NS + CAUSE_COMPUTE];
+    rf_slot_late_stall(&slot->writer, slot->writer.head - 1, &late);
+    rf_slot_flush(&slot->writer);
+    assert_int_equal(c[RF_COUNT_CAUSE_NS + CAUSE_COMPUTE] - compute, 70 * MS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_a_late_stall_without_a_split, open_monitor,
+                                        close_monitor),
         cmocka_unit_test_setup_teardown(test_a_wait_of_a_forked_worker, open_monitor,
                                         close_monitor),
         cmocka_unit_test_setup_teardown(test_a_wait_of_a_spawned_worker, open_monitor,

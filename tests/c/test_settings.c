@@ -185,6 +185,36 @@ static void what_the_loop_did_with_each(void **state)
     release();
 }
 
+/* What the loop computes took longer where its workers waited for a CPU, by as much as theirs did: in
+ * whichever batch that was. */
+static void computing_that_was_slowed(void **state)
+{
+    (void)state;
+    static const uint32_t rows[] = {0, 1, 127};
+    for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        double with[2], running = 0;
+        for (uint32_t slow = 0; slow < 2; slow++) {
+            record_plan(&sleeping);
+            running = 0;
+            for (uint32_t k = 0; k < 128; k++) {
+                uint32_t *t = recorded.batches[k].times;
+                t[RF_BATCH_CPU] = 10 * TICK_UNITS;
+                t[RF_BATCH_DELAY] = t[RF_BATCH_COLLATE_DELAY] = 0;
+                running += t[RF_BATCH_CPU] + t[RF_BATCH_THREADS] + t[RF_BATCH_COLLATE_CPU];
+            }
+            recorded.batches[rows[i]].times[RF_BATCH_DELAY] = slow * 40 * TICK_UNITS;
+            model_what_was_recorded(0);
+            const struct machine_batch *last = &model.batches[127]; /* does what is usual */
+            with[slow] = last->consumed_running + last->consumed_else;
+            if (slow)
+                is("slower", with[0] - with[1],
+                   (double)last->consumed_running * 40 * TICK_UNITS / running);
+            release();
+        }
+        assert_true(with[1] < with[0]);
+    }
+}
+
 /* ---- which settings ---- */
 
 struct setting {
@@ -1148,6 +1178,7 @@ int main(void)
         cmocka_unit_test(a_run_that_its_batches_explain),
         cmocka_unit_test(a_run_of_kept_workers_or_none),
         cmocka_unit_test(what_the_loop_did_with_each),
+        cmocka_unit_test(computing_that_was_slowed),
         cmocka_unit_test(a_run_that_cannot_be_replayed),
         cmocka_unit_test(settings_that_are_asked_for),
         cmocka_unit_test(settings_where_nobody_asks),

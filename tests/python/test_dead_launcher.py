@@ -79,6 +79,8 @@ class Orphan:
         for pid in self.pids:
             os.kill(pid, signal.SIGKILL)
         until("it is gone", lambda: not any(alive(pid) for pid in self.pids), 60)
+        # What stands for the program in the command (tests/python/warm) is told, and goes as well.
+        until("nobody is left", lambda: not has_members(self.launcher.pid), 60)
 
     def collect(self) -> Ended:
         ended = finish(self.launcher)
@@ -92,6 +94,14 @@ class Orphan:
             ".dsrun",
         ]
         assert not (self.home / "recording-at").exists()
+
+
+def has_members(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def alive(pid: int) -> bool:
