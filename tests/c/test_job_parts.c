@@ -1054,6 +1054,36 @@ static void ranks_that_were_started_twice(void **state)
     job_free(job);
 }
 
+/* A launcher that restarts them counts, whichever is told first. */
+static void ranks_that_were_restarted(void **state)
+{
+    (void)state;
+    const struct two_ranks plan = {
+        .runs = 2, .batches = {16, 16}, .wait_ms = {{0, 0}, {10, 30}}, .total_ms = {0, 320}};
+    static const uint64_t restarts[][4] = {{0, 0, 1, 1}, {1, 1, 0, 0}, {0, 1, 1, 0}, {1, 0, 0, 1}};
+    struct job_figures one, two;
+    settled(&plan, &one);
+    job_free(job);
+    for (uint32_t o = 0; o < sizeof restarts / sizeof *restarts; o++) {
+        begin_job();
+        for (uint32_t i = 0; i < 4; i++) {
+            struct job_member *member = add_rank(i % 2, &plan);
+            member->restart = restarts[o][i];
+            for (uint32_t k = 0; k < member->count; k++) {
+                const uint64_t later = member->restart * UINT64_C(1000000000000);
+                member->steps[k].begin_ns += later;
+                member->steps[k].end_ns += later;
+            }
+        }
+        assert_true(job_settle(job, &two));
+        CHECK(two.ranks == 2 && two.restarts == 1, "order %u: %u, %u", o, two.ranks, two.restarts);
+        assert_float_equal(two.lost_s.mean, 2 * one.lost_s.mean, NEAR);
+        assert_int_equal(two.steps, 2 * one.steps);
+        assert_int_equal(two.steps_seen, 2 * one.steps_seen);
+        job_free(job);
+    }
+}
+
 /* Half of the batches were seen: the rest is like them, but for what runs differ by. */
 static void a_job_of_which_half_was_seen(void **state)
 {
@@ -1674,6 +1704,7 @@ int main(void)
         cmocka_unit_test(what_one_step_lost),
         cmocka_unit_test(steps_of_several_batches),
         cmocka_unit_test(a_job_whose_batches_were_all_seen),
+        cmocka_unit_test(ranks_that_were_restarted),
         cmocka_unit_test(a_job_of_which_half_was_seen),
         cmocka_unit_test(causes_in_their_order),
         cmocka_unit_test(a_rank_that_comes_late),

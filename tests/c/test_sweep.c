@@ -182,6 +182,7 @@ static void that_cannot_come_home(void **state)
     assert_int_equal(mkdir(test_path(run.path, "a.dsrun"), 0700), 0);
     expect_told(RUN_ORPHAN_STUCK, "cannot copy a.dsrun: Is a directory");
     assert_string_equal(home, run.path);
+    assert_false(is_there(run.path, ".coming-home")); /* nothing is left half way */
 }
 
 static void whose_home_does_not_know_it(void **state)
