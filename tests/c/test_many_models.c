@@ -9,17 +9,19 @@
 
 #include "approved.h"
 #include "diagnose/machine.h"
+#include "diagnose/moments.h"
 #include "diagnose/predict.h"
 #include "recorded.h"
+#include "world.h"
 
 #define MODELS 150u
 #define MACHINES 250u
 #define BATCHES 96u
-#define MS 1e6
+#define IN_MS 1e6
 
 static double made_up_ms(uint64_t most)
 {
-    return (double)made_up_below(1000 * most + 1) * 1e-3 * MS;
+    return (double)made_up_below(1000 * most + 1) * 1e-3 * IN_MS;
 }
 
 /* ---- what batches cost ---- */
@@ -134,6 +136,43 @@ static void say_model(FILE *out, const struct predict_model *model)
     }
 }
 
+/* The same batches as the run of a process, whose waits they were. */
+static void say_moments(FILE *out)
+{
+    static struct moments moments;
+    begin_world(1);
+    set_wait(0, 1, 1 + (uint64_t)recorded.took, (uint64_t)recorded.took / 2);
+    struct run_loader *loader = &world.loaders[0];
+    loader->entry = recorded.loader.entry;
+    loader->totals.counters[RF_COUNT_BATCHES] = RECORDED_BATCHES;
+    world.processes[0].stretches = &recorded.stretches;
+    world.processes[0].stretches_count = 1;
+    struct summary *summary = made(1000 * S);
+    if (!moments_of(summary, &summary->loaders[0], &moments))
+        moments.count = moments.slow_count = 0;
+    fprintf(out, "%u moments, %u slow waits, %.5g\n", moments.count, moments.slow_count,
+            moments.possible);
+    for (uint32_t i = 0; i < moments.count; i++) {
+        const struct moment *m = &moments.of[i];
+        fprintf(out, "%.5g %u %.5g %.5g %.5g %.5g", m->at_ns, m->waits, m->wait_p50_ns,
+                m->wait_p95_ns, m->wait_max_ns, m->ready_mean);
+        for (uint32_t c = 0; c < CAUSE_STATES; c++)
+            fprintf(out, " %.5g", m->causes[c]);
+        fputs("\n", out);
+    }
+    for (uint32_t i = 0; i < moments.slow_count; i++) {
+        const struct moment_slow *slow = &moments.slow[i];
+        fprintf(out, "%.5g %.5g %llu\n", slow->at_ns, slow->wait_ns,
+                (unsigned long long)slow->batch);
+        for (uint32_t k = 0; k < slow->count; k++) {
+            const struct moment_batch *b = &slow->batches[k];
+            fprintf(out, "%llu %u %.5g %.5g %.5g %.5g %.5g\n", (unsigned long long)b->batch,
+                    b->worker, b->begun_ns, b->items_ns, b->made_ns, b->asked_ns, b->got_ns);
+        }
+    }
+    summary_free(summary);
+}
+
 static void models(void **state)
 {
     (void)state;
@@ -163,6 +202,7 @@ static void models(void **state)
             fputs(says, approved_stream());
             approved_label("refused");
         }
+        say_moments(approved_stream());
     }
     approved_end();
 }
@@ -174,7 +214,7 @@ static void make_costs(struct machine_costs *costs)
     *costs = (struct machine_costs){.cpus = 1 + (double)made_up_below(16) / 2,
                                     .speed = 0.5 + (double)made_up_below(11) / 10,
                                     .parallel = 1 + (double)made_up_below(5) / 2,
-                                    .slice = made_up_once_in(3) ? 8 * MS : 0};
+                                    .slice = made_up_once_in(3) ? 8 * IN_MS : 0};
     double *const times[] = {
         &costs->gap,      &costs->send,       &costs->latency,       &costs->get,
         &costs->tail,     &costs->pin,        &costs->index,         &costs->overhead,
