@@ -10,8 +10,8 @@
 # Either half waits much of its time, so the Python tests run beside all the others, and what they say
 # is printed when both have ended; what they need is installed beside the C tests as well.
 #
-# DATASTALL_TEST_WORKERS is how many Python tests run at once (one more than twice the CPUs, at most 8:
-# half of their time they wait).
+# DATASTALL_TEST_WORKERS is how many Python tests run at once (one more than there are CPUs, at most 8:
+# half of their time they wait, but on a slow machine more of them are in each other's way).
 # DATASTALL_TEST_STARTS=whole starts an interpreter for each program (CONTRIBUTING.md).
 # DATASTALL_TEST_SECONDS is the length of the stress test, of which there are three (3),
 # DATASTALL_TEST_STRIDE thins the byte flips behind the header (20), four times as much under a
@@ -29,7 +29,7 @@ export PATH
 export DATASTALL_TEST_SECONDS="${DATASTALL_TEST_SECONDS:-3}"
 export DATASTALL_TEST_STRIDE="${DATASTALL_TEST_STRIDE:-20}"
 export DATASTALL_FUZZ_SECONDS="${DATASTALL_FUZZ_SECONDS:-10}"
-workers="${DATASTALL_TEST_WORKERS:-$(nproc | awk '{ print $1 < 4 ? 2 * $1 + 1 : 8 }')}"
+workers="${DATASTALL_TEST_WORKERS:-$(nproc | awk '{ print $1 < 7 ? $1 + 1 : 8 }')}"
 logs=$(mktemp -d)
 python_tests=
 trap '[ -z "$python_tests" ] || kill $python_tests 2>/dev/null; rm -rf "$logs"' EXIT
