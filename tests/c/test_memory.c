@@ -12,6 +12,8 @@
 
 #include "base/clock.h"
 #include "diagnose/job.h"
+#include "diagnose/job_details.h"
+#include "diagnose/predict.h"
 #include "recorded.h"
 #include "run/listing.h"
 #include "run/rings.h"
@@ -261,10 +263,65 @@ static void settle_what_was_added(void)
     failing = fails_at;
 }
 
+/* Details of a job are all there, or it is said that there are none. */
+static void settle_in_detail(void)
+{
+    const uint64_t fails_at = failing;
+    struct summary *summary;
+    struct job_figures figures;
+    struct job_details details;
+    failing = 0;
+    assert_int_equal(summary_make_bare(&world.data, 1000 * S, &summary), 0);
+    struct job *job = job_begin(2);
+    assert_true(job_add(job, summary));
+    allocations = 0;
+    failing = fails_at;
+    const bool settled = job_settle_in_detail(job, &figures, &details);
+    const uint64_t made = allocations;
+    failing = 0;
+    uint64_t steps = 0;
+    for (uint32_t s = 0; s < JOB_SPANS; s++)
+        steps += details.spans[s].steps;
+    CHECK(settled == (made < fails_at), "allocation %llu of %llu", (unsigned long long)fails_at,
+          (unsigned long long)made);
+    CHECK(!settled || (details.rank_count == 2 && steps == figures.steps_seen), "%u, %llu of %llu",
+          details.rank_count, (unsigned long long)steps, (unsigned long long)figures.steps_seen);
+    if (settled)
+        job_details_free(&details);
+    job_free(job);
+    summary_free(summary);
+    allocations = made;
+    failing = fails_at;
+}
+
+/* Of the settings those are told that were replayed to the end. */
+static void predict_it(void)
+{
+    const struct predict_options options = {.workers_to = 4, .cpus = NAN};
+    struct predict *predict =
+        predict_make(&recorded.process, &recorded.loader, &recorded.why, false, &options);
+    if (predict == NULL)
+        return;
+    const bool whole = allocations < failing || failing == 0;
+    CHECK(!whole || (predict->says[0] == '\0' && predict->count > 5), "%s", predict->says);
+    for (uint32_t i = 0; i < predict->count; i++) {
+        const struct range *window = &predict->settings[i].window_s;
+        CHECK(window->mean > 0 && window->lower <= window->mean && window->mean <= window->upper,
+              "allocation %llu, setting %u: %g (%g to %g)", (unsigned long long)failing, i,
+              window->mean, window->lower, window->upper);
+    }
+    for (uint32_t i = 0; i < predict->without_count; i++)
+        CHECK(predict->without[i].window_s.mean > 0, "allocation %llu",
+              (unsigned long long)failing);
+    free(predict);
+}
+
 static void meaning(void **state)
 {
     (void)state;
     make_world();
+    assert_true(at_each_allocation(settle_in_detail) > 5);
+    assert_true(at_each_allocation(predict_it) > 5);
     assert_true(at_each_allocation(say_what_it_means) > 5);
     assert_true(at_each_allocation(settle_a_job) > 5);
     assert_true(at_each_allocation(settle_what_was_added) > 5);
