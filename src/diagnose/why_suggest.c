@@ -310,7 +310,6 @@ static void __attribute__((format(printf, 2, 3))) suggest_too(struct why *why, c
 }
 
 #define OTHERS_USE_THEM "more CPUs, or fewer other programs on them: others use the CPUs too"
-
 #define OWN_PROCESSES_USE_THEM                                                                  \
     "more CPUs, or less beside the loop and its workers: processes that they started and keep " \
     "use %.2f CPUs"
@@ -343,8 +342,9 @@ static void suggest_for_contention(const struct run_loader *loader, struct why *
         return;
     }
     if (too_many)
-        suggest(why, "fewer workers or more CPUs: %llu workers share %.3g",
-                (unsigned long long)workers, host->cpus_usable);
+        suggest(why, "fewer workers or more CPUs: %llu workers share %.3g%s",
+                (unsigned long long)workers, host->cpus_usable,
+                host->behind == NULL ? "" : host->behind);
     else
         suggest_cpus(why,
                      "more CPUs, or fewer threads in the training loop (torch.set_num_threads): it "

@@ -863,10 +863,19 @@ static void workers_that_share_too_few_cpus(void **state)
         loader.entry.num_workers = rows[i].workers;
         why_tell(&loader, &why);
         snprintf(wanted, sizeof wanted, fewer, rows[i].workers, rows[i].usable);
-        if (rows[i].fewer)
-            assert_string_equal(why.suggestion, wanted);
-        else
+        if (!rows[i].fewer) {
             assert_memory_equal(why.suggestion, "more CPUs, or fewer", 19);
+            continue;
+        }
+        assert_string_equal(why.suggestion, wanted);
+        /* Who is limited has to know by what. */
+        why = why_of(CAUSE_CPU_CONTENTION);
+        why.host.cpus_usable = rows[i].usable;
+        why.host.behind = " (the CPU quota of its container)";
+        loader.entry.num_workers = rows[i].workers;
+        why_tell(&loader, &why);
+        strcat(wanted, why.host.behind);
+        assert_string_equal(why.suggestion, wanted);
     }
 }
 
