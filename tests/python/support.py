@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -11,10 +12,12 @@ import socket
 import subprocess
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import pytest
 
 PYTHON = sys.executable
 DATASTALL = str(Path(sys.executable).parent / "datastall")
@@ -150,6 +153,38 @@ def completed(
 
 def datastall(*arguments: str, folder: Path, extra: Mapping[str, str] | None = None) -> Ended:
     return command([DATASTALL, *arguments], folder, extra)
+
+
+def held_back_s(folder: Path) -> float:
+    """For how long a CPU quota (of a container, say) held the programs back that ran there."""
+    held = 0.0
+    for run in {file.parent for file in folder.rglob("*.dsrun")}:
+        ended = datastall("show", "--json", str(run), folder=folder)
+        loaders = json.loads(ended.out)["loaders"] if ended.code == 0 else []
+        held += max((one["why"]["host"]["throttled_s"] or 0.0 for one in loaders), default=0.0)
+    return held
+
+
+Test = TypeVar("Test", bound=Callable[..., None])
+
+
+def unless_held_back(test: Test) -> Test:
+    """What a program waits for is known beforehand, unless a CPU quota stops all of its threads for
+    most of the time: then what fails is skipped, with what failed."""
+
+    @functools.wraps(test)
+    def tried(*arguments: Any, **fixtures: Any) -> None:
+        try:
+            test(*arguments, **fixtures)
+        except AssertionError as failed:
+            folders = [one for one in (*arguments, *fixtures.values()) if isinstance(one, Path)]
+            held_s = sum(held_back_s(folder) for folder in folders)
+            if held_s < 0.2:
+                raise
+            said = str(failed).partition("\n")[0][:200]
+            pytest.skip(f"a CPU quota held the program back for {held_s:.1f} s: {said}")
+
+    return tried  # type: ignore[return-value]
 
 
 #: The beginning of a program: as fastai hands its own to torch's iterator. What the class lacks is
