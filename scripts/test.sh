@@ -16,7 +16,7 @@
 # DATASTALL_TEST_SECONDS is the length of the stress test, of which there are three (3),
 # DATASTALL_TEST_STRIDE thins the byte flips behind the header (20), four times as much under a
 # sanitizer, DATASTALL_FUZZ_SECONDS is the length of the fuzzing (10). A whole night:
-# DATASTALL_TEST_SECONDS=3600 DATASTALL_TEST_STRIDE=1 DATASTALL_FUZZ_SECONDS=18000 make test
+# DATASTALL_TEST_SECONDS=3600 DATASTALL_TEST_STRIDE=1 DATASTALL_FUZZ_SECONDS=18000 make test ALL=1
 set -u
 cd "$(dirname "$0")/.."
 all=${1:-}

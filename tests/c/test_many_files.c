@@ -250,11 +250,10 @@ static void say_entries(struct run_reader *reader)
         fprintf(approved_stream(), "slot %d\n", (int)status);
         if (status == RF_VIEW_DAMAGED)
             say(slot.damage);
-        if (status != RF_VIEW_OK)
-            continue;
-        for (uint64_t k = 0; k < slot.ring_count; k++)
+        for (uint64_t k = 0; status == RF_VIEW_OK && k < slot.ring_count; k++)
             say_words("row", rf_view_record(&slot, slot.ring_first + k), RF_RECORD_WORDS);
-        rf_slot_view_free(&slot);
+        if (status == RF_VIEW_OK || status == RF_VIEW_DAMAGED)
+            rf_slot_view_free(&slot);
     }
     static struct rf_gpu_view gpu;
     if (run_reader_gpu(reader, 0, &gpu)) {
