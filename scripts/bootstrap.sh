@@ -13,8 +13,13 @@ need=${1:-build}
 # command or file that shows that a package is there : package
 packages="gcc:gcc ninja:ninja-build pkg-config:pkg-config"
 tests= checks=
-[ "$need" != check ] || checks=yes
-[ "$need" != test ] && [ "$need" != check ] || tests=yes
+case $need in
+build) lists="build" ;;
+demo) lists="build demo" ;;
+test) lists="build demo test" tests=yes ;;
+check) lists="build demo test check" tests=yes checks=yes ;;
+*) echo "bootstrap: $need is not build, demo, test or check" >&2 && exit 2 ;;
+esac
 [ -z "$tests" ] || packages="$packages tmux:tmux openssl:openssl pgrep:procps chromium:chromium"
 [ -z "$checks" ] || packages="$packages clang:clang cppcheck:cppcheck"
 missing=""
@@ -69,10 +74,6 @@ if [ -n "$tests" ] && [ ! -x $prometheus/usr/bin/promtool ]; then
         rm -f prometheus_*.deb
     )
 fi
-lists="build"
-[ "$need" = build ] || lists="build demo"
-[ -z "$tests" ] || lists="build demo test"
-[ -z "$checks" ] || lists="build demo test check"
 for list in $lists; do
     stamp=.venv/.installed-$list
     requirements=scripts/requirements-$list.txt

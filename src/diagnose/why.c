@@ -192,16 +192,14 @@ static void take_host(const struct run_process *process, struct why_host *host)
 {
     static const char *const limits[] = {"the machine", "its CPU affinity", "its cpuset",
                                          "the CPU quota of its container"};
-    static const char *const behind[] = {NULL, " (its CPU affinity)", " (its cpuset)",
-                                         " (the CPU quota of its container)"};
     const uint64_t *w = process->view.words;
-    *host = (struct why_host){NAN, NULL, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NULL};
+    *host = (struct why_host){NAN, NULL, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, false};
     if (w[RF_PROCESS_HOST_NS] == 0)
         return;
     const uint64_t source = w[RF_PROCESS_CPUS_SOURCE];
     host->cpus_usable = known(w[RF_PROCESS_CPUS_MILLI], 1e-3);
     host->limit = source < sizeof limits / sizeof *limits ? limits[source] : NULL;
-    host->behind = source < sizeof behind / sizeof *behind ? behind[source] : NULL;
+    host->is_limited = host->limit != NULL && host->limit != limits[0];
     if (w[RF_PROCESS_IDLE_SPAN_NS] > 0)
         host->idle_cpus = fmin(host->cpus_usable,
                                (double)w[RF_PROCESS_IDLE_NS] / (double)w[RF_PROCESS_IDLE_SPAN_NS]);

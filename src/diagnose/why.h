@@ -64,7 +64,7 @@ struct why_host {
     /* Threads that ran or waited for a CPU, to each CPU of the machine; NaN also where the process may not
      * use all of those. */
     double threads_per_cpu;
-    const char *behind; /* `limit` behind the number: " (its CPU affinity)"; NULL: the machine */
+    bool is_limited; /* by something else than the machine: `limit` says what */
 };
 
 /* What became of a worker that did not bring its batch. */

@@ -342,9 +342,9 @@ static void suggest_for_contention(const struct run_loader *loader, struct why *
         return;
     }
     if (too_many)
-        suggest(why, "fewer workers or more CPUs: %llu workers share %.3g%s",
-                (unsigned long long)workers, host->cpus_usable,
-                host->behind == NULL ? "" : host->behind);
+        suggest(why, "fewer workers or more CPUs: %llu workers share %.3g%s%s%s",
+                (unsigned long long)workers, host->cpus_usable, host->is_limited ? " (" : "",
+                host->is_limited ? host->limit : "", host->is_limited ? ")" : "");
     else
         suggest_cpus(why,
                      "more CPUs, or fewer threads in the training loop (torch.set_num_threads): it "

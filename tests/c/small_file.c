@@ -121,8 +121,7 @@ static void write_gpu(struct rf_writer *writer)
     rf_publish(&writer->process);
 }
 
-/* The header says when and on which boot the file was made: replaced by constants. */
-static void write_constant_header(struct rf_writer *writer)
+void small_file_header(struct rf_writer *writer)
 {
     struct rf_header header = writer->header;
     memset(header.boot_id, 0, sizeof header.boot_id);
@@ -131,6 +130,10 @@ static void write_constant_header(struct rf_writer *writer)
     header.created_real_ns = UINT64_C(1767225600) * SECOND;
     header.checksum = rf_checksum(&header);
     memcpy(writer->map, &header, sizeof header);
+}
+
+static void write_end(struct rf_writer *writer)
+{
     rf_put(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_STATE, RF_STATE_CLOSED);
     rf_put(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_ENDED_MONO, 112 * SECOND);
     rf_put(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_ENDED_REAL,
@@ -167,6 +170,7 @@ void small_file_make(const char *path, bool with_gpu)
         write_gpu(writer);
         write_worker(writer);
     }
-    write_constant_header(writer);
+    small_file_header(writer);
+    write_end(writer);
     rf_writer_destroy(writer);
 }

@@ -6,7 +6,11 @@
 
 #include <stdbool.h>
 
+struct rf_writer;
+
 /* One slot with 20 waits in two stages, rings of 8; with_gpu adds one device with 10 samples. */
 void small_file_make(const char *path, bool with_gpu);
+/* The header says when and on which boot a file was made: that is replaced by constants. */
+void small_file_header(struct rf_writer *writer);
 
 #endif

@@ -145,13 +145,7 @@ static void make_other_file(const char *path)
     rf_slot_flush(&slot);
     write_stretches(writer);
     write_steps(writer);
-    struct rf_header header = writer->header;
-    memset(header.boot_id, 0, sizeof header.boot_id);
-    strcpy(header.boot_id, "00000000-0000-0000-0000-000000000000");
-    header.created_mono_ns = 100 * SECOND;
-    header.created_real_ns = UINT64_C(1767225600) * SECOND;
-    header.checksum = rf_checksum(&header);
-    memcpy(writer->map, &header, sizeof header);
+    small_file_header(writer);
     rf_put(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_STATE, RF_STATE_CLOSED);
     rf_put(&writer->process, RF_BLOCK_PAYLOAD + RF_PROCESS_ENDED_MONO, 112 * SECOND);
     rf_publish(&writer->process);

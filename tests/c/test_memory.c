@@ -240,25 +240,38 @@ static void settle_a_job(void)
     failing = fails_at;
 }
 
+/* The world's job, with all the memory it takes; what comes then may fail. */
+static struct job *put_together(struct summary **summary)
+{
+    const uint64_t fails_at = failing;
+    failing = 0;
+    assert_int_equal(summary_make_bare(&world.data, 1000 * S, summary), 0);
+    struct job *job = job_begin(2);
+    assert_true(job_add(job, *summary));
+    allocations = 0;
+    failing = fails_at;
+    return job;
+}
+
+static void take_apart(struct job *job, struct summary *summary)
+{
+    job_free(job);
+    summary_free(summary);
+}
+
 /* Once it is put together, each allocation is needed: without one there is no figure at all. */
 static void settle_what_was_added(void)
 {
     const uint64_t fails_at = failing;
     struct summary *summary;
     struct job_figures figures;
-    failing = 0;
-    assert_int_equal(summary_make_bare(&world.data, 1000 * S, &summary), 0);
-    struct job *job = job_begin(2);
-    assert_true(job_add(job, summary));
-    allocations = 0;
-    failing = fails_at;
+    struct job *job = put_together(&summary);
     const bool settled = job_settle(job, &figures);
     const uint64_t made = allocations;
     failing = 0;
     CHECK(settled == (made < fails_at), "allocation %llu of %llu", (unsigned long long)fails_at,
           (unsigned long long)made);
-    job_free(job);
-    summary_free(summary);
+    take_apart(job, summary);
     allocations = made;
     failing = fails_at;
 }
@@ -270,12 +283,7 @@ static void settle_in_detail(void)
     struct summary *summary;
     struct job_figures figures;
     struct job_details details;
-    failing = 0;
-    assert_int_equal(summary_make_bare(&world.data, 1000 * S, &summary), 0);
-    struct job *job = job_begin(2);
-    assert_true(job_add(job, summary));
-    allocations = 0;
-    failing = fails_at;
+    struct job *job = put_together(&summary);
     const bool settled = job_settle_in_detail(job, &figures, &details);
     const uint64_t made = allocations;
     failing = 0;
@@ -288,8 +296,7 @@ static void settle_in_detail(void)
           details.rank_count, (unsigned long long)steps, (unsigned long long)figures.steps_seen);
     if (settled)
         job_details_free(&details);
-    job_free(job);
-    summary_free(summary);
+    take_apart(job, summary);
     allocations = made;
     failing = fails_at;
 }

@@ -871,10 +871,11 @@ static void workers_that_share_too_few_cpus(void **state)
         /* Who is limited has to know by what. */
         why = why_of(CAUSE_CPU_CONTENTION);
         why.host.cpus_usable = rows[i].usable;
-        why.host.behind = " (the CPU quota of its container)";
+        why.host.limit = "the CPU quota of its container";
+        why.host.is_limited = true;
         loader.entry.num_workers = rows[i].workers;
         why_tell(&loader, &why);
-        strcat(wanted, why.host.behind);
+        strcat(wanted, " (the CPU quota of its container)");
         assert_string_equal(why.suggestion, wanted);
     }
 }

@@ -62,8 +62,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """xdist 3.8 with pytest 9.2 takes groups and does nothing with them, without a word: what is
-    prepared once is prepared by every worker then, at three minutes of CPU time."""
+    """xdist 3.8 with pytest 9.2, or where the hook above comes too late, takes groups and does
+    nothing with them, without a word: every worker prepares then what one would."""
     for item in session.items if getattr(session.config.option, "loadgroup", False) else ():
         if item.get_closest_marker("xdist_group") is not None and "@" not in item.nodeid:
             raise pytest.UsageError("this pytest-xdist does not group the tests of this pytest")
