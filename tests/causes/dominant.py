@@ -71,7 +71,8 @@ def transfer_python_objects() -> None:
     def rows(batch: list[Any]) -> list[Any]:
         return ready
 
-    run(loader(Items(40, lambda index: index), batch_size=1, collate_fn=rows))
+    # Enough that starting the workers on a busy machine is a small part of it.
+    run(loader(Items(120, lambda index: index), batch_size=1, collate_fn=rows))
 
 
 class LongPinned(SleepingPinned):
