@@ -203,11 +203,9 @@ static void take_host(const struct run_process *process, struct why_host *host)
     if (w[RF_PROCESS_IDLE_SPAN_NS] > 0)
         host->idle_cpus = fmin(host->cpus_usable,
                                (double)w[RF_PROCESS_IDLE_NS] / (double)w[RF_PROCESS_IDLE_SPAN_NS]);
-    if (w[RF_PROCESS_RUNNABLE_LOOKS] > 0 && w[RF_PROCESS_CPUS_ONLINE] > 0 &&
-        host->cpus_usable >= (double)w[RF_PROCESS_CPUS_ONLINE])
-        host->threads_per_cpu = (double)w[RF_PROCESS_RUNNABLE] /
-                                (double)w[RF_PROCESS_RUNNABLE_LOOKS] /
-                                (double)w[RF_PROCESS_CPUS_ONLINE];
+    const double threads_per_cpu = rf_threads_per_cpu(w);
+    if (threads_per_cpu > 0)
+        host->threads_per_cpu = threads_per_cpu;
     host->throttled_s = known(w[RF_PROCESS_THROTTLED_NS], 1e-9);
     host->shm_size_bytes = known(w[RF_PROCESS_SHM_BYTES], 1.0);
     host->shm_used_bytes = known(w[RF_PROCESS_SHM_USED_BYTES], 1.0);

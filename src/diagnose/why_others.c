@@ -8,8 +8,6 @@
 #include "diagnose/why.h"
 
 #define LEAST_OF_OTHERS 0.5 /* CPUs */
-/* Of what others ran for the items, so much the items waited for a CPU themselves. */
-#define LEAST_SEEN 0.02
 
 /* CPUs that the workers of a process kept busy, of all its loaders, from the first batch to the last. */
 static double workers_cpus(const struct run_process *process)
@@ -82,7 +80,8 @@ uint64_t why_crowded_ns(const struct why *why)
         ran_ns += blocked_ns * fmin(1.0, (double)work->children_ns / (double)work->blocked_ns);
     const double waited_ns = ran_ns * (why->host.threads_per_cpu - 1);
     /* The crowd may be another group's, whose threads take nothing from these. */
-    if ((double)work->delay_ns < LEAST_SEEN * (double)ds_add(work->threads_ns, work->children_ns))
+    if ((double)work->delay_ns <
+        CAUSE_LEAST_SEEN * (double)ds_add(work->threads_ns, work->children_ns))
         return 0;
     return waited_ns > 0 ? (uint64_t)fmin(waited_ns, blocked_ns) : 0;
 }

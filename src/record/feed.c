@@ -526,8 +526,11 @@ DS_HOT void feed_wait_end(struct feed *feed, uint64_t end_ns, enum datastall_wai
     cause->get_cpu_ns = feed->get_cpu_ns;
     cause->get_cpu_batches = feed->get_cpu_batches;
     const bool is_long = end_ns - feed->begin_ns >= FEED_SHORT_NS;
-    if (feed->look.looking && batch && is_long)
+    if (feed->look.looking && batch && is_long) {
         loop_look_end(&feed->look, &cause->loop);
+        const uint64_t *process = feed->monitor->writer->process.block;
+        cause->loop.threads_per_cpu = rf_threads_per_cpu(&process[RF_BLOCK_PAYLOAD]);
+    }
     loop_look_note(&feed->look, is_long);
     struct feed_made own = {.end_ns = 0};
     if (feed->own != NULL)

@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/atomics.h"
 #include "runfile/counters.h"
 #include "stats/histogram.h"
 
@@ -508,6 +509,19 @@ static inline double rf_activity_share(uint64_t word)
 static inline uint64_t rf_activity_span_ns(uint64_t word)
 {
     return (word >> 32) * 1000;
+}
+
+/* Threads of the machine that ran or waited for a CPU, to each of its CPUs, in the mean of the looks; 0
+ * where it is not known, as where a process may not use all of them: who shares them is not told then. */
+static inline double rf_threads_per_cpu(const uint64_t *process_words)
+{
+    const uint64_t *w = process_words;
+    const uint64_t looks = ds_load(&w[RF_PROCESS_RUNNABLE_LOOKS]);
+    const uint64_t cpus = ds_load(&w[RF_PROCESS_CPUS_ONLINE]);
+    const uint64_t usable_milli = ds_load(&w[RF_PROCESS_CPUS_MILLI]);
+    if (looks == 0 || cpus == 0 || usable_milli == RF_UNKNOWN || usable_milli / 1000 < cpus)
+        return 0;
+    return (double)ds_load(&w[RF_PROCESS_RUNNABLE]) / (double)looks / (double)cpus;
 }
 
 /* Packs RF_RECORD_KIND and takes it apart. */

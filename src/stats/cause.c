@@ -177,15 +177,26 @@ static void move(struct cause_share *share, enum cause_state to, uint64_t most_n
     share->states_ns[to] += ns;
 }
 
+/* How long the other threads of the process had something to do: they ran, and beside a crowd waited
+ * for a CPU, each its turn. Only where the loop's own thread is seen to wait as well: the crowd may be
+ * another group's, whose threads take nothing from these. */
+static uint64_t others_busy_ns(const struct cause_loop *loop)
+{
+    const double ran_ns = (double)loop->others_cpu_ns;
+    if (!(loop->threads_per_cpu > 1) || (double)loop->delay_ns < CAUSE_LEAST_SEEN * ran_ns)
+        return loop->others_cpu_ns;
+    return (uint64_t)(ran_ns * loop->threads_per_cpu);
+}
+
 /* A batch that is there wakes the loop's thread, which then needs a CPU and the interpreter: so much of
- * its way was not the way. Python hands the interpreter on every 5 ms; where the other threads ran for
- * most of the wait and it stood still for that long, they had it. */
+ * its way was not the way. Python hands the interpreter on every 5 ms; where the other threads were at
+ * work for most of the wait and it stood still for that long, they had it. */
 static void look_at_the_loop(const struct cause_loop *loop, uint64_t wait_ns,
                              struct cause_share *share)
 {
     move(share, CAUSE_LOOP_CPU_WAIT, loop->delay_ns);
     const uint64_t left_ns = ds_subtract(share->states_ns[CAUSE_TRANSFER], loop->cpu_ns);
-    if (left_ns >= INTERPRETER_TURN_NS && loop->others_cpu_ns >= wait_ns / 2)
+    if (left_ns >= INTERPRETER_TURN_NS && others_busy_ns(loop) >= wait_ns / 2)
         move(share, CAUSE_INTERPRETER, left_ns);
 }
 

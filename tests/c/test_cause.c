@@ -235,13 +235,29 @@ static void a_loop_that_waited_for_its_cpu(void **state)
     (void)state;
     static const struct {
         uint64_t cpu, delay, others;
+        double threads_per_cpu;
         uint64_t waits, interpreter;
-    } rows[] = {{0, 0, 50, 0, 0},  {10, 0, 0, 0, 0},     {0, 10, 0, 10, 0}, {10, 10, 0, 10, 0},
-                {5, 10, 0, 10, 0}, {10, 10, 50, 10, 80}, {90, 7, 50, 7, 0}};
+    } rows[] = {
+        {0, 0, 50, 0, 0, 0},
+        {10, 0, 0, 0, 0, 0},
+        {0, 10, 0, 0, 10, 0},
+        {10, 10, 0, 0, 10, 0},
+        {5, 10, 0, 0, 10, 0},
+        {10, 10, 50, 0, 10, 80},
+        {90, 7, 50, 0, 7, 0},
+        /* whoever has the interpreter waits for a CPU in a crowd, where the loop does as well */
+        {10, 10, 25, 0, 10, 0},
+        {10, 10, 25, 1.96, 10, 0},
+        {10, 10, 25, 2, 10, 80},
+        {10, 10, 50, 0.5, 10, 80},
+        {9, 1, 50, 0.5, 1, 90},
+        {9, 1, 25, 2, 1, 90},
+        {10, 0, 25, 4, 0, 0}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct wait_cause cause = {.loop = {.cpu_ns = rows[i].cpu * MS,
                                             .delay_ns = rows[i].delay * MS,
-                                            .others_cpu_ns = rows[i].others * MS}};
+                                            .others_cpu_ns = rows[i].others * MS,
+                                            .threads_per_cpu = rows[i].threads_per_cpu}};
         struct cause_share share;
         cause_add(&cause.timeline, 100 * MS, 200 * MS, 100 * MS, 200 * MS, CAUSE_TRANSFER);
         cause_of_stall(&cause, 100 * MS, 200 * MS, 100 * MS, &share);

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -687,6 +688,23 @@ def test_programs_that_items_wait_for_compute(others: int, tmp_path: Path) -> No
     if took_s > 1.5 * used_s * max(1.0, threads_per_cpu):
         pytest.skip("a quota, or another session's threads, has more than its part of the CPUs")
     assert loader["why"]["primary"] in ("compute_in_threads", *BUSY_CPUS), loader["why"]
+
+
+@unless_held_back
+def test_who_has_the_interpreter_waits_for_a_cpu(tmp_path: Path) -> None:
+    """Each neighbour in a session of its own, as a scheduler that groups by session serves them."""
+    spin = [PYTHON, "-S", "-c", "while True: pass"]
+    others = [subprocess.Popen(spin, start_new_session=True) for _ in range(6)]
+    try:
+        name = "interpreter_of_another_thread"
+        why = run_plant(name, tmp_path, environment(), "dominant", warm_python())["why"]
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+    # 0.1 at most where only what the thread ran is told
+    assert why["shares"]["interpreter"] > 0.2, why
+    assert why["primary"] in ("interpreter", "transfer", *BUSY_CPUS), why
 
 
 @unless_held_back
