@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,23 +169,37 @@ def held_back_s(folder: Path) -> float:
 Test = TypeVar("Test", bound=Callable[..., None])
 
 
-def unless_held_back(test: Test) -> Test:
-    """What a program waits for is known beforehand, unless a CPU quota stops all of its threads for
-    most of the time: then what fails is skipped, with what failed."""
+def on_a_busy_machine(test: Test) -> Test:
+    """What a program waits for is known beforehand, unless others have the machine meanwhile. What
+    fails is measured once more, in a folder of its own; that it failed first is among pytest's
+    warnings. Where a CPU quota stops all threads of the program for most of the time, what fails
+    is skipped, with what failed."""
+
+    def tried(**fixtures: Any) -> None:
+        try:
+            test(**fixtures)
+        except AssertionError as failed:
+            folders = [one for one in fixtures.values() if isinstance(one, Path)]
+            held_s = sum(held_back_s(folder) for folder in folders)
+            said = str(failed).partition("\n")[0][:200]
+            if held_s >= 0.2:
+                pytest.skip(f"a CPU quota held the program back for {held_s:.1f} s: {said}")
+            raise
 
     @functools.wraps(test)
-    def tried(*arguments: Any, **fixtures: Any) -> None:
+    def measured(**fixtures: Any) -> None:
+        folder = fixtures.get("tmp_path")
         try:
-            test(*arguments, **fixtures)
+            tried(**fixtures)
         except AssertionError as failed:
-            folders = [one for one in (*arguments, *fixtures.values()) if isinstance(one, Path)]
-            held_s = sum(held_back_s(folder) for folder in folders)
-            if held_s < 0.2:
+            if folder is None:  # it was measured for several tests
                 raise
-            said = str(failed).partition("\n")[0][:200]
-            pytest.skip(f"a CPU quota held the program back for {held_s:.1f} s: {said}")
+            warnings.warn(f"measured once more: {failed}", stacklevel=1)
+            again = folder / "again"
+            again.mkdir()
+            tried(**{**fixtures, "tmp_path": again})
 
-    return tried  # type: ignore[return-value]
+    return measured  # type: ignore[return-value]
 
 
 #: The beginning of a program: as fastai hands its own to torch's iterator. What the class lacks is

@@ -16,11 +16,11 @@ from support import (
     command,
     datastall,
     environment,
+    on_a_busy_machine,
     only,
     recorded,
     shown,
     shown_text,
-    unless_held_back,
     warm_python,
     write,
 )
@@ -76,7 +76,7 @@ def assert_workers_slept(loader: dict[str, Any], slept_s: float) -> None:
 
 
 @pytest.mark.parametrize("name", DOMINANT)
-@unless_held_back
+@on_a_busy_machine
 def test_a_planted_cause_is_named(tmp_path: Path, name: str) -> None:
     loader = run_plant(name, tmp_path, environment(), "dominant", warm_python())
     why = loader["why"]
@@ -305,7 +305,7 @@ def test_batches_of_workers_that_vanish_are_said(tmp_path: Path) -> None:
     assert "nothing is known" in shown_text(tmp_path)
 
 
-@unless_held_back
+@on_a_busy_machine
 def test_what_workers_did_survives_a_kill(tmp_path: Path) -> None:
     write(
         tmp_path,
@@ -497,7 +497,7 @@ def test_bytes_of_the_tensors_that_workers_send(tmp_path: Path) -> None:
         assert worker["sent_bytes"] > 0
 
 
-@unless_held_back
+@on_a_busy_machine
 def test_a_lock_that_workers_share_is_told_from_a_slow_answer(tmp_path: Path) -> None:
     """The same waits, behind a lock and not: more workers are offered for one of them only."""
     write(
@@ -567,7 +567,7 @@ def test_without_workers_nothing_is_claimed(tmp_path: Path) -> None:
     assert "WHY" not in shown_text(tmp_path)
 
 
-@unless_held_back
+@on_a_busy_machine
 def test_the_suggestion_respects_the_cpus(tmp_path: Path) -> None:
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("one CPU only")
@@ -612,7 +612,7 @@ BESIDE_OTHERS = """
 """
 
 
-@unless_held_back
+@on_a_busy_machine
 def test_a_healthy_program_beside_others_is_not_accused(tmp_path: Path) -> None:
     """However many the others are: they may starve it, but nothing is said against it."""
     write(tmp_path, "neighbours.py", NEIGHBOURS)
@@ -640,7 +640,7 @@ def test_a_healthy_program_beside_others_is_not_accused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("others", [0, 6])
-@unless_held_back
+@on_a_busy_machine
 def test_programs_that_items_wait_for_compute(others: int, tmp_path: Path) -> None:
     """Beside others on the CPUs they wait for one most of the time, which looks blocked."""
     write(tmp_path, "neighbours.py", NEIGHBOURS)
@@ -690,7 +690,7 @@ def test_programs_that_items_wait_for_compute(others: int, tmp_path: Path) -> No
     assert loader["why"]["primary"] in ("compute_in_threads", *BUSY_CPUS), loader["why"]
 
 
-@unless_held_back
+@on_a_busy_machine
 def test_who_has_the_interpreter_waits_for_a_cpu(tmp_path: Path) -> None:
     """Each neighbour in a session of its own, as a scheduler that groups by session serves them."""
     spin = [PYTHON, "-S", "-c", "while True: pass"]
@@ -707,7 +707,7 @@ def test_who_has_the_interpreter_waits_for_a_cpu(tmp_path: Path) -> None:
     assert why["primary"] in ("interpreter", "transfer", *BUSY_CPUS), why
 
 
-@unless_held_back
+@on_a_busy_machine
 def test_programs_that_live_on_are_no_others(tmp_path: Path) -> None:
     """A worker starts one and asks it for every item; it computes, and the item waits for it."""
     write(

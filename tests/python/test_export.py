@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace, TrackEvent
-from support import PROGRAMS, datastall, recorded, shown, unless_held_back
+from support import PROGRAMS, datastall, on_a_busy_machine, recorded, shown
 
 NAME = '=HYPERLINK("x"), <b>'
 
@@ -94,7 +94,7 @@ def test_waits_are_all_there_to_the_nanosecond(runs: Path) -> None:
         assert max(waits) == pytest.approx(longest * 1e6, abs=1)
 
 
-@unless_held_back
+@on_a_busy_machine
 def test_workers_and_their_slowest_items(runs: Path) -> None:
     tracks = Tracks(trace_of(runs))
     train = max(shown(runs)["loaders"], key=lambda loader: loader["batches"])

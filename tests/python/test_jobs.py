@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from browser import CHROMIUM, Browser
 from live import Series, serving, values
-from support import DATASTALL, PYTHON, datastall, finish, recorded, shown, start, unless_held_back
+from support import DATASTALL, PYTHON, datastall, finish, on_a_busy_machine, recorded, shown, start
 from support import PROGRAMS as OWN_PROGRAMS
 
 PROGRAMS = Path(__file__).parents[2] / "bench" / "job" / "programs.py"
@@ -44,7 +44,7 @@ def named(job: dict[str, Any], reason: str) -> list[int]:
     ]
 
 
-@unless_held_back
+@on_a_busy_machine
 def test_a_rank_that_makes_the_others_wait(tmp_path: Path) -> None:
     """By the loader of rank 1, and by what rank 0 does between its steps."""
     run = job_of(tmp_path, "mixed", "--steps", "60", "--step-ms", "5", launcher=TORCHRUN)
@@ -73,7 +73,7 @@ def split(folder: Path, runs: Path, name: str = "node") -> None:
         (place / one.name).write_bytes(one.read_bytes())
 
 
-@unless_held_back
+@on_a_busy_machine
 def test_runs_of_several_machines_are_merged(tmp_path: Path) -> None:
     extra = {"DATASTALL_JOB": "slurm-7/torchrun-a"}
     one = job_of(tmp_path, "one_rank", "--steps", "40", "--step-ms", "5", extra=extra)["job"]
@@ -186,7 +186,7 @@ def test_jobs_that_cannot_be_compared(jobs: Path) -> None:
     assert "holds runs of several jobs" in several.err
 
 
-@unless_held_back
+@on_a_busy_machine
 def test_report_of_a_job(jobs: Path) -> None:
     said = datastall("report", "--job", "b", "-d", "runs", "-o", "b.html", folder=jobs)
     assert said.code == 0, said.err
@@ -214,7 +214,7 @@ def test_report_of_a_job(jobs: Path) -> None:
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
-@unless_held_back
+@on_a_busy_machine
 def test_a_browser_shows_it(jobs: Path, tmp_path: Path) -> None:
     named = ("--job", "a", "--job", "b", "-d", "runs")
     said = datastall("report", *named, "-o", "two.html", "--force", folder=jobs)
@@ -236,7 +236,7 @@ def test_a_browser_shows_it(jobs: Path, tmp_path: Path) -> None:
         browser.close()
 
 
-@unless_held_back
+@on_a_busy_machine
 def test_serve_says_what_a_rank_costs(tmp_path: Path) -> None:
     """As `show` does, of the steps that were seen meanwhile."""
     (tmp_path / "datastall-runs").mkdir()

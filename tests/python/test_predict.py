@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import completed, unless_held_back
+from support import completed, on_a_busy_machine
 
 PROGRAM = """
 import time, torch
@@ -47,7 +47,7 @@ def predicted(folder: Path, *words: str) -> Any:
     return loader["predicted"]
 
 
-@unless_held_back
+@on_a_busy_machine
 def test_sleeping_items_go_as_many_times_as_fast(runs):
     """On CPUs that nobody else uses, whatever this machine did meanwhile."""
     answer = predicted(runs, "--workers", "0..4", "--prefetch", "1..3", "--cpus", "16")
@@ -71,7 +71,7 @@ def test_sleeping_items_go_as_many_times_as_fast(runs):
     assert without["half_compute"]["samples_per_s"]["mean"] < 1.4 * now
 
 
-@unless_held_back
+@on_a_busy_machine
 def test_the_advice_carries_its_gain(runs):
     shown = " ".join((runs / "shown").read_text().split())
     assert "by a replay of this run" in shown

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import PYTHON, environment, unless_held_back, warmly
+from support import PYTHON, environment, on_a_busy_machine, warmly
 
 tomllib = pytest.importorskip("tomllib")
 
@@ -106,7 +106,7 @@ STEADY = [
 
 
 @pytest.mark.parametrize("name", STEADY)
-@unless_held_back
+@on_a_busy_machine
 def test_what_is_said_of_a_program(tmp_path: Path, name: str) -> None:
     command = warmly([PYTHON, str(CAUSES / "reports" / f"{name}.py")])
     ended, loader = run_recorded(command, tmp_path, environment(), 120)
