@@ -13,8 +13,9 @@ found out before, by gcov; a line that none reaches survives without a try (--un
 all). A line per change as it is tried;
 at the end a table per room and the survivors.
 
-Not part of `make test`: a mutant takes seconds where a quick test notices it, a minute where none
-does, and the builds take some minutes before. With --work, they are kept for the next run; with
+Not part of `make test`: the builds, in which all changes are at once (mutants.py), take some
+minutes, and then a change takes a second or two, one that no test notices half a minute. With
+--work, they are kept for the next run; with
 --log, what an earlier run with the same seed has tried is not tried again. --again LOG tries the
 survivors of such a log, instead of a sample: what tests written since do not notice either.
 
@@ -22,7 +23,7 @@ Tests run in a mount and a PID namespace of their own where that is allowed (els
 /dev/shm with whoever else is on the machine).
 
 A change that scripts/mutate-equivalent.txt lists (path | function | line | changed line | why) is
-not tried: no test can tell. The function is "-" outside of all. Rows that match no change are
+not tried: no test can tell. Rows that match no change are
 named at the start of a run; --check does only that, and fails where there is one.
 """
 
@@ -42,14 +43,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Queue
 
-ROOT = Path(__file__).parents[1]
+from mutants import ROOT, Mutant, equivalent, functions_of, mutants_of, with_all
+
 ROOMS = ("src/diagnose", "src/stats", "src/runfile", "src/run")
 #: Tests of seconds: left out with --quick.
 SLOW_SECONDS = 3.0
@@ -91,165 +91,6 @@ void __wrap__exit(int status)
     __real__exit(status);
 }
 """
-#: What becomes of what; each match is a mutant.
-CHANGES: tuple[tuple[str, str], ...] = (
-    (r" < ", " <= "),
-    (r" <= ", " < "),
-    (r" > ", " >= "),
-    (r" >= ", " > "),
-    (r" == ", " != "),
-    (r" != ", " == "),
-    (r" \+ ", " - "),
-    (r" - ", " + "),
-    (r" && ", " || "),
-    (r" \|\| ", " && "),
-    (r" \+= ", " = "),
-    (r"\btrue\b", "false"),
-    (r"\bfalse\b", "true"),
-    (r"if \((?!\!)", "if (!("),
-    (r"\breturn ([^;]+);", "return 0;"),
-    (r"(?<=[ (=])(\d+)(?=[,;) ])", "+1"),
-)
-STATEMENT = re.compile(r"^\s+[\w>\-\[\]\.\*&]+( [\+\-\|&]?= |\(|\+\+).*;$")
-SKIP = re.compile(
-    r"^\s*(#|/?\*|//|static const|const |_Static_assert|__attribute__|\}|case |default:)|"
-    r"ds_fail|out_of_memory\("
-)
-ATTRIBUTE = re.compile(r"__attribute__\(\(.*?\)\)")
-NAME_OF_FUNCTION = re.compile(r"(\w+)\(")
-
-
-@dataclass(frozen=True)
-class Mutant:
-    path: str
-    line: int
-    function: str
-    before: str
-    after: str
-
-    @property
-    def key(self) -> tuple[str, str, str, str]:
-        return self.path, self.function, self.before.strip(), self.after.strip()
-
-
-def functions_of(lines: list[str]) -> list[str]:
-    """Of each line the function that it is in, "-" where it is in none."""
-    found, head, function = [], "-", "-"
-    for line in lines:
-        if line.startswith("{"):
-            function = head
-        elif line.startswith("}"):
-            head = function = "-"
-        elif function == "-" and re.match(r"\w", line):
-            name = NAME_OF_FUNCTION.search(ATTRIBUTE.sub("", line))
-            head = name[1] if name else "-"
-        found.append(function)
-    return found
-
-
-def mutants_of(path: Path) -> Iterator[Mutant]:
-    name = path.relative_to(ROOT).as_posix()
-    in_comment = False
-    text = path.read_text(encoding="utf-8")
-    lines = text.splitlines()
-    functions = functions_of(lines)
-    compare = set(COMPARES.findall(text))
-    for number, line in enumerate(lines):
-        starts, ends = "/*" in line, "*/" in line
-        if in_comment or (starts and line.strip().startswith("/*")):
-            in_comment = (in_comment or starts) and not ends
-            continue
-        if SKIP.search(line) or not line.startswith(" "):
-            continue
-        code = line.split("/*")[0]
-        for pattern, new in CHANGES:
-            for match in re.finditer(pattern, code):
-                after = replaced(line, match, new)
-                sorts = functions[number] in compare and is_of_equals(line, after)
-                if not (sorts or is_the_same(line, after) or is_at_rest(lines, number, after)):
-                    yield Mutant(name, number, functions[number], line, after)
-        if STATEMENT.match(code) and "return" not in code:
-            indent = line[: len(line) - len(line.lstrip())]
-            yield Mutant(name, number, functions[number], line, indent + ";")
-
-
-#: Times are nanoseconds: one of them is nothing, a millisecond is something.
-NANOSECONDS = re.compile(r"\b(double|or_else|fmax|fmin|NAN|isnan)\b|_(ns|NS)\b")
-FAR = 1_000_003
-
-
-def replaced(line: str, match: re.Match[str], new: str) -> str:
-    if new == "+1":
-        more = FAR if NANOSECONDS.search(line) else 1
-        new = str(int(match[1]) + more)
-    after = line[: match.start()] + new + line[match.end() :]
-    if new == "if (!(":
-        close = after.rfind(")")
-        after = after[: close + 1] + ")" + after[close + 1 :]
-    return after
-
-
-#: Names of nought.
-NOUGHT = re.compile(
-    r"\breturn (NULL|false|0\.0|DATASTALL_OK|SUMMARY_RUNNING|SUMMARY_LAUNCHER_NONE|RF_DEAD|"
-    r"RF_VIEW_OK|PROC_SILENT|CHECK_HOLDS);"
-)
-
-
-#: The less or more of two: of equals either.
-EXTREME = re.compile(r"([^=?(]+?) ([<>])=? ([^?]+?) \? \1 : \3\b")
-
-
-def is_the_same(before: str, after: str) -> bool:
-    before = EXTREME.sub(r"\1 \2 \3 ? \1 : \3", NOUGHT.sub("return 0;", before))
-    return before in (after, EXTREME.sub(r"\1 \2 \3 ? \1 : \3", after))
-
-
-COMPARES = re.compile(r"^static int (\w+)\(const void \*\w+, const void \*\w+\)", re.MULTILINE)
-#: One try more or less of many.
-TRIES = re.compile(r"for \((?:int|uint32_t) (?:attempt|try) = ")
-EDGES = re.compile(r"([<>])=")
-
-
-def is_of_equals(line: str, after: str) -> bool:
-    """Only an edge or a number: in what sorts, which of equals comes first is free."""
-    line, after = (re.sub(r"\d+", "N", EDGES.sub(r"\1", text)) for text in (line, after))
-    return line == after
-
-
-#: More room than is needed.
-ALLOCATION = re.compile(r"\b(?:malloc|calloc|realloc)\(.*")
-#: What is brought to a limit that it is beyond: at the limit it is there already.
-LIMIT = re.compile(r"if \((.+) [<>]=? (.+)\)$")
-
-
-def is_at_rest(lines: list[str], number: int, after: str) -> bool:
-    """Changes that no test can tell: of the room that is asked for, of how often something is tried
-    again, and of a limit itself."""
-    before = lines[number]
-    if TRIES.search(before) and "return" not in after:
-        return is_of_equals(before, after)
-    asked, more = ALLOCATION.search(before), ALLOCATION.search(after)
-    if asked and more and before[: asked.start()] == after[: more.start()]:
-        numbers = [re.findall(r"\d+", found[0]) for found in (asked, more)]
-        if re.sub(r"\d+", "N", asked[0]) == re.sub(r"\d+", "N", more[0]) and all(
-            int(one) <= int(other) for one, other in zip(*numbers, strict=True)
-        ):
-            return True
-    limit, moved = LIMIT.search(before), LIMIT.search(after)
-    follows = lines[number + 1].strip() if number + 1 < len(lines) else ""
-    return (
-        limit is not None
-        and moved is not None
-        and limit.groups() == moved.groups()
-        and follows in (f"{limit[1]} = {limit[2]};", f"{limit[2]} = {limit[1]};")
-    )
-
-
-def equivalent() -> list[tuple[str, str, str, str]]:
-    text = (ROOT / "scripts/mutate-equivalent.txt").read_text(encoding="utf-8")
-    rows = [[part.strip() for part in line.split(" | ")] for line in text.splitlines()]
-    return [(row[0], row[1], row[2], row[3]) for row in rows if len(row) >= 5]
 
 
 @dataclass(frozen=True)
@@ -263,10 +104,7 @@ class Tree:
 
     def __init__(self, path: Path, options: list[str], optimization: int, apart: bool) -> None:
         self.path, self.apart = path, apart
-        self.tmp = path / "tmp"
-        self.tmp.mkdir(parents=True, exist_ok=True)
-        self.passes_unchanged: dict[str, bool] = {}
-        self.seconds: dict[str, float] = {}
+        path.mkdir(parents=True, exist_ok=True)
         self.take_files()
         if not (path / "b/build.ninja").exists():
             shutil.rmtree(path / "b", ignore_errors=True)
@@ -297,57 +135,102 @@ class Tree:
                 own.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(source, own)
 
-    def builds(self, names: list[str], jobs: int = 1) -> bool:
+    def builds(self, names: list[str], jobs: int) -> bool:
         """With the libraries that a test is told of: those are its arguments."""
         built = self.path / "b"
-        paths = [Path(os.path.normpath(p)) for name in names for p in self.tests[name].command]
+        words = [word for name in names for word in self.tests[name].command if "/" in word]
+        paths = [Path(os.path.normpath(built / word)) for word in words]
         targets = {str(path.relative_to(built)) for path in paths if path.is_relative_to(built)}
         command = ["ninja", f"-j{jobs}", "-C", "b", *sorted(targets)]
-        return run(command, self.path, dict(os.environ), 1800) == 0
+        return run(command, self.path, dict(os.environ), 3600) == 0
 
-    def passes(self, name: str, seconds: float) -> bool:
+    def passes(self, name: str, seconds: float, mutant: int = 0) -> bool:
         test = self.tests[name]
+        tmp = self.path / f"tmp-{mutant}"
+        tmp.mkdir(exist_ok=True)
         environment = {**os.environ, **SHORT, **SANITIZERS, **test.environment}
-        environment["TMPDIR"] = str(self.tmp)
+        environment.update(TMPDIR=str(tmp), DATASTALL_MUTANT=str(mutant))
         command = [*(APART if self.apart else []), *test.command]
-        return run(command, self.path / "b", environment, seconds) in (0, SKIPPED)
-
-    def sound(self, names: list[str]) -> list[str]:
-        """Those that pass as the tree is: the others would kill everything."""
-        fresh = [name for name in names if name not in self.passes_unchanged]
-        if fresh and not self.builds(fresh):
-            sys.exit(f"{' '.join(fresh)}: they do not build as the tree is")
-        for name in fresh:
-            begin = time.monotonic()
-            self.passes_unchanged[name] = self.passes(name, 300)
-            self.seconds[name] = time.monotonic() - begin
-            if not self.passes_unchanged[name]:
-                print(f"{name} fails in {self.path.name} as the tree is, and is left out")
-        return [name for name in names if self.passes_unchanged[name]]
-
-    def killer(self, mutant: Mutant, names: list[str]) -> str | None:
-        """The first test that notices; "" where the changed tree does not build."""
-        names = self.sound(names)
-        path = self.path / mutant.path
-        original = path.read_text(encoding="utf-8")
-        lines = original.splitlines()
-        lines[mutant.line] = mutant.after
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         try:
-            first = 0
-            for count in (1, 3, 8, len(names)):
-                group = names[first : first + count]
-                first += count
-                if not self.builds(group):
-                    return ""
-                for name in group:
-                    if not self.passes(name, 30 + 10 * self.seconds[name]):
-                        return name
-            return None
+            return run(command, self.path / "b", environment, seconds) in (0, SKIPPED)
         finally:
-            path.write_text(original, encoding="utf-8")
-            shutil.rmtree(self.tmp, ignore_errors=True)
-            self.tmp.mkdir(exist_ok=True)
+            shutil.rmtree(tmp, ignore_errors=True)
+
+
+class Changed(Tree):
+    """A tree with all of the mutants, by their numbers."""
+
+    def __init__(
+        self, path: Path, options: list[str], optimization: int, apart: bool, jobs: int
+    ) -> None:
+        super().__init__(path, options, optimization, apart)
+        self.jobs = jobs
+        self.does_not_build: set[int] = set()
+        self.seconds: dict[str, float] = {}
+        said = self.do(["ninja", "-C", "b", "-t", "compdb"])
+        self.commands = {
+            one["file"].removeprefix("../"): one["command"] for one in json.loads(said)
+        }
+
+    def take(self, mutants: dict[int, Mutant], names: list[str]) -> None:
+        """Builds them; of the tests, those that pass as the tree is: the others would kill all."""
+        by_path: dict[str, dict[int, Mutant]] = {}
+        for number, mutant in mutants.items():
+            by_path.setdefault(mutant.path, {})[number] = mutant
+        with ThreadPoolExecutor(self.jobs) as pool:
+            list(pool.map(lambda path: self.write(path, by_path[path]), by_path))
+        if not self.builds(names, self.jobs):
+            sys.exit(f"{self.path}: it does not build")
+        for name in names:
+            begin = time.monotonic()
+            if self.passes(name, 300):
+                self.seconds[name] = time.monotonic() - begin
+            else:
+                print(f"{name} fails in {self.path.name} as the tree is, and is left out")
+
+    def write(self, path: str, own: dict[int, Mutant]) -> None:
+        """Without those that do not build. Where one's error is of another one's line, both fall
+        under suspicion, and each is tried alone."""
+        text = (ROOT / path).read_text(encoding="utf-8")
+        own = dict(own)
+        while True:
+            changed, owners = with_all(text, own)
+            self.put(path, changed)
+            errors = self.errors(path)
+            if not errors:
+                return
+            bad = set()
+            for number in {owners[line - 1] for line in errors} - {0}:
+                self.put(path, with_all(text, {number: own[number]})[0])
+                if self.errors(path):
+                    bad.add(number)
+            if not bad:
+                sys.exit(f"{path}: it does not compile with all mutants, but with each alone")
+            self.does_not_build |= bad
+            own = {number: mutant for number, mutant in own.items() if number not in bad}
+
+    def put(self, path: str, text: str) -> None:
+        (self.path / path).write_text(text, encoding="utf-8")
+
+    def errors(self, path: str) -> list[int]:
+        """Lines that the compiler refuses."""
+        command = re.sub(r" -o \S+| -M[QF] \S+| -MD", "", self.commands[path])
+        command += " -fsyntax-only -w -fmax-errors=0 -fdiagnostics-color=never"
+        done = subprocess.run(
+            command, cwd=self.path / "b", shell=True, capture_output=True, text=True, check=False
+        )
+        places = re.findall(rf"{re.escape(path)}:(\d+):\d+: error", done.stderr)
+        if done.returncode != 0 and not places:
+            sys.exit(f"{command}: {done.stderr[-2000:]}")
+        return [int(line) for line in places]
+
+    def killer(self, number: int, names: set[str]) -> str | None:
+        """The first test that notices."""
+        sound = sorted(names & set(self.seconds), key=lambda name: self.seconds[name])
+        for name in sound:
+            if not self.passes(name, 10 + 10 * self.seconds[name], number):
+                return name
+        return None
 
 
 def run(command: list[str], where: Path, environment: dict[str, str], seconds: float) -> int:
@@ -377,16 +260,15 @@ class Reach:
     lines: dict[str, dict[int, list[str]]]
     seconds: dict[str, float]
 
-    def of(self, mutant: Mutant) -> list[str]:
-        """Quickest first. A line that is part of a longer statement goes with its neighbours."""
+    def of(self, mutant: Mutant) -> set[str]:
+        """A line that is part of a longer statement goes with its neighbours."""
         own = self.lines.get(mutant.path, {})
         numbers = sorted(own)
         at = bisect.bisect_left(numbers, mutant.line)
         near = numbers[at : at + 1]
         if near != [mutant.line]:
             near = numbers[max(0, at - 1) : at + 1]
-        names = {name for line in near for name in own[line]}
-        return sorted(names, key=lambda name: self.seconds[name])
+        return {name for line in near for name in own[line]}
 
 
 def find_reach(work: Path, apart: bool, names: set[str], reach: Reach) -> None:
@@ -477,9 +359,13 @@ def reach_of(work: Path, files: list[Path], apart: bool) -> Reach:
 # ---- a run ----
 
 
-def line_of(mutant: Mutant, said: str) -> str:
+def named(mutant: Mutant) -> str:
     place = f"{mutant.path}:{mutant.line + 1} {mutant.function}"
-    return f"{said} | {place} | {mutant.before.strip()} | {mutant.after.strip()}"
+    return f"{place} | {mutant.before.strip()} | {mutant.after.strip()}"
+
+
+def line_of(mutant: Mutant, said: str) -> str:
+    return f"{said} | {named(mutant)}"
 
 
 def tried_before(log: Path | None) -> dict[str, str]:
@@ -568,59 +454,55 @@ def print_unreached(reach: Reach, only: str) -> None:
                 print(f"{path}:{number + 1} {functions[number]} | {text[number].strip()}")
 
 
-class Pair:
-    """A tree that is built quickly, and one that notices more."""
-
-    def __init__(self, work: Path, number: int, apart: bool) -> None:
-        link = "-Dc_link_args=" + " ".join(LINKER)
-        sanitize = "-Db_sanitize=address,undefined"
-        self.quick = Tree(work / f"quick-{number}", [link], 0, apart)
-        self.sanitized = Tree(work / f"sanitized-{number}", [link, sanitize], 1, apart)
-
-    def outcome(self, mutant: Mutant, reach: Reach) -> str:
-        """ "killed by TEST", "does not build" or "survived"."""
-        names = reach.of(mutant)
-        for tree in (self.quick, self.sanitized):
-            killer = tree.killer(mutant, names)
-            if killer == "":
-                return "does not build"
-            if killer is not None:
-                return f"killed by {killer}"
-        return "survived"
-
-
 def tried(
     chosen: list[Mutant], jobs: int, log: Path | None, work: Path, reach: Reach, apart: bool
 ) -> list[tuple[Mutant, str]]:
+    """What no test notices in a tree that is built quickly is tried in one that notices more."""
     before = tried_before(log)
-    results: list[tuple[Mutant, str]] = []
+    numbers = dict(enumerate(chosen, 1))
+    said = {number: before.get(named(mutant), "") for number, mutant in numbers.items()}
+    for number, mutant in numbers.items():
+        if not said[number] and not reach.of(mutant):
+            said[number] = "survived (no test reaches it)"
+    count = sum(bool(text) for text in said.values())
+    link = "-Dc_link_args=" + " ".join(LINKER)
     with ExitStack() as stack:
         file = stack.enter_context(log.open("a", encoding="utf-8")) if log else None
-        pairs: Queue[Pair] = Queue()
 
-        def try_one(mutant: Mutant) -> tuple[Mutant, str]:
-            said = before.get(line_of(mutant, "").split(" | ", 1)[1])
-            if said is not None:
-                return mutant, said
-            if not reach.of(mutant):
-                return mutant, "survived (no test reaches it)"
-            pair = pairs.get()
-            try:
-                return mutant, pair.outcome(mutant, reach)
-            finally:
-                pairs.put(pair)
+        def note(number: int, text: str) -> None:
+            nonlocal count
+            said[number] = text
+            count += 1
+            line = line_of(numbers[number], text)
+            print(f"{count}/{len(chosen)} {line}", flush=True)
+            if file is not None:
+                print(line, file=file, flush=True)
 
-        with ThreadPoolExecutor(jobs) as pool:
-            for pair in pool.map(lambda number: Pair(work, number, apart), range(jobs)):
-                pairs.put(pair)
-            for future in as_completed([pool.submit(try_one, mutant) for mutant in chosen]):
-                mutant, said = future.result()
-                results.append((mutant, said))
-                line = line_of(mutant, said)
-                print(f"{len(results)}/{len(chosen)} {line}", flush=True)
-                if file is not None and line.split(" | ", 1)[1] not in before:
-                    print(line, file=file, flush=True)
-    return results
+        for last, path, options, optimization in (
+            (False, work / "quick", [link], 0),
+            (True, work / "sanitized", [link, "-Db_sanitize=address,undefined"], 1),
+        ):
+            own = {number: mutant for number, mutant in numbers.items() if not said[number]}
+            if not own:
+                break
+            tree = Changed(path, options, optimization, apart, os.cpu_count() or 2)
+            names = {name for mutant in own.values() for name in reach.of(mutant)}
+            tree.take(own, sorted(names & set(tree.tests)))
+            for number in tree.does_not_build:
+                note(number, "does not build")
+            with ThreadPoolExecutor(jobs) as pool:
+                futures = {
+                    pool.submit(tree.killer, number, reach.of(mutant)): number
+                    for number, mutant in own.items()
+                    if number not in tree.does_not_build
+                }
+                for future in as_completed(futures):
+                    killer = future.result()
+                    if killer is not None:
+                        note(futures[future], f"killed by {killer}")
+                    elif last:
+                        note(futures[future], "survived")
+    return [(mutant, said[number]) for number, mutant in numbers.items()]
 
 
 def report(results: list[tuple[Mutant, str]]) -> None:
