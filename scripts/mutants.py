@@ -143,8 +143,8 @@ def is_of_equals(line: str, after: str) -> bool:
 
 #: More room than is needed.
 ALLOCATION = re.compile(r"\b(?:malloc|calloc|realloc)\(.*")
-#: What is brought to a limit that it is beyond: at the limit it is there already.
-LIMIT = re.compile(r"if \((.+) [<>]=? (.+)\)$")
+#: What is brought to a limit that it is beyond, or kept as the most: at it, it is there already.
+ASSIGNED = re.compile(r"(.+) = (.+);$")
 
 
 def is_at_rest(lines: list[str], number: int, after: str) -> bool:
@@ -160,13 +160,15 @@ def is_at_rest(lines: list[str], number: int, after: str) -> bool:
             int(one) <= int(other) for one, other in zip(*numbers, strict=True)
         ):
             return True
-    limit, moved = LIMIT.search(before), LIMIT.search(after)
     follows = lines[number + 1].strip() if number + 1 < len(lines) else ""
-    return (
-        limit is not None
-        and moved is not None
-        and limit.groups() == moved.groups()
-        and follows in (f"{limit[1]} = {limit[2]};", f"{limit[2]} = {limit[1]};")
+    assigned = ASSIGNED.match(follows)
+    if assigned is None:
+        return False
+    pairs = (assigned.groups(), assigned.groups()[::-1])
+    return any(
+        before.replace(f"{one} {was} {other}", f"{one} {now} {other}") == after
+        for one, other in pairs
+        for was, now in (("<", "<="), ("<=", "<"), (">", ">="), (">=", ">"))
     )
 
 

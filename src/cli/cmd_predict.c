@@ -127,9 +127,11 @@ static void shape(const void *context, const struct emitter *e)
     e->close(e->context);
 }
 
-static void print(const struct summary *summary)
+/* Whether anything was predicted. */
+static bool print(const struct summary *summary)
 {
     uint32_t told = 0, left = 0;
+    bool predicted = false;
     for (uint32_t i = 0; i < summary->loader_count; i++) {
         const struct summary_loader *loader = &summary->loaders[i];
         const uint64_t rank = summary_rank(&summary->processes[loader->process]);
@@ -143,6 +145,7 @@ static void print(const struct summary *summary)
             snprintf(line, sizeof line, "%s", name);
         else
             snprintf(line, sizeof line, "%s, rank %llu", name, (unsigned long long)rank);
+        predicted |= loader->predict->says[0] == '\0';
         if (told++ > 0)
             fputc('\n', stdout);
         output_predict_text(loader->predict, line, stdout);
@@ -151,6 +154,7 @@ static void print(const struct summary *summary)
         printf("no loader of this run was recorded by the hooks: nothing to predict from\n");
     if (left > 0)
         printf("\n%u more loaders: --json has them all\n", left);
+    return predicted;
 }
 
 static int run(const struct cli_command *table, int argc, char **argv)
@@ -177,9 +181,10 @@ static int run(const struct cli_command *table, int argc, char **argv)
         ds_say("predict: out of memory");
         code = CLI_FAILED;
     } else if (!command.json) {
-        print(summary);
-        printf("\n%-8s datastall run --set num_workers=N -- CMD   (datastall help prediction)\n",
-               "NEXT");
+        const bool predicted = print(summary);
+        printf("\n%-8s %s\n", "NEXT",
+               predicted ? "datastall run --set num_workers=N -- CMD   (datastall help prediction)"
+                         : "datastall help prediction");
     }
     if (damaged) {
         cli_say_clean(data->first_problem);

@@ -300,6 +300,7 @@ static void print_summary(const struct rf_run *run, const struct run_options *op
             cli_say_clean(silence);
         fprintf(stderr, "%-8s datastall show %s\n", "NEXT", name);
     }
+    settings_say_unused(options->settings, summary);
     summary_free(summary);
     run_data_free(data);
 }
@@ -394,7 +395,7 @@ static int run(const struct cli_command *table, int argc, char **argv)
         gpu_sampler_stop(sampler);
     /* Once our file is closed, another process may bring the run home and remove the marks. */
     char silence[1024];
-    snprintf(silence, sizeof silence, "%s", inject_explain_silence(where.tmpfs, command));
+    snprintf(silence, sizeof silence, "%s", inject_explain_silence(where.tmpfs, command, code));
     note_exit(writer, code);
     bring_home(&where);
     forward_signals(false);

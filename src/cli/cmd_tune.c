@@ -134,13 +134,15 @@ static double rate_of(const struct summary_loader *loader)
                : (double)loader->figures.samples / (double)(why->active_ns - start_ns) * 1e9;
 }
 
-/* That of the site, or, where none is chosen yet, the one with the longest stall. */
+/* That of the site, or, where none is chosen yet, the one with the longest stall. What no DataLoader
+ * makes has no setting. */
 static const struct summary_loader *choose_loader(const struct summary *summary, const char *site)
 {
     const struct summary_loader *chosen = NULL;
     for (uint32_t i = 0; i < summary->loader_count; i++) {
         const struct summary_loader *loader = &summary->loaders[i];
         if (!loader->in_verdict || loader->data->entry.site[0] == '\0' ||
+            loader->data->entry.num_workers == DATASTALL_UNKNOWN ||
             (site[0] != '\0' && strcmp(loader->data->entry.site, site) != 0))
             continue;
         if (chosen == NULL || loader->why.stall_ns > chosen->why.stall_ns)

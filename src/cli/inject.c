@@ -155,15 +155,20 @@ static void explain_no_hooks(char **command, char *sentence, size_t size)
                  "PYTHONPATH itself for an interpreter without datastall (install it there)");
 }
 
-const char *inject_explain_silence(const char *run_folder, char **command)
+const char *inject_explain_silence(const char *run_folder, char **command, int code)
 {
     static char sentence[1024];
     char text[512];
+    const bool is_hooked = has_mark(run_folder, "torch-hooked", text, sizeof text);
     if (has_mark(run_folder, "recording-failed", text, sizeof text))
         sentence[0] = '\0'; /* the process said why */
     else if (has_mark(run_folder, "hooks-failed", text, sizeof text))
         snprintf(sentence, sizeof sentence, "nothing was recorded: %s", text);
-    else if (has_mark(run_folder, "torch-hooked", text, sizeof text))
+    else if (code != 0 && (is_hooked || has_mark(run_folder, "hooks-loaded", text, sizeof text)))
+        snprintf(sentence, sizeof sentence,
+                 "nothing was recorded: the command ended with code %d before it %s", code,
+                 is_hooked ? "iterated a DataLoader" : "imported torch.utils.data");
+    else if (is_hooked)
         snprintf(sentence, sizeof sentence,
                  "nothing was recorded: PyTorch was loaded, but no DataLoader was iterated; %s",
                  SUMMARY_WATCH_HINT);

@@ -15,6 +15,6 @@ int inject_environment(const char *package, const char *run_folder, const char *
 
 /* Why nothing was recorded, as one sentence, from the marks that the hooks left in the run folder
  * and the command itself. */
-const char *inject_explain_silence(const char *run_folder, char **command);
+const char *inject_explain_silence(const char *run_folder, char **command, int code);
 
 #endif

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "cli/cli.h"
+#include "diagnose/summary.h"
 
 #define MOST_WORKERS 1024u
 #define MOST_PREFETCH 1024u
@@ -134,6 +136,62 @@ void settings_say(const char *lines)
     const bool order = strstr(lines, "num_workers=") != NULL || strstr(lines, "in_order=") != NULL;
     ds_say("run: sets %s where a DataLoader is made%s", list,
            order ? "; random numbers drawn in workers and the order of a stream depend on it" : "");
+}
+
+/* As datastall/_settings.py has it. */
+static bool is_meant(const char *name, size_t length, const struct rf_loader_entry *entry)
+{
+    const size_t site = strlen(entry->site);
+    return (strncmp(name, entry->dataset_type, length) == 0 &&
+            entry->dataset_type[length] == '\0') ||
+           (length >= site && strncmp(name, entry->site, site) == 0 &&
+            (length == site || name[site] == ' '));
+}
+
+static bool is_settable(const struct summary_loader *loader)
+{
+    return loader->data->entry.source == DATASTALL_SOURCE_TORCH &&
+           loader->data->entry.num_workers != DATASTALL_UNKNOWN;
+}
+
+static void say_unused(const char *name, size_t length, const struct summary *summary)
+{
+    char there[256] = "";
+    size_t used = 0;
+    for (uint32_t i = 0; i < summary->loader_count; i++) {
+        const struct rf_loader_entry *entry = &summary->loaders[i].data->entry;
+        if (!is_settable(&summary->loaders[i]))
+            continue;
+        if (is_meant(name, length, entry))
+            return;
+        char one[sizeof entry->site + sizeof entry->dataset_type + 8];
+        snprintf(one, sizeof one, "%s (%s)", entry->site, entry->dataset_type);
+        if (strstr(there, one) == NULL && used + strlen(one) + 3 < sizeof there)
+            used += (size_t)snprintf(there + used, sizeof there - used, "%s%s",
+                                     used > 0 ? ", " : "", one);
+    }
+    char sentence[512];
+    snprintf(
+        sentence, sizeof sentence,
+        "run: --set %.*s: no DataLoader of that line or data set was iterated, nothing was set "
+        "for it%s%s",
+        (int)length, name, used > 0 ? "; there was " : "", there);
+    cli_say_clean(sentence);
+}
+
+void settings_say_unused(const char *lines, const struct summary *summary)
+{
+    for (const char *line = lines; *line != '\0';) {
+        const size_t bytes = strcspn(line, "\n");
+        size_t length = bytes;
+        while (length > 0 && line[length - 1] != '=')
+            length--;
+        while (length > 0 && line[length - 1] != ':')
+            length--;
+        if (length > 1)
+            say_unused(line, length - 1, summary);
+        line += bytes + (line[bytes] == '\n');
+    }
 }
 
 int settings_export(const char *lines)

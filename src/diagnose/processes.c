@@ -98,7 +98,6 @@ static void make_loader(struct summary *summary, uint32_t process_index,
 /* ---- processes ---- */
 
 /* Of the usable CPUs, in use by loop and workers: together they then want more. */
-#define LEAST_CPUS_SHARED 0.85
 
 /* Counts the threads that waited in the verdict's loaders of a process. */
 static void count_threads(struct summary *summary, uint32_t index)
@@ -160,10 +159,7 @@ static bool shares_cpus(const struct summary *summary, uint32_t index)
         const struct why *why = &loader->why;
         if (loader->process != index || loader->data->entry.num_workers == 0)
             continue;
-        const double loop = isnan(why->host.loop_cpus) ? 0 : why->host.loop_cpus;
-        if (why->states_ns[CAUSE_LOOP_CPU_WAIT] + why->states_ns[CAUSE_CPU_CONTENTION] >
-                why->stall_ns / 10 ||
-            why->work.running_cpus + loop > LEAST_CPUS_SHARED * why->host.cpus_usable)
+        if (why_shares_cpus(why))
             return true;
     }
     return false;

@@ -173,6 +173,8 @@ bool why_is_uneven_in_cost(const struct run_loader *loader, const struct why_wor
 /* Of the stall, for how long items' other threads, and programs, would have waited for a CPU beside so many:
  * never more than they were blocked for. 0: not known. */
 uint64_t why_crowded_ns(const struct why *why);
+/* Loop and workers want as many CPUs as there are: less loading may speed up the loop itself as well. */
+bool why_shares_cpus(const struct why *why);
 /* why_setting.c: what more workers, or none, would give. */
 void why_reckon(const struct run_loader *loader, const struct why *why,
                 struct why_setting *setting);
@@ -218,6 +220,8 @@ static inline uint64_t why_active_ns(uint64_t window_ns, uint64_t paused_ns)
 #define WHY_LEAST_CHILDREN 0.5
 #define WHY_LEAST_CHILDREN_CROWDED 0.2
 #define WHY_LEAST_IDLE_CPUS 0.3
+/* CPUs: less of them, and other programs are no reason for anything. */
+#define WHY_LEAST_OF_OTHERS 0.5
 static inline bool why_computes_in_children(const struct why *why)
 {
     const double least =

@@ -7,7 +7,7 @@
 #include "base/unknown.h"
 #include "diagnose/why.h"
 
-#define LEAST_OF_OTHERS 0.5 /* CPUs */
+#define LEAST_CPUS_SHARED 0.85
 
 /* CPUs that the workers of a process kept busy, of all its loaders, from the first batch to the last. */
 static double workers_cpus(const struct run_process *process)
@@ -70,6 +70,14 @@ static void reckon_untimed(const struct run_loader *loader, const uint64_t *stat
     others->untimed_ns = (uint64_t)(part * untimed_ns);
 }
 
+bool why_shares_cpus(const struct why *why)
+{
+    const double loop = isnan(why->host.loop_cpus) ? 0 : why->host.loop_cpus;
+    return why->states_ns[CAUSE_LOOP_CPU_WAIT] + why->states_ns[CAUSE_CPU_CONTENTION] >
+               why->stall_ns / 10 ||
+           why->work.running_cpus + loop > LEAST_CPUS_SHARED * why->host.cpus_usable;
+}
+
 uint64_t why_crowded_ns(const struct why *why)
 {
     const struct why_work *work = &why->work;
@@ -105,7 +113,7 @@ void why_find_others(const struct run_loader *loader, const struct why *why, dou
         isnan(why->work.running_cpus))
         return;
     others->cpus = fmax(0.0, host->cpus_usable - host->idle_cpus - own);
-    if (others->cpus < LEAST_OF_OTHERS)
+    if (others->cpus < WHY_LEAST_OF_OTHERS)
         return;
     const uint64_t lack_ns =
         ds_add(states_ns[CAUSE_CPU_CONTENTION], states_ns[CAUSE_LOOP_CPU_WAIT]);

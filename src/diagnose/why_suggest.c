@@ -11,18 +11,29 @@
 #include "diagnose/summary.h"
 #include "diagnose/why_sentences.h"
 
-/* Loading in the loop must take so much less than what is waited. */
-#define LESS 0.7
+#define LESS 0.7 /* loading in the loop must take so much less than what is waited */
 /* Batches for each iterator: fewer, and it is made for one batch each time. */
 #define ONE_BATCH 1.5
 #define LEAST_STARTING 0.25 /* of what iterators begin with */
-#define LEAST_WORTH 1.02    /* times as fast: less is not worth a word */
+#define OR_MORE ", or more: loop and workers share the CPUs"
+#define ONE_AT_A_TIME ", unless what they wait for serves one at a time: "
+#define LEAST_WORTH 1.02 /* times as fast: less is not worth a word */
 
 static void __attribute__((format(printf, 2, 3))) suggest(struct why *why, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(why->suggestion, sizeof why->suggestion, format, arguments);
+    va_end(arguments);
+}
+
+static void __attribute__((format(printf, 2, 3))) suggest_too(struct why *why, const char *format,
+                                                              ...)
+{
+    const size_t used = strlen(why->suggestion);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(why->suggestion + used, sizeof why->suggestion - used, format, arguments);
     va_end(arguments);
 }
 
@@ -45,14 +56,13 @@ static const char *gain_of(const struct run_loader *loader, const struct range *
     return text;
 }
 
-/* What it is worth at most, where a replay of the run told. */
-static void add_worth(struct why *why, const char *what)
+/* What it is worth at most, where a replay of the run told: in that the loop is as fast as it was. */
+static void add_worth(const struct run_loader *loader, struct why *why, const char *what)
 {
     const struct range *worth = &why->setting.at_most;
-    const size_t used = strlen(why->suggestion);
-    if (used > 0 && worth->upper >= LEAST_WORTH)
-        snprintf(why->suggestion + used, sizeof why->suggestion - used, " (%s: up to %.2fx)", what,
-                 worth->mean);
+    const char *more = loader->entry.num_workers > 0 && why_shares_cpus(why) ? OR_MORE : "";
+    if (why->suggestion[0] != '\0' && worth->upper >= LEAST_WORTH)
+        suggest_too(why, " (%s: up to %.2fx%s)", what, worth->upper, more);
 }
 
 /* Workers that are kept, with the gain where that is told. */
@@ -79,10 +89,8 @@ static void suggest_workers(const struct run_loader *loader, struct why *why, co
     /* Of several workers it was seen whether they wait for a lock that the kernel knows. */
     const char *unless = why->primary != CAUSE_BLOCKED ? ""
                          : why->work.looks < WHY_LEAST_LOOKS
-                             ? ", unless what they wait for serves one at a time: "
-                               "a lock that all of them need, a server's limit"
-                             : ", unless what they wait for serves one at a time: "
-                               "a server's limit, a lock file";
+                             ? ONE_AT_A_TIME "a lock that all of them need, a server's limit"
+                             : ONE_AT_A_TIME "a server's limit, a lock file";
     char gain[64];
     if (why_workers_share_a_lock(&why->work))
         suggest(why, "%s", otherwise);
@@ -100,6 +108,9 @@ static void suggest_workers(const struct run_loader *loader, struct why *why, co
             "this run, and there are CPUs for them%s; else %s",
             setting->workers, (unsigned long long)workers, split, setting->gain * 100, unless,
             otherwise);
+    else if (setting->most_workers <= (double)workers && why->others.cpus >= WHY_LEAST_OF_OTHERS)
+        suggest(why, "no CPU is free for more workers (other programs use %.1f); %s",
+                why->others.cpus, otherwise);
     else if (setting->most_workers <= (double)workers)
         suggest(why, "no CPU is free for more workers; %s", otherwise);
     else
@@ -299,16 +310,6 @@ static void suggest_for_overhead(const struct run_loader *loader, struct why *wh
 
 /* ---- the rest ---- */
 
-static void __attribute__((format(printf, 2, 3))) suggest_too(struct why *why, const char *format,
-                                                              ...)
-{
-    const size_t used = strlen(why->suggestion);
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(why->suggestion + used, sizeof why->suggestion - used, format, arguments);
-    va_end(arguments);
-}
-
 #define OTHERS_USE_THEM "more CPUs, or fewer other programs on them: others use the CPUs too"
 #define OWN_PROCESSES_USE_THEM                                                                  \
     "more CPUs, or less beside the loop and its workers: processes that they started and keep " \
@@ -346,9 +347,8 @@ static void suggest_for_contention(const struct run_loader *loader, struct why *
                 (unsigned long long)workers, host->cpus_usable, host->is_limited ? " (" : "",
                 host->is_limited ? host->limit : "", host->is_limited ? ")" : "");
     else
-        suggest_cpus(why,
-                     "more CPUs, or fewer threads in the training loop (torch.set_num_threads): it "
-                     "and the workers want more than there are");
+        suggest_cpus(why, "more CPUs, or fewer threads in the training loop where it has several "
+                          "(torch.set_num_threads): it and the workers want more than there are");
     if (why_sends_many_tensors(work))
         suggest_too(why, "; and less to do: %.0f tensors are sent for each batch, stack them",
                     (double)work->sent_tensors / (double)work->sent);
@@ -487,7 +487,7 @@ void why_suggest(const struct run_loader *loader, struct why *why)
                   "not after"
                 : "make __getitem__ cheaper: decode to the size that is used, prepare once and "
                   "store, whole batches at once (__getitems__)");
-        add_worth(why, "in half the CPU time");
+        add_worth(loader, why, "in half the CPU time");
         break;
     case CAUSE_COMPUTE_IN_THREADS:
         suggest_workers(loader, why,
@@ -497,7 +497,7 @@ void why_suggest(const struct run_loader *loader, struct why *why)
                               "as many as there are CPUs for"
                             : "make that work cheaper, or give the library fewer threads in each "
                               "worker (torch.set_num_threads, cv2.setNumThreads, OMP_NUM_THREADS)");
-        add_worth(why, "in half the CPU time");
+        add_worth(loader, why, "in half the CPU time");
         break;
     case CAUSE_CPU_CONTENTION:
         suggest_for_contention(loader, why);
@@ -506,7 +506,7 @@ void why_suggest(const struct run_loader *loader, struct why *why)
         suggest_workers(loader, why,
                         "move the data closer: to a local disk or into memory, larger reads in the "
                         "order of the file, fewer files");
-        add_worth(why, "with all of it in memory");
+        add_worth(loader, why, "with all of it in memory");
         break;
     case CAUSE_BLOCKED:
         suggest_workers(loader, why,
@@ -516,13 +516,13 @@ void why_suggest(const struct run_loader *loader, struct why *why)
                               "more workers would wait for the same lock"
                             : "wait less for what the items wait for: fewer round trips, several "
                               "requests at once");
-        add_worth(why, "without any waiting");
+        add_worth(loader, why, "without any waiting");
         break;
     case CAUSE_COLLATE:
         suggest(why,
                 "make collate_fn cheaper: whole batches at once (__getitems__), fewer and larger "
                 "tensors, pad once, convert in __getitem__");
-        add_worth(why, "without any collation");
+        add_worth(loader, why, "without any collation");
         break;
     case CAUSE_TRANSFER:
         suggest_for_transfer(loader, why);
@@ -589,7 +589,7 @@ void why_suggest(const struct run_loader *loader, struct why *why)
                 why->setting.at_most.mean > 0 && why->setting.at_most.upper < LEAST_WORTH
                     ? ""
                     : ", or in_order=False where the order does not matter");
-        add_worth(why, "out of order");
+        add_worth(loader, why, "out of order");
         break;
     case WHY_FAILED:
         suggest_for_failure(why);

@@ -186,10 +186,16 @@ const struct emitter *approved_emitter(void)
 /* ---- made-up inputs ---- */
 
 static uint64_t random_state;
+static int are_round;
 
 void made_up_begin(uint64_t seed)
 {
     random_state = seed;
+}
+
+void made_up_round(int is_round)
+{
+    are_round = is_round;
 }
 
 /* SplitMix64, of Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014). */
@@ -213,6 +219,9 @@ int made_up_once_in(uint64_t times)
 
 uint64_t made_up_part(uint64_t whole)
 {
+    static const uint64_t twentieths[] = {0, 1, 2, 4, 5, 10, 18, 20};
+    if (are_round)
+        return whole * twentieths[made_up_below(sizeof twentieths / sizeof *twentieths)] / 20;
     const uint64_t thousandths = made_up_below(1200);
     if (thousandths < 100)
         return 0;
@@ -222,5 +231,11 @@ uint64_t made_up_part(uint64_t whole)
 uint64_t made_up_size(unsigned low, unsigned high)
 {
     const unsigned power = low + (unsigned)made_up_below(high - low + 1);
+    if (are_round) {
+        uint64_t ten = 1;
+        while (ten < UINT64_C(1) << power)
+            ten *= 10;
+        return ten;
+    }
     return (UINT64_C(1) << power) + made_up_below(UINT64_C(1) << power);
 }

@@ -31,6 +31,9 @@ void approved_end(void);
 /* ---- made-up inputs: the same in every run ---- */
 
 void made_up_begin(uint64_t seed);
+/* From then on parts are tenths and twentieths, and sizes powers of ten: limits are met exactly, and two
+ * are often equal. */
+void made_up_round(int is_round);
 uint64_t made_up(void);
 uint64_t made_up_below(uint64_t count); /* 0 for 0 */
 /* One of so many times. */

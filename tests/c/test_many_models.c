@@ -14,13 +14,26 @@
 #include "recorded.h"
 #include "world.h"
 
-#define MODELS 150u
-#define MACHINES 250u
+#define MODELS 250u
+#define ROUND_MODELS 150u /* from there on round ones */
+#define MACHINES 450u
+#define ROUND_MACHINES 250u
 #define BATCHES 96u
 #define IN_MS 1e6
 
+static bool are_round;
+
+static void begin_input(uint64_t seed, bool is_round)
+{
+    made_up_begin(seed);
+    made_up_round(is_round);
+    are_round = is_round;
+}
+
 static double made_up_ms(uint64_t most)
 {
+    if (are_round)
+        return (double)made_up_below(most + 1) * IN_MS;
     return (double)made_up_below(1000 * most + 1) * 1e-3 * IN_MS;
 }
 
@@ -181,7 +194,7 @@ static void models(void **state)
         struct recorded_plan plan;
         struct predict_model model;
         char says[256];
-        made_up_begin(i);
+        begin_input(i, i >= ROUND_MODELS);
         make_plan(&plan);
         record_plan(&plan);
         const bool hides = made_up_once_in(4);
@@ -233,7 +246,7 @@ static void machines(void **state)
     for (uint32_t i = 0; i < MACHINES; i++) {
         struct machine_costs costs;
         struct machine_result result;
-        made_up_begin(1000 + i);
+        begin_input(1000 + i, i >= ROUND_MACHINES);
         make_costs(&costs);
         const uint64_t blocked = made_up_below(20), running = made_up_below(20),
                        collate = made_up_below(4), consumed = made_up_below(12);

@@ -22,8 +22,11 @@
 #include "recorded.h"
 #include "world.h"
 
-#define RUNS 600u
-#define PLANS 60u
+#define RUNS 1000u
+#define PLANS 120u
+/* From there on round ones. */
+#define ROUND_RUNS 600u
+#define ROUND_PLANS 60u
 #define LOADERS 3u
 #define WORKERS 6u
 #define STAGES 3u
@@ -631,6 +634,7 @@ static void summaries_and_comparisons(void **state)
     struct summary *before = NULL;
     for (uint32_t i = 0; i < RUNS; i++) {
         approved_input();
+        made_up_round(i >= ROUND_RUNS);
         struct summary *summary = make_run(i % 2, i);
         say(summary);
         if (before != NULL)
@@ -678,6 +682,7 @@ static void predictions(void **state)
     for (uint32_t i = 0; i < PLANS; i++) {
         struct recorded_plan plan;
         made_up_begin(i);
+        made_up_round(i >= ROUND_PLANS);
         make_plan(&plan);
         record_plan(&plan);
         struct why *why = &recorded.why;

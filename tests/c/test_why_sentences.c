@@ -196,6 +196,40 @@ static void one_iterator(void **state)
                                          "their begin and end");
 }
 
+/* Where loop and workers share the CPUs, less loading makes the loop faster as well. */
+static void what_leaves_the_loop_a_cpu_is_worth_more(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t workers, loop_wait_ns, contention_ns; /* of a stall of 1000 ns */
+        double running, loop;                          /* CPUs, of 8 */
+        bool or_more;
+    } rows[] = {
+        {2, 0, 0, 2, 1, false},     {2, 100, 0, 2, 1, false},   {2, 101, 0, 2, 1, true},
+        {2, 50, 50, 2, 1, false},   {2, 50, 51, 2, 1, true},    {2, 0, 0, 5.7, 1, false},
+        {2, 0, 0, 5.9, 1, true},    {2, 0, 0, 6.7, NAN, false}, {2, 0, 0, 6.9, NAN, true},
+        {0, 500, 500, 7, 1, false},
+    };
+    const uint64_t workers = loader.entry.num_workers;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct why why = full_why_of(CAUSE_COLLATE);
+        loader.entry.num_workers = rows[i].workers;
+        why.stall_ns = 1000;
+        why.states_ns[CAUSE_LOOP_CPU_WAIT] = rows[i].loop_wait_ns;
+        why.states_ns[CAUSE_CPU_CONTENTION] = rows[i].contention_ns;
+        why.work.running_cpus = rows[i].running;
+        why.host.loop_cpus = rows[i].loop;
+        why.setting.at_most = (struct range){1.5, 1.4, 1.6};
+        why_tell(&loader, &why);
+        const char *words = rows[i].or_more ? "(without any collation: up to 1.60x, or more: loop "
+                                              "and workers share the CPUs)"
+                                            : "(without any collation: up to 1.60x)";
+        if (strstr(why.suggestion, words) == NULL)
+            fail_msg("row %zu: %s", i, why.suggestion);
+    }
+    loader.entry.num_workers = workers;
+}
+
 /* What the fault itself costs at most, where a replay told it and it is worth a word. */
 static void what_it_would_be_worth(void **state)
 {
@@ -203,15 +237,16 @@ static void what_it_would_be_worth(void **state)
     static const struct {
         uint32_t cause;
         const char *words;
-    } rows[] = {{CAUSE_COMPUTE, "(in half the CPU time: up to 1.50x)"},
-                {CAUSE_COMPUTE_IN_THREADS, "(in half the CPU time: up to 1.50x)"},
-                {WHY_STORAGE, "(with all of it in memory: up to 1.50x)"},
-                {CAUSE_BLOCKED, "(without any waiting: up to 1.50x)"},
-                {CAUSE_COLLATE, "(without any collation: up to 1.50x)"},
-                {WHY_HEAD_OF_LINE, "(out of order: up to 1.50x)"}};
+    } rows[] = {{CAUSE_COMPUTE, "(in half the CPU time: up to 1.60x)"},
+                {CAUSE_COMPUTE_IN_THREADS, "(in half the CPU time: up to 1.60x)"},
+                {WHY_STORAGE, "(with all of it in memory: up to 1.60x)"},
+                {CAUSE_BLOCKED, "(without any waiting: up to 1.60x)"},
+                {CAUSE_COLLATE, "(without any collation: up to 1.60x)"},
+                {WHY_HEAD_OF_LINE, "(out of order: up to 1.60x)"}};
     for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         for (uint32_t known = 0; known < 2; known++) {
             struct why why = full_why_of(rows[i].cause);
+            why.states_ns[CAUSE_CPU_CONTENTION] = why.states_ns[CAUSE_LOOP_CPU_WAIT] = 0;
             why.setting.at_most =
                 known ? (struct range){1.5, 1.4, 1.6} : (struct range){NAN, NAN, NAN};
             why_tell(&loader, &why);
@@ -554,9 +589,9 @@ static void suggestions_by_cause(void **state)
         {CAUSE_COMPUTE_IN_THREADS,
          "make that work cheaper, or give the library fewer threads in each worker "
          "(torch.set_num_threads, cv2.setNumThreads, OMP_NUM_THREADS)"},
-        {CAUSE_CPU_CONTENTION,
-         "more CPUs, or fewer threads in the training loop (torch.set_num_threads): it and the "
-         "workers want more than there are"},
+        {CAUSE_CPU_CONTENTION, "more CPUs, or fewer threads in the training loop where it has "
+                               "several (torch.set_num_threads): it and the "
+                               "workers want more than there are"},
         {CAUSE_BLOCKED, LESS_WAITING},
         {WHY_STORAGE,
          "move the data closer: to a local disk or into memory, larger reads in the order of the "
@@ -885,8 +920,9 @@ static void what_needs_the_cpus(void **state)
 {
     (void)state;
 #define OTHERS "more CPUs, or fewer other programs on them: others use the CPUs too"
-#define LOOP                                                                                \
-    "more CPUs, or fewer threads in the training loop (torch.set_num_threads): it and the " \
+#define LOOP                                                                 \
+    "more CPUs, or fewer threads in the training loop where it has several " \
+    "(torch.set_num_threads): it and the "                                   \
     "workers want more than there are"
     static const struct {
         uint64_t others_ns, cpu_ns, threads_ns, tensors, bytes; /* the last two of ten batches */
@@ -1144,24 +1180,27 @@ static void more_workers(void **state)
     static const struct {
         uint64_t workers, flags;
         uint32_t wanted;
-        double most;
+        double most, others;
         const char *begin; /* before what else may be done */
     } rows[] = {
-        {2, 0, 0, NAN, ""}, /* unknown: nothing is promised */
-        {2, 0, 0, 4, ""},   /* there is room, and nothing to gain */
-        {2, 0, 0, 2, no_room},
-        {0, 0, 0, 0, no_room},
-        {2, 0, 4, 4,
+        {2, 0, 0, NAN, NAN, ""}, /* unknown: nothing is promised */
+        {2, 0, 0, 4, NAN, ""},   /* there is room, and nothing to gain */
+        {2, 0, 0, 2, NAN, no_room},
+        {0, 0, 0, 0, NAN, no_room},
+        {2, 0, 0, 2, 0.49, no_room},
+        {2, 0, 0, 2, 0.5, "no CPU is free for more workers (other programs use 0.5); "},
+        {2, 0, 0, 4, 0.5, ""},
+        {2, 0, 4, 4, NAN,
          "num_workers=4 instead of 2: about 40 % less time, estimated from averages of this run, "
          "and there are CPUs for them; else "},
-        {2, DATASTALL_LOADER_STREAM, 4, 4,
+        {2, DATASTALL_LOADER_STREAM, 4, 4, NAN,
          "num_workers=4 instead of 2 once the stream is split between them: about 40 % less time, "
          "estimated from averages of this run, and there are CPUs for them; else "},
-        {2, DATASTALL_LOADER_STREAM | DATASTALL_LOADER_WORKER_INIT, 4, 4,
+        {2, DATASTALL_LOADER_STREAM | DATASTALL_LOADER_WORKER_INIT, 4, 4, NAN,
          "num_workers=4 instead of 2, if each reads its own part and does not go through those of "
          "others: about 40 % less time, estimated from averages of this run, and there are CPUs "
          "for them; else "},
-        {DATASTALL_UNKNOWN, 0, 0, NAN, ""},
+        {DATASTALL_UNKNOWN, 0, 0, NAN, NAN, ""},
     };
     static const uint32_t causes[] = {CAUSE_COMPUTE, CAUSE_BLOCKED};
     for (size_t i = 0; i < 2 * sizeof rows / sizeof *rows; i++) {
@@ -1172,6 +1211,7 @@ static void more_workers(void **state)
         why.setting.workers = rows[i / 2].wanted;
         why.setting.most_workers = rows[i / 2].most;
         why.setting.gain = 0.4;
+        why.others.cpus = rows[i / 2].others;
         why_tell(&loader, &why);
         /* What several may wait for at once, they can; a lock is none of that, nor a server's limit. */
         const char *mark = i % 2 == 0 ? NULL : strstr(rows[i / 2].begin, "; else ");
@@ -1301,6 +1341,7 @@ int main(void)
         cmocka_unit_test(epochs_without_an_iterator),
         cmocka_unit_test(one_iterator),
         cmocka_unit_test(files_of_a_mebibyte),
+        cmocka_unit_test(what_leaves_the_loop_a_cpu_is_worth_more),
         cmocka_unit_test(what_it_would_be_worth),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -115,6 +115,20 @@ def test_a_program_without_torch_stays_inert(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("imports", "what"),
+    [
+        ("no_such_module", "imported torch.utils.data"),
+        ("torch.utils.data", "iterated a DataLoader"),
+    ],
+)
+def test_a_program_that_fails_before_it_loads(tmp_path: Path, imports: str, what: str) -> None:
+    write(tmp_path, "prog.py", f"import {imports}\nraise SystemExit(1)")
+    ended = datastall("run", PYTHON, "prog.py", folder=tmp_path)
+    assert ended.code == 1
+    assert f"nothing was recorded: the command ended with code 1 before it {what}" in ended.err
+
+
 def test_torch_without_a_loader(tmp_path: Path) -> None:
     write(tmp_path, "prog.py", "import torch.utils.data")
     ended = recorded(tmp_path, "prog.py")

@@ -139,6 +139,7 @@ def test_two_batches_are_too_few(tmp_path):
     assert answer["measured"] is None
     told = datastall(tmp_path, "predict", "--dir", "runs")
     assert "no prediction: too few batches" in told.stdout
+    assert "--set" not in told.stdout  # nothing to try
 
 
 @pytest.mark.parametrize("samples", [1, 8])

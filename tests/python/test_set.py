@@ -60,6 +60,16 @@ def test_one_by_its_data_set_and_one_by_its_line(tmp_path):
     assert (found["Items"]["num_workers"], found["Items"]["prefetch_factor"]) == (1, 3)
 
 
+def test_what_is_set_for_nobody_is_said(tmp_path):
+    ended = run(tmp_path, "p.py:99:num_workers=0", "Other:pin_memory=true", "Others:num_workers=1")
+    assert ended.returncode == 0, ended.stderr
+    said = [line for line in ended.stderr.splitlines() if "nothing was set for it" in line]
+    there = "; there was p.py:9 (Items), p.py:10 (Others)"
+    assert [line.split("--set ")[1].split(":")[0] for line in said] == ["p.py", "Other"]
+    assert "--set p.py:99: no DataLoader of that line or data set was iterated" in said[0]
+    assert all(line.endswith(there) for line in said), said
+
+
 def test_what_the_program_is_refused_is_its_own_error(tmp_path):
     program = PROGRAM.replace("num_workers=1", "num_workers=-1")
     ended = run(tmp_path, "prefetch_factor=2", program=program)

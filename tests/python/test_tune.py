@@ -111,6 +111,17 @@ def test_what_goes_wrong_is_one_sentence(tmp_path, words, code, sentence):
     assert sentence in ended.stderr.splitlines()[-1]
 
 
+def test_what_no_data_loader_makes_has_no_setting(tmp_path):
+    (tmp_path / "p.py").write_text(
+        "import datastall, time\n"
+        "for _ in datastall.watch((time.sleep(0.01) for _ in range(100)), name='train'): pass\n"
+    )
+    ended = tune(tmp_path, "--for", "5", "--", "python", "p.py")
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert "no DataLoader that the program makes was iterated" in ended.stderr.splitlines()[-1]
+
+
 def test_ctrl_c_ends_all_of_it(tmp_path):
     (tmp_path / "p.py").write_text(PROGRAM)
     running = subprocess.Popen(
