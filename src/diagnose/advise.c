@@ -81,6 +81,19 @@ static enum predict_part part_of(uint32_t cause)
     }
 }
 
+static void take_less(const struct predict *predict, struct why_setting *setting)
+{
+    for (uint32_t i = 0; i < predict->without_count; i++) {
+        const enum predict_part part = predict->without[i].part;
+        const struct range gain = predict_faster(predict, &predict->without[i].window_s);
+        if ((part != PREDICT_HALF_COMPUTE && part != PREDICT_NO_COLLATION) ||
+            gain.mean <= setting->less.mean)
+            continue;
+        setting->less = gain;
+        setting->less_is_collation = part == PREDICT_NO_COLLATION;
+    }
+}
+
 /* Over what the means say stands what the replay says. */
 static void take_predicted(const struct predict *predict, uint32_t cause,
                            struct why_setting *setting)
@@ -94,6 +107,8 @@ static void take_predicted(const struct predict *predict, uint32_t cause,
         if (predict->without[i].part == part_of(cause))
             setting->at_most = predict_faster(predict, &predict->without[i].window_s);
     }
+    if (cause == CAUSE_CPU_CONTENTION)
+        take_less(predict, setting);
     if (predict->best_if_split == UINT32_MAX)
         return;
     /* The advice says "once the stream is split". */

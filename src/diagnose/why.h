@@ -101,6 +101,9 @@ struct why_setting {
     struct range faster, faster_in_loop, faster_window;
     struct range faster_kept; /* with persistent_workers */
     struct range at_most; /* without what the cause is of: half the computing, no collation ... */
+    struct range
+        less; /* where CPUs lack: of half the computing and no collation, what brings more */
+    bool less_is_collation;
 };
 
 /* Other programs on the CPUs; of the stall nanoseconds. */

@@ -3,75 +3,27 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/sums.h"
 #include "diagnose/summary.h"
 #include "diagnose/why_sentences.h"
+#include "diagnose/why_try.h"
 
 #define LESS 0.7 /* loading in the loop must take so much less than what is waited */
 /* Batches for each iterator: fewer, and it is made for one batch each time. */
 #define ONE_BATCH 1.5
 #define LEAST_STARTING 0.25 /* of what iterators begin with */
-#define OR_MORE ", or more: loop and workers share the CPUs"
 #define ONE_AT_A_TIME ", unless what they wait for serves one at a time: "
-#define LEAST_WORTH 1.02 /* times as fast: less is not worth a word */
-
-static void __attribute__((format(printf, 2, 3))) suggest(struct why *why, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(why->suggestion, sizeof why->suggestion, format, arguments);
-    va_end(arguments);
-}
-
-static void __attribute__((format(printf, 2, 3))) suggest_too(struct why *why, const char *format,
-                                                              ...)
-{
-    const size_t used = strlen(why->suggestion);
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(why->suggestion + used, sizeof why->suggestion - used, format, arguments);
-    va_end(arguments);
-}
-
-/* "1.80x faster (1.60 to 1.90)" */
-static const char *gain_text(const struct range *faster, char *text, size_t size)
-{
-    snprintf(text, size, "%.*fx faster (%.*f to %.*f)", faster->mean < 10 ? 2 : 0, faster->mean,
-             faster->lower < 10 ? 2 : 0, faster->lower, faster->upper < 10 ? 2 : 0, faster->upper);
-    return text;
-}
-
-/* Of a loader that a thread of its own iterates over: how fast the program takes from it is not seen. */
-static const char *gain_of(const struct run_loader *loader, const struct range *faster, char *text,
-                           size_t size)
-{
-    if (!loader->background)
-        return gain_text(faster, text, size);
-    snprintf(text, size, "up to %.*fx faster as far as the program keeps up",
-             faster->upper < 10 ? 2 : 0, faster->upper);
-    return text;
-}
-
-/* What it is worth at most, where a replay of the run told: in that the loop is as fast as it was. */
-static void add_worth(const struct run_loader *loader, struct why *why, const char *what)
-{
-    const struct range *worth = &why->setting.at_most;
-    const char *more = loader->entry.num_workers > 0 && why_shares_cpus(why) ? OR_MORE : "";
-    if (why->suggestion[0] != '\0' && worth->upper >= LEAST_WORTH)
-        suggest_too(why, " (%s: up to %.2fx%s)", what, worth->upper, more);
-}
 
 /* Workers that are kept, with the gain where that is told. */
 static const char *kept_text(const struct why *why, char *text, size_t size)
 {
     char gain[64];
     const struct range *kept = &why->setting.faster_kept;
-    snprintf(text, size, "%s%s", kept->mean > LEAST_WORTH ? ", " : "",
-             kept->mean > LEAST_WORTH ? gain_text(kept, gain, sizeof gain) : "");
+    snprintf(text, size, "%s%s", kept->mean > WHY_LEAST_WORTH ? ", " : "",
+             kept->mean > WHY_LEAST_WORTH ? why_gain_text(kept, gain, sizeof gain) : "");
     return text;
 }
 
@@ -93,28 +45,28 @@ static void suggest_workers(const struct run_loader *loader, struct why *why, co
                              : ONE_AT_A_TIME "a server's limit, a lock file";
     char gain[64];
     if (why_workers_share_a_lock(&why->work))
-        suggest(why, "%s", otherwise);
+        why_try(why, "%s", otherwise);
     else if (setting->workers > 0 && setting->is_replayed)
-        suggest(why, "num_workers=%u instead of %llu%s: %s, by a replay of this run%s; else %s",
+        why_try(why, "num_workers=%u instead of %llu%s: %s, by a replay of this run%s; else %s",
                 setting->workers, (unsigned long long)workers, split,
-                gain_of(loader, &setting->faster, gain, sizeof gain), unless, otherwise);
+                why_gain_of(loader, &setting->faster, gain, sizeof gain), unless, otherwise);
     else if (setting->is_replayed)
-        suggest(why, "%s (a replay of this run says that no other num_workers is faster)",
+        why_try(why, "%s (a replay of this run says that no other num_workers is faster)",
                 otherwise);
     else if (setting->workers > 0)
-        suggest(
+        why_try(
             why,
             "num_workers=%u instead of %llu%s: about %.0f %% less time, estimated from averages of "
             "this run, and there are CPUs for them%s; else %s",
             setting->workers, (unsigned long long)workers, split, setting->gain * 100, unless,
             otherwise);
     else if (setting->most_workers <= (double)workers && why->others.cpus >= WHY_LEAST_OF_OTHERS)
-        suggest(why, "no CPU is free for more workers (other programs use %.1f); %s",
+        why_try(why, "no CPU is free for more workers (other programs use %.1f); %s",
                 why->others.cpus, otherwise);
     else if (setting->most_workers <= (double)workers)
-        suggest(why, "no CPU is free for more workers; %s", otherwise);
+        why_try(why, "no CPU is free for more workers; %s", otherwise);
     else
-        suggest(why, "%s", otherwise);
+        why_try(why, "%s", otherwise);
 }
 
 /* Loading in the loop is reckoned to take much less than what is left otherwise. */
@@ -136,14 +88,14 @@ static bool suggest_none(const struct run_loader *loader, uint64_t otherwise_ns,
         return false;
     char gain[64];
     if (why->setting.is_replayed) {
-        suggest(why,
+        why_try(why,
                 "num_workers=0: %s, by a replay of this run: the loop makes these batches itself",
-                gain_of(loader, &why->setting.faster_in_loop, gain, sizeof gain));
+                why_gain_of(loader, &why->setting.faster_in_loop, gain, sizeof gain));
         return true;
     }
     summary_duration_text(why->setting.in_loop_ns * 1e-9, in_loop, sizeof in_loop);
     summary_duration_text((double)why->stall_ns * 1e-9, waited, sizeof waited);
-    suggest(why,
+    why_try(why,
             "num_workers=0: making these batches in the loop itself takes about %s of the %s that "
             "it waits now",
             in_loop, waited);
@@ -161,14 +113,14 @@ static void suggest_for_one_start(const struct run_loader *loader, struct why *w
         snprintf(or_none, sizeof or_none, "; or num_workers=0, which takes about %s", in_loop);
     }
     if (why_loader_is(loader, DATASTALL_LOADER_SPAWNED))
-        suggest(
+        why_try(
             why,
             "it happens once: a data set that is cheaper to send to each worker (arrays or paths, "
             "not Python objects), fewer imports, or multiprocessing_context='fork' where nothing "
             "forbids it%s",
             or_none);
     else
-        suggest(
+        why_try(
             why,
             "it happens once: do less when the workers, the data set and the first batch start%s",
             or_none);
@@ -196,20 +148,20 @@ static void suggest_for_startup(const struct run_loader *loader, struct why *why
     const bool dropped = iterators > 1 && 2 * loader->entry.dropped >= iterators;
     char kept[80];
     if (dropped && each <= ONE_BATCH)
-        suggest(why,
+        why_try(why,
                 "keep the iterator: it = iter(loader) once, then next(it) for each batch; a new "
                 "one starts everything again");
     else if (workers == 0 || workers == DATASTALL_UNKNOWN)
-        suggest(why, "make fewer iterators: each one starts from scratch");
+        why_try(why, "make fewer iterators: each one starts from scratch");
     else if (dropped && made_in_vain(loader, why))
-        suggest(
+        why_try(
             why,
             "iterate over no more than is taken (torch.utils.data.Subset), or keep the iterator "
             "and go on with it: the workers made %llu batches, of which the loop took %llu "
             "before it dropped the iterator",
             (unsigned long long)why->work.batches, (unsigned long long)c[RF_COUNT_BATCHES]);
     else if (dropped && !persistent)
-        suggest(why,
+        why_try(why,
                 "keep the iterator when the loop breaks off and continue with it (a new one at its "
                 "end), or persistent_workers=True: dropping an iterator ends its workers");
     else if (iterators <= 1)
@@ -218,22 +170,22 @@ static void suggest_for_startup(const struct run_loader *loader, struct why *why
         return;
     else if (why->work.opened_ns > 0 &&
              2 * why->work.opened_ns >= workers * why->states_ns[CAUSE_STARTUP])
-        suggest(
+        why_try(
             why,
             "what the stream does in __iter__ takes %.0f ms in every epoch, in kept workers and "
             "without any as well: open and read less before the first item, or once (in the "
             "data set, with persistent_workers=True)",
             (double)why->work.opened_ns * 1e-6 / (double)(workers * iterators));
     else if (why_is_made_anew(loader))
-        suggest(
+        why_try(
             why,
             "make the loader once and keep it, with persistent_workers=True: %llu were made for "
             "%llu epochs, and the workers start again with each",
             (unsigned long long)loader->entry.objects, (unsigned long long)iterators);
     else if (persistent)
-        suggest(why, "longer epochs, or do less when workers and data set start");
+        why_try(why, "longer epochs, or do less when workers and data set start");
     else
-        suggest(why, "persistent_workers=True%s: the workers are started again for every epoch",
+        why_try(why, "persistent_workers=True%s: the workers are started again for every epoch",
                 kept_text(why, kept, sizeof kept));
 }
 
@@ -248,22 +200,22 @@ static void suggest_for_epoch_start(const struct run_loader *loader, struct why 
     if (persistent && suggest_none(loader, why->stall_ns, why))
         return;
     if (why_loader_is(loader, DATASTALL_LOADER_STREAM) && (persistent || !starting))
-        suggest(why, "the stream begins anew in every epoch: give its first items while a shuffle "
+        why_try(why, "the stream begins anew in every epoch: give its first items while a shuffle "
                      "buffer fills, and open or read ahead less before them; or one longer epoch");
     else if (why_is_made_anew(loader))
-        suggest(
+        why_try(
             why,
             "make the loader and its data set once and keep them, with persistent_workers=True: "
             "%llu were made for %llu epochs, and what the workers hold is rebuilt with each",
             (unsigned long long)loader->entry.objects,
             (unsigned long long)loader->totals.counters[RF_COUNT_ITERATORS]);
     else if (!persistent)
-        suggest(why,
+        why_try(why,
                 "persistent_workers=True%s: what the workers hold is rebuilt for every epoch; "
                 "or longer epochs, since nothing is fetched ahead for the next one",
                 kept_text(why, kept, sizeof kept));
     else
-        suggest(why, "longer epochs: one iterator over several (a sampler that goes on), since "
+        why_try(why, "longer epochs: one iterator over several (a sampler that goes on), since "
                      "nothing is fetched ahead for the next one");
 }
 
@@ -274,13 +226,13 @@ static void suggest_for_transfer(const struct run_loader *loader, struct why *wh
     const struct why_work *work = &why->work;
     const double sent = (double)work->sent;
     if (why_sends_many_tensors(work))
-        suggest(
+        why_try(
             why,
             "fewer tensors: %.0f a batch, and each is sent by a descriptor of its own; stack or "
             "concatenate them in collate_fn",
             (double)work->sent_tensors / sent);
     else if (why_sends_many_bytes(work))
-        suggest(
+        why_try(
             why,
             "send less between processes: %.3g MiB are pickled for each batch; tensors in place "
             "of Python objects and arrays, and of smaller types (torch's default collation makes "
@@ -289,21 +241,21 @@ static void suggest_for_transfer(const struct run_loader *loader, struct why *wh
     else if (suggest_none(loader, why->stall_ns, why))
         return;
     else if (sent > 0)
-        suggest(why,
+        why_try(why,
                 "larger batches: what handing one over costs does not depend on what is in it");
     else
-        suggest(why, "send less between processes: smaller types, no copies of large objects; "
+        why_try(why, "send less between processes: smaller types, no copies of large objects; "
                      "tensors made by torch's default collation travel in shared memory");
 }
 
 static void suggest_for_overhead(const struct run_loader *loader, struct why *why)
 {
     if (why_loader_is(loader, DATASTALL_LOADER_UNBATCHED))
-        suggest(why,
+        why_try(why,
                 "larger batches: batch_size is None, and what the loader itself does for each item "
                 "costs more than the item");
     else
-        suggest(why,
+        why_try(why,
                 "larger batches: what the loader itself does for each costs more than what is in "
                 "it; of rows in memory a slice of the tensor is a batch");
 }
@@ -320,11 +272,11 @@ static void suggest_for_overhead(const struct run_loader *loader, struct why *wh
 static void suggest_cpus(struct why *why, const char *otherwise)
 {
     if (why->others.lack_ns > 0)
-        suggest(why, OTHERS_USE_THEM);
+        why_try(why, OTHERS_USE_THEM);
     else if (why->host.children_cpus >= MANY_CHILDREN_CPUS)
-        suggest(why, OWN_PROCESSES_USE_THEM, why->host.children_cpus);
+        why_try(why, OWN_PROCESSES_USE_THEM, why->host.children_cpus);
     else
-        suggest(why, "%s", otherwise);
+        why_try(why, "%s", otherwise);
 }
 
 /* Other threads of the workers ran for so much of what the items did. */
@@ -339,30 +291,32 @@ static void suggest_for_contention(const struct run_loader *loader, struct why *
     const bool too_many = host->cpus_usable >= 1 && workers != DATASTALL_UNKNOWN &&
                           (double)workers > host->cpus_usable;
     if (why->others.explain) { /* without them there is nothing to change */
-        suggest(why, OTHERS_USE_THEM);
+        why_try(why, OTHERS_USE_THEM);
         return;
     }
     if (too_many)
-        suggest(why, "fewer workers or more CPUs: %llu workers share %.3g%s%s%s",
+        why_try(why, "fewer workers or more CPUs: %llu workers share %.3g%s%s%s",
                 (unsigned long long)workers, host->cpus_usable, host->is_limited ? " (" : "",
                 host->is_limited ? host->limit : "", host->is_limited ? ")" : "");
     else
         suggest_cpus(why, "more CPUs, or fewer threads in the training loop where it has several "
                           "(torch.set_num_threads): it and the workers want more than there are");
     if (why_sends_many_tensors(work))
-        suggest_too(why, "; and less to do: %.0f tensors are sent for each batch, stack them",
-                    (double)work->sent_tensors / (double)work->sent);
+        why_try_also(why, "; and less to do: %.0f tensors are sent for each batch, stack them",
+                     (double)work->sent_tensors / (double)work->sent);
     else if (why_sends_many_bytes(work))
-        suggest_too(why, "; and less to do: %.3g MiB are pickled for each batch, send tensors",
-                    (double)work->sent_bytes / (double)work->sent / (1024 * 1024));
+        why_try_also(why, "; and less to do: %.3g MiB are pickled for each batch, send tensors",
+                     (double)work->sent_bytes / (double)work->sent / (1024 * 1024));
     /* Beside others fewer threads get less of the CPUs: the same work, and tried it took longer. Where
      * much is sent, the thread that does it is among them. */
     else if (why->others.lack_ns == 0 && work->threads_ns > 0 &&
              (double)work->threads_ns >=
                  LEAST_IN_THREADS * (double)ds_add(work->cpu_ns, work->threads_ns))
-        suggest_too(why, "; one thread in each worker (torch.set_num_threads(1), "
-                         "cv2.setNumThreads(0), OMP_NUM_THREADS=1): those that the items start "
-                         "count too");
+        why_try_also(why, "; one thread in each worker (torch.set_num_threads(1), "
+                          "cv2.setNumThreads(0), OMP_NUM_THREADS=1): those that the items start "
+                          "count too");
+    else
+        why_add_less_to_do(loader, why);
 }
 
 /* ---- the sampler ---- */
@@ -418,24 +372,24 @@ static void suggest_for_sampler(const struct run_loader *loader, struct why *why
         loader->entry.dropped > 1 ? "keep the iterator when the loop breaks off, or " : "";
     switch (kind_of_sampler(loader)) {
     case SAMPLER_OF_EPOCHS:
-        suggest(why,
+        why_try(why,
                 "the order of a whole epoch is drawn in the loop when it begins: %sdraw only as "
                 "much as is used (RandomSampler(dataset, replacement=True, num_samples=...)), or "
                 "shuffle parts one after the other",
                 keep);
         break;
     case SAMPLER_OF_WHOLE_EPOCHS:
-        suggest(why, "what the sampler does when an epoch begins takes longer than drawing an "
+        why_try(why, "what the sampler does when an epoch begins takes longer than drawing an "
                      "order: keep what is the same in every epoch (len(dataset), which it asks "
                      "for; lengths, weights, a sorted order)");
         break;
     case SAMPLER_OF_BATCHES:
-        suggest(why, "the indices of every batch are drawn in the loop, one batch after the other: "
+        why_try(why, "the indices of every batch are drawn in the loop, one batch after the other: "
                      "draw those of a whole epoch in one go when it begins (in __iter__), or ahead "
                      "in a thread");
         break;
     default:
-        suggest(why, "the sampler runs in the loop itself: draw its indices ahead, or in one go");
+        why_try(why, "the sampler runs in the loop itself: draw its indices ahead, or in one go");
         break;
     }
 }
@@ -449,28 +403,28 @@ static void suggest_for_failure(struct why *why)
         snprintf(item, sizeof item, "load that item by itself: dataset[%llu]",
                  (unsigned long long)failure->item);
     if (failure->kind == WHY_WORKER_KILLED && failure->status == SIGKILL)
-        suggest(why, "the kernel does this when memory runs out (dmesg says so): what one worker "
+        why_try(why, "the kernel does this when memory runs out (dmesg says so): what one worker "
                      "holds, times the number of workers, must fit");
     else if (failure->kind == WHY_WORKER_KILLED && failure->status == SIGBUS &&
              !isnan(host->shm_size_bytes))
-        suggest(why,
+        why_try(why,
                 "a full /dev/shm does this: it holds %.0f MiB, and batches stay there until they "
                 "are taken; make it larger (--shm-size), or keep fewer of them ready",
                 host->shm_size_bytes / (1024.0 * 1024));
     else if (failure->kind == WHY_BATCH_LOST)
-        suggest(why,
+        why_try(why,
                 "return what can be pickled: tensors, arrays, plain objects; lambdas, open "
                 "files, locks and generators cannot be sent (the worker's traceback names it)");
     else if (failure->kind == WHY_TAKING_FAILED)
-        suggest(why, "the program's traceback says which; where it is 'Too many open files' or "
+        why_try(why, "the program's traceback says which; where it is 'Too many open files' or "
                      "'received 0 items of ancdata': every tensor of a batch that is kept holds a "
                      "file open; keep copies (clone()), raise the limit (ulimit -n), or "
                      "torch.multiprocessing.set_sharing_strategy('file_system')");
     else if (failure->kind == WHY_WORKER_HANGS)
-        suggest(why, "see where it hangs: py-spy dump --pid %llu while it does%s%s",
+        why_try(why, "see where it hangs: py-spy dump --pid %llu while it does%s%s",
                 (unsigned long long)failure->pid, item[0] != '\0' ? ", or " : "", item);
     else
-        suggest(why, "%s", item);
+        why_try(why, "%s", item);
 }
 
 void why_suggest(const struct run_loader *loader, struct why *why)
@@ -487,7 +441,7 @@ void why_suggest(const struct run_loader *loader, struct why *why)
                   "not after"
                 : "make __getitem__ cheaper: decode to the size that is used, prepare once and "
                   "store, whole batches at once (__getitems__)");
-        add_worth(loader, why, "in half the CPU time");
+        why_add_worth(loader, why, "in half the CPU time");
         break;
     case CAUSE_COMPUTE_IN_THREADS:
         suggest_workers(loader, why,
@@ -497,7 +451,7 @@ void why_suggest(const struct run_loader *loader, struct why *why)
                               "as many as there are CPUs for"
                             : "make that work cheaper, or give the library fewer threads in each "
                               "worker (torch.set_num_threads, cv2.setNumThreads, OMP_NUM_THREADS)");
-        add_worth(loader, why, "in half the CPU time");
+        why_add_worth(loader, why, "in half the CPU time");
         break;
     case CAUSE_CPU_CONTENTION:
         suggest_for_contention(loader, why);
@@ -506,7 +460,7 @@ void why_suggest(const struct run_loader *loader, struct why *why)
         suggest_workers(loader, why,
                         "move the data closer: to a local disk or into memory, larger reads in the "
                         "order of the file, fewer files");
-        add_worth(loader, why, "with all of it in memory");
+        why_add_worth(loader, why, "with all of it in memory");
         break;
     case CAUSE_BLOCKED:
         suggest_workers(loader, why,
@@ -516,13 +470,13 @@ void why_suggest(const struct run_loader *loader, struct why *why)
                               "more workers would wait for the same lock"
                             : "wait less for what the items wait for: fewer round trips, several "
                               "requests at once");
-        add_worth(loader, why, "without any waiting");
+        why_add_worth(loader, why, "without any waiting");
         break;
     case CAUSE_COLLATE:
-        suggest(why,
+        why_try(why,
                 "make collate_fn cheaper: whole batches at once (__getitems__), fewer and larger "
                 "tensors, pad once, convert in __getitem__");
-        add_worth(loader, why, "without any collation");
+        why_add_worth(loader, why, "without any collation");
         break;
     case CAUSE_TRANSFER:
         suggest_for_transfer(loader, why);
@@ -532,7 +486,7 @@ void why_suggest(const struct run_loader *loader, struct why *why)
                           "other programs on the CPUs");
         break;
     case CAUSE_INTERPRETER:
-        suggest(why,
+        why_try(why,
                 "move the work of the other Python threads into a process of its own: Python runs "
                 "one thread of a process at a time, and the loop gets its turn only every 5 ms");
         break;
@@ -540,7 +494,7 @@ void why_suggest(const struct run_loader *loader, struct why *why)
         suggest_for_overhead(loader, why);
         break;
     case CAUSE_PIN:
-        suggest(why,
+        why_try(why,
                 "pinning takes the time: send smaller types (uint8, made float on the GPU), or "
                 "less of each sample");
         break;
@@ -554,14 +508,14 @@ void why_suggest(const struct run_loader *loader, struct why *why)
         suggest_for_epoch_start(loader, why);
         break;
     case WHY_UNEVEN_SHARDS:
-        suggest(why,
+        why_try(why,
                 why_is_uneven_in_cost(loader, &why->work)
                     ? "split the stream so that each worker gets of the dear items: every n-th "
                       "item (itertools.islice), or more shards than workers, mixed"
                     : "more shards than workers, of like size; or as few workers as have data");
         break;
     case WHY_DUPLICATE_STREAM:
-        suggest(why,
+        why_try(why,
                 "split the stream between the workers (torch.utils.data.get_worker_info() in "
                 "__iter__): each goes through all of it, and every item comes %llu times",
                 (unsigned long long)why_workers_of(loader));
@@ -569,27 +523,27 @@ void why_suggest(const struct run_loader *loader, struct why *why)
     case WHY_WINDOW:
         if (!why_fits_shared_memory(why, (double)loader->entry.num_workers * (double)prefetch *
                                              RF_REPLAY_FACTOR)) {
-            suggest(why,
+            why_try(why,
                     "a larger /dev/shm (--shm-size), then a larger prefetch_factor: now it holds "
                     "%.0f MiB, and a batch takes %.3g MiB",
                     why->host.shm_size_bytes / (1024.0 * 1024),
                     (double)why->work.tensor_bytes / (1024.0 * 1024));
             break;
         }
-        suggest(why, "prefetch_factor=%d instead of %d: %s",
+        why_try(why, "prefetch_factor=%d instead of %d: %s",
                 (int)(prefetch * RF_REPLAY_FACTOR % 1000000), (int)(prefetch % 1000000),
-                why->setting.faster_window.mean > LEAST_WORTH
-                    ? gain_text(&why->setting.faster_window, gain, sizeof gain)
+                why->setting.faster_window.mean > WHY_LEAST_WORTH
+                    ? why_gain_text(&why->setting.faster_window, gain, sizeof gain)
                     : "a replay of this run with it loses far less");
         break;
     case WHY_HEAD_OF_LINE:
-        suggest(why,
+        why_try(why,
                 "single slow items hold back batches that are ready: make those faster or drop "
                 "them (slowest items: --json)%s",
-                why->setting.at_most.mean > 0 && why->setting.at_most.upper < LEAST_WORTH
+                why->setting.at_most.mean > 0 && why->setting.at_most.upper < WHY_LEAST_WORTH
                     ? ""
                     : ", or in_order=False where the order does not matter");
-        add_worth(loader, why, "out of order");
+        why_add_worth(loader, why, "out of order");
         break;
     case WHY_FAILED:
         suggest_for_failure(why);

@@ -1055,8 +1055,12 @@ static void causes_and_their_parts(void **state)
                 {CAUSE_CPU_CONTENTION, PREDICT_MORE_CPUS},
                 {CAUSE_LOOP_CPU_WAIT, PREDICT_MORE_CPUS},
                 {CAUSE_TRANSFER, PREDICT_PARTS}};
-    for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        into_the_world(&sleeping, rows[i].cause);
+    for (uint32_t n = 0; n < 2 * sizeof rows / sizeof *rows; n++) {
+        const uint32_t i = n / 2;
+        struct recorded_plan plan = sleeping;
+        if (n % 2 == 1) /* it computes in collate_fn instead */
+            plan.collate = plan.collate_cpu = plan.items;
+        into_the_world(&plan, rows[i].cause);
         struct summary *summary = made(1000 * S);
         const struct summary_loader *loader = &summary->loaders[0];
         predict = loader->predict;
@@ -1067,6 +1071,18 @@ static void causes_and_their_parts(void **state)
             CHECK(isnan(at_most->mean), "row %u: %g", i, at_most->mean);
         else
             same_range("at most", at_most, predict, &part_of(rows[i].part)->window_s);
+        /* Where CPUs lack: of the work that may be cheaper, what brings more. */
+        const struct why_setting *setting = &loader->why.setting;
+        const struct range *all[] = {&part_of(PREDICT_HALF_COMPUTE)->window_s,
+                                     &part_of(PREDICT_NO_COLLATION)->window_s};
+        const bool collation = all[1]->mean < all[0]->mean;
+        if (rows[i].cause == CAUSE_CPU_CONTENTION) {
+            same_range("less", &setting->less, predict, all[collation]);
+            CHECK(setting->less_is_collation == collation && collation == (n % 2 == 1), "row %u",
+                  i);
+        } else {
+            CHECK(!(setting->less.mean > 0), "row %u: %g", i, setting->less.mean);
+        }
         predict = NULL;
         summary_free(summary);
         release();

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "diagnose/why_try.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LEAST_LESS 1.1 /* times as fast */
+
+void why_try(struct why *why, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(why->suggestion, sizeof why->suggestion, format, arguments);
+    va_end(arguments);
+}
+
+void why_try_also(struct why *why, const char *format, ...)
+{
+    const size_t used = strlen(why->suggestion);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(why->suggestion + used, sizeof why->suggestion - used, format, arguments);
+    va_end(arguments);
+}
+
+const char *why_gain_text(const struct range *faster, char *text, size_t size)
+{
+    snprintf(text, size, "%.*fx faster (%.*f to %.*f)", faster->mean < 10 ? 2 : 0, faster->mean,
+             faster->lower < 10 ? 2 : 0, faster->lower, faster->upper < 10 ? 2 : 0, faster->upper);
+    return text;
+}
+
+const char *why_gain_of(const struct run_loader *loader, const struct range *faster, char *text,
+                        size_t size)
+{
+    if (!loader->background)
+        return why_gain_text(faster, text, size);
+    snprintf(text, size, "up to %.*fx faster as far as the program keeps up",
+             faster->upper < 10 ? 2 : 0, faster->upper);
+    return text;
+}
+
+static void add_gain(const struct run_loader *loader, struct why *why, const struct range *worth,
+                     const char *what)
+{
+    const char *more = loader->entry.num_workers > 0 && why_shares_cpus(why)
+                           ? ", or more: loop and workers share the CPUs"
+                           : "";
+    if (why->suggestion[0] != '\0' && worth->upper >= WHY_LEAST_WORTH)
+        why_try_also(why, " (%s: up to %.2fx%s)", what, worth->upper, more);
+}
+
+void why_add_worth(const struct run_loader *loader, struct why *why, const char *what)
+{
+    add_gain(loader, why, &why->setting.at_most, what);
+}
+
+void why_add_less_to_do(const struct run_loader *loader, struct why *why)
+{
+    const struct why_setting *setting = &why->setting;
+    if (!(setting->less.mean >= LEAST_LESS))
+        return;
+    why_try_also(why, "; and less to do: %s",
+                 setting->less_is_collation ? "a cheaper collate_fn" : "cheaper items");
+    add_gain(loader, why, &setting->less,
+             setting->less_is_collation ? "without any collation" : "in half the CPU time");
+}
