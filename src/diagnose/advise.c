@@ -107,7 +107,7 @@ static void take_predicted(const struct predict *predict, uint32_t cause,
         if (predict->without[i].part == part_of(cause))
             setting->at_most = predict_faster(predict, &predict->without[i].window_s);
     }
-    if (cause == CAUSE_CPU_CONTENTION)
+    if (cause == CAUSE_CPU_CONTENTION || cause == CAUSE_LOOP_CPU_WAIT)
         take_less(predict, setting);
     if (predict->best_if_split == UINT32_MAX)
         return;

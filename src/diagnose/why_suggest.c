@@ -484,6 +484,8 @@ void why_suggest(const struct run_loader *loader, struct why *why)
     case CAUSE_LOOP_CPU_WAIT:
         suggest_cpus(why, "leave the loop's own thread a CPU: fewer workers or threads, or fewer "
                           "other programs on the CPUs");
+        if (!why->others.explain)
+            why_add_less_to_do(loader, why);
         break;
     case CAUSE_INTERPRETER:
         why_try(why,

@@ -1076,7 +1076,7 @@ static void causes_and_their_parts(void **state)
         const struct range *all[] = {&part_of(PREDICT_HALF_COMPUTE)->window_s,
                                      &part_of(PREDICT_NO_COLLATION)->window_s};
         const bool collation = all[1]->mean < all[0]->mean;
-        if (rows[i].cause == CAUSE_CPU_CONTENTION) {
+        if (rows[i].cause == CAUSE_CPU_CONTENTION || rows[i].cause == CAUSE_LOOP_CPU_WAIT) {
             same_range("less", &setting->less, predict, all[collation]);
             CHECK(setting->less_is_collation == collation && collation == (n % 2 == 1), "row %u",
                   i);

@@ -969,6 +969,23 @@ static void what_needs_the_cpus(void **state)
     }
 }
 
+/* A loop without a CPU gets one where its workers have less to do; beside others that explain it all, it is
+ * not for the workers to do less. */
+static void what_a_loop_without_a_cpu_needs(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 4; i++) {
+        const bool explained = i % 2 == 1, worth = i >= 2;
+        struct why why = why_of(CAUSE_LOOP_CPU_WAIT);
+        why.others.explain = explained;
+        why.setting.less = (struct range){worth ? 1.5 : 1.0, 1, 1.75};
+        why_tell(&loader, &why);
+        CHECK((strstr(why.suggestion, "; and less to do: cheaper items (in half the CPU time: up "
+                                      "to 1.75x") != NULL) == (worth && !explained),
+              "%u: %s", i, why.suggestion);
+    }
+}
+
 /* An order that is drawn at the begin of an epoch, or batch by batch. */
 static void indices_drawn_at_once_or_one_by_one(void **state)
 {
@@ -1342,6 +1359,7 @@ int main(void)
         cmocka_unit_test(means_that_are_not_enough),
         cmocka_unit_test(workers_that_share_too_few_cpus),
         cmocka_unit_test(what_needs_the_cpus),
+        cmocka_unit_test(what_a_loop_without_a_cpu_needs),
         cmocka_unit_test(indices_drawn_at_once_or_one_by_one),
         cmocka_unit_test(batches_made_in_vain),
         cmocka_unit_test(processes_that_compute),
