@@ -144,6 +144,16 @@ def _sample_gpus(fresh: _core.Monitor) -> None:
         say_once(f"{error}; the GPUs are not sampled in process {os.getpid()}")
 
 
+def _script_name() -> str | None:
+    """A run's, as `datastall run` names it; None where there is none (-c, a notebook)."""
+    words = getattr(sys, "argv", None)
+    script = words[0] if type(words) is list and words else None
+    if type(script) is not str or not script.endswith(".py"):
+        return None
+    folder, name = os.path.split(script)
+    return os.path.basename(folder) or name if name == "__main__.py" else name
+
+
 def monitor() -> _core.Monitor | None:
     """The recording of this process, made on the first call; None when there is none."""
     global _monitor, _off
@@ -155,7 +165,7 @@ def monitor() -> _core.Monitor | None:
         if _monitor is not None and _monitor.state() != "forked":
             return _monitor
         try:
-            fresh = _core.Monitor(_directory, _run_name, False, _uses_gpu)
+            fresh = _core.Monitor(_directory, _run_name or _script_name(), False, _uses_gpu)
             if "DATASTALL_RUN_DIR" not in os.environ:
                 _sample_gpus(fresh)
             if _pending_stage is not None:

@@ -72,6 +72,25 @@ def test_install(tmp_path: Path, order: str) -> None:
     assert len(run_folders(tmp_path)) == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["prog.py"], "prog.py"),
+        (["./inner/__main__.py"], "inner"),
+        (["-m", "inner"], "inner"),
+        (["-c", "import datastall; list(datastall.watch(range(9), name='train'))"], "python"),
+    ],
+)
+def test_a_run_is_named_after_its_script(tmp_path: Path, words: list[str], name: str) -> None:
+    source = "import datastall\nfor _ in datastall.watch(range(9), name='train'): pass"
+    write(tmp_path, "prog.py", source)
+    write(tmp_path, "inner/__main__.py", source)
+    ended = command([PYTHON, *words], tmp_path)
+    assert ended.code == 0, ended.err
+    (folder,) = run_folders(tmp_path)
+    assert folder.name.split("-", 2)[2].startswith(name)
+
+
 def test_install_says_where(tmp_path: Path) -> None:
     run_plainly(
         tmp_path,
