@@ -51,8 +51,10 @@ static void suggest_workers(const struct run_loader *loader, struct why *why, co
                 setting->workers, (unsigned long long)workers, split,
                 why_gain_of(loader, &setting->faster, gain, sizeof gain), unless, otherwise);
     else if (setting->is_replayed)
-        why_try(why, "%s (a replay of this run says that no other num_workers is faster)",
-                otherwise);
+        why_try(why, "%s (a replay of this run says that no other num_workers is faster%s)",
+                otherwise,
+                why->others.cpus >= WHY_LEAST_OF_OTHERS ? " on the CPUs that other programs leave"
+                                                        : "");
     else if (setting->workers > 0)
         why_try(
             why,

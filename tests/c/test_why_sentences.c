@@ -1260,6 +1260,24 @@ static void more_workers(void **state)
     }
 }
 
+/* A replay counts on the CPUs that others left; who could have them back is told that. */
+static void no_other_number_of_workers_by_a_replay(void **state)
+{
+    (void)state;
+    static const double others[] = {NAN, 0, 0.49, 0.5, 2};
+    for (uint32_t i = 0; i < 5; i++) {
+        struct why why = why_of(CAUSE_COMPUTE);
+        why.setting.is_replayed = true;
+        why.others.cpus = others[i];
+        why_tell(&loader, &why);
+        assert_string_equal(
+            why.suggestion,
+            i < 3 ? CHEAPER " (a replay of this run says that no other num_workers is faster)"
+                  : CHEAPER " (a replay of this run says that no other num_workers is faster on "
+                            "the CPUs that other programs leave)");
+    }
+}
+
 /* What a replay says is a gain of the loader. A thread beside the main one may fetch faster than the program
  * takes: then it is what the program gains at most. */
 static void a_gain_of_a_thread_of_its_own_is_a_bound(void **state)
@@ -1368,6 +1386,7 @@ int main(void)
         cmocka_unit_test(workers_that_need_their_start),
         cmocka_unit_test(a_loader_for_each_epoch),
         cmocka_unit_test(more_workers),
+        cmocka_unit_test(no_other_number_of_workers_by_a_replay),
         cmocka_unit_test(a_gain_of_a_thread_of_its_own_is_a_bound),
         cmocka_unit_test(workers_that_share_a_lock),
         cmocka_unit_test(epochs_without_an_iterator),
