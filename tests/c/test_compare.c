@@ -905,6 +905,16 @@ static void figures_of_each_run(void **state)
     assert_figure(comparison.ranks[0].stall_share[0], 0.25);
     assert_figure(comparison.ranks[0].stall_share[1], 0.1);
     assert_string_equal(compare_cause(first), why_name(first->loaders[0].why.primary));
+    /* One wait that took no time is a window of nothing, in which no rate is known. */
+    datastall_statistics *figures = &second->loaders[0].figures;
+    second->end_ns = second->begin_ns;
+    figures->window_end_ns = figures->window_begin_ns;
+    compare_runs(first, second, &comparison);
+    assert_figure(comparison.window_s[1], 0);
+    assert_true(isnan(comparison.loaders[0][1].batches_per_s));
+    second->end_ns = second->begin_ns - 1;
+    compare_runs(first, second, &comparison);
+    assert_true(isnan(comparison.window_s[1]));
     free_pair();
 }
 

@@ -149,6 +149,8 @@ static void idle_time_adds_up_to_what_the_gpu_measured(void **state)
         /* more: it is a moment longer empty */
         {0.90, 25, 50, 0.05, 0.05, 0.00},
         {0.90, 0, 0, 0, 0, 0.10},
+        /* it was busy all the time */
+        {1.00, 25, 0, 0, 0, 0},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -160,6 +160,8 @@ static void start_up(void **state)
         {1, 900, 500, 10000, CAUSE_PIN}, /* then it is that rest */
         {1, 900, 502, 10000, CAUSE_PIN},
         {1, 600, 700, 10000, CAUSE_PIN},
+        {1, 999, 990, 10000, CAUSE_PIN},
+        {1, 1000, 990, 10000, CAUSE_STARTUP}, /* from then on it is a state as any other */
         /* several: each one counts */
         {2, 999, 0, 10000, CAUSE_STARTUP},
         {2, 600, 0, 10000, CAUSE_STARTUP},
