@@ -406,6 +406,7 @@ static double made_share(const struct table *table)
     return table->count > 0 ? known / table->count : 0;
 }
 
+#define MOST_OF_ENDS 0.05 /* of a run */
 static const char *cannot(const struct run_loader *loader, const struct run_stretches *stretches,
                           const struct why *why, uint64_t batches)
 {
@@ -430,6 +431,13 @@ static const char *cannot(const struct run_loader *loader, const struct run_stre
         return "too few batches were recorded to tell what one costs";
     if (batches > stretches->head[RF_STRETCH_BATCHES] * 1.02 + 2)
         return "several iterators of the loader were under way at once";
+    /* Workers that stay do nothing at the end of an epoch. */
+    if (why_loader_is(loader, DATASTALL_LOADER_STREAM) &&
+        why_loader_is(loader, DATASTALL_LOADER_PERSISTENT_WORKERS) &&
+        (double)stretches->head[RF_STRETCH_ENDS_NS] > MOST_OF_ENDS * (double)why->active_ns)
+        return "its stream goes on working after its last item, for how long with another setting "
+               "is "
+               "not known";
     return NULL;
 }
 

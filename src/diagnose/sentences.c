@@ -169,6 +169,11 @@ void summary_prize_text(const struct summary *summary, char *text, size_t size)
     summary_duration_text((double)worst->active_ns * 1e-9, window, sizeof window);
     if (summary->severity == SUMMARY_SEVERITY_NONE)
         snprintf(text, size, "a perfect input pipeline would save at most %s of %s", stall, window);
+    else if (summary->upper_bound &&
+             (!isfinite(summary->speedup_ceiling) || summary->speedup_ceiling > 100))
+        snprintf(text, size,
+                 "how much of the waiting (%s of %s) the program itself waited for is not known",
+                 stall, window);
     else if (!isfinite(summary->speedup_ceiling) || summary->speedup_ceiling > 100)
         snprintf(text, size, "it spent nearly all of its time waiting (%s of %s)", stall, window);
     else if (worst->shares_cpus) /* less loading also leaves the loop more of the CPUs */

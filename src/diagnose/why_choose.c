@@ -202,6 +202,18 @@ static bool is_of_the_workers(const struct why *why, uint32_t largest)
     return is_in_the_making(largest) && largest != CAUSE_CPU_CONTENTION;
 }
 
+/* Whoever has the lock computes, and the others wait for it beside CPUs that are idle: what holds them up
+ * is the lock. */
+#define LEAST_LOCKED 0.3
+static bool waits_for_the_lock(const struct why *why, uint32_t largest)
+{
+    const struct why_work *work = &why->work;
+    return largest == CAUSE_COMPUTE && why_workers_share_a_lock(work) &&
+           (double)work->locked >= LEAST_LOCKED * (double)work->looks &&
+           (double)why->states_ns[CAUSE_BLOCKED] >= LEAST_LOCKED * (double)why->stall_ns &&
+           why->host.idle_cpus >= WHY_LEAST_IDLE_CPUS;
+}
+
 uint32_t why_choose(const struct run_loader *loader, const struct why_around *around,
                     const struct why *why)
 {
@@ -240,6 +252,8 @@ uint32_t why_choose(const struct run_loader *loader, const struct why_around *ar
     if (workers_bind(loader, why) && is_of_the_workers(why, largest) &&
         (double)once < LEAST_FIRST * (double)why->stall_ns)
         largest = largest_of_making(&why->work);
+    if (waits_for_the_lock(why, largest))
+        return CAUSE_BLOCKED;
     if (largest == CAUSE_BLOCKED && (computes_in_threads(why) || why_computes_in_children(why)))
         return CAUSE_COMPUTE_IN_THREADS;
     if (largest == CAUSE_BLOCKED ? why_is_storage(&why->work)

@@ -51,7 +51,7 @@ static void suggest_workers(const struct run_loader *loader, struct why *why, co
                 setting->workers, (unsigned long long)workers, split,
                 why_gain_of(loader, &setting->faster, gain, sizeof gain), unless, otherwise);
     else if (setting->is_replayed)
-        why_try(why, "%s (a replay of this run says that no other num_workers is faster%s)",
+        why_try(why, "%s (by a replay of this run no other num_workers is sure to be faster%s)",
                 otherwise,
                 why->others.cpus >= WHY_LEAST_OF_OTHERS ? " on the CPUs that other programs leave"
                                                         : "");
@@ -83,6 +83,18 @@ static bool none_is_better(const struct run_loader *loader, uint64_t otherwise_n
            in_loop_ns < LESS * (double)otherwise_ns && in_loop_ns < LESS * (double)why->stall_ns;
 }
 
+/* What torch refuses where there are no workers, and the program is seen to ask for. */
+static const char *none_text(const struct run_loader *loader)
+{
+    const bool kept = why_loader_is(loader, DATASTALL_LOADER_PERSISTENT_WORKERS);
+    const bool spawned = why_loader_is(loader, DATASTALL_LOADER_SPAWNED);
+    return kept && spawned
+               ? "num_workers=0 (and neither persistent_workers nor multiprocessing_context)"
+           : kept    ? "num_workers=0 (and no persistent_workers)"
+           : spawned ? "num_workers=0 (and no multiprocessing_context)"
+                     : "num_workers=0";
+}
+
 static bool suggest_none(const struct run_loader *loader, uint64_t otherwise_ns, struct why *why)
 {
     char in_loop[32], waited[32];
@@ -90,17 +102,17 @@ static bool suggest_none(const struct run_loader *loader, uint64_t otherwise_ns,
         return false;
     char gain[64];
     if (why->setting.is_replayed) {
-        why_try(why,
-                "num_workers=0: %s, by a replay of this run: the loop makes these batches itself",
+        why_try(why, "%s: %s, by a replay of this run: the loop makes these batches itself",
+                none_text(loader),
                 why_gain_of(loader, &why->setting.faster_in_loop, gain, sizeof gain));
         return true;
     }
     summary_duration_text(why->setting.in_loop_ns * 1e-9, in_loop, sizeof in_loop);
     summary_duration_text((double)why->stall_ns * 1e-9, waited, sizeof waited);
-    why_try(why,
-            "num_workers=0: making these batches in the loop itself takes about %s of the %s that "
-            "it waits now",
-            in_loop, waited);
+    why_try(
+        why,
+        "%s: making these batches in the loop itself takes about %s of the %s that it waits now",
+        none_text(loader), in_loop, waited);
     return true;
 }
 
@@ -185,7 +197,7 @@ static void suggest_for_startup(const struct run_loader *loader, struct why *why
             "%llu epochs, and the workers start again with each",
             (unsigned long long)loader->entry.objects, (unsigned long long)iterators);
     else if (persistent)
-        why_try(why, "longer epochs, or do less when workers and data set start");
+        why_try(why, "longer epochs, or do less when workers and data set start, and at their end");
     else
         why_try(why, "persistent_workers=True%s: the workers are started again for every epoch",
                 kept_text(why, kept, sizeof kept));
@@ -446,13 +458,17 @@ void why_suggest(const struct run_loader *loader, struct why *why)
         why_add_worth(loader, why, "in half the CPU time");
         break;
     case CAUSE_COMPUTE_IN_THREADS:
-        suggest_workers(loader, why,
-                        why_computes_in_children(why)
-                            ? "make cheaper what the processes do that were started for the items "
-                              "(decode to the size that is used, prepare once and store), or start "
-                              "as many as there are CPUs for"
-                            : "make that work cheaper, or give the library fewer threads in each "
-                              "worker (torch.set_num_threads, cv2.setNumThreads, OMP_NUM_THREADS)");
+        suggest_workers(
+            loader, why,
+            why_computes_in_children(why)
+                ? "make cheaper what the processes do that were started for the items "
+                  "(decode to the size that is used, prepare once and store), or start "
+                  "as many as there are CPUs for"
+            : why_workers_of(loader) == 0
+                ? "make that work cheaper; or, where Python threads of the program compute "
+                  "meanwhile, give them a process of their own: Python runs one at a time"
+                : "make that work cheaper, or give the library fewer threads in each "
+                  "worker (torch.set_num_threads, cv2.setNumThreads, OMP_NUM_THREADS)");
         why_add_worth(loader, why, "in half the CPU time");
         break;
     case CAUSE_CPU_CONTENTION:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "diagnose/why_try.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -47,8 +48,16 @@ static void add_gain(const struct run_loader *loader, struct why *why, const str
     const char *more = loader->entry.num_workers > 0 && why_shares_cpus(why)
                            ? ", or more: loop and workers share the CPUs"
                            : "";
-    if (why->suggestion[0] != '\0' && worth->upper >= WHY_LEAST_WORTH)
-        why_try_also(why, " (%s: up to %.2fx%s)", what, worth->upper, more);
+    /* No more than without any waiting. */
+    const double most = why->active_ns > why->stall_ns
+                            ? (double)why->active_ns / (double)(why->active_ns - why->stall_ns)
+                            : INFINITY;
+    const double upper = worth->upper < most ? worth->upper : most;
+    /* How fast the program takes from a thread of its own is not seen. */
+    if (why->suggestion[0] == '\0' || loader->background || !(worth->upper >= WHY_LEAST_WORTH) ||
+        upper < WHY_LEAST_WORTH)
+        return;
+    why_try_also(why, " (%s: up to %.2fx%s)", what, upper, more);
 }
 
 void why_add_worth(const struct run_loader *loader, struct why *why, const char *what)

@@ -123,7 +123,7 @@ static const char *cause_text(const struct summary_loader *loader)
 {
     static const char *const texts[WHY_CAUSES] = {
         [CAUSE_COMPUTE] = "making the items keeps the CPUs busy",
-        [CAUSE_COMPUTE_IN_THREADS] = "making the items keeps CPUs busy, in threads of a library",
+        [CAUSE_COMPUTE_IN_THREADS] = "making the items takes CPUs, in other threads than their own",
         [CAUSE_CPU_CONTENTION] = "the items wait for a CPU: too few are free",
         [CAUSE_BLOCKED] = "the items wait for something: a server, a lock, a sleep",
         [CAUSE_COLLATE] = "putting items together into a batch (collate_fn) takes the time",

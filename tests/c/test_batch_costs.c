@@ -778,6 +778,27 @@ static void have_idle_children(void)
     recorded.why.work.blocked_ns = 20;
     recorded.why.work.children_ns = 9;
 }
+/* The workers of a stream end an epoch for so much of the run. */
+static void end_a_stream(uint32_t flags, double share)
+{
+    recorded.loader.entry.flags |= DATASTALL_LOADER_STREAM | flags;
+    recorded.loader.entry.flags &= flags | ~(uint64_t)DATASTALL_LOADER_PERSISTENT_WORKERS;
+    recorded.stretches.head[RF_STRETCH_ENDS] = 1;
+    recorded.stretches.head[RF_STRETCH_ENDS_NS] =
+        (uint64_t)(share * (double)recorded.why.active_ns);
+}
+static void work_after_the_last_item(void)
+{
+    end_a_stream(DATASTALL_LOADER_PERSISTENT_WORKERS, 0.051);
+}
+static void end_quickly(void)
+{
+    end_a_stream(DATASTALL_LOADER_PERSISTENT_WORKERS, 0.049);
+}
+static void end_with_their_stream(void)
+{
+    end_a_stream(0, 0.051);
+}
 static void nothing(void)
 {
 }
@@ -800,6 +821,9 @@ static void what_cannot_be_predicted(void **state)
         {keep_16_batches, NULL},
         {have_more_than_came_in_turn, "several iterators of the loader were under way at once"},
         {have_a_few_more, NULL},
+        {work_after_the_last_item, "its stream goes on working after its last item"},
+        {end_quickly, NULL},
+        {end_with_their_stream, NULL},
         {have_computing_children, "its items wait for processes that the workers started"},
         {have_idle_children, NULL},
         {hide_cpus, "how many CPUs there are is not known"},

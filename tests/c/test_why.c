@@ -1230,6 +1230,36 @@ static void what_is_reckoned_of_one_batch(void **state)
     }
 }
 
+/* Who has the lock computes; where the others wait for it and CPUs are idle, it is the lock. */
+static void a_lock_that_is_held_while_items_are_made(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t blocked_ms; /* of a stall of 20 s; the rest computes */
+        uint64_t looks, locked, idle_milli;
+        uint32_t cause;
+    } rows[] = {
+        {9000, 40, 20, 1000, CAUSE_BLOCKED},  {6000, 40, 20, 1000, CAUSE_BLOCKED},
+        {5999, 40, 20, 1000, CAUSE_COMPUTE},  {9000, 40, 12, 1000, CAUSE_BLOCKED},
+        {9000, 40, 11, 1000, CAUSE_COMPUTE},  {9000, 12, 6, 1000, CAUSE_BLOCKED},
+        {9000, 11, 6, 1000, CAUSE_COMPUTE},   {9000, 40, 20, 300, CAUSE_BLOCKED},
+        {9000, 40, 20, 290, CAUSE_COMPUTE},   {9000, 40, 0, 1000, CAUSE_COMPUTE},
+        {11000, 40, 20, 1000, CAUSE_BLOCKED},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t *c = begin_loader(20 * S);
+        c[RF_COUNT_CAUSE_NS + CAUSE_BLOCKED] = rows[i].blocked_ms * MS;
+        c[RF_COUNT_CAUSE_NS + CAUSE_COMPUTE] = 20 * S - rows[i].blocked_ms * MS;
+        struct rf_worker_view *worker = add_worker();
+        worker->looks = rows[i].looks;
+        worker->locked = rows[i].locked;
+        worker->totals[RF_TOTAL_ITEMS_NS] = 20 * S;
+        worker->totals[RF_TOTAL_ITEMS_CPU_NS] = 20 * S - rows[i].blocked_ms * MS;
+        set_cpus(2000, rows[i].idle_milli);
+        assert_cause(i, rows[i].cause);
+    }
+}
+
 static void names_of_causes(void **state)
 {
     (void)state;
@@ -1576,6 +1606,7 @@ int main(void)
         cmocka_unit_test(what_is_reckoned_of_one_batch),
         cmocka_unit_test(cpus_for_more_workers),
         cmocka_unit_test(no_item_takes_longer_than_the_slowest),
+        cmocka_unit_test(a_lock_that_is_held_while_items_are_made),
         cmocka_unit_test(names_of_causes),
         cmocka_unit_test(depth_of_the_queue),
         cmocka_unit_test(dear_items_of_one_worker),
