@@ -441,6 +441,12 @@ static void suggest_for_failure(struct why *why)
         why_try(why, "%s", item);
 }
 
+/* The data set has __getitems__: no item was timed by itself. */
+static bool gives_whole_batches(const struct why_work *work)
+{
+    return work->items > work->batches && work->items_timed == 0;
+}
+
 void why_suggest(const struct run_loader *loader, struct why *why)
 {
     const uint64_t prefetch = loader->entry.prefetch_factor;
@@ -453,6 +459,9 @@ void why_suggest(const struct run_loader *loader, struct why *why)
                 ? "make the stream's items cheaper: decode to the size that is used, prepare once "
                   "and store; and where a worker skips what others give, skip it before the work, "
                   "not after"
+            : gives_whole_batches(&why->work)
+                ? "make __getitems__ cheaper: decode to the size that is used, prepare once and "
+                  "store"
                 : "make __getitem__ cheaper: decode to the size that is used, prepare once and "
                   "store, whole batches at once (__getitems__)");
         why_add_worth(loader, why, "in half the CPU time");
@@ -491,9 +500,9 @@ void why_suggest(const struct run_loader *loader, struct why *why)
         why_add_worth(loader, why, "without any waiting");
         break;
     case CAUSE_COLLATE:
-        why_try(why,
-                "make collate_fn cheaper: whole batches at once (__getitems__), fewer and larger "
-                "tensors, pad once, convert in __getitem__");
+        why_try(why, "make collate_fn cheaper: %sfewer and larger tensors, pad once, convert in %s",
+                gives_whole_batches(&why->work) ? "" : "whole batches at once (__getitems__), ",
+                gives_whole_batches(&why->work) ? "__getitems__" : "__getitem__");
         why_add_worth(loader, why, "without any collation");
         break;
     case CAUSE_TRANSFER:

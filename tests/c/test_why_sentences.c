@@ -1292,6 +1292,36 @@ static void more_workers(void **state)
     }
 }
 
+/* Who has __getitems__ is not told to write it: then no item is timed by itself. */
+static void batches_that_are_given_whole(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t batches, items, timed;
+        bool whole;
+    } rows[] = {{10, 80, 0, true},  {10, 80, 1, false}, {10, 80, 80, false},
+                {10, 10, 0, false}, {10, 11, 0, true},  {0, 0, 0, false}};
+    for (uint32_t i = 0; i < 2 * sizeof rows / sizeof *rows; i++) {
+        const bool collate = i % 2 == 1;
+        struct why why = why_of(collate ? CAUSE_COLLATE : CAUSE_COMPUTE);
+        why.work.batches = rows[i / 2].batches;
+        why.work.items = rows[i / 2].items;
+        why.work.items_timed = rows[i / 2].timed;
+        why_tell(&loader, &why);
+        assert_string_equal(
+            why.suggestion,
+            collate
+                ? rows[i / 2].whole
+                      ? "make collate_fn cheaper: fewer and larger tensors, pad once, convert in "
+                        "__getitems__"
+                      : "make collate_fn cheaper: whole batches at once (__getitems__), fewer and "
+                        "larger tensors, pad once, convert in __getitem__"
+            : rows[i / 2].whole ? "make __getitems__ cheaper: decode to the size that is used, "
+                                  "prepare once and store"
+                                : CHEAPER);
+    }
+}
+
 /* A replay counts on the CPUs that others left; who could have them back is told that. */
 static void no_other_number_of_workers_by_a_replay(void **state)
 {
@@ -1419,6 +1449,7 @@ int main(void)
         cmocka_unit_test(workers_that_need_their_start),
         cmocka_unit_test(a_loader_for_each_epoch),
         cmocka_unit_test(more_workers),
+        cmocka_unit_test(batches_that_are_given_whole),
         cmocka_unit_test(no_other_number_of_workers_by_a_replay),
         cmocka_unit_test(a_gain_of_a_thread_of_its_own_is_a_bound),
         cmocka_unit_test(workers_that_share_a_lock),
