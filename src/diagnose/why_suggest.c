@@ -88,11 +88,9 @@ static const char *none_text(const struct run_loader *loader)
 {
     const bool kept = why_loader_is(loader, DATASTALL_LOADER_PERSISTENT_WORKERS);
     const bool spawned = why_loader_is(loader, DATASTALL_LOADER_SPAWNED);
-    return kept && spawned
-               ? "num_workers=0 (and neither persistent_workers nor multiprocessing_context)"
-           : kept    ? "num_workers=0 (and no persistent_workers)"
-           : spawned ? "num_workers=0 (and no multiprocessing_context)"
-                     : "num_workers=0";
+    return spawned ? "num_workers=0 (without multiprocessing_context and what else needs workers)"
+           : kept  ? "num_workers=0 (without the arguments that need workers)"
+                   : "num_workers=0";
 }
 
 static bool suggest_none(const struct run_loader *loader, uint64_t otherwise_ns, struct why *why)
