@@ -14,7 +14,7 @@ int inject_find_package(char package[PATH_MAX]);
 int inject_environment(const char *package, const char *run_folder, const char *home);
 
 /* Why nothing was recorded, as one sentence, from the marks that the hooks left in the run folder
- * and the command itself. */
+ * and the command itself, which ended with `code`. */
 const char *inject_explain_silence(const char *run_folder, char **command, int code);
 
 #endif

@@ -151,15 +151,11 @@ static uint64_t life_of(const struct summary *summary, const struct summary_proc
                                                                  : ended_ns - began_ns;
 }
 
-/* Loop and workers want as many CPUs as there are. */
 static bool shares_cpus(const struct summary *summary, uint32_t index)
 {
     for (uint32_t i = 0; i < summary->loader_count; i++) {
         const struct summary_loader *loader = &summary->loaders[i];
-        const struct why *why = &loader->why;
-        if (loader->process != index || loader->data->entry.num_workers == 0)
-            continue;
-        if (why_shares_cpus(why))
+        if (loader->process == index && why_shares_cpus(loader->data, &loader->why))
             return true;
     }
     return false;

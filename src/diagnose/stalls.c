@@ -248,7 +248,7 @@ static void settle_process(struct summary *summary, uint32_t index)
     process->exposed.lower_ns = ds_least(process->exposed.lower_ns, process->exposed.upper_ns);
     process->stall_share = (double)process->exposed.upper_ns / (double)active_ns;
     process->stall_share_lower = (double)process->exposed.lower_ns / (double)active_ns;
-    process->speedup_ceiling = (double)active_ns / (double)(active_ns - process->exposed.upper_ns);
+    process->speedup_ceiling = why_ceiling(active_ns, process->exposed.upper_ns);
     process->is_brief = why_is_brief(process->exposed.upper_ns, process->life_ns);
     process->severe_share = severe_share(process);
     take_off_others(summary, index);

@@ -177,7 +177,12 @@ bool why_is_uneven_in_cost(const struct run_loader *loader, const struct why_wor
  * never more than they were blocked for. 0: not known. */
 uint64_t why_crowded_ns(const struct why *why);
 /* Loop and workers want as many CPUs as there are: less loading may speed up the loop itself as well. */
-bool why_shares_cpus(const struct why *why);
+bool why_shares_cpus(const struct run_loader *loader, const struct why *why);
+/* How many times as fast without the stall, nanoseconds each; infinite: it only waited. */
+static inline double why_ceiling(uint64_t active_ns, uint64_t stall_ns)
+{
+    return (double)active_ns / (double)(active_ns - stall_ns);
+}
 /* why_setting.c: what more workers, or none, would give. */
 void why_reckon(const struct run_loader *loader, const struct why *why,
                 struct why_setting *setting);

@@ -7,7 +7,7 @@
 #include "base/unknown.h"
 #include "diagnose/why.h"
 
-#define LEAST_CPUS_SHARED 0.85
+#define LEAST_CPUS_SHARED 0.85 /* of those that may be used */
 
 /* CPUs that the workers of a process kept busy, of all its loaders, from the first batch to the last. */
 static double workers_cpus(const struct run_process *process)
@@ -70,8 +70,10 @@ static void reckon_untimed(const struct run_loader *loader, const uint64_t *stat
     others->untimed_ns = (uint64_t)(part * untimed_ns);
 }
 
-bool why_shares_cpus(const struct why *why)
+bool why_shares_cpus(const struct run_loader *loader, const struct why *why)
 {
+    if (loader->entry.num_workers == 0)
+        return false;
     const double loop = isnan(why->host.loop_cpus) ? 0 : why->host.loop_cpus;
     return why->states_ns[CAUSE_LOOP_CPU_WAIT] + why->states_ns[CAUSE_CPU_CONTENTION] >
                why->stall_ns / 10 ||

@@ -45,13 +45,11 @@ const char *why_gain_of(const struct run_loader *loader, const struct range *fas
 static void add_gain(const struct run_loader *loader, struct why *why, const struct range *worth,
                      const char *what)
 {
-    const char *more = loader->entry.num_workers > 0 && why_shares_cpus(why)
-                           ? ", or more: loop and workers share the CPUs"
-                           : "";
+    const char *more =
+        why_shares_cpus(loader, why) ? ", or more: loop and workers share the CPUs" : "";
     /* No more than without any waiting. */
-    const double most = why->active_ns > why->stall_ns
-                            ? (double)why->active_ns / (double)(why->active_ns - why->stall_ns)
-                            : INFINITY;
+    const double most =
+        why->active_ns > why->stall_ns ? why_ceiling(why->active_ns, why->stall_ns) : INFINITY;
     const double upper = worth->upper < most ? worth->upper : most;
     /* How fast the program takes from a thread of its own is not seen. */
     if (why->suggestion[0] == '\0' || loader->background || !(worth->upper >= WHY_LEAST_WORTH) ||

@@ -529,7 +529,8 @@ DS_HOT void feed_wait_end(struct feed *feed, uint64_t end_ns, enum datastall_wai
     if (feed->look.looking && batch && is_long) {
         loop_look_end(&feed->look, &cause->loop);
         const uint64_t *process = feed->monitor->writer->process.block;
-        cause->loop.threads_per_cpu = rf_threads_per_cpu(&process[RF_BLOCK_PAYLOAD]);
+        if (end_ns - feed->begin_ns >= CAUSE_INTERPRETER_TURN_NS)
+            cause->loop.threads_per_cpu = rf_threads_per_cpu(&process[RF_BLOCK_PAYLOAD]);
     }
     loop_look_note(&feed->look, is_long);
     struct feed_made own = {.end_ns = 0};

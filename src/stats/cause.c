@@ -6,9 +6,6 @@
 #include "base/hot.h"
 #include "base/sums.h"
 
-/* Of the 5 ms after which Python lets another thread run, most. */
-#define INTERPRETER_TURN_NS UINT64_C(4000000)
-
 static struct cause_span *append(struct cause_timeline *timeline, uint64_t begin_ns,
                                  uint64_t end_ns, uint32_t state)
 {
@@ -196,7 +193,7 @@ static void look_at_the_loop(const struct cause_loop *loop, uint64_t wait_ns,
 {
     move(share, CAUSE_LOOP_CPU_WAIT, loop->delay_ns);
     const uint64_t left_ns = ds_subtract(share->states_ns[CAUSE_TRANSFER], loop->cpu_ns);
-    if (left_ns >= INTERPRETER_TURN_NS && others_busy_ns(loop) >= wait_ns / 2)
+    if (left_ns >= CAUSE_INTERPRETER_TURN_NS && others_busy_ns(loop) >= wait_ns / 2)
         move(share, CAUSE_INTERPRETER, left_ns);
 }
 

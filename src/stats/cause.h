@@ -85,6 +85,9 @@ void cause_overlay(struct cause_timeline *timeline, uint64_t begin_ns, uint64_t 
 void cause_split(const struct cause_timeline *timeline, uint64_t from, uint64_t to,
                  uint64_t sums[CAUSE_STATES]);
 
+/* Of the 5 ms after which Python lets another thread run, most: a shorter wait is not for the interpreter. */
+#define CAUSE_INTERPRETER_TURN_NS UINT64_C(4000000)
+
 /* Of what others ran, so much a thread waited for a CPU itself where a crowd is taken to have held up
  * both. */
 #define CAUSE_LEAST_SEEN 0.02
@@ -93,7 +96,7 @@ void cause_split(const struct cause_timeline *timeline, uint64_t from, uint64_t 
 struct cause_loop {
     uint64_t cpu_ns, delay_ns; /* running, waiting for a CPU */
     uint64_t others_cpu_ns;    /* CPU time of the other threads of its process */
-    double threads_per_cpu;    /* rf_threads_per_cpu(); 0: not known */
+    double threads_per_cpu;    /* rf_threads_per_cpu(); 0: not known, or the wait too short */
 };
 
 /* The row of a batch (runfile/stretches.h) that takes the wait's exposed stall as well, also when that
