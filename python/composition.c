@@ -479,19 +479,23 @@ static void from_attributes(struct composition *state, struct tensor_questions *
     Py_DECREF(attributes);
 }
 
-/* [x, y] or (x, y), x a plain tensor, is what most loaders hand out: x says it, and nothing else is
- * looked at. A shorter way to what from_sequence() finds. */
+/* The batch, or its first element; NULL: it has none, or is of another kind. */
+DS_HOT static PyObject *first_of(PyObject *batch)
+{
+    if (tensor_is_plain(batch))
+        return batch;
+    if (Py_TYPE(batch) == common.tuple && Py_SIZE(batch) > 0)
+        return common.tuple_item(batch, 0);
+    return Py_TYPE(batch) == common.list && Py_SIZE(batch) > 0 ? PyList_GetItem(batch, 0) : NULL;
+}
+
+/* x, [x, y] or (x, y), x a plain tensor, is what most loaders hand out: x says it, and nothing else is
+ * looked at. A shorter way to what from_kind() finds. */
 DS_HOT static bool from_first_element(struct tensor_questions *questions, PyObject *batch,
                                       datastall_batch *out)
 {
-    PyObject *first;
-    if (Py_TYPE(batch) == common.tuple && Py_SIZE(batch) > 0)
-        first = common.tuple_item(batch, 0);
-    else if (Py_TYPE(batch) == common.list && Py_SIZE(batch) > 0)
-        first = PyList_GetItem(batch, 0);
-    else
-        return false;
-    if (!tensor_is_plain(first))
+    PyObject *first = first_of(batch);
+    if (first == NULL || !tensor_is_plain(first))
         return false;
     out->samples = tensor_length(questions, first);
     return out->samples != DATASTALL_UNKNOWN;

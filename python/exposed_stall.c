@@ -74,14 +74,18 @@ DS_HOT bool exposed_stall_end(struct exposed_stall *asked, const datastall_wait 
                               uint64_t end_ns, struct stall_bounds *stall)
 {
     stall->lower_ns = stall->upper_ns = RF_UNKNOWN;
-    if (asked->slot == NULL || wait->loader == NULL)
+    if ((asked->slot == NULL && !asked->carries) || wait->loader == NULL)
         return false;
     const datastall_monitor *monitor = wait->loader->monitor;
+    const uint64_t wait_ns = ds_subtract(end_ns, wait->begin_ns);
     if (!monitor_is_recording(monitor)) /* forked while it waited */
         return false;
-    return stall_end(asked->slot, asked->stream, &asked->mark,
-                     end_ns > wait->begin_ns ? end_ns - wait->begin_ns : 0,
-                     asked->slot->writer.head, (uint32_t)ds_load(&monitor->current_stage), stall);
+    if (asked->carries) {
+        stall_carried(wait->slot, wait_ns, stall);
+        return false;
+    }
+    return stall_end(asked->slot, asked->stream, &asked->mark, wait_ns, asked->slot->writer.head,
+                     (uint32_t)ds_load(&monitor->current_stage), stall);
 }
 
 /* ---- functions of the module ---- */

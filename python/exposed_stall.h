@@ -12,6 +12,7 @@ int exposed_stall_add(PyObject *module);
 
 struct exposed_stall {
     struct monitor_slot *slot; /* NULL: nothing is asked */
+    bool carries;              /* what was true of the waits before is taken to be of this one */
     uint64_t stream;
     struct stall_mark mark;
 };
@@ -30,10 +31,15 @@ bool exposed_stall_begin_iter(struct stall_mark *mark, int *device);
 /* The thread's CUDA context and stream, where one asks outside of a wait; false: not known. */
 bool exposed_stall_place(void **context, uint64_t *stream);
 
-static inline void exposed_stall_begin(datastall_wait *wait, struct exposed_stall *asked)
+static inline void exposed_stall_begin(datastall_wait *wait, bool expects_short,
+                                       struct exposed_stall *asked)
 {
     asked->slot = NULL;
-    if (stall_is_enabled())
+    asked->carries = false;
+    if (!stall_is_enabled() || wait->loader == NULL)
+        return;
+    asked->carries = expects_short && stall_carries(wait->slot);
+    if (!asked->carries)
         exposed_stall_ask(wait, asked);
 }
 

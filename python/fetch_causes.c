@@ -402,6 +402,45 @@ static enum rf_worker_outcome outcome_of_error(void)
     return PyErr_ExceptionMatches(PyExc_Exception) ? RF_BATCH_FAILED : RF_BATCH_INTERRUPTED;
 }
 
+/* How many items torch asks a map for; 0: it does not say. */
+static uint64_t items_of(const Fetch *fetch, PyObject *indices)
+{
+    if (fetch->mode == FETCH_ONE)
+        return 1;
+    return PyList_CheckExact(indices) ? (uint64_t)PyList_Size(indices) : 0;
+}
+
+/* Where the loop's own process loads, and its waits are short, nothing is asked of most batches. */
+static bool is_left_out(const Fetch *fetch, struct worker *worker, PyObject *indices)
+{
+    return fetch->consumer != NULL && !fetch->is_stream && thread.feed->quiet &&
+           items_of(fetch, indices) > 0 && worker_leaves_out(worker);
+}
+
+static PyObject *fetch_left_out(Standin *self, PyObject *args, const Fetch *fetch,
+                                struct worker *worker)
+{
+    const uint64_t items = items_of(fetch, PyTuple_GetItem(args, 1));
+    const uint64_t begin_ns = worker_begin_left_out(worker);
+    PyObject *result = standin_call_method(self, args, NULL);
+    worker_end_left_out(worker, begin_ns, items,
+                        result != NULL ? RF_BATCH_MADE : outcome_of_error());
+    return result;
+}
+
+static PyObject *fetch_recorded(Standin *self, PyObject *args, Fetch *fetch, struct worker *worker)
+{
+    worker_begin(worker);
+    PyObject *result = fetch_in_parts(self, args, fetch, worker);
+    const enum rf_worker_outcome outcome = result != NULL ? RF_BATCH_MADE : outcome_of_error();
+    if (fetch->mode == FETCH_ALL && result != NULL)
+        worker->items = items_of(fetch, PyTuple_GetItem(args, 1));
+    worker_end(worker, outcome);
+    if (fetch->consumer == NULL && fetch->is_stream && fetch->fingerprints < 2 && result != NULL)
+        worker_fingerprint(worker, fetch->fingerprints++, fingerprint_of(result));
+    return result;
+}
+
 static PyObject *fetch_call(Standin *self, PyObject *args, PyObject *kwargs)
 {
     struct worker *worker = NULL;
@@ -411,17 +450,9 @@ static PyObject *fetch_call(Standin *self, PyObject *args, PyObject *kwargs)
     Py_INCREF(fetch); /* the program may drop the fetcher meanwhile */
     thread.fetch_depth++;
     thread.fetching = worker;
-    worker_begin(worker);
-    PyObject *result = fetch_in_parts(self, args, fetch, worker);
-    const enum rf_worker_outcome outcome = result != NULL ? RF_BATCH_MADE : outcome_of_error();
-    if (fetch->mode == FETCH_ALL && result != NULL) {
-        PyObject *indices = PyTuple_GetItem(args, 1);
-        const Py_ssize_t count = PyList_CheckExact(indices) ? PyList_Size(indices) : 0;
-        worker->items = count > 0 ? (uint64_t)count : 0;
-    }
-    worker_end(worker, outcome);
-    if (fetch->is_stream && fetch->fingerprints < 2 && result != NULL)
-        worker_fingerprint(worker, fetch->fingerprints++, fingerprint_of(result));
+    PyObject *result = is_left_out(fetch, worker, PyTuple_GetItem(args, 1))
+                           ? fetch_left_out(self, args, fetch, worker)
+                           : fetch_recorded(self, args, fetch, worker);
     thread.fetching = NULL;
     thread.fetch_depth--;
     Py_DECREF(fetch);

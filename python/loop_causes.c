@@ -55,11 +55,14 @@ DS_HOT static void follow_tasks(struct feed *feed, PyObject *iterator, uint64_t 
         feed_sent(feed, feed->sent_until, worker_of(tasks, feed->sent_until));
 }
 
-DS_HOT struct loop_wait loop_wait_begin(struct feed *feed, PyObject *iterator, uint64_t now_ns)
+DS_HOT struct loop_wait loop_wait_begin(struct feed *feed, PyObject *iterator, uint64_t now_ns,
+                                        bool quiet)
 {
     const struct loop_wait before = {thread.feed, thread.iterator};
     thread.feed = NULL;
     thread.iterator = NULL;
+    if (feed != NULL)
+        feed->may_be_short = false;
     if (feed == NULL || iterator == NULL || !ds_fork_same_process(feed->fork_generation))
         return before;
     uint64_t next = 0, sent = 0;
@@ -68,7 +71,7 @@ DS_HOT struct loop_wait loop_wait_begin(struct feed *feed, PyObject *iterator, u
             return before;
         follow_tasks(feed, iterator, sent);
     }
-    feed_wait_begin(feed, now_ns, next, sent);
+    feed_wait_begin(feed, now_ns, next, sent, quiet);
     thread.feed = feed;
     thread.iterator = iterator;
     return before;
@@ -90,6 +93,17 @@ DS_HOT static struct feed *feed_of_call(PyObject *args)
     return thread.feed;
 }
 
+/* Of what was handed out during this very wait nothing was told yet. False: nothing can be. */
+DS_HOT static bool follow_tasks_until(struct feed *feed, PyObject *iterator, uint64_t index)
+{
+    if (index < feed->sent_until)
+        return true;
+    PyObject *tasks = beside_held(iterator, name_tasks);
+    while (tasks != NULL && feed->sent_until <= index)
+        feed_sent(feed, feed->sent_until, worker_of(tasks, feed->sent_until));
+    return tasks != NULL;
+}
+
 /* What _try_get_data() returned: (True, (index, data)); index is a number for batches only, and for
  * an object of end_type, which says that a worker's stream has no more. */
 DS_HOT static void note_arrival(struct feed *feed, PyObject *iterator, PyObject *result,
@@ -105,12 +119,9 @@ DS_HOT static void note_arrival(struct feed *feed, PyObject *iterator, PyObject 
     if (first == NULL || !PyLong_Check(first) || !number_of(iterator, name_received, &next))
         return;
     const long long index = PyLong_AsLongLong(first);
-    PyObject *tasks = beside_held(iterator, name_tasks);
     errors_forget();
-    if (index >= 0 && tasks != NULL) {
-        const uint32_t worker = worker_of(tasks, (uint64_t)index);
-        while (feed->sent_until <= (uint64_t)index) /* handed out during this very wait */
-            feed_sent(feed, feed->sent_until, worker_of(tasks, feed->sent_until));
+    if (index >= 0 && follow_tasks_until(feed, iterator, (uint64_t)index)) {
+        const uint32_t worker = feed_worker_of(feed, (uint64_t)index);
         if (PyTuple_Size(message) == 2 && Py_TYPE(PyTuple_GetItem(message, 1)) == (void *)end_type)
             feed_ended(feed, worker);
         else

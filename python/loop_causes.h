@@ -17,8 +17,9 @@ struct loop_wait {
     PyObject *iterator;
 };
 
-/* Begins a wait and returns the one before, for loop_wait_end(). */
-struct loop_wait loop_wait_begin(struct feed *feed, PyObject *iterator, uint64_t now_ns);
+/* Begins a wait and returns the one before, for loop_wait_end(). quiet: as for feed_wait_begin(). */
+struct loop_wait loop_wait_begin(struct feed *feed, PyObject *iterator, uint64_t now_ns,
+                                 bool quiet);
 void loop_wait_end(struct loop_wait before);
 
 #endif

@@ -51,7 +51,7 @@ DS_COLD static void measure_by_callable(Consumer *self, PyObject *batch, datasta
 struct next {
     Consumer *consumer;
     uint64_t end_ns;
-    bool stall_is_under_way;
+    bool may_be_short, stall_is_under_way;
     struct stall_bounds stall;
     datastall_wait wait;
     struct exposed_stall asked;
@@ -79,6 +79,8 @@ DS_HOT static void end_with_batch(struct next *next, PyObject *batch)
 {
     Consumer *self = next->consumer;
     datastall_batch out = DATASTALL_BATCH_INIT;
+    if (next->may_be_short)
+        monitor_note_quiet(&next->wait, next->end_ns);
     thread.timed_depth++; /* whatever measure() iterates is not the program's waiting */
     if (self->measure != NULL)
         measure_by_callable(self, batch, &out);
@@ -118,8 +120,11 @@ DS_HOT PyObject *timed_next(Consumer *consumer, PyObject *(*call)(void *context)
     next.consumer = consumer;
     next.iterator = iterator;
     next.wait = datastall_wait_begin(consumer->inner);
-    exposed_stall_begin(&next.wait, &next.asked);
-    const struct loop_wait before = loop_wait_begin(consumer->feed, iterator, next.wait.begin_ns);
+    const bool quiet = monitor_is_quiet(&next.wait);
+    const struct loop_wait before =
+        loop_wait_begin(consumer->feed, iterator, next.wait.begin_ns, quiet);
+    next.may_be_short = consumer->feed == NULL || consumer->feed->may_be_short;
+    exposed_stall_begin(&next.wait, quiet && next.may_be_short, &next.asked);
     thread.timed_depth++;
     PyObject *batch = call(context);
     thread.timed_depth--;

@@ -66,7 +66,7 @@ def _mode_of(fetcher: Any) -> int | None:
 def _remember_fetch(fetcher: Any, consumer: _core.Consumer | None) -> bool:
     mode = _mode_of(fetcher)
     if mode is not None:
-        is_stream = consumer is None and type(fetcher) is not _fetchers[0]
+        is_stream = type(fetcher) is not _fetchers[0]
         _core.remember(fetcher, _core.Fetch(mode, consumer, is_stream))
     return mode is not None
 

@@ -278,6 +278,7 @@ class Loader(_LoaderSettings):
     exposed_stall_s: ExposedStall
     hidden_wait_s: float | None
     unknown_wait_s: float
+    carried_wait_s: float
     unfinished_wait_s: float | None
     records_ahead: int
     slowest_waits: list[SlowWait]

@@ -24,6 +24,8 @@ typedef int cu_device;
 #define CU_EVENT_DEFAULT 0
 
 #define POOL_PAIRS 16u
+/* Answers that were alike before one is taken for granted. */
+#define ALIKE 8u
 /* The second event is recorded some microseconds after the clock stopped; more than this between
  * the events than in the wait means that something else was in the stream. */
 #define TOLERANCE_NS UINT64_C(50000)
@@ -63,6 +65,9 @@ struct stall_queue {
     uint64_t unknown[STALL_REASONS];
     cu_event first[POOL_PAIRS], second[POOL_PAIRS];
     bool in_use[POOL_PAIRS];
+    uint32_t empty_in_row; /* questions that found the stream empty, up to ALIKE */
+    struct quiet_turns turns;
+    bool bound; /* at the last question */
     uint32_t count;
     struct pending_stall pending[POOL_PAIRS]; /* in the order of their waits */
 };
@@ -207,6 +212,7 @@ static void change_context(struct monitor_slot *slot, struct stall_queue *queue,
     memset(queue->in_use, 0, sizeof queue->in_use);
     queue->context = context;
     queue->failed = queue->has_events = false;
+    queue->empty_in_row = 0;
     cu_device device;
     unsigned char uuid[16];
     if (cuda.get_device(&device) == CU_SUCCESS && cuda.get_uuid(uuid, device) == CU_SUCCESS)
@@ -313,6 +319,23 @@ static void collect(struct monitor_slot *slot, struct stall_queue *queue)
 
 /* ---- around a wait ---- */
 
+static void note_answer(struct stall_queue *queue, const struct stall_mark *mark)
+{
+    queue->bound = mark->bound;
+    if (mark->state != MARK_IDLE)
+        queue->empty_in_row = 0;
+    else if (queue->empty_in_row < ALIKE)
+        queue->empty_in_row++;
+    quiet_begin_turn(&queue->turns);
+}
+
+DS_HOT bool stall_carries(struct monitor_slot *slot)
+{
+    struct stall_queue *queue = slot->stalls;
+    return queue != NULL && queue->empty_in_row == ALIKE && !queue->failed && queue->count == 0 &&
+           quiet_is_left_out(&queue->turns);
+}
+
 void stall_begin(struct monitor_slot *slot, uint64_t stream, struct stall_mark *mark)
 {
     mark->state = MARK_UNKNOWN;
@@ -345,6 +368,7 @@ void stall_begin(struct monitor_slot *slot, uint64_t stream, struct stall_mark *
     }
     if (queue->failed)
         give_up(queue, STALL_FAILED);
+    note_answer(queue, mark);
     cuda.exchange_mode(&mode);
 }
 
@@ -352,6 +376,14 @@ static void settle(const struct stall_mark *mark, uint64_t stall_ns, struct stal
 {
     stall->upper_ns = stall_ns;
     stall->lower_ns = mark->bound ? 0 : stall_ns;
+}
+
+DS_HOT void stall_carried(const struct monitor_slot *slot, uint64_t wait_ns,
+                          struct stall_bounds *stall)
+{
+    const struct stall_queue *queue = slot->stalls;
+    const bool bound = queue == NULL || queue->bound || wait_ns > (uint64_t)QUIET_WAIT_NS;
+    *stall = (struct stall_bounds){bound ? 0 : wait_ns, wait_ns, .carried = true};
 }
 
 bool stall_end(struct monitor_slot *slot, uint64_t stream, struct stall_mark *mark,

@@ -50,6 +50,14 @@ void stall_begin(struct monitor_slot *slot, uint64_t stream, struct stall_mark *
 bool stall_end(struct monitor_slot *slot, uint64_t stream, struct stall_mark *mark,
                uint64_t wait_ns, uint64_t record, uint32_t stage, struct stall_bounds *stall);
 
+/* Instead of both, of a wait that is taken to be short (record/quiet.h): true, and nothing is asked, where
+ * the stream was empty at each of the last waits that were asked about. stall_carried() then says of it
+ * what was true of them: all of it was exposed, of one that was longer than QUIET_WAIT_NS after all at
+ * most. Every 8th to 23rd wait is asked about, in no order: what is wrong where the program's habits
+ * change is at most 22 waits of QUIET_WAIT_NS. */
+bool stall_carries(struct monitor_slot *slot);
+void stall_carried(const struct monitor_slot *slot, uint64_t wait_ns, struct stall_bounds *stall);
+
 /* The same for a wait without a slot (making an iterator): nothing is read later, so a wait during
  * which the GPU ran out of work has an upper bound only. */
 void stall_probe_begin(uint64_t stream, struct stall_mark *mark);

@@ -194,6 +194,7 @@ static void put_loader(out e, const struct summary *s, const struct summary_load
     put_seconds(e, "waiting_s", loader->stall.waiting_ns);
     put_real(e, "waiting_share", loader->waiting_share);
     put_stall(e, &loader->stall);
+    put_seconds(e, "carried_wait_s", loader->data->totals.counters[RF_COUNT_STALL_CARRIED_NS]);
     put_seconds(e, "unfinished_wait_s",
                 loader->unfinished_wait_ns == 0 ? DATASTALL_UNKNOWN : loader->unfinished_wait_ns);
     put_integer(e, "records_ahead", loader->data->skew);

@@ -187,7 +187,8 @@ static uint64_t depth_now(const struct feed *feed, uint64_t next_index, uint64_t
     return rf_pack_depth(ready, all - ready, coming - all, feed->possible);
 }
 
-void feed_wait_begin(struct feed *feed, uint64_t now_ns, uint64_t next_index, uint64_t sent_until)
+void feed_wait_begin(struct feed *feed, uint64_t now_ns, uint64_t next_index, uint64_t sent_until,
+                     bool quiet)
 {
     feed->waiting = true;
     feed->has_blocker = false;
@@ -202,8 +203,10 @@ void feed_wait_begin(struct feed *feed, uint64_t now_ns, uint64_t next_index, ui
     const bool is_ready = is_known && rf_ready_of(feed->depth) > 0;
     if (feed->workers > 0 && is_known && !is_ready)
         lock_look_at_workers(feed, now_ns);
+    feed->quiet = quiet;
+    feed->may_be_short = feed->workers == 0 || is_ready;
     if (feed->workers > 0)
-        loop_look_begin(&feed->look, now_ns, is_ready);
+        loop_look_begin(&feed->look, now_ns, quiet && is_ready);
     if (feed->own != NULL)
         feed->own_count = ds_load(&feed->own->entry[RF_WORKER_COUNT]);
 }
@@ -427,6 +430,12 @@ static void cause_of_worker(struct feed *feed, uint64_t end_ns, struct wait_caus
     }
 }
 
+/* Whether the batch was taken to be a short one, and was none: what it waited for is not known. */
+static bool was_left_out(const struct feed *feed, uint64_t end_ns)
+{
+    return feed->own->left_out && end_ns - feed->begin_ns > (uint64_t)QUIET_WAIT_NS;
+}
+
 static void cause_of_own_loading(struct feed *feed, uint64_t end_ns, struct wait_cause *cause,
                                  struct feed_made *made)
 {
@@ -532,9 +541,8 @@ DS_HOT void feed_wait_end(struct feed *feed, uint64_t end_ns, enum datastall_wai
         if (end_ns - feed->begin_ns >= CAUSE_INTERPRETER_TURN_NS)
             cause->loop.threads_per_cpu = rf_threads_per_cpu(&process[RF_BLOCK_PAYLOAD]);
     }
-    loop_look_note(&feed->look, is_long);
     struct feed_made own = {.end_ns = 0};
-    if (feed->own != NULL)
+    if (feed->own != NULL && !was_left_out(feed, end_ns))
         cause_of_own_loading(feed, end_ns, cause, &own);
     else if (feed->has_blocker)
         cause_of_worker(feed, end_ns, cause);

@@ -20,8 +20,16 @@ void feed_next_epoch(struct feed *feed);
 /* Index `index` was handed to a worker; calls in order, each once. */
 void feed_sent(struct feed *feed, uint64_t index, uint32_t worker);
 
-/* A wait begins: the loop takes next_index next, and indices below sent_until were handed out. */
-void feed_wait_begin(struct feed *feed, uint64_t now_ns, uint64_t next_index, uint64_t sent_until);
+/* The worker to which an index under way was handed; FEED_NO_ENTRY: not known. */
+static inline uint32_t feed_worker_of(const struct feed *feed, uint64_t index)
+{
+    return feed->indices[index % FEED_INDICES].worker;
+}
+
+/* A wait begins: the loop takes next_index next, and indices below sent_until were handed out. quiet: its
+ * waits are short for now (quiet.h), which this one may be where feed->may_be_short. */
+void feed_wait_begin(struct feed *feed, uint64_t now_ns, uint64_t next_index, uint64_t sent_until,
+                     bool quiet);
 /* A message of a worker came off the queue; in_turn: it is what the loop takes next. */
 void feed_arrived(struct feed *feed, uint64_t index, uint32_t worker, bool in_turn,
                   uint64_t now_ns);

@@ -69,7 +69,7 @@ struct feed {
     struct replay as_is, larger;
 
     /* the wait under way */
-    bool waiting, has_blocker;
+    bool waiting, has_blocker, quiet, may_be_short;
     uint64_t begin_ns, next_index, later_ready_ns, depth, own_count;
     bool window_full;
     uint32_t blocker; /* worker */

@@ -9,15 +9,12 @@
 
 /* Less than 1 % of the loop's time. */
 #define LOOK_EVERY_NS UINT64_C(200000)
-/* After so many short waits in a row another one is taken to be short: cold caches make a look some
- * 10 us, in vain. */
-#define QUIET_WAITS 64u
-#define QUIET_EVERY_NS (20 * DS_NS_PER_S / 1000)
+/* Where short waits are expected: cold caches make a look some 10 us, in vain. */
+#define QUIET_EVERY_NS (DS_NS_PER_S / 10)
 
-void loop_look_begin(struct loop_look *look, uint64_t now_ns, bool is_ready)
+void loop_look_begin(struct loop_look *look, uint64_t now_ns, bool expects_short)
 {
-    const bool quiet = is_ready && look->quiet == QUIET_WAITS;
-    look->looking = now_ns - look->looked_ns >= (quiet ? QUIET_EVERY_NS : LOOK_EVERY_NS);
+    look->looking = now_ns - look->looked_ns >= (expects_short ? QUIET_EVERY_NS : LOOK_EVERY_NS);
     if (!look->looking)
         return;
     const uint64_t thread = (uint64_t)syscall(SYS_gettid);
@@ -39,14 +36,6 @@ void loop_look_end(const struct loop_look *look, struct cause_loop *loop)
     loop->delay_ns = ds_subtract(end.delay_ns, begin->delay_ns);
     loop->others_cpu_ns =
         ds_subtract(ds_subtract(end.process_cpu_ns, begin->process_cpu_ns), loop->cpu_ns);
-}
-
-void loop_look_note(struct loop_look *look, bool was_long)
-{
-    if (was_long)
-        look->quiet = 0;
-    else if (look->quiet < QUIET_WAITS)
-        look->quiet++;
 }
 
 void loop_look_close(struct loop_look *look)

@@ -14,19 +14,15 @@ struct loop_look {
     uint64_t thread;    /* that it tells of; 0: not opened */
     uint64_t looked_ns; /* when a wait last began with a look */
     bool looking;       /* the wait under way did */
-    uint32_t quiet;     /* waits in a row that were too short to be worth it, up to what counts */
     struct host_thread_times begin;
 };
 
 #define LOOP_LOOK_INIT {.schedstat = -1}
 
-/* A wait begins: three system calls, where the last such look is old enough. Where a batch is ready, as
- * it was before many short waits, it seldom is. */
-void loop_look_begin(struct loop_look *look, uint64_t now_ns, bool is_ready);
+/* A wait begins: three system calls, where the last such look is old enough. */
+void loop_look_begin(struct loop_look *look, uint64_t now_ns, bool expects_short);
 /* It ended; only of one that began with a look. */
 void loop_look_end(const struct loop_look *look, struct cause_loop *loop);
-/* Of each wait that ended, whether it was worth a look. */
-void loop_look_note(struct loop_look *look, bool was_long);
 void loop_look_close(struct loop_look *look);
 
 #endif

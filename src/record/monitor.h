@@ -8,6 +8,7 @@
 
 #include "base/fork_guard.h"
 #include "datastall.h"
+#include "record/quiet.h"
 #include "runfile/rundir.h"
 #include "runfile/steps.h"
 #include "runfile/stretches.h"
@@ -23,6 +24,7 @@ struct monitor_slot {
     uint32_t loader;
     uint32_t device; /* 1 + CUDA's number of the device whose stalls are here; 0: none was told */
     bool used;
+    struct quiet_waits quiet;   /* not of the overflow slot, which threads share */
     struct stall_queue *stalls; /* src/gpu: events whose outcome is not known yet; NULL: none */
     struct rf_slot_writer writer;
     /* Causes of waits whose stall is under way, each at its record's index. */
@@ -118,6 +120,11 @@ struct monitor_slot *monitor_slot_of(datastall_loader *loader);
 /* The calling thread's slot for the loader's waits on a device (CUDA's number), from now on: one slot
  * holds the stalls of one device. NULL: not recording, or no slot is left. */
 struct monitor_slot *monitor_slot_on_device(datastall_loader *loader, int device);
+
+/* Whether the wait's slot expects it to be short (quiet.h), and what it was, when it ended with a batch. Not
+ * of one that was known to be long before it began. */
+bool monitor_is_quiet(const datastall_wait *wait);
+void monitor_note_quiet(const datastall_wait *wait, uint64_t end_ns);
 
 /* Moves a wait under way there. False: its stall has no place and stays unknown. */
 bool monitor_wait_on_device(datastall_wait *wait, int device);

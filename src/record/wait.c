@@ -164,6 +164,26 @@ bool monitor_wait_on_device(datastall_wait *wait, int device)
     return true;
 }
 
+/* The slot of a wait under way that no other thread writes to. */
+static struct monitor_slot *own_slot_of(const datastall_wait *wait)
+{
+    struct monitor_slot *slot = wait->slot;
+    return wait->loader == NULL || slot == &wait->loader->monitor->overflow ? NULL : slot;
+}
+
+DS_HOT bool monitor_is_quiet(const datastall_wait *wait)
+{
+    const struct monitor_slot *slot = own_slot_of(wait);
+    return slot != NULL && quiet_expected(&slot->quiet);
+}
+
+DS_HOT void monitor_note_quiet(const datastall_wait *wait, uint64_t end_ns)
+{
+    struct monitor_slot *slot = own_slot_of(wait);
+    if (slot != NULL)
+        quiet_note(&slot->quiet, end_ns, ds_subtract(end_ns, wait->begin_ns));
+}
+
 void datastall_wait_cancel(datastall_wait *wait)
 {
     if (wait == NULL || wait->loader == NULL)

@@ -346,7 +346,7 @@ void worker_begin(struct worker *worker)
     worker->items = 0;
     worker->slowest_ns = 0;
     worker->slowest_index = RF_UNKNOWN;
-    worker->items_ended = false;
+    worker->items_ended = worker->left_out = false;
     worker->fetching = true;
 }
 
@@ -425,18 +425,92 @@ static struct spent spent_on(const struct worker_clocks *clocks)
     return spent;
 }
 
-/* What the thread that sends counted since the last batch. */
-static void take_sent(struct worker *worker)
+/* A batch as it is counted and kept. */
+struct made {
+    uint64_t begin_ns, items_end_ns, end_ns;
+    uint64_t gap_ns; /* RF_UNKNOWN: not told */
+    struct spent spent;
+    enum rf_worker_outcome outcome;
+};
+
+static void add_to_totals(struct worker *worker, const struct made *made)
 {
-    uint64_t *const counted[] = {&worker->pickle_ns, &worker->pickle_cpu_ns, &worker->sent_messages,
-                                 &worker->sent_bytes, &worker->sent_tensors};
-    static const uint32_t totals[] = {RF_TOTAL_PICKLE_NS, RF_TOTAL_PICKLE_CPU_NS, RF_TOTAL_SENT,
-                                      RF_TOTAL_SENT_BYTES, RF_TOTAL_SENT_TENSORS};
-    for (uint32_t i = 0; i < sizeof totals / sizeof *totals; i++)
-        worker->totals[totals[i]] += __atomic_exchange_n(counted[i], 0, __ATOMIC_RELAXED);
-    const uint64_t bytes = __atomic_load_n(&worker->tensor_bytes, __ATOMIC_RELAXED);
-    if (bytes > worker->totals[RF_TOTAL_TENSOR_BYTES])
-        worker->totals[RF_TOTAL_TENSOR_BYTES] = bytes;
+    uint64_t *t = worker->totals;
+    const struct spent *spent = &made->spent;
+    t[RF_TOTAL_BATCHES] += made->outcome == RF_BATCH_MADE;
+    t[RF_TOTAL_FAILED] += made->outcome == RF_BATCH_FAILED;
+    t[RF_TOTAL_ITEMS] += worker->items;
+    t[RF_TOTAL_ENDED] += made->outcome == RF_BATCH_END;
+    t[RF_TOTAL_ITEMS_NS] += spent->items_ns;
+    t[RF_TOTAL_ITEMS_CPU_NS] += spent->cpu_ns;
+    t[RF_TOTAL_ITEMS_DELAY_NS] += spent->delay_ns;
+    t[RF_TOTAL_ITEMS_THREADS_NS] += spent->threads_ns;
+    t[RF_TOTAL_ITEMS_THREADS_CPU_NS] += spent->threads_cpu_ns;
+    t[RF_TOTAL_COLLATE_NS] += spent->collate_ns;
+    t[RF_TOTAL_COLLATE_CPU_NS] += spent->collate_cpu_ns;
+    t[RF_TOTAL_COLLATE_DELAY_NS] += spent->collate_delay_ns;
+    t[RF_TOTAL_COLLATE_THREADS_NS] += spent->collate_threads_ns;
+    if (t[RF_TOTAL_BEGIN_NS] == 0)
+        t[RF_TOTAL_BEGIN_NS] = made->begin_ns;
+    t[RF_TOTAL_END_NS] = made->end_ns;
+    t[RF_TOTAL_ASKED_WHICH] += worker->asked_which;
+    worker->asked_which = 0;
+}
+
+static void write_record(struct worker *worker, uint64_t count, const struct made *made)
+{
+    uint64_t *record = worker->entry + worker->layout.ring_at +
+                       (count & (worker->layout.recent - 1)) * worker->layout.record_words;
+    const struct spent *spent = &made->spent;
+    const uint64_t words[RF_WORK_WORDS] = {
+        [RF_WORK_BEGIN_NS] = made->begin_ns,
+        [RF_WORK_ITEMS_END_NS] = made->items_end_ns,
+        [RF_WORK_END_NS] = made->end_ns,
+        [RF_WORK_GAP_NS] = made->gap_ns,
+        [RF_WORK_CPU_NS] = spent->cpu_ns,
+        [RF_WORK_DELAY_NS] = spent->delay_ns,
+        [RF_WORK_THREADS_NS] = spent->threads_cpu_ns,
+        [RF_WORK_COLLATE_CPU_NS] = spent->collate_cpu_ns,
+        [RF_WORK_COLLATE_DELAY_NS] = spent->collate_delay_ns,
+        [RF_WORK_COLLATE_THREADS_NS] = spent->collate_threads_ns,
+        [RF_WORK_ITEMS] = worker->items << 2 | made->outcome,
+        [RF_WORK_SLOWEST_NS] = worker->slowest_ns,
+        [RF_WORK_SLOWEST_INDEX] = worker->slowest_index,
+    };
+    ds_store(&record[RF_WORK_SEQUENCE], 0);
+    ds_fence_release();
+    for (uint32_t i = 1; i < RF_WORK_WORDS; i++)
+        ds_store(&record[i], words[i]);
+    ds_store_release(&record[RF_WORK_SEQUENCE], count + 1);
+}
+
+static void keep(struct worker *worker, const struct made *made)
+{
+    const uint64_t count = ds_load(&worker->entry[RF_WORKER_COUNT]);
+    add_to_totals(worker, made);
+    worker_take_sent(worker);
+    read_io(worker, made->end_ns);
+    write_record(worker, count, made);
+    if (worker->slowest_ns != 0)
+        put_slow(worker, worker->slowest_ns, worker->slowest_index, made->begin_ns);
+    write_totals(worker, count + 1);
+    ds_store_release(&worker->entry[RF_WORKER_COUNT], count + 1);
+    ds_store_release(&worker->entry[RF_WORKER_PHASE], rf_pack_phase(made->end_ns, RF_PHASE_IDLE));
+    ds_store(&worker->entry[RF_WORKER_ITEM], 0);
+}
+
+/* Between two batches. */
+static uint64_t add_gap(struct worker *worker)
+{
+    const struct host_moment *gap = &worker->clocks.gap.at, *begin = &worker->clocks.begin.at;
+    uint64_t *t = worker->totals;
+    if (gap->wall_ns == 0)
+        return RF_UNKNOWN;
+    const uint64_t gap_ns = since(begin->wall_ns, gap->wall_ns);
+    t[RF_TOTAL_GAP_NS] += gap_ns;
+    t[RF_TOTAL_GAP_CPU_NS] += since(begin->times.cpu_ns, gap->times.cpu_ns);
+    t[RF_TOTAL_GAP_DELAY_NS] += since(begin->times.delay_ns, gap->times.delay_ns);
+    return gap_ns;
 }
 
 void worker_end(struct worker *worker, enum rf_worker_outcome outcome)
@@ -446,100 +520,65 @@ void worker_end(struct worker *worker, enum rf_worker_outcome outcome)
         return;
     worker->fetching = false;
     worker_clocks_end(clocks, pickled_so_far(worker));
-    const uint64_t end_ns = clocks->end.at.wall_ns;
-    ds_fault_guard_keep(end_ns);
+    const struct made made = {
+        .begin_ns = clocks->begin.at.wall_ns,
+        .items_end_ns = clocks->items_end.at.wall_ns,
+        .end_ns = clocks->end.at.wall_ns,
+        .gap_ns = add_gap(worker),
+        .spent = spent_on(clocks),
+        .outcome = outcome,
+    };
+    ds_fault_guard_keep(made.end_ns);
     if (!worker->attached)
         try_to_attach(worker);
-    const struct host_moment *gap = &clocks->gap.at, *begin = &clocks->begin.at;
-    const struct spent spent = spent_on(clocks);
-    const uint64_t gap_ns = gap->wall_ns == 0 ? RF_UNKNOWN : since(begin->wall_ns, gap->wall_ns);
-
-    uint64_t *t = worker->totals;
-    t[RF_TOTAL_BATCHES] += outcome == RF_BATCH_MADE;
-    t[RF_TOTAL_FAILED] += outcome == RF_BATCH_FAILED;
-    t[RF_TOTAL_ITEMS] += worker->items;
-    t[RF_TOTAL_ENDED] += outcome == RF_BATCH_END;
-    t[RF_TOTAL_ITEMS_NS] += spent.items_ns;
-    t[RF_TOTAL_ITEMS_CPU_NS] += spent.cpu_ns;
-    t[RF_TOTAL_ITEMS_DELAY_NS] += spent.delay_ns;
-    t[RF_TOTAL_ITEMS_THREADS_NS] += spent.threads_ns;
-    t[RF_TOTAL_ITEMS_THREADS_CPU_NS] += spent.threads_cpu_ns;
-    t[RF_TOTAL_COLLATE_NS] += spent.collate_ns;
-    t[RF_TOTAL_COLLATE_CPU_NS] += spent.collate_cpu_ns;
-    t[RF_TOTAL_COLLATE_DELAY_NS] += spent.collate_delay_ns;
-    t[RF_TOTAL_COLLATE_THREADS_NS] += spent.collate_threads_ns;
-    if (gap_ns != RF_UNKNOWN) {
-        t[RF_TOTAL_GAP_NS] += gap_ns;
-        t[RF_TOTAL_GAP_CPU_NS] += since(begin->times.cpu_ns, gap->times.cpu_ns);
-        t[RF_TOTAL_GAP_DELAY_NS] += since(begin->times.delay_ns, gap->times.delay_ns);
-    }
-    if (t[RF_TOTAL_BEGIN_NS] == 0)
-        t[RF_TOTAL_BEGIN_NS] = begin->wall_ns;
-    t[RF_TOTAL_END_NS] = end_ns;
-    t[RF_TOTAL_ASKED_WHICH] += worker->asked_which;
-    worker->asked_which = 0;
-    take_sent(worker);
-    read_io(worker, end_ns);
-
-    const uint64_t count = ds_load(&worker->entry[RF_WORKER_COUNT]);
-    uint64_t *record = worker->entry + worker->layout.ring_at +
-                       (count & (worker->layout.recent - 1)) * worker->layout.record_words;
-    const uint64_t words[RF_WORK_WORDS] = {
-        [RF_WORK_BEGIN_NS] = begin->wall_ns,
-        [RF_WORK_ITEMS_END_NS] = clocks->items_end.at.wall_ns,
-        [RF_WORK_END_NS] = end_ns,
-        [RF_WORK_GAP_NS] = gap_ns,
-        [RF_WORK_CPU_NS] = spent.cpu_ns,
-        [RF_WORK_DELAY_NS] = spent.delay_ns,
-        [RF_WORK_THREADS_NS] = spent.threads_cpu_ns,
-        [RF_WORK_COLLATE_CPU_NS] = spent.collate_cpu_ns,
-        [RF_WORK_COLLATE_DELAY_NS] = spent.collate_delay_ns,
-        [RF_WORK_COLLATE_THREADS_NS] = spent.collate_threads_ns,
-        [RF_WORK_ITEMS] = worker->items << 2 | outcome,
-        [RF_WORK_SLOWEST_NS] = worker->slowest_ns,
-        [RF_WORK_SLOWEST_INDEX] = worker->slowest_index,
-    };
-    ds_store(&record[RF_WORK_SEQUENCE], 0);
-    ds_fence_release();
-    for (uint32_t i = 1; i < RF_WORK_WORDS; i++)
-        ds_store(&record[i], words[i]);
-    ds_store_release(&record[RF_WORK_SEQUENCE], count + 1);
-    if (worker->slowest_ns != 0)
-        put_slow(worker, worker->slowest_ns, worker->slowest_index, begin->wall_ns);
-    write_totals(worker, count + 1);
-    ds_store_release(&worker->entry[RF_WORKER_COUNT], count + 1);
-    ds_store_release(&worker->entry[RF_WORKER_PHASE], rf_pack_phase(end_ns, RF_PHASE_IDLE));
-    ds_store(&worker->entry[RF_WORKER_ITEM], 0);
+    const uint64_t whole_ns = made.spent.items_ns + made.spent.collate_ns;
+    worker->items_share = whole_ns == 0 ? 1 : (double)made.spent.items_ns / (double)whole_ns;
+    quiet_begin_turn(&worker->turns);
+    keep(worker, &made);
     worker_clocks_next(clocks);
+}
+
+/* ---- a batch that is like the one before ---- */
+
+bool worker_leaves_out(struct worker *worker)
+{
+    return worker_clocks_are_quiet(&worker->clocks) && quiet_is_left_out(&worker->turns);
+}
+
+uint64_t worker_begin_left_out(struct worker *worker)
+{
+    const uint64_t now_ns = ds_now_ns();
+    ds_store(&worker->entry[RF_WORKER_PHASE], rf_pack_phase(now_ns, RF_PHASE_FETCH));
+    return now_ns;
+}
+
+void worker_end_left_out(struct worker *worker, uint64_t begin_ns, uint64_t items,
+                         enum rf_worker_outcome outcome)
+{
+    const uint64_t end_ns = ds_now_ns();
+    const uint64_t items_ns = (uint64_t)((double)since(end_ns, begin_ns) * worker->items_share);
+    const uint64_t collate_ns = since(end_ns, begin_ns) - items_ns;
+    const struct made made = {
+        .begin_ns = begin_ns,
+        .items_end_ns = begin_ns + items_ns,
+        .end_ns = end_ns,
+        .gap_ns = RF_UNKNOWN,
+        .spent = {.items_ns = items_ns,
+                  .cpu_ns = items_ns,
+                  .collate_ns = collate_ns,
+                  .collate_cpu_ns = collate_ns},
+        .outcome = outcome,
+    };
+    worker->items = outcome == RF_BATCH_MADE ? items : 0;
+    worker->slowest_ns = 0;
+    worker->slowest_index = RF_UNKNOWN;
+    worker->left_out = true;
+    keep(worker, &made);
+    worker_clocks_leave_out(&worker->clocks);
 }
 
 void worker_finish(struct worker *worker)
 {
     if (!worker->attached && !worker->fetching)
         try_to_attach(worker);
-}
-
-void worker_pickled(struct worker *worker, const struct worker_message *message)
-{
-    const uint64_t index = ds_load(&worker->first_sent) + worker->sent;
-    /* More messages than batches: somebody else sends as well. */
-    if (index >= ds_load_acquire(&worker->entry[RF_WORKER_COUNT]))
-        return;
-    worker->sent++;
-    if (message->lost)
-        return;
-    __atomic_fetch_add(&worker->pickle_ns, message->wall_ns, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&worker->pickle_cpu_ns, message->cpu_ns, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&worker->pickle_cpu_total_ns, message->cpu_ns, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&worker->sent_messages, 1, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&worker->sent_bytes, message->bytes, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&worker->sent_tensors, message->tensors, __ATOMIC_RELAXED);
-    if (message->tensor_bytes > worker->tensor_bytes) /* this thread alone writes it */
-        __atomic_store_n(&worker->tensor_bytes, message->tensor_bytes, __ATOMIC_RELAXED);
-    uint64_t *record = worker->entry + worker->layout.ring_at +
-                       (index & (worker->layout.recent - 1)) * worker->layout.record_words;
-    if (ds_load(&record[RF_WORK_SEQUENCE]) == index + 1) {
-        ds_store(&record[RF_WORK_PICKLE_CPU_NS], message->cpu_ns);
-        ds_store_release(&record[RF_WORK_SEND_DELAY_NS], message->delay_ns);
-    }
 }

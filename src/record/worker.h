@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 
+#include "record/quiet.h"
 #include "record/worker_clocks.h"
 #include "runfile/worker_slot.h"
 #include "runfile/writer.h"
@@ -48,8 +49,11 @@ struct worker {
 
     /* the batch under way */
     bool fetching, items_ended;
+    bool left_out; /* of the last one nothing was asked */
     struct worker_clocks clocks;
     uint64_t items, item_begin_ns, slowest_ns, slowest_index;
+    struct quiet_turns turns;
+    double items_share;   /* of the time of the batch that was last asked about */
     uint64_t asked_which; /* the data set asked which worker it is in, since the last batch ended */
 };
 
@@ -75,6 +79,14 @@ void worker_begin(struct worker *worker);
 void worker_item(struct worker *worker, uint64_t now_ns, uint64_t index);
 void worker_items_end(struct worker *worker);
 void worker_end(struct worker *worker, enum rf_worker_outcome outcome);
+
+/* Instead of these, where waits are short (quiet.h): true, and of this batch nothing is asked but when it
+ * began and ended. It is taken to have only run, and to be split into items and collation as the one before
+ * was. */
+bool worker_leaves_out(struct worker *worker);
+uint64_t worker_begin_left_out(struct worker *worker); /* when it began */
+void worker_end_left_out(struct worker *worker, uint64_t begin_ns, uint64_t items,
+                         enum rf_worker_outcome outcome);
 
 /* The data set is about to make this item; index RF_UNKNOWN: not told. For who looks at a worker
  * that hangs or was killed. */
@@ -107,6 +119,8 @@ static inline bool worker_wants_tensor_bytes(const struct worker *worker)
     return worker->sent < 4 || worker->sent % 16 == 0;
 }
 void worker_pickled(struct worker *worker, const struct worker_message *message);
+/* In the thread that makes batches: what was counted there since the last one. */
+void worker_take_sent(struct worker *worker);
 
 /* The process ends: what is still in memory goes to the entry, which its parent has given it by
  * now. */

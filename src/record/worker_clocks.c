@@ -38,9 +38,14 @@ static void take(struct worker_clocks *clocks, struct worker_moment *moment, uin
     }
 }
 
+bool worker_clocks_are_quiet(const struct worker_clocks *clocks)
+{
+    return clocks->quiet == QUIET_BATCHES;
+}
+
 static bool expects_no_wait(const struct worker_clocks *clocks, uint64_t asked_for_ns)
 {
-    return clocks->quiet == QUIET_BATCHES && clocks->gap.at.wall_ns != 0 &&
+    return worker_clocks_are_quiet(clocks) && clocks->gap.at.wall_ns != 0 &&
            asked_for_ns < QUIET_ASKED_FOR_NS;
 }
 

@@ -44,4 +44,13 @@ static inline void worker_clocks_next(struct worker_clocks *clocks)
     clocks->gap = clocks->end;
 }
 
+/* Batches are short for now, and only run. */
+bool worker_clocks_are_quiet(const struct worker_clocks *clocks);
+
+/* A batch was made that nothing was asked about: the next one's gap is not known. */
+static inline void worker_clocks_leave_out(struct worker_clocks *clocks)
+{
+    clocks->gap.at.wall_ns = 0;
+}
+
 #endif

@@ -56,6 +56,8 @@
     X(EFFICIENCY_LOW, 1, SUM, 0, "batches", "that stated one below 0.80")                          \
     X(STALL_WAITS, 1, SUM, 0, "waits", "of any kind, whose exposed stall is known")                \
     X(STALL_BOUNDS, 1, SUM, 0, "waits", "those of which only an upper bound is known")             \
+    X(STALL_CARRIED_NS, 1, SUM, 0, "ns",                                                           \
+      "of STALL_KNOWN_NS: nobody asked, and it is taken to be like the short waits before")        \
     X(CAUSES, 1, SUM, 0, "waits", "that came with their cause: the rows of causes counted")        \
     X(CAUSE_NS, CAUSE_STATES, SUM, 0, "ns",                                                        \
       "how the stalls are split, by enum cause_state: of a wait whose exposed stall is known its " \

@@ -261,6 +261,7 @@ enum rf_record_word {
 };
 #define RF_RECORD_WAITING (UINT64_C(1) << 63) /* in the sequence number */
 #define RF_RECORD_COMPOSED 0x80000000u        /* beside the batch flags: the second half is there */
+#define RF_RECORD_CARRIED 0x40000000u /* its stall is that of the waits before: see gpu/stall.h */
 
 /* Why a wait took what it took; a ring of its own, in the order of the waits that have one. */
 enum rf_cause_word {

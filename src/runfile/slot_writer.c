@@ -114,7 +114,8 @@ DS_HOT bool rf_slot_append(struct rf_slot_writer *slot, const struct wait *wait)
     ds_store(&row[RF_RECORD_WAIT_NS], wait->wait_ns);
     ds_store(&row[RF_RECORD_KIND],
              rf_pack_kind(wait->kind, wait_queue_state(wait->wait_ns), wait->stage,
-                          batch->flags | (composed ? RF_RECORD_COMPOSED : 0)));
+                          batch->flags | (composed ? RF_RECORD_COMPOSED : 0) |
+                              (wait->exposed.carried ? RF_RECORD_CARRIED : 0)));
     ds_store(&row[RF_RECORD_BATCH],
              batch->batch_index != RF_UNKNOWN ? batch->batch_index : slot->batches);
     ds_store(&row[RF_RECORD_SAMPLES], batch->samples);

@@ -16,6 +16,7 @@
  * not yet. */
 struct stall_bounds {
     uint64_t lower_ns, upper_ns;
+    bool carried; /* nobody asked: it is taken to be like the short waits before it */
 };
 #define STALL_BOUNDS_UNKNOWN {DS_UNKNOWN, DS_UNKNOWN}
 

@@ -195,7 +195,7 @@ static void a_wait_is_split_by_its_batch(bool spawned)
     feed_sent(feed, 0, 0);
     feed_sent(feed, 1, 0);
     const uint64_t begin_ns = ds_now_ns();
-    feed_wait_begin(feed, begin_ns, 0, 2);
+    feed_wait_begin(feed, begin_ns, 0, 2, false);
     assert_int_equal(feed->depth, rf_pack_depth(0, 0, 2, 2));
     let_make(&plan, 1);
     const uint64_t came_ns = ds_now_ns();
@@ -212,7 +212,7 @@ static void a_wait_is_split_by_its_batch(bool spawned)
 
     /* The next one is there when it is asked for. */
     let_make(&plan, 1);
-    feed_wait_begin(feed, ds_now_ns(), 1, 2);
+    feed_wait_begin(feed, ds_now_ns(), 1, 2, false);
     assert_int_equal(feed->depth, rf_pack_depth(1, 0, 0, 2));
     feed_arrived(feed, 1, 0, true, ds_now_ns());
     feed_wait_end(feed, ds_now_ns(), DATASTALL_WAIT_STEADY, &cause);
@@ -476,7 +476,7 @@ static void test_a_later_batch_was_ready(void **state)
     (void)state;
     struct feed *feed = feed_of_two(&pair);
     const uint64_t begin_ns = ds_now_ns();
-    feed_wait_begin(feed, begin_ns, 0, 4);
+    feed_wait_begin(feed, begin_ns, 0, 4, false);
     let_make(&pair.plans[1], 2); /* batches 1 and 3; worker 1 has no more to do */
     const uint64_t early_ns = ds_now_ns();
     feed_arrived(feed, 1, 1, false, early_ns);
@@ -491,7 +491,7 @@ static void test_a_later_batch_was_ready(void **state)
     assert_true(cause.others_idle_ns >= 30 * MS && cause.others_idle_ns <= end_ns - early_ns);
     assert_int_equal(feed->held, 2);
     /* Batch 1 is there, 2 is being made, and 3 is early. */
-    feed_wait_begin(feed, ds_now_ns(), 1, 4);
+    feed_wait_begin(feed, ds_now_ns(), 1, 4, false);
     assert_int_equal(feed->depth, rf_pack_depth(1, 1, 1, 4));
     feed_wait_end(feed, ds_now_ns(), DATASTALL_WAIT_STEADY, &cause);
     assert_int_equal(feed->held, 1);
@@ -505,7 +505,7 @@ static void test_a_stream_that_ended(void **state)
     struct pair pair;
     (void)state;
     struct feed *feed = feed_of_two(&pair);
-    feed_wait_begin(feed, ds_now_ns(), 0, 4);
+    feed_wait_begin(feed, ds_now_ns(), 0, 4, false);
     let_make(&pair.plans[1], 1);
     feed_ended(feed, 1);
     wait_ms(20);
@@ -518,7 +518,7 @@ static void test_a_stream_that_ended(void **state)
     assert_int_equal(cause.others_idle_ns, 0);
     assert_int_equal(feed->by_worker[1].came, 0);
     /* Nothing comes for 1 and 3. */
-    feed_wait_begin(feed, ds_now_ns(), 1, 4);
+    feed_wait_begin(feed, ds_now_ns(), 1, 4, false);
     assert_int_equal(feed->depth, rf_pack_depth(0, 0, 1, 4));
     feed_wait_end(feed, ds_now_ns(), DATASTALL_WAIT_STEADY, &cause);
     feed_ended(feed, FEED_WORKERS); /* beyond those that are known */
@@ -647,7 +647,7 @@ static void test_another_epoch_is_not_mistaken(void **state)
     struct feed *feed = feed_for(&pid, 1, 1); /* the worker is in its second epoch already */
     feed_sent(feed, 0, 0);
     const uint64_t begin_ns = ds_now_ns();
-    feed_wait_begin(feed, begin_ns, 0, 1);
+    feed_wait_begin(feed, begin_ns, 0, 1, false);
     let_make(&plan, 1);
     const uint64_t end_ns = ds_now_ns();
     feed_arrived(feed, 0, 0, true, end_ns);
@@ -655,7 +655,7 @@ static void test_another_epoch_is_not_mistaken(void **state)
     assert_int_equal(split(&cause, begin_ns, end_ns, CAUSE_UNKNOWN), end_ns - begin_ns);
     feed_next_epoch(feed);
     feed_sent(feed, 0, 0);
-    feed_wait_begin(feed, begin_ns, 0, 1);
+    feed_wait_begin(feed, begin_ns, 0, 1, false);
     feed_arrived(feed, 0, 0, true, end_ns);
     feed_wait_end(feed, end_ns, DATASTALL_WAIT_FIRST, &cause);
     assert_int_equal(split(&cause, begin_ns, end_ns, CAUSE_UNKNOWN), 0);
@@ -671,7 +671,7 @@ static void test_loading_in_the_loop(void **state)
     assert_non_null(feed);
     assert_non_null(feed->own);
     const uint64_t begin_ns = ds_now_ns();
-    feed_wait_begin(feed, begin_ns, 0, 0);
+    feed_wait_begin(feed, begin_ns, 0, 0, false);
     wait_ms(5);
     feed_laid_over(feed, begin_ns, ds_now_ns(), CAUSE_SAMPLER);
     make_batch(feed->own, 3, 3, false);

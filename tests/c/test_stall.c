@@ -342,6 +342,96 @@ static void making_an_iterator(void **state)
     assert_int_equal(stall.lower_ns, 0);
 }
 
+/* One next() of `ns` that is taken to be short; asked: whether the GPU was asked all the same. */
+static struct stall_bounds short_wait(uint64_t ns, bool *asked)
+{
+    struct stall_bounds stall;
+    const int before = calls();
+    *asked = !stall_carries(slot);
+    if (*asked)
+        return wait_for(ns, 0);
+    datastall_wait wait = datastall_wait_begin(loader);
+    pass(ns);
+    stall_carried(slot, ns, &stall);
+    assert_int_equal(calls(), before);
+    monitor_wait_end(&wait, wait.begin_ns + ns, DATASTALL_WAIT_STEADY, NULL, &stall, NULL);
+    return stall;
+}
+
+/* How many in a row, after so many questions that were asked all the same. */
+static uint32_t carried_after(uint32_t questions)
+{
+    bool asked;
+    for (uint32_t i = 0; i < questions; i++) {
+        short_wait(100000, &asked);
+        assert_true(asked);
+    }
+    uint32_t count = 0;
+    for (short_wait(100000, &asked); !asked; short_wait(100000, &asked))
+        count++;
+    return count;
+}
+
+static void short_waits_take_the_answers_of_those_before(void **state)
+{
+    (void)state;
+    bool asked;
+    assert_in_range(carried_after(8), 7, 22);
+    assert_in_range(carried_after(0), 7, 22);
+    const uint64_t known_ns = counters()[RF_COUNT_STALL_KNOWN_NS];
+    const uint64_t carried_ns = counters()[RF_COUNT_STALL_CARRIED_NS];
+    struct stall_bounds stall = short_wait(250000, &asked);
+    assert_false(asked);
+    assert_true(stall.lower_ns == 250000 && stall.upper_ns == 250000 && stall.carried);
+    assert_int_equal(counters()[RF_COUNT_STALL_CARRIED_NS], carried_ns + 250000);
+    assert_int_equal(counters()[RF_COUNT_STALL_KNOWN_NS], known_ns + 250000);
+    stall = short_wait(250001, &asked); /* it was long after all: it may have been hidden */
+    assert_false(asked);
+    assert_true(stall.lower_ns == 0 && stall.upper_ns == 250001);
+}
+
+static void what_has_them_asked_again(void **state)
+{
+    (void)state;
+    bool asked;
+    carried_after(8);
+    while (!short_wait(100000, &asked).carried)
+        ;
+    /* Work that is not done when it is asked about: from then on all are. */
+    for (asked = false; !asked;) {
+        work(NULL, 10 * MS);
+        short_wait(100000, &asked);
+        pass(20 * MS);
+    }
+    assert_in_range(carried_after(8), 7, 22);
+    /* A call that fails, another context, a capture. */
+    set_failure("cuStreamQuery");
+    for (asked = false; !asked;)
+        short_wait(100000, &asked);
+    assert_false(stall_carries(slot));
+    set_failure(NULL);
+    set_context(2);
+    assert_in_range(carried_after(8), 7, 22);
+    set_capture(1);
+    for (asked = false; !asked;)
+        short_wait(100000, &asked);
+    set_capture(0);
+    set_context(1);
+}
+
+/* Before the first question, and while the stall of another wait is not known yet. */
+static void what_is_never_carried(void **state)
+{
+    (void)state;
+    assert_false(stall_carries(slot));
+    carried_after(8);
+    wait_for(MS, 0);
+    work(NULL, 3 * MS);
+    wait_for(5 * MS, 0); /* under way until somebody looks */
+    for (int i = 0; i < 8; i++)
+        assert_false(stall_carries(slot));
+}
+
 static void side_streams_make_bounds(void **state)
 {
     (void)state;
@@ -349,6 +439,10 @@ static void side_streams_make_bounds(void **state)
     struct stall_bounds stall = wait_for(5 * MS, 0);
     assert_about(stall.upper_ns, 5 * MS);
     assert_int_equal(stall.lower_ns, 0);
+    bool asked;
+    carried_after(7);
+    stall = short_wait(1000, &asked);
+    assert_true(!asked && stall.lower_ns == 0 && stall.upper_ns == 1000);
 }
 
 static void find(void *library, void *place, const char *name)
@@ -446,6 +540,9 @@ int main(int argc, char **argv)
         TEST(a_context_that_goes_away),
         TEST(a_forked_child_makes_no_call),
         TEST(making_an_iterator),
+        TEST(short_waits_take_the_answers_of_those_before),
+        TEST(what_has_them_asked_again),
+        TEST(what_is_never_carried),
         TEST(two_devices_share_no_stall),
         TEST(without_a_slot_the_stall_is_unknown),
         TEST(side_streams_make_bounds),

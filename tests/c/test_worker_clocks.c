@@ -393,32 +393,157 @@ static void one_that_waits_all_the_same(void **state)
     }
 }
 
+/* ---- batches of which nothing is asked ---- */
+
+static void make_two_parts(struct worker *worker)
+{
+    worker_begin(worker);
+    work(60 * US);
+    worker_item(worker, ds_now_ns(), 0);
+    worker_items_end(worker);
+    work(20 * US);
+    worker_end(worker, RF_BATCH_MADE);
+    work(2 * MS);
+}
+
+/* Like make_two_parts(), unasked; how many in a row. */
+static uint32_t leave_out(struct worker *worker, enum rf_worker_outcome outcome)
+{
+    uint32_t count = 0;
+    for (; worker_leaves_out(worker); count++) {
+        const uint32_t reads = machine.reads;
+        const uint64_t begin_ns = worker_begin_left_out(worker);
+        const uint64_t phase = ds_load(&worker->entry[RF_WORKER_PHASE]);
+        assert_int_equal(phase, rf_pack_phase(begin_ns, RF_PHASE_FETCH));
+        work(80 * US);
+        worker_end_left_out(worker, begin_ns, 3, outcome);
+        assert_true(worker->left_out);
+        assert_int_equal(machine.reads, reads);
+        assert_int_equal(ds_load(&worker->entry[RF_WORKER_PHASE]) & 3, RF_PHASE_IDLE);
+        work(2 * MS);
+    }
+    return count;
+}
+
+static void nothing_is_asked_of_most_short_batches(void **state)
+{
+    (void)state;
+    struct rig rig;
+    begin_rig(&rig, NEVER);
+    struct worker *worker = rig.worker;
+    assert_int_equal(leave_out(worker, RF_BATCH_MADE), 0);
+    for (uint32_t i = 0; i < QUIET; i++) {
+        assert_false(worker_leaves_out(worker));
+        make_two_parts(worker);
+    }
+    uint64_t before[RF_TOTAL_WORDS];
+    memcpy(before, worker->totals, sizeof before);
+    const uint32_t count = leave_out(worker, RF_BATCH_MADE);
+    assert_in_range(count, 7, 22);
+    const uint64_t *t = worker->totals;
+    assert_int_equal(t[RF_TOTAL_BATCHES], QUIET + count);
+    assert_int_equal(t[RF_TOTAL_COUNT], QUIET + count);
+    assert_int_equal(t[RF_TOTAL_ITEMS], QUIET + 3 * count);
+    assert_int_equal(t[RF_TOTAL_GAP_NS], before[RF_TOTAL_GAP_NS]);
+    const uint64_t items_ns = t[RF_TOTAL_ITEMS_NS] - before[RF_TOTAL_ITEMS_NS];
+    const uint64_t collate_ns = t[RF_TOTAL_COLLATE_NS] - before[RF_TOTAL_COLLATE_NS];
+    assert_in_range(items_ns + collate_ns, count * 80 * US, count * 80 * US + count * 2 * STEP);
+    assert_in_range(items_ns, 3 * collate_ns * 9 / 10, 3 * collate_ns * 11 / 10);
+    assert_int_equal(t[RF_TOTAL_ITEMS_CPU_NS] - before[RF_TOTAL_ITEMS_CPU_NS], items_ns);
+    assert_int_equal(t[RF_TOTAL_COLLATE_CPU_NS] - before[RF_TOTAL_COLLATE_CPU_NS], collate_ns);
+    assert_int_equal(t[RF_TOTAL_ITEMS_TIMED], QUIET);
+    uint64_t record[RF_WORK_WORDS];
+    assert_true(rf_worker_record(worker->entry, &worker->layout, QUIET + count - 1, record));
+    assert_int_equal(record[RF_WORK_ITEMS], 3 << 2 | RF_BATCH_MADE);
+    assert_int_equal(record[RF_WORK_GAP_NS], RF_UNKNOWN);
+    assert_int_equal(record[RF_WORK_SLOWEST_NS], 0);
+    assert_in_range(record[RF_WORK_END_NS] - record[RF_WORK_BEGIN_NS], 80 * US, 80 * US + STEP);
+    end_rig(&rig);
+}
+
+/* The one after them is asked about anew, and says nothing of the time before it. */
+static void the_next_one_is_asked(void **state)
+{
+    (void)state;
+    struct rig rig;
+    begin_rig(&rig, NEVER);
+    struct worker *worker = rig.worker;
+    for (uint32_t i = 0; i < QUIET; i++)
+        make_two_parts(worker);
+    const uint64_t gap_ns = worker->totals[RF_TOTAL_GAP_NS];
+    leave_out(worker, RF_BATCH_MADE);
+    make_two_parts(worker);
+    assert_true(worker->clocks.begin.at.asked);
+    assert_false(worker->left_out);
+    assert_int_equal(worker->totals[RF_TOTAL_GAP_NS], gap_ns);
+    assert_true(worker_clocks_are_quiet(&worker->clocks));
+    assert_in_range(leave_out(worker, RF_BATCH_MADE), 7, 22);
+    /* One that waits ends it, and is told. */
+    const uint64_t before_ns = worker->totals[RF_TOTAL_ITEMS_NS];
+    const uint64_t cpu_ns = worker->totals[RF_TOTAL_ITEMS_CPU_NS];
+    worker_begin(worker);
+    machine.wall_ns += 5 * MS;
+    worker_end(worker, RF_BATCH_MADE);
+    assert_true(worker->totals[RF_TOTAL_ITEMS_NS] - before_ns >= 5 * MS);
+    assert_true(worker->totals[RF_TOTAL_ITEMS_CPU_NS] - cpu_ns < MS);
+    assert_false(worker_leaves_out(worker));
+    end_rig(&rig);
+}
+
+static void what_fails_is_counted_all_the_same(void **state)
+{
+    (void)state;
+    static const struct {
+        enum rf_worker_outcome outcome;
+        uint32_t total;
+    } rows[] = {{RF_BATCH_FAILED, RF_TOTAL_FAILED}, {RF_BATCH_END, RF_TOTAL_ENDED}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct rig rig;
+        begin_rig(&rig, NEVER);
+        for (uint32_t b = 0; b < QUIET; b++)
+            make_two_parts(rig.worker);
+        const uint32_t count = leave_out(rig.worker, rows[i].outcome);
+        assert_int_equal(rig.worker->totals[rows[i].total], count);
+        assert_int_equal(rig.worker->totals[RF_TOTAL_BATCHES], QUIET);
+        assert_int_equal(rig.worker->totals[RF_TOTAL_ITEMS], QUIET);
+        end_rig(&rig);
+    }
+}
+
+/* A batch without any time is all items. */
+static void no_time_is_not_divided(void **state)
+{
+    (void)state;
+    struct rig rig;
+    begin_rig(&rig, NEVER);
+    for (uint32_t i = 0; i < QUIET; i++)
+        make_short_batch(rig.worker, 0, 2 * MS);
+    assert_true(rig.worker->items_share == 1.0);
+    end_rig(&rig);
+}
+
 /* ---- the loop's own thread ---- */
 
 /* How many of so many waits, 1 ms apart, began with a look. */
-static uint32_t looks(struct loop_look *look, uint32_t count, bool is_ready, bool are_long)
+static uint32_t looks(struct loop_look *look, uint32_t count, bool expects_short)
 {
     uint32_t looked = 0;
     for (uint32_t i = 0; i < count; i++) {
         machine.wall_ns += 1 * MS;
-        loop_look_begin(look, machine.wall_ns, is_ready);
+        loop_look_begin(look, machine.wall_ns, expects_short);
         looked += look->looking;
-        loop_look_note(look, are_long);
     }
     return looked;
 }
 
-static void the_loop_is_seldom_looked_at_where_batches_are_ready(void **state)
+static void the_loop_is_seldom_looked_at_where_waits_are_short(void **state)
 {
     (void)state;
     struct loop_look look = LOOP_LOOK_INIT;
     begin_machine(NEVER, 0);
-    assert_int_equal(looks(&look, QUIET, true, false), QUIET);
-    assert_in_range(looks(&look, 1000, true, false), 45, 51);
-    assert_int_equal(looks(&look, 10, false, false), 10);
-    assert_in_range(looks(&look, 40, true, false), 1, 2);
-    looks(&look, 1, true, true);
-    assert_int_equal(looks(&look, QUIET, true, false), QUIET);
+    assert_int_equal(looks(&look, 100, false), 100);
+    assert_in_range(looks(&look, 1000, true), 9, 11);
+    assert_int_equal(looks(&look, 10, false), 10);
     loop_look_close(&look);
     end_machine();
 }
@@ -435,7 +560,11 @@ int main(void)
         cmocka_unit_test(short_batches_are_seldom_asked),
         cmocka_unit_test(what_makes_them_asked_again),
         cmocka_unit_test(one_that_waits_all_the_same),
-        cmocka_unit_test(the_loop_is_seldom_looked_at_where_batches_are_ready),
+        cmocka_unit_test(nothing_is_asked_of_most_short_batches),
+        cmocka_unit_test(the_next_one_is_asked),
+        cmocka_unit_test(what_fails_is_counted_all_the_same),
+        cmocka_unit_test(no_time_is_not_divided),
+        cmocka_unit_test(the_loop_is_seldom_looked_at_where_waits_are_short),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
