@@ -27,13 +27,7 @@ static datastall_monitor *open_monitors;
 
 /* ---- threads ---- */
 
-/* A thread finds its slots here without a lock: a table with linear probing, keyed by the loader's
- * number, which is never reused, so an entry of a closed monitor can never match. */
-#define CACHE_ENTRIES 128u
-static _Thread_local struct {
-    uint64_t key; /* key_of(); 0: empty */
-    struct monitor_slot *slot;
-} slot_cache[CACHE_ENTRIES];
+_Thread_local struct monitor_cached monitor_cache[MONITOR_CACHE_ENTRIES];
 static _Thread_local uint64_t thread_number; /* 0: not given yet */
 
 static uint64_t last_thread_number;
@@ -56,7 +50,7 @@ static void release_slots_of_thread(void *number)
     }
     pthread_mutex_unlock(&list_mutex);
     /* A destructor that runs after this one may still wait for data: it is a new thread then. */
-    memset(slot_cache, 0, sizeof slot_cache);
+    memset(monitor_cache, 0, sizeof monitor_cache);
     thread_number = 0;
 }
 
@@ -161,37 +155,37 @@ uint64_t monitor_thread_number(void)
 }
 
 /* Of a loader's slot for a device, and with device 0 of the one where its waits go at present. */
-#define KEY_DEVICES 64u
 static uint64_t key_of(const datastall_loader *loader, uint32_t device)
 {
-    return loader->number * KEY_DEVICES + device;
+    return loader->number * MONITOR_CACHE_DEVICES + device;
 }
 
 /* Where an entry is, or would go: its home, the next ... up to the first empty one. */
 static uint32_t place_of(uint64_t key)
 {
-    uint32_t place = (uint32_t)((key / KEY_DEVICES + 37 * (key % KEY_DEVICES)) % CACHE_ENTRIES);
-    for (uint32_t i = 0; i < CACHE_ENTRIES; i++) {
-        if (slot_cache[place].key == key || slot_cache[place].key == 0)
+    uint32_t place = (uint32_t)((key / MONITOR_CACHE_DEVICES + 37 * (key % MONITOR_CACHE_DEVICES)) %
+                                MONITOR_CACHE_ENTRIES);
+    for (uint32_t i = 0; i < MONITOR_CACHE_ENTRIES; i++) {
+        if (monitor_cache[place].key == key || monitor_cache[place].key == 0)
             return place;
-        place = (place + 1) % CACHE_ENTRIES;
+        place = (place + 1) % MONITOR_CACHE_ENTRIES;
     }
     /* Full, of closed monitors' loaders most of all: what is still used comes back by itself. */
-    memset(slot_cache, 0, sizeof slot_cache);
+    memset(monitor_cache, 0, sizeof monitor_cache);
     return place;
 }
 
 static struct monitor_slot *cached_slot(uint64_t key)
 {
     const uint32_t place = place_of(key);
-    return slot_cache[place].key == key ? slot_cache[place].slot : NULL;
+    return monitor_cache[place].key == key ? monitor_cache[place].slot : NULL;
 }
 
 static void remember(uint64_t key, struct monitor_slot *slot)
 {
     const uint32_t place = place_of(key);
-    slot_cache[place].key = key;
-    slot_cache[place].slot = slot;
+    monitor_cache[place].key = key;
+    monitor_cache[place].slot = slot;
 }
 
 static __attribute__((noinline)) struct monitor_slot *look_further(datastall_loader *loader)
@@ -208,7 +202,7 @@ struct monitor_slot *monitor_slot_on_device(datastall_loader *loader, int number
 {
     const uint32_t device = (uint32_t)number + 1;
     struct monitor_slot *slot = loader == NULL ? NULL : monitor_slot_of(loader);
-    if (slot == NULL || slot == &loader->monitor->overflow || device >= KEY_DEVICES)
+    if (slot == NULL || slot == &loader->monitor->overflow || device >= MONITOR_CACHE_DEVICES)
         return NULL;
     if (slot->device == device)
         return slot;
@@ -230,12 +224,9 @@ static __attribute__((noinline)) struct monitor_slot *no_slot(datastall_monitor 
     return NULL;
 }
 
-DS_HOT struct monitor_slot *monitor_slot_of(datastall_loader *loader)
+struct monitor_slot *monitor_look_for_slot(datastall_loader *loader)
 {
-    if (!monitor_is_recording(loader->monitor))
-        return no_slot(loader->monitor);
-    const uint32_t home = (uint32_t)(loader->number % CACHE_ENTRIES);
-    return slot_cache[home].key == key_of(loader, 0) ? slot_cache[home].slot : look_further(loader);
+    return monitor_is_recording(loader->monitor) ? look_further(loader) : no_slot(loader->monitor);
 }
 
 /* ---- opening and closing ---- */

@@ -24,9 +24,9 @@ struct monitor_slot {
     uint32_t loader;
     uint32_t device; /* 1 + CUDA's number of the device whose stalls are here; 0: none was told */
     bool used;
-    struct quiet_waits quiet;   /* not of the overflow slot, which threads share */
     struct stall_queue *stalls; /* src/gpu: events whose outcome is not known yet; NULL: none */
     struct rf_slot_writer writer;
+    struct quiet_waits quiet; /* not of the overflow slot, which threads share */
     /* Causes of waits whose stall is under way, each at its record's index. */
     struct monitor_cause {
         uint64_t record; /* 1 + index; 0: empty */
@@ -114,8 +114,28 @@ void monitor_wait_record(datastall_loader *loader, uint64_t end_ns, uint64_t wai
                          enum datastall_wait_kind kind, const datastall_batch *batch,
                          const struct stall_bounds *stall, const struct wait_cause *cause);
 
+/* A thread finds its slots here without a lock: a table with linear probing, keyed by the loader's number,
+ * which is never reused, and a device, so an entry of a closed monitor can never match. */
+#define MONITOR_CACHE_ENTRIES 128u
+#define MONITOR_CACHE_DEVICES 64u
+struct monitor_cached {
+    uint64_t key; /* number * MONITOR_CACHE_DEVICES + device; 0: empty */
+    struct monitor_slot *slot;
+};
+extern _Thread_local struct monitor_cached monitor_cache[MONITOR_CACHE_ENTRIES];
+
+struct monitor_slot *monitor_look_for_slot(datastall_loader *loader);
+
 /* The slot in which this thread's waits on the loader go; NULL: not recording. */
-struct monitor_slot *monitor_slot_of(datastall_loader *loader);
+static inline struct monitor_slot *monitor_slot_of(datastall_loader *loader)
+{
+    if (monitor_is_recording(loader->monitor)) {
+        const struct monitor_cached *home = &monitor_cache[loader->number % MONITOR_CACHE_ENTRIES];
+        if (home->key == loader->number * MONITOR_CACHE_DEVICES)
+            return home->slot;
+    }
+    return monitor_look_for_slot(loader);
+}
 
 /* The calling thread's slot for the loader's waits on a device (CUDA's number), from now on: one slot
  * holds the stalls of one device. NULL: not recording, or no slot is left. */

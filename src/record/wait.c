@@ -326,16 +326,11 @@ static __attribute__((noinline)) void mend_times(datastall_monitor *monitor, uin
     ended->begin_ns = end_ns - ds_known_or_zero(ended->wait_ns);
 }
 
-void datastall_wait_record(datastall_loader *loader, uint64_t end_ns, uint64_t wait_ns,
-                           enum datastall_wait_kind kind, const datastall_batch *batch)
-{
-    static const struct stall_bounds unknown = STALL_BOUNDS_UNKNOWN;
-    monitor_wait_record(loader, end_ns, wait_ns, kind, batch, &unknown, NULL);
-}
-
-void monitor_wait_record(datastall_loader *loader, uint64_t end_ns, uint64_t wait_ns,
-                         enum datastall_wait_kind kind, const datastall_batch *batch,
-                         const struct stall_bounds *exposed, const struct wait_cause *cause)
+/* Inlined twice: a native loop tells of no stall and no cause. */
+static inline __attribute__((always_inline)) void
+record_ended(datastall_loader *loader, uint64_t end_ns, uint64_t wait_ns,
+             enum datastall_wait_kind kind, const datastall_batch *batch,
+             const struct stall_bounds *exposed, const struct wait_cause *cause)
 {
     if (loader == NULL)
         return;
@@ -351,4 +346,18 @@ void monitor_wait_record(datastall_loader *loader, uint64_t end_ns, uint64_t wai
     if (cause != NULL)
         cause_attach(slot, cause, &ended, &split);
     record(monitor, slot, batch, &ended);
+}
+
+void datastall_wait_record(datastall_loader *loader, uint64_t end_ns, uint64_t wait_ns,
+                           enum datastall_wait_kind kind, const datastall_batch *batch)
+{
+    record_ended(loader, end_ns, wait_ns, kind, batch, &(struct stall_bounds)STALL_BOUNDS_UNKNOWN,
+                 NULL);
+}
+
+void monitor_wait_record(datastall_loader *loader, uint64_t end_ns, uint64_t wait_ns,
+                         enum datastall_wait_kind kind, const datastall_batch *batch,
+                         const struct stall_bounds *exposed, const struct wait_cause *cause)
+{
+    record_ended(loader, end_ns, wait_ns, kind, batch, exposed, cause);
 }

@@ -353,10 +353,11 @@ static inline void fold_row(struct rf_fold *fold, const uint64_t *row, const uin
         count_batch(fold, row, span);
     if (known_ns > span[RF_COUNT_MAX_NS])
         span[RF_COUNT_MAX_NS] = known_ns;
-    if (upper_ns != RF_UNKNOWN && wait_ns != RF_UNKNOWN)
+    if (upper_ns != RF_UNKNOWN && wait_ns != RF_UNKNOWN) {
         count_stall(fold, span, wait_ns, row[RF_RECORD_STALL_LOWER], upper_ns);
-    if (rf_flags_of(kind_word) & RF_RECORD_CARRIED)
-        count(&c[RF_COUNT_STALL_CARRIED_NS], known_ns);
+        if (rf_flags_of(kind_word) & RF_RECORD_CARRIED)
+            count(&c[RF_COUNT_STALL_CARRIED_NS], wait_ns);
+    }
     count_window(c, row[RF_RECORD_BEGIN_NS], end_ns);
     if (cause != NULL)
         count_cause(c, row, cause);

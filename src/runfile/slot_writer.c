@@ -123,9 +123,10 @@ DS_HOT bool rf_slot_append(struct rf_slot_writer *slot, const struct wait *wait)
     ds_store(&row[RF_RECORD_STALL_UPPER], wait->exposed.upper_ns);
     if (composed)
         write_composition(row, batch);
-    ds_store_release(&row[RF_RECORD_SEQUENCE], ++slot->head);
+    const uint64_t head = ++slot->head;
+    ds_store_release(&row[RF_RECORD_SEQUENCE], head);
     slot->batches += wait->kind == DATASTALL_WAIT_STEADY || wait->kind == DATASTALL_WAIT_FIRST;
-    return slot->head >= slot->look_at &&
+    return head >= slot->look_at &&
            count_in_time(slot, wait->begin_ns + ds_known_or_zero(wait->wait_ns));
 }
 
