@@ -17,6 +17,11 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "run/copy_run.h"
+#include "run/listing.h"
+#include "run/rings.h"
+#include "run/run_data.h"
+#include "run/sweep.h"
 #include "runfile/liveness.h"
 #include "runfile/opened.h"
 #include "runfile/rundir.h"
@@ -76,7 +81,6 @@ static bool fails_on(const char *call, int fd)
 
 WRAP(int, fsync, (int fd), (fd), fails_on("fsync", fd))
 WRAP(int, flock, (int fd, int how), (fd, how), !(how & LOCK_UN) && fails_on("flock", fd))
-WRAP(int, dup, (int fd), (fd), fails_on("dup", fd))
 WRAP(int, fstat64, (int fd, struct stat *status), (fd, status), fails_on("fstat", fd))
 WRAP(int, fchown, (int fd, uid_t user, gid_t group), (fd, user, group), fails_on("fchown", fd))
 WRAP(int, ftruncate64, (int fd, off_t size), (fd, size), fails_on("ftruncate", fd))
@@ -100,6 +104,29 @@ int __wrap_close(int fd)
     return failed ? -1 : result;
 }
 
+/* Which descriptor is to be 0, where that is closed: as of a daemon whose standard input is. 0: none. */
+static unsigned number_of_zero, given;
+
+static int as_zero(int fd, bool closes_on_exec)
+{
+    if (fd < 0 || number_of_zero == 0)
+        return fd;
+    const int wanted = ++given == number_of_zero ? 0 : 3;
+    errno = EIO; /* which says nothing after a call that did it */
+    if ((fd == 0) == (wanted == 0))
+        return fd;
+    const int moved = fcntl(fd, closes_on_exec ? F_DUPFD_CLOEXEC : F_DUPFD, wanted);
+    __real_close(fd);
+    return moved;
+}
+
+int __real_dup(int fd);
+int __wrap_dup(int fd);
+int __wrap_dup(int fd)
+{
+    return fails_on("dup", fd) ? -1 : as_zero(__real_dup(fd), false);
+}
+
 int __real_open64(const char *path, int flags, ...);
 int __wrap_open64(const char *path, int flags, mode_t mode);
 int __wrap_open64(const char *path, int flags, mode_t mode)
@@ -107,21 +134,28 @@ int __wrap_open64(const char *path, int flags, mode_t mode)
     const bool unnamed = (flags & O_TMPFILE) == O_TMPFILE;
     if (fails(unnamed ? "open unnamed" : "open", path))
         return -1;
-    return __real_open64(path, flags, mode);
+    return as_zero(__real_open64(path, flags, mode), flags & O_CLOEXEC);
 }
 
 int __real_openat64(int at, const char *path, int flags, ...);
 int __wrap_openat64(int at, const char *path, int flags, mode_t mode);
 int __wrap_openat64(int at, const char *path, int flags, mode_t mode)
 {
-    return fails("openat", path) ? -1 : __real_openat64(at, path, flags, mode);
+    if (fails("openat", path))
+        return -1;
+    return as_zero(__real_openat64(at, path, flags, mode), flags & O_CLOEXEC);
 }
 
 DIR *__real_opendir(const char *path);
 DIR *__wrap_opendir(const char *path);
 DIR *__wrap_opendir(const char *path)
 {
-    return fails("opendir", path) ? NULL : __real_opendir(path);
+    if (fails("opendir", path))
+        return NULL;
+    if (number_of_zero == 0)
+        return __real_opendir(path);
+    const int fd = as_zero(__real_open64(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), true);
+    return fd < 0 ? NULL : fdopendir(fd);
 }
 
 DIR *__real_fdopendir(int fd);
@@ -135,7 +169,12 @@ FILE *__real_fopen64(const char *path, const char *how);
 FILE *__wrap_fopen64(const char *path, const char *how);
 FILE *__wrap_fopen64(const char *path, const char *how)
 {
-    return fails("fopen", path) ? NULL : __real_fopen64(path, how);
+    if (fails("fopen", path))
+        return NULL;
+    if (number_of_zero == 0 || strcmp(how, "re") != 0)
+        return __real_fopen64(path, how);
+    const int fd = as_zero(__real_open64(path, O_RDONLY | O_CLOEXEC), true);
+    return fd < 0 ? NULL : fdopen(fd, how);
 }
 
 char *__real_mkdtemp(char *path);
@@ -391,6 +430,11 @@ static void another_is_at_it(void **state)
     assert_int_equal(rf_run_finish(&run, &stays), 0);
     assert_int_equal(calls, 20);
     assert_false(stays);
+    assert_true(is_where_it_was(&run));
+    set_fault(
+        (struct fault){"fstat", "/" RF_HOME_NOTE, EIO}); /* whether it was brought home meanwhile */
+    assert_int_equal(rf_run_finish(&run, &stays), 0);
+    assert_int_equal(calls, 1);
     assert_true(is_where_it_was(&run));
     set_fault((struct fault){"flock", NULL, EWOULDBLOCK, .times = 3});
     assert_int_equal(rf_run_finish(&run, &stays), 0);
@@ -921,8 +965,115 @@ static void words_in_pieces(void **state)
     assert_true(rf_source_read(&source, 100, 400, read));
     assert_memory_equal(read, words + 100, sizeof read);
     assert_false(rf_source_read(&source, 113, 400, read));
+    most_bytes = 1;
+    memset(read, 0, sizeof read);
+    assert_true(rf_source_read(&source, 100, 400, read));
+    assert_memory_equal(read, words + 100, sizeof read);
     most_bytes = 0;
+    set_fault((struct fault){"pread", "/words", EINTR, .times = 2}); /* a signal came */
+    memset(read, 0, sizeof read);
+    assert_true(rf_source_read(&source, 100, 400, read));
+    assert_memory_equal(read, words + 100, sizeof read);
+    set_fault((struct fault){"pread", "/words", EIO});
+    assert_false(rf_source_read(&source, 100, 400, read));
+    assert_int_equal(calls, 1);
+    no_fault();
     close(source.fd);
+}
+
+/* ---- a process whose standard input is closed ---- */
+
+static void note_orphan(void *context, const struct run_orphan *orphan)
+{
+    (void)orphan;
+    ++*(int *)context;
+}
+
+/* What is written, comes home, is asked for, read, listed and copied. */
+static void everything_that_opens(void)
+{
+    struct run_entry *runs;
+    struct run_data *data;
+    struct rf_run run = run_on_tmpfs();
+    bool stays = true;
+    uint32_t count;
+    char copy[PATH_MAX], name[PATH_MAX];
+    assert_true(rf_tmpfs_is_open(run.tmpfs));
+    assert_false(rf_tmpfs_is_written(run.tmpfs));
+    assert_int_equal(rf_run_finish(&run, &stays), 0);
+    assert_false(stays);
+    assert_true(is_home(&run));
+    struct rf_header header = {.section_count = 0};
+    snprintf(header.boot_id, sizeof header.boot_id, "%s", rf_own_boot_id());
+    const struct rf_process_static self = {.pid = (uint64_t)getpid(),
+                                           .start_ticks = rf_own_start_ticks(),
+                                           .pid_namespace = rf_own_pid_namespace()};
+    assert_int_not_equal(self.start_ticks, 0);
+    assert_int_equal(rf_process_liveness(&header, &self), RF_ALIVE);
+    assert_false(rf_file_may_be_mapped(test_path(run.path, "a.dsrun")));
+    assert_int_equal(run_data_read(run.path, &data), 0);
+    assert_int_equal(data->process_count, 2);
+    assert_int_equal(data->problems, 0);
+    for (uint32_t i = 0; i < data->process_count; i++) {
+        struct run_rings rings;
+        if (data->processes[i].loader_count > 0) {
+            assert_int_equal(run_rings_read(data, &data->processes[i], &rings), 0);
+            run_rings_free(&rings);
+        }
+    }
+    run_data_free(data);
+    assert_int_equal(run_list(base, &runs, &count), 0);
+    assert_int_equal(count, 1);
+    assert_int_equal(runs[0].created_ns / UINT64_C(1000000000), UINT64_C(1767225600));
+    run_list_free(runs, count);
+    assert_true(run_is_closed(run.path));
+    assert_int_equal(run_settle(run.path), 0);
+    snprintf(copy, sizeof copy, "%s/copy", base);
+    assert_int_equal(run_copy(run.path, copy), 0);
+    assert_true(is_there(copy, "a.dsrun") && is_there(copy, "b.dsrun"));
+    test_remove(copy);
+    snprintf(name, sizeof name, "%s", test_path(run.path, "c.dsrun"));
+    struct rf_writer *writer;
+    assert_int_equal(make_file(name, &writer), 0);
+    assert_int_equal(rf_run_admit_file(run.path, name), 0);
+    rf_writer_destroy(writer);
+    assert_int_equal(unlink(name), 0);
+    set_fault((struct fault){"open unnamed", NULL, EOPNOTSUPP});
+    assert_int_equal(make_file(name, &writer), 0);
+    no_fault();
+    rf_writer_destroy(writer);
+    test_remove(run.path);
+    if (!has_own_shm)
+        return; /* others' runs would be brought home */
+    int orphans = 0;
+    run = run_on_tmpfs();
+    run_sweep(note_orphan, &orphans);
+    assert_int_equal(orphans, 0);
+    assert_true(is_home(&run));
+    test_remove(run.path);
+}
+
+static void any_descriptor_may_be_0(void **state)
+{
+    (void)state;
+    const int kept = fcntl(0, F_DUPFD_CLOEXEC, 100);
+    if (kept >= 0)
+        __real_close(0);
+    const uint32_t before = test_open_descriptors();
+    unsigned number = 0;
+    do {
+        number_of_zero = ++number;
+        given = 0;
+        everything_that_opens();
+        number_of_zero = 0;
+        CHECK(fcntl(0, F_GETFD) == -1, "descriptor %u is left open", number);
+        CHECK(test_open_descriptors() == before, "descriptor %u: another is left open", number);
+    } while (given >= number);
+    assert_in_range(number, 40, 400);
+    if (kept >= 0) {
+        assert_int_equal(dup2(kept, 0), 0);
+        __real_close(kept);
+    }
 }
 
 #define TEST(name) cmocka_unit_test_setup(name, begin)
@@ -952,6 +1103,7 @@ int main(void)
         TEST(files_that_cannot_be_made),
         TEST(no_boot_id),
         TEST(copies_in_pieces),
+        TEST(any_descriptor_may_be_0),
     };
     unsetenv("DATASTALL_RUN_DIR");
     unsetenv("DATASTALL_RECORD_ON");

@@ -525,6 +525,44 @@ static void recent_waits_meanwhile(void **state)
     }
 }
 
+/* A stall that cannot be is not known. */
+static void stalls_of_recent_waits(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t more, lower_ns; /* than the wait took; at least */
+        bool is_told;
+    } rows[] = {{0, 0, true}, {0, 1, true}, {1, 0, false}, {1, UINT64_MAX / 2, false}};
+    struct run_reader *reader;
+    struct rf_slot_view view;
+    struct run_recent recent;
+    close_slot(NULL);
+    open_slot(NULL);
+    put(6);
+    for (size_t i = 0; i < 4; i++) {
+        uint64_t *row = slot.ring + i * RF_RECORD_WORDS;
+        row[RF_RECORD_STALL_UPPER] = row[RF_RECORD_WAIT_NS] + rows[i].more;
+        row[RF_RECORD_STALL_LOWER] = rows[i].lower_ns == 1 ? row[RF_RECORD_STALL_UPPER] : 0;
+    }
+    uint64_t *row = slot.ring + 4 * RF_RECORD_WORDS; /* at least more than at most */
+    row[RF_RECORD_STALL_UPPER] = 10;
+    row[RF_RECORD_STALL_LOWER] = 11;
+    assert_int_equal(run_reader_open(path, &reader), 0);
+    assert_int_equal(run_reader_slot(reader, 0, 0, &view), RF_VIEW_OK);
+    before_read = NULL;
+    assert_true(run_recent_read(reader, 0, &view, 0, false, &recent));
+    assert_true(recent.first == 0 && recent.count >= 5);
+    for (size_t i = 0; i < 5; i++) {
+        const struct run_recent_wait *wait = &recent.waits[i];
+        const bool told = i < 4 && rows[i].is_told;
+        assert_int_equal(wait->exposed.upper_ns, told ? wait->wait_ns : DS_UNKNOWN);
+        assert_int_equal(wait->exposed.lower_ns, !told ? DS_UNKNOWN : i == 1 ? wait->wait_ns : 0);
+    }
+    free(recent.waits);
+    rf_slot_view_free(&view);
+    run_reader_close(reader);
+}
+
 /* And of a file that is cut meanwhile none; nothing of them is left. */
 static void recent_waits_that_are_cut(void **state)
 {
@@ -646,6 +684,7 @@ int main(void)
         TEST(a_file_that_is_cut_meanwhile),
         TEST(a_process_that_is_cut),
         TEST(recent_waits_meanwhile),
+        TEST(stalls_of_recent_waits),
         TEST(recent_waits_that_are_cut),
         TEST(a_stage_that_is_named_meanwhile),
         TEST(copies_with_holes_and_without),

@@ -662,10 +662,37 @@ static uint64_t *give_it_to_nobody(struct rf_writer *writer)
     return entry;
 }
 
+static uint64_t *stall_longer_than_it_waited(struct rf_writer *writer)
+{
+    uint64_t *slot = rf_entry(writer, RF_SECTION_SLOTS, 0);
+    uint64_t *row =
+        slot + writer->slot_layout.ring_at + RF_RECORD_WORDS; /* the second wait, of 2 ms */
+    row[RF_RECORD_STALL_UPPER] = 2 * MS + 1;
+    assert_int_equal(slot[RF_BLOCK_PAYLOAD + RF_SLOT_BACKGROUND], 1); /* of another thread */
+    return slot;
+}
+static uint64_t *use_the_first_entry(struct rf_writer *writer)
+{
+    uint64_t *entry = rf_entry(writer, RF_SECTION_WORKERS, 0);
+    entry[RF_WORKER_GENERATION] = 1;
+    entry[RF_WORKER_COUNT] = 1;
+    put_work(entry, 0, 90 * SECOND, 91 * SECOND, 92 * SECOND, RF_BATCH_MADE);
+    return entry;
+}
+
 static void rings_in_part(void **state)
 {
     (void)state;
     struct run_rings rings;
+    read_rings(stall_longer_than_it_waited, &rings);
+    assert_int_equal(rings.waits[8].exposed.upper_ns, DS_UNKNOWN);
+    assert_int_equal(rings.waits[8].exposed.lower_ns, DS_UNKNOWN);
+    assert_int_equal(rings.waits[9].exposed.upper_ns, MS);
+    run_rings_free(&rings);
+    read_rings(use_the_first_entry, &rings);
+    assert_int_equal(rings.work_count, 3);
+    assert_int_equal(rings.work[0].begin_ns, 90 * SECOND);
+    run_rings_free(&rings);
     read_rings(damage_a_slot, &rings);
     assert_int_equal(rings.wait_count, 7);
     run_rings_free(&rings);
