@@ -93,15 +93,20 @@ DS_HOT static struct feed *feed_of_call(PyObject *args)
     return thread.feed;
 }
 
-/* Of what was handed out during this very wait nothing was told yet. False: nothing can be. */
-DS_HOT static bool follow_tasks_until(struct feed *feed, PyObject *iterator, uint64_t index)
+/* Whose batch came: as it was told when its index was handed out, or as the iterator still knows. False:
+ * nothing can be known. */
+DS_HOT static bool worker_of_arrival(struct feed *feed, PyObject *iterator, uint64_t index,
+                                     uint32_t *worker)
 {
-    if (index < feed->sent_until)
+    if (feed_knows_worker(feed, index, worker))
         return true;
     PyObject *tasks = beside_held(iterator, name_tasks);
-    while (tasks != NULL && feed->sent_until <= index)
+    if (tasks == NULL)
+        return false;
+    *worker = worker_of(tasks, index);
+    while (feed->sent_until <= index) /* handed out during this very wait */
         feed_sent(feed, feed->sent_until, worker_of(tasks, feed->sent_until));
-    return tasks != NULL;
+    return true;
 }
 
 /* What _try_get_data() returned: (True, (index, data)); index is a number for batches only, and for
@@ -120,8 +125,8 @@ DS_HOT static void note_arrival(struct feed *feed, PyObject *iterator, PyObject 
         return;
     const long long index = PyLong_AsLongLong(first);
     errors_forget();
-    if (index >= 0 && follow_tasks_until(feed, iterator, (uint64_t)index)) {
-        const uint32_t worker = feed_worker_of(feed, (uint64_t)index);
+    uint32_t worker;
+    if (index >= 0 && worker_of_arrival(feed, iterator, (uint64_t)index, &worker)) {
         if (PyTuple_Size(message) == 2 && Py_TYPE(PyTuple_GetItem(message, 1)) == (void *)end_type)
             feed_ended(feed, worker);
         else

@@ -20,10 +20,12 @@ void feed_next_epoch(struct feed *feed);
 /* Index `index` was handed to a worker; calls in order, each once. */
 void feed_sent(struct feed *feed, uint64_t index, uint32_t worker);
 
-/* The worker to which an index under way was handed; FEED_NO_ENTRY: not known. */
-static inline uint32_t feed_worker_of(const struct feed *feed, uint64_t index)
+/* The worker to which an index was handed (FEED_NO_ENTRY: one that is not kept). False: the index was not
+ * told of yet, or too many were since. */
+static inline bool feed_knows_worker(const struct feed *feed, uint64_t index, uint32_t *worker)
 {
-    return feed->indices[index % FEED_INDICES].worker;
+    *worker = feed->indices[index % FEED_INDICES].worker;
+    return index < feed->sent_until && feed->sent_until - index <= FEED_INDICES;
 }
 
 /* A wait begins: the loop takes next_index next, and indices below sent_until were handed out. quiet: its
