@@ -73,7 +73,7 @@ void exposed_stall_ask(datastall_wait *wait, struct exposed_stall *asked)
 DS_HOT bool exposed_stall_end(struct exposed_stall *asked, const datastall_wait *wait,
                               uint64_t end_ns, struct stall_bounds *stall)
 {
-    stall->lower_ns = stall->upper_ns = RF_UNKNOWN;
+    *stall = (struct stall_bounds)STALL_BOUNDS_UNKNOWN;
     if ((asked->slot == NULL && !asked->carries) || wait->loader == NULL)
         return false;
     const datastall_monitor *monitor = wait->loader->monitor;

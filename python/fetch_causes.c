@@ -410,6 +410,16 @@ static uint64_t items_of(const Fetch *fetch, PyObject *indices)
     return PyList_CheckExact(indices) ? (uint64_t)PyList_Size(indices) : 0;
 }
 
+/* The index of the only item that is asked for; RF_UNKNOWN: none such, or no number. */
+static uint64_t only_index(PyObject *indices)
+{
+    if (PyList_CheckExact(indices) && PyList_Size(indices) == 1)
+        indices = PyList_GetItem(indices, 0);
+    const long long index = PyLong_CheckExact(indices) ? PyLong_AsLongLong(indices) : -1;
+    errors_forget();
+    return index < 0 ? RF_UNKNOWN : (uint64_t)index;
+}
+
 /* Where the loop's own process loads, and its waits are short, nothing is asked of most batches. */
 static bool is_left_out(const Fetch *fetch, struct worker *worker, PyObject *indices)
 {
@@ -420,10 +430,11 @@ static bool is_left_out(const Fetch *fetch, struct worker *worker, PyObject *ind
 static PyObject *fetch_left_out(Standin *self, PyObject *args, const Fetch *fetch,
                                 struct worker *worker)
 {
-    const uint64_t items = items_of(fetch, PyTuple_GetItem(args, 1));
+    PyObject *indices = PyTuple_GetItem(args, 1);
+    const uint64_t items = items_of(fetch, indices), index = only_index(indices);
     const uint64_t begin_ns = worker_begin_left_out(worker);
     PyObject *result = standin_call_method(self, args, NULL);
-    worker_end_left_out(worker, begin_ns, items,
+    worker_end_left_out(worker, begin_ns, items, index,
                         result != NULL ? RF_BATCH_MADE : outcome_of_error());
     return result;
 }

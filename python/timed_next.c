@@ -120,10 +120,11 @@ DS_HOT PyObject *timed_next(Consumer *consumer, PyObject *(*call)(void *context)
     next.consumer = consumer;
     next.iterator = iterator;
     next.wait = datastall_wait_begin(consumer->inner);
-    const bool quiet = monitor_is_quiet(&next.wait);
+    /* The first of an epoch opens files, shuffles ... */
+    const bool quiet = consumer->batches > 0 && monitor_is_quiet(&next.wait);
     const struct loop_wait before =
         loop_wait_begin(consumer->feed, iterator, next.wait.begin_ns, quiet);
-    next.may_be_short = consumer->feed == NULL || consumer->feed->may_be_short;
+    next.may_be_short = consumer->feed == NULL ? iterator == NULL : consumer->feed->may_be_short;
     exposed_stall_begin(&next.wait, quiet && next.may_be_short, &next.asked);
     thread.timed_depth++;
     PyObject *batch = call(context);

@@ -326,14 +326,17 @@ static void note_answer(struct stall_queue *queue, const struct stall_mark *mark
         queue->empty_in_row = 0;
     else if (queue->empty_in_row < ALIKE)
         queue->empty_in_row++;
-    quiet_begin_turn(&queue->turns);
 }
 
 DS_HOT bool stall_carries(struct monitor_slot *slot)
 {
     struct stall_queue *queue = slot->stalls;
-    return queue != NULL && queue->empty_in_row == ALIKE && !queue->failed && queue->count == 0 &&
-           quiet_is_left_out(&queue->turns);
+    if (queue == NULL || queue->empty_in_row < ALIKE || queue->failed || queue->count > 0)
+        return false;
+    if (quiet_is_left_out(&queue->turns))
+        return true;
+    quiet_begin_turn(&queue->turns); /* of these waits: others are asked about at any rate */
+    return false;
 }
 
 void stall_begin(struct monitor_slot *slot, uint64_t stream, struct stall_mark *mark)
@@ -382,14 +385,15 @@ DS_HOT void stall_carried(const struct monitor_slot *slot, uint64_t wait_ns,
                           struct stall_bounds *stall)
 {
     const struct stall_queue *queue = slot->stalls;
-    const bool bound = queue == NULL || queue->bound || wait_ns > (uint64_t)QUIET_WAIT_NS;
+    const bool bound = queue == NULL || queue->bound || ds_load(&cuda.side_streams) != 0 ||
+                       wait_ns > (uint64_t)QUIET_WAIT_NS;
     *stall = (struct stall_bounds){bound ? 0 : wait_ns, wait_ns, .carried = true};
 }
 
 bool stall_end(struct monitor_slot *slot, uint64_t stream, struct stall_mark *mark,
                uint64_t wait_ns, uint64_t record, uint32_t stage, struct stall_bounds *stall)
 {
-    stall->lower_ns = stall->upper_ns = RF_UNKNOWN;
+    *stall = (struct stall_bounds)STALL_BOUNDS_UNKNOWN;
     if (mark->state == MARK_IDLE)
         settle(mark, wait_ns, stall);
     if (mark->state != MARK_QUEUED)
@@ -464,7 +468,7 @@ void stall_probe_begin(uint64_t stream, struct stall_mark *mark)
 
 void stall_probe_end(struct stall_mark *mark, uint64_t wait_ns, struct stall_bounds *stall)
 {
-    stall->lower_ns = stall->upper_ns = RF_UNKNOWN;
+    *stall = (struct stall_bounds)STALL_BOUNDS_UNKNOWN;
     if (mark->state == MARK_IDLE)
         settle(mark, wait_ns, stall);
     int mode = CU_CAPTURE_MODE_THREAD_LOCAL;

@@ -430,12 +430,6 @@ static void cause_of_worker(struct feed *feed, uint64_t end_ns, struct wait_caus
     }
 }
 
-/* Whether the batch was taken to be a short one, and was none: what it waited for is not known. */
-static bool was_left_out(const struct feed *feed, uint64_t end_ns)
-{
-    return feed->own->left_out && end_ns - feed->begin_ns > (uint64_t)QUIET_WAIT_NS;
-}
-
 static void cause_of_own_loading(struct feed *feed, uint64_t end_ns, struct wait_cause *cause,
                                  struct feed_made *made)
 {
@@ -535,6 +529,8 @@ DS_HOT void feed_wait_end(struct feed *feed, uint64_t end_ns, enum datastall_wai
     cause->get_cpu_ns = feed->get_cpu_ns;
     cause->get_cpu_batches = feed->get_cpu_batches;
     const bool is_long = end_ns - feed->begin_ns >= FEED_SHORT_NS;
+    if (feed->look.looking)
+        feed->look.was_long = is_long;
     if (feed->look.looking && batch && is_long) {
         loop_look_end(&feed->look, &cause->loop);
         const uint64_t *process = feed->monitor->writer->process.block;
@@ -542,7 +538,7 @@ DS_HOT void feed_wait_end(struct feed *feed, uint64_t end_ns, enum datastall_wai
             cause->loop.threads_per_cpu = rf_threads_per_cpu(&process[RF_BLOCK_PAYLOAD]);
     }
     struct feed_made own = {.end_ns = 0};
-    if (feed->own != NULL && !was_left_out(feed, end_ns))
+    if (feed->own != NULL)
         cause_of_own_loading(feed, end_ns, cause, &own);
     else if (feed->has_blocker)
         cause_of_worker(feed, end_ns, cause);

@@ -14,7 +14,8 @@
 
 void loop_look_begin(struct loop_look *look, uint64_t now_ns, bool expects_short)
 {
-    look->looking = now_ns - look->looked_ns >= (expects_short ? QUIET_EVERY_NS : LOOK_EVERY_NS);
+    const bool seldom = expects_short && !look->was_long;
+    look->looking = now_ns - look->looked_ns >= (seldom ? QUIET_EVERY_NS : LOOK_EVERY_NS);
     if (!look->looking)
         return;
     const uint64_t thread = (uint64_t)syscall(SYS_gettid);

@@ -14,6 +14,7 @@ struct loop_look {
     uint64_t thread;    /* that it tells of; 0: not opened */
     uint64_t looked_ns; /* when a wait last began with a look */
     bool looking;       /* the wait under way did */
+    bool was_long;      /* the last that did was worth it */
     struct host_thread_times begin;
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whether the waits of a thread on a loader are short for now, so that what is asked about each of them
- * may be asked about some. What is lost where a wait turns out to be long is bounded: 1 / QUIET_PART of
- * the time, and QUIET_MOST_NS at once. Pure arithmetic. */
+ * may be asked about some. What is lost where waits turn out to be long is bounded: 1 / QUIET_PART of the
+ * time, made good before the next may be lost (of which QUIET_MOST_NS may be saved up). Pure arithmetic. */
 #ifndef DATASTALL_RECORD_QUIET_H
 #define DATASTALL_RECORD_QUIET_H
 

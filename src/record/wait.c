@@ -156,9 +156,12 @@ bool monitor_wait_on_device(datastall_wait *wait, int device)
         return false; /* threads share it */
     if (slot->device == (uint32_t)device + 1)
         return true;
+    struct monitor_slot *before = slot;
     slot = monitor_slot_on_device(wait->loader, device);
     if (slot == NULL)
         return false;
+    if (before->device != 0)
+        before->alternates = slot->alternates = true;
     wait->slot = slot;
     show_wait(monitor, slot, wait->begin_ns);
     return true;
@@ -174,7 +177,7 @@ static struct monitor_slot *own_slot_of(const datastall_wait *wait)
 DS_HOT bool monitor_is_quiet(const datastall_wait *wait)
 {
     const struct monitor_slot *slot = own_slot_of(wait);
-    return slot != NULL && quiet_expected(&slot->quiet);
+    return slot != NULL && !slot->alternates && quiet_expected(&slot->quiet);
 }
 
 DS_HOT void monitor_note_quiet(const datastall_wait *wait, uint64_t end_ns)

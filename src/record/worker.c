@@ -1,28 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "record/worker.h"
 
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fault_guard.h"
 #include "base/fork_guard.h"
 #include "base/unknown.h"
 #include "host/usage.h"
-#include "runfile/liveness.h"
-#include "runfile/rundir.h"
-#include "runfile/tmpfs.h"
 
 #define IO_EVERY_NS (DS_NS_PER_S / 2)
 
-/* ---- where to write ---- */
-
-static void read_io(struct worker *worker, uint64_t now_ns)
+void worker_read_io(struct worker *worker, uint64_t now_ns)
 {
     struct host_process_io io;
     if (worker->io_read_ns != 0 && now_ns - worker->io_read_ns < IO_EVERY_NS)
@@ -41,153 +30,9 @@ static void read_io(struct worker *worker, uint64_t now_ns)
     worker->io_read_ns = now_ns;
 }
 
-static struct worker *make(uint64_t *entries, uint64_t entry_words, uint64_t entry_count,
-                           const struct rf_worker_layout *layout)
-{
-    struct worker *worker = calloc(1, sizeof *worker);
-    if (worker == NULL)
-        return NULL;
-    worker->memory = calloc(layout->words, 8);
-    worker->fork_generation = ds_fork_generation();
-    if (worker->memory == NULL || worker->fork_generation == 0) {
-        free(worker->memory);
-        free(worker);
-        return NULL;
-    }
-    worker->entries = entries;
-    worker->entry_words = entry_words;
-    worker->entry_count = entry_count;
-    worker->layout = *layout;
-    worker->guard = -1;
-    worker->entry = worker->memory;
-    worker->pid = (uint64_t)getpid();
-    worker->start_ticks = rf_start_ticks_of(worker->pid);
-    worker->given = &entries[RF_WORKER_GIVEN];
-    worker->given_seen = UINT64_MAX;
-    worker_clocks_open(&worker->clocks);
-    worker->opened_ns = ds_now_ns();
-    rf_worker_counters_clear(worker->totals);
-    read_io(worker, worker->opened_ns);
-    return worker;
-}
-
-static const struct rf_section *worker_section(const struct rf_header *header,
-                                               struct rf_worker_layout *layout)
-{
-    const struct rf_section *section = rf_section_of(header, RF_SECTION_WORKERS);
-    return section != NULL && rf_worker_layout_of(section->geometry, layout) &&
-                   section->entry_bytes % 8 == 0 && section->entry_bytes >= layout->words * 8
-               ? section
-               : NULL;
-}
-
-struct worker *worker_open_inherited(const struct rf_writer *writer)
-{
-    struct rf_worker_layout layout;
-    const struct rf_section *section = worker_section(&writer->header, &layout);
-    if (section == NULL)
-        return NULL;
-    return make(writer->map + section->offset / 8, section->entry_bytes / 8, section->entry_count,
-                &layout);
-}
-
-struct worker *worker_open_own(const struct rf_writer *writer, uint64_t index)
-{
-    struct worker *worker = worker_open_inherited(writer);
-    if (worker == NULL)
-        return NULL;
-    if (index < worker->entry_count) {
-        worker->entries += index * worker->entry_words;
-        worker->entry_count = 1;
-    }
-    return worker;
-}
-
-/* Maps one run file and makes the worker; NULL when it is no file of this version. */
-static struct worker *open_file(const char *path)
-{
-    struct rf_header header;
-    struct rf_worker_layout layout;
-    struct stat status;
-    int fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return NULL;
-    struct worker *worker = NULL;
-    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
-        pread(fd, &header, sizeof header, 0) == (ssize_t)sizeof header &&
-        memcmp(header.magic, RF_MAGIC, sizeof header.magic) == 0 &&
-        header.format_major == RF_FORMAT_MAJOR && header.checksum == rf_checksum(&header) &&
-        (uint64_t)status.st_size >= header.file_bytes) {
-        const struct rf_section *section = worker_section(&header, &layout);
-        if (section != NULL && section->entry_count <= RF_MAX_FILE_BYTES / section->entry_bytes &&
-            section->offset <= header.file_bytes &&
-            section->entry_bytes * section->entry_count <= header.file_bytes - section->offset) {
-            void *map = mmap(NULL, header.file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-            if (map != MAP_FAILED) {
-                worker = make((uint64_t *)map + section->offset / 8, section->entry_bytes / 8,
-                              section->entry_count, &layout);
-                if (worker == NULL) {
-                    munmap(map, header.file_bytes);
-                } else {
-                    worker->own_map = map;
-                    worker->own_map_bytes = header.file_bytes;
-                    worker->guard = ds_fault_guard(map, header.file_bytes, &worker->lost);
-                }
-            }
-        }
-    }
-    close(fd);
-    return worker;
-}
-
-struct worker *worker_open_in_folder(const char *folder, uint64_t parent_pid)
-{
-    char given[PATH_MAX], place[PATH_MAX], path[PATH_MAX], prefix[32], **names;
-    uint32_t count;
-    struct worker *worker = NULL;
-    rf_run_writing_place(folder, getenv("DATASTALL_RUN_HOME"), given);
-    rf_run_reading_place(given, place);
-    if (rf_run_files(place, &names, &count, NULL) != 0)
-        return NULL;
-    snprintf(prefix, sizeof prefix, "%llu-", (unsigned long long)parent_pid);
-    /* A pid may have been used before in a long run: the newest file is the parent's. */
-    uint64_t newest_ns = 0;
-    char best[PATH_MAX] = "";
-    for (uint32_t i = 0; i < count; i++) {
-        struct stat status;
-        if (strncmp(names[i], prefix, strlen(prefix)) != 0 ||
-            snprintf(path, sizeof path, "%s/%s", place, names[i]) >= (int)sizeof path ||
-            lstat(path, &status) != 0)
-            continue;
-        const uint64_t changed_ns =
-            (uint64_t)status.st_ctim.tv_sec * DS_NS_PER_S + (uint64_t)status.st_ctim.tv_nsec;
-        if (changed_ns > newest_ns) {
-            newest_ns = changed_ns;
-            strcpy(best, path);
-        }
-    }
-    rf_run_files_free(names, count);
-    if (best[0] != '\0')
-        worker = open_file(best);
-    return worker;
-}
-
 bool worker_is_ours(const struct worker *worker)
 {
     return ds_fork_same_process(worker->fork_generation);
-}
-
-void worker_close(struct worker *worker)
-{
-    if (worker == NULL)
-        return;
-    ds_fault_unguard(worker->guard);
-    if (worker->own_map != NULL)
-        munmap(worker->own_map, worker->own_map_bytes);
-    if (worker_is_ours(worker))
-        worker_clocks_close(&worker->clocks);
-    free(worker->memory);
-    free(worker);
 }
 
 /* ---- from memory into the entry ---- */
@@ -321,7 +166,8 @@ void worker_epoch(struct worker *worker, uint64_t opened_ns)
     ds_store(&worker->memory[RF_WORKER_EPOCH], rf_pack_epoch(next, count));
     ds_store_release(&worker->entry[RF_WORKER_EPOCH], rf_pack_epoch(next, count));
     worker->totals[RF_TOTAL_OPENED_NS] += opened_ns;
-    worker->clocks.gap.at.wall_ns = 0; /* what was between two epochs is not the worker's idling */
+    worker->clocks.gap.at.wall_ns = worker->ended_ns =
+        0; /* what is between two epochs is no idling */
 }
 
 static uint64_t pickled_so_far(const struct worker *worker)
@@ -346,7 +192,7 @@ void worker_begin(struct worker *worker)
     worker->items = 0;
     worker->slowest_ns = 0;
     worker->slowest_index = RF_UNKNOWN;
-    worker->items_ended = worker->left_out = false;
+    worker->items_ended = false;
     worker->fetching = true;
 }
 
@@ -487,9 +333,10 @@ static void write_record(struct worker *worker, uint64_t count, const struct mad
 static void keep(struct worker *worker, const struct made *made)
 {
     const uint64_t count = ds_load(&worker->entry[RF_WORKER_COUNT]);
+    worker->ended_ns = made->end_ns;
     add_to_totals(worker, made);
     worker_take_sent(worker);
-    read_io(worker, made->end_ns);
+    worker_read_io(worker, made->end_ns);
     write_record(worker, count, made);
     if (worker->slowest_ns != 0)
         put_slow(worker, worker->slowest_ns, worker->slowest_index, made->begin_ns);
@@ -499,18 +346,27 @@ static void keep(struct worker *worker, const struct made *made)
     ds_store(&worker->entry[RF_WORKER_ITEM], 0);
 }
 
-/* Between two batches. */
-static uint64_t add_gap(struct worker *worker)
+/* Between two batches; RF_UNKNOWN: not told. */
+static uint64_t add_gap(struct worker *worker, uint64_t begin_ns)
+{
+    if (worker->ended_ns == 0)
+        return RF_UNKNOWN;
+    const uint64_t gap_ns = since(begin_ns, worker->ended_ns);
+    worker->totals[RF_TOTAL_GAP_NS] += gap_ns;
+    return gap_ns;
+}
+
+/* What the thread did in those since the last batch that was asked about. */
+static void add_work_between(struct worker *worker)
 {
     const struct host_moment *gap = &worker->clocks.gap.at, *begin = &worker->clocks.begin.at;
     uint64_t *t = worker->totals;
-    if (gap->wall_ns == 0)
-        return RF_UNKNOWN;
-    const uint64_t gap_ns = since(begin->wall_ns, gap->wall_ns);
-    t[RF_TOTAL_GAP_NS] += gap_ns;
-    t[RF_TOTAL_GAP_CPU_NS] += since(begin->times.cpu_ns, gap->times.cpu_ns);
-    t[RF_TOTAL_GAP_DELAY_NS] += since(begin->times.delay_ns, gap->times.delay_ns);
-    return gap_ns;
+    if (gap->wall_ns != 0) {
+        const uint64_t cpu_ns = since(begin->times.cpu_ns, gap->times.cpu_ns);
+        t[RF_TOTAL_GAP_CPU_NS] += since(cpu_ns, worker->left_out_cpu_ns);
+        t[RF_TOTAL_GAP_DELAY_NS] += since(begin->times.delay_ns, gap->times.delay_ns);
+    }
+    worker->left_out_cpu_ns = 0;
 }
 
 void worker_end(struct worker *worker, enum rf_worker_outcome outcome)
@@ -524,13 +380,14 @@ void worker_end(struct worker *worker, enum rf_worker_outcome outcome)
         .begin_ns = clocks->begin.at.wall_ns,
         .items_end_ns = clocks->items_end.at.wall_ns,
         .end_ns = clocks->end.at.wall_ns,
-        .gap_ns = add_gap(worker),
+        .gap_ns = add_gap(worker, clocks->begin.at.wall_ns),
         .spent = spent_on(clocks),
         .outcome = outcome,
     };
     ds_fault_guard_keep(made.end_ns);
     if (!worker->attached)
         try_to_attach(worker);
+    add_work_between(worker);
     const uint64_t whole_ns = made.spent.items_ns + made.spent.collate_ns;
     worker->items_share = whole_ns == 0 ? 1 : (double)made.spent.items_ns / (double)whole_ns;
     quiet_begin_turn(&worker->turns);
@@ -552,29 +409,47 @@ uint64_t worker_begin_left_out(struct worker *worker)
     return now_ns;
 }
 
-void worker_end_left_out(struct worker *worker, uint64_t begin_ns, uint64_t items,
+/* It was long: all of it is its items'. */
+static struct spent spent_on_long(struct worker *worker, uint64_t begin_ns)
+{
+    worker_clocks_end_of(&worker->clocks, begin_ns, pickled_so_far(worker));
+    return spent_on(&worker->clocks);
+}
+
+static struct spent spent_as_before(const struct worker *worker, uint64_t whole_ns)
+{
+    const uint64_t items_ns = (uint64_t)((double)whole_ns * worker->items_share);
+    return (struct spent){.items_ns = items_ns,
+                          .cpu_ns = items_ns,
+                          .collate_ns = whole_ns - items_ns,
+                          .collate_cpu_ns = whole_ns - items_ns};
+}
+
+void worker_end_left_out(struct worker *worker, uint64_t begin_ns, uint64_t items, uint64_t index,
                          enum rf_worker_outcome outcome)
 {
-    const uint64_t end_ns = ds_now_ns();
-    const uint64_t items_ns = (uint64_t)((double)since(end_ns, begin_ns) * worker->items_share);
-    const uint64_t collate_ns = since(end_ns, begin_ns) - items_ns;
-    const struct made made = {
+    const uint64_t end_ns = ds_now_ns(), whole_ns = since(end_ns, begin_ns);
+    const bool is_long = whole_ns > (uint64_t)QUIET_WAIT_NS;
+    struct made made = {
         .begin_ns = begin_ns,
-        .items_end_ns = begin_ns + items_ns,
         .end_ns = end_ns,
-        .gap_ns = RF_UNKNOWN,
-        .spent = {.items_ns = items_ns,
-                  .cpu_ns = items_ns,
-                  .collate_ns = collate_ns,
-                  .collate_cpu_ns = collate_ns},
+        .gap_ns = add_gap(worker, begin_ns),
+        .spent = is_long ? spent_on_long(worker, begin_ns) : spent_as_before(worker, whole_ns),
         .outcome = outcome,
     };
+    if (is_long)
+        made.end_ns = worker->clocks.end.at.wall_ns;
+    made.items_end_ns = begin_ns + made.spent.items_ns;
     worker->items = outcome == RF_BATCH_MADE ? items : 0;
-    worker->slowest_ns = 0;
-    worker->slowest_index = RF_UNKNOWN;
-    worker->left_out = true;
+    worker->slowest_ns = index == RF_UNKNOWN ? 0 : whole_ns;
+    worker->slowest_index = index;
     keep(worker, &made);
-    worker_clocks_leave_out(&worker->clocks);
+    if (is_long) {
+        worker->left_out_cpu_ns = 0;
+        worker_clocks_next(&worker->clocks);
+    } else {
+        worker->left_out_cpu_ns += whole_ns;
+    }
 }
 
 void worker_finish(struct worker *worker)

@@ -49,11 +49,12 @@ struct worker {
 
     /* the batch under way */
     bool fetching, items_ended;
-    bool left_out; /* of the last one nothing was asked */
     struct worker_clocks clocks;
     uint64_t items, item_begin_ns, slowest_ns, slowest_index;
     struct quiet_turns turns;
-    double items_share;   /* of the time of the batch that was last asked about */
+    double items_share;       /* of the time of the batch that was last asked about */
+    uint64_t ended_ns;        /* the last batch; 0: none of this epoch */
+    uint64_t left_out_cpu_ns; /* of those since the last that was asked about */
     uint64_t asked_which; /* the data set asked which worker it is in, since the last batch ended */
 };
 
@@ -70,6 +71,9 @@ struct worker *worker_open_own(const struct rf_writer *writer, uint64_t entry);
 
 void worker_close(struct worker *worker);
 
+/* Counts what the process read since the last time, if that was a while ago; at its begin it stands at nothing. */
+void worker_read_io(struct worker *worker, uint64_t now_ns);
+
 /* A fetcher was made, which took so long: an epoch begins. */
 void worker_epoch(struct worker *worker, uint64_t opened_ns);
 
@@ -82,10 +86,11 @@ void worker_end(struct worker *worker, enum rf_worker_outcome outcome);
 
 /* Instead of these, where waits are short (quiet.h): true, and of this batch nothing is asked but when it
  * began and ended. It is taken to have only run, and to be split into items and collation as the one before
- * was. */
+ * was; where it took more than QUIET_WAIT_NS after all, what the thread did then is asked. index: of its only
+ * item; else RF_UNKNOWN. */
 bool worker_leaves_out(struct worker *worker);
 uint64_t worker_begin_left_out(struct worker *worker); /* when it began */
-void worker_end_left_out(struct worker *worker, uint64_t begin_ns, uint64_t items,
+void worker_end_left_out(struct worker *worker, uint64_t begin_ns, uint64_t items, uint64_t index,
                          enum rf_worker_outcome outcome);
 
 /* The data set is about to make this item; index RF_UNKNOWN: not told. For who looks at a worker

@@ -127,6 +127,18 @@ void worker_clocks_items_end(struct worker_clocks *clocks, uint64_t pickle_cpu_n
     clocks->has_items_end = true;
 }
 
+void worker_clocks_end_of(struct worker_clocks *clocks, uint64_t begin_ns, uint64_t pickle_cpu_ns)
+{
+    clocks->begin = clocks->gap;
+    clocks->begin.at.wall_ns = begin_ns;
+    clocks->begin_is_taken = false;
+    clocks->end.at.asked = true;
+    clocks->end.at.wall_ns = host_moment_read(clocks->schedstat, &clocks->end.at.times);
+    take(clocks, &clocks->end, pickle_cpu_ns);
+    clocks->items_end = clocks->end;
+    clocks->quiet = 0;
+}
+
 void worker_clocks_end(struct worker_clocks *clocks, uint64_t pickle_cpu_ns)
 {
     read_since(clocks, clocks->has_items_end ? &clocks->items_end : &clocks->begin, &clocks->end,

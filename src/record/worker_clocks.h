@@ -47,10 +47,8 @@ static inline void worker_clocks_next(struct worker_clocks *clocks)
 /* Batches are short for now, and only run. */
 bool worker_clocks_are_quiet(const struct worker_clocks *clocks);
 
-/* A batch was made that nothing was asked about: the next one's gap is not known. */
-static inline void worker_clocks_leave_out(struct worker_clocks *clocks)
-{
-    clocks->gap.at.wall_ns = 0;
-}
+/* The end of a batch whose begin was not asked: what it did is what the thread did since the last end that was
+ * told, as far as it fits in. */
+void worker_clocks_end_of(struct worker_clocks *clocks, uint64_t begin_ns, uint64_t pickle_cpu_ns);
 
 #endif

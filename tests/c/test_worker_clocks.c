@@ -416,8 +416,7 @@ static uint32_t leave_out(struct worker *worker, enum rf_worker_outcome outcome)
         const uint64_t phase = ds_load(&worker->entry[RF_WORKER_PHASE]);
         assert_int_equal(phase, rf_pack_phase(begin_ns, RF_PHASE_FETCH));
         work(80 * US);
-        worker_end_left_out(worker, begin_ns, 3, outcome);
-        assert_true(worker->left_out);
+        worker_end_left_out(worker, begin_ns, 3, RF_UNKNOWN, outcome);
         assert_int_equal(machine.reads, reads);
         assert_int_equal(ds_load(&worker->entry[RF_WORKER_PHASE]) & 3, RF_PHASE_IDLE);
         work(2 * MS);
@@ -444,7 +443,8 @@ static void nothing_is_asked_of_most_short_batches(void **state)
     assert_int_equal(t[RF_TOTAL_BATCHES], QUIET + count);
     assert_int_equal(t[RF_TOTAL_COUNT], QUIET + count);
     assert_int_equal(t[RF_TOTAL_ITEMS], QUIET + 3 * count);
-    assert_int_equal(t[RF_TOTAL_GAP_NS], before[RF_TOTAL_GAP_NS]);
+    const uint64_t gaps_ns = t[RF_TOTAL_GAP_NS] - before[RF_TOTAL_GAP_NS];
+    assert_in_range(gaps_ns, count * 2 * MS, count * (2 * MS + 3 * STEP));
     const uint64_t items_ns = t[RF_TOTAL_ITEMS_NS] - before[RF_TOTAL_ITEMS_NS];
     const uint64_t collate_ns = t[RF_TOTAL_COLLATE_NS] - before[RF_TOTAL_COLLATE_NS];
     assert_in_range(items_ns + collate_ns, count * 80 * US, count * 80 * US + count * 2 * STEP);
@@ -455,13 +455,13 @@ static void nothing_is_asked_of_most_short_batches(void **state)
     uint64_t record[RF_WORK_WORDS];
     assert_true(rf_worker_record(worker->entry, &worker->layout, QUIET + count - 1, record));
     assert_int_equal(record[RF_WORK_ITEMS], 3 << 2 | RF_BATCH_MADE);
-    assert_int_equal(record[RF_WORK_GAP_NS], RF_UNKNOWN);
+    assert_in_range(record[RF_WORK_GAP_NS], 2 * MS, 2 * MS + 3 * STEP);
     assert_int_equal(record[RF_WORK_SLOWEST_NS], 0);
     assert_in_range(record[RF_WORK_END_NS] - record[RF_WORK_BEGIN_NS], 80 * US, 80 * US + STEP);
     end_rig(&rig);
 }
 
-/* The one after them is asked about anew, and says nothing of the time before it. */
+/* The one after them is asked about anew, and tells what the thread did between all of them. */
 static void the_next_one_is_asked(void **state)
 {
     (void)state;
@@ -471,11 +471,13 @@ static void the_next_one_is_asked(void **state)
     for (uint32_t i = 0; i < QUIET; i++)
         make_two_parts(worker);
     const uint64_t gap_ns = worker->totals[RF_TOTAL_GAP_NS];
-    leave_out(worker, RF_BATCH_MADE);
+    const uint64_t gap_cpu_ns = worker->totals[RF_TOTAL_GAP_CPU_NS];
+    const uint64_t count = leave_out(worker, RF_BATCH_MADE);
     make_two_parts(worker);
-    assert_true(worker->clocks.begin.at.asked);
-    assert_false(worker->left_out);
-    assert_int_equal(worker->totals[RF_TOTAL_GAP_NS], gap_ns);
+    assert_in_range(worker->totals[RF_TOTAL_GAP_NS] - gap_ns, (count + 1) * 2 * MS,
+                    (count + 1) * (2 * MS + 4 * STEP));
+    assert_in_range(worker->totals[RF_TOTAL_GAP_CPU_NS] - gap_cpu_ns, (count + 1) * 2 * MS,
+                    (count + 1) * (2 * MS + 4 * STEP));
     assert_true(worker_clocks_are_quiet(&worker->clocks));
     assert_in_range(leave_out(worker, RF_BATCH_MADE), 7, 22);
     /* One that waits ends it, and is told. */
@@ -488,6 +490,50 @@ static void the_next_one_is_asked(void **state)
     assert_true(worker->totals[RF_TOTAL_ITEMS_CPU_NS] - cpu_ns < MS);
     assert_false(worker_leaves_out(worker));
     end_rig(&rig);
+}
+
+/* What took long after all is told by what the thread did since it was last asked: the batch of a thread that
+ * slept is blocked, and that of one that computed is not. */
+static void a_long_one_is_told(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t cpu_ns, off_ns, delay_ns;
+    } rows[] = {
+        {0, 500 * MS, 0}, {500 * MS, 0, 0}, {100 * MS, 300 * MS, 100 * MS}, {251 * US, 0, 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct rig rig;
+        begin_rig(&rig, NEVER);
+        struct worker *worker = rig.worker;
+        for (uint32_t b = 0; b < QUIET; b++)
+            make_two_parts(worker);
+        assert_true(worker_leaves_out(worker));
+        uint64_t before[RF_TOTAL_WORDS];
+        memcpy(before, worker->totals, sizeof before);
+        const uint64_t begin_ns = worker_begin_left_out(worker);
+        work(rows[i].cpu_ns);
+        machine.wall_ns += rows[i].off_ns;
+        wait_for_cpu(rows[i].delay_ns);
+        worker_end_left_out(worker, begin_ns, 1, 77, RF_BATCH_MADE);
+        const uint64_t *t = worker->totals;
+        const uint64_t all_ns = rows[i].cpu_ns + rows[i].off_ns + rows[i].delay_ns;
+        const uint64_t items_ns = t[RF_TOTAL_ITEMS_NS] - before[RF_TOTAL_ITEMS_NS];
+        const uint64_t cpu_ns = t[RF_TOTAL_ITEMS_CPU_NS] - before[RF_TOTAL_ITEMS_CPU_NS];
+        const uint64_t delay_ns = t[RF_TOTAL_ITEMS_DELAY_NS] - before[RF_TOTAL_ITEMS_DELAY_NS];
+        assert_in_range(items_ns, all_ns, all_ns + 20 * STEP);
+        /* And what it did between the two: 2 ms here. */
+        assert_in_range(cpu_ns, ds_least(rows[i].cpu_ns, items_ns), rows[i].cpu_ns + 3 * MS);
+        assert_in_range(delay_ns, rows[i].delay_ns, rows[i].delay_ns + PERIOD);
+        assert_int_equal(t[RF_TOTAL_COLLATE_NS], before[RF_TOTAL_COLLATE_NS]);
+        const uint64_t *slowest = worker->memory + worker->layout.slow_at;
+        bool is_kept = false;
+        for (uint32_t k = 0; k < RF_WORKER_SLOWEST; k++)
+            is_kept |= slowest[k * RF_ITEM_WORDS + RF_ITEM_INDEX] == 77 &&
+                       slowest[k * RF_ITEM_WORDS + RF_ITEM_NS] >= all_ns;
+        assert_true(is_kept);
+        assert_false(worker_leaves_out(worker)); /* all are asked about for a while */
+        end_rig(&rig);
+    }
 }
 
 static void what_fails_is_counted_all_the_same(void **state)
@@ -544,6 +590,8 @@ static void the_loop_is_seldom_looked_at_where_waits_are_short(void **state)
     assert_int_equal(looks(&look, 100, false), 100);
     assert_in_range(looks(&look, 1000, true), 9, 11);
     assert_int_equal(looks(&look, 10, false), 10);
+    look.was_long = true; /* where they are worth it, all are looked at */
+    assert_int_equal(looks(&look, 100, true), 100);
     loop_look_close(&look);
     end_machine();
 }
@@ -562,6 +610,7 @@ int main(void)
         cmocka_unit_test(one_that_waits_all_the_same),
         cmocka_unit_test(nothing_is_asked_of_most_short_batches),
         cmocka_unit_test(the_next_one_is_asked),
+        cmocka_unit_test(a_long_one_is_told),
         cmocka_unit_test(what_fails_is_counted_all_the_same),
         cmocka_unit_test(no_time_is_not_divided),
         cmocka_unit_test(the_loop_is_seldom_looked_at_where_waits_are_short),

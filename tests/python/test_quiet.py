@@ -40,8 +40,8 @@ PROGRAM = """
         return sum(loader["carried_wait_s"] for loader in datastall.summary()["loaders"])
 
     def enough(count):
-        # However slow the machine is: it comes to short waits at some time.
-        return count >= 2000 and count % 500 == 0 and carried() > 0
+        # On a busy machine no 64 waits in a row may be short.
+        return count >= 2000 and count % 500 == 0 and (carried() > 0 or count >= 5000)
 """
 
 
@@ -80,7 +80,9 @@ def test_counts_are_exact(tmp_path: Path, fake_nvml: Any, options: str) -> None:
     else:
         assert loader["samples"] == 3 * batches
     exposed = loader["exposed_stall_s"]
-    assert 0 < loader["carried_wait_s"] < loader["waiting_s"]
+    assert (batches >= 5000 or loader["carried_wait_s"] > 0) and (
+        loader["carried_wait_s"] < loader["waiting_s"]
+    )
     assert exposed["event_coverage"] > 0.5  # the first waits come before anybody knows of a GPU
     assert exposed["lower"] <= exposed["upper"] <= loader["waiting_s"] + 1e-9
     # The stream was always empty: what is no more than "at most" was long after all.
@@ -141,31 +143,49 @@ def test_a_stream_that_ends_in_the_middle(tmp_path: Path, fake_nvml: Any) -> Non
     assert (worker["batches"], worker["items"], worker["streams_ended"]) == (2001, 6001, 1)
 
 
-def test_a_long_wait_among_them_is_told(tmp_path: Path) -> None:
-    """Of what is not asked about no more than a thousandth of the time may be of unknown cause."""
-    (tmp_path / "program.py").write_text(
-        textwrap.dedent(
-            """
-            import time
-            import torch
-            from torch.utils.data import DataLoader, Dataset
+#: Items that are there at once, but for some; and a step of half a millisecond.
+WITH_LONG_ONES = """
+    import time
+    import torch
+    from torch.utils.data import DataLoader, Dataset
 
-            class Items(Dataset):
-                def __len__(self):
-                    return 3000
+    class Items(Dataset):
+        def __len__(self):
+            return 4000
 
-                def __getitem__(self, index):
-                    if index % 100 == 99:
-                        time.sleep(0.02)
-                    return torch.ones(4)
+        def __getitem__(self, index):
+            if IS_LONG:
+                time.sleep(SECONDS)
+            return torch.ones(4)
 
-            for batch in DataLoader(Items(), batch_size=1):
-                time.sleep(0.0002)
-            """
-        )
-    )
-    recorded(tmp_path, "program.py")
-    why = only(shown(tmp_path)["loaders"])["why"]
+    slept = 0
+    for batch in DataLoader(Items(), batch_size=1):
+        begin = time.perf_counter()
+        time.sleep(0.0002)
+        slept += time.perf_counter() - begin
+    print(slept)
+"""
+
+
+@pytest.mark.parametrize(
+    ("is_long", "seconds", "index"),
+    [("index % 100 == 99", 0.02, None), ("index == 3500", 1.5, 3500)],
+    ids=["now and then", "once"],
+)
+def test_a_long_wait_among_them_is_told(
+    tmp_path: Path, is_long: str, seconds: float, index: int | None
+) -> None:
+    source = WITH_LONG_ONES.replace("IS_LONG", is_long).replace("SECONDS", str(seconds))
+    (tmp_path / "program.py").write_text(textwrap.dedent(source))
+    ended = recorded(tmp_path, "program.py")
+    loader = only(shown(tmp_path)["loaders"])
+    why, worker = loader["why"], only(loader["workers"])
     assert why["primary"] == "blocked"
     assert why["shares"]["blocked"] > 0.6
-    assert why["shares"]["unknown"] < 0.15
+    assert why["shares"]["unknown"] < 0.1
+    assert worker["items_blocked_s"] > 0.6 * (1.5 if index is not None else 0.8)
+    slowest = worker["slowest_items"][0]
+    assert slowest["ms"] >= 1000 * seconds
+    assert index is None or slowest["index"] == index
+    # What lies between two batches is the program's step, whether they were looked into or not.
+    assert worker["gap_s"] == pytest.approx(float(ended.out.split()[-1]), rel=0.3)
