@@ -257,7 +257,8 @@ static void say_entries(struct run_reader *reader)
     }
     static struct rf_worker_view worker;
     if (run_reader_worker(reader, 0, &worker)) {
-        say_words("worker", worker.totals, RF_TOTAL_USED_WORDS);
+        say_words("worker", &worker.generation, 11); /* up to its fingerprints */
+        say_words("totals", worker.totals, RF_TOTAL_USED_WORDS);
         say_words("items", worker.items, RF_WORKER_ITEM_BUCKETS);
     }
     static struct run_steps steps;

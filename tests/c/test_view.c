@@ -370,7 +370,9 @@ static void contradictions_are_damage(void **state)
     }
     put(20); /* two that are not counted yet */
     put(21);
-    const uint64_t rows[] = {counted, behind};
+    const uint64_t first =
+        l->ring_at + ((22 - (l->recent - 1)) & (l->recent - 1)) * l->record_words;
+    const uint64_t rows[] = {counted, behind, first};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const uint64_t kinds[] = {0xff, 0xff00, 0xffff0000};
         for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
@@ -380,6 +382,33 @@ static void contradictions_are_damage(void **state)
             free(block);
         }
     }
+}
+
+/* Rows over others that had more to tell: each says of itself only. */
+static void rows_that_tell_less(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < 20; i++)
+        put(i);
+    for (uint64_t i = 0; i < 5; i++) {
+        const datastall_batch batch = DATASTALL_BATCH_INIT;
+        const struct wait wait = {.batch = &batch,
+                                  .exposed = STALL_BOUNDS_UNKNOWN,
+                                  .begin_ns = (2000 + i) * SECOND,
+                                  .wait_ns = 1000000,
+                                  .kind = DATASTALL_WAIT_STEADY};
+        rf_slot_append(&slot, &wait);
+    }
+    rf_slot_flush(&slot);
+    struct rf_slot_view view;
+    assert_int_equal(read_block(slot.commit.block, &view), RF_VIEW_OK);
+    assert_int_equal(view.ring_first + view.ring_count, 25);
+    for (uint64_t index = view.ring_first; index < 25; index++) {
+        const uint64_t *row = rf_view_record(&view, index);
+        assert_int_equal(row[RF_RECORD_TOKENS], index < 20 ? 10 * index : RF_UNKNOWN);
+        assert_int_equal(row[RF_RECORD_LONGEST], index < 20 ? index : RF_UNKNOWN);
+    }
+    rf_slot_view_free(&view);
 }
 
 static void a_source_that_ends_is_cut(void **state)
@@ -512,12 +541,13 @@ static void causes_of_late_stalls(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_writer_may_stop_anywhere),       TEST(a_whole_block_ignores_its_journal),
-        TEST(a_wait_under_way_is_seen),         TEST(an_impossible_journal_is_damage),
-        TEST(no_room_for_the_slowest),          TEST(an_impossible_row_is_damage),
-        TEST(contradictions_are_damage),        TEST(parts_of_the_waiting),
-        TEST(a_source_that_ends_is_cut),        TEST(a_process_block_is_whole),
-        TEST(late_stalls_are_counted_together), TEST(causes_of_late_stalls),
+        TEST(a_writer_may_stop_anywhere), TEST(a_whole_block_ignores_its_journal),
+        TEST(a_wait_under_way_is_seen),   TEST(an_impossible_journal_is_damage),
+        TEST(no_room_for_the_slowest),    TEST(an_impossible_row_is_damage),
+        TEST(contradictions_are_damage),  TEST(rows_that_tell_less),
+        TEST(parts_of_the_waiting),       TEST(a_source_that_ends_is_cut),
+        TEST(a_process_block_is_whole),   TEST(late_stalls_are_counted_together),
+        TEST(causes_of_late_stalls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
