@@ -50,6 +50,7 @@ void consumer_type_end(Consumer *self, uint64_t end_ns, bool dropped)
     if (self->iterating && self->inner != NULL)
         monitor_iteration_ends(self->inner, end_ns, dropped);
     self->iterating = false;
+    self->ended = self->ended || !dropped;
 }
 
 static int consumer_clear(Consumer *self)
@@ -104,6 +105,7 @@ static PyObject *consumer_begin(Consumer *self, PyObject *args)
     if (self->inner != NULL && !self->iterating) {
         monitor_iteration_begins(self->inner, begin_ns);
         self->iterating = true;
+        self->ended = false;
         timed_iter_record(self->inner, begin_ns, end_ns, DATASTALL_WAIT_ITER);
         phases_wait(self->inner, begin_ns, end_ns, false);
     }
@@ -113,9 +115,11 @@ static PyObject *consumer_begin(Consumer *self, PyObject *args)
 static PyObject *consumer_end(Consumer *self, PyObject *args)
 {
     unsigned long long begin_ns, end_ns;
-    if (!PyArg_ParseTuple(args, "KK:end", &begin_ns, &end_ns))
+    int kept;
+    if (!PyArg_ParseTuple(args, "KKp:end", &begin_ns, &end_ns, &kept))
         return NULL;
-    if (self->inner != NULL)
+    /* Whose last next() came has ended its workers, unless it keeps them. */
+    if (self->inner != NULL && (!self->ended || kept))
         timed_iter_record(self->inner, begin_ns, end_ns, DATASTALL_WAIT_END);
     consumer_type_end(self, end_ns, true);
     Py_RETURN_NONE;
@@ -191,7 +195,9 @@ static PyMethodDef consumer_methods[] = {
     {"begin", (PyCFunction)consumer_begin, METH_VARARGS,
      "begin(begin_ns, end_ns): its iterator was made, between these two times."},
     {"end", (PyCFunction)consumer_end, METH_VARARGS,
-     "end(begin_ns, end_ns): its iterator was ended by other than its last next()."},
+     "end(begin_ns, end_ns, kept): its iterator was ended by other than its last next(); kept: it "
+     "keeps "
+     "its workers from epoch to epoch."},
     {"worker_ended", (PyCFunction)consumer_worker_ended, METH_VARARGS,
      "worker_ended(number, status): the exit status of a worker's process, negative: a signal."},
     {"epoch", (PyCFunction)consumer_epoch, METH_NOARGS,

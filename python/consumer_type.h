@@ -17,6 +17,7 @@ typedef struct {
     struct composition composition;
     bool feed_asked; /* it was tried to learn what feeds it */
     bool iterating;  /* begun and not ended: see monitor_iteration_begins() */
+    bool ended;      /* by its last next() */
 } Consumer;
 
 int consumer_type_add(PyObject *module);

@@ -418,7 +418,7 @@ def _after_shutdown(args: tuple, kwargs: Any, result: Any, begin: int, end: int)
         return
     _causes.tell_failure(consumer, args[0])
     if end - begin >= ENDS_AT_ONCE_NS:
-        consumer.end(begin, end)
+        consumer.end(begin, end, held(args[0], "_persistent_workers") is True)
 
 
 _side_streams_noticed = False

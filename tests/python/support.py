@@ -367,7 +367,7 @@ def assert_waits(loader: Mapping[str, Any], own: Mapping[str, Any]) -> None:
     assert loader["failed_ms"]["count"] == 0
     assert_steady_waits(loader, steady)
     startup = loader["startup_ms"]
-    assert startup["count"] == own["startup_calls"]
+    assert startup["count"] == own["startup_calls"], (startup, own["startup"])
     assert_between("start-up", startup["sum"], *own["startup"])
 
 

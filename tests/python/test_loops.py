@@ -106,6 +106,32 @@ def test_one_loader(together: tuple[Path, dict[str, Any], Any], name: str) -> No
     assert loader["in_verdict"]
 
 
+def test_an_end_is_one_wait(tmp_path: Path) -> None:
+    """torch ends an iterator's workers once more where it goes: no wait, however long it takes."""
+    write(
+        tmp_path,
+        "program.py",
+        """
+        import torch
+        from torch.utils.data import DataLoader
+        import datastall._hooks
+        datastall._hooks.ENDS_AT_ONCE_NS = 0  # as on a machine that is busy just then
+
+        for batch in DataLoader(torch.ones(20, 2), batch_size=2, num_workers=1):
+            pass
+        for batch in DataLoader(
+            torch.ones(20, 2), batch_size=2, num_workers=1, persistent_workers=True
+        ):
+            pass
+        """,
+    )
+    recorded(tmp_path, "program.py")
+    ended, kept = shown(tmp_path)["loaders"]
+    # iter(), the first batch, the end; and where workers are kept, their end with the iterator.
+    assert (ended["iterators"], ended["startup_ms"]["count"]) == (1, 3)
+    assert (kept["iterators"], kept["startup_ms"]["count"]) == (1, 4)
+
+
 def test_settings_are_told(together: tuple[Path, dict[str, Any], Any]) -> None:
     folder, _, run = together
     loader = loader_in("persistent", "main", folder, run)
