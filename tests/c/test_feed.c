@@ -777,10 +777,31 @@ static void test_a_late_stall_without_a_split(void **state)
     assert_int_equal(c[RF_COUNT_CAUSE_NS + CAUSE_COMPUTE] - compute, 70 * MS);
 }
 
+/* The cause of a wait goes with that wait's stall, and with no later one's in the same place. */
+static void test_a_late_stall_of_another_wait(void **state)
+{
+    (void)state;
+    static const struct stall_bounds unknown = STALL_BOUNDS_UNKNOWN;
+    struct wait_cause cause = {.depth = RF_UNKNOWN, .stall_is_under_way = true};
+    struct rf_late_stall late = {.wait_ns = MS, .lower_ns = MS, .upper_ns = MS};
+    datastall_wait wait = datastall_wait_begin(loader);
+    struct monitor_slot *slot = wait.slot;
+    const uint64_t record = slot->writer.head;
+    monitor_wait_end(&wait, wait.begin_ns + MS, DATASTALL_WAIT_STEADY, NULL, &unknown, &cause);
+    cause_late_stall(slot, record + MONITOR_PENDING_CAUSES, &late);
+    assert_false(late.has_split);
+    cause_late_stall(slot, record, &late);
+    assert_true(late.has_split);
+    cause_late_stall(slot, record, &late); /* and once */
+    assert_false(late.has_split);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_late_stall_without_a_split, open_monitor,
+                                        close_monitor),
+        cmocka_unit_test_setup_teardown(test_a_late_stall_of_another_wait, open_monitor,
                                         close_monitor),
         cmocka_unit_test_setup_teardown(test_a_wait_of_a_forked_worker, open_monitor,
                                         close_monitor),
