@@ -195,9 +195,8 @@ static PyMethodDef consumer_methods[] = {
     {"begin", (PyCFunction)consumer_begin, METH_VARARGS,
      "begin(begin_ns, end_ns): its iterator was made, between these two times."},
     {"end", (PyCFunction)consumer_end, METH_VARARGS,
-     "end(begin_ns, end_ns, kept): its iterator was ended by other than its last next(); kept: it "
-     "keeps "
-     "its workers from epoch to epoch."},
+     "end(begin_ns, end_ns, kept): its iterator was ended by other than its last next(). kept: its "
+     "workers go on from epoch to epoch."},
     {"worker_ended", (PyCFunction)consumer_worker_ended, METH_VARARGS,
      "worker_ended(number, status): the exit status of a worker's process, negative: a signal."},
     {"epoch", (PyCFunction)consumer_epoch, METH_NOARGS,

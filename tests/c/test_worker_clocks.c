@@ -163,15 +163,21 @@ static void a_moment_of_a_thread_that_ran(void **state)
 
 /* ---- a worker ---- */
 
-static void make_batch(struct worker *worker)
+static void make_parts(struct worker *worker, uint64_t items_ns, uint64_t collate_ns,
+                       uint64_t between_ns)
 {
     worker_begin(worker);
-    work(3 * MS);
+    work(items_ns);
     worker_item(worker, ds_now_ns(), 0);
     worker_items_end(worker);
-    work(2 * MS);
+    work(collate_ns);
     worker_end(worker, RF_BATCH_MADE);
-    work(1 * MS);
+    work(between_ns);
+}
+
+static void make_batch(struct worker *worker)
+{
+    make_parts(worker, 3 * MS, 2 * MS, 1 * MS);
 }
 
 /* Whatever part the time counts to, it is there with both: no part waited for a CPU for longer than it
@@ -397,13 +403,7 @@ static void one_that_waits_all_the_same(void **state)
 
 static void make_two_parts(struct worker *worker)
 {
-    worker_begin(worker);
-    work(60 * US);
-    worker_item(worker, ds_now_ns(), 0);
-    worker_items_end(worker);
-    work(20 * US);
-    worker_end(worker, RF_BATCH_MADE);
-    work(2 * MS);
+    make_parts(worker, 60 * US, 20 * US, 2 * MS);
 }
 
 /* Like make_two_parts(), unasked; how many in a row. */
