@@ -532,10 +532,11 @@ DS_HOT void feed_wait_end(struct feed *feed, uint64_t end_ns, enum datastall_wai
     if (feed->look.looking)
         feed->look.was_long = is_long;
     if (feed->look.looking && batch && is_long) {
-        loop_look_end(&feed->look, &cause->loop);
+        const uint64_t wait_ns = end_ns - feed->begin_ns;
+        loop_look_end(&feed->look, end_ns, wait_ns, &cause->loop);
         const uint64_t *process = feed->monitor->writer->process.block;
-        if (end_ns - feed->begin_ns >= CAUSE_INTERPRETER_TURN_NS)
-            cause->loop.threads_per_cpu = rf_threads_per_cpu(&process[RF_BLOCK_PAYLOAD]);
+        if (wait_ns >= CAUSE_INTERPRETER_TURN_NS && cause->loop.others_busy == 0)
+            cause->loop.others_busy = rf_threads_per_cpu(&process[RF_BLOCK_PAYLOAD]);
     }
     struct feed_made own = {.end_ns = 0};
     if (feed->own != NULL)

@@ -11,6 +11,10 @@
 #define LOOK_EVERY_NS UINT64_C(200000)
 /* Where short waits are expected: cold caches make a look some 10 us, in vain. */
 #define QUIET_EVERY_NS (DS_NS_PER_S / 10)
+/* At most 0.4 ms, where there are 128 threads. */
+#define OTHERS_EVERY_NS (DS_NS_PER_S / 2)
+/* Of less nothing follows. */
+#define OTHERS_LEAST_NS UINT64_C(1000000)
 
 void loop_look_begin(struct loop_look *look, uint64_t now_ns, bool expects_short)
 {
@@ -28,7 +32,22 @@ void loop_look_begin(struct loop_look *look, uint64_t now_ns, bool expects_short
     host_thread_times_read(look->schedstat, &look->begin);
 }
 
-void loop_look_end(const struct loop_look *look, struct cause_loop *loop)
+/* Whoever has the interpreter may wait for a CPU itself, and for longer than the mean thread of the
+ * machine: schedulers serve sessions and groups in turn, and a process may be one of many in its own. */
+static void look_at_others(struct loop_look *look, uint64_t now_ns)
+{
+    const struct host_other_threads before = look->others;
+    look->others_next_ns = now_ns + OTHERS_EVERY_NS;
+    if (!host_other_threads_read("", look->thread, &look->others))
+        return;
+    const uint64_t ran_ns = ds_subtract(look->others.cpu_ns, before.cpu_ns);
+    const uint64_t waited_ns = ds_subtract(look->others.delay_ns, before.delay_ns);
+    if (ran_ns >= OTHERS_LEAST_NS)
+        look->others_busy = 1 + (double)waited_ns / (double)ran_ns;
+}
+
+void loop_look_end(struct loop_look *look, uint64_t now_ns, uint64_t wait_ns,
+                   struct cause_loop *loop)
 {
     struct host_thread_times end;
     host_thread_times_read(look->schedstat, &end);
@@ -37,6 +56,11 @@ void loop_look_end(const struct loop_look *look, struct cause_loop *loop)
     loop->delay_ns = ds_subtract(end.delay_ns, begin->delay_ns);
     loop->others_cpu_ns =
         ds_subtract(ds_subtract(end.process_cpu_ns, begin->process_cpu_ns), loop->cpu_ns);
+    if (wait_ns < CAUSE_INTERPRETER_TURN_NS || !cause_is_crowded(loop))
+        return;
+    if (now_ns >= look->others_next_ns)
+        look_at_others(look, now_ns);
+    loop->others_busy = look->others_busy;
 }
 
 void loop_look_close(struct loop_look *look)

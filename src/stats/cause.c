@@ -179,10 +179,9 @@ static void move(struct cause_share *share, enum cause_state to, uint64_t most_n
  * another group's, whose threads take nothing from these. */
 static uint64_t others_busy_ns(const struct cause_loop *loop)
 {
-    const double ran_ns = (double)loop->others_cpu_ns;
-    if (!(loop->threads_per_cpu > 1) || (double)loop->delay_ns < CAUSE_LEAST_SEEN * ran_ns)
+    if (!(loop->others_busy > 1) || !cause_is_crowded(loop))
         return loop->others_cpu_ns;
-    return (uint64_t)(ran_ns * loop->threads_per_cpu);
+    return (uint64_t)((double)loop->others_cpu_ns * loop->others_busy);
 }
 
 /* A batch that is there wakes the loop's thread, which then needs a CPU and the interpreter: so much of

@@ -96,8 +96,17 @@ void cause_split(const struct cause_timeline *timeline, uint64_t from, uint64_t 
 struct cause_loop {
     uint64_t cpu_ns, delay_ns; /* running, waiting for a CPU */
     uint64_t others_cpu_ns;    /* CPU time of the other threads of its process */
-    double threads_per_cpu;    /* rf_threads_per_cpu(); 0: not known, or the wait too short */
+    /* For how long they ran or waited for a CPU, to what they ran: of late, where they were looked at,
+     * else rf_threads_per_cpu(). 0: not known, the wait too short, or no crowd. */
+    double others_busy;
 };
+
+/* The thread that waits had to wait for a CPU as well. */
+static inline bool cause_is_crowded(const struct cause_loop *loop)
+{
+    return loop->delay_ns > 0 &&
+           (double)loop->delay_ns >= CAUSE_LEAST_SEEN * (double)loop->others_cpu_ns;
+}
 
 /* The row of a batch (runfile/stretches.h) that takes the wait's exposed stall as well, also when that
  * becomes known later: while its first word is this one. */

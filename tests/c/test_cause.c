@@ -235,7 +235,7 @@ static void a_loop_that_waited_for_its_cpu(void **state)
     (void)state;
     static const struct {
         uint64_t cpu, delay, others;
-        double threads_per_cpu;
+        double others_busy;
         uint64_t waits, interpreter;
     } rows[] = {
         {0, 0, 50, 0, 0, 0},
@@ -257,7 +257,7 @@ static void a_loop_that_waited_for_its_cpu(void **state)
         struct wait_cause cause = {.loop = {.cpu_ns = rows[i].cpu * MS,
                                             .delay_ns = rows[i].delay * MS,
                                             .others_cpu_ns = rows[i].others * MS,
-                                            .threads_per_cpu = rows[i].threads_per_cpu}};
+                                            .others_busy = rows[i].others_busy}};
         struct cause_share share;
         cause_add(&cause.timeline, 100 * MS, 200 * MS, 100 * MS, 200 * MS, CAUSE_TRANSFER);
         cause_of_stall(&cause, 100 * MS, 200 * MS, 100 * MS, &share);

@@ -19,6 +19,7 @@
 #include "host/children.h"
 #include "host/limits.h"
 #include "host/lock_wait.h"
+#include "host/other_threads.h"
 #include "host/usage.h"
 #include "support.h"
 
@@ -529,6 +530,48 @@ static void very_many_processes(void **state)
     assert_int_equal(children.count, HOST_CHILDREN);
 }
 
+static void put_thread(unsigned thread, const char *schedstat)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%u/schedstat", thread);
+    put(path, schedstat);
+}
+
+static void what_other_threads_did(void **state)
+{
+    (void)state;
+    struct host_other_threads sums = {7, 8};
+    assert_false(host_other_threads_read(root, 100, &sums)); /* no such kernel */
+    assert_int_equal(sums.cpu_ns, 7);
+    put_thread(100, "1000000 2000000 30\n");
+    put_thread(101, "10 200 3\n");
+    put_thread(102, "1000 20000 3\n");
+    put_thread(103, ""); /* it ended */
+    put_thread(104, "5");
+    put_thread(105, "what");
+    put("/proc/self/task/107/comm", "no schedstat\n");
+    assert_true(host_other_threads_read(root, 100, &sums));
+    assert_int_equal(sums.cpu_ns, 1015);
+    assert_int_equal(sums.delay_ns, 20200);
+    assert_true(host_other_threads_read(root, 102, &sums));
+    assert_int_equal(sums.cpu_ns, 1000015);
+    put_thread(106, "18446744073709551614 18446744073709551614 3\n");
+    assert_true(host_other_threads_read(root, 100, &sums));
+    assert_int_equal(sums.cpu_ns, UINT64_MAX - 1);
+    assert_int_equal(sums.delay_ns, UINT64_MAX - 1);
+}
+
+static void very_many_threads(void **state)
+{
+    (void)state;
+    struct host_other_threads sums;
+    for (unsigned thread = 100; thread < 100 + HOST_OTHER_THREADS + 50; thread++)
+        put_thread(thread, "1 2 3\n");
+    assert_true(host_other_threads_read(root, 1, &sums));
+    assert_int_equal(sums.cpu_ns, HOST_OTHER_THREADS);
+    assert_int_equal(sums.delay_ns, 2 * HOST_OTHER_THREADS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -552,6 +595,8 @@ int main(void)
         cmocka_unit_test(test_processes_that_wait_for_a_lock),
         cmocka_unit_test_setup(processes_that_live_on, make_root),
         cmocka_unit_test_setup(very_many_processes, make_root),
+        cmocka_unit_test_setup(what_other_threads_did, make_root),
+        cmocka_unit_test_setup(very_many_threads, make_root),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

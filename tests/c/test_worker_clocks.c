@@ -3,9 +3,13 @@
  * clocks are this program's own (clock_gettime is wrapped), and so is what schedstat says. */
 #include "cmocka_all.h"
 
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -596,6 +600,80 @@ static void the_loop_is_seldom_looked_at_where_waits_are_short(void **state)
     end_machine();
 }
 
+static atomic_bool ended;
+
+static void *keep_the_cpu(void *nothing)
+{
+    while (!atomic_load(&ended))
+        ;
+    return nothing;
+}
+
+/* Runs beside the other thread, both on one CPU, so that each waits for it. */
+static void run_for(uint64_t real_ns)
+{
+    struct timespec now, begin;
+    __real_clock_gettime(CLOCK_MONOTONIC, &begin);
+    do
+        __real_clock_gettime(CLOCK_MONOTONIC, &now);
+    while ((uint64_t)(now.tv_sec - begin.tv_sec) * DS_NS_PER_S + (uint64_t)now.tv_nsec <
+           (uint64_t)begin.tv_nsec + real_ns);
+}
+
+static struct cause_loop look_at_wait(struct loop_look *look, uint64_t wait_ns, uint64_t delay_ns)
+{
+    struct cause_loop loop = {.others_busy = 0};
+    machine.wall_ns += 1 * MS;
+    loop_look_begin(look, machine.wall_ns, false);
+    wait_for_cpu(delay_ns);
+    machine.others_cpu_ns += 1 * MS;
+    loop_look_end(look, machine.wall_ns, wait_ns, &loop);
+    return loop;
+}
+
+/* Another thread of this process waits for the CPU as long as it runs, which the kernel tells. */
+static void others_are_looked_at_in_a_crowd(void **state)
+{
+    (void)state;
+    cpu_set_t all, one;
+    pthread_t other;
+    struct loop_look look = LOOP_LOOK_INIT;
+    if (access("/proc/self/schedstat", R_OK) != 0)
+        skip(); /* this kernel does not tell */
+    assert_int_equal(sched_getaffinity(0, sizeof all, &all), 0);
+    CPU_ZERO(&one);
+    for (int cpu = 0; CPU_COUNT(&one) == 0; cpu++) {
+        if (CPU_ISSET(cpu, &all))
+            CPU_SET(cpu, &one);
+    }
+    assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+    atomic_store(&ended, false);
+    assert_int_equal(pthread_create(&other, NULL, keep_the_cpu, NULL), 0);
+    run_for(100 * MS);
+    begin_machine(NEVER, 0);
+    look.schedstat = machine.schedstat;
+    look.thread = (uint64_t)syscall(SYS_gettid);
+    /* short, without a sign of a crowd, with too little of it */
+    assert_true(look_at_wait(&look, 3 * MS, 1 * MS).others_busy == 0);
+    assert_true(look_at_wait(&look, 10 * MS, 0).others_busy == 0);
+    assert_true(look_at_wait(&look, 10 * MS, 10 * US).others_busy == 0);
+    assert_int_equal(look.others.cpu_ns, 0);
+    const double first = look_at_wait(&look, 10 * MS, 1 * MS).others_busy;
+    const uint64_t cpu_ns = look.others.cpu_ns;
+    assert_true(first > 1.2);
+    run_for(50 * MS);
+    assert_true(look_at_wait(&look, 10 * MS, 1 * MS).others_busy == first); /* not yet again */
+    assert_int_equal(look.others.cpu_ns, cpu_ns);
+    run_for(50 * MS);
+    machine.wall_ns += 500 * MS;
+    assert_true(look_at_wait(&look, 10 * MS, 1 * MS).others_busy > 1.2);
+    assert_true(look.others.cpu_ns > cpu_ns);
+    atomic_store(&ended, true);
+    pthread_join(other, NULL);
+    assert_int_equal(sched_setaffinity(0, sizeof all, &all), 0);
+    end_machine();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -614,6 +692,7 @@ int main(void)
         cmocka_unit_test(what_fails_is_counted_all_the_same),
         cmocka_unit_test(no_time_is_not_divided),
         cmocka_unit_test(the_loop_is_seldom_looked_at_where_waits_are_short),
+        cmocka_unit_test(others_are_looked_at_in_a_crowd),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -702,8 +702,8 @@ def test_who_has_the_interpreter_waits_for_a_cpu(tmp_path: Path) -> None:
         for other in others:
             other.kill()
             other.wait()
-    # 0.1 at most where only what the thread ran is told
-    assert why["shares"]["interpreter"] > 0.2, why
+    # Where only what the thread ran is told, or the crowd's mean, most of it is the batches' way.
+    assert why["shares"]["interpreter"] > why["shares"]["transfer"], why
     assert why["primary"] in ("interpreter", "transfer", *BUSY_CPUS), why
 
 
