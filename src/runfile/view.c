@@ -315,6 +315,8 @@ static const char *copy_slot(struct attempt *copy, unsigned parts, bool *settled
     if (!read_rows_again(copy, head) ||
         !read_part(copy, layout->causes_at, layout->causes * layout->cause_words))
         return NULL;
+    /* Now: while nothing was counted, no row was written over more than once. */
+    const uint64_t newest = ring ? newest_head(copy, head) : head;
     *settled = is_unchanged(copy);
     if (!*settled)
         return NULL;
@@ -335,7 +337,6 @@ static const char *copy_slot(struct attempt *copy, unsigned parts, bool *settled
     if (exact && !redo(view, layout->words))
         return "its journal points outside it";
     if (ring) {
-        const uint64_t newest = newest_head(copy, head);
         const uint64_t first = newest >= layout->recent ? newest - layout->recent + 1 : 0;
         view->ring_first = first < head ? first : head;
         view->ring_count = head - view->ring_first;
