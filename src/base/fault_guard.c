@@ -25,7 +25,13 @@ static pthread_mutex_t ranges_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct sigaction covered[MAX_COVERED]; /* by the handler function of the same index */
 DS_HOT_DATA static uint64_t covered_count;    /* 0: the guard was never put in place */
 
-DS_HOT_DATA uint64_t ds_fault_guard_looked_ns;
+DS_HOT_DATA struct ds_fault_guard_looks ds_fault_guard_looks;
+
+static void look_soon(void)
+{
+    ds_store(&ds_fault_guard_looks.looked_ns, 0);
+    ds_store(&ds_fault_guard_looks.every_ns, DS_FAULT_GUARD_LOOK_NS);
+}
 
 static bool replace_range_of(uint64_t address)
 {
@@ -55,7 +61,7 @@ static void on_sigbus(int index, siginfo_t *info)
         return;
     /* Not by a call: its flags, its mask and its stack are the kernel's business. */
     sigaction(SIGBUS, &covered[index], NULL);
-    ds_store(&ds_fault_guard_looked_ns, 0);
+    look_soon();
     if (!repeats(info) &&
         syscall(SYS_rt_tgsigqueueinfo, getpid(), (pid_t)syscall(SYS_gettid), SIGBUS, info) != 0)
         raise(SIGBUS);
@@ -109,12 +115,13 @@ static int cover(const struct sigaction *action)
     return (int)count;
 }
 
-/* Under the mutex. */
-static bool put_in_place(void)
+/* Under the mutex. was_there: nothing had to be done. */
+static bool put_in_place(bool *was_there)
 {
     struct sigaction found = {0};
     if (sigaction(SIGBUS, NULL, &found) != 0)
         return false;
+    *was_there = is_ours(&found);
     for (int tries = 0; tries < MAX_COVERED && !is_ours(&found); tries++) {
         const struct sigaction before = found;
         const int index = cover(&before);
@@ -149,25 +156,46 @@ DS_HOT static bool is_in_place(void)
     return false;
 }
 
-DS_HOT void ds_fault_guard_renew(void)
+/* False: something else was there. */
+static bool renew(void)
 {
-    if (ds_load(&covered_count) == 0 || is_in_place() || pthread_mutex_trylock(&ranges_mutex) != 0)
-        return;
-    put_in_place();
+    if (ds_load(&covered_count) == 0 || is_in_place())
+        return true;
+    if (pthread_mutex_trylock(&ranges_mutex) != 0)
+        return false;
+    bool was_there = false;
+    put_in_place(&was_there);
     pthread_mutex_unlock(&ranges_mutex);
+    return was_there;
+}
+
+void ds_fault_guard_renew(void)
+{
+    renew();
+}
+
+void ds_fault_guard_look(uint64_t now_ns)
+{
+    const uint64_t every_ns = ds_load(&ds_fault_guard_looks.every_ns);
+    ds_store(&ds_fault_guard_looks.looked_ns, now_ns);
+    if (!renew() || every_ns < DS_FAULT_GUARD_LOOK_NS)
+        ds_store(&ds_fault_guard_looks.every_ns, DS_FAULT_GUARD_LOOK_NS);
+    else if (every_ns < DS_FAULT_GUARD_MOST_NS)
+        ds_store(&ds_fault_guard_looks.every_ns, 2 * every_ns);
 }
 
 void ds_fault_guard_after_fork(void)
 {
     pthread_mutex_init(&ranges_mutex, NULL);
-    ds_store(&ds_fault_guard_looked_ns, 0);
+    look_soon();
 }
 
 int ds_fault_guard(void *start, size_t bytes, uint64_t *lost)
 {
     int handle = -1;
+    bool was_there;
     pthread_mutex_lock(&ranges_mutex);
-    const bool in_place = put_in_place();
+    const bool in_place = put_in_place(&was_there);
     for (int i = 0; in_place && i < MAX_RANGES; i++) {
         if (ds_load(&ranges[i].start) != 0)
             continue;

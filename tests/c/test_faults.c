@@ -222,10 +222,10 @@ static void a_handler_is_set_later(void *context)
         fault_elsewhere();
     }
     CHECK(raise(SIGBUS) == 0 && faults == 4, "one that was sent: %d", faults);
-    usleep(2 * DS_FAULT_GUARD_LOOK_NS / 1000);
+    usleep(DS_FAULT_GUARD_MOST_NS / 1000);
     put(loader, 1);
     CHECK(raise(SIGBUS) == 0 && faults == 5, "one that was sent: %d", faults);
-    usleep(2 * DS_FAULT_GUARD_LOOK_NS / 1000);
+    usleep(DS_FAULT_GUARD_MOST_NS / 1000);
     put(loader, 1);
     faults = 0;
     CHECK(truncate(datastall_run_file(monitor), 0) == 0, "truncate");
@@ -239,6 +239,37 @@ static void a_handler_is_set_later(void *context)
     alarm(20);
     raise(SIGBUS);
     CHECK(false, "it lives");
+}
+
+/* Who sets handlers does so when it begins: a look is a system call after each step. */
+static void looks_become_seldom(void *context)
+{
+    (void)context;
+    setenv("DATASTALL_RUN_DIR", base, 1);
+    datastall_monitor *monitor = open_monitor();
+    const struct ds_fault_guard_looks *looks = &ds_fault_guard_looks;
+    const struct sigaction action = {.sa_sigaction = count_fault, .sa_flags = SA_SIGINFO};
+    uint64_t now_ns = 1000 * DS_FAULT_GUARD_MOST_NS;
+    ds_fault_guard_look(now_ns);
+    for (int i = 0; i < 3; i++) {
+        CHECK(sigaction(SIGBUS, &action, NULL) == 0, "sigaction");
+        ds_fault_guard_keep(now_ns += DS_FAULT_GUARD_MOST_NS);
+        uint64_t every_ns = DS_FAULT_GUARD_LOOK_NS;
+        while (every_ns < DS_FAULT_GUARD_MOST_NS) {
+            CHECK(looks->every_ns == every_ns, "not %llu", (unsigned long long)looks->every_ns);
+            ds_fault_guard_keep(now_ns + every_ns - 1);
+            CHECK(looks->looked_ns == now_ns, "too early");
+            ds_fault_guard_keep(now_ns += every_ns);
+            CHECK(looks->looked_ns == now_ns, "too late");
+            every_ns *= 2;
+        }
+        ds_fault_guard_keep(now_ns += DS_FAULT_GUARD_MOST_NS);
+        CHECK(looks->every_ns == DS_FAULT_GUARD_MOST_NS, "%llu",
+              (unsigned long long)looks->every_ns);
+    }
+    ds_fault_guard_keep(now_ns - 1); /* a clock that went back */
+    CHECK(looks->looked_ns == now_ns - 1, "not looked");
+    datastall_close(monitor);
 }
 
 static void the_file_is_emptied(void *context)
@@ -305,6 +336,7 @@ int main(void)
         {"the folder is removed", the_folder_is_removed},
         {"the file is emptied", the_file_is_emptied},
         {"the file is cut", the_file_is_cut},
+        {"looks become seldom", looks_become_seldom},
         {"a handler is set later", a_handler_is_set_later, SIGBUS},
         {"recorded on tmpfs", recorded_on_tmpfs},
     };
