@@ -279,7 +279,7 @@ static void from_mask(struct composition *state, struct tensor_questions *questi
         return;
     out->padded_tokens = shape.elements;
     struct tensor_memory memory;
-    if (!tensor_memory(questions, mask, &shape, &memory))
+    if (!tensor_memory(questions, mask, &shape, &state->layout, &memory))
         return;
     if (is_turn(state, shape.elements * memory.element_bytes)) {
         read_mask(state, &shape, &memory, out);
@@ -316,7 +316,7 @@ static void from_cu_seqlens(struct composition *state, struct tensor_questions *
     out->samples = shape.size[0] - 1;
     struct tensor_memory memory;
     int64_t last = 0, longest;
-    if (!tensor_memory(questions, bounds, &shape, &memory) || memory.is_float ||
+    if (!tensor_memory(questions, bounds, &shape, NULL, &memory) || memory.is_float ||
         memory.element_bytes < 4 || !is_turn(state, shape.size[0] * memory.element_bytes) ||
         !read_bounds(&memory, shape.size[0], &last, &longest))
         return;
@@ -514,7 +514,8 @@ static void from_kind(struct composition *state, struct tensor_questions *questi
         from_attributes(state, questions, batch, out);
 }
 
-DS_HOT void composition_measure(struct composition *state, PyObject *batch, datastall_batch *out)
+DS_EACH_WAIT void composition_measure(struct composition *state, PyObject *batch,
+                                      datastall_batch *out)
 {
     struct tensor_questions questions = {0};
     if (!from_first_element(&questions, batch, out))

@@ -18,11 +18,13 @@
 #include <stdint.h>
 
 #include "datastall.h"
+#include "tensor.h"
 
 /* Kept per iterator; zero at the start. */
 struct composition {
     uint64_t masks_seen;
     double token_share; /* tokens / padded tokens of the last mask that was read; 0: none yet */
+    struct tensor_layout layout; /* of masks */
 };
 
 bool composition_prepare(void);                   /* once, when the module is loaded */

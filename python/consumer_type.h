@@ -14,10 +14,11 @@ typedef struct {
     struct feed *feed; /* what feeds the iterator; NULL: not known */
     uint64_t batches;  /* so far */
     uint64_t host_noted_ns;
-    struct composition composition;
     bool feed_asked; /* it was tried to learn what feeds it */
     bool iterating;  /* begun and not ended: see monitor_iteration_begins() */
     bool ended;      /* by its last next() */
+    struct monitor_ahead ahead;
+    struct composition composition;
 } Consumer;
 
 int consumer_type_add(PyObject *module);

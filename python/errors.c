@@ -5,8 +5,6 @@
 #include "base/hot.h"
 #include "datastall.h"
 
-static _Thread_local struct errors_raised kept;
-
 DS_COLD void errors_set_aside(struct errors_raised *raised)
 {
     PyErr_Fetch(&raised->type, &raised->value, &raised->traceback);
@@ -22,19 +20,16 @@ DS_HOT void errors_forget(void)
 {
     if (!PyErr_Occurred())
         return;
-    if (PyErr_ExceptionMatches(PyExc_Exception) || kept.type != NULL) {
+    if (PyErr_ExceptionMatches(PyExc_Exception) || thread.kept.type != NULL) {
         PyErr_Clear();
         return;
     }
-    errors_set_aside(&kept);
+    errors_set_aside(&thread.kept);
 }
 
-DS_HOT bool errors_raise_kept(void)
+DS_COLD void errors_raise_the_kept(void)
 {
-    if (kept.type == NULL)
-        return false;
-    errors_put_back(&kept);
-    return true;
+    errors_put_back(&thread.kept);
 }
 
 PyObject *errors_raise(int error)

@@ -10,10 +10,9 @@
 #include <Python.h>
 #include <stdbool.h>
 
+#include "thread.h"
+
 /* An error that the program's own call raised, while we go on to record it. */
-struct errors_raised {
-    PyObject *type, *value, *traceback;
-};
 #define ERRORS_NONE_RAISED {NULL, NULL, NULL}
 void errors_set_aside(struct errors_raised *raised);
 void errors_put_back(struct errors_raised *raised);
@@ -22,7 +21,14 @@ void errors_put_back(struct errors_raised *raised);
 void errors_forget(void);
 
 /* Raises what was kept in this thread. True: an error is set now. */
-bool errors_raise_kept(void);
+void errors_raise_the_kept(void);
+static inline bool errors_raise_kept(void)
+{
+    if (thread.kept.type == NULL)
+        return false;
+    errors_raise_the_kept();
+    return true;
+}
 
 /* Raises what a function of datastall.h returned, with datastall_last_error(). Always NULL. */
 PyObject *errors_raise(int error);

@@ -179,7 +179,7 @@ static void count_tensor(PyObject *tensor, struct tensor_count *count)
     if (count->questions == NULL || count->tensors > MOST_MEASURED)
         return;
     const struct tensor_shape shape = tensor_shape(count->questions, tensor);
-    if (shape.dimensions >= 0 && tensor_memory(count->questions, tensor, &shape, &memory))
+    if (shape.dimensions >= 0 && tensor_memory(count->questions, tensor, &shape, NULL, &memory))
         count->bytes += shape.elements * memory.element_bytes;
 }
 

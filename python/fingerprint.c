@@ -27,7 +27,7 @@ static void add_tensor(struct reading *reading, PyObject *tensor)
     struct tensor_memory memory;
     const struct tensor_shape shape = tensor_shape(&reading->questions, tensor);
     if (shape.dimensions >= 0 && shape.elements > 0 && shape.elements != DATASTALL_UNKNOWN &&
-        tensor_memory(&reading->questions, tensor, &shape, &memory))
+        tensor_memory(&reading->questions, tensor, &shape, NULL, &memory))
         add(reading, memory.address,
             shape.elements > MOST_BYTES ? MOST_BYTES : shape.elements * memory.element_bytes);
 }

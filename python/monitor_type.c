@@ -14,9 +14,6 @@
 #include "standin.h"
 #include "types.h"
 
-/* What stands around the loaders is looked at at most so often. */
-#define HOST_NOTES_NS (DS_NS_PER_S / 4)
-
 static PyTypeObject *monitor_type;
 
 static int open_with(PyObject *args, PyObject *kwargs, PyObject **uses_gpu,
@@ -166,14 +163,6 @@ static PyObject *monitor_sample_gpus(Monitor *self, PyObject *arg)
 datastall_monitor *monitor_type_inner(PyObject *object)
 {
     return Py_TYPE(object) == monitor_type ? ((Monitor *)object)->monitor : NULL;
-}
-
-DS_HOT void monitor_type_note_host(const Monitor *self, uint64_t now_ns, uint64_t *noted_ns)
-{
-    if (now_ns - *noted_ns <= HOST_NOTES_NS)
-        return;
-    *noted_ns = now_ns;
-    monitor_note_host(self->monitor, now_ns, false);
 }
 
 DS_COLD void monitor_type_ask_gpu(const Monitor *self)

@@ -259,7 +259,7 @@ DS_COLD static bool disable_torch_functions(struct tensor_questions *questions)
     return disabled != NULL;
 }
 
-DS_HOT void tensor_questions_end(struct tensor_questions *questions)
+DS_EACH_WAIT void tensor_questions_end(struct tensor_questions *questions)
 {
     if (questions->disabled == NULL)
         return;
@@ -325,7 +325,13 @@ DS_HOT static uint64_t slot_length(lenfunc length, PyObject *object)
     return answer < 0 ? DATASTALL_UNKNOWN : (uint64_t)answer;
 }
 
-DS_HOT uint64_t tensor_length(struct tensor_questions *questions, PyObject *object)
+DS_EACH_WAIT void tensor_fetch_ahead(void)
+{
+    ds_fetch_lines((const void *)mode_sees.call, 3);
+    ds_fetch_lines((const void *)torch_length, 5);
+}
+
+DS_EACH_WAIT uint64_t tensor_length(struct tensor_questions *questions, PyObject *object)
 {
     if (!tensor_is_one(object))
         return DATASTALL_UNKNOWN;
@@ -420,8 +426,28 @@ static bool lies_in_storage(PyObject *tensor, uint64_t count, unsigned element_b
            !__builtin_add_overflow(end, *offset_bytes, &end) && end <= held;
 }
 
+/* Row by row, without gaps. Of tensors that are alike that is asked of some: a program lays out all of
+ * them as its collate_fn does. */
+static bool is_contiguous(PyObject *tensor, const struct tensor_shape *shape,
+                          const struct element *element, struct tensor_layout *seen)
+{
+    if (seen != NULL && shape->size[0] == seen->size[0] && shape->size[1] == seen->size[1] &&
+        element->dtype == seen->dtype && quiet_is_left_out(&seen->turns))
+        return true;
+    if (!is_same(ask(torch.is_contiguous, tensor), Py_True))
+        return false;
+    if (seen != NULL) {
+        seen->size[0] = shape->size[0];
+        seen->size[1] = shape->size[1];
+        seen->dtype = element->dtype;
+        quiet_begin_turn(&seen->turns);
+    }
+    return true;
+}
+
 bool tensor_memory(struct tensor_questions *questions, PyObject *object,
-                   const struct tensor_shape *shape, struct tensor_memory *memory)
+                   const struct tensor_shape *shape, struct tensor_layout *seen,
+                   struct tensor_memory *memory)
 {
     if (tensor_plain_type == NULL || Py_TYPE(object) != tensor_plain_type ||
         !no_mode_sees(questions) || is_tracing(questions) || shape->elements == 0 ||
@@ -430,7 +456,7 @@ bool tensor_memory(struct tensor_questions *questions, PyObject *object,
     const struct element *element = element_of(object);
     uint64_t offset_bytes;
     if (element == NULL || !is_same(get(torch.is_cpu, object), Py_True) ||
-        !is_same(ask(torch.is_contiguous, object), Py_True) ||
+        !is_contiguous(object, shape, element, seen) ||
         !lies_in_storage(object, shape->elements, element->bytes, &offset_bytes))
         return false;
     const uint64_t address = address_of(object, offset_bytes);

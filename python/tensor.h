@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "datastall.h"
+#include "record/quiet.h"
 
 /* The questions about one batch; zero at the start. */
 struct tensor_questions {
@@ -35,6 +36,14 @@ struct tensor_memory {
     bool is_float; /* IEEE or bfloat16; else an integer or bool */
 };
 
+/* Of tensors that come one after another: of which kind the last one was that was found contiguous. Zero at
+ * the start. */
+struct tensor_layout {
+    uint64_t size[2];
+    const void *dtype; /* borrowed, to be compared alone */
+    struct quiet_turns turns;
+};
+
 /* Takes the getters from torch.Tensor's base class; without them tensors stay unknown. */
 void tensor_set_type(PyObject *type);
 
@@ -46,6 +55,9 @@ static inline bool tensor_is_plain(PyObject *object)
     return Py_TYPE(object) == tensor_plain_type;
 }
 
+/* tensor_length() of a plain one is asked soon: torch's code for it is fetched. */
+void tensor_fetch_ahead(void);
+
 /* torch.Tensor, numpy.ndarray or a subclass. */
 bool tensor_is_one(PyObject *object);
 
@@ -55,8 +67,10 @@ uint64_t tensor_length(struct tensor_questions *questions, PyObject *object);
 struct tensor_shape tensor_shape(struct tensor_questions *questions, PyObject *object);
 
 /* The memory of a plain torch.Tensor of that shape; false when it cannot or must not be read: not on
- * the CPU, of another layout, another order or an odd type, or not wholly inside its storage. */
+ * the CPU, of another layout, another order or an odd type, or not wholly inside its storage. seen: its
+ * order is asked of one in 8 to 23 of those that have the size and dtype of the one before; NULL: of it. */
 bool tensor_memory(struct tensor_questions *questions, PyObject *object,
-                   const struct tensor_shape *shape, struct tensor_memory *memory);
+                   const struct tensor_shape *shape, struct tensor_layout *seen,
+                   struct tensor_memory *memory);
 
 #endif

@@ -9,6 +9,11 @@
 struct feed;
 struct worker;
 
+/* An error of Python that is set aside. */
+struct errors_raised {
+    PyObject *type, *value, *traceback;
+};
+
 struct thread {
     /* Only the outermost timed call counts: a loader inside a loader is part of its wait. */
     int timed_depth;
@@ -17,9 +22,10 @@ struct thread {
      * iterator; both borrowed. */
     struct feed *feed;
     PyObject *iterator;
-    struct worker *fetching; /* whose fetch() is under way */
-    uint64_t sampler_ns;     /* spent in samplers since it was last taken */
-};
+    struct worker *fetching;   /* whose fetch() is under way */
+    uint64_t sampler_ns;       /* spent in samplers since it was last taken */
+    struct errors_raised kept; /* see errors_forget() */
+} __attribute__((aligned(64)));
 
 extern _Thread_local struct thread thread;
 

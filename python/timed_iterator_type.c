@@ -62,14 +62,14 @@ static void timed_iterator_dealloc(TimedIterator *self)
     types_free((PyObject *)self);
 }
 
-DS_HOT static PyObject *call_iterator(void *context)
+DS_EACH_WAIT static PyObject *call_iterator(void *context)
 {
     const TimedIterator *self = context;
     PyObject *iterator = self->iterator;
     return self->next != NULL ? self->next(iterator) : next_of(Py_TYPE(iterator))(iterator);
 }
 
-DS_HOT static PyObject *timed_iterator_next(TimedIterator *self)
+DS_EACH_WAIT static PyObject *timed_iterator_next(TimedIterator *self)
 {
     if (self->iterator == NULL) /* being collected */
         return NULL;

@@ -51,12 +51,32 @@ DS_COLD static void measure_by_callable(Consumer *self, PyObject *batch, datasta
 struct next {
     Consumer *consumer;
     uint64_t end_ns;
-    bool may_be_short, stall_is_under_way;
-    struct stall_bounds stall;
     datastall_wait wait;
-    struct exposed_stall asked;
     PyObject *iterator; /* borrowed; NULL: not one of torch's */
+    struct stall_bounds stall;
+    bool is_asked_about; /* what feeds the loop, and the GPU */
+    bool may_be_short, stall_is_under_way;
+    struct loop_wait before;    /* where it is */
+    struct exposed_stall asked; /* where it is */
 };
+
+DS_HOT static void begin_questions(struct next *next)
+{
+    Consumer *consumer = next->consumer;
+    struct feed *feed = consumer->feed;
+    /* The first of an epoch opens files, shuffles ... */
+    const bool quiet = consumer->batches > 0 && monitor_is_quiet(&next->wait);
+    next->before = loop_wait_begin(feed, next->iterator, next->wait.begin_ns, quiet);
+    next->may_be_short = feed == NULL ? next->iterator == NULL : feed->may_be_short;
+    exposed_stall_begin(&next->wait, quiet && next->may_be_short, &next->asked);
+}
+
+DS_HOT static void end_questions(struct next *next)
+{
+    loop_wait_end(next->before);
+    next->stall_is_under_way =
+        exposed_stall_end(&next->asked, &next->wait, next->end_ns, &next->stall);
+}
 
 DS_HOT static void record(struct next *next, enum datastall_wait_kind kind,
                           const datastall_batch *batch)
@@ -74,11 +94,14 @@ DS_HOT static void record(struct next *next, enum datastall_wait_kind kind,
     monitor_wait_end(&next->wait, next->end_ns, kind, batch, &next->stall, &cause);
 }
 
+/* Read for every batch: not from where the compiler puts constants. */
+static datastall_batch nothing_known DS_HOT_DATA = DATASTALL_BATCH_INIT;
+
 /* Looks at what came and records it. No error is set before or after. */
 DS_HOT static void end_with_batch(struct next *next, PyObject *batch)
 {
     Consumer *self = next->consumer;
-    datastall_batch out = DATASTALL_BATCH_INIT;
+    datastall_batch out = nothing_known;
     if (next->may_be_short)
         monitor_note_quiet(&next->wait, next->end_ns);
     thread.timed_depth++; /* whatever measure() iterates is not the program's waiting */
@@ -87,12 +110,15 @@ DS_HOT static void end_with_batch(struct next *next, PyObject *batch)
     else
         composition_measure(&self->composition, batch, &out);
     record(next, self->batches == 0 ? DATASTALL_WAIT_FIRST : DATASTALL_WAIT_STEADY, &out);
+    monitor_note_ahead(self->inner, &next->wait, &self->ahead);
     self->batches++;
-    const Monitor *monitor = self->loader->owner;
-    monitor_type_note_host(monitor, next->end_ns, &self->host_noted_ns);
+    if (next->end_ns - self->host_noted_ns > MONITOR_TYPE_NOTES_NS) {
+        self->host_noted_ns = next->end_ns;
+        monitor_note_host(self->loader->owner->monitor, next->end_ns, false);
+    }
     /* At batches 1, 2, 4, 8 ...: a program may start to use the GPU after its first batch. */
     if ((self->batches & (self->batches - 1)) == 0)
-        monitor_type_ask_gpu(monitor);
+        monitor_type_ask_gpu(self->loader->owner);
     thread.timed_depth--;
 }
 
@@ -108,11 +134,13 @@ DS_COLD static void end_without_batch(struct next *next, const struct errors_rai
         consumer_type_tell_failure(next->consumer, next->iterator);
 }
 
-DS_HOT PyObject *timed_next(Consumer *consumer, PyObject *(*call)(void *context), void *context,
-                            PyObject *iterator)
+DS_EACH_WAIT PyObject *timed_next(Consumer *consumer, PyObject *(*call)(void *context),
+                                  void *context, PyObject *iterator)
 {
     if (thread.timed_depth > 0 || consumer->inner == NULL)
         return call(context);
+    monitor_fetch_ahead(&consumer->ahead);
+    tensor_fetch_ahead();
     Py_INCREF(consumer); /* the program may drop the iterator while it waits */
     if (!consumer->feed_asked)
         consumer_type_ask_feed(consumer, iterator);
@@ -120,12 +148,12 @@ DS_HOT PyObject *timed_next(Consumer *consumer, PyObject *(*call)(void *context)
     next.consumer = consumer;
     next.iterator = iterator;
     next.wait = datastall_wait_begin(consumer->inner);
-    /* The first of an epoch opens files, shuffles ... */
-    const bool quiet = consumer->batches > 0 && monitor_is_quiet(&next.wait);
-    const struct loop_wait before =
-        loop_wait_begin(consumer->feed, iterator, next.wait.begin_ns, quiet);
-    next.may_be_short = consumer->feed == NULL ? iterator == NULL : consumer->feed->may_be_short;
-    exposed_stall_begin(&next.wait, quiet && next.may_be_short, &next.asked);
+    next.is_asked_about = consumer->feed != NULL || stall_is_enabled();
+    next.may_be_short = next.stall_is_under_way = false;
+    if (next.is_asked_about)
+        begin_questions(&next);
+    else
+        next.stall = (struct stall_bounds)STALL_BOUNDS_UNKNOWN;
     thread.timed_depth++;
     PyObject *batch = call(context);
     thread.timed_depth--;
@@ -134,11 +162,10 @@ DS_HOT PyObject *timed_next(Consumer *consumer, PyObject *(*call)(void *context)
     struct errors_raised raised = ERRORS_NONE_RAISED;
     if (batch == NULL)
         errors_set_aside(&raised);
-    loop_wait_end(before);
-    const uint64_t begin_ns = next.wait.begin_ns;
-    next.stall_is_under_way = exposed_stall_end(&next.asked, &next.wait, next.end_ns, &next.stall);
-    phases_wait(consumer->inner, begin_ns, next.end_ns, batch != NULL);
-    if (next.asked.slot != NULL)
+    if (next.is_asked_about)
+        end_questions(&next);
+    phases_wait(consumer->inner, next.wait.begin_ns, next.end_ns, batch != NULL);
+    if (next.is_asked_about && next.asked.slot != NULL)
         phases_stream(&next.asked, next.end_ns);
     if (batch == NULL) {
         end_without_batch(&next, &raised);

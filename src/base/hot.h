@@ -9,7 +9,24 @@
 #define DS_HOT __attribute__((hot))
 #define DS_COLD __attribute__((cold, noinline))
 
+/* What each wait of a loop around any iterable passes, in as few pages as it has: the linker puts such
+ * sections together. */
+#define DS_EACH_WAIT __attribute__((hot, section(".text.sorted.datastall")))
+
 /* A small variable of the process that is read for every batch. */
 #define DS_HOT_DATA __attribute__((section("datastall_hot")))
+
+/* Lines that are read or written soon. Each that is not in a cache is waited for in turn where one leads to
+ * the next; asked for together they come together. Any address will do, also one that is gone. */
+#define DS_LINE_BYTES 64
+static inline void ds_fetch(const void *address)
+{
+    __builtin_prefetch(address);
+}
+static inline void ds_fetch_lines(const void *address, int count)
+{
+    for (int i = 0; i < count; i++)
+        ds_fetch((const char *)address + i * DS_LINE_BYTES);
+}
 
 #endif

@@ -48,7 +48,7 @@ static struct {
     cu_result (*set_context)(cu_context); /* NULL: stall_peek() tells nothing */
 } cuda;
 /* The fork generation in which all was found, 0: not yet. */
-static uint64_t cuda_ready DS_HOT_DATA;
+uint64_t stall_cuda_ready DS_HOT_DATA;
 
 struct pending_stall {
     uint32_t pair;
@@ -93,7 +93,7 @@ bool stall_enable(void)
     static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
     if (stall_is_enabled())
         return true;
-    if (ds_load_acquire(&cuda_ready) != 0)
+    if (ds_load_acquire(&stall_cuda_ready) != 0)
         return false; /* a forked child */
     /* A fork in between costs the child its stalls, not more: it does not wait for the mutex. */
     if (pthread_mutex_trylock(&mutex) != 0)
@@ -111,17 +111,10 @@ bool stall_enable(void)
     if (found) {
         void *symbol = dlsym(library, "cuCtxSetCurrent");
         memcpy(&cuda.set_context, &symbol, sizeof symbol);
-        ds_store_release(&cuda_ready, ds_fork_generation());
+        ds_store_release(&stall_cuda_ready, ds_fork_generation());
     }
     pthread_mutex_unlock(&mutex);
     return found;
-}
-
-DS_HOT bool stall_is_enabled(void)
-{
-    /* CUDA does not survive a fork: in a child nothing is asked. */
-    uint64_t ready = ds_load_acquire(&cuda_ready);
-    return ready != 0 && ds_fork_same_process(ready);
 }
 
 void stall_note_side_stream(void)

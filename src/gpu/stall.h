@@ -37,7 +37,13 @@ struct stall_mark {
 
 /* Looks for the driver in the process; call when the program is known to use CUDA. True: found. */
 bool stall_enable(void);
-bool stall_is_enabled(void);
+/* CUDA does not survive a fork: in a child nothing is asked. */
+extern uint64_t stall_cuda_ready; /* the generation in which it was found; 0: not yet */
+static inline bool stall_is_enabled(void)
+{
+    const uint64_t ready = ds_load_acquire(&stall_cuda_ready);
+    return ready != 0 && ds_fork_same_process(ready);
+}
 
 /* The consumer's device as CUDA numbers it in this process, -1: this thread has no context. */
 int stall_current_device(void);

@@ -27,13 +27,19 @@ static datastall_monitor *open_monitors;
 
 /* ---- threads ---- */
 
-_Thread_local struct monitor_cached monitor_cache[MONITOR_CACHE_ENTRIES];
+_Thread_local struct monitor_thread monitor_thread;
 static _Thread_local uint64_t thread_number; /* 0: not given yet */
 
 static uint64_t last_thread_number;
 static pthread_key_t thread_end_key;
 static bool have_thread_end_key; /* without it slots of ended threads are not taken over, no more */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void forget_slots(void)
+{
+    memset(&monitor_thread.last, 0, sizeof monitor_thread.last);
+    memset(monitor_thread.cache, 0, sizeof monitor_thread.cache);
+}
 
 /* Another thread of the same loader may take over what an ended thread wrote to: a program that
  * makes a thread per epoch would run out of slots otherwise. */
@@ -50,7 +56,7 @@ static void release_slots_of_thread(void *number)
     }
     pthread_mutex_unlock(&list_mutex);
     /* A destructor that runs after this one may still wait for data: it is a new thread then. */
-    memset(monitor_cache, 0, sizeof monitor_cache);
+    forget_slots();
     thread_number = 0;
 }
 
@@ -163,38 +169,39 @@ static uint64_t key_of(const datastall_loader *loader, uint32_t device)
 /* Where an entry is, or would go: its home, the next ... up to the first empty one. */
 static uint32_t place_of(uint64_t key)
 {
+    const struct monitor_cached *cache = monitor_thread.cache;
     uint32_t place = (uint32_t)((key / MONITOR_CACHE_DEVICES + 37 * (key % MONITOR_CACHE_DEVICES)) %
                                 MONITOR_CACHE_ENTRIES);
     for (uint32_t i = 0; i < MONITOR_CACHE_ENTRIES; i++) {
-        if (monitor_cache[place].key == key || monitor_cache[place].key == 0)
+        if (cache[place].key == key || cache[place].key == 0)
             return place;
         place = (place + 1) % MONITOR_CACHE_ENTRIES;
     }
     /* Full, of closed monitors' loaders most of all: what is still used comes back by itself. */
-    memset(monitor_cache, 0, sizeof monitor_cache);
+    forget_slots();
     return place;
 }
 
 static struct monitor_slot *cached_slot(uint64_t key)
 {
-    const uint32_t place = place_of(key);
-    return monitor_cache[place].key == key ? monitor_cache[place].slot : NULL;
+    const struct monitor_cached *found = &monitor_thread.cache[place_of(key)];
+    return found->key == key ? found->slot : NULL;
 }
 
 static void remember(uint64_t key, struct monitor_slot *slot)
 {
-    const uint32_t place = place_of(key);
-    monitor_cache[place].key = key;
-    monitor_cache[place].slot = slot;
+    const struct monitor_cached found = {key, slot};
+    monitor_thread.cache[place_of(key)] = found;
+    if (key % MONITOR_CACHE_DEVICES == 0 && slot != NULL)
+        monitor_thread.last = found;
 }
 
 static __attribute__((noinline)) struct monitor_slot *look_further(datastall_loader *loader)
 {
     struct monitor_slot *slot = cached_slot(key_of(loader, 0));
-    if (slot == NULL) {
+    if (slot == NULL)
         slot = claim_slot(loader, ANY_DEVICE);
-        remember(key_of(loader, 0), slot);
-    }
+    remember(key_of(loader, 0), slot);
     return slot;
 }
 

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "base/fork_guard.h"
+#include "base/hot.h"
 #include "datastall.h"
 #include "record/quiet.h"
 #include "runfile/rundir.h"
@@ -60,13 +61,14 @@ struct datastall_monitor {
     uint64_t latest_end_ns;   /* nor in the future, as the clock was read last */
     uint32_t slot_count;      /* without the overflow slot */
     struct monitor_slot *slots;
+    struct datastall_loader
+        loaders[RF_LOADER_CAPACITY]; /* read beside these; written under the mutex */
     struct monitor_slot overflow;
     uint64_t overflow_busy;
     bool ended;
 
     pthread_mutex_t mutex; /* guards what follows; never taken while recording */
     struct monitor_iterations iterations;
-    struct datastall_loader loaders[RF_LOADER_CAPACITY];
     char loader_names[RF_LOADER_CAPACITY][MONITOR_NAME_BYTES];
     uint32_t loader_count;
     char stage_names[RF_STAGE_CAPACITY][MONITOR_NAME_BYTES];
@@ -123,24 +125,53 @@ struct monitor_cached {
     uint64_t key; /* number * MONITOR_CACHE_DEVICES + device; 0: empty */
     struct monitor_slot *slot;
 };
-extern _Thread_local struct monitor_cached monitor_cache[MONITOR_CACHE_ENTRIES];
+
+/* What is kept of each thread, what a wait touches in one cache line. Monitors are told apart by the
+ * number of their loader 0, which is never reused: what is found by it is there while the monitor is. */
+struct monitor_thread {
+    struct monitor_cached last; /* found, with device 0 */
+    /* Where its newest wait shows as under way. */
+    uint64_t shown_monitor;
+    struct monitor_slot *shown_slot;
+    /* Of steps.h; NULL: the thread is not followed there. */
+    uint64_t steps_monitor;
+    struct steps *steps;
+    struct monitor_cached cache[MONITOR_CACHE_ENTRIES];
+} __attribute__((aligned(64)));
+extern _Thread_local struct monitor_thread monitor_thread;
 
 struct monitor_slot *monitor_look_for_slot(datastall_loader *loader);
 
 /* The slot in which this thread's waits on the loader go; NULL: not recording. */
 static inline struct monitor_slot *monitor_slot_of(datastall_loader *loader)
 {
-    if (monitor_is_recording(loader->monitor)) {
-        const struct monitor_cached *home = &monitor_cache[loader->number % MONITOR_CACHE_ENTRIES];
-        if (home->key == loader->number * MONITOR_CACHE_DEVICES)
-            return home->slot;
-    }
+    if (monitor_thread.last.key == loader->number * MONITOR_CACHE_DEVICES &&
+        monitor_is_recording(loader->monitor))
+        return monitor_thread.last.slot;
     return monitor_look_for_slot(loader);
 }
 
 /* The calling thread's slot for the loader's waits on a device (CUDA's number), from now on: one slot
  * holds the stalls of one device. NULL: not recording, or no slot is left. */
 struct monitor_slot *monitor_slot_on_device(datastall_loader *loader, int device);
+
+/* Where this thread's next wait on the loader will read and write, as the last one tells: to be fetched
+ * before it is looked for. Addresses alone, which may be gone. loader NULL: nothing is noted. */
+struct monitor_ahead {
+    const void *loader, *monitor, *thread, *slot, *row, *steps;
+};
+void monitor_note_ahead(datastall_loader *loader, const datastall_wait *wait,
+                        struct monitor_ahead *ahead);
+static inline void monitor_fetch_ahead(const struct monitor_ahead *ahead)
+{
+    ds_fetch(ahead->loader);
+    ds_fetch(ahead->monitor);
+    ds_fetch(ds_fork_page);
+    ds_fetch(ahead->thread);
+    ds_fetch_lines(ahead->slot, 2);
+    ds_fetch_lines(ahead->row, 2);
+    ds_fetch_lines(ahead->steps, 2);
+}
 
 /* Whether the wait's slot expects it to be short (quiet.h), and what it was, when it ended with a batch. Not
  * of one that was known to be long before it began. */

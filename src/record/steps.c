@@ -2,6 +2,7 @@
 #include "record/steps.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -9,14 +10,7 @@
 #include "base/fault_guard.h"
 #include "base/hot.h"
 
-#define PUBLISH_NS (DS_NS_PER_S / 20)
-
-/* Of the monitor whose loader 0 has this number, which is never reused; NULL: the thread is not
- * followed there. */
-static _Thread_local struct {
-    uint64_t monitor;
-    struct steps *steps;
-} mine;
+#define PUBLISH_NS (DS_NS_PER_S / 5)
 
 /* ---- who is followed ---- */
 
@@ -29,6 +23,15 @@ static bool another_is_in_backward(const datastall_monitor *monitor)
     return false;
 }
 
+/* Zeros, with its cache lines where the struct has them. */
+static struct steps *new_steps(void)
+{
+    struct steps *steps = aligned_alloc(_Alignof(struct steps), RF_STEPS_ENTRIES * sizeof *steps);
+    if (steps != NULL)
+        memset(steps, 0, RF_STEPS_ENTRIES * sizeof *steps);
+    return steps;
+}
+
 /* The thread's place among those that are followed. The caller holds the monitor's mutex. */
 static struct steps *take_place(datastall_monitor *monitor, bool is_main)
 {
@@ -39,7 +42,7 @@ static struct steps *take_place(datastall_monitor *monitor, bool is_main)
         place >= section->entry_count || place >= RF_STEPS_ENTRIES)
         return NULL;
     if (monitor->steps == NULL)
-        monitor->steps = calloc(RF_STEPS_ENTRIES, sizeof *monitor->steps);
+        monitor->steps = new_steps();
     if (monitor->steps == NULL)
         return NULL;
     struct steps *s = &monitor->steps[place];
@@ -61,8 +64,8 @@ DS_COLD static struct steps *claim(datastall_monitor *monitor, bool trains)
         found = take_place(monitor, is_main);
         pthread_mutex_unlock(&monitor->mutex);
     }
-    mine.monitor = monitor->loaders[0].number;
-    mine.steps = found;
+    monitor_thread.steps_monitor = monitor->loaders[0].number;
+    monitor_thread.steps = found;
     return found;
 }
 
@@ -71,8 +74,9 @@ DS_HOT static struct steps *steps_of(datastall_monitor *monitor, bool begins, bo
 {
     if (monitor == NULL || !monitor_is_recording(monitor))
         return NULL;
-    if (mine.monitor == monitor->loaders[0].number && (mine.steps != NULL || !trains))
-        return mine.steps;
+    const struct monitor_thread *thread = &monitor_thread;
+    if (thread->steps_monitor == monitor->loaders[0].number && (thread->steps != NULL || !trains))
+        return thread->steps;
     return begins ? claim(monitor, trains) : NULL;
 }
 
@@ -90,6 +94,7 @@ static void publish(struct steps *s, uint64_t now_ns)
         s->entry + s->layout.totals_at + (count & (s->layout.copies - 1)) * s->layout.total_words;
     ds_fault_guard_keep(now_ns);
     s->totals[RF_STEP_TOTAL_COUNT] = count;
+    s->totals[RF_STEP_TOTAL_STEPS] = s->steps;
     s->totals[RF_STEP_TOTAL_END_NS] = s->since_ns;
     for (uint32_t i = 0; i < STEP_PHASE_COUNT; i++) {
         s->totals[RF_STEP_TOTAL_TIMES + i] = s->sums[i].times;
@@ -245,7 +250,7 @@ DS_HOT void steps_enter(datastall_monitor *monitor, enum step_place place)
         begin(s, now_ns);
     else
         interrupt_before(s, place, now_ns);
-    s->places[s->depth++] = place;
+    s->places[s->depth++] = (uint8_t)place;
     if (place == STEP_IN_BACKWARD)
         note_backward(s, true);
 }
@@ -292,7 +297,8 @@ static void end_step(struct steps *s, uint64_t loader, uint64_t now_ns)
     interrupt(s, bare ? STEP_NO_BACKWARD : STEP_BETWEEN, now_ns, was_one);
 }
 
-DS_HOT void steps_wait(const datastall_loader *loader, uint64_t begin_ns, uint64_t end_ns, bool got)
+DS_EACH_WAIT void steps_wait(const datastall_loader *loader, uint64_t begin_ns, uint64_t end_ns,
+                             bool got)
 {
     struct steps *s = steps_of(loader->monitor, true, false);
     if (s == NULL || end_ns < begin_ns)
@@ -309,7 +315,7 @@ DS_HOT void steps_wait(const datastall_loader *loader, uint64_t begin_ns, uint64
         s->since = got ? STEP_SINCE_BATCH : STEP_SINCE_NOTHING;
     s->loader = loader->number;
     if (got && !s->stated && !zipped)
-        s->totals[RF_STEP_TOTAL_STEPS]++;
+        s->steps++;
     publish_now_and_then(s, end_ns);
 }
 
@@ -326,11 +332,11 @@ void steps_mark(datastall_monitor *monitor)
         end_step(s, 0, now_ns);
     }
     if (!s->stated) /* what batches said before means something else */
-        s->totals[RF_STEP_TOTAL_STEPS] = 0;
+        s->steps = 0;
     s->stated = true;
     s->since = STEP_SINCE_STATED;
     s->loader = 0;
-    s->totals[RF_STEP_TOTAL_STEPS]++;
+    s->steps++;
     s->totals[RF_STEP_TOTAL_STATED]++;
     publish_now_and_then(s, now_ns);
 }

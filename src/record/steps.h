@@ -32,19 +32,20 @@ struct step_sum {
     uint64_t times, host_ns, longest_ns;
 };
 
-/* One thread's, what a place touches first. The words of the second group are read and written by the
- * thread that asks the GPU (gpu/probe.h) too. */
+/* One thread's, what a place touches first, each group from a cache line on. `interval` and `answers` are
+ * read and written by the thread that asks the GPU (gpu/probe.h) too. */
 struct steps {
     uint64_t since_ns; /* where the interval under way began; 0: nothing did yet */
+    uint64_t loader;   /* number of the one whose batch came last */
+    uint64_t steps;    /* so far */
+    uint64_t published_ns;
+    uint64_t interval; /* number of the one under way, from 1 */
     enum step_since since;
     uint32_t depth, nested;
-    enum step_place places[STEP_DEPTH];
-    bool stated;     /* step() says what a step is */
-    uint64_t loader; /* number of the one whose batch came last */
-    uint64_t published_ns;
+    uint8_t places[STEP_DEPTH]; /* enum step_place */
+    bool stated;                /* step() says what a step is */
 
-    uint64_t interval;   /* number of the one under way, from 1 */
-    uint64_t answers[2]; /* what the GPU answered during it, see steps_answer() */
+    uint64_t answers[2]; /* what the GPU answered during the interval, see steps_answer() */
     struct step_sum sums[STEP_PHASE_COUNT];
 
     datastall_monitor *monitor;
@@ -56,7 +57,7 @@ struct steps {
     uint64_t python_thread;                            /* its number in Python; 0: not known */
     uint64_t phases[STEP_PHASES_KEPT];                 /* interval << 8 | phase, by interval */
     struct step_line_seen pending[STEP_LINES_PENDING]; /* of the asking thread alone */
-};
+} __attribute__((aligned(64)));
 
 /* A batch was waited for on the calling thread: an iter(), or a next() (got: a batch came). */
 void steps_wait(const datastall_loader *loader, uint64_t begin_ns, uint64_t end_ns, bool got);

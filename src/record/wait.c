@@ -83,10 +83,13 @@ static inline bool may_be_impossible(const datastall_batch *batch)
 {
     const uint64_t bits = (batch->batch_index + 1) | (batch->samples + 1) | (batch->tokens + 1) |
                           (batch->longest_sequence + 1) | (batch->padded_tokens + 1);
-    return bits >= DATASTALL_MAX_COUNT || batch->mean_sequence_length < 0 ||
+    if (bits >= DATASTALL_MAX_COUNT || (batch->flags & ~DATASTALL_BATCH_TOKENS_SAMPLED) != 0)
+        return true;
+    if (isnan(batch->mean_sequence_length) && isnan(batch->packing_efficiency))
+        return false; /* no constants are read */
+    return batch->mean_sequence_length < 0 ||
            batch->mean_sequence_length > (double)DATASTALL_MAX_COUNT ||
-           batch->packing_efficiency < 0 || batch->packing_efficiency > 1.0 ||
-           (batch->flags & ~DATASTALL_BATCH_TOKENS_SAMPLED) != 0;
+           batch->packing_efficiency < 0 || batch->packing_efficiency > 1.0;
 }
 
 static const datastall_batch nothing_stated = DATASTALL_BATCH_INIT;
@@ -108,29 +111,24 @@ corrected(datastall_monitor *monitor, const datastall_batch *batch, datastall_ba
 
 /* ---- a wait under way ---- */
 
-/* Where this thread's newest wait shows as under way. A thread waits for one thing at a time: a
- * wait on another loader of the monitor says that this one is over, forgotten, or around it. */
-static _Thread_local struct {
-    uint64_t monitor; /* the number of its loader 0, never reused: the slot is there while it is */
-    struct monitor_slot *slot;
-} shown;
-
+/* A thread waits for one thing at a time: a wait on another loader of the monitor says that the one
+ * that is shown is over, forgotten, or around it. */
 static void show_wait(const datastall_monitor *monitor, struct monitor_slot *slot,
                       uint64_t begin_ns)
 {
     const uint64_t number = monitor->loaders[0].number;
     if (slot == &monitor->overflow)
         return;
-    if (shown.slot != slot) {
-        if (shown.monitor == number)
-            rf_slot_waiting(&shown.slot->writer, 0);
-        shown.monitor = number;
-        shown.slot = slot;
+    if (monitor_thread.shown_slot != slot) {
+        if (monitor_thread.shown_monitor == number)
+            rf_slot_waiting(&monitor_thread.shown_slot->writer, 0);
+        monitor_thread.shown_monitor = number;
+        monitor_thread.shown_slot = slot;
     }
     rf_slot_waiting(&slot->writer, begin_ns);
 }
 
-DS_HOT datastall_wait datastall_wait_begin(datastall_loader *loader)
+DS_EACH_WAIT datastall_wait datastall_wait_begin(datastall_loader *loader)
 {
     datastall_wait wait = DATASTALL_WAIT_INIT;
     if (loader == NULL)
@@ -172,6 +170,20 @@ static struct monitor_slot *own_slot_of(const datastall_wait *wait)
 {
     struct monitor_slot *slot = wait->slot;
     return wait->loader == NULL || slot == &wait->loader->monitor->overflow ? NULL : slot;
+}
+
+DS_EACH_WAIT void monitor_note_ahead(datastall_loader *loader, const datastall_wait *wait,
+                                     struct monitor_ahead *ahead)
+{
+    const struct monitor_slot *slot = wait->slot;
+    if (loader == NULL || slot == NULL)
+        return;
+    *ahead = (struct monitor_ahead){.loader = loader,
+                                    .monitor = loader->monitor,
+                                    .thread = &monitor_thread,
+                                    .slot = &slot->writer,
+                                    .row = rf_slot_next_row(&slot->writer),
+                                    .steps = monitor_thread.steps};
 }
 
 DS_HOT bool monitor_is_quiet(const datastall_wait *wait)
@@ -281,9 +293,10 @@ void datastall_wait_end_at(datastall_wait *wait, uint64_t end_ns, enum datastall
     monitor_wait_end(wait, end_ns, kind, batch, &unknown, NULL);
 }
 
-DS_HOT void monitor_wait_end(datastall_wait *wait, uint64_t end_ns, enum datastall_wait_kind kind,
-                             const datastall_batch *batch, const struct stall_bounds *exposed,
-                             const struct wait_cause *cause)
+DS_EACH_WAIT void monitor_wait_end(datastall_wait *wait, uint64_t end_ns,
+                                   enum datastall_wait_kind kind, const datastall_batch *batch,
+                                   const struct stall_bounds *exposed,
+                                   const struct wait_cause *cause)
 {
     if (wait == NULL || wait->loader == NULL)
         return;

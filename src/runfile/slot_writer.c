@@ -103,9 +103,9 @@ static __attribute__((noinline)) bool count_in_time(struct rf_slot_writer *slot,
     return now;
 }
 
-DS_HOT bool rf_slot_append(struct rf_slot_writer *slot, const struct wait *wait)
+DS_EACH_WAIT bool rf_slot_append(struct rf_slot_writer *slot, const struct wait *wait)
 {
-    uint64_t *row = slot->ring + (slot->head & slot->ring_mask) * RF_RECORD_WORDS;
+    uint64_t *row = rf_slot_next_row(slot);
     const datastall_batch *batch = wait->batch;
     const bool composed = wait_is_composed(batch);
     if (wait->cause != NULL && wait->wait_ns != RF_UNKNOWN)

@@ -101,10 +101,16 @@ void rf_slot_flush(struct rf_slot_writer *slot);
 /* Notes the device whose stalls the slot holds (16 bytes). */
 void rf_slot_set_gpu(struct rf_slot_writer *slot, const unsigned char uuid[16]);
 
+/* Where the next record goes. */
+static inline uint64_t *rf_slot_next_row(const struct rf_slot_writer *slot)
+{
+    return slot->ring + (slot->head & slot->ring_mask) * RF_RECORD_WORDS;
+}
+
 /* A wait begins, in the row that it will be recorded in; begin_ns 0: it is given up. */
 static inline void rf_slot_waiting(struct rf_slot_writer *slot, uint64_t begin_ns)
 {
-    uint64_t *row = slot->ring + (slot->head & slot->ring_mask) * RF_RECORD_WORDS;
+    uint64_t *row = rf_slot_next_row(slot);
     ds_store(&row[RF_RECORD_SEQUENCE], 0);
     ds_store_release(&row[RF_RECORD_BEGIN_NS], begin_ns);
     if (begin_ns != 0)
@@ -114,7 +120,7 @@ static inline void rf_slot_waiting(struct rf_slot_writer *slot, uint64_t begin_n
 /* Begin of the wait that shows as under way; 0: none does. */
 static inline uint64_t rf_slot_waiting_since(const struct rf_slot_writer *slot)
 {
-    const uint64_t *row = slot->ring + (slot->head & slot->ring_mask) * RF_RECORD_WORDS;
+    const uint64_t *row = rf_slot_next_row(slot);
     const bool waits = ds_load(&row[RF_RECORD_SEQUENCE]) == ((slot->head + 1) | RF_RECORD_WAITING);
     return waits ? ds_load(&row[RF_RECORD_BEGIN_NS]) : 0;
 }

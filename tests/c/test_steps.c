@@ -276,8 +276,8 @@ static void it_is_published_now_and_then(void **state)
     data = read_back();
     assert_int_equal(data->processes[0].steps_count, 1);
     const uint64_t *totals = data->processes[0].steps[0].totals;
-    check_sum(totals); /* a whole copy, at most 50 ms and a step old */
-    assert_true(clock_ns - totals[RF_STEP_TOTAL_END_NS] <= 63 * MS);
+    check_sum(totals); /* a whole copy, at most 200 ms and a step old */
+    assert_true(clock_ns - totals[RF_STEP_TOTAL_END_NS] <= 213 * MS);
     assert_int_equal(totals[RF_STEP_TOTAL_COUNT], data->processes[0].steps[0].head[RF_STEPS_COUNT]);
     run_data_free(data);
 }
@@ -302,7 +302,7 @@ static void a_killed_program_leaves_its_steps(void **state)
     assert_int_equal(data->processes[0].steps_count, 1);
     const uint64_t *totals = data->processes[0].steps[0].totals;
     check_sum(totals);
-    assert_true(totals[RF_STEP_TOTAL_STEPS] >= 95); /* all but the last 50 ms */
+    assert_true(totals[RF_STEP_TOTAL_STEPS] >= 84); /* all but the last 200 ms */
     run_data_free(data);
     unsetenv("DATASTALL_RUN_DIR");
     clock_ns = 0;
