@@ -411,38 +411,46 @@ static uint64_t address_of(PyObject *tensor, uint64_t offset_bytes)
     return address == DATASTALL_UNKNOWN ? 0 : address;
 }
 
-/* Sizes are the program's: resize_() and set_() leave shapes that reach past their storage. */
+/* Sizes are the program's: resize_() and set_() leave shapes that reach past their storage. is_whole: it
+ * has as many elements as that. */
 static bool lies_in_storage(PyObject *tensor, uint64_t count, unsigned element_bytes,
-                            uint64_t *offset_bytes)
+                            uint64_t *offset_bytes, bool *is_whole)
 {
     PyObject *storage = ask(torch.untyped_storage, tensor);
     const uint64_t held = storage != NULL ? as_number(ask(torch.storage_nbytes, storage)) : 0;
     Py_XDECREF(storage);
     const uint64_t offset = as_number(ask(torch.storage_offset, tensor));
     uint64_t end;
-    return held != DATASTALL_UNKNOWN && offset != DATASTALL_UNKNOWN &&
-           !__builtin_mul_overflow(offset, element_bytes, offset_bytes) &&
-           !__builtin_mul_overflow(count, element_bytes, &end) &&
-           !__builtin_add_overflow(end, *offset_bytes, &end) && end <= held;
+    if (held == DATASTALL_UNKNOWN || offset == DATASTALL_UNKNOWN ||
+        __builtin_mul_overflow(offset, element_bytes, offset_bytes) ||
+        __builtin_mul_overflow(count, element_bytes, &end) ||
+        __builtin_add_overflow(end, *offset_bytes, &end))
+        return false;
+    *is_whole = offset == 0 && end == held;
+    return end <= held;
 }
 
-/* Row by row, without gaps. Of tensors that are alike that is asked of some: a program lays out all of
- * them as its collate_fn does. */
+/* Row by row, without gaps. Of tensors that are alike and that are all of their storage that is asked of
+ * some: a program lays them out as its collate_fn does, and what was cut out of another is less than its
+ * storage. Where one was found to be in another order, of all. */
 static bool is_contiguous(PyObject *tensor, const struct tensor_shape *shape,
-                          const struct element *element, struct tensor_layout *seen)
+                          const struct element *element, bool is_whole, struct tensor_layout *seen)
 {
-    if (seen != NULL && shape->size[0] == seen->size[0] && shape->size[1] == seen->size[1] &&
-        element->dtype == seen->dtype && quiet_is_left_out(&seen->turns))
+    if (seen != NULL && is_whole && !seen->varies && shape->size[0] == seen->size[0] &&
+        shape->size[1] == seen->size[1] && element->dtype == seen->dtype &&
+        quiet_is_left_out(&seen->turns))
         return true;
-    if (!is_same(ask(torch.is_contiguous, tensor), Py_True))
-        return false;
-    if (seen != NULL) {
+    const bool yes = is_same(ask(torch.is_contiguous, tensor), Py_True);
+    if (seen == NULL)
+        return yes;
+    seen->varies |= !yes;
+    if (yes && is_whole) {
         seen->size[0] = shape->size[0];
         seen->size[1] = shape->size[1];
         seen->dtype = element->dtype;
         quiet_begin_turn(&seen->turns);
     }
-    return true;
+    return yes;
 }
 
 bool tensor_memory(struct tensor_questions *questions, PyObject *object,
@@ -455,9 +463,10 @@ bool tensor_memory(struct tensor_questions *questions, PyObject *object,
         return false;
     const struct element *element = element_of(object);
     uint64_t offset_bytes;
+    bool is_whole;
     if (element == NULL || !is_same(get(torch.is_cpu, object), Py_True) ||
-        !is_contiguous(object, shape, element, seen) ||
-        !lies_in_storage(object, shape->elements, element->bytes, &offset_bytes))
+        !lies_in_storage(object, shape->elements, element->bytes, &offset_bytes, &is_whole) ||
+        !is_contiguous(object, shape, element, is_whole, seen))
         return false;
     const uint64_t address = address_of(object, offset_bytes);
     *memory =

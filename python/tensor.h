@@ -42,6 +42,7 @@ struct tensor_layout {
     uint64_t size[2];
     const void *dtype; /* borrowed, to be compared alone */
     struct quiet_turns turns;
+    bool varies; /* one was not */
 };
 
 /* Takes the getters from torch.Tensor's base class; without them tensors stay unknown. */
@@ -68,7 +69,8 @@ struct tensor_shape tensor_shape(struct tensor_questions *questions, PyObject *o
 
 /* The memory of a plain torch.Tensor of that shape; false when it cannot or must not be read: not on
  * the CPU, of another layout, another order or an odd type, or not wholly inside its storage. seen: its
- * order is asked of one in 8 to 23 of those that have the size and dtype of the one before; NULL: of it. */
+ * order is asked of one in 8 to 23 of those that are all of their storage and have the size and dtype of
+ * the one before, until one is in another; NULL: of it. */
 bool tensor_memory(struct tensor_questions *questions, PyObject *object,
                    const struct tensor_shape *shape, struct tensor_layout *seen,
                    struct tensor_memory *memory);

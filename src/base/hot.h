@@ -17,7 +17,7 @@
 #define DS_HOT_DATA __attribute__((section("datastall_hot")))
 
 /* Lines that are read or written soon. Each that is not in a cache is waited for in turn where one leads to
- * the next; asked for together they come together. Any address will do, also one that is gone. */
+ * the next; asked for together they come together. Any address will do, also one that is gone; NULL fetches nothing. */
 #define DS_LINE_BYTES 64
 static inline void ds_fetch(const void *address)
 {
@@ -25,7 +25,7 @@ static inline void ds_fetch(const void *address)
 }
 static inline void ds_fetch_lines(const void *address, int count)
 {
-    for (int i = 0; i < count; i++)
+    for (int i = 0; address != NULL && i < count; i++)
         ds_fetch((const char *)address + i * DS_LINE_BYTES);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "record/loop_look.h"
 
+#include <math.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #define OTHERS_EVERY_NS (DS_NS_PER_S / 2)
 /* Of less nothing follows. */
 #define OTHERS_LEAST_NS UINT64_C(1000000)
+#define OTHERS_MOST 1e4 /* what no crowd makes */
 
 void loop_look_begin(struct loop_look *look, uint64_t now_ns, bool expects_short)
 {
@@ -28,6 +30,8 @@ void loop_look_begin(struct loop_look *look, uint64_t now_ns, bool expects_short
         loop_look_close(look);
         look->schedstat = host_schedstat_open();
         look->thread = thread;
+        look->others = (struct host_other_threads){0, 0};
+        look->others_busy = 0;
     }
     host_thread_times_read(look->schedstat, &look->begin);
 }
@@ -38,12 +42,15 @@ static void look_at_others(struct loop_look *look, uint64_t now_ns)
 {
     const struct host_other_threads before = look->others;
     look->others_next_ns = now_ns + OTHERS_EVERY_NS;
+    look->others_busy = 0;
+    look->others = (struct host_other_threads){0, 0};
     if (!host_other_threads_read("", look->thread, &look->others))
         return;
+    /* Less than before: one ended. */
     const uint64_t ran_ns = ds_subtract(look->others.cpu_ns, before.cpu_ns);
     const uint64_t waited_ns = ds_subtract(look->others.delay_ns, before.delay_ns);
-    if (ran_ns >= OTHERS_LEAST_NS)
-        look->others_busy = 1 + (double)waited_ns / (double)ran_ns;
+    if (ran_ns >= OTHERS_LEAST_NS && look->others.delay_ns >= before.delay_ns)
+        look->others_busy = fmin(1 + (double)waited_ns / (double)ran_ns, OTHERS_MOST);
 }
 
 void loop_look_end(struct loop_look *look, uint64_t now_ns, uint64_t wait_ns,

@@ -106,6 +106,7 @@ static __attribute__((noinline)) bool count_in_time(struct rf_slot_writer *slot,
 DS_EACH_WAIT bool rf_slot_append(struct rf_slot_writer *slot, const struct wait *wait)
 {
     uint64_t *row = rf_slot_next_row(slot);
+    ds_fence_release(); /* who sees any of it sees that the row before is there */
     const datastall_batch *batch = wait->batch;
     const bool composed = wait_is_composed(batch);
     if (wait->cause != NULL && wait->wait_ns != RF_UNKNOWN)

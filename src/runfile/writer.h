@@ -111,6 +111,7 @@ static inline uint64_t *rf_slot_next_row(const struct rf_slot_writer *slot)
 static inline void rf_slot_waiting(struct rf_slot_writer *slot, uint64_t begin_ns)
 {
     uint64_t *row = rf_slot_next_row(slot);
+    ds_fence_release(); /* see rf_slot_append() */
     ds_store(&row[RF_RECORD_SEQUENCE], 0);
     ds_store_release(&row[RF_RECORD_BEGIN_NS], begin_ns);
     if (begin_ns != 0)

@@ -184,6 +184,34 @@ def test_without_hooks(tmp_path: Path) -> None:
     assert (loader["batches"], loader["samples"], loader["tokens"]) == (4, 9, 10)
 
 
+def test_masks_that_are_cut_are_left_alone(tmp_path: Path) -> None:
+    """Of the size of those that are not: a collate_fn pads, and cuts what is longer."""
+    write(
+        tmp_path,
+        "prog.py",
+        """
+        import datastall, torch
+
+        def batches():
+            for number in range(120):
+                longer = torch.zeros(4, 12)
+                longer[:, :6] = 1
+                yield {"attention_mask": torch.ones(4, 6) if number % 3 else longer[:, :6]}
+            for number in range(60):  # in another order now and then, from some moment on
+                square = torch.ones(6, 6).tril()
+                yield {"attention_mask": square.t() if number % 2 else square}
+
+        for batch in datastall.watch(batches()):
+            pass
+        """,
+    )
+    recorded(tmp_path, "prog.py")
+    loader = only(shown(tmp_path)["loaders"])
+    assert loader["samples"] == 120 * 4 + 60 * 6
+    assert loader["tokens"] == 80 * 24 + 30 * 21
+    assert loader["tokens_method"] == "counted"
+
+
 def test_modes_do_not_see_the_looks(tmp_path: Path) -> None:
     """What is told under a mode of the program is the same; none of the questions reaches it."""
     write(

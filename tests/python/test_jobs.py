@@ -206,7 +206,7 @@ def test_report_of_a_job(jobs: Path) -> None:
     assert late
     assert {span["most"] for span in late} == {0}
     ranks = {rank["rank"]: rank for rank in job["ranks"]}
-    assert ranks[1]["input_s"] > 10 * ranks[0]["input_s"]
+    assert ranks[1]["input_s"] > 3 * ranks[0]["input_s"]  # 10 and more on an idle machine
     assert "rank 1 made the others wait" in page[page.index("<noscript>") :]
     two = datastall("report", "--job", "a", "--job", "b", "-d", "runs", "-o", "-", folder=jobs)
     assert two.code == 0

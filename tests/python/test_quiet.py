@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import PYTHON, datastall, only, recorded, shown
+from support import PYTHON, datastall, on_a_busy_machine, only, recorded, shown
 
 #: A GPU that has nothing to do, and batches that are there at once.
 PROGRAM = """
@@ -167,6 +167,7 @@ WITH_LONG_ONES = """
 """
 
 
+@on_a_busy_machine
 @pytest.mark.parametrize(
     ("is_long", "seconds", "index"),
     [("index % 100 == 99", 0.02, None), ("index == 3500", 1.5, 3500)],
@@ -181,7 +182,7 @@ def test_a_long_wait_among_them_is_told(
     loader = only(shown(tmp_path)["loaders"])
     why, worker = loader["why"], only(loader["workers"])
     assert why["primary"] == "blocked"
-    assert why["shares"]["blocked"] > 0.6
+    assert why["shares"]["blocked"] > 0.5
     assert why["shares"]["unknown"] < 0.1
     assert worker["items_blocked_s"] > 0.6 * (1.5 if index is not None else 0.8)
     slowest = worker["slowest_items"][0]
