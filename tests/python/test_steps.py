@@ -569,6 +569,31 @@ def test_what_an_instruction_calls(source: str) -> None:
     assert [_blocking.called_at(code, place) for place in calls] == CALLS[source]
 
 
+def test_code_is_taken_apart_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes a microsecond an instruction, with the interpreter's lock in the hand."""
+    from datastall import _blocking
+
+    taken: list[Any] = []
+    take = dis.get_instructions
+
+    def count(code: Any) -> Any:
+        taken.append(code)
+        return take(code)
+
+    monkeypatch.setattr(dis, "get_instructions", count)
+    quiet = compile("a = b\nc = a.d", "program.py", "exec")
+    busy = compile("f(a.g())\nh()", "program.py", "exec")
+    for _ in range(2):
+        for code in (quiet, busy):
+            for place in range(-2, len(code.co_code) + 4, 2):
+                _blocking.called_at(code, place)
+    assert taken == [busy]
+    for number in range(3 * _blocking.MOST_KNOWN):  # bounded, however many there are
+        code = compile(f"f{number}()", "program.py", "exec")
+        assert f"f{number}" in {_blocking.called_at(code, at) for at in range(0, 20, 2)}
+    assert len(_blocking._known) <= _blocking.MOST_KNOWN
+
+
 def test_what_a_stack_waits_in() -> None:
     from datastall import _blocking
 
