@@ -154,6 +154,7 @@ def fed(kind: str, workers: int, batch: int) -> list[float]:
     return [float(i) for turn in turns for i in turn] * 2
 
 
+@on_a_busy_machine
 @pytest.mark.parametrize(
     ("kind", "workers", "how", "batch"),
     [

@@ -226,6 +226,17 @@ def overwrite(at: int, data: bytes) -> Callable[[Path], None]:
     return change
 
 
+def flip_a_bit(at: int) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        with path.open("r+b") as file:
+            file.seek(at)
+            (byte,) = file.read(1)
+            file.seek(at)
+            file.write(bytes([byte ^ 4]))
+
+    return change
+
+
 def zero(path: Path) -> None:
     path.write_bytes(bytes(path.stat().st_size))
 
@@ -248,7 +259,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "zeroed": (zero, "its writer stopped while making it"),
     "foreign text": (lambda path: path.write_bytes(b"hello\n" * 2000), "not a datastall run file"),
     "other byte order": (overwrite(8, b"\1\2\3\4"), "the other byte order"),
-    "bit flipped in the header": (overwrite(40, b"\xff"), "checksum"),
+    "bit flipped in the header": (flip_a_bit(40), "checksum"),
     "newer format": (overwrite(12, b"\x63\x00"), "newer datastall (format 99; this one reads up"),
     "a folder": (replace_by_folder, ""),
     "a link": (replace_by_link, ""),

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which cache lines and pages one next() touches: what it costs after a step that used the caches.
+
+Runs a loop over ready batches bare, with a hand-made recorder and with datastall.watch(), steps
+through some next()s one instruction at a time and takes the addresses of what each reads, writes
+and is. What bare has is taken off. An instruction takes 10 us so, on an idle machine: of each loop
+the next() with the fewest counts, since what is done now and then by time is done in others.
+
+    pip install capstone
+    python bench/next_lines.py [images | dict]
+
+x86-64 alone. Counts of lines vary by some from run to run: memory lies where it came to lie.
+"""
+
+from __future__ import annotations
+
+import collections
+import ctypes
+import os
+import signal
+import struct
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+TRACE_ME, GETREGS, SINGLE_STEP, CONTINUE, SET_OPTIONS = 0, 12, 9, 7, 0x4200
+EXIT_KILL = 0x100000
+#: As PTRACE_GETREGS has them.
+REGISTERS = (
+    *("r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx", "rdx"),
+    *("rsi", "rdi", "orig_rax", "rip", "cs", "eflags", "rsp", "ss", "fs_base", "gs_base"),
+    *("ds", "es", "fs", "gs"),
+)
+SEGMENTS = 12
+LOOPS = ("bare", "by hand", "watch()")
+
+
+def loop(name: str, kind: str) -> None:
+    """The program: announces each next() that is to be looked at, and its end, by a signal."""
+    os.environ.pop("DATASTALL_RUN_DIR", None)
+    os.environ["DATASTALL_DIR"] = tempfile.mkdtemp()
+    import datastall
+    import torch
+    from cold_cost import by_hand, endless
+    from plain_recorder import PlainRecorder
+
+    mask = torch.ones(32, 128, dtype=torch.int64)
+    batch = (
+        {"input_ids": torch.zeros_like(mask), "attention_mask": mask}
+        if kind == "dict"
+        else (torch.zeros(32, 3, 8, 8), torch.zeros(32, dtype=torch.int64))
+    )
+    batches = endless(batch)
+    if name == "by hand":
+        step = by_hand(batches, PlainRecorder())
+    else:
+        watched = iter(datastall.watch(batches)) if name == "watch()" else batches
+        step = watched.__next__
+    until = time.monotonic() + 3
+    while time.monotonic() < until:  # what is looked at often at first is not, later
+        step()
+        time.sleep(0.02)
+    for _ in range(SEGMENTS):
+        time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGUSR2)
+        step()
+        os.kill(os.getpid(), signal.SIGUSR2)
+    os._exit(0)
+
+
+class Decoder:
+    """What an instruction of a process reads and writes, by where it lies."""
+
+    def __init__(self, process: int) -> None:
+        import capstone
+
+        self.engine = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
+        self.engine.detail = True
+        self.memory_operand = capstone.CS_OP_MEM
+        self.memory = os.open(f"/proc/{process}/mem", os.O_RDONLY)
+        self.known: dict[int, tuple[str, int, list[tuple[str, str, int, int, bool]]]] = {}
+
+    def operands(self, at: int) -> tuple[str, int, list[tuple[str, str, int, int, bool]]]:
+        """(name, bytes, [(base, index, scale, displacement, thread's)])."""
+        known = self.known.get(at)
+        if known is None:
+            known = self.known[at] = self._decode(at)
+        return known
+
+    def _decode(self, at: int) -> tuple[str, int, list[tuple[str, str, int, int, bool]]]:
+        try:
+            instruction = next(self.engine.disasm(os.pread(self.memory, 15, at), at, 1))
+        except (OSError, StopIteration):  # the kernel's page with the clock, mostly
+            return "", 0, []
+        name, found = instruction.mnemonic, []
+        for operand in instruction.operands:
+            if operand.type == self.memory_operand and name not in ("lea", "nop"):
+                of = operand.mem
+                register = [instruction.reg_name(r) or "" for r in (of.base, of.index, of.segment)]
+                found.append((register[0], register[1], of.scale, of.disp, register[2] == "fs"))
+        if name in ("push", "call"):
+            found.append(("rsp", "", 1, -8, False))
+        elif name in ("pop", "ret"):
+            found.append(("rsp", "", 1, 0, False))
+        return name, instruction.size, found
+
+
+class Touched:
+    """What one next() touched."""
+
+    def __init__(self) -> None:
+        self.instructions = self.calls = 0
+        self.code: set[int] = set()
+        self.data: set[int] = set()
+
+    def add(self, decoder: Decoder, value: dict[str, int]) -> None:
+        at = value["rip"]
+        name, size, operands = decoder.operands(at)
+        self.instructions += 1
+        self.calls += name == "syscall"
+        self.code.add(at >> 6)
+        for base, index, scale, displacement, of_thread in operands:
+            address = displacement + value.get(index, 0) * scale
+            address += value.get(base, 0) + (size if base == "rip" else 0)
+            address += value["fs_base"] if of_thread else 0
+            self.data.add((address & (1 << 64) - 1) >> 6)
+
+    def pages(self) -> int:
+        return len({line >> 6 for line in self.code | self.data})
+
+
+def looked_at(name: str, kind: str) -> list[Touched]:
+    ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+    ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+    ptrace.restype = ctypes.c_long
+    process = os.fork()
+    if process == 0:
+        ptrace(TRACE_ME, 0, None, None)
+        os.execv(sys.executable, [sys.executable, __file__, "--loop", name, kind])
+    os.waitpid(process, 0)
+    ptrace(SET_OPTIONS, process, None, EXIT_KILL)
+    decoder, inside = Decoder(process), False
+    found: list[Touched] = []
+    registers = ctypes.create_string_buffer(8 * len(REGISTERS))
+    ptrace(CONTINUE, process, None, None)
+    while True:
+        _, status = os.waitpid(process, 0)
+        if not os.WIFSTOPPED(status):
+            return found
+        stopped_by = os.WSTOPSIG(status)
+        if stopped_by == signal.SIGUSR2:
+            inside = not inside
+            if inside:
+                found.append(Touched())
+        elif stopped_by != signal.SIGTRAP:
+            ptrace(CONTINUE, process, None, stopped_by)
+            continue
+        if inside:
+            ptrace(GETREGS, process, None, ctypes.addressof(registers))
+            values = struct.unpack(f"<{len(REGISTERS)}Q", registers.raw)
+            found[-1].add(decoder, dict(zip(REGISTERS, values, strict=True)))
+        ptrace(SINGLE_STEP if inside else CONTINUE, process, None, None)
+
+
+def main() -> None:
+    kind = sys.argv[1] if len(sys.argv) > 1 else "images"
+    rows = collections.OrderedDict(
+        (name, min(looked_at(name, kind), key=lambda one: one.instructions)) for name in LOOPS
+    )
+    bare = rows["bare"]
+    print(f"{kind:<8} {'instructions':>13} {'calls':>6} {'code':>6} {'data':>6} {'pages':>6}")
+    for name, one in rows.items():
+        less = Touched() if name == "bare" else bare
+        print(
+            f"{name:<8} {one.instructions - less.instructions:13}"
+            f" {one.calls - less.calls:6} {len(one.code) - len(less.code):6}"
+            f" {len(one.data) - len(less.data):6}"
+            f" {one.pages() - (0 if name == 'bare' else bare.pages()):6}"
+        )
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent))
+    if sys.argv[1:2] == ["--loop"]:
+        loop(*sys.argv[2:])
+    main()
