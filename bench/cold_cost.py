@@ -53,15 +53,28 @@ def by_hand(batches: Iterator[Any], recorder: PlainRecorder) -> Callable[[], Any
     return step
 
 
-def added_us(batch: Any, count: int, megabytes: int) -> dict[str, float]:
-    other = np.zeros(megabytes << 17 if megabytes else 1)
+def ready_batches() -> dict[str, Any]:
+    mask = torch.ones(32, 128, dtype=torch.int64)
+    return {
+        "(images, labels)": (torch.zeros(32, 3, 8, 8), torch.zeros(32, dtype=torch.int64)),
+        "dict, mask 32x128": {"input_ids": torch.zeros_like(mask), "attention_mask": mask},
+    }
+
+
+def loops_over(batch: Any) -> dict[str, Callable[[], Any]]:
+    """What takes the next batch, of each loop by its name."""
     bare = endless(batch)
     hooked = iter(datastall.watch(endless(batch)))
-    steps: dict[str, Callable[[], Any]] = {
+    return {
         "bare": lambda: next(bare),
         "by hand": by_hand(endless(batch), PlainRecorder()),
         "watch()": lambda: next(hooked),
     }
+
+
+def added_us(batch: Any, count: int, megabytes: int) -> dict[str, float]:
+    other = np.zeros(megabytes << 17 if megabytes else 1)
+    steps = loops_over(batch)
     took: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(count):
         for name, step in steps.items():
@@ -76,13 +89,8 @@ def added_us(batch: Any, count: int, megabytes: int) -> dict[str, float]:
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 400
     megabytes = int(sys.argv[2]) if len(sys.argv) > 2 else 32
-    mask = torch.ones(32, 128, dtype=torch.int64)
-    batches = {
-        "(images, labels)": (torch.zeros(32, 3, 8, 8), torch.zeros(32, dtype=torch.int64)),
-        "dict, mask 32x128": {"input_ids": torch.zeros_like(mask), "attention_mask": mask},
-    }
     print(f"{'batch':<20} {'caches':<7} {'by hand us':>11} {'watch() us':>11} {'ratio':>7}")
-    for name, batch in batches.items():
+    for name, batch in ready_batches().items():
         for cold in (False, True):
             added = added_us(batch, count, megabytes if cold else 0)
             ratio = added["watch()"] / added["by hand"]

@@ -3,24 +3,23 @@
 
 Runs a loop over ready batches bare, with a hand-made recorder and with datastall.watch(), steps
 through some next()s one instruction at a time and takes the addresses of what each reads, writes
-and is. What bare has is taken off. An instruction takes 10 us so, on an idle machine: of each loop
-the next() with the fewest counts, since what is done now and then by time is done in others.
+and is. What bare has is taken off. An instruction takes 10 to 40 us so; of each loop the next()
+with the fewest counts, since what is done now and then by time is done in others.
 
     pip install capstone
     python bench/next_lines.py [images | dict]
 
-x86-64 alone. Counts of lines vary by some from run to run: memory lies where it came to lie.
+x86-64 alone; a minute or two. Counts of lines vary by some from run to run: memory lies where it
+came to lie.
 """
 
 from __future__ import annotations
 
-import collections
 import ctypes
 import os
 import signal
 import struct
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -32,40 +31,27 @@ REGISTERS = (
     *("rsi", "rdi", "orig_rax", "rip", "cs", "eflags", "rsp", "ss", "fs_base", "gs_base"),
     *("ds", "es", "fs", "gs"),
 )
-SEGMENTS = 12
+SEGMENTS = 8
+#: As cold_cost.py has them.
 LOOPS = ("bare", "by hand", "watch()")
+KINDS = {"images": "(images, labels)", "dict": "dict, mask 32x128"}
 
 
 def loop(name: str, kind: str) -> None:
     """The program: announces each next() that is to be looked at, and its end, by a signal."""
-    os.environ.pop("DATASTALL_RUN_DIR", None)
-    os.environ["DATASTALL_DIR"] = tempfile.mkdtemp()
-    import datastall
-    import torch
-    from cold_cost import by_hand, endless
-    from plain_recorder import PlainRecorder
+    from cold_cost import loops_over, ready_batches
 
-    mask = torch.ones(32, 128, dtype=torch.int64)
-    batch = (
-        {"input_ids": torch.zeros_like(mask), "attention_mask": mask}
-        if kind == "dict"
-        else (torch.zeros(32, 3, 8, 8), torch.zeros(32, dtype=torch.int64))
-    )
-    batches = endless(batch)
-    if name == "by hand":
-        step = by_hand(batches, PlainRecorder())
-    else:
-        watched = iter(datastall.watch(batches)) if name == "watch()" else batches
-        step = watched.__next__
+    step = loops_over(ready_batches()[KINDS[kind]])[name]
     until = time.monotonic() + 3
     while time.monotonic() < until:  # what is looked at often at first is not, later
         step()
         time.sleep(0.02)
+    own = os.getpid()
     for _ in range(SEGMENTS):
-        time.sleep(0.02)
-        os.kill(os.getpid(), signal.SIGUSR2)
+        step()  # what was due is done
+        os.kill(own, signal.SIGUSR2)
         step()
-        os.kill(os.getpid(), signal.SIGUSR2)
+        os.kill(own, signal.SIGUSR2)
     os._exit(0)
 
 
@@ -165,18 +151,16 @@ def looked_at(name: str, kind: str) -> list[Touched]:
 
 def main() -> None:
     kind = sys.argv[1] if len(sys.argv) > 1 else "images"
-    rows = collections.OrderedDict(
-        (name, min(looked_at(name, kind), key=lambda one: one.instructions)) for name in LOOPS
-    )
-    bare = rows["bare"]
+    if kind not in KINDS:
+        sys.exit(f"{kind}: one of {', '.join(KINDS)}")
+    rows = {name: min(looked_at(name, kind), key=lambda one: one.instructions) for name in LOOPS}
     print(f"{kind:<8} {'instructions':>13} {'calls':>6} {'code':>6} {'data':>6} {'pages':>6}")
     for name, one in rows.items():
-        less = Touched() if name == "bare" else bare
+        less = Touched() if name == "bare" else rows["bare"]
         print(
             f"{name:<8} {one.instructions - less.instructions:13}"
             f" {one.calls - less.calls:6} {len(one.code) - len(less.code):6}"
-            f" {len(one.data) - len(less.data):6}"
-            f" {one.pages() - (0 if name == 'bare' else bare.pages()):6}"
+            f" {len(one.data) - len(less.data):6} {one.pages() - less.pages():6}"
         )
 
 

@@ -10,9 +10,6 @@ int monitor_type_add(PyObject *module);
 /* The C monitor of a Monitor object; NULL, without an error, for anything else. */
 datastall_monitor *monitor_type_inner(PyObject *object);
 
-/* What stands around the loaders is looked at at most so often. */
-#define MONITOR_TYPE_NOTES_NS (DS_NS_PER_S / 4)
-
 /* Asks whether a GPU is used, and notes it. Sets no error. */
 void monitor_type_ask_gpu(const Monitor *self);
 

@@ -6,6 +6,8 @@
 #include <Python.h>
 #include <stdint.h>
 
+#include "base/hot.h"
+
 struct feed;
 struct worker;
 
@@ -25,7 +27,7 @@ struct thread {
     struct worker *fetching;   /* whose fetch() is under way */
     uint64_t sampler_ns;       /* spent in samplers since it was last taken */
     struct errors_raised kept; /* see errors_forget() */
-} __attribute__((aligned(64)));
+} DS_LINE_ALIGNED;
 
 extern _Thread_local struct thread thread;
 

@@ -12,6 +12,9 @@
 #include "phases.h"
 #include "thread.h"
 
+/* What stands around the loaders is looked at at most so often. */
+#define HOST_NOTES_NS (DS_NS_PER_S / 4)
+
 /* Says once in a process what went wrong in a measure(). */
 DS_COLD static void say_measure_failed(void)
 {
@@ -112,7 +115,7 @@ DS_HOT static void end_with_batch(struct next *next, PyObject *batch)
     record(next, self->batches == 0 ? DATASTALL_WAIT_FIRST : DATASTALL_WAIT_STEADY, &out);
     monitor_note_ahead(self->inner, &next->wait, &self->ahead);
     self->batches++;
-    if (next->end_ns - self->host_noted_ns > MONITOR_TYPE_NOTES_NS) {
+    if (next->end_ns - self->host_noted_ns > HOST_NOTES_NS) {
         self->host_noted_ns = next->end_ns;
         monitor_note_host(self->loader->owner->monitor, next->end_ns, false);
     }

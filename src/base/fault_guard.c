@@ -156,8 +156,7 @@ DS_HOT static bool is_in_place(void)
     return false;
 }
 
-/* False: something else was there. */
-static bool renew(void)
+bool ds_fault_guard_renew(void)
 {
     if (ds_load(&covered_count) == 0 || is_in_place())
         return true;
@@ -169,16 +168,11 @@ static bool renew(void)
     return was_there;
 }
 
-void ds_fault_guard_renew(void)
-{
-    renew();
-}
-
 void ds_fault_guard_look(uint64_t now_ns)
 {
     const uint64_t every_ns = ds_load(&ds_fault_guard_looks.every_ns);
     ds_store(&ds_fault_guard_looks.looked_ns, now_ns);
-    if (!renew() || every_ns < DS_FAULT_GUARD_LOOK_NS)
+    if (!ds_fault_guard_renew() || every_ns < DS_FAULT_GUARD_LOOK_NS)
         ds_store(&ds_fault_guard_looks.every_ns, DS_FAULT_GUARD_LOOK_NS);
     else if (every_ns < DS_FAULT_GUARD_MOST_NS)
         ds_store(&ds_fault_guard_looks.every_ns, 2 * every_ns);

@@ -21,6 +21,7 @@
 #ifndef DATASTALL_BASE_FAULT_GUARD_H
 #define DATASTALL_BASE_FAULT_GUARD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,8 +36,9 @@
 int ds_fault_guard(void *start, size_t bytes, uint64_t *lost);
 void ds_fault_unguard(int handle);
 
-/* Puts the handler back in place if something else is there now. Any thread; never blocks. */
-void ds_fault_guard_renew(void);
+/* Puts the handler back in place if something else is there now. False: it was, or that could not be told.
+ * Any thread; never blocks. */
+bool ds_fault_guard_renew(void);
 
 /* The same when it is time for the next look. now_ns: CLOCK_MONOTONIC; one that went back means a look. */
 struct ds_fault_guard_looks {

@@ -16,9 +16,13 @@
 /* A small variable of the process that is read for every batch. */
 #define DS_HOT_DATA __attribute__((section("datastall_hot")))
 
-/* Lines that are read or written soon. Each that is not in a cache is waited for in turn where one leads to
- * the next; asked for together they come together. Any address will do, also one that is gone; NULL fetches nothing. */
+/* A struct that begins with a cache line. */
 #define DS_LINE_BYTES 64
+#define DS_LINE_ALIGNED __attribute__((aligned(DS_LINE_BYTES)))
+
+/* Lines that are read or written soon. Each that is not in a cache is waited for in turn where one leads to
+ * the next; asked for together they come together. Any address will do, also one that is gone; NULL
+ * fetches nothing. */
 static inline void ds_fetch(const void *address)
 {
     __builtin_prefetch(address);

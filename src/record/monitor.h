@@ -137,7 +137,7 @@ struct monitor_thread {
     uint64_t steps_monitor;
     struct steps *steps;
     struct monitor_cached cache[MONITOR_CACHE_ENTRIES];
-} __attribute__((aligned(64)));
+} DS_LINE_ALIGNED;
 extern _Thread_local struct monitor_thread monitor_thread;
 
 struct monitor_slot *monitor_look_for_slot(datastall_loader *loader);
@@ -156,7 +156,7 @@ static inline struct monitor_slot *monitor_slot_of(datastall_loader *loader)
 struct monitor_slot *monitor_slot_on_device(datastall_loader *loader, int device);
 
 /* Where this thread's next wait on the loader will read and write, as the last one tells: to be fetched
- * before it is looked for. Addresses alone, which may be gone. loader NULL: nothing is noted. */
+ * before it is looked for. Addresses alone, which may be gone. */
 struct monitor_ahead {
     const void *loader, *monitor, *thread, *slot, *row, *steps;
 };

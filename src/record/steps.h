@@ -57,7 +57,7 @@ struct steps {
     uint64_t python_thread;                            /* its number in Python; 0: not known */
     uint64_t phases[STEP_PHASES_KEPT];                 /* interval << 8 | phase, by interval */
     struct step_line_seen pending[STEP_LINES_PENDING]; /* of the asking thread alone */
-} __attribute__((aligned(64)));
+} DS_LINE_ALIGNED;
 
 /* A batch was waited for on the calling thread: an iter(), or a next() (got: a batch came). */
 void steps_wait(const datastall_loader *loader, uint64_t begin_ns, uint64_t end_ns, bool got);

@@ -176,7 +176,7 @@ DS_EACH_WAIT void monitor_note_ahead(datastall_loader *loader, const datastall_w
                                      struct monitor_ahead *ahead)
 {
     const struct monitor_slot *slot = wait->slot;
-    if (loader == NULL || slot == NULL)
+    if (slot == NULL)
         return;
     *ahead = (struct monitor_ahead){.loader = loader,
                                     .monitor = loader->monitor,

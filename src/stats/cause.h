@@ -97,7 +97,7 @@ struct cause_loop {
     uint64_t cpu_ns, delay_ns; /* running, waiting for a CPU */
     uint64_t others_cpu_ns;    /* CPU time of the other threads of its process */
     /* For how long they ran or waited for a CPU, to what they ran: lately, where they were looked at,
-     * else rf_threads_per_cpu(). 0: not known, the wait too short, or no crowd. */
+     * else rf_threads_per_cpu(). 0: not known, or the wait too short. */
     double others_busy;
 };
 
