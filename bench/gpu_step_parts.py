@@ -2,10 +2,11 @@
 """On a machine with an NVIDIA GPU: in which part of a step what datastall costs is spent.
 
 The loops of gpu_phases_cost.py, with a clock read between next(), forward, backward, optimizer and
-the rest. Five kinds of segments of 20 steps take turns in one process: nothing recorded; waits
-without a question to the GPU; waits; phases by the host's clock; phases with the GPU asked. The
-differences to nothing recorded are medians over the rounds: what is spent in next() shows to the
-microsecond where the whole step, which varies, does not.
+the rest. Six kinds of segments of 20 steps take turns in one process: torch's own next(); a
+hook that records nothing; waits without a question to the GPU; waits; phases by the host's clock;
+phases with the GPU asked. The differences to torch's own are medians over the rounds: what is spent
+in next() shows to the microsecond where the whole step, which varies, does not. Before each segment
+a few steps more, in which the thread that asks is started.
 
     python bench/gpu_step_parts.py [--rounds N] [--workers N] [LOOP...]
 
@@ -23,15 +24,15 @@ from collections.abc import Callable, Iterator
 import datastall
 import torch
 from datastall import _core, _hooks
-from gpu_phases_cost import DEVICE, LOOPS, SEGMENT, Ready, model_of, synchronize
+from gpu_phases_cost import DEVICE, LOOPS, SEGMENT, SETTLE, Ready, model_of, synchronize, untouched
 from torch.utils.data import DataLoader
 
-KINDS = ["nothing", "waits, GPU not asked", "waits", "phases, host", "phases"]
+KINDS = ["nothing", "hook alone", "waits, GPU not asked", "waits", "phases, host", "phases"]
 PARTS = ["whole", "next()", "forward", "backward", "optimizer", "rest"]
 Batches = Iterator[torch.Tensor]
 
 
-def stepping(name: str) -> Callable[[Batches], list[float]]:
+def stepping(name: str) -> Callable[[Batches, int], list[float]]:
     """A segment: microseconds a step, of the parts."""
     layers, width, synchronous = LOOPS[name]
     model, optimizer = model_of(layers, width)
@@ -52,16 +53,16 @@ def stepping(name: str) -> Callable[[Batches], list[float]]:
         moments.append(time.perf_counter())
         times.append(moments)
 
-    def segment(batches: Batches) -> list[float]:
+    def segment(batches: Batches, steps: int) -> list[float]:
         times: list[list[float]] = []
         synchronize()
         begin = time.perf_counter()
-        for _ in range(SEGMENT):
+        for _ in range(steps):
             step(batches, times)
         synchronize()
         whole = time.perf_counter() - begin
         spent = [sum(each[i + 1] - each[i] for each in times) for i in range(len(PARTS) - 1)]
-        return [seconds / SEGMENT * 1e6 for seconds in (whole, *spent)]
+        return [seconds / steps * 1e6 for seconds in (whole, *spent)]
 
     step(iter([torch.zeros(64, 64)]), [])
     return segment
@@ -84,14 +85,15 @@ def table(name: str, rounds: int, workers: int) -> None:
     segment = stepping(name)
     pins = workers > 0 and DEVICE == "cuda"
     loader = DataLoader(Ready(), batch_size=None, num_workers=workers, pin_memory=pins)
-    recorded, bare = iter(loader), iter(loader)
-    _core.remember(bare, None)  # the hook passes straight through
+    recorded, passed, bare = iter(loader), iter(loader), untouched(iter(loader))
+    _core.remember(passed, None)  # the hook passes straight through
+    others = {"nothing": bare, "hook alone": passed}
 
     def run(kind: str) -> list[float]:
         set_up(kind)
-        batches = bare if kind == "nothing" else recorded
-        next(batches)  # the thread that asks starts here, or at the first backward
-        return segment(batches)
+        batches = others.get(kind, recorded)
+        segment(batches, SETTLE)
+        return segment(batches, SEGMENT)
 
     for kind in KINDS:
         run(kind)
