@@ -77,17 +77,17 @@ static void add_batch(struct stretches *stretches, uint64_t i, uint64_t end_ns, 
     struct stretches_batch batch = {.worker = (uint32_t)(i % WORKERS),
                                     .begin_ns = end_ns - wait_ns};
     for (uint32_t t = 0; t < RF_BATCH_TIMES; t++)
-        batch.times_ns[t] = DS_UNKNOWN;
+        batch.times[t] = RF_STRETCH_UNKNOWN;
     batch.end_ns = end_ns;
-    batch.times_ns[RF_BATCH_BEGUN] = make_ns + 12 * MS;
-    batch.times_ns[RF_BATCH_ITEMS] = make_ns;
-    batch.times_ns[RF_BATCH_CPU] = make_ns / 10 * 9;
-    batch.times_ns[RF_BATCH_DELAY] = make_ns / 50;
-    batch.times_ns[RF_BATCH_THREADS] = 0;
-    batch.times_ns[RF_BATCH_COLLATE] = batch.times_ns[RF_BATCH_COLLATE_CPU] = 8 * MS;
-    batch.times_ns[RF_BATCH_COLLATE_DELAY] = 0;
-    batch.times_ns[RF_BATCH_HANDOVER] = 4 * MS;
-    batch.times_ns[RF_BATCH_PICKLE_CPU] = MS;
+    batch.times[RF_BATCH_BEGUN] = rf_stretch_units(make_ns + 12 * MS);
+    batch.times[RF_BATCH_ITEMS] = rf_stretch_units(make_ns);
+    batch.times[RF_BATCH_CPU] = rf_stretch_units(make_ns / 10 * 9);
+    batch.times[RF_BATCH_DELAY] = rf_stretch_units(make_ns / 50);
+    batch.times[RF_BATCH_THREADS] = rf_stretch_units(0);
+    batch.times[RF_BATCH_COLLATE] = batch.times[RF_BATCH_COLLATE_CPU] = rf_stretch_units(8 * MS);
+    batch.times[RF_BATCH_COLLATE_DELAY] = rf_stretch_units(0);
+    batch.times[RF_BATCH_HANDOVER] = rf_stretch_units(4 * MS);
+    batch.times[RF_BATCH_PICKLE_CPU] = rf_stretch_units(MS);
     stretches_add(stretches, &batch, &row);
     stretches_exposed(&row, stall);
 }

@@ -23,7 +23,7 @@ static void add(struct stretches *s, uint64_t i)
     batch.begin_ns = ds_now_ns();
     batch.end_ns = batch.begin_ns + 1000;
     for (uint32_t t = 0; t < RF_BATCH_TIMES; t++)
-        batch.times_ns[t] = 1000 * t + i;
+        batch.times[t] = rf_stretch_units(1000 * t + i);
     stretches_add(s, &batch, &row);
 }
 

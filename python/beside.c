@@ -24,7 +24,7 @@ static size_t place_of(const PyObject *object)
 }
 
 /* The object's entry, or the free one where it would be. */
-DS_HOT static struct entry *find(const PyObject *object)
+DS_EACH_WAIT static struct entry *find(const PyObject *object)
 {
     size_t place = place_of(object);
     while (entries[place].object != NULL && entries[place].object != object)
@@ -118,12 +118,12 @@ bool beside_put(PyObject *object, PyObject *value)
     return true;
 }
 
-DS_HOT PyObject *beside_get(PyObject *object)
+DS_EACH_WAIT PyObject *beside_get(PyObject *object)
 {
     return capacity == 0 ? NULL : find(object)->value;
 }
 
-DS_HOT PyObject *beside_attributes(PyObject *object)
+DS_EACH_WAIT PyObject *beside_attributes(PyObject *object)
 {
     PyObject *attributes = PyObject_GenericGetDict(object, NULL);
     if (attributes == NULL)
@@ -132,7 +132,7 @@ DS_HOT PyObject *beside_attributes(PyObject *object)
     return attributes;
 }
 
-DS_HOT PyObject *beside_held(PyObject *object, PyObject *name)
+DS_EACH_WAIT PyObject *beside_held(PyObject *object, PyObject *name)
 {
     PyObject *attributes = beside_attributes(object);
     PyObject *value = attributes == NULL ? NULL : PyDict_GetItemWithError(attributes, name);

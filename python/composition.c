@@ -480,7 +480,7 @@ static void from_attributes(struct composition *state, struct tensor_questions *
 }
 
 /* The batch, or its first element; NULL: it has none, or is of another kind. */
-DS_HOT static PyObject *first_of(PyObject *batch)
+DS_WAIT_END static PyObject *first_of(PyObject *batch)
 {
     if (tensor_is_plain(batch))
         return batch;
@@ -491,8 +491,8 @@ DS_HOT static PyObject *first_of(PyObject *batch)
 
 /* x, [x, y] or (x, y), x a plain tensor, is what most loaders hand out: x says it, and nothing else is
  * looked at. A shorter way to what from_kind() finds. */
-DS_HOT static bool from_first_element(struct tensor_questions *questions, PyObject *batch,
-                                      datastall_batch *out)
+DS_WAIT_END static bool from_first_element(struct tensor_questions *questions, PyObject *batch,
+                                           datastall_batch *out)
 {
     PyObject *first = first_of(batch);
     if (first == NULL || !tensor_is_plain(first))
@@ -514,8 +514,8 @@ static void from_kind(struct composition *state, struct tensor_questions *questi
         from_attributes(state, questions, batch, out);
 }
 
-DS_EACH_WAIT void composition_measure(struct composition *state, PyObject *batch,
-                                      datastall_batch *out)
+DS_WAIT_END void composition_measure(struct composition *state, PyObject *batch,
+                                     datastall_batch *out)
 {
     struct tensor_questions questions = {0};
     if (!from_first_element(&questions, batch, out))

@@ -142,7 +142,7 @@ static PyObject *consumer_epoch(Consumer *self, PyObject *unused)
     return PyLong_FromUnsignedLongLong(self->feed == NULL ? 0 : self->feed->epoch);
 }
 
-Consumer *consumer_type_cast(PyObject *object)
+DS_EACH_WAIT Consumer *consumer_type_cast(PyObject *object)
 {
     return Py_TYPE(object) == consumer_type ? (Consumer *)object : NULL;
 }

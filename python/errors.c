@@ -16,7 +16,7 @@ DS_COLD void errors_put_back(struct errors_raised *raised)
     *raised = (struct errors_raised)ERRORS_NONE_RAISED;
 }
 
-DS_HOT void errors_forget(void)
+DS_WAIT_END void errors_forget(void)
 {
     if (!PyErr_Occurred())
         return;

@@ -70,8 +70,8 @@ void exposed_stall_ask(datastall_wait *wait, struct exposed_stall *asked)
     stall_begin(asked->slot, asked->stream, &asked->mark);
 }
 
-DS_HOT bool exposed_stall_end(struct exposed_stall *asked, const datastall_wait *wait,
-                              uint64_t end_ns, struct stall_bounds *stall)
+DS_WAIT_END bool exposed_stall_end(struct exposed_stall *asked, const datastall_wait *wait,
+                                   uint64_t end_ns, struct stall_bounds *stall)
 {
     *stall = (struct stall_bounds)STALL_BOUNDS_UNKNOWN;
     if ((asked->slot == NULL && !asked->carries) || wait->loader == NULL)

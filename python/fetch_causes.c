@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/fork_guard.h"
+#include "base/hot.h"
 #include "beside.h"
 #include "consumer_type.h"
 #include "errors.h"
@@ -315,14 +316,14 @@ static void fetch_dealloc(Fetch *self)
     types_free((PyObject *)self);
 }
 
-static const struct feed *feed_of(PyObject *consumer)
+DS_EACH_WAIT static const struct feed *feed_of(PyObject *consumer)
 {
     const Consumer *known = consumer_type_cast(consumer);
     return known == NULL ? NULL : known->feed;
 }
 
 /* Who records what this fetcher does now; NULL: nobody. */
-static struct worker *worker_of_fetch(const Fetch *fetch)
+DS_EACH_WAIT static struct worker *worker_of_fetch(const Fetch *fetch)
 {
     struct worker *worker = NULL;
     if (fetch->consumer == NULL)
@@ -333,7 +334,7 @@ static struct worker *worker_of_fetch(const Fetch *fetch)
 }
 
 /* What is kept beside the fetcher that a fetch() is called for, with its worker. */
-static Fetch *fetch_of_call(PyObject *args, PyObject *kwargs, struct worker **worker)
+DS_EACH_WAIT static Fetch *fetch_of_call(PyObject *args, PyObject *kwargs, struct worker **worker)
 {
     if (thread.fetch_depth > 0 || kwargs != NULL || PyTuple_Size(args) != 2)
         return NULL;
@@ -346,7 +347,7 @@ static Fetch *fetch_of_call(PyObject *args, PyObject *kwargs, struct worker **wo
 
 /* Where items do not show one by one, the call of collate_fn tells when they are all there: a
  * stand-in takes its place for as long as fetch() runs. False: the fetcher is untouched. */
-static bool stand_in_for_collate(Fetch *fetch, PyObject *fetcher)
+DS_HOT static bool stand_in_for_collate(Fetch *fetch, PyObject *fetcher)
 {
     PyObject *attributes = beside_attributes(fetcher),
              *collate = beside_held(fetcher, name_collate);
@@ -365,7 +366,7 @@ static bool stand_in_for_collate(Fetch *fetch, PyObject *fetcher)
 }
 
 /* With or without an error set, which stays. */
-static void put_collate_back(const Fetch *fetch, PyObject *fetcher)
+DS_HOT static void put_collate_back(const Fetch *fetch, PyObject *fetcher)
 {
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
@@ -377,7 +378,8 @@ static void put_collate_back(const Fetch *fetch, PyObject *fetcher)
 }
 
 /* The original, with what tells items from collation around it. */
-static PyObject *fetch_in_parts(Standin *self, PyObject *args, Fetch *fetch, struct worker *worker)
+DS_HOT static PyObject *fetch_in_parts(Standin *self, PyObject *args, Fetch *fetch,
+                                       struct worker *worker)
 {
     PyObject *fetcher = PyTuple_GetItem(args, 0), *indices = PyTuple_GetItem(args, 1);
     PyObject *items = NULL, *changed = NULL;
@@ -403,7 +405,7 @@ static enum rf_worker_outcome outcome_of_error(void)
 }
 
 /* How many items torch asks a map for; 0: it does not say. */
-static uint64_t items_of(const Fetch *fetch, PyObject *indices)
+DS_EACH_WAIT static uint64_t items_of(const Fetch *fetch, PyObject *indices)
 {
     if (fetch->mode == FETCH_ONE)
         return 1;
@@ -411,7 +413,7 @@ static uint64_t items_of(const Fetch *fetch, PyObject *indices)
 }
 
 /* The index of the only item that is asked for; RF_UNKNOWN: none such, or no number. */
-static uint64_t only_index(PyObject *indices)
+DS_EACH_WAIT static uint64_t only_index(PyObject *indices)
 {
     if (PyList_CheckExact(indices) && PyList_Size(indices) == 1)
         indices = PyList_GetItem(indices, 0);
@@ -421,14 +423,14 @@ static uint64_t only_index(PyObject *indices)
 }
 
 /* Where the loop's own process loads, and its waits are short, nothing is asked of most batches. */
-static bool is_left_out(const Fetch *fetch, struct worker *worker, PyObject *indices)
+DS_EACH_WAIT static bool is_left_out(const Fetch *fetch, struct worker *worker, PyObject *indices)
 {
     return fetch->consumer != NULL && !fetch->is_stream && thread.feed->quiet &&
            items_of(fetch, indices) > 0 && worker_leaves_out(worker);
 }
 
-static PyObject *fetch_left_out(Standin *self, PyObject *args, const Fetch *fetch,
-                                struct worker *worker)
+DS_EACH_WAIT static PyObject *fetch_left_out(Standin *self, PyObject *args, const Fetch *fetch,
+                                             struct worker *worker)
 {
     PyObject *indices = PyTuple_GetItem(args, 1);
     const uint64_t items = items_of(fetch, indices), index = only_index(indices);
@@ -439,7 +441,8 @@ static PyObject *fetch_left_out(Standin *self, PyObject *args, const Fetch *fetc
     return result;
 }
 
-static PyObject *fetch_recorded(Standin *self, PyObject *args, Fetch *fetch, struct worker *worker)
+DS_HOT static PyObject *fetch_recorded(Standin *self, PyObject *args, Fetch *fetch,
+                                       struct worker *worker)
 {
     worker_begin(worker);
     PyObject *result = fetch_in_parts(self, args, fetch, worker);
@@ -452,7 +455,7 @@ static PyObject *fetch_recorded(Standin *self, PyObject *args, Fetch *fetch, str
     return result;
 }
 
-static PyObject *fetch_call(Standin *self, PyObject *args, PyObject *kwargs)
+DS_EACH_WAIT static PyObject *fetch_call(Standin *self, PyObject *args, PyObject *kwargs)
 {
     struct worker *worker = NULL;
     Fetch *fetch = fetch_of_call(args, kwargs, &worker);
@@ -471,7 +474,7 @@ static PyObject *fetch_call(Standin *self, PyObject *args, PyObject *kwargs)
 }
 
 /* Before collate_fn, where the items do not show when they are all there. */
-static PyObject *collate_call(Standin *self, PyObject *args, PyObject *kwargs)
+DS_HOT static PyObject *collate_call(Standin *self, PyObject *args, PyObject *kwargs)
 {
     struct worker *worker = thread.fetching;
     if (worker != NULL && worker->fetching && !worker->items_ended) {

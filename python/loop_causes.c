@@ -19,7 +19,7 @@
 /* What torch's iterator counts and keeps. */
 static PyObject *name_received, *name_sent, *name_tasks;
 
-DS_HOT static bool number_of(PyObject *object, PyObject *name, uint64_t *number)
+DS_EACH_WAIT static bool number_of(PyObject *object, PyObject *name, uint64_t *number)
 {
     PyObject *value = beside_held(object, name);
     const long long got = value != NULL && PyLong_Check(value) ? PyLong_AsLongLong(value) : -1;
@@ -55,8 +55,8 @@ DS_HOT static void follow_tasks(struct feed *feed, PyObject *iterator, uint64_t 
         feed_sent(feed, feed->sent_until, worker_of(tasks, feed->sent_until));
 }
 
-DS_HOT struct loop_wait loop_wait_begin(struct feed *feed, PyObject *iterator, uint64_t now_ns,
-                                        bool quiet)
+DS_EACH_WAIT struct loop_wait loop_wait_begin(struct feed *feed, PyObject *iterator,
+                                              uint64_t now_ns, bool quiet)
 {
     const struct loop_wait before = {thread.feed, thread.iterator};
     thread.feed = NULL;
@@ -77,14 +77,14 @@ DS_HOT struct loop_wait loop_wait_begin(struct feed *feed, PyObject *iterator, u
     return before;
 }
 
-DS_HOT void loop_wait_end(struct loop_wait before)
+DS_WAIT_END void loop_wait_end(struct loop_wait before)
 {
     thread.feed = before.feed;
     thread.iterator = before.iterator;
 }
 
 /* The wait under way, if args begin with its iterator. */
-DS_HOT static struct feed *feed_of_call(PyObject *args)
+DS_EACH_WAIT static struct feed *feed_of_call(PyObject *args)
 {
     if (thread.feed == NULL || PyTuple_Size(args) < 1 ||
         PyTuple_GetItem(args, 0) != thread.iterator ||
@@ -154,7 +154,7 @@ DS_HOT static PyObject *get_call(Standin *self, PyObject *args, PyObject *kwargs
     return result;
 }
 
-DS_HOT static PyObject *sampler_call(Standin *self, PyObject *args, PyObject *kwargs)
+DS_EACH_WAIT static PyObject *sampler_call(Standin *self, PyObject *args, PyObject *kwargs)
 {
     const uint64_t begin_ns = ds_now_ns();
     PyObject *index = standin_call_method(self, args, kwargs);

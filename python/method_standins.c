@@ -17,7 +17,7 @@ struct next_call {
     PyObject *args;
 };
 
-DS_HOT static PyObject *call_original(void *context)
+DS_EACH_WAIT static PyObject *call_original(void *context)
 {
     struct next_call *call = context;
     return standin_call_method(call->self, call->args, NULL);
@@ -34,7 +34,7 @@ static PyObject *adopt(const Standin *self, PyObject *iterator)
     return consumer;
 }
 
-DS_HOT static PyObject *next_call(Standin *self, PyObject *args, PyObject *kwargs)
+DS_EACH_WAIT static PyObject *next_call(Standin *self, PyObject *args, PyObject *kwargs)
 {
     /* A wrapper of the program's may hand on keywords of which there are none. */
     const bool has_keywords = kwargs != NULL && PyDict_Size(kwargs) > 0;

@@ -153,7 +153,7 @@ PyMemberDef standin_members[] = {
     {"__weaklistoffset__", T_PYSSIZET, offsetof(Standin, weak_references), READONLY, NULL},
     {NULL, 0, 0, 0, NULL}};
 
-DS_HOT PyObject *standin_call_method(Standin *self, PyObject *args, PyObject *kwargs)
+DS_EACH_WAIT PyObject *standin_call_method(Standin *self, PyObject *args, PyObject *kwargs)
 {
     if (self->is_function || PyTuple_Size(args) < 1)
         return PyObject_Call(self->original, args, kwargs);

@@ -218,13 +218,13 @@ static PyObject *ask(PyObject *callable, PyObject *object)
 }
 
 /* Both take the reference. */
-DS_HOT static bool is_same(PyObject *value, PyObject *other)
+DS_WAIT_END static bool is_same(PyObject *value, PyObject *other)
 {
     Py_XDECREF(value);
     return value != NULL && value == other;
 }
 
-DS_HOT static bool answer_is_no(const struct question *question)
+DS_WAIT_END static bool answer_is_no(const struct question *question)
 {
     PyObject *answer = question->call != NULL ? question->call(question->self, NULL)
                                               : PyObject_CallNoArgs(question->function);
@@ -259,7 +259,7 @@ DS_COLD static bool disable_torch_functions(struct tensor_questions *questions)
     return disabled != NULL;
 }
 
-DS_EACH_WAIT void tensor_questions_end(struct tensor_questions *questions)
+DS_WAIT_END void tensor_questions_end(struct tensor_questions *questions)
 {
     if (questions->disabled == NULL)
         return;
@@ -270,7 +270,7 @@ DS_EACH_WAIT void tensor_questions_end(struct tensor_questions *questions)
 }
 
 /* A mode of the program (torch.set_default_device() has one, too) would see each question. */
-DS_HOT static bool no_mode_sees(struct tensor_questions *questions)
+DS_WAIT_END static bool no_mode_sees(struct tensor_questions *questions)
 {
     if (questions->modes_known || questions->disabled != NULL)
         return true;
@@ -309,7 +309,7 @@ bool tensor_is_one(PyObject *object)
 }
 
 /* True when base-class getters may be called on it: none of them leads to Python. */
-DS_HOT static bool may_be_asked(struct tensor_questions *questions, PyObject *tensor)
+DS_WAIT_END static bool may_be_asked(struct tensor_questions *questions, PyObject *tensor)
 {
     if (Py_TYPE(tensor) == tensor_plain_type)
         return no_mode_sees(questions);
@@ -317,7 +317,7 @@ DS_HOT static bool may_be_asked(struct tensor_questions *questions, PyObject *te
            is_same(get(torch.python_dispatch, tensor), Py_False);
 }
 
-DS_HOT static uint64_t slot_length(lenfunc length, PyObject *object)
+DS_WAIT_END static uint64_t slot_length(lenfunc length, PyObject *object)
 {
     Py_ssize_t answer = length(object);
     if (answer < 0)
@@ -331,7 +331,7 @@ DS_EACH_WAIT void tensor_fetch_ahead(void)
     ds_fetch_lines((const void *)torch_length, 5);
 }
 
-DS_EACH_WAIT uint64_t tensor_length(struct tensor_questions *questions, PyObject *object)
+DS_WAIT_END uint64_t tensor_length(struct tensor_questions *questions, PyObject *object)
 {
     if (!tensor_is_one(object))
         return DATASTALL_UNKNOWN;

@@ -63,7 +63,7 @@ struct next {
     struct exposed_stall asked; /* where it is */
 };
 
-DS_HOT static void begin_questions(struct next *next)
+DS_EACH_WAIT static void begin_questions(struct next *next)
 {
     Consumer *consumer = next->consumer;
     struct feed *feed = consumer->feed;
@@ -74,15 +74,15 @@ DS_HOT static void begin_questions(struct next *next)
     exposed_stall_begin(&next->wait, quiet && next->may_be_short, &next->asked);
 }
 
-DS_HOT static void end_questions(struct next *next)
+DS_WAIT_END static void end_questions(struct next *next)
 {
     loop_wait_end(next->before);
     next->stall_is_under_way =
         exposed_stall_end(&next->asked, &next->wait, next->end_ns, &next->stall);
 }
 
-DS_HOT static void record(struct next *next, enum datastall_wait_kind kind,
-                          const datastall_batch *batch)
+DS_WAIT_END static void record(struct next *next, enum datastall_wait_kind kind,
+                               const datastall_batch *batch)
 {
     struct wait_cause cause;
     struct feed *feed = next->consumer->feed;
@@ -101,7 +101,7 @@ DS_HOT static void record(struct next *next, enum datastall_wait_kind kind,
 static datastall_batch nothing_known DS_HOT_DATA = DATASTALL_BATCH_INIT;
 
 /* Looks at what came and records it. No error is set before or after. */
-DS_HOT static void end_with_batch(struct next *next, PyObject *batch)
+DS_WAIT_END static void end_with_batch(struct next *next, PyObject *batch)
 {
     Consumer *self = next->consumer;
     datastall_batch out = nothing_known;

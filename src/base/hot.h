@@ -5,13 +5,16 @@
 #ifndef DATASTALL_BASE_HOT_H
 #define DATASTALL_BASE_HOT_H
 
+#include <stddef.h>
+
 /* A function that runs for every batch, and one that is called from such and hardly ever runs. */
 #define DS_HOT __attribute__((hot))
 #define DS_COLD __attribute__((cold, noinline))
 
-/* What each wait of a loop around any iterable passes, in as few pages as it has: the linker puts such
- * sections together. */
-#define DS_EACH_WAIT __attribute__((hot, section(".text.sorted.datastall")))
+/* What each wait passes, in as few pages as it has: up to the call of what is waited for, and what follows it. The
+ * linker puts such sections together, in the order of their names. */
+#define DS_EACH_WAIT __attribute__((hot, section(".text.sorted.datastall.1")))
+#define DS_WAIT_END __attribute__((hot, section(".text.sorted.datastall.2")))
 
 /* A small variable of the process that is read for every batch. */
 #define DS_HOT_DATA __attribute__((section("datastall_hot")))

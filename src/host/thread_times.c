@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/hot.h"
 #include "host/host_file.h"
 
 #define ONE_MOMENT_NS UINT64_C(100000)
@@ -80,12 +81,12 @@ uint64_t host_moment_read(int schedstat, struct host_thread_times *times)
     return wall_ns;
 }
 
-static bool it_only_ran(uint64_t wall_ns, uint64_t cpu_ns)
+DS_HOT static bool it_only_ran(uint64_t wall_ns, uint64_t cpu_ns)
 {
     return wall_ns <= cpu_ns + NEARLY_NS + cpu_ns / NEARLY_PART;
 }
 
-bool host_moment_of_own(const struct host_moment *before, struct host_moment *moment)
+DS_HOT bool host_moment_of_own(const struct host_moment *before, struct host_moment *moment)
 {
     const uint64_t now_ns = ds_now_ns();
     const uint64_t own_ns = ds_clock_ns_of(CLOCK_THREAD_CPUTIME_ID) - before->times.cpu_ns;
@@ -97,8 +98,8 @@ bool host_moment_of_own(const struct host_moment *before, struct host_moment *mo
     return ds_now_ns() - now_ns < ONE_MOMENT_NS;
 }
 
-void host_moment_since(int schedstat, const struct host_moment *before, uint64_t most_ns,
-                       struct host_moment *moment)
+DS_HOT void host_moment_since(int schedstat, const struct host_moment *before, uint64_t most_ns,
+                              struct host_moment *moment)
 {
     const uint64_t now_ns = ds_now_ns(), span_ns = now_ns - before->wall_ns;
     uint64_t own_ns = 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "record/causes.h"
 
+#include "base/hot.h"
 #include "record/stretches.h"
 
 static struct monitor_cause *place_of(struct monitor_slot *slot, uint64_t index)
@@ -10,8 +11,8 @@ static struct monitor_cause *place_of(struct monitor_slot *slot, uint64_t index)
 
 /* Of the stall that is taken: exposed where that is known, else the wait. No stall of the overflow
  * slot is ever under way, so its head, which threads share, is not read. */
-void cause_attach(struct monitor_slot *slot, const struct wait_cause *cause, struct wait *wait,
-                  struct cause_share *split)
+DS_WAIT_END void cause_attach(struct monitor_slot *slot, const struct wait_cause *cause,
+                              struct wait *wait, struct cause_share *split)
 {
     const uint64_t end_ns = wait->begin_ns + wait->wait_ns;
     const bool known = wait->exposed.upper_ns != DS_UNKNOWN;

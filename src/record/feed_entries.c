@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "base/hot.h"
 #include "record/feed_entries.h"
 #include "runfile/liveness.h"
 
@@ -115,4 +116,30 @@ void feed_give_entries(struct feed *feed, uint32_t loader, const struct feed_opt
                                        &worker->generation);
     }
     pthread_mutex_unlock(&monitor->mutex);
+}
+
+/* ---- what workers have done ---- */
+
+DS_HOT bool feed_progress(const struct feed *feed, uint32_t number, uint64_t *base, uint64_t *done)
+{
+    const struct feed_worker *worker = &feed->by_worker[number];
+    if (worker->entry == FEED_NO_ENTRY)
+        return false;
+    const uint64_t *entry = feed_entry(feed, worker->entry);
+    if (ds_load_acquire(&entry[RF_WORKER_ATTACHED]) != worker->generation)
+        return false;
+    const uint64_t epoch = ds_load_acquire(&entry[RF_WORKER_EPOCH]);
+    const uint64_t count = ds_load_acquire(&entry[RF_WORKER_COUNT]);
+    *base = epoch & ((UINT64_C(1) << 48) - 1);
+    *done = count > *base ? count - *base : 0;
+    return epoch >> 48 == (feed->epoch & 0xffff);
+}
+
+DS_HOT bool feed_read_batch(const struct feed *feed, uint32_t number, uint64_t ordinal,
+                            uint64_t record[RF_WORK_WORDS])
+{
+    uint64_t base, done;
+    return number < FEED_WORKERS && feed_progress(feed, number, &base, &done) && ordinal < done &&
+           rf_worker_record(feed_entry(feed, feed->by_worker[number].entry), &feed->layout,
+                            base + ordinal, record);
 }

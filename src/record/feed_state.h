@@ -39,52 +39,49 @@ struct lock_look {
 };
 
 struct feed {
+    /* what every wait touches, together */
     datastall_monitor *monitor;
     uint64_t fork_generation;
+    uint32_t workers; /* of the loader; 0: it loads in this process */
+    uint32_t own_entry;
+    uint64_t possible;  /* prefetch_factor * workers */
+    struct worker *own; /* workers 0: what this process records of itself */
+    bool in_order, replaying;
+    uint64_t last_end_ns;
+    uint64_t held; /* batches that came too early and wait for their turn */
+
+    /* the wait under way */
+    bool waiting, has_blocker, quiet, may_be_short, window_full;
+    uint32_t blocker;    /* worker */
+    uint32_t laid_count; /* what the loop's own thread did meanwhile */
+    uint64_t begin_ns, next_index, later_ready_ns, depth, own_count;
+    uint64_t blocker_index, blocker_ordinal, blocker_ns;
+    uint64_t sampler_ns, pin_ns, get_cpu_ns, get_cpu_batches, gets;
+    struct {
+        uint64_t begin_ns, end_ns;
+        uint32_t state;
+    } laid[FEED_LAID_SPANS];
+
+    struct stretches stretches;
     struct rf_worker_layout layout;
     uint64_t *entries;
     uint64_t entry_words;
-
-    uint32_t workers;  /* of the loader; 0: it loads in this process */
-    uint64_t possible; /* prefetch_factor * workers */
-    uint64_t epoch;    /* as the workers count it, from 1 */
-    bool in_order;
-    struct worker *own; /* workers 0: what this process records of itself */
-    uint32_t own_entry;
-    struct feed_worker by_worker[FEED_WORKERS];
+    uint64_t epoch; /* as the workers count it, from 1 */
+    uint64_t sent_until;
     uint32_t loader;          /* index */
     uint64_t unknown_batches; /* came from workers that have no place in by_worker */
+    uint64_t pin_thread, pin_total_ns;
+    struct loop_look look; /* at the loop's own thread, where there are workers */
+    struct lock_look lock_look;
 
+    struct feed_worker by_worker[FEED_WORKERS];
     /* indices under way, each at its number */
-    uint64_t sent_until;
     struct {
         uint32_t worker; /* FEED_NO_ENTRY: not known */
         uint64_t ordinal, service_ns;
         struct feed_made made;
     } indices[FEED_INDICES];
-    uint64_t held; /* batches that came too early and wait for their turn */
-
-    uint64_t last_end_ns;
-    bool replaying;
     struct replay as_is, larger;
-
-    /* the wait under way */
-    bool waiting, has_blocker, quiet, may_be_short;
-    uint64_t begin_ns, next_index, later_ready_ns, depth, own_count;
-    bool window_full;
-    uint32_t blocker; /* worker */
-    uint64_t blocker_index, blocker_ordinal, blocker_ns;
-    uint32_t laid_count; /* what the loop's own thread did meanwhile */
-    struct {
-        uint64_t begin_ns, end_ns;
-        uint32_t state;
-    } laid[FEED_LAID_SPANS];
-    uint64_t sampler_ns, pin_ns, get_cpu_ns, get_cpu_batches, gets;
-    uint64_t pin_thread, pin_total_ns;
-
-    struct stretches stretches;
-    struct loop_look look; /* at the loop's own thread, where there are workers */
-    struct lock_look lock_look;
 };
 
 struct feed_options {

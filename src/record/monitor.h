@@ -25,10 +25,10 @@ struct monitor_slot {
     uint32_t loader;
     uint32_t device; /* 1 + CUDA's number of the device whose stalls are here; 0: none was told */
     bool used;
+    bool alternates;            /* its thread goes from device to device */
     struct stall_queue *stalls; /* src/gpu: events whose outcome is not known yet; NULL: none */
+    struct quiet_waits quiet;   /* not of the overflow slot, which threads share */
     struct rf_slot_writer writer;
-    struct quiet_waits quiet; /* not of the overflow slot, which threads share */
-    bool alternates;          /* its thread goes from device to device */
     /* Causes of waits whose stall is under way, each at its record's index. */
     struct monitor_cause {
         uint64_t record; /* 1 + index; 0: empty */

@@ -149,7 +149,7 @@ static uint64_t take_word(uint64_t *word, uint64_t interval)
 }
 
 /* Adds what was answered in the interval that ends to its phase. */
-DS_HOT static void take_answers(struct steps *s, enum step_phase phase)
+DS_WAIT_END static void take_answers(struct steps *s, enum step_phase phase)
 {
     const uint64_t interval = s->interval;
     ds_store(&s->phases[interval % STEP_PHASES_KEPT], interval << 8 | phase);
@@ -168,8 +168,8 @@ DS_HOT static void take_answers(struct steps *s, enum step_phase phase)
 /* ---- intervals ---- */
 
 /* The interval under way ends here and was this phase; times: 0 where the phase goes on later. */
-DS_HOT static void end_interval(struct steps *s, enum step_phase phase, uint64_t now_ns,
-                                uint64_t times)
+DS_WAIT_END static void end_interval(struct steps *s, enum step_phase phase, uint64_t now_ns,
+                                     uint64_t times)
 {
     struct step_sum *sum = &s->sums[phase];
     if (now_ns < s->since_ns)
@@ -297,8 +297,8 @@ static void end_step(struct steps *s, uint64_t loader, uint64_t now_ns)
     interrupt(s, bare ? STEP_NO_BACKWARD : STEP_BETWEEN, now_ns, was_one);
 }
 
-DS_EACH_WAIT void steps_wait(const datastall_loader *loader, uint64_t begin_ns, uint64_t end_ns,
-                             bool got)
+DS_WAIT_END void steps_wait(const datastall_loader *loader, uint64_t begin_ns, uint64_t end_ns,
+                            bool got)
 {
     struct steps *s = steps_of(loader->monitor, true, false);
     if (s == NULL || end_ns < begin_ns)

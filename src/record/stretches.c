@@ -26,7 +26,7 @@ static uint64_t *find_entry(struct stretches *s, const struct rf_section *sectio
     return NULL;
 }
 
-DS_HOT static bool is_newest(const struct stretches *s)
+DS_WAIT_END static bool is_newest(const struct stretches *s)
 {
     return s->entry != NULL && ds_load(&s->monitor->stretches_token[s->place]) == s->token;
 }
@@ -119,28 +119,27 @@ DS_COLD static void mark_end(const struct stretches *s, uint64_t now_ns)
 
 /* ---- batches ---- */
 
-DS_HOT static uint64_t pair_of(const uint64_t *ns)
+DS_WAIT_END static uint64_t pair_of(const uint32_t units[2])
 {
-    const uint32_t low = ns[0] == DS_UNKNOWN ? RF_STRETCH_UNKNOWN : rf_stretch_units(ns[0]);
-    const uint32_t high = ns[1] == DS_UNKNOWN ? RF_STRETCH_UNKNOWN : rf_stretch_units(ns[1]);
-    return low | (uint64_t)high << 32;
+    return units[0] | (uint64_t)units[1] << 32;
 }
 
-DS_HOT static void write_row(struct stretches *s, const struct stretches_batch *batch, bool first,
-                             struct cause_row *row)
+DS_WAIT_END static void write_row(struct stretches *s, const struct stretches_batch *batch,
+                                  bool first, struct cause_row *row)
 {
     uint64_t *words =
         s->stretch + s->layout.stretch_words + s->batch % s->layout.rows * s->layout.row_words;
     ds_store(&words[0], 0);
     ds_fence_release();
     for (uint32_t i = 0; i < RF_BATCH_TIMES; i += 2)
-        ds_store(&words[1 + i / 2], pair_of(&batch->times_ns[i]));
+        ds_store(&words[1 + i / 2], pair_of(&batch->times[i]));
     row->row = words;
     row->word = rf_pack_batch(s->batch, first ? RF_BATCH_IS_FIRST : 0, batch->worker);
     ds_store_release(&words[0], row->word);
 }
 
-DS_HOT void stretches_add(struct stretches *s, struct stretches_batch *batch, struct cause_row *row)
+DS_WAIT_END void stretches_add(struct stretches *s, struct stretches_batch *batch,
+                               struct cause_row *row)
 {
     const bool first = s->since_ns == 0;
     row->row = NULL;
@@ -149,14 +148,14 @@ DS_HOT void stretches_add(struct stretches *s, struct stretches_batch *batch, st
     const uint64_t waited_ns = batch->end_ns - batch->begin_ns;
     if (first) {
         add(&s->entry[s->again ? RF_STRETCH_AGAIN_FIRST_NS : RF_STRETCH_NEW_FIRST_NS], waited_ns);
-        batch->times_ns[RF_BATCH_ITER] = s->iter_ns;
+        batch->times[RF_BATCH_ITER] = rf_stretch_units_known(s->iter_ns);
         s->since_ns = ds_load(&s->entry[RF_STRETCH_LAST_NS]); /* 0: the loader's very first */
     }
-    batch->times_ns[RF_BATCH_WAITED] = waited_ns;
-    batch->times_ns[RF_BATCH_CONSUMED] =
-        s->since_ns == 0
-            ? DS_UNKNOWN
-            : ds_subtract(ds_subtract(batch->begin_ns, s->since_ns), first ? s->iter_ns : 0);
+    batch->times[RF_BATCH_WAITED] = rf_stretch_units(waited_ns);
+    batch->times[RF_BATCH_CONSUMED] =
+        s->since_ns == 0 ? RF_STRETCH_UNKNOWN
+                         : rf_stretch_units(ds_subtract(ds_subtract(batch->begin_ns, s->since_ns),
+                                                        first ? s->iter_ns : 0));
     if (s->batch % s->layout.rows == 0)
         begin_stretch(s, batch->begin_ns);
     if (s->stretch != NULL)
@@ -184,9 +183,10 @@ void stretches_close(struct stretches *s)
     s->entry = NULL;
 }
 
-void stretches_exposed(const struct cause_row *row, const struct stall_bounds *exposed)
+DS_WAIT_END void stretches_exposed(const struct cause_row *row, const struct stall_bounds *exposed)
 {
-    const uint64_t pair[2] = {exposed->lower_ns, exposed->upper_ns};
+    const uint32_t pair[2] = {rf_stretch_units_known(exposed->lower_ns),
+                              rf_stretch_units_known(exposed->upper_ns)};
     if (row->row != NULL && exposed->upper_ns != DS_UNKNOWN && ds_load(&row->row[0]) == row->word)
         ds_store(&row->row[1 + RF_BATCH_EXPOSED_LOWER / 2], pair_of(pair));
 }

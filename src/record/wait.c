@@ -172,8 +172,8 @@ static struct monitor_slot *own_slot_of(const datastall_wait *wait)
     return wait->loader == NULL || slot == &wait->loader->monitor->overflow ? NULL : slot;
 }
 
-DS_EACH_WAIT void monitor_note_ahead(datastall_loader *loader, const datastall_wait *wait,
-                                     struct monitor_ahead *ahead)
+DS_WAIT_END void monitor_note_ahead(datastall_loader *loader, const datastall_wait *wait,
+                                    struct monitor_ahead *ahead)
 {
     const struct monitor_slot *slot = wait->slot;
     if (slot == NULL)
@@ -186,13 +186,13 @@ DS_EACH_WAIT void monitor_note_ahead(datastall_loader *loader, const datastall_w
                                     .steps = monitor_thread.steps};
 }
 
-DS_HOT bool monitor_is_quiet(const datastall_wait *wait)
+DS_EACH_WAIT bool monitor_is_quiet(const datastall_wait *wait)
 {
     const struct monitor_slot *slot = own_slot_of(wait);
     return slot != NULL && !slot->alternates && quiet_expected(&slot->quiet);
 }
 
-DS_HOT void monitor_note_quiet(const datastall_wait *wait, uint64_t end_ns)
+DS_WAIT_END void monitor_note_quiet(const datastall_wait *wait, uint64_t end_ns)
 {
     struct monitor_slot *slot = own_slot_of(wait);
     if (slot != NULL)
@@ -293,10 +293,10 @@ void datastall_wait_end_at(datastall_wait *wait, uint64_t end_ns, enum datastall
     monitor_wait_end(wait, end_ns, kind, batch, &unknown, NULL);
 }
 
-DS_EACH_WAIT void monitor_wait_end(datastall_wait *wait, uint64_t end_ns,
-                                   enum datastall_wait_kind kind, const datastall_batch *batch,
-                                   const struct stall_bounds *exposed,
-                                   const struct wait_cause *cause)
+DS_WAIT_END void monitor_wait_end(datastall_wait *wait, uint64_t end_ns,
+                                  enum datastall_wait_kind kind, const datastall_batch *batch,
+                                  const struct stall_bounds *exposed,
+                                  const struct wait_cause *cause)
 {
     if (wait == NULL || wait->loader == NULL)
         return;

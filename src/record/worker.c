@@ -6,16 +6,15 @@
 #include "base/clock.h"
 #include "base/fault_guard.h"
 #include "base/fork_guard.h"
+#include "base/hot.h"
 #include "base/unknown.h"
 #include "host/usage.h"
 
 #define IO_EVERY_NS (DS_NS_PER_S / 2)
 
-void worker_read_io(struct worker *worker, uint64_t now_ns)
+DS_COLD static void read_io(struct worker *worker, uint64_t now_ns)
 {
     struct host_process_io io;
-    if (worker->io_read_ns != 0 && now_ns - worker->io_read_ns < IO_EVERY_NS)
-        return;
     host_process_io_read("", &io);
     const uint64_t now[3] = {io.asked_bytes, io.storage_bytes, io.major_faults};
     for (uint32_t i = 0; i < 3; i++) {
@@ -30,6 +29,12 @@ void worker_read_io(struct worker *worker, uint64_t now_ns)
     worker->io_read_ns = now_ns;
 }
 
+DS_WAIT_END void worker_read_io(struct worker *worker, uint64_t now_ns)
+{
+    if (worker->io_read_ns == 0 || now_ns - worker->io_read_ns >= IO_EVERY_NS)
+        read_io(worker, now_ns);
+}
+
 bool worker_is_ours(const struct worker *worker)
 {
     return ds_fork_same_process(worker->fork_generation);
@@ -42,7 +47,7 @@ static uint64_t since(uint64_t now, uint64_t before)
     return now > before ? now - before : 0;
 }
 
-static void write_totals(struct worker *worker, uint64_t count)
+DS_WAIT_END static void write_totals(struct worker *worker, uint64_t count)
 {
     uint64_t *copy = worker->entry + worker->layout.totals_at +
                      (count & (worker->layout.versions - 1)) * worker->layout.total_words;
@@ -51,16 +56,24 @@ static void write_totals(struct worker *worker, uint64_t count)
         ds_store(&copy[i], worker->totals[i]);
 }
 
-static void put_slow(struct worker *worker, uint64_t ns, uint64_t index, uint64_t begin_ns)
+static uint32_t least_of(const uint64_t ns[RF_WORKER_SLOWEST])
 {
     uint32_t least = 0;
     for (uint32_t i = 1; i < RF_WORKER_SLOWEST; i++) {
-        if (worker->slow_ns[i] < worker->slow_ns[least])
+        if (ns[i] < ns[least])
             least = i;
     }
-    if (ns <= worker->slow_ns[least] || worker->layout.slowest < RF_WORKER_SLOWEST)
+    return least;
+}
+
+/* One that took longer than slow_least_ns. */
+DS_COLD static void put_slow(struct worker *worker, uint64_t ns, uint64_t index, uint64_t begin_ns)
+{
+    const uint32_t least = least_of(worker->slow_ns);
+    if (worker->layout.slowest < RF_WORKER_SLOWEST)
         return;
     worker->slow_ns[least] = ns;
+    worker->slow_least_ns = worker->slow_ns[least_of(worker->slow_ns)];
     uint64_t *row = worker->entry + worker->layout.slow_at + least * RF_ITEM_WORDS;
     ds_store(&row[RF_ITEM_NS], 0);
     ds_fence_release();
@@ -99,9 +112,10 @@ static void move_into(struct worker *worker, uint64_t *entry)
                  ds_load(&entry[layout->items_at + i]) + memory[layout->items_at + i]);
     for (uint32_t i = 0; i < RF_WORKER_SLOWEST; i++)
         worker->slow_ns[i] = ds_load(&entry[layout->slow_at + i * RF_ITEM_WORDS + RF_ITEM_NS]);
+    worker->slow_least_ns = worker->slow_ns[least_of(worker->slow_ns)];
     for (uint32_t i = 0; i < RF_WORKER_SLOWEST; i++) {
         const uint64_t *row = memory + layout->slow_at + i * RF_ITEM_WORDS;
-        if (row[RF_ITEM_NS] != 0)
+        if (row[RF_ITEM_NS] > worker->slow_least_ns)
             put_slow(worker, row[RF_ITEM_NS], row[RF_ITEM_INDEX], row[RF_ITEM_BEGIN_NS]);
     }
     write_totals(worker, base + count);
@@ -175,7 +189,7 @@ static uint64_t pickled_so_far(const struct worker *worker)
     return __atomic_load_n(&worker->pickle_cpu_total_ns, __ATOMIC_RELAXED);
 }
 
-void worker_begin(struct worker *worker)
+DS_HOT void worker_begin(struct worker *worker)
 {
     worker_clocks_begin(&worker->clocks, pickled_so_far(worker));
     const uint64_t now_ns = worker->clocks.begin.at.wall_ns;
@@ -196,7 +210,7 @@ void worker_begin(struct worker *worker)
     worker->fetching = true;
 }
 
-void worker_item(struct worker *worker, uint64_t now_ns, uint64_t index)
+DS_HOT void worker_item(struct worker *worker, uint64_t now_ns, uint64_t index)
 {
     const uint64_t item_ns = now_ns - worker->item_begin_ns;
     uint64_t *bucket = worker->entry + worker->layout.items_at + rf_item_bucket(item_ns);
@@ -211,7 +225,7 @@ void worker_item(struct worker *worker, uint64_t now_ns, uint64_t index)
     worker->item_begin_ns = now_ns;
 }
 
-void worker_items_end(struct worker *worker)
+DS_HOT void worker_items_end(struct worker *worker)
 {
     if (!worker->fetching || worker->items_ended)
         return;
@@ -244,14 +258,15 @@ struct spent {
 };
 
 /* CPU time of the process's other threads, but for the one that sends. */
-static uint64_t others_cpu_ns(const struct worker_moment *from, const struct worker_moment *to)
+DS_HOT static uint64_t others_cpu_ns(const struct worker_moment *from,
+                                     const struct worker_moment *to)
 {
     const struct host_thread_times *a = &from->at.times, *b = &to->at.times;
     return since(since(b->process_cpu_ns, a->process_cpu_ns),
                  since(b->cpu_ns, a->cpu_ns) + since(to->pickle_cpu_ns, from->pickle_cpu_ns));
 }
 
-static struct spent spent_on(const struct worker_clocks *clocks)
+DS_HOT static struct spent spent_on(const struct worker_clocks *clocks)
 {
     const struct worker_moment *begin = &clocks->begin, *items_end = &clocks->items_end;
     const struct host_thread_times *a = &begin->at.times, *b = &items_end->at.times,
@@ -279,7 +294,7 @@ struct made {
     enum rf_worker_outcome outcome;
 };
 
-static void add_to_totals(struct worker *worker, const struct made *made)
+DS_WAIT_END static void add_to_totals(struct worker *worker, const struct made *made)
 {
     uint64_t *t = worker->totals;
     const struct spent *spent = &made->spent;
@@ -303,7 +318,7 @@ static void add_to_totals(struct worker *worker, const struct made *made)
     worker->asked_which = 0;
 }
 
-static void write_record(struct worker *worker, uint64_t count, const struct made *made)
+DS_WAIT_END static void write_record(struct worker *worker, uint64_t count, const struct made *made)
 {
     uint64_t *record = worker->entry + worker->layout.ring_at +
                        (count & (worker->layout.recent - 1)) * worker->layout.record_words;
@@ -330,15 +345,14 @@ static void write_record(struct worker *worker, uint64_t count, const struct mad
     ds_store_release(&record[RF_WORK_SEQUENCE], count + 1);
 }
 
-static void keep(struct worker *worker, const struct made *made)
+DS_WAIT_END static void keep(struct worker *worker, const struct made *made)
 {
     const uint64_t count = ds_load(&worker->entry[RF_WORKER_COUNT]);
     worker->ended_ns = made->end_ns;
     add_to_totals(worker, made);
-    worker_take_sent(worker);
     worker_read_io(worker, made->end_ns);
     write_record(worker, count, made);
-    if (worker->slowest_ns != 0)
+    if (worker->slowest_ns > worker->slow_least_ns)
         put_slow(worker, worker->slowest_ns, worker->slowest_index, made->begin_ns);
     write_totals(worker, count + 1);
     ds_store_release(&worker->entry[RF_WORKER_COUNT], count + 1);
@@ -347,7 +361,7 @@ static void keep(struct worker *worker, const struct made *made)
 }
 
 /* Between two batches; RF_UNKNOWN: not told. */
-static uint64_t add_gap(struct worker *worker, uint64_t begin_ns)
+DS_WAIT_END static uint64_t add_gap(struct worker *worker, uint64_t begin_ns)
 {
     if (worker->ended_ns == 0)
         return RF_UNKNOWN;
@@ -357,7 +371,7 @@ static uint64_t add_gap(struct worker *worker, uint64_t begin_ns)
 }
 
 /* What the thread did in those since the last batch that was asked about. */
-static void add_work_between(struct worker *worker)
+DS_HOT static void add_work_between(struct worker *worker)
 {
     const struct host_moment *gap = &worker->clocks.gap.at, *begin = &worker->clocks.begin.at;
     uint64_t *t = worker->totals;
@@ -369,7 +383,7 @@ static void add_work_between(struct worker *worker)
     worker->left_out_cpu_ns = 0;
 }
 
-void worker_end(struct worker *worker, enum rf_worker_outcome outcome)
+DS_HOT void worker_end(struct worker *worker, enum rf_worker_outcome outcome)
 {
     struct worker_clocks *clocks = &worker->clocks;
     if (!worker->fetching)
@@ -389,7 +403,11 @@ void worker_end(struct worker *worker, enum rf_worker_outcome outcome)
         try_to_attach(worker);
     add_work_between(worker);
     const uint64_t whole_ns = made.spent.items_ns + made.spent.collate_ns;
-    worker->items_share = whole_ns == 0 ? 1 : (double)made.spent.items_ns / (double)whole_ns;
+    worker->items_share =
+        whole_ns == 0 ? WORKER_SHARES
+                      : (uint32_t)((double)made.spent.items_ns / (double)whole_ns * WORKER_SHARES);
+    worker->is_left_out = false;
+    worker_take_sent(worker);
     quiet_begin_turn(&worker->turns);
     keep(worker, &made);
     worker_clocks_next(clocks);
@@ -397,12 +415,12 @@ void worker_end(struct worker *worker, enum rf_worker_outcome outcome)
 
 /* ---- a batch that is like the one before ---- */
 
-bool worker_leaves_out(struct worker *worker)
+DS_EACH_WAIT bool worker_leaves_out(struct worker *worker)
 {
     return worker_clocks_are_quiet(&worker->clocks) && quiet_is_left_out(&worker->turns);
 }
 
-uint64_t worker_begin_left_out(struct worker *worker)
+DS_EACH_WAIT uint64_t worker_begin_left_out(struct worker *worker)
 {
     const uint64_t now_ns = ds_now_ns();
     ds_store(&worker->entry[RF_WORKER_PHASE], rf_pack_phase(now_ns, RF_PHASE_FETCH));
@@ -410,23 +428,23 @@ uint64_t worker_begin_left_out(struct worker *worker)
 }
 
 /* It was long: all of it is its items'. */
-static struct spent spent_on_long(struct worker *worker, uint64_t begin_ns)
+DS_COLD static struct spent spent_on_long(struct worker *worker, uint64_t begin_ns)
 {
     worker_clocks_end_of(&worker->clocks, begin_ns, pickled_so_far(worker));
     return spent_on(&worker->clocks);
 }
 
-static struct spent spent_as_before(const struct worker *worker, uint64_t whole_ns)
+DS_WAIT_END static struct spent spent_as_before(const struct worker *worker, uint64_t whole_ns)
 {
-    const uint64_t items_ns = (uint64_t)((double)whole_ns * worker->items_share);
+    const uint64_t items_ns = whole_ns * worker->items_share / WORKER_SHARES; /* a short time */
     return (struct spent){.items_ns = items_ns,
                           .cpu_ns = items_ns,
                           .collate_ns = whole_ns - items_ns,
                           .collate_cpu_ns = whole_ns - items_ns};
 }
 
-void worker_end_left_out(struct worker *worker, uint64_t begin_ns, uint64_t items, uint64_t index,
-                         enum rf_worker_outcome outcome)
+DS_WAIT_END void worker_end_left_out(struct worker *worker, uint64_t begin_ns, uint64_t items,
+                                     uint64_t index, enum rf_worker_outcome outcome)
 {
     const uint64_t end_ns = ds_now_ns(), whole_ns = since(end_ns, begin_ns);
     const bool is_long = whole_ns > (uint64_t)QUIET_WAIT_NS;
@@ -443,6 +461,8 @@ void worker_end_left_out(struct worker *worker, uint64_t begin_ns, uint64_t item
     worker->items = outcome == RF_BATCH_MADE ? items : 0;
     worker->slowest_ns = index == RF_UNKNOWN ? 0 : whole_ns;
     worker->slowest_index = index;
+    worker->is_left_out = !is_long;
+    worker->left_out = (struct worker_left_out){begin_ns, made.items_end_ns, made.end_ns};
     keep(worker, &made);
     if (is_long) {
         worker->left_out_cpu_ns = 0;

@@ -16,6 +16,8 @@
 #include "runfile/worker_slot.h"
 #include "runfile/writer.h"
 
+#define WORKER_SHARES (UINT32_C(1) << 20)
+
 struct worker {
     /* the section as it is mapped; entries NULL: only memory */
     uint64_t *entries;
@@ -51,8 +53,13 @@ struct worker {
     bool fetching, items_ended;
     struct worker_clocks clocks;
     uint64_t items, item_begin_ns, slowest_ns, slowest_index;
+    uint64_t slow_least_ns; /* of slow_ns */
     struct quiet_turns turns;
-    double items_share;       /* of the time of the batch that was last asked about */
+    uint32_t items_share; /* of the time of the batch that was last asked about, in WORKER_SHARES */
+    bool is_left_out;     /* the last batch; then: */
+    struct worker_left_out {
+        uint64_t begin_ns, items_end_ns, end_ns;
+    } left_out;
     uint64_t ended_ns;        /* the last batch; 0: none of this epoch */
     uint64_t left_out_cpu_ns; /* of those since the last that was asked about */
     uint64_t asked_which; /* the data set asked which worker it is in, since the last batch ended */
@@ -86,8 +93,8 @@ void worker_end(struct worker *worker, enum rf_worker_outcome outcome);
 
 /* Instead of these, where waits are short (quiet.h): true, and of this batch nothing is asked but when it
  * began and ended. It is taken to have only run, and to be split into items and collation as the one before
- * was; where it took more than QUIET_WAIT_NS after all, what the thread did then is asked. index: of its only
- * item; else RF_UNKNOWN. */
+ * was (left_out says it, with is_left_out); where it took more than QUIET_WAIT_NS after all, what the thread did
+ * then is asked. index: of its only item; else RF_UNKNOWN. */
 bool worker_leaves_out(struct worker *worker);
 uint64_t worker_begin_left_out(struct worker *worker); /* when it began */
 void worker_end_left_out(struct worker *worker, uint64_t begin_ns, uint64_t items, uint64_t index,

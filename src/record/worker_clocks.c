@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/hot.h"
 #include "base/sums.h"
 
 /* Clocks that need not be read: for so long at most, and not from batch to batch where longer passed
@@ -28,7 +29,8 @@ void worker_clocks_close(struct worker_clocks *clocks)
     clocks->schedstat = -1;
 }
 
-static void take(struct worker_clocks *clocks, struct worker_moment *moment, uint64_t pickle_cpu_ns)
+DS_HOT static void take(struct worker_clocks *clocks, struct worker_moment *moment,
+                        uint64_t pickle_cpu_ns)
 {
     if (moment->at.asked) {
         moment->pickle_cpu_ns = pickle_cpu_ns;
@@ -38,18 +40,18 @@ static void take(struct worker_clocks *clocks, struct worker_moment *moment, uin
     }
 }
 
-bool worker_clocks_are_quiet(const struct worker_clocks *clocks)
+DS_EACH_WAIT bool worker_clocks_are_quiet(const struct worker_clocks *clocks)
 {
     return clocks->quiet == QUIET_BATCHES;
 }
 
-static bool expects_no_wait(const struct worker_clocks *clocks, uint64_t asked_for_ns)
+DS_HOT static bool expects_no_wait(const struct worker_clocks *clocks, uint64_t asked_for_ns)
 {
     return worker_clocks_are_quiet(clocks) && clocks->gap.at.wall_ns != 0 &&
            asked_for_ns < QUIET_ASKED_FOR_NS;
 }
 
-void worker_clocks_begin(struct worker_clocks *clocks, uint64_t pickle_cpu_ns)
+DS_HOT void worker_clocks_begin(struct worker_clocks *clocks, uint64_t pickle_cpu_ns)
 {
     const struct host_moment *gap = &clocks->gap.at;
     const uint64_t asked_for_ns = ds_subtract(gap->wall_ns, clocks->asked.at.wall_ns);
@@ -111,8 +113,8 @@ static void tell_begin_apart(struct worker_clocks *clocks, const struct worker_m
 
 /* ---- the moments that follow ---- */
 
-static void read_since(struct worker_clocks *clocks, const struct worker_moment *before,
-                       struct worker_moment *moment, uint64_t pickle_cpu_ns)
+DS_HOT static void read_since(struct worker_clocks *clocks, const struct worker_moment *before,
+                              struct worker_moment *moment, uint64_t pickle_cpu_ns)
 {
     const struct worker_moment asked = clocks->asked;
     host_moment_since(clocks->schedstat, &before->at, UINT64_MAX, &moment->at);
@@ -121,7 +123,7 @@ static void read_since(struct worker_clocks *clocks, const struct worker_moment 
         tell_begin_apart(clocks, &asked, moment);
 }
 
-void worker_clocks_items_end(struct worker_clocks *clocks, uint64_t pickle_cpu_ns)
+DS_HOT void worker_clocks_items_end(struct worker_clocks *clocks, uint64_t pickle_cpu_ns)
 {
     read_since(clocks, &clocks->begin, &clocks->items_end, pickle_cpu_ns);
     clocks->has_items_end = true;
@@ -139,7 +141,7 @@ void worker_clocks_end_of(struct worker_clocks *clocks, uint64_t begin_ns, uint6
     clocks->quiet = 0;
 }
 
-void worker_clocks_end(struct worker_clocks *clocks, uint64_t pickle_cpu_ns)
+DS_HOT void worker_clocks_end(struct worker_clocks *clocks, uint64_t pickle_cpu_ns)
 {
     read_since(clocks, clocks->has_items_end ? &clocks->items_end : &clocks->begin, &clocks->end,
                pickle_cpu_ns);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the thread counts that sends batches, beside the one that makes them. */
+#include "base/hot.h"
 #include "record/worker.h"
 
-void worker_take_sent(struct worker *worker)
+DS_WAIT_END void worker_take_sent(struct worker *worker)
 {
     uint64_t *const counted[] = {&worker->pickle_ns, &worker->pickle_cpu_ns, &worker->sent_messages,
                                  &worker->sent_bytes, &worker->sent_tensors};

@@ -49,7 +49,7 @@ static uint64_t *cause_row(const struct rf_slot_writer *slot, uint64_t index)
     return slot->causes + (index & slot->cause_mask) * slot->layout->cause_words;
 }
 
-DS_HOT static void write_split(uint64_t *row, const struct cause_share *split)
+DS_WAIT_END static void write_split(uint64_t *row, const struct cause_share *split)
 {
     for (uint32_t i = 0; i < CAUSE_STATES; i++)
         ds_store(&row[RF_CAUSE_SPLIT_NS + i], split->states_ns[i]);
@@ -59,8 +59,8 @@ DS_HOT static void write_split(uint64_t *row, const struct cause_share *split)
 }
 
 /* Before the row of the wait is there, so that whoever sees that sees this. */
-DS_HOT static void write_cause(struct rf_slot_writer *slot, const struct wait_cause *cause,
-                               const struct cause_share *split)
+DS_WAIT_END static void write_cause(struct rf_slot_writer *slot, const struct wait_cause *cause,
+                                    const struct cause_share *split)
 {
     uint64_t *row = cause_row(slot, slot->cause_head);
     ds_store(&row[RF_CAUSE_RECORD], slot->head + 1);
@@ -103,7 +103,7 @@ static __attribute__((noinline)) bool count_in_time(struct rf_slot_writer *slot,
     return now;
 }
 
-DS_EACH_WAIT bool rf_slot_append(struct rf_slot_writer *slot, const struct wait *wait)
+DS_WAIT_END bool rf_slot_append(struct rf_slot_writer *slot, const struct wait *wait)
 {
     uint64_t *row = rf_slot_next_row(slot);
     ds_fence_release(); /* who sees any of it sees that the row before is there */

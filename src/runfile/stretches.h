@@ -105,6 +105,10 @@ static inline uint32_t rf_stretch_units(uint64_t ns)
     const uint64_t units = (ns + RF_STRETCH_UNIT_NS / 2) / RF_STRETCH_UNIT_NS;
     return units < RF_STRETCH_UNKNOWN ? (uint32_t)units : RF_STRETCH_UNKNOWN - 1;
 }
+static inline uint32_t rf_stretch_units_known(uint64_t ns)
+{
+    return ns == UINT64_MAX ? RF_STRETCH_UNKNOWN : rf_stretch_units(ns);
+}
 
 struct rf_stretch_layout {
     uint64_t stretches, rows, head_words, stretch_words, row_words;

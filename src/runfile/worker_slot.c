@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/hot.h"
+
 #define ATTEMPTS 8
 
 static bool is_power_of_two(uint64_t n)
@@ -46,8 +48,8 @@ bool rf_worker_layout_of(const uint64_t geometry[RF_GEOMETRY_WORDS],
     return true;
 }
 
-bool rf_worker_record(const uint64_t *entry, const struct rf_worker_layout *layout, uint64_t index,
-                      uint64_t record[RF_WORK_WORDS])
+DS_WAIT_END bool rf_worker_record(const uint64_t *entry, const struct rf_worker_layout *layout,
+                                  uint64_t index, uint64_t record[RF_WORK_WORDS])
 {
     const uint64_t *place =
         entry + layout->ring_at + (index & (layout->recent - 1)) * layout->record_words;

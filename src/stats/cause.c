@@ -6,8 +6,8 @@
 #include "base/hot.h"
 #include "base/sums.h"
 
-static struct cause_span *append(struct cause_timeline *timeline, uint64_t begin_ns,
-                                 uint64_t end_ns, uint32_t state)
+DS_WAIT_END static struct cause_span *append(struct cause_timeline *timeline, uint64_t begin_ns,
+                                             uint64_t end_ns, uint32_t state)
 {
     if (timeline->count == CAUSE_SPANS)
         return NULL;
@@ -17,8 +17,8 @@ static struct cause_span *append(struct cause_timeline *timeline, uint64_t begin
 }
 
 /* Cuts a span to [from, to) and to what is behind the timeline's end; false: nothing is left. */
-static bool cut(const struct cause_timeline *timeline, uint64_t from, uint64_t to,
-                uint64_t *begin_ns, uint64_t *end_ns)
+DS_WAIT_END static bool cut(const struct cause_timeline *timeline, uint64_t from, uint64_t to,
+                            uint64_t *begin_ns, uint64_t *end_ns)
 {
     if (timeline->count > 0 && timeline->spans[timeline->count - 1].end_ns > from)
         from = timeline->spans[timeline->count - 1].end_ns;
@@ -29,15 +29,15 @@ static bool cut(const struct cause_timeline *timeline, uint64_t from, uint64_t t
     return *begin_ns < *end_ns;
 }
 
-void cause_add(struct cause_timeline *timeline, uint64_t from, uint64_t to, uint64_t begin_ns,
-               uint64_t end_ns, uint32_t state)
+DS_WAIT_END void cause_add(struct cause_timeline *timeline, uint64_t from, uint64_t to,
+                           uint64_t begin_ns, uint64_t end_ns, uint32_t state)
 {
     if (cut(timeline, from, to, &begin_ns, &end_ns))
         append(timeline, begin_ns, end_ns, state);
 }
 
-void cause_add_batch(struct cause_timeline *timeline, uint64_t from, uint64_t to,
-                     const struct cause_batch *batch)
+DS_WAIT_END void cause_add_batch(struct cause_timeline *timeline, uint64_t from, uint64_t to,
+                                 const struct cause_batch *batch)
 {
     uint64_t begin_ns = batch->begin_ns, end_ns = batch->items_end_ns;
     if (cut(timeline, from, to, &begin_ns, &end_ns)) {
@@ -77,7 +77,8 @@ void cause_add_handover(struct cause_timeline *timeline, uint64_t from, uint64_t
     span->threads_ns = work->threads_ns;
 }
 
-static void insert(struct cause_timeline *timeline, uint32_t at, const struct cause_span *span)
+DS_WAIT_END static void insert(struct cause_timeline *timeline, uint32_t at,
+                               const struct cause_span *span)
 {
     memmove(&timeline->spans[at + 1], &timeline->spans[at],
             (timeline->count - at) * sizeof *timeline->spans);
@@ -85,8 +86,8 @@ static void insert(struct cause_timeline *timeline, uint32_t at, const struct ca
     timeline->count++;
 }
 
-void cause_overlay(struct cause_timeline *timeline, uint64_t begin_ns, uint64_t end_ns,
-                   uint32_t state)
+DS_WAIT_END void cause_overlay(struct cause_timeline *timeline, uint64_t begin_ns, uint64_t end_ns,
+                               uint32_t state)
 {
     if (begin_ns >= end_ns)
         return;
@@ -125,8 +126,8 @@ void cause_overlay(struct cause_timeline *timeline, uint64_t begin_ns, uint64_t 
 
 /* In the proportion of what the thread did. What was measured may pass the wall time by
  * the distance of two clock reads, so each part is limited by what is left. */
-static void split_items(const struct cause_span *span, uint64_t part_ns,
-                        uint64_t sums[CAUSE_STATES])
+DS_WAIT_END static void split_items(const struct cause_span *span, uint64_t part_ns,
+                                    uint64_t sums[CAUSE_STATES])
 {
     if (span->wall_ns == 0) {
         sums[CAUSE_UNKNOWN] += part_ns;
@@ -149,8 +150,8 @@ static void split_items(const struct cause_span *span, uint64_t part_ns,
                                          : CAUSE_COLLATE] += left_ns;
 }
 
-DS_HOT void cause_split(const struct cause_timeline *timeline, uint64_t from, uint64_t to,
-                        uint64_t sums[CAUSE_STATES])
+DS_WAIT_END void cause_split(const struct cause_timeline *timeline, uint64_t from, uint64_t to,
+                             uint64_t sums[CAUSE_STATES])
 {
     if (to <= from)
         return;
@@ -196,8 +197,8 @@ static void look_at_the_loop(const struct cause_loop *loop, uint64_t wait_ns,
         move(share, CAUSE_INTERPRETER, left_ns);
 }
 
-DS_HOT void cause_of_stall(const struct wait_cause *cause, uint64_t begin_ns, uint64_t end_ns,
-                           uint64_t stall_ns, struct cause_share *share)
+DS_WAIT_END void cause_of_stall(const struct wait_cause *cause, uint64_t begin_ns, uint64_t end_ns,
+                                uint64_t stall_ns, struct cause_share *share)
 {
     const uint64_t from = stall_ns < end_ns - begin_ns ? end_ns - stall_ns : begin_ns;
     memset(share, 0, sizeof *share);

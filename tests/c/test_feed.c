@@ -663,6 +663,13 @@ static void test_another_epoch_is_not_mistaken(void **state)
     feed_close(feed);
 }
 
+static void wait_us(uint64_t us)
+{
+    const uint64_t until_ns = ds_now_ns() + us * 1000;
+    while (ds_now_ns() < until_ns)
+        ;
+}
+
 static void test_loading_in_the_loop(void **state)
 {
     struct wait_cause cause;
@@ -692,6 +699,63 @@ static void test_loading_in_the_loop(void **state)
     other = feed_for(NULL, 0, 1);
     assert_int_equal(other->own_entry, entry);
     feed_close(other);
+    feed_close(feed);
+}
+
+/* A batch of which nothing was asked, of 30 us or so, between the moments that are told of it. */
+static struct worker_left_out make_left_out(struct feed *feed, uint64_t *begin_ns)
+{
+    feed->own->items_share = WORKER_SHARES / 4 * 3;
+    *begin_ns = ds_now_ns();
+    feed_wait_begin(feed, *begin_ns, 0, 0, true);
+    wait_us(10);
+    const uint64_t at_ns = worker_begin_left_out(feed->own);
+    wait_us(10);
+    worker_end_left_out(feed->own, at_ns, 5, RF_UNKNOWN, RF_BATCH_MADE);
+    wait_us(10);
+    return feed->own->left_out;
+}
+
+/* It only ran, and what the loop did besides is told where it was: before the batch, behind it, or across it. */
+static void test_a_short_batch_of_the_loop(void **state)
+{
+    struct wait_cause cause;
+    uint64_t begin_ns, short_ones = 0;
+    (void)state;
+    struct feed *feed = feed_for(NULL, 0, 1);
+    for (int i = 0; i < 50; i++) {
+        const struct worker_left_out at = make_left_out(feed, &begin_ns);
+        const uint64_t end_ns = ds_now_ns() + 1000;
+        if (!feed->own->is_left_out) { /* kept from running for longer than a short one takes */
+            feed_wait_end(feed, end_ns, DATASTALL_WAIT_STEADY, &cause);
+            continue;
+        }
+        short_ones++;
+        assert_int_equal(at.items_end_ns - at.begin_ns,
+                         (at.end_ns - at.begin_ns) / 4 * 3 + (at.end_ns - at.begin_ns) % 4 * 3 / 4);
+        const bool across = i % 2 == 1;
+        feed_laid_over(feed, begin_ns + 100, begin_ns + 2100, CAUSE_SAMPLER);
+        feed_laid_over(feed, across ? at.items_end_ns - 70 : at.end_ns + 300, end_ns - 50,
+                       CAUSE_PIN);
+        feed_wait_end(feed, end_ns, DATASTALL_WAIT_STEADY, &cause);
+        const uint64_t items_ns = at.items_end_ns - at.begin_ns;
+        const uint64_t rest_ns = end_ns - 50 - (across ? at.items_end_ns - 70 : at.end_ns + 300);
+        const uint64_t want[CAUSE_STATES] = {
+            [CAUSE_COMPUTE] = across ? items_ns - 70 : items_ns,
+            [CAUSE_COLLATE] = across ? 0 : at.end_ns - at.items_end_ns,
+            [CAUSE_OVERHEAD] = at.begin_ns - begin_ns - 2000 + 50 + (across ? 0 : 300),
+            [CAUSE_SAMPLER] = 2000,
+            [CAUSE_PIN] = rest_ns,
+        };
+        for (uint32_t c = 0; c < CAUSE_STATES; c++)
+            assert_int_equal(split(&cause, begin_ns, end_ns, c), want[c]);
+        assert_int_equal(cause.service_ns, at.end_ns - at.begin_ns);
+        assert_int_equal(cause.sampler_ns, 2000);
+        /* Of its last part: pinning, and the overhead at its end. */
+        assert_int_equal(split(&cause, end_ns - 90, end_ns, CAUSE_OVERHEAD), 50);
+        assert_int_equal(split(&cause, end_ns - 90, end_ns, CAUSE_PIN), 40);
+    }
+    assert_true(short_ones > 0);
     feed_close(feed);
 }
 
@@ -824,6 +888,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_another_epoch_is_not_mistaken, open_monitor,
                                         close_monitor),
         cmocka_unit_test_setup_teardown(test_loading_in_the_loop, open_monitor, close_monitor),
+        cmocka_unit_test_setup_teardown(test_a_short_batch_of_the_loop, open_monitor,
+                                        close_monitor),
         cmocka_unit_test_setup_teardown(test_the_entries_are_bounded, open_monitor, close_monitor),
         cmocka_unit_test_setup_teardown(test_a_late_stall, open_monitor, close_monitor),
         cmocka_unit_test(test_the_oldest_pin_thread_goes),

@@ -38,8 +38,8 @@ static struct stretches_batch batch_of(uint64_t i)
     batch.begin_ns = i * PERIOD_NS + 5 * US;
     batch.end_ns = (i + 1) * PERIOD_NS;
     for (uint32_t t = 0; t < RF_BATCH_TIMES; t++)
-        batch.times_ns[t] = (i % 1000 + t) * RF_STRETCH_UNIT_NS;
-    batch.times_ns[RF_BATCH_EXPOSED_LOWER] = batch.times_ns[RF_BATCH_EXPOSED_UPPER] = DS_UNKNOWN;
+        batch.times[t] = (uint32_t)(i % 1000 + t);
+    batch.times[RF_BATCH_EXPOSED_LOWER] = batch.times[RF_BATCH_EXPOSED_UPPER] = RF_STRETCH_UNKNOWN;
     return batch;
 }
 
@@ -80,7 +80,7 @@ static void check_batch(const struct rf_stretch_batch *batch, bool first)
     assert_int_equal(batch->worker, want.worker);
     assert_int_equal(batch->flags, first ? RF_BATCH_IS_FIRST : 0);
     for (uint32_t t = RF_BATCH_BEGUN; t < RF_BATCH_ITER; t++)
-        assert_int_equal(batch->times[t], want.times_ns[t] / RF_STRETCH_UNIT_NS);
+        assert_int_equal(batch->times[t], want.times[t]);
     assert_int_equal(batch->times[RF_BATCH_WAITED], rf_stretch_units(15 * US));
     if (!first)
         assert_int_equal(batch->times[RF_BATCH_CONSUMED], rf_stretch_units(5 * US));

@@ -568,7 +568,7 @@ static void no_time_is_not_divided(void **state)
     begin_rig(&rig, NEVER);
     for (uint32_t i = 0; i < QUIET; i++)
         make_short_batch(rig.worker, 0, 2 * MS);
-    assert_true(rig.worker->items_share == 1.0);
+    assert_true(rig.worker->items_share == WORKER_SHARES);
     end_rig(&rig);
 }
 
