@@ -65,7 +65,8 @@ struct stall_queue {
     uint64_t unknown[STALL_REASONS];
     cu_event first[POOL_PAIRS], second[POOL_PAIRS];
     bool in_use[POOL_PAIRS];
-    uint32_t empty_in_row; /* questions that found the stream empty, up to ALIKE */
+    uint32_t alike; /* the answer to the last question: MARK_IDLE, or MARK_QUEUED all along */
+    uint32_t alike_in_row; /* so many were, up to ALIKE; 0: the last told something else */
     struct quiet_turns turns;
     bool bound; /* at the last question */
     uint32_t count;
@@ -205,7 +206,7 @@ static void change_context(struct monitor_slot *slot, struct stall_queue *queue,
     memset(queue->in_use, 0, sizeof queue->in_use);
     queue->context = context;
     queue->failed = queue->has_events = false;
-    queue->empty_in_row = 0;
+    queue->alike_in_row = 0;
     cu_device device;
     unsigned char uuid[16];
     if (cuda.get_device(&device) == CU_SUCCESS && cuda.get_uuid(uuid, device) == CU_SUCCESS)
@@ -312,19 +313,20 @@ static void collect(struct monitor_slot *slot, struct stall_queue *queue)
 
 /* ---- around a wait ---- */
 
-static void note_answer(struct stall_queue *queue, const struct stall_mark *mark)
+/* MARK_IDLE: the stream was empty from the begin; MARK_QUEUED: it had work until the end; else MARK_UNKNOWN. */
+static void note_answer(struct stall_queue *queue, uint32_t answer)
 {
-    queue->bound = mark->bound;
-    if (mark->state != MARK_IDLE)
-        queue->empty_in_row = 0;
-    else if (queue->empty_in_row < ALIKE)
-        queue->empty_in_row++;
+    if (answer == MARK_UNKNOWN || answer != queue->alike)
+        queue->alike_in_row = 0;
+    queue->alike = answer;
+    if (answer != MARK_UNKNOWN && queue->alike_in_row < ALIKE)
+        queue->alike_in_row++;
 }
 
-DS_HOT bool stall_carries(struct monitor_slot *slot)
+DS_EACH_WAIT bool stall_carries(struct monitor_slot *slot)
 {
     struct stall_queue *queue = slot->stalls;
-    if (queue == NULL || queue->empty_in_row < ALIKE || queue->failed || queue->count > 0)
+    if (queue == NULL || queue->alike_in_row < ALIKE || queue->failed || queue->count > 0)
         return false;
     if (quiet_is_left_out(&queue->turns))
         return true;
@@ -364,7 +366,9 @@ void stall_begin(struct monitor_slot *slot, uint64_t stream, struct stall_mark *
     }
     if (queue->failed)
         give_up(queue, STALL_FAILED);
-    note_answer(queue, mark);
+    queue->bound = mark->bound;
+    if (mark->state != MARK_QUEUED)
+        note_answer(queue, mark->state);
     cuda.exchange_mode(&mode);
 }
 
@@ -374,13 +378,14 @@ static void settle(const struct stall_mark *mark, uint64_t stall_ns, struct stal
     stall->lower_ns = mark->bound ? 0 : stall_ns;
 }
 
-DS_HOT void stall_carried(const struct monitor_slot *slot, uint64_t wait_ns,
-                          struct stall_bounds *stall)
+DS_WAIT_END void stall_carried(const struct monitor_slot *slot, uint64_t wait_ns,
+                               struct stall_bounds *stall)
 {
     const struct stall_queue *queue = slot->stalls;
-    const bool bound = queue == NULL || queue->bound || ds_load(&cuda.side_streams) != 0 ||
-                       wait_ns > (uint64_t)QUIET_WAIT_NS;
-    *stall = (struct stall_bounds){bound ? 0 : wait_ns, wait_ns, .carried = true};
+    const bool is_long = wait_ns > (uint64_t)QUIET_WAIT_NS;
+    const bool bound = queue == NULL || queue->bound || ds_load(&cuda.side_streams) != 0 || is_long;
+    const bool fed = queue != NULL && queue->alike == MARK_QUEUED && !is_long;
+    *stall = (struct stall_bounds){bound || fed ? 0 : wait_ns, fed ? 0 : wait_ns, .carried = true};
 }
 
 bool stall_end(struct monitor_slot *slot, uint64_t stream, struct stall_mark *mark,
@@ -396,6 +401,7 @@ bool stall_end(struct monitor_slot *slot, uint64_t stream, struct stall_mark *ma
         is_capturing(queue, (cu_stream)(uintptr_t)stream))
         return false; /* the event went with its context */
     bool under_way = false;
+    uint32_t answer = MARK_UNKNOWN;
     int mode = CU_CAPTURE_MODE_THREAD_LOCAL;
     if (cuda.exchange_mode(&mode) != CU_SUCCESS) {
         give_up(queue, STALL_FAILED);
@@ -405,6 +411,7 @@ bool stall_end(struct monitor_slot *slot, uint64_t stream, struct stall_mark *ma
     if (result == CU_NOT_READY) {
         settle(mark, 0, stall);
         stall->lower_ns = 0;
+        answer = MARK_QUEUED;
     } else if (result == CU_SUCCESS &&
                cuda.record_event(queue->second[mark->event], (cu_stream)(uintptr_t)stream) ==
                    CU_SUCCESS) {
@@ -416,6 +423,7 @@ bool stall_end(struct monitor_slot *slot, uint64_t stream, struct stall_mark *ma
         queue->failed = true;
         give_up(queue, STALL_FAILED);
     }
+    note_answer(queue, answer);
     cuda.exchange_mode(&mode);
     return under_way;
 }

@@ -57,9 +57,9 @@ bool stall_end(struct monitor_slot *slot, uint64_t stream, struct stall_mark *ma
                uint64_t wait_ns, uint64_t record, uint32_t stage, struct stall_bounds *stall);
 
 /* Instead of both, of a wait that is taken to be short (record/quiet.h): true, and nothing is asked, where
- * the stream was empty at each of the last waits that were asked about. stall_carried() then says of it
- * what was true of them: all of it was exposed, of one that was longer than QUIET_WAIT_NS after all at
- * most. Every 8th to 23rd wait is asked about, in no order: what is wrong where the program's habits
+ * the stream was empty at each of the last waits that were asked about, or had work throughout each of them.
+ * stall_carried() then says of it what was true of them: all of it was exposed, or none; of one that was longer
+ * than QUIET_WAIT_NS after all, at most all. Every 8th to 23rd wait is asked about, in no order: what is wrong where the program's habits
  * change is at most 22 waits of QUIET_WAIT_NS. */
 bool stall_carries(struct monitor_slot *slot);
 void stall_carried(const struct monitor_slot *slot, uint64_t wait_ns, struct stall_bounds *stall);

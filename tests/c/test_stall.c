@@ -408,6 +408,39 @@ static void short_waits_take_the_answers_of_those_before(void **state)
     assert_true(stall.lower_ns == 0 && stall.upper_ns == 250001);
 }
 
+/* The GPU has work for all of them. */
+static void short_waits_of_a_fed_gpu_are_taken_to_be_hidden(void **state)
+{
+    (void)state;
+    bool asked;
+    work(NULL, 400 * MS);
+    assert_in_range(carried_after(9), 7, 22);
+    const uint64_t known_ns = counters()[RF_COUNT_STALL_KNOWN_NS];
+    const uint64_t upper_ns = counters()[RF_COUNT_STALL_UPPER_NS];
+    struct stall_bounds stall = short_wait(250000, &asked);
+    assert_false(asked);
+    assert_true(stall.lower_ns == 0 && stall.upper_ns == 0 && stall.carried);
+    assert_int_equal(counters()[RF_COUNT_STALL_KNOWN_NS], known_ns + 250000);
+    assert_int_equal(counters()[RF_COUNT_STALL_UPPER_NS], upper_ns);
+    stall = short_wait(250001, &asked); /* it was long after all: the GPU may have run dry */
+    assert_false(asked);
+    assert_true(stall.lower_ns == 0 && stall.upper_ns == 250001);
+    /* It did: from the next question on nothing is taken for granted. */
+    pass(400 * MS);
+    for (asked = false; !asked;)
+        stall = short_wait(100000, &asked);
+    assert_true(stall.lower_ns == 100000 && stall.upper_ns == 100000);
+    assert_in_range(carried_after(7), 7, 22); /* with that one eight that found it empty */
+    assert_int_equal(short_wait(100000, &asked).upper_ns, 100000);
+    /* Work that ends during the wait is neither. */
+    for (int i = 0; i < 40; i++) {
+        work(NULL, 50000);
+        short_wait(100000, &asked);
+        pass(MS);
+    }
+    assert_true(asked);
+}
+
 static void what_has_them_asked_again(void **state)
 {
     (void)state;
@@ -560,6 +593,7 @@ int main(int argc, char **argv)
         TEST(making_an_iterator),
         TEST(short_waits_take_the_answers_of_those_before),
         TEST(what_has_them_asked_again),
+        TEST(short_waits_of_a_fed_gpu_are_taken_to_be_hidden),
         TEST(what_is_never_carried),
         TEST(every_so_many_short_ones_are_asked),
         TEST(two_devices_share_no_stall),
