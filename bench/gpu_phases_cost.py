@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """On a machine with an NVIDIA GPU: what following the phases of a step costs a training loop.
 
-A table of loops (bound by their launches at about 0.5, 1 and 4 ms a step, with a synchronisation in
-each and without; bound by the GPU), each trained with a backward and an optimizer. Segments of 20
-steps take turns in one process: torch's own next(), waits only, waits and phases with the GPU
-asked. Before each a few steps more: the thread that asks is started there, once in a program and
-not in each 20 steps. Differences and ratios are medians over the pairs, with the interval that
-holds the median in 95 of 100 cases.
+A table of loops (bound by their launches at about 0.5, 1, 1.5 and 4 ms a step, with a
+synchronisation in each and without; bound by the GPU), each trained with a backward and an
+optimizer. Segments of 20 steps take turns in one process: torch's own next(), waits only, waits and
+phases with the GPU asked. Before each a few steps more: the thread that asks is started there, once
+in a program and not in each 20 steps. Differences and ratios are medians over the pairs, with the
+interval that holds the median in 95 of 100 cases.
 
     python bench/gpu_phases_cost.py [--pairs N] [--ready] [--traceml] [LOOP...]
 
@@ -84,6 +84,7 @@ LOOPS = {
     "launch-bound 0.5 ms, item()": (2, 64, True),
     "launch-bound 1 ms": (8, 64, False),
     "launch-bound 1 ms, item()": (8, 64, True),
+    "launch-bound 1.5 ms": (12, 64, False),
     "launch-bound 4 ms": (40, 64, False),
     "launch-bound 4 ms, item()": (40, 64, True),
     "GPU-bound": (4, 8192 if DEVICE == "cuda" else 256, False),

@@ -178,6 +178,7 @@ DS_HOT void feed_arrived(struct feed *feed, uint64_t index, uint32_t worker, boo
     const uint64_t ordinal = feed->by_worker[worker].arrived++;
     const uint32_t place = (uint32_t)(index % FEED_INDICES);
     feed->indices[place].service_ns = 0; /* not known; else 1 more */
+    feed->indices[place].made.end_ns = 0;
     if (feed_read_batch(feed, worker, ordinal, record)) {
         feed->indices[place].service_ns = record[RF_WORK_END_NS] - record[RF_WORK_BEGIN_NS] + 1;
         feed_note_made(record, &feed->indices[place].made);

@@ -138,13 +138,37 @@ static uint64_t add_handover(struct feed *feed, const uint64_t record[RF_WORK_WO
     return work.cpu_ns + work.delay_ns + work.collate_ns + work.threads_ns;
 }
 
-DS_HOT void feed_cause_of_worker(struct feed *feed, uint64_t end_ns, struct wait_cause *cause)
+static void add_pinning(struct feed *feed, uint64_t made_ns, struct wait_cause *cause)
+{
+    if (feed->pin_thread != 0)
+        cause->pin_ns = pin_threads_overlay(
+            feed->pin_thread, made_ns > feed->begin_ns ? made_ns : feed->begin_ns, feed->blocker_ns,
+            &feed->pin_total_ns, &cause->timeline);
+}
+
+/* A short wait for a batch that was made before it: all of it is the way, and no record need be read. */
+DS_WAIT_END static bool cause_of_handover(struct feed *feed, uint64_t end_ns,
+                                          struct wait_cause *cause)
+{
+    const struct feed_made *made = &feed->indices[feed->blocker_index % FEED_INDICES].made;
+    const uint64_t from = feed->begin_ns;
+    if (end_ns - from >= FEED_SHORT_NS || made->end_ns == 0 || made->end_ns > from)
+        return false;
+    cause_add(&cause->timeline, from, end_ns, from, end_ns, CAUSE_TRANSFER);
+    add_pinning(feed, made->end_ns, cause);
+    cause->service_ns = made->end_ns - made->begin_ns;
+    return true;
+}
+
+DS_WAIT_END void feed_cause_of_worker(struct feed *feed, uint64_t end_ns, struct wait_cause *cause)
 {
     uint64_t record[RF_WORK_WORDS];
     const uint64_t from = feed->begin_ns, came_ns = feed->blocker_ns;
     uint64_t made_ns = came_ns;
     cause->blocker = feed->blocker + 1;
     cause->blocker_ns = came_ns;
+    if (cause_of_handover(feed, end_ns, cause))
+        return;
     if (feed_read_batch(feed, feed->blocker, feed->blocker_ordinal, record)) {
         const struct cause_batch batch = batch_of(record);
         /* Before the worker's first batch of the epoch it was starting; before any other it had
@@ -153,10 +177,7 @@ DS_HOT void feed_cause_of_worker(struct feed *feed, uint64_t end_ns, struct wait
                   feed->blocker_ordinal == 0 ? CAUSE_STARTUP : CAUSE_TRANSFER);
         cause_add_batch(&cause->timeline, from, came_ns, &batch);
         const uint64_t held_up_ns = add_handover(feed, record, end_ns - from, cause);
-        if (feed->pin_thread != 0)
-            cause->pin_ns =
-                pin_threads_overlay(feed->pin_thread, batch.end_ns > from ? batch.end_ns : from,
-                                    came_ns, &feed->pin_total_ns, &cause->timeline);
+        add_pinning(feed, batch.end_ns, cause);
         cause->service_ns = batch.end_ns - batch.begin_ns;
         if (batch.end_ns + held_up_ns < came_ns)
             made_ns = batch.end_ns + held_up_ns;

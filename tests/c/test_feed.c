@@ -427,6 +427,7 @@ static void test_a_reused_pid_is_another_worker(void **state)
     struct plan plan = {0};
     (void)state;
     const pid_t pid = start_worker(&plan);
+    let_make(&plan, 1); /* it runs, and looks for an entry at its next batch, not in between */
     struct feed *feed = feed_for(&pid, 1, 1);
     uint64_t *entry = feed->entries + feed->by_worker[0].entry * feed->entry_words;
     const uint64_t start_ticks = ds_load(&entry[RF_WORKER_START_TICKS]);
@@ -440,7 +441,7 @@ static void test_a_reused_pid_is_another_worker(void **state)
     assert_ptr_equal(entry, feed->entries + feed->by_worker[0].entry * feed->entry_words);
     let_make(&plan, 1);
     assert_true(view_of(0, &view));
-    assert_int_equal(view.totals[RF_TOTAL_BATCHES], 2);
+    assert_int_equal(view.totals[RF_TOTAL_BATCHES], 3);
     kill_worker(&plan, pid);
     feed_close(feed);
 }
@@ -659,6 +660,45 @@ static void test_another_epoch_is_not_mistaken(void **state)
     feed_arrived(feed, 0, 0, true, end_ns);
     feed_wait_end(feed, end_ns, DATASTALL_WAIT_FIRST, &cause);
     assert_int_equal(split(&cause, begin_ns, end_ns, CAUSE_UNKNOWN), 0);
+    kill_worker(&plan, pid);
+    feed_close(feed);
+}
+
+/* A batch that lay there: the same whether the wait is so short that its record is not read again. */
+static void test_a_batch_that_was_ready(void **state)
+{
+    struct plan plan = {0};
+    struct wait_cause cause;
+    uint64_t service_ns[2];
+    (void)state;
+    const pid_t pid = start_worker(&plan);
+    struct feed *feed = feed_for(&pid, 1, 1);
+    feed_sent(feed, 0, 0);
+    feed_sent(feed, 1, 0);
+    for (uint64_t i = 0; i < 2; i++) {
+        let_make(&plan, 1);
+        const uint64_t begin_ns = ds_now_ns(), end_ns = begin_ns + (i == 0 ? 200000 : 60000);
+        feed_wait_begin(feed, begin_ns, i, 2, false);
+        feed_arrived(feed, i, 0, true, end_ns - 20000);
+        feed_laid_over(feed, end_ns - 10000, end_ns - 7000, CAUSE_SAMPLER);
+        feed_wait_end(feed, end_ns, DATASTALL_WAIT_STEADY, &cause);
+        assert_int_equal(split(&cause, begin_ns, end_ns, CAUSE_SAMPLER), 3000);
+        assert_int_equal(split(&cause, begin_ns, end_ns, CAUSE_TRANSFER), end_ns - begin_ns - 3000);
+        assert_int_equal(cause.blocker, 1);
+        assert_int_equal(cause.blocker_ns, end_ns - 20000);
+        service_ns[i] = cause.service_ns;
+    }
+    assert_true(service_ns[0] >= 8 * MS && service_ns[1] >= 8 * MS);
+    /* One that is made only then has its items in the wait, however short that is. */
+    feed_sent(feed, 2, 0);
+    feed_wait_begin(feed, ds_now_ns(), 2, 3, false);
+    let_make(&plan, 1);
+    feed_arrived(feed, 2, 0, true, ds_now_ns());
+    const uint64_t made_ns = feed->indices[2].made.end_ns;
+    feed->begin_ns = made_ns - 10000;
+    feed->blocker_ns = made_ns + 20000;
+    feed_wait_end(feed, made_ns + 30000, DATASTALL_WAIT_STEADY, &cause);
+    assert_int_equal(split(&cause, made_ns - 10000, made_ns + 30000, CAUSE_TRANSFER), 30000);
     kill_worker(&plan, pid);
     feed_close(feed);
 }
@@ -888,6 +928,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_another_epoch_is_not_mistaken, open_monitor,
                                         close_monitor),
         cmocka_unit_test_setup_teardown(test_loading_in_the_loop, open_monitor, close_monitor),
+        cmocka_unit_test_setup_teardown(test_a_batch_that_was_ready, open_monitor, close_monitor),
         cmocka_unit_test_setup_teardown(test_a_short_batch_of_the_loop, open_monitor,
                                         close_monitor),
         cmocka_unit_test_setup_teardown(test_the_entries_are_bounded, open_monitor, close_monitor),
