@@ -38,12 +38,19 @@ os.environ["DATASTALL_STEPS"] = "on"
 
 import torch
 from torch.utils.data import DataLoader, Dataset
-from torch.utils.data.dataloader import _BaseDataLoaderIter
+from torch.utils.data._utils.fetch import _MapDatasetFetcher
+from torch.utils.data.dataloader import _BaseDataLoaderIter, _MultiProcessingDataLoaderIter
 
-TORCHS_OWN_NEXT = _BaseDataLoaderIter.__next__  # before install() puts another in its place
+# Before install() puts others in their places.
+TORCHS_OWN = {
+    "__next__": _BaseDataLoaderIter.__next__,
+    "_next_index": _BaseDataLoaderIter._next_index,
+    "_try_get_data": _MultiProcessingDataLoaderIter._try_get_data,
+}
+TORCHS_OWN_FETCH = {"fetch": _MapDatasetFetcher.fetch}
 DEVICE = os.environ.get("STEP_DEVICE", "cuda")
 SEGMENT = 20
-SETTLE = 12  # steps before each segment
+SETTLE = 24  # steps before each segment: at least one of so many asks about its wait
 Step = Callable[[torch.Tensor], None]
 
 
@@ -116,10 +123,18 @@ def loader_of(ready: bool = False) -> DataLoader[torch.Tensor]:
     return DataLoader(Rows(), batch_size=64, num_workers=2, pin_memory=DEVICE == "cuda")
 
 
-def untouched(batches: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:
-    """An iterator of torch's with its own next(), as if datastall were not there."""
-    cls = type(batches)
-    batches.__class__ = type(cls.__name__, (cls,), {"__next__": TORCHS_OWN_NEXT})
+def own_methods(thing: Any, methods: dict[str, Any]) -> None:
+    cls = type(thing)
+    own = {name: method for name, method in methods.items() if hasattr(cls, name)}
+    thing.__class__ = type(cls.__name__, (cls,), own)
+
+
+def untouched(batches: Any) -> Iterator[torch.Tensor]:
+    """An iterator of torch's with its own methods, as if datastall were not there. Workers that it
+    has record what they do."""
+    own_methods(batches, TORCHS_OWN)
+    if hasattr(batches, "_dataset_fetcher"):
+        own_methods(batches._dataset_fetcher, TORCHS_OWN_FETCH)
     return batches
 
 

@@ -24,8 +24,10 @@ typedef int cu_device;
 #define CU_EVENT_DEFAULT 0
 
 #define POOL_PAIRS 16u
-/* Answers that were alike before one is taken for granted. */
+/* Answers that were alike before one is taken for granted: so many, and twice as many each time that one was
+ * not like those after all. What a program does at each so manieth step is found out so. */
 #define ALIKE 8u
+#define MOST_ALIKE 64u
 /* The second event is recorded some microseconds after the clock stopped; more than this between
  * the events than in the wait means that something else was in the stream. */
 #define TOLERANCE_NS UINT64_C(50000)
@@ -66,7 +68,8 @@ struct stall_queue {
     cu_event first[POOL_PAIRS], second[POOL_PAIRS];
     bool in_use[POOL_PAIRS];
     uint32_t alike; /* the answer to the last question: MARK_IDLE, or MARK_QUEUED all along */
-    uint32_t alike_in_row; /* so many were, up to ALIKE; 0: the last told something else */
+    uint32_t alike_in_row; /* so many were; 0: the last told something else */
+    uint32_t alike_needed; /* before one is taken for granted; 0: ALIKE */
     struct quiet_turns turns;
     bool bound; /* at the last question */
     uint32_t count;
@@ -206,7 +209,7 @@ static void change_context(struct monitor_slot *slot, struct stall_queue *queue,
     memset(queue->in_use, 0, sizeof queue->in_use);
     queue->context = context;
     queue->failed = queue->has_events = false;
-    queue->alike_in_row = 0;
+    queue->alike_in_row = queue->alike_needed = 0;
     cu_device device;
     unsigned char uuid[16];
     if (cuda.get_device(&device) == CU_SUCCESS && cuda.get_uuid(uuid, device) == CU_SUCCESS)
@@ -313,20 +316,41 @@ static void collect(struct monitor_slot *slot, struct stall_queue *queue)
 
 /* ---- around a wait ---- */
 
+static uint32_t alike_needed(const struct stall_queue *queue)
+{
+    return queue->alike_needed == 0 ? ALIKE : queue->alike_needed;
+}
+
+/* One that is like those before; when as many as were needed said the same while others were taken for granted,
+ * half as many are needed. */
+static void note_alike(struct stall_queue *queue)
+{
+    const uint32_t needed = alike_needed(queue);
+    if (queue->alike_in_row < 2 * needed)
+        queue->alike_in_row++;
+    if (queue->alike_in_row == 2 * needed && needed > ALIKE)
+        queue->alike_in_row = queue->alike_needed = needed / 2;
+}
+
 /* MARK_IDLE: the stream was empty from the begin; MARK_QUEUED: it had work until the end; else MARK_UNKNOWN. */
 static void note_answer(struct stall_queue *queue, uint32_t answer)
 {
-    if (answer == MARK_UNKNOWN || answer != queue->alike)
-        queue->alike_in_row = 0;
+    if (answer != MARK_UNKNOWN && answer == queue->alike) {
+        note_alike(queue);
+        return;
+    }
+    const uint32_t needed = alike_needed(queue);
+    if (queue->alike_in_row >= needed)
+        queue->alike_needed = needed < MOST_ALIKE ? 2 * needed : MOST_ALIKE;
     queue->alike = answer;
-    if (answer != MARK_UNKNOWN && queue->alike_in_row < ALIKE)
-        queue->alike_in_row++;
+    queue->alike_in_row = answer != MARK_UNKNOWN;
 }
 
 DS_EACH_WAIT bool stall_carries(struct monitor_slot *slot)
 {
     struct stall_queue *queue = slot->stalls;
-    if (queue == NULL || queue->alike_in_row < ALIKE || queue->failed || queue->count > 0)
+    if (queue == NULL || queue->alike_in_row < alike_needed(queue) || queue->failed ||
+        queue->count > 0)
         return false;
     if (quiet_is_left_out(&queue->turns))
         return true;
@@ -397,13 +421,17 @@ bool stall_end(struct monitor_slot *slot, uint64_t stream, struct stall_mark *ma
     if (mark->state != MARK_QUEUED)
         return false;
     struct stall_queue *queue = enter(slot);
-    if (queue == NULL || queue->context != mark->context ||
-        is_capturing(queue, (cu_stream)(uintptr_t)stream))
-        return false; /* the event went with its context */
+    if (queue == NULL)
+        return false;
     bool under_way = false;
     uint32_t answer = MARK_UNKNOWN;
     int mode = CU_CAPTURE_MODE_THREAD_LOCAL;
+    if (queue->context != mark->context || is_capturing(queue, (cu_stream)(uintptr_t)stream)) {
+        note_answer(queue, answer); /* the event went with its context */
+        return false;
+    }
     if (cuda.exchange_mode(&mode) != CU_SUCCESS) {
+        note_answer(queue, answer);
         give_up(queue, STALL_FAILED);
         return false;
     }

@@ -340,6 +340,7 @@ DS_WAIT_END void feed_wait_end(struct feed *feed, uint64_t end_ns, enum datastal
     if (kind == DATASTALL_WAIT_END) { /* the workers are told to end, and waited for */
         const uint64_t from = feed->has_blocker ? feed->blocker_ns : feed->begin_ns;
         cause_overlay(&cause->timeline, from, end_ns, CAUSE_STARTUP);
+        laid = 0; /* over that as well */
     }
     for (; laid < feed->laid_count; laid++)
         cause_overlay(&cause->timeline, feed->laid[laid].begin_ns, feed->laid[laid].end_ns,

@@ -742,6 +742,33 @@ static void test_loading_in_the_loop(void **state)
     feed_close(feed);
 }
 
+/* The wait that ends an epoch of a stream, which the fetch tells: what its indices took is told all the same. */
+static void test_the_end_of_a_stream_in_the_loop(void **state)
+{
+    struct wait_cause cause;
+    (void)state;
+    struct feed *feed = feed_for(NULL, 0, 1);
+    for (int left_out = 0; left_out < 2; left_out++) {
+        const uint64_t begin_ns = ds_now_ns();
+        feed_wait_begin(feed, begin_ns, 0, 0, left_out);
+        wait_us(300);
+        const uint64_t drawn_ns = ds_now_ns();
+        feed_laid_over(feed, begin_ns, drawn_ns, CAUSE_SAMPLER);
+        if (left_out) {
+            worker_end_left_out(feed->own, worker_begin_left_out(feed->own), 0, RF_UNKNOWN,
+                                RF_BATCH_END);
+        } else {
+            worker_begin(feed->own);
+            worker_end(feed->own, RF_BATCH_END);
+        }
+        const uint64_t end_ns = ds_now_ns();
+        feed_wait_end(feed, end_ns, DATASTALL_WAIT_END, &cause);
+        assert_int_equal(split(&cause, begin_ns, end_ns, CAUSE_SAMPLER), drawn_ns - begin_ns);
+        assert_int_equal(split(&cause, begin_ns, end_ns, CAUSE_STARTUP), end_ns - drawn_ns);
+    }
+    feed_close(feed);
+}
+
 /* A batch of which nothing was asked, of 30 us or so, between the moments that are told of it. */
 static struct worker_left_out make_left_out(struct feed *feed, uint64_t *begin_ns)
 {
@@ -928,6 +955,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_another_epoch_is_not_mistaken, open_monitor,
                                         close_monitor),
         cmocka_unit_test_setup_teardown(test_loading_in_the_loop, open_monitor, close_monitor),
+        cmocka_unit_test_setup_teardown(test_the_end_of_a_stream_in_the_loop, open_monitor,
+                                        close_monitor),
         cmocka_unit_test_setup_teardown(test_a_batch_that_was_ready, open_monitor, close_monitor),
         cmocka_unit_test_setup_teardown(test_a_short_batch_of_the_loop, open_monitor,
                                         close_monitor),
