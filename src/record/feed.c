@@ -241,14 +241,14 @@ DS_WAIT_END static void clear(struct wait_cause *cause)
 }
 
 /* Both replays take every batch in turn, or begin anew. */
-DS_HOT static void replay(struct feed *feed, enum datastall_wait_kind kind,
-                          struct wait_cause *cause)
+DS_HOT __attribute__((noinline)) static void
+replay(struct feed *feed, enum datastall_wait_kind kind, struct wait_cause *cause)
 {
     const uint64_t index = feed->has_blocker ? feed->blocker_index : feed->next_index;
     const uint32_t place = (uint32_t)(index % FEED_INDICES);
     const uint64_t service_ns = feed->indices[place].service_ns;
     const uint64_t window = feed->possible;
-    if (feed->workers < 2 || feed->workers > FEED_WORKERS || !feed->in_order || window == 0 ||
+    if (feed->workers > FEED_WORKERS || !feed->in_order || window == 0 ||
         window * RF_REPLAY_FACTOR > REPLAY_WINDOW)
         return;
     if (service_ns == 0 || feed->indices[place].worker >= feed->workers) {
@@ -304,6 +304,23 @@ DS_WAIT_END static void add_to_stretches(struct feed *feed, const struct feed_ma
     stretches_add(&feed->stretches, &batch, &cause->row);
 }
 
+DS_COLD static void end_look(struct feed *feed, uint64_t end_ns, struct wait_cause *cause)
+{
+    const uint64_t wait_ns = end_ns - feed->begin_ns;
+    loop_look_end(&feed->look, end_ns, wait_ns, &cause->loop);
+    const uint64_t *process = feed->monitor->writer->process.block;
+    if (wait_ns >= CAUSE_INTERPRETER_TURN_NS && cause->loop.others_busy == 0)
+        cause->loop.others_busy = rf_threads_per_cpu(&process[RF_BLOCK_PAYLOAD]);
+}
+
+/* The workers are told to end, and waited for. */
+DS_COLD static void end_of_epoch(struct feed *feed, uint64_t end_ns, struct wait_cause *cause)
+{
+    const uint64_t from = feed->has_blocker ? feed->blocker_ns : feed->begin_ns;
+    cause_overlay(&cause->timeline, from, end_ns, CAUSE_STARTUP);
+    stretches_end(&feed->stretches, feed->begin_ns, end_ns);
+}
+
 DS_WAIT_END void feed_wait_end(struct feed *feed, uint64_t end_ns, enum datastall_wait_kind kind,
                                struct wait_cause *cause)
 {
@@ -320,13 +337,8 @@ DS_WAIT_END void feed_wait_end(struct feed *feed, uint64_t end_ns, enum datastal
     const bool is_long = end_ns - feed->begin_ns >= FEED_SHORT_NS;
     if (feed->look.looking)
         feed->look.was_long = is_long;
-    if (feed->look.looking && batch && is_long) {
-        const uint64_t wait_ns = end_ns - feed->begin_ns;
-        loop_look_end(&feed->look, end_ns, wait_ns, &cause->loop);
-        const uint64_t *process = feed->monitor->writer->process.block;
-        if (wait_ns >= CAUSE_INTERPRETER_TURN_NS && cause->loop.others_busy == 0)
-            cause->loop.others_busy = rf_threads_per_cpu(&process[RF_BLOCK_PAYLOAD]);
-    }
+    if (feed->look.looking && batch && is_long)
+        end_look(feed, end_ns, cause);
     struct feed_made own = {.end_ns = 0};
     uint32_t laid = 0;
     if (feed->own != NULL)
@@ -337,9 +349,8 @@ DS_WAIT_END void feed_wait_end(struct feed *feed, uint64_t end_ns, enum datastal
         cause_add(&cause->timeline, feed->begin_ns, end_ns, feed->begin_ns, end_ns, CAUSE_TRANSFER);
     if (batch && feed->workers > 0 && feed->in_order && !feed->has_blocker && feed->held > 0)
         feed->held--;
-    if (kind == DATASTALL_WAIT_END) { /* the workers are told to end, and waited for */
-        const uint64_t from = feed->has_blocker ? feed->blocker_ns : feed->begin_ns;
-        cause_overlay(&cause->timeline, from, end_ns, CAUSE_STARTUP);
+    if (kind == DATASTALL_WAIT_END) {
+        end_of_epoch(feed, end_ns, cause);
         laid = 0; /* over that as well */
     }
     for (; laid < feed->laid_count; laid++)
@@ -347,10 +358,9 @@ DS_WAIT_END void feed_wait_end(struct feed *feed, uint64_t end_ns, enum datastal
                       feed->laid[laid].state);
     if (batch) {
         add_to_stretches(feed, &own, end_ns, cause);
-        replay(feed, kind, cause);
+        if (feed->workers > 1)
+            replay(feed, kind, cause);
     }
-    if (kind == DATASTALL_WAIT_END)
-        stretches_end(&feed->stretches, feed->begin_ns, end_ns);
     feed->last_end_ns = end_ns;
 }
 

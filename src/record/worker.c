@@ -323,25 +323,23 @@ DS_WAIT_END static void write_record(struct worker *worker, uint64_t count, cons
     uint64_t *record = worker->entry + worker->layout.ring_at +
                        (count & (worker->layout.recent - 1)) * worker->layout.record_words;
     const struct spent *spent = &made->spent;
-    const uint64_t words[RF_WORK_WORDS] = {
-        [RF_WORK_BEGIN_NS] = made->begin_ns,
-        [RF_WORK_ITEMS_END_NS] = made->items_end_ns,
-        [RF_WORK_END_NS] = made->end_ns,
-        [RF_WORK_GAP_NS] = made->gap_ns,
-        [RF_WORK_CPU_NS] = spent->cpu_ns,
-        [RF_WORK_DELAY_NS] = spent->delay_ns,
-        [RF_WORK_THREADS_NS] = spent->threads_cpu_ns,
-        [RF_WORK_COLLATE_CPU_NS] = spent->collate_cpu_ns,
-        [RF_WORK_COLLATE_DELAY_NS] = spent->collate_delay_ns,
-        [RF_WORK_COLLATE_THREADS_NS] = spent->collate_threads_ns,
-        [RF_WORK_ITEMS] = worker->items << 2 | made->outcome,
-        [RF_WORK_SLOWEST_NS] = worker->slowest_ns,
-        [RF_WORK_SLOWEST_INDEX] = worker->slowest_index,
-    };
     ds_store(&record[RF_WORK_SEQUENCE], 0);
     ds_fence_release();
-    for (uint32_t i = 1; i < RF_WORK_WORDS; i++)
-        ds_store(&record[i], words[i]);
+    ds_store(&record[RF_WORK_BEGIN_NS], made->begin_ns);
+    ds_store(&record[RF_WORK_ITEMS_END_NS], made->items_end_ns);
+    ds_store(&record[RF_WORK_END_NS], made->end_ns);
+    ds_store(&record[RF_WORK_GAP_NS], made->gap_ns);
+    ds_store(&record[RF_WORK_CPU_NS], spent->cpu_ns);
+    ds_store(&record[RF_WORK_DELAY_NS], spent->delay_ns);
+    ds_store(&record[RF_WORK_THREADS_NS], spent->threads_cpu_ns);
+    ds_store(&record[RF_WORK_COLLATE_CPU_NS], spent->collate_cpu_ns);
+    ds_store(&record[RF_WORK_COLLATE_DELAY_NS], spent->collate_delay_ns);
+    ds_store(&record[RF_WORK_COLLATE_THREADS_NS], spent->collate_threads_ns);
+    ds_store(&record[RF_WORK_ITEMS], worker->items << 2 | made->outcome);
+    ds_store(&record[RF_WORK_SLOWEST_NS], worker->slowest_ns);
+    ds_store(&record[RF_WORK_SLOWEST_INDEX], worker->slowest_index);
+    ds_store(&record[RF_WORK_PICKLE_CPU_NS], 0); /* this and the next are told when it was sent */
+    ds_store(&record[RF_WORK_SEND_DELAY_NS], 0);
     ds_store_release(&record[RF_WORK_SEQUENCE], count + 1);
 }
 
