@@ -208,7 +208,7 @@ DS_WAIT_END static void add_overhead(const struct feed *feed, uint64_t from, uin
     cause_add(timeline, from, to, from, to, CAUSE_OVERHEAD);
 }
 
-/* A batch of which nothing was asked only ran: what made() of its record would be, and its spans in one state
+/* A batch of which nothing was asked only ran: what feed_note_made() finds in its record, and its spans in one state
  * each. */
 DS_WAIT_END static void add_left_out(const struct worker_left_out *at, uint64_t from, uint64_t to,
                                      struct feed_made *made, struct cause_timeline *timeline)
