@@ -138,14 +138,14 @@ def untouched(batches: Any) -> Iterator[torch.Tensor]:
     return batches
 
 
-def segment(batches: Iterator[torch.Tensor], step: Step) -> float:
+def segment(batches: Iterator[torch.Tensor], step: Step, steps: int = SEGMENT) -> float:
     """Microseconds a step."""
     synchronize()
     begin = time.perf_counter()
-    for _ in range(SEGMENT):
+    for _ in range(steps):
         step(next(batches))
     synchronize()
-    return (time.perf_counter() - begin) / SEGMENT * 1e6
+    return (time.perf_counter() - begin) / steps * 1e6
 
 
 def median_with_interval(values: list[float], form: str = "+.1f") -> str:
@@ -169,8 +169,7 @@ def table(names: list[str], pairs: int, ready: bool) -> None:
         def run(kind: str, step: Step = step, r: Any = recorded, b: Any = bare) -> float:
             _core.follow_steps(_hooks.monitor() if kind == "phases" else None, True)
             batches = b if kind == "bare" else r
-            for _ in range(SETTLE):
-                step(next(batches))
+            segment(batches, step, SETTLE)
             return segment(batches, step)
 
         kinds = ["bare", "phases"] if ready else ["bare", "waits", "phases"]

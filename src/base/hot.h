@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What runs for every batch lies together in the program, apart from what runs once in a while. After
  * a step of the host's program none of it is in a cache: what counts is how many lines and pages are
- * touched, and not how many instructions run. */
+ * touched, then how many instructions run, each for the first time; hot, it would be some tenth of that. */
 #ifndef DATASTALL_BASE_HOT_H
 #define DATASTALL_BASE_HOT_H
 

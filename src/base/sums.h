@@ -25,4 +25,15 @@ static inline uint64_t ds_least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* Where the least of some values is; the first of several. count 1 or more. */
+static inline uint32_t ds_place_of_least(const uint64_t *values, uint32_t count)
+{
+    uint32_t least = 0;
+    for (uint32_t i = 1; i < count; i++) {
+        if (values[i] < values[least])
+            least = i;
+    }
+    return least;
+}
+
 #endif

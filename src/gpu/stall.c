@@ -69,7 +69,7 @@ struct stall_queue {
     bool in_use[POOL_PAIRS];
     uint32_t alike; /* the answer to the last question: MARK_IDLE, or MARK_QUEUED all along */
     uint32_t alike_in_row; /* so many were; 0: the last told something else */
-    uint32_t alike_needed; /* before one is taken for granted; 0: ALIKE */
+    uint32_t alike_needed; /* before one is taken for granted */
     struct quiet_turns turns;
     bool bound; /* at the last question */
     uint32_t count;
@@ -209,7 +209,8 @@ static void change_context(struct monitor_slot *slot, struct stall_queue *queue,
     memset(queue->in_use, 0, sizeof queue->in_use);
     queue->context = context;
     queue->failed = queue->has_events = false;
-    queue->alike_in_row = queue->alike_needed = 0;
+    queue->alike_in_row = 0;
+    queue->alike_needed = ALIKE;
     cu_device device;
     unsigned char uuid[16];
     if (cuda.get_device(&device) == CU_SUCCESS && cuda.get_uuid(uuid, device) == CU_SUCCESS)
@@ -241,11 +242,13 @@ static uint32_t free_pair(const struct stall_queue *queue)
 /* The queue of the slot, in the thread's present context; NULL when there is nothing to ask. */
 static struct stall_queue *enter(struct monitor_slot *slot)
 {
-    if (slot->stalls == NULL)
+    if (slot->stalls == NULL) {
         slot->stalls = calloc(1, sizeof *slot->stalls);
+        if (slot->stalls == NULL)
+            return NULL;
+        slot->stalls->alike_needed = ALIKE;
+    }
     struct stall_queue *queue = slot->stalls;
-    if (queue == NULL)
-        return NULL;
     cu_context context = NULL;
     if (!stall_is_enabled()) {
         give_up(queue, STALL_NO_DRIVER);
@@ -316,16 +319,11 @@ static void collect(struct monitor_slot *slot, struct stall_queue *queue)
 
 /* ---- around a wait ---- */
 
-static uint32_t alike_needed(const struct stall_queue *queue)
-{
-    return queue->alike_needed == 0 ? ALIKE : queue->alike_needed;
-}
-
 /* One that is like those before; when as many as were needed said the same while others were taken for granted,
  * half as many are needed. */
 static void note_alike(struct stall_queue *queue)
 {
-    const uint32_t needed = alike_needed(queue);
+    const uint32_t needed = queue->alike_needed;
     if (queue->alike_in_row < 2 * needed)
         queue->alike_in_row++;
     if (queue->alike_in_row == 2 * needed && needed > ALIKE)
@@ -339,9 +337,8 @@ static void note_answer(struct stall_queue *queue, uint32_t answer)
         note_alike(queue);
         return;
     }
-    const uint32_t needed = alike_needed(queue);
-    if (queue->alike_in_row >= needed)
-        queue->alike_needed = needed < MOST_ALIKE ? 2 * needed : MOST_ALIKE;
+    if (queue->alike_in_row >= queue->alike_needed && queue->alike_needed < MOST_ALIKE)
+        queue->alike_needed *= 2;
     queue->alike = answer;
     queue->alike_in_row = answer != MARK_UNKNOWN;
 }
@@ -349,7 +346,7 @@ static void note_answer(struct stall_queue *queue, uint32_t answer)
 DS_EACH_WAIT bool stall_carries(struct monitor_slot *slot)
 {
     struct stall_queue *queue = slot->stalls;
-    if (queue == NULL || queue->alike_in_row < alike_needed(queue) || queue->failed ||
+    if (queue == NULL || queue->alike_in_row < queue->alike_needed || queue->failed ||
         queue->count > 0)
         return false;
     if (quiet_is_left_out(&queue->turns))

@@ -59,8 +59,8 @@ bool stall_end(struct monitor_slot *slot, uint64_t stream, struct stall_mark *ma
 /* Instead of both, of a wait that is taken to be short (record/quiet.h): true, and nothing is asked, where
  * the stream was empty at each of the last waits that were asked about, or had work throughout each of them.
  * stall_carried() then says of it what was true of them: all of it was exposed, or none; of one that was longer
- * than QUIET_WAIT_NS after all, at most all. Every 8th to 23rd wait is asked about, in no order: what is wrong where the program's habits
- * change is at most 22 waits of QUIET_WAIT_NS. Each time that one turns out to be different, twice as many have to
+ * than QUIET_WAIT_NS after all, at most all. Every 8th to 23rd wait is asked about, in no order: what is wrong where
+ * the program's habits change is at most 22 waits of QUIET_WAIT_NS. Each time that one turns out to be different, twice as many have to
  * be alike before one is carried again, up to 64: so what a program does at each 64th step or more often is asked
  * about after some dozens of times, and of what it does less often all but one in 8 to 23 times is taken to be as
  * the others. */

@@ -10,7 +10,6 @@
 #include "record/feed_entries.h"
 #include "record/feed_timeline.h"
 #include "record/lock_look.h"
-#include "record/pin_threads.h"
 
 struct feed *feed_open(datastall_loader *loader, const struct feed_options *options)
 {

@@ -148,7 +148,7 @@ DS_WAIT_END void stretches_add(struct stretches *s, struct stretches_batch *batc
     const uint64_t waited_ns = batch->end_ns - batch->begin_ns;
     if (first) {
         add(&s->entry[s->again ? RF_STRETCH_AGAIN_FIRST_NS : RF_STRETCH_NEW_FIRST_NS], waited_ns);
-        batch->times[RF_BATCH_ITER] = rf_stretch_units_known(s->iter_ns);
+        batch->times[RF_BATCH_ITER] = rf_stretch_units(s->iter_ns);
         s->since_ns = ds_load(&s->entry[RF_STRETCH_LAST_NS]); /* 0: the loader's very first */
     }
     batch->times[RF_BATCH_WAITED] = rf_stretch_units(waited_ns);

@@ -21,12 +21,12 @@ struct stretches {
     uint64_t since_ns; /* the return of the next() before; 0: none of this iterator */
 };
 
-/* What is told of a batch, but for what its wait and the one before tell. */
+/* What is told of a batch, but for what its wait and the one before tell. Times are as a row has them: in units,
+ * RF_STRETCH_UNKNOWN where not known. */
 struct stretches_batch {
     uint32_t worker;
     uint64_t begin_ns, end_ns; /* of the wait */
-    uint32_t
-        times[RF_BATCH_TIMES]; /* as a row has them: in units, RF_STRETCH_UNKNOWN where not known */
+    uint32_t times[RF_BATCH_TIMES];
 };
 
 /* An iterator of the loader began; iter_ns DS_UNKNOWN: in iter() for a time that is not known. */

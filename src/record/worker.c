@@ -7,6 +7,7 @@
 #include "base/fault_guard.h"
 #include "base/fork_guard.h"
 #include "base/hot.h"
+#include "base/sums.h"
 #include "base/unknown.h"
 #include "host/usage.h"
 
@@ -56,24 +57,19 @@ DS_WAIT_END static void write_totals(struct worker *worker, uint64_t count)
         ds_store(&copy[i], worker->totals[i]);
 }
 
-static uint32_t least_of(const uint64_t ns[RF_WORKER_SLOWEST])
+static uint32_t place_of_least(const struct worker *worker)
 {
-    uint32_t least = 0;
-    for (uint32_t i = 1; i < RF_WORKER_SLOWEST; i++) {
-        if (ns[i] < ns[least])
-            least = i;
-    }
-    return least;
+    return ds_place_of_least(worker->slow_ns, RF_WORKER_SLOWEST);
 }
 
 /* One that took longer than slow_least_ns. */
 DS_COLD static void put_slow(struct worker *worker, uint64_t ns, uint64_t index, uint64_t begin_ns)
 {
-    const uint32_t least = least_of(worker->slow_ns);
+    const uint32_t least = place_of_least(worker);
     if (worker->layout.slowest < RF_WORKER_SLOWEST)
         return;
     worker->slow_ns[least] = ns;
-    worker->slow_least_ns = worker->slow_ns[least_of(worker->slow_ns)];
+    worker->slow_least_ns = worker->slow_ns[place_of_least(worker)];
     uint64_t *row = worker->entry + worker->layout.slow_at + least * RF_ITEM_WORDS;
     ds_store(&row[RF_ITEM_NS], 0);
     ds_fence_release();
@@ -112,7 +108,7 @@ static void move_into(struct worker *worker, uint64_t *entry)
                  ds_load(&entry[layout->items_at + i]) + memory[layout->items_at + i]);
     for (uint32_t i = 0; i < RF_WORKER_SLOWEST; i++)
         worker->slow_ns[i] = ds_load(&entry[layout->slow_at + i * RF_ITEM_WORDS + RF_ITEM_NS]);
-    worker->slow_least_ns = worker->slow_ns[least_of(worker->slow_ns)];
+    worker->slow_least_ns = worker->slow_ns[place_of_least(worker)];
     for (uint32_t i = 0; i < RF_WORKER_SLOWEST; i++) {
         const uint64_t *row = memory + layout->slow_at + i * RF_ITEM_WORDS;
         if (row[RF_ITEM_NS] > worker->slow_least_ns)

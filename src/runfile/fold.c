@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runfile/fold.h"
 
+#include "base/sums.h"
 #include "base/unknown.h"
 #include "datastall.h"
 #include "runfile/rollup.h"
@@ -11,16 +12,6 @@ static struct rf_rollup_shape shape_of(const struct rf_slot_layout *layout)
 {
     return (struct rf_rollup_shape){layout->rollup_at, layout->rollup_levels,
                                     layout->rollup_buckets, layout->rollup_words, ROLLUP_MAXIMA};
-}
-
-static uint32_t least_of(const uint64_t ns[RF_SLOWEST])
-{
-    uint32_t least = 0;
-    for (uint32_t i = 1; i < RF_SLOWEST; i++) {
-        if (ns[i] < ns[least])
-            least = i;
-    }
-    return least;
 }
 
 /* The newest second of level 0. */
@@ -48,7 +39,7 @@ void rf_fold_start(struct rf_fold *fold, struct rf_commit *commit,
         for (uint32_t i = 0; i < RF_SLOWEST && i < layout->slowest; i++)
             fold->slow_ns[set][i] =
                 rf_current(commit, layout->slow_at + (set * layout->slowest + i) * RF_SLOW_WORDS);
-        fold->slow_least[set] = least_of(fold->slow_ns[set]);
+        fold->slow_least[set] = ds_place_of_least(fold->slow_ns[set], RF_SLOWEST);
     }
 }
 
@@ -269,7 +260,7 @@ static void keep_slowest(struct rf_fold *fold, const uint64_t *row, uint32_t set
     if (row[RF_RECORD_WAIT_NS] <= fold->slow_ns[set][place] || place >= fold->layout->slowest)
         return;
     fold->slow_ns[set][place] = row[RF_RECORD_WAIT_NS];
-    fold->slow_least[set] = least_of(fold->slow_ns[set]);
+    fold->slow_least[set] = ds_place_of_least(fold->slow_ns[set], RF_SLOWEST);
     const uint64_t at =
         fold->layout->slow_at + (set * fold->layout->slowest + place) * RF_SLOW_WORDS;
     const bool composed = rf_flags_of(row[RF_RECORD_KIND]) & RF_RECORD_COMPOSED;
