@@ -19,7 +19,9 @@
 #define SENDER "DATASTALL_GROUP_SIGNALS_FROM"
 #define MOST_WORDS 4096
 #define LOOK_NS 100000000L
-/* After Ctrl-C a program may write a checkpoint; then it is asked again, and again more firmly. */
+/* After Ctrl-C a program may write a checkpoint; then it is asked again, and again more firmly. Twice,
+ * since a worker interrupted within multiprocessing.Event.is_set() keeps the event's lock, which torch
+ * then waits for at the end of its iterator (63 of 200 processes that did nothing but that). */
 #define GRACE_S 30.0
 /* So long a program may take before it iterates over a loader. */
 #define SETUP_S 900.0

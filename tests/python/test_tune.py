@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import signal
@@ -30,7 +31,7 @@ main = os.getpid()
 def interrupted(number, frame):
     if os.getpid() == main:
         with open("interrupts", "a") as file:
-            file.write(f"{loader.num_workers}\\n")
+            file.write(f"{loader.num_workers} {time.monotonic()}\\n")
     raise KeyboardInterrupt
 signal.signal(signal.SIGINT, interrupted)
 try:
@@ -55,16 +56,19 @@ def test_more_workers_are_found(tmp_path):
         "run up to 2 times, 4 s from the first batch on, and then ended as by Ctrl-C"
         in ended.stderr
     )
-    # Each trial was interrupted once, and had the time to end by itself.
-    interrupts = (tmp_path / "interrupts").read_text().split()
-    assert interrupts[0] == "1"
-    assert len(interrupts) == 2
-    assert int(interrupts[1]) > 1
+    # Each trial was interrupted once, and had the time to end by itself. Now and then a worker that
+    # is interrupted keeps the lock of an Event, and torch waits for it until the next interrupt.
+    interrupts = [line.split() for line in (tmp_path / "interrupts").read_text().splitlines()]
+    assert interrupts[0][0] == "1"
+    tried = {workers for workers, _ in interrupts} - {"1"}
+    assert len(tried) == 1 and int(*tried) > 1, interrupts
+    for one, next_one in itertools.pairwise(interrupts):
+        assert one[0] != next_one[0] or float(next_one[1]) - float(one[1]) > 25, interrupts
     assert (tmp_path / "checkpoints").read_text() == "whole\nwhole\n"
     table = ended.stdout
     assert re.search(r"^as is +num_workers=1 +- ", table, re.M)
     found = re.search(r"^best +num_workers=(\d+) +[\d.]+ \([\d.]+ to [\d.]+\) ", table, re.M)
-    assert found and found[1] == interrupts[1]
+    assert found and found[1] == interrupts[-1][0]
     assert f"WRITE    DataLoader(..., num_workers={found[1]}) at p.py:9:" in table
     assert f"datastall run --set 'p.py:9:num_workers={found[1]}' -- {PYTHON} p.py" in table
     assert "ended: that was the last of the trials" in table or "no other setting is" in table
@@ -140,5 +144,6 @@ def test_ctrl_c_ends_all_of_it(tmp_path):
     _, stderr = running.communicate(timeout=120)
     assert running.returncode == 130
     assert "tune: interrupted" in stderr
-    assert (tmp_path / "interrupts").read_text() == "1\n"
+    interrupts = (tmp_path / "interrupts").read_text().splitlines()
+    assert {line.split()[0] for line in interrupts} == {"1"}
     assert (tmp_path / "checkpoints").read_text() == "whole\n"
