@@ -334,11 +334,12 @@ DS_EACH_WAIT static struct worker *worker_of_fetch(const Fetch *fetch)
 }
 
 /* What is kept beside the fetcher that a fetch() is called for, with its worker. */
-DS_EACH_WAIT static Fetch *fetch_of_call(PyObject *args, PyObject *kwargs, struct worker **worker)
+DS_EACH_WAIT static Fetch *fetch_of_call(PyObject *const *args, size_t flagged_count,
+                                         PyObject *names, struct worker **worker)
 {
-    if (thread.fetch_depth > 0 || kwargs != NULL || PyTuple_Size(args) != 2)
+    if (thread.fetch_depth > 0 || names != NULL || standin_count(flagged_count) != 2)
         return NULL;
-    PyObject *kept = beside_get(PyTuple_GetItem(args, 0));
+    PyObject *kept = beside_get(args[0]);
     if (kept == NULL || Py_TYPE(kept) != fetch_type)
         return NULL;
     *worker = worker_of_fetch((Fetch *)kept);
@@ -378,21 +379,19 @@ DS_HOT static void put_collate_back(const Fetch *fetch, PyObject *fetcher)
 }
 
 /* The original, with what tells items from collation around it. */
-DS_HOT static PyObject *fetch_in_parts(Standin *self, PyObject *args, Fetch *fetch,
+DS_HOT static PyObject *fetch_in_parts(Standin *self, PyObject *const *args, Fetch *fetch,
                                        struct worker *worker)
 {
-    PyObject *fetcher = PyTuple_GetItem(args, 0), *indices = PyTuple_GetItem(args, 1);
-    PyObject *items = NULL, *changed = NULL;
+    PyObject *fetcher = args[0], *indices = args[1], *items = NULL;
     if (fetch->mode == FETCH_EACH && (PyList_CheckExact(indices) || PyTuple_CheckExact(indices))) {
         items = fetch_items_new(indices, worker);
-        changed = items == NULL ? NULL : PyTuple_Pack(2, fetcher, items);
         errors_forget();
     }
+    PyObject *const told[] = {fetcher, items != NULL ? items : indices};
     const bool stands_in = stand_in_for_collate(fetch, fetcher);
-    PyObject *result = standin_call_method(self, changed != NULL ? changed : args, NULL);
+    PyObject *result = standin_call_row(self, told, 2, NULL);
     if (stands_in)
         put_collate_back(fetch, fetcher);
-    Py_XDECREF(changed);
     Py_XDECREF(items);
     return result;
 }
@@ -429,43 +428,45 @@ DS_EACH_WAIT static bool is_left_out(const Fetch *fetch, struct worker *worker, 
            items_of(fetch, indices) > 0 && worker_leaves_out(worker);
 }
 
-DS_EACH_WAIT static PyObject *fetch_left_out(Standin *self, PyObject *args, const Fetch *fetch,
+DS_EACH_WAIT static PyObject *fetch_left_out(Standin *self, PyObject *const *args,
+                                             size_t flagged_count, const Fetch *fetch,
                                              struct worker *worker)
 {
-    PyObject *indices = PyTuple_GetItem(args, 1);
-    const uint64_t items = items_of(fetch, indices), index = only_index(indices);
+    const uint64_t items = items_of(fetch, args[1]), index = only_index(args[1]);
     const uint64_t begin_ns = worker_begin_left_out(worker);
-    PyObject *result = standin_call_method(self, args, NULL);
+    PyObject *result = standin_call_row(self, args, flagged_count, NULL);
     worker_end_left_out(worker, begin_ns, items, index,
                         result != NULL ? RF_BATCH_MADE : outcome_of_error());
     return result;
 }
 
-DS_HOT static PyObject *fetch_recorded(Standin *self, PyObject *args, Fetch *fetch,
+DS_HOT static PyObject *fetch_recorded(Standin *self, PyObject *const *args, Fetch *fetch,
                                        struct worker *worker)
 {
     worker_begin(worker);
     PyObject *result = fetch_in_parts(self, args, fetch, worker);
     const enum rf_worker_outcome outcome = result != NULL ? RF_BATCH_MADE : outcome_of_error();
     if (fetch->mode == FETCH_ALL && result != NULL)
-        worker->items = items_of(fetch, PyTuple_GetItem(args, 1));
+        worker->items = items_of(fetch, args[1]);
     worker_end(worker, outcome);
     if (fetch->consumer == NULL && fetch->is_stream && fetch->fingerprints < 2 && result != NULL)
         worker_fingerprint(worker, fetch->fingerprints++, fingerprint_of(result));
     return result;
 }
 
-DS_EACH_WAIT static PyObject *fetch_call(Standin *self, PyObject *args, PyObject *kwargs)
+DS_EACH_WAIT static PyObject *fetch_call(PyObject *callable, PyObject *const *args,
+                                         size_t flagged_count, PyObject *names)
 {
+    Standin *self = (Standin *)callable;
     struct worker *worker = NULL;
-    Fetch *fetch = fetch_of_call(args, kwargs, &worker);
+    Fetch *fetch = fetch_of_call(args, flagged_count, names, &worker);
     if (fetch == NULL)
-        return standin_call_method(self, args, kwargs);
+        return standin_call_row(self, args, flagged_count, names);
     Py_INCREF(fetch); /* the program may drop the fetcher meanwhile */
     thread.fetch_depth++;
     thread.fetching = worker;
-    PyObject *result = is_left_out(fetch, worker, PyTuple_GetItem(args, 1))
-                           ? fetch_left_out(self, args, fetch, worker)
+    PyObject *result = is_left_out(fetch, worker, args[1])
+                           ? fetch_left_out(self, args, flagged_count, fetch, worker)
                            : fetch_recorded(self, args, fetch, worker);
     thread.fetching = NULL;
     thread.fetch_depth--;
@@ -485,8 +486,9 @@ DS_HOT static PyObject *collate_call(Standin *self, PyObject *args, PyObject *kw
     return PyObject_Call(self->original, args, kwargs);
 }
 
+STANDIN_ROW_NEW(timed_fetch_new, fetch_call)
 static PyType_Slot timed_fetch_slots[] =
-    STANDIN_SLOTS(fetch_call, "Stands in for a fetcher's fetch().");
+    STANDIN_ROW_SLOTS(timed_fetch_new, "Stands in for a fetcher's fetch().");
 static PyType_Slot collate_slots[] = STANDIN_SLOTS(collate_call, "Stands in for a collate_fn.");
 static PyType_Slot dumps_slots[] =
     STANDIN_SLOTS(dumps_call, "Stands in for ForkingPickler.dumps() in a worker.");
@@ -500,7 +502,7 @@ static PyType_Slot worker_id_slots[] = {
 static PyType_Spec worker_id_spec = {"datastall._core.WorkerId", sizeof(WorkerId), 0,
                                      Py_TPFLAGS_DEFAULT, worker_id_slots};
 static PyType_Spec dumps_spec = STANDIN_SPEC("TimedDumps", dumps_slots);
-static PyType_Spec timed_fetch_spec = STANDIN_SPEC("TimedFetch", timed_fetch_slots);
+static PyType_Spec timed_fetch_spec = STANDIN_ROW_SPEC("TimedFetch", timed_fetch_slots);
 static PyType_Spec collate_spec = STANDIN_SPEC("Collate", collate_slots);
 
 static PyType_Slot fetch_slots[] = {

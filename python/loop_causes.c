@@ -83,11 +83,10 @@ DS_WAIT_END void loop_wait_end(struct loop_wait before)
     thread.iterator = before.iterator;
 }
 
-/* The wait under way, if args begin with its iterator. */
-DS_EACH_WAIT static struct feed *feed_of_call(PyObject *args)
+/* The wait under way, if it is that of the iterator whose method is called. */
+DS_EACH_WAIT static struct feed *feed_of_call(PyObject *const *args, size_t flagged_count)
 {
-    if (thread.feed == NULL || PyTuple_Size(args) < 1 ||
-        PyTuple_GetItem(args, 0) != thread.iterator ||
+    if (thread.feed == NULL || standin_count(flagged_count) == 0 || args[0] != thread.iterator ||
         !ds_fork_same_process(thread.feed->fork_generation))
         return NULL;
     return thread.feed;
@@ -134,33 +133,36 @@ DS_HOT static void note_arrival(struct feed *feed, PyObject *iterator, PyObject 
     }
 }
 
-DS_HOT static PyObject *get_call(Standin *self, PyObject *args, PyObject *kwargs)
+DS_HOT static PyObject *get_call(PyObject *callable, PyObject *const *args, size_t flagged_count,
+                                 PyObject *names)
 {
-    struct feed *feed = feed_of_call(args);
+    Standin *self = (Standin *)callable;
+    struct feed *feed = feed_of_call(args, flagged_count);
     if (feed == NULL)
-        return standin_call_method(self, args, kwargs);
+        return standin_call_row(self, args, flagged_count, names);
     const bool ask_cpu = feed->gets++ % GET_CPU_EVERY == GET_CPU_AT;
     const uint64_t cpu_ns = ask_cpu ? ds_clock_ns_of(CLOCK_THREAD_CPUTIME_ID) : 0;
-    PyObject *result = standin_call_method(self, args, kwargs);
+    PyObject *result = standin_call_row(self, args, flagged_count, names);
     const uint64_t now_ns = ds_now_ns();
     /* The wait may have ended meanwhile, in a signal handler that iterates. */
-    if (result == NULL || feed_of_call(args) != feed)
+    if (result == NULL || feed_of_call(args, flagged_count) != feed)
         return result;
     if (ask_cpu) {
         feed->get_cpu_ns += ds_clock_ns_of(CLOCK_THREAD_CPUTIME_ID) - cpu_ns;
         feed->get_cpu_batches++;
     }
-    note_arrival(feed, PyTuple_GetItem(args, 0), result, self->helper, now_ns);
+    note_arrival(feed, args[0], result, self->helper, now_ns);
     return result;
 }
 
-DS_EACH_WAIT static PyObject *sampler_call(Standin *self, PyObject *args, PyObject *kwargs)
+DS_EACH_WAIT static PyObject *sampler_call(PyObject *callable, PyObject *const *args,
+                                           size_t flagged_count, PyObject *names)
 {
     const uint64_t begin_ns = ds_now_ns();
-    PyObject *index = standin_call_method(self, args, kwargs);
+    PyObject *index = standin_call_row((Standin *)callable, args, flagged_count, names);
     const uint64_t end_ns = ds_now_ns();
     thread.sampler_ns += end_ns - begin_ns;
-    struct feed *feed = feed_of_call(args);
+    struct feed *feed = feed_of_call(args, flagged_count);
     if (feed != NULL)
         feed_laid_over(feed, begin_ns, end_ns, CAUSE_SAMPLER);
     return index;
@@ -183,11 +185,13 @@ static PyObject *pin_call(Standin *self, PyObject *args, PyObject *kwargs)
     return pinned;
 }
 
-static PyType_Slot get_slots[] = STANDIN_SLOTS(get_call, "Stands in for _try_get_data().");
-static PyType_Slot sampler_slots[] = STANDIN_SLOTS(sampler_call, "Stands in for _next_index().");
+STANDIN_ROW_NEW(get_new, get_call)
+STANDIN_ROW_NEW(sampler_new, sampler_call)
+static PyType_Slot get_slots[] = STANDIN_ROW_SLOTS(get_new, "Stands in for _try_get_data().");
+static PyType_Slot sampler_slots[] = STANDIN_ROW_SLOTS(sampler_new, "Stands in for _next_index().");
 static PyType_Slot pin_slots[] = STANDIN_SLOTS(pin_call, "Stands in for pin_memory().");
-static PyType_Spec get_spec = STANDIN_SPEC("TimedGet", get_slots);
-static PyType_Spec sampler_spec = STANDIN_SPEC("TimedSampler", sampler_slots);
+static PyType_Spec get_spec = STANDIN_ROW_SPEC("TimedGet", get_slots);
+static PyType_Spec sampler_spec = STANDIN_ROW_SPEC("TimedSampler", sampler_slots);
 static PyType_Spec pin_spec = STANDIN_SPEC("TimedPin", pin_slots);
 
 int loop_causes_add(PyObject *module)

@@ -14,13 +14,14 @@
 
 struct next_call {
     Standin *self;
-    PyObject *args;
+    PyObject *const *args;
+    size_t flagged_count;
 };
 
 DS_EACH_WAIT static PyObject *call_original(void *context)
 {
     struct next_call *call = context;
-    return standin_call_method(call->self, call->args, NULL);
+    return standin_call_row(call->self, call->args, call->flagged_count, NULL);
 }
 
 /* The consumer of an iterator whose making was not seen: helper(iterator) makes it. A new reference;
@@ -34,22 +35,24 @@ static PyObject *adopt(const Standin *self, PyObject *iterator)
     return consumer;
 }
 
-DS_EACH_WAIT static PyObject *next_call(Standin *self, PyObject *args, PyObject *kwargs)
+DS_EACH_WAIT static PyObject *next_call(PyObject *callable, PyObject *const *args,
+                                        size_t flagged_count, PyObject *names)
 {
+    Standin *self = (Standin *)callable;
     /* A wrapper of the program's may hand on keywords of which there are none. */
-    const bool has_keywords = kwargs != NULL && PyDict_Size(kwargs) > 0;
-    if (thread.timed_depth > 0 || has_keywords || PyTuple_Size(args) != 1)
-        return standin_call_method(self, args, kwargs);
-    PyObject *iterator = PyTuple_GetItem(args, 0), *kept = beside_get(iterator), *batch = NULL;
+    const bool has_keywords = names != NULL && PyTuple_Size(names) > 0;
+    if (thread.timed_depth > 0 || has_keywords || standin_count(flagged_count) != 1)
+        return standin_call_row(self, args, flagged_count, names);
+    PyObject *iterator = args[0], *kept = beside_get(iterator), *batch = NULL;
     Py_XINCREF(kept);
     if (kept == NULL)
         kept = adopt(self, iterator);
     Consumer *consumer = kept == NULL ? NULL : consumer_type_cast(kept);
-    struct next_call call = {self, args};
+    struct next_call call = {self, args, flagged_count};
     if (errors_raise_kept())
         batch = NULL;
     else if (consumer == NULL)
-        batch = standin_call_method(self, args, NULL);
+        batch = standin_call_row(self, args, flagged_count, NULL);
     else
         batch = timed_next(consumer, call_original, &call, iterator);
     Py_XDECREF(kept);
@@ -120,10 +123,12 @@ static PyObject *after_call(Standin *self, PyObject *args, PyObject *kwargs)
     return result_after(answer, result);
 }
 
-static PyType_Slot next_slots[] = STANDIN_SLOTS(next_call, "Stands in for an iterator's __next__.");
+STANDIN_ROW_NEW(next_new, next_call)
+static PyType_Slot next_slots[] =
+    STANDIN_ROW_SLOTS(next_new, "Stands in for an iterator's __next__.");
 static PyType_Slot around_slots[] =
     STANDIN_SLOTS(around_call, "Stands in for a method; calls helper after it.");
-static PyType_Spec next_spec = STANDIN_SPEC("TimedNext", next_slots);
+static PyType_Spec next_spec = STANDIN_ROW_SPEC("TimedNext", next_slots);
 static PyType_Spec around_spec = STANDIN_SPEC("Around", around_slots);
 static PyType_Slot after_slots[] =
     STANDIN_SLOTS(after_call, "Stands in for a function; calls helper after it.");

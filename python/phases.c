@@ -83,26 +83,24 @@ DS_HOT static datastall_monitor *followed(void)
     return thread.timed_depth == 0 ? phases_monitor : NULL;
 }
 
-DS_HOT static PyObject *call_in(Standin *self, PyObject *args, PyObject *kwargs,
-                                enum step_place place)
+DS_HOT static PyObject *backward_call(PyObject *callable, PyObject *const *args,
+                                      size_t flagged_count, PyObject *names)
 {
     datastall_monitor *monitor = followed();
-    steps_enter(monitor, place);
-    if (place == STEP_IN_BACKWARD)
-        look_now_and_then();
-    PyObject *result = standin_call_method(self, args, kwargs);
-    steps_leave(monitor, place);
+    steps_enter(monitor, STEP_IN_BACKWARD);
+    look_now_and_then();
+    PyObject *result = standin_call_row((Standin *)callable, args, flagged_count, names);
+    steps_leave(monitor, STEP_IN_BACKWARD);
     return result;
-}
-
-static PyObject *backward_call(Standin *self, PyObject *args, PyObject *kwargs)
-{
-    return call_in(self, args, kwargs, STEP_IN_BACKWARD);
 }
 
 static PyObject *checkpoint_call(Standin *self, PyObject *args, PyObject *kwargs)
 {
-    return call_in(self, args, kwargs, STEP_IN_CHECKPOINT);
+    datastall_monitor *monitor = followed();
+    steps_enter(monitor, STEP_IN_CHECKPOINT);
+    PyObject *result = standin_call_method(self, args, kwargs);
+    steps_leave(monitor, STEP_IN_CHECKPOINT);
+    return result;
 }
 
 static PyObject *replay_call(Standin *self, PyObject *args, PyObject *kwargs)
@@ -113,40 +111,47 @@ static PyObject *replay_call(Standin *self, PyObject *args, PyObject *kwargs)
 
 /* Hooks around an optimizer's step, which torch calls in a loop. The original is a function of Python
  * that does nothing: what torch.compile takes for them. */
-DS_HOT static PyObject *optimizer_begins_call(Standin *self, PyObject *args, PyObject *kwargs)
+DS_HOT static PyObject *optimizer_begins_call(PyObject *callable, PyObject *const *args,
+                                              size_t flagged_count, PyObject *names)
 {
-    (void)self;
+    (void)callable;
     (void)args;
-    (void)kwargs;
+    (void)flagged_count;
+    (void)names;
     steps_enter(followed(), STEP_IN_OPTIMIZER);
     Py_RETURN_NONE;
 }
 
-DS_HOT static PyObject *optimizer_ends_call(Standin *self, PyObject *args, PyObject *kwargs)
+DS_HOT static PyObject *optimizer_ends_call(PyObject *callable, PyObject *const *args,
+                                            size_t flagged_count, PyObject *names)
 {
-    (void)self;
+    (void)callable;
     (void)args;
-    (void)kwargs;
+    (void)flagged_count;
+    (void)names;
     steps_leave(followed(), STEP_IN_OPTIMIZER);
     Py_RETURN_NONE;
 }
 
+STANDIN_ROW_NEW(backward_new, backward_call)
+STANDIN_ROW_NEW(begins_new, optimizer_begins_call)
+STANDIN_ROW_NEW(ends_new, optimizer_ends_call)
 static PyType_Slot backward_slots[] =
-    STANDIN_SLOTS(backward_call, "Stands in for what enters torch's autograd engine.");
+    STANDIN_ROW_SLOTS(backward_new, "Stands in for what enters torch's autograd engine.");
 static PyType_Slot checkpoint_slots[] =
     STANDIN_SLOTS(checkpoint_call, "Stands in for a function that writes a checkpoint.");
 static PyType_Slot replay_slots[] =
     STANDIN_SLOTS(replay_call, "Stands in for a function that replays a CUDA graph.");
 static PyType_Slot begins_slots[] =
-    STANDIN_SLOTS(optimizer_begins_call, "Called before each step of an optimizer.");
+    STANDIN_ROW_SLOTS(begins_new, "Called before each step of an optimizer.");
 static PyType_Slot ends_slots[] =
-    STANDIN_SLOTS(optimizer_ends_call, "Called after each step of an optimizer.");
+    STANDIN_ROW_SLOTS(ends_new, "Called after each step of an optimizer.");
 static PyType_Spec specs[] = {
-    STANDIN_SPEC("TimedBackward", backward_slots),
+    STANDIN_ROW_SPEC("TimedBackward", backward_slots),
     STANDIN_SPEC("TimedCheckpoint", checkpoint_slots),
     STANDIN_SPEC("CountedReplay", replay_slots),
-    STANDIN_SPEC("OptimizerBegins", begins_slots),
-    STANDIN_SPEC("OptimizerEnds", ends_slots),
+    STANDIN_ROW_SPEC("OptimizerBegins", begins_slots),
+    STANDIN_ROW_SPEC("OptimizerEnds", ends_slots),
 };
 
 /* ---- functions of the module ---- */

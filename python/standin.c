@@ -13,11 +13,42 @@ static PyObject *method_type, *function_type; /* of types */
 static PyObject *object_attributes;           /* object.__dict__ */
 /* Of 3.11 and later, not of the limited API, so looked for at run time: NULL, our helpers can be seen. */
 static void (*enter_tracing)(PyThreadState *), (*leave_tracing)(PyThreadState *);
+/* Of the limited API from 3.12 on; the first is a function of its own from 3.11 on, the last two are there in
+ * every Python that we run in. */
+static standin_row vectorcall DS_HOT_DATA;
+static PyObject *(*vectorcall_dict)(PyObject *, PyObject *const *, size_t, PyObject *);
+static PyObject *(*call_by_row)(PyObject *, PyObject *, PyObject *);
+
+/* PyObject_Vectorcall() of Python 3.10: what has a name goes through a dictionary. */
+static PyObject *vectorcall_by_dict(PyObject *callable, PyObject *const *args, size_t flagged_count,
+                                    PyObject *names)
+{
+    if (names == NULL)
+        return vectorcall_dict(callable, args, flagged_count, NULL);
+    PyObject *const *named = args + standin_count(flagged_count);
+    PyObject *keywords = PyDict_New(), *result = NULL;
+    bool whole = keywords != NULL;
+    for (Py_ssize_t i = 0; whole && i < PyTuple_Size(names); i++)
+        whole = PyDict_SetItem(keywords, PyTuple_GetItem(names, i), named[i]) == 0;
+    if (whole)
+        result = vectorcall_dict(callable, args, flagged_count, keywords);
+    Py_XDECREF(keywords);
+    return result;
+}
 
 bool standin_prepare(void)
 {
     *(void **)&enter_tracing = dlsym(RTLD_DEFAULT, "PyThreadState_EnterTracing");
     *(void **)&leave_tracing = dlsym(RTLD_DEFAULT, "PyThreadState_LeaveTracing");
+    *(void **)&vectorcall = dlsym(RTLD_DEFAULT, "PyObject_Vectorcall");
+    *(void **)&vectorcall_dict = dlsym(RTLD_DEFAULT, "PyObject_VectorcallDict");
+    *(void **)&call_by_row = dlsym(RTLD_DEFAULT, "PyVectorcall_Call");
+    if (vectorcall_dict == NULL || call_by_row == NULL) {
+        PyErr_SetString(PyExc_ImportError, "this Python has no PyObject_VectorcallDict()");
+        return false;
+    }
+    if (vectorcall == NULL)
+        vectorcall = vectorcall_by_dict;
     PyObject *types = PyImport_ImportModule("types");
     if (types != NULL)
         method_type = PyObject_GetAttrString(types, "MethodType");
@@ -57,6 +88,19 @@ PyObject *standin_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->before = before;
     self->is_function = (PyObject *)Py_TYPE(original) == function_type;
     return (PyObject *)self;
+}
+
+PyObject *standin_row_new(PyTypeObject *type, PyObject *args, PyObject *kwargs, standin_row row)
+{
+    PyObject *self = standin_new(type, args, kwargs);
+    if (self != NULL)
+        ((Standin *)self)->row = row;
+    return self;
+}
+
+PyObject *standin_row_call(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    return call_by_row(self, args, kwargs);
 }
 
 int standin_traverse(Standin *self, visitproc visit, void *arg)
@@ -149,11 +193,15 @@ static PyObject *standin_reduce(PyObject *self, PyObject *args)
 PyMethodDef standin_methods[] = {{"__reduce_ex__", standin_reduce, METH_VARARGS, NULL},
                                  {"__reduce__", standin_reduce, METH_VARARGS, NULL},
                                  {NULL, NULL, 0, NULL}};
-PyMemberDef standin_members[] = {
-    {"__weaklistoffset__", T_PYSSIZET, offsetof(Standin, weak_references), READONLY, NULL},
+#define WEAK_REFERENCES \
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(Standin, weak_references), READONLY, NULL}
+PyMemberDef standin_members[] = {WEAK_REFERENCES, {NULL, 0, 0, 0, NULL}};
+PyMemberDef standin_row_members[] = {
+    WEAK_REFERENCES,
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Standin, row), READONLY, NULL},
     {NULL, 0, 0, 0, NULL}};
 
-DS_EACH_WAIT PyObject *standin_call_method(Standin *self, PyObject *args, PyObject *kwargs)
+PyObject *standin_call_method(Standin *self, PyObject *args, PyObject *kwargs)
 {
     if (self->is_function || PyTuple_Size(args) < 1)
         return PyObject_Call(self->original, args, kwargs);
@@ -168,4 +216,26 @@ DS_EACH_WAIT PyObject *standin_call_method(Standin *self, PyObject *args, PyObje
     Py_XDECREF(rest);
     Py_XDECREF(bound);
     return result;
+}
+
+/* One that is no plain function. */
+static __attribute__((noinline)) PyObject *call_bound(PyObject *original, PyObject *const *args,
+                                                      size_t flagged_count, PyObject *names)
+{
+    const descrgetfunc bind = (descrgetfunc)PyType_GetSlot(Py_TYPE(original), Py_tp_descr_get);
+    if (bind == NULL)
+        return vectorcall(original, args + 1, standin_count(flagged_count) - 1, names);
+    PyObject *bound = bind(original, args[0], (PyObject *)Py_TYPE(args[0]));
+    PyObject *result =
+        bound == NULL ? NULL : vectorcall(bound, args + 1, standin_count(flagged_count) - 1, names);
+    Py_XDECREF(bound);
+    return result;
+}
+
+DS_EACH_WAIT PyObject *standin_call_row(Standin *self, PyObject *const *args, size_t flagged_count,
+                                        PyObject *names)
+{
+    if (self->is_function || standin_count(flagged_count) == 0)
+        return vectorcall(self->original, args, flagged_count, names);
+    return call_bound(self->original, args, flagged_count, names);
 }
