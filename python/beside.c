@@ -4,16 +4,17 @@
 
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/hot.h"
 #include "errors.h"
 
 #define SMALLEST 64u
 
-/* Open addressing with linear probing; object NULL: free. */
+/* Open addressing with linear probing; object NULL: free. Each in one cache line. */
 struct entry {
     PyObject *object; /* borrowed: the weak reference tells when it goes */
-    PyObject *reference, *value;
+    PyObject *reference, *value, *unused;
 };
 static struct entry *entries;
 static size_t capacity, used;
@@ -38,11 +39,12 @@ static bool make_room(void)
         return true;
     struct entry *const old = entries;
     const size_t old_capacity = capacity, wanted = capacity == 0 ? SMALLEST : capacity * 2;
-    struct entry *fresh = calloc(wanted, sizeof *fresh);
+    struct entry *fresh = aligned_alloc(DS_LINE_BYTES, wanted * sizeof *fresh);
     if (fresh == NULL) {
         PyErr_NoMemory();
         return false;
     }
+    memset(fresh, 0, wanted * sizeof *fresh);
     entries = fresh;
     capacity = wanted;
     for (size_t i = 0; i < old_capacity; i++) {
@@ -67,7 +69,7 @@ static void take_out(struct entry *gap)
             hole = place;
         }
     }
-    entries[hole] = (struct entry){NULL, NULL, NULL};
+    entries[hole] = (struct entry){.object = NULL};
     used--;
 }
 

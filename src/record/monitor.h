@@ -59,7 +59,8 @@ struct datastall_monitor {
     uint64_t calls_in_child;  /* ignored because this is a forked child */
     uint64_t earliest_end_ns; /* no wait ended before the process began */
     uint64_t latest_end_ns;   /* nor in the future, as the clock was read last */
-    uint32_t slot_count;      /* without the overflow slot */
+    uint64_t stretches_token[RF_STRETCH_LOADERS]; /* of the newest iterator that writes there */
+    uint32_t slot_count;                          /* without the overflow slot */
     struct monitor_slot *slots;
     struct datastall_loader
         loaders[RF_LOADER_CAPACITY]; /* read beside these; written under the mutex */
@@ -76,7 +77,6 @@ struct datastall_monitor {
     struct monitor_host *host; /* record/host_notes.c */
     /* 1: a loop of this process fills that worker entry. Set under the mutex, cleared without. */
     uint64_t entry_busy[MONITOR_WORKER_ENTRIES];
-    uint64_t stretches_token[RF_STRETCH_LOADERS]; /* of the newest iterator that writes there */
     struct steps *steps; /* record/steps.h: of the threads that are followed; NULL: none yet */
     uint64_t steps_count;
     uint64_t steps_in_backward[RF_STEPS_ENTRIES];

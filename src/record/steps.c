@@ -190,11 +190,13 @@ static void begin(struct steps *s, uint64_t now_ns)
     ds_store(&s->interval, 1);
 }
 
-static const enum step_phase phase_in[] = {
-    [STEP_IN_BACKWARD] = STEP_BACKWARD,
-    [STEP_IN_OPTIMIZER] = STEP_OPTIMIZER,
-    [STEP_IN_CHECKPOINT] = STEP_CHECKPOINT,
-};
+/* No table: that would be a cache line and a page more at each place. */
+static inline enum step_phase phase_in(enum step_place place)
+{
+    return place == STEP_IN_BACKWARD    ? STEP_BACKWARD
+           : place == STEP_IN_OPTIMIZER ? STEP_OPTIMIZER
+                                        : STEP_CHECKPOINT;
+}
 
 /* What an interval outside of all places was, now that it ends at this one. */
 static enum step_phase phase_before(const struct steps *s, enum step_place place)
@@ -211,7 +213,7 @@ static enum step_phase phase_before(const struct steps *s, enum step_place place
 static void interrupt(struct steps *s, enum step_phase outside, uint64_t now_ns, uint64_t times)
 {
     if (s->depth > 0)
-        end_interval(s, phase_in[s->places[s->depth - 1]], now_ns, 0);
+        end_interval(s, phase_in(s->places[s->depth - 1]), now_ns, 0);
     else
         end_interval(s, outside, now_ns, times);
 }
@@ -267,7 +269,7 @@ DS_HOT void steps_leave(datastall_monitor *monitor, enum step_place place)
     if (s->places[s->depth - 1] != place)
         return; /* of a begin that was not seen */
     const uint64_t now_ns = ds_now_ns();
-    end_interval(s, phase_in[place], now_ns, 1);
+    end_interval(s, phase_in(place), now_ns, 1);
     s->depth--;
     if (place != STEP_IN_CHECKPOINT)
         s->since = STEP_SINCE_WORK;

@@ -27,6 +27,7 @@ void rf_slot_attach(struct rf_writer *writer, uint32_t index, struct rf_slot_wri
     slot->causes = slot->commit.block + layout->causes_at;
     slot->ring_mask = layout->recent - 1;
     slot->cause_mask = layout->causes - 1;
+    slot->cause_words = layout->cause_words;
     slot->most_rows = layout->recent / 2 < MOST_ROWS ? layout->recent / 2 : MOST_ROWS;
     slot->fair_rows = slot->most_rows < FAIR_ROWS ? slot->most_rows : FAIR_ROWS;
     slot->look_at = slot->fair_rows;
@@ -46,7 +47,7 @@ void rf_slot_assign(struct rf_slot_writer *slot, uint32_t loader, uint64_t threa
 
 static uint64_t *cause_row(const struct rf_slot_writer *slot, uint64_t index)
 {
-    return slot->causes + (index & slot->cause_mask) * slot->layout->cause_words;
+    return slot->causes + (index & slot->cause_mask) * slot->cause_words;
 }
 
 DS_WAIT_END static void write_split(uint64_t *row, const struct cause_share *split)
@@ -199,7 +200,7 @@ __attribute__((noinline)) void rf_slot_flush(struct rf_slot_writer *slot)
                                  .row_words = RF_RECORD_WORDS,
                                  .causes = slot->causes,
                                  .cause_mask = slot->cause_mask,
-                                 .cause_words = slot->layout->cause_words};
+                                 .cause_words = slot->cause_words};
     uint64_t index = slot->counted;
     while ((index = rf_fold_rows(&slot->fold, &rows, index, slot->head)) < slot->head)
         publish(slot);

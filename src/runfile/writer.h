@@ -67,7 +67,7 @@ void rf_write_stage(struct rf_writer *writer, uint32_t index, const char *name);
 struct rf_slot_writer {
     /* what every wait touches */
     uint64_t *ring, *causes;
-    uint64_t ring_mask, cause_mask;
+    uint64_t ring_mask, cause_mask, cause_words;
     uint64_t head;           /* rows written */
     uint64_t counted;        /* of them in the tables */
     uint64_t batches;        /* of the rows */

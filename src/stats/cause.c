@@ -126,8 +126,8 @@ DS_WAIT_END void cause_overlay(struct cause_timeline *timeline, uint64_t begin_n
 
 /* In the proportion of what the thread did. What was measured may pass the wall time by
  * the distance of two clock reads, so each part is limited by what is left. */
-DS_WAIT_END static void split_items(const struct cause_span *span, uint64_t part_ns,
-                                    uint64_t sums[CAUSE_STATES])
+DS_WAIT_END static __attribute__((noinline)) void
+split_items(const struct cause_span *span, uint64_t part_ns, uint64_t sums[CAUSE_STATES])
 {
     if (span->wall_ns == 0) {
         sums[CAUSE_UNKNOWN] += part_ns;
