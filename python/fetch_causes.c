@@ -323,26 +323,27 @@ DS_EACH_WAIT static const struct feed *feed_of(PyObject *consumer)
 }
 
 /* Who records what this fetcher does now; NULL: nobody. */
-DS_EACH_WAIT static struct worker *worker_of_fetch(const Fetch *fetch)
+DS_EACH_WAIT static struct worker *worker_of_fetch(const Fetch *fetch, const struct thread *here)
 {
     struct worker *worker = NULL;
     if (fetch->consumer == NULL)
         worker = process_worker;
-    else if (thread.feed != NULL && feed_of(fetch->consumer) == thread.feed)
-        worker = thread.feed->own;
+    else if (here->feed != NULL && feed_of(fetch->consumer) == here->feed)
+        worker = here->feed->own;
     return worker_is_usable(worker) ? worker : NULL;
 }
 
 /* What is kept beside the fetcher that a fetch() is called for, with its worker. */
 DS_EACH_WAIT static Fetch *fetch_of_call(PyObject *const *args, size_t flagged_count,
-                                         PyObject *names, struct worker **worker)
+                                         PyObject *names, const struct thread *here,
+                                         struct worker **worker)
 {
-    if (thread.fetch_depth > 0 || names != NULL || standin_count(flagged_count) != 2)
+    if (here->fetch_depth > 0 || names != NULL || standin_count(flagged_count) != 2)
         return NULL;
     PyObject *kept = beside_get(args[0]);
     if (kept == NULL || Py_TYPE(kept) != fetch_type)
         return NULL;
-    *worker = worker_of_fetch((Fetch *)kept);
+    *worker = worker_of_fetch((Fetch *)kept, here);
     return *worker == NULL ? NULL : (Fetch *)kept;
 }
 
@@ -422,9 +423,10 @@ DS_EACH_WAIT static uint64_t only_index(PyObject *indices)
 }
 
 /* Where the loop's own process loads, and its waits are short, nothing is asked of most batches. */
-DS_EACH_WAIT static bool is_left_out(const Fetch *fetch, struct worker *worker, PyObject *indices)
+DS_EACH_WAIT static bool is_left_out(const Fetch *fetch, const struct feed *feed,
+                                     struct worker *worker, PyObject *indices)
 {
-    return fetch->consumer != NULL && !fetch->is_stream && thread.feed->quiet &&
+    return fetch->consumer != NULL && !fetch->is_stream && feed->quiet &&
            items_of(fetch, indices) > 0 && worker_leaves_out(worker);
 }
 
@@ -459,17 +461,18 @@ DS_EACH_WAIT static PyObject *fetch_call(PyObject *callable, PyObject *const *ar
 {
     Standin *self = (Standin *)callable;
     struct worker *worker = NULL;
-    Fetch *fetch = fetch_of_call(args, flagged_count, names, &worker);
+    struct thread *const here = DS_KEPT(&thread);
+    Fetch *fetch = fetch_of_call(args, flagged_count, names, here, &worker);
     if (fetch == NULL)
         return standin_call_row(self, args, flagged_count, names);
     Py_INCREF(fetch); /* the program may drop the fetcher meanwhile */
-    thread.fetch_depth++;
-    thread.fetching = worker;
-    PyObject *result = is_left_out(fetch, worker, args[1])
+    here->fetch_depth++;
+    here->fetching = worker;
+    PyObject *result = is_left_out(fetch, here->feed, worker, args[1])
                            ? fetch_left_out(self, args, flagged_count, fetch, worker)
                            : fetch_recorded(self, args, fetch, worker);
-    thread.fetching = NULL;
-    thread.fetch_depth--;
+    here->fetching = NULL;
+    here->fetch_depth--;
     Py_DECREF(fetch);
     return result;
 }

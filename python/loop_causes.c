@@ -58,9 +58,10 @@ DS_HOT static void follow_tasks(struct feed *feed, PyObject *iterator, uint64_t 
 DS_EACH_WAIT struct loop_wait loop_wait_begin(struct feed *feed, PyObject *iterator,
                                               uint64_t now_ns, bool quiet)
 {
-    const struct loop_wait before = {thread.feed, thread.iterator};
-    thread.feed = NULL;
-    thread.iterator = NULL;
+    struct thread *const here = DS_KEPT(&thread);
+    const struct loop_wait before = {here->feed, here->iterator};
+    here->feed = NULL;
+    here->iterator = NULL;
     if (feed != NULL)
         feed->may_be_short = false;
     if (feed == NULL || iterator == NULL || !ds_fork_same_process(feed->fork_generation))
@@ -72,8 +73,8 @@ DS_EACH_WAIT struct loop_wait loop_wait_begin(struct feed *feed, PyObject *itera
         follow_tasks(feed, iterator, sent);
     }
     feed_wait_begin(feed, now_ns, next, sent, quiet);
-    thread.feed = feed;
-    thread.iterator = iterator;
+    here->feed = feed;
+    here->iterator = iterator;
     return before;
 }
 

@@ -52,6 +52,7 @@ DS_COLD static void measure_by_callable(Consumer *self, PyObject *batch, datasta
 
 /* One next() from its call to its return. */
 struct next {
+    struct thread *thread;
     Consumer *consumer;
     uint64_t end_ns;
     datastall_wait wait;
@@ -107,7 +108,7 @@ DS_WAIT_END static void end_with_batch(struct next *next, PyObject *batch)
     datastall_batch out = nothing_known;
     if (next->may_be_short)
         monitor_note_quiet(&next->wait, next->end_ns);
-    thread.timed_depth++; /* whatever measure() iterates is not the program's waiting */
+    next->thread->timed_depth++; /* whatever measure() iterates is not the program's waiting */
     if (self->measure != NULL)
         measure_by_callable(self, batch, &out);
     else
@@ -122,7 +123,7 @@ DS_WAIT_END static void end_with_batch(struct next *next, PyObject *batch)
     /* At batches 1, 2, 4, 8 ...: a program may start to use the GPU after its first batch. */
     if ((self->batches & (self->batches - 1)) == 0)
         monitor_type_ask_gpu(self->loader->owner);
-    thread.timed_depth--;
+    next->thread->timed_depth--;
 }
 
 /* Records the end of the iterator, or its failure. */
@@ -140,14 +141,15 @@ DS_COLD static void end_without_batch(struct next *next, const struct errors_rai
 DS_EACH_WAIT PyObject *timed_next(Consumer *consumer, PyObject *(*call)(void *context),
                                   void *context, PyObject *iterator)
 {
-    if (thread.timed_depth > 0 || consumer->inner == NULL)
+    struct next next;
+    next.thread = DS_KEPT(&thread);
+    if (next.thread->timed_depth > 0 || consumer->inner == NULL)
         return call(context);
     monitor_fetch_ahead(&consumer->ahead);
     tensor_fetch_ahead();
     Py_INCREF(consumer); /* the program may drop the iterator while it waits */
     if (!consumer->feed_asked)
         consumer_type_ask_feed(consumer, iterator);
-    struct next next;
     next.consumer = consumer;
     next.iterator = iterator;
     next.wait = datastall_wait_begin(consumer->inner);
@@ -157,9 +159,9 @@ DS_EACH_WAIT PyObject *timed_next(Consumer *consumer, PyObject *(*call)(void *co
         begin_questions(&next);
     else
         next.stall = (struct stall_bounds)STALL_BOUNDS_UNKNOWN;
-    thread.timed_depth++;
+    next.thread->timed_depth++;
     PyObject *batch = call(context);
-    thread.timed_depth--;
+    next.thread->timed_depth--;
     next.end_ns = ds_now_ns();
     /* Nothing below may meet the program's error: whatever runs Python code drops its own. */
     struct errors_raised raised = ERRORS_NONE_RAISED;

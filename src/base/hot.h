@@ -19,6 +19,15 @@
 /* A small variable of the process that is read for every batch. */
 #define DS_HOT_DATA __attribute__((section("datastall_hot")))
 
+/* The address of a thread-local variable, in a register: the compiler would ask for it by a call after each
+ * call. No function of ours goes on in another thread. */
+#define DS_KEPT(address)                       \
+    __extension__({                            \
+        __typeof__(address) kept_ = (address); \
+        __asm__("" : "+r"(kept_));             \
+        kept_;                                 \
+    })
+
 /* A struct that begins with a cache line. */
 #define DS_LINE_BYTES 64
 #define DS_LINE_ALIGNED __attribute__((aligned(DS_LINE_BYTES)))

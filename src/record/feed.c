@@ -234,6 +234,7 @@ DS_WAIT_END static void clear(struct wait_cause *cause)
 {
     /* All but the spans, which the count covers. */
     cause->timeline.count = 0;
+    cause->own.end_ns = 0;
     memset((char *)cause + offsetof(struct wait_cause, stall_is_under_way), 0,
            sizeof *cause - offsetof(struct wait_cause, stall_is_under_way));
     cause->depth = RF_UNKNOWN;
@@ -316,6 +317,7 @@ DS_COLD static void end_look(struct feed *feed, uint64_t end_ns, struct wait_cau
 DS_COLD static void end_of_epoch(struct feed *feed, uint64_t end_ns, struct wait_cause *cause)
 {
     const uint64_t from = feed->has_blocker ? feed->blocker_ns : feed->begin_ns;
+    cause->own.end_ns = 0; /* over that too */
     cause_overlay(&cause->timeline, from, end_ns, CAUSE_STARTUP);
     stretches_end(&feed->stretches, feed->begin_ns, end_ns);
 }

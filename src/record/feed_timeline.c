@@ -208,10 +208,8 @@ DS_WAIT_END static void add_overhead(const struct feed *feed, uint64_t from, uin
     cause_add(timeline, from, to, from, to, CAUSE_OVERHEAD);
 }
 
-/* A batch of which nothing was asked only ran: what feed_note_made() finds in its record, and its spans in one state
- * each. */
-DS_WAIT_END static void add_left_out(const struct worker_left_out *at, uint64_t from, uint64_t to,
-                                     struct feed_made *made, struct cause_timeline *timeline)
+/* A batch of which nothing was asked only ran: what feed_note_made() finds in its record. */
+DS_WAIT_END static void note_left_out(const struct worker_left_out *at, struct feed_made *made)
 {
     const uint32_t items = rf_stretch_units(ds_subtract(at->items_end_ns, at->begin_ns));
     const uint32_t collate = rf_stretch_units(ds_subtract(at->end_ns, at->items_end_ns));
@@ -221,6 +219,18 @@ DS_WAIT_END static void add_left_out(const struct worker_left_out *at, uint64_t 
                                .cpu = items,
                                .collate = collate,
                                .collate_cpu = collate};
+}
+
+/* Where nothing but an index was told of the wait apart, before the batch, its spans need no timeline. */
+DS_WAIT_END static bool is_simple(const struct feed *feed, const struct worker_left_out *at)
+{
+    return feed->laid_count == 1 && feed->laid[0].state == CAUSE_SAMPLER &&
+           feed->laid[0].end_ns <= at->begin_ns;
+}
+
+static void add_left_out(const struct worker_left_out *at, uint64_t from, uint64_t to,
+                         struct cause_timeline *timeline)
+{
     cause_add(timeline, from, to, at->begin_ns, at->items_end_ns, CAUSE_COMPUTE);
     cause_add(timeline, from, to, at->items_end_ns, at->end_ns, CAUSE_COLLATE);
 }
@@ -236,18 +246,29 @@ DS_WAIT_END uint32_t feed_cause_of_own_loading(struct feed *feed, uint64_t end_n
     struct cause_timeline *timeline = &cause->timeline;
     if (count == feed->own_count)
         return 0;
-    if (own->is_left_out) {
-        add_overhead(feed, from, own->left_out.begin_ns, &laid, timeline);
-        add_left_out(&own->left_out, from, end_ns, made, timeline);
-    } else {
-        if (!rf_worker_record(own->entry, &feed->layout, count - 1, record))
-            return 0;
+    const struct worker_left_out *at = own->is_left_out ? &own->left_out : NULL;
+    if (at != NULL)
+        note_left_out(at, made);
+    else if (rf_worker_record(own->entry, &feed->layout, count - 1, record))
         feed_note_made(record, made);
+    else
+        return 0;
+    cause->service_ns = made->end_ns - made->begin_ns;
+    if (at != NULL && is_simple(feed, at)) {
+        cause->own = (struct cause_own){.sampler_begin_ns = feed->laid[0].begin_ns,
+                                        .sampler_end_ns = feed->laid[0].end_ns,
+                                        .begin_ns = at->begin_ns,
+                                        .items_end_ns = at->items_end_ns,
+                                        .end_ns = at->end_ns};
+        return 1;
+    }
+    add_overhead(feed, from, made->begin_ns, &laid, timeline);
+    if (at != NULL) {
+        add_left_out(at, from, end_ns, timeline);
+    } else {
         const struct cause_batch batch = batch_of(record);
-        add_overhead(feed, from, batch.begin_ns, &laid, timeline);
         cause_add_batch(timeline, from, end_ns, &batch);
     }
     add_overhead(feed, made->end_ns, end_ns, &laid, timeline);
-    cause->service_ns = made->end_ns - made->begin_ns;
     return laid;
 }

@@ -143,12 +143,17 @@ extern _Thread_local struct monitor_thread monitor_thread;
 struct monitor_slot *monitor_look_for_slot(datastall_loader *loader);
 
 /* The slot in which this thread's waits on the loader go; NULL: not recording. */
+static inline struct monitor_slot *monitor_slot_here(const struct monitor_thread *here,
+                                                     datastall_loader *loader)
+{
+    if (here->last.key == loader->number * MONITOR_CACHE_DEVICES &&
+        monitor_is_recording(loader->monitor))
+        return here->last.slot;
+    return monitor_look_for_slot(loader);
+}
 static inline struct monitor_slot *monitor_slot_of(datastall_loader *loader)
 {
-    if (monitor_thread.last.key == loader->number * MONITOR_CACHE_DEVICES &&
-        monitor_is_recording(loader->monitor))
-        return monitor_thread.last.slot;
-    return monitor_look_for_slot(loader);
+    return monitor_slot_here(&monitor_thread, loader);
 }
 
 /* The calling thread's slot for the loader's waits on a device (CUDA's number), from now on: one slot

@@ -114,16 +114,16 @@ corrected(datastall_monitor *monitor, const datastall_batch *batch, datastall_ba
 /* A thread waits for one thing at a time: a wait on another loader of the monitor says that the one
  * that is shown is over, forgotten, or around it. */
 static void show_wait(const datastall_monitor *monitor, struct monitor_slot *slot,
-                      uint64_t begin_ns)
+                      struct monitor_thread *here, uint64_t begin_ns)
 {
     const uint64_t number = monitor->loaders[0].number;
     if (slot == &monitor->overflow)
         return;
-    if (monitor_thread.shown_slot != slot) {
-        if (monitor_thread.shown_monitor == number)
-            rf_slot_waiting(&monitor_thread.shown_slot->writer, 0);
-        monitor_thread.shown_monitor = number;
-        monitor_thread.shown_slot = slot;
+    if (here->shown_slot != slot) {
+        if (here->shown_monitor == number)
+            rf_slot_waiting(&here->shown_slot->writer, 0);
+        here->shown_monitor = number;
+        here->shown_slot = slot;
     }
     rf_slot_waiting(&slot->writer, begin_ns);
 }
@@ -133,14 +133,15 @@ DS_EACH_WAIT datastall_wait datastall_wait_begin(datastall_loader *loader)
     datastall_wait wait = DATASTALL_WAIT_INIT;
     if (loader == NULL)
         return wait;
-    struct monitor_slot *slot = monitor_slot_of(loader);
+    struct monitor_thread *const here = DS_KEPT(&monitor_thread);
+    struct monitor_slot *slot = monitor_slot_here(here, loader);
     if (slot == NULL)
         return wait;
     wait.loader = loader;
     wait.slot = slot;
     wait.begin_ns = ds_now_ns();
     ds_fault_guard_keep(wait.begin_ns); /* the program ran since the last wait */
-    show_wait(loader->monitor, slot, wait.begin_ns);
+    show_wait(loader->monitor, slot, here, wait.begin_ns);
     return wait;
 }
 
@@ -161,7 +162,7 @@ bool monitor_wait_on_device(datastall_wait *wait, int device)
     if (before->device != 0)
         before->alternates = slot->alternates = true;
     wait->slot = slot;
-    show_wait(monitor, slot, wait->begin_ns);
+    show_wait(monitor, slot, &monitor_thread, wait->begin_ns);
     return true;
 }
 
@@ -178,12 +179,13 @@ DS_WAIT_END void monitor_note_ahead(datastall_loader *loader, const datastall_wa
     const struct monitor_slot *slot = wait->slot;
     if (slot == NULL)
         return;
+    const struct monitor_thread *const here = DS_KEPT(&monitor_thread);
     *ahead = (struct monitor_ahead){.loader = loader,
                                     .monitor = loader->monitor,
-                                    .thread = &monitor_thread,
+                                    .thread = here,
                                     .slot = &slot->writer,
                                     .row = rf_slot_next_row(&slot->writer),
-                                    .steps = monitor_thread.steps};
+                                    .steps = here->steps};
 }
 
 DS_EACH_WAIT bool monitor_is_quiet(const datastall_wait *wait)

@@ -168,6 +168,20 @@ DS_WAIT_END void cause_split(const struct cause_timeline *timeline, uint64_t fro
     sums[CAUSE_UNKNOWN] += to - from - covered_ns;
 }
 
+DS_WAIT_END void cause_split_own(const struct cause_own *own, uint64_t from, uint64_t to,
+                                 uint64_t sums[CAUSE_STATES])
+{
+    if (to <= from)
+        return;
+    const uint64_t sampler_ns = cause_overlap(own->sampler_begin_ns, own->sampler_end_ns, from, to);
+    const uint64_t items_ns = cause_overlap(own->begin_ns, own->items_end_ns, from, to);
+    const uint64_t collate_ns = cause_overlap(own->items_end_ns, own->end_ns, from, to);
+    sums[CAUSE_SAMPLER] += sampler_ns;
+    sums[CAUSE_COMPUTE] += items_ns;
+    sums[CAUSE_COLLATE] += collate_ns;
+    sums[CAUSE_OVERHEAD] += to - from - sampler_ns - items_ns - collate_ns;
+}
+
 static void move(struct cause_share *share, enum cause_state to, uint64_t most_ns)
 {
     const uint64_t ns = ds_least(share->states_ns[CAUSE_TRANSFER], most_ns);
@@ -202,7 +216,10 @@ DS_WAIT_END void cause_of_stall(const struct wait_cause *cause, uint64_t begin_n
 {
     const uint64_t from = stall_ns < end_ns - begin_ns ? end_ns - stall_ns : begin_ns;
     memset(share, 0, sizeof *share);
-    cause_split(&cause->timeline, from, end_ns, share->states_ns);
+    if (cause->own.end_ns != 0)
+        cause_split_own(&cause->own, from, end_ns, share->states_ns);
+    else
+        cause_split(&cause->timeline, from, end_ns, share->states_ns);
     if (cause->loop.cpu_ns + cause->loop.delay_ns > 0)
         look_at_the_loop(&cause->loop, end_ns - begin_ns, share);
     if (cause->later_ready_ns == 0)

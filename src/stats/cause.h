@@ -85,6 +85,17 @@ void cause_overlay(struct cause_timeline *timeline, uint64_t begin_ns, uint64_t 
 void cause_split(const struct cause_timeline *timeline, uint64_t from, uint64_t to,
                  uint64_t sums[CAUSE_STATES]);
 
+/* The spans of a wait for a batch that the loop's own thread made, and of which nothing was asked: it only ran. The rest of
+ * the wait is the loader's own work. */
+struct cause_own {
+    uint64_t sampler_begin_ns, sampler_end_ns; /* the same: none, or not told */
+    uint64_t begin_ns, items_end_ns, end_ns;   /* end_ns 0: there is no such batch */
+};
+
+/* What cause_split() does for these spans. */
+void cause_split_own(const struct cause_own *own, uint64_t from, uint64_t to,
+                     uint64_t sums[CAUSE_STATES]);
+
 /* Of the 5 ms after which Python lets another thread run, most: a shorter wait is not for the interpreter. */
 #define CAUSE_INTERPRETER_TURN_NS UINT64_C(4000000)
 
@@ -119,6 +130,7 @@ struct cause_row {
  * nothing is known. */
 struct wait_cause {
     struct cause_timeline timeline;
+    struct cause_own own;    /* where it is there, in place of the timeline */
     bool stall_is_under_way; /* becomes known later: it is split then */
     uint64_t later_ready_ns; /* from then to blocker_ns a later batch was there; 0: none was */
     uint64_t blocker_ns;     /* when the batch that ended the wait came */

@@ -268,6 +268,33 @@ static void a_loop_that_waited_for_its_cpu(void **state)
     }
 }
 
+/* A batch of the loop's own in spans of its own is split as the timeline with the same spans, of whatever part
+ * of the wait. */
+static void test_a_batch_of_the_loops_own(void **state)
+{
+    uint32_t random = 7;
+    (void)state;
+    for (int round = 0; round < 2000; round++) {
+        uint64_t at[7]; /* begin, sampler, its end, batch, items end, its end, end */
+        struct cause_timeline spans = {.count = 0};
+        uint64_t apart[CAUSE_STATES] = {0}, together[CAUSE_STATES] = {0};
+        at[0] = 1000;
+        for (int i = 1; i < 7; i++) {
+            random = random * 1664525u + 1013904223u;
+            at[i] = at[i - 1] + (random >> 16) % 4; /* some are empty */
+        }
+        static const uint32_t states[] = {CAUSE_OVERHEAD, CAUSE_SAMPLER, CAUSE_OVERHEAD,
+                                          CAUSE_COMPUTE,  CAUSE_COLLATE, CAUSE_OVERHEAD};
+        for (int i = 0; i < 6; i++)
+            cause_add(&spans, at[0], at[6], at[i], at[i + 1], states[i]);
+        const struct cause_own own = {at[1], at[2], at[3], at[4], at[5]};
+        const uint64_t from = at[0] + (random >> 8) % (at[6] - at[0] + 1);
+        cause_split(&spans, from, at[6], together);
+        cause_split_own(&own, from, at[6], apart);
+        assert_memory_equal(apart, together, sizeof apart);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,6 +309,7 @@ int main(void)
         cmocka_unit_test(test_a_larger_window_does_not_help_slow_workers),
         cmocka_unit_test(test_a_replay_by_hand),
         cmocka_unit_test(a_loop_that_waited_for_its_cpu),
+        cmocka_unit_test(test_a_batch_of_the_loops_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
