@@ -24,7 +24,7 @@ void errors_forget(void);
 void errors_raise_the_kept(void);
 static inline bool errors_raise_kept(void)
 {
-    if (thread.kept.type == NULL)
+    if (DS_MOSTLY(thread.kept.type == NULL))
         return false;
     errors_raise_the_kept();
     return true;

@@ -438,12 +438,12 @@ DS_EACH_WAIT static PyObject *fetch_left_out(Standin *self, PyObject *const *arg
     const uint64_t begin_ns = worker_begin_left_out(worker);
     PyObject *result = standin_call_row(self, args, flagged_count, NULL);
     worker_end_left_out(worker, begin_ns, items, index,
-                        result != NULL ? RF_BATCH_MADE : outcome_of_error());
+                        DS_MOSTLY(result != NULL) ? RF_BATCH_MADE : outcome_of_error());
     return result;
 }
 
-DS_HOT static PyObject *fetch_recorded(Standin *self, PyObject *const *args, Fetch *fetch,
-                                       struct worker *worker)
+DS_HOT static __attribute__((noinline)) PyObject *
+fetch_recorded(Standin *self, PyObject *const *args, Fetch *fetch, struct worker *worker)
 {
     worker_begin(worker);
     PyObject *result = fetch_in_parts(self, args, fetch, worker);
@@ -463,12 +463,12 @@ DS_EACH_WAIT static PyObject *fetch_call(PyObject *callable, PyObject *const *ar
     struct worker *worker = NULL;
     struct thread *const here = DS_KEPT(&thread);
     Fetch *fetch = fetch_of_call(args, flagged_count, names, here, &worker);
-    if (fetch == NULL)
+    if (DS_SELDOM(fetch == NULL))
         return standin_call_row(self, args, flagged_count, names);
     Py_INCREF(fetch); /* the program may drop the fetcher meanwhile */
     here->fetch_depth++;
     here->fetching = worker;
-    PyObject *result = is_left_out(fetch, here->feed, worker, args[1])
+    PyObject *result = DS_MOSTLY(is_left_out(fetch, here->feed, worker, args[1]))
                            ? fetch_left_out(self, args, flagged_count, fetch, worker)
                            : fetch_recorded(self, args, fetch, worker);
     here->fetching = NULL;

@@ -55,6 +55,16 @@ DS_HOT static void follow_tasks(struct feed *feed, PyObject *iterator, uint64_t 
         feed_sent(feed, feed->sent_until, worker_of(tasks, feed->sent_until));
 }
 
+/* What the iterator counts; false: it cannot be read. */
+DS_HOT static __attribute__((noinline)) bool ask_counts(struct feed *feed, PyObject *iterator,
+                                                        uint64_t *next, uint64_t *sent)
+{
+    if (!number_of(iterator, name_received, next) || !number_of(iterator, name_sent, sent))
+        return false;
+    follow_tasks(feed, iterator, *sent);
+    return true;
+}
+
 DS_EACH_WAIT struct loop_wait loop_wait_begin(struct feed *feed, PyObject *iterator,
                                               uint64_t now_ns, bool quiet)
 {
@@ -64,14 +74,11 @@ DS_EACH_WAIT struct loop_wait loop_wait_begin(struct feed *feed, PyObject *itera
     here->iterator = NULL;
     if (feed != NULL)
         feed->may_be_short = false;
-    if (feed == NULL || iterator == NULL || !ds_fork_same_process(feed->fork_generation))
+    if (DS_SELDOM(feed == NULL || iterator == NULL || !ds_fork_same_process(feed->fork_generation)))
         return before;
     uint64_t next = 0, sent = 0;
-    if (feed->workers > 0) {
-        if (!number_of(iterator, name_received, &next) || !number_of(iterator, name_sent, &sent))
-            return before;
-        follow_tasks(feed, iterator, sent);
-    }
+    if (feed->workers > 0 && !ask_counts(feed, iterator, &next, &sent))
+        return before;
     feed_wait_begin(feed, now_ns, next, sent, quiet);
     here->feed = feed;
     here->iterator = iterator;

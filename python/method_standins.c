@@ -41,17 +41,17 @@ DS_EACH_WAIT static PyObject *next_call(PyObject *callable, PyObject *const *arg
     Standin *self = (Standin *)callable;
     /* A wrapper of the program's may hand on keywords of which there are none. */
     const bool has_keywords = names != NULL && PyTuple_Size(names) > 0;
-    if (thread.timed_depth > 0 || has_keywords || standin_count(flagged_count) != 1)
+    if (DS_SELDOM(thread.timed_depth > 0 || has_keywords || standin_count(flagged_count) != 1))
         return standin_call_row(self, args, flagged_count, names);
     PyObject *iterator = args[0], *kept = beside_get(iterator), *batch = NULL;
     Py_XINCREF(kept);
-    if (kept == NULL)
+    if (DS_SELDOM(kept == NULL))
         kept = adopt(self, iterator);
     Consumer *consumer = kept == NULL ? NULL : consumer_type_cast(kept);
     struct next_call call = {self, args, flagged_count};
-    if (errors_raise_kept())
+    if (DS_SELDOM(errors_raise_kept()))
         batch = NULL;
-    else if (consumer == NULL)
+    else if (DS_SELDOM(consumer == NULL))
         batch = standin_call_row(self, args, flagged_count, NULL);
     else
         batch = timed_next(consumer, call_original, &call, iterator);

@@ -109,19 +109,19 @@ DS_WAIT_END static void end_with_batch(struct next *next, PyObject *batch)
     if (next->may_be_short)
         monitor_note_quiet(&next->wait, next->end_ns);
     next->thread->timed_depth++; /* whatever measure() iterates is not the program's waiting */
-    if (self->measure != NULL)
+    if (DS_SELDOM(self->measure != NULL))
         measure_by_callable(self, batch, &out);
     else
         composition_measure(&self->composition, batch, &out);
     record(next, self->batches == 0 ? DATASTALL_WAIT_FIRST : DATASTALL_WAIT_STEADY, &out);
     monitor_note_ahead(self->inner, &next->wait, &self->ahead);
     self->batches++;
-    if (next->end_ns - self->host_noted_ns > HOST_NOTES_NS) {
+    if (DS_SELDOM(next->end_ns - self->host_noted_ns > HOST_NOTES_NS)) {
         self->host_noted_ns = next->end_ns;
         monitor_note_host(self->loader->owner->monitor, next->end_ns, false);
     }
     /* At batches 1, 2, 4, 8 ...: a program may start to use the GPU after its first batch. */
-    if ((self->batches & (self->batches - 1)) == 0)
+    if (DS_SELDOM((self->batches & (self->batches - 1)) == 0))
         monitor_type_ask_gpu(self->loader->owner);
     next->thread->timed_depth--;
 }
@@ -143,12 +143,12 @@ DS_EACH_WAIT PyObject *timed_next(Consumer *consumer, PyObject *(*call)(void *co
 {
     struct next next;
     next.thread = DS_KEPT(&thread);
-    if (next.thread->timed_depth > 0 || consumer->inner == NULL)
+    if (DS_SELDOM(next.thread->timed_depth > 0 || consumer->inner == NULL))
         return call(context);
     monitor_fetch_ahead(&consumer->ahead);
     tensor_fetch_ahead();
     Py_INCREF(consumer); /* the program may drop the iterator while it waits */
-    if (!consumer->feed_asked)
+    if (DS_SELDOM(!consumer->feed_asked))
         consumer_type_ask_feed(consumer, iterator);
     next.consumer = consumer;
     next.iterator = iterator;
@@ -165,20 +165,20 @@ DS_EACH_WAIT PyObject *timed_next(Consumer *consumer, PyObject *(*call)(void *co
     next.end_ns = ds_now_ns();
     /* Nothing below may meet the program's error: whatever runs Python code drops its own. */
     struct errors_raised raised = ERRORS_NONE_RAISED;
-    if (batch == NULL)
+    if (DS_SELDOM(batch == NULL))
         errors_set_aside(&raised);
     if (next.is_asked_about)
         end_questions(&next);
     phases_wait(consumer->inner, next.wait.begin_ns, next.end_ns, batch != NULL);
     if (next.is_asked_about && next.asked.slot != NULL)
         phases_stream(&next.asked, next.end_ns);
-    if (batch == NULL) {
+    if (DS_SELDOM(batch == NULL)) {
         end_without_batch(&next, &raised);
         errors_put_back(&raised);
     } else {
         end_with_batch(&next, batch);
     }
-    if (errors_raise_kept()) /* a signal handler raised while we looked */
+    if (DS_SELDOM(errors_raise_kept())) /* a signal handler raised while we looked */
         Py_CLEAR(batch);
     Py_DECREF(consumer);
     return batch;

@@ -16,6 +16,10 @@
 #define DS_EACH_WAIT __attribute__((hot, section(".text.sorted.datastall.1")))
 #define DS_WAIT_END __attribute__((hot, section(".text.sorted.datastall.2")))
 
+/* What hardly any wait comes to: out of the way of the rest, which then lies in fewer lines. */
+#define DS_SELDOM(condition) __builtin_expect(!!(condition), 0)
+#define DS_MOSTLY(condition) __builtin_expect(!!(condition), 1)
+
 /* A small variable of the process that is read for every batch. */
 #define DS_HOT_DATA __attribute__((section("datastall_hot")))
 

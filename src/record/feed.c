@@ -322,11 +322,33 @@ DS_COLD static void end_of_epoch(struct feed *feed, uint64_t end_ns, struct wait
     stretches_end(&feed->stretches, feed->begin_ns, end_ns);
 }
 
+/* What was told of apart and is in no span yet. */
+static __attribute__((noinline)) void lay_over(const struct feed *feed, uint32_t laid,
+                                               struct wait_cause *cause)
+{
+    for (; laid < feed->laid_count; laid++)
+        cause_overlay(&cause->timeline, feed->laid[laid].begin_ns, feed->laid[laid].end_ns,
+                      feed->laid[laid].state);
+}
+
+/* What workers sent: the batch that ended the wait, or one that had come before its turn. */
+DS_WAIT_END static __attribute__((noinline)) void
+take_of_workers(struct feed *feed, uint64_t end_ns, bool batch, struct wait_cause *cause)
+{
+    if (feed->has_blocker) {
+        feed_cause_of_worker(feed, end_ns, cause);
+    } else if (batch && feed->held > 0) {
+        cause_add(&cause->timeline, feed->begin_ns, end_ns, feed->begin_ns, end_ns, CAUSE_TRANSFER);
+        if (feed->in_order)
+            feed->held--;
+    }
+}
+
 DS_WAIT_END void feed_wait_end(struct feed *feed, uint64_t end_ns, enum datastall_wait_kind kind,
                                struct wait_cause *cause)
 {
     clear(cause);
-    if (feed == NULL || !feed->waiting)
+    if (DS_SELDOM(feed == NULL || !feed->waiting))
         return;
     feed->waiting = false;
     const bool batch = kind == DATASTALL_WAIT_STEADY || kind == DATASTALL_WAIT_FIRST;
@@ -336,28 +358,23 @@ DS_WAIT_END void feed_wait_end(struct feed *feed, uint64_t end_ns, enum datastal
     cause->get_cpu_ns = feed->get_cpu_ns;
     cause->get_cpu_batches = feed->get_cpu_batches;
     const bool is_long = end_ns - feed->begin_ns >= FEED_SHORT_NS;
-    if (feed->look.looking)
+    if (DS_SELDOM(feed->look.looking))
         feed->look.was_long = is_long;
-    if (feed->look.looking && batch && is_long)
+    if (DS_SELDOM(feed->look.looking && batch && is_long))
         end_look(feed, end_ns, cause);
     struct feed_made own = {.end_ns = 0};
     uint32_t laid = 0;
     if (feed->own != NULL)
         laid = feed_cause_of_own_loading(feed, end_ns, cause, &own);
-    else if (feed->has_blocker)
-        feed_cause_of_worker(feed, end_ns, cause);
-    else if (batch && feed->held > 0) /* it had come before */
-        cause_add(&cause->timeline, feed->begin_ns, end_ns, feed->begin_ns, end_ns, CAUSE_TRANSFER);
-    if (batch && feed->workers > 0 && feed->in_order && !feed->has_blocker && feed->held > 0)
-        feed->held--;
-    if (kind == DATASTALL_WAIT_END) {
+    else if (feed->workers > 0)
+        take_of_workers(feed, end_ns, batch, cause);
+    if (DS_SELDOM(kind == DATASTALL_WAIT_END)) {
         end_of_epoch(feed, end_ns, cause);
         laid = 0; /* over that as well */
     }
-    for (; laid < feed->laid_count; laid++)
-        cause_overlay(&cause->timeline, feed->laid[laid].begin_ns, feed->laid[laid].end_ns,
-                      feed->laid[laid].state);
-    if (batch) {
+    if (DS_SELDOM(laid < feed->laid_count))
+        lay_over(feed, laid, cause);
+    if (DS_MOSTLY(batch)) {
         add_to_stretches(feed, &own, end_ns, cause);
         if (feed->workers > 1)
             replay(feed, kind, cause);

@@ -235,40 +235,49 @@ static void add_left_out(const struct worker_left_out *at, uint64_t from, uint64
     cause_add(timeline, from, to, at->items_end_ns, at->end_ns, CAUSE_COLLATE);
 }
 
-DS_WAIT_END uint32_t feed_cause_of_own_loading(struct feed *feed, uint64_t end_ns,
-                                               struct wait_cause *cause, struct feed_made *made)
+/* Any other: from its record. How many of what was told of apart are in the spans. */
+static __attribute__((noinline)) uint32_t add_own_batch(const struct feed *feed, uint64_t end_ns,
+                                                        struct cause_timeline *timeline,
+                                                        struct feed_made *made)
 {
     uint64_t record[RF_WORK_WORDS];
-    const uint64_t from = feed->begin_ns;
     const struct worker *own = feed->own;
-    const uint64_t count = ds_load(&own->entry[RF_WORKER_COUNT]);
+    const uint64_t from = feed->begin_ns, count = ds_load(&own->entry[RF_WORKER_COUNT]);
     uint32_t laid = 0;
-    struct cause_timeline *timeline = &cause->timeline;
-    if (count == feed->own_count)
-        return 0;
-    const struct worker_left_out *at = own->is_left_out ? &own->left_out : NULL;
-    if (at != NULL)
-        note_left_out(at, made);
-    else if (rf_worker_record(own->entry, &feed->layout, count - 1, record))
+    if (!own->is_left_out) {
+        if (!rf_worker_record(own->entry, &feed->layout, count - 1, record))
+            return 0;
         feed_note_made(record, made);
-    else
-        return 0;
-    cause->service_ns = made->end_ns - made->begin_ns;
-    if (at != NULL && is_simple(feed, at)) {
-        cause->own = (struct cause_own){.sampler_begin_ns = feed->laid[0].begin_ns,
-                                        .sampler_end_ns = feed->laid[0].end_ns,
-                                        .begin_ns = at->begin_ns,
-                                        .items_end_ns = at->items_end_ns,
-                                        .end_ns = at->end_ns};
-        return 1;
     }
     add_overhead(feed, from, made->begin_ns, &laid, timeline);
-    if (at != NULL) {
-        add_left_out(at, from, end_ns, timeline);
+    if (own->is_left_out) {
+        add_left_out(&own->left_out, from, end_ns, timeline);
     } else {
         const struct cause_batch batch = batch_of(record);
         cause_add_batch(timeline, from, end_ns, &batch);
     }
     add_overhead(feed, made->end_ns, end_ns, &laid, timeline);
+    return laid;
+}
+
+DS_WAIT_END uint32_t feed_cause_of_own_loading(struct feed *feed, uint64_t end_ns,
+                                               struct wait_cause *cause, struct feed_made *made)
+{
+    const struct worker *own = feed->own;
+    const struct worker_left_out *at = &own->left_out;
+    uint32_t laid = 1;
+    if (DS_SELDOM(ds_load(&own->entry[RF_WORKER_COUNT]) == feed->own_count))
+        return 0;
+    if (DS_MOSTLY(own->is_left_out))
+        note_left_out(at, made);
+    if (DS_MOSTLY(own->is_left_out && is_simple(feed, at)))
+        cause->own = (struct cause_own){.sampler_begin_ns = feed->laid[0].begin_ns,
+                                        .sampler_end_ns = feed->laid[0].end_ns,
+                                        .begin_ns = at->begin_ns,
+                                        .items_end_ns = at->items_end_ns,
+                                        .end_ns = at->end_ns};
+    else
+        laid = add_own_batch(feed, end_ns, &cause->timeline, made);
+    cause->service_ns = made->end_ns - made->begin_ns;
     return laid;
 }

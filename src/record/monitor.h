@@ -60,6 +60,7 @@ struct datastall_monitor {
     uint64_t earliest_end_ns; /* no wait ended before the process began */
     uint64_t latest_end_ns;   /* nor in the future, as the clock was read last */
     uint64_t stretches_token[RF_STRETCH_LOADERS]; /* of the newest iterator that writes there */
+    uint64_t steps_in_backward[RF_STEPS_ENTRIES]; /* of each of `steps` */
     uint32_t slot_count;                          /* without the overflow slot */
     struct monitor_slot *slots;
     struct datastall_loader
@@ -79,7 +80,6 @@ struct datastall_monitor {
     uint64_t entry_busy[MONITOR_WORKER_ENTRIES];
     struct steps *steps; /* record/steps.h: of the threads that are followed; NULL: none yet */
     uint64_t steps_count;
-    uint64_t steps_in_backward[RF_STEPS_ENTRIES];
     uint64_t claims;   /* threads that took this lock to find their slot */
     uint64_t *scratch; /* one slot's copy, for statistics */
     struct rf_totals *totals;
@@ -146,8 +146,8 @@ struct monitor_slot *monitor_look_for_slot(datastall_loader *loader);
 static inline struct monitor_slot *monitor_slot_here(const struct monitor_thread *here,
                                                      datastall_loader *loader)
 {
-    if (here->last.key == loader->number * MONITOR_CACHE_DEVICES &&
-        monitor_is_recording(loader->monitor))
+    if (DS_MOSTLY(here->last.key == loader->number * MONITOR_CACHE_DEVICES &&
+                  monitor_is_recording(loader->monitor)))
         return here->last.slot;
     return monitor_look_for_slot(loader);
 }

@@ -47,6 +47,7 @@ static struct steps *take_place(datastall_monitor *monitor, bool is_main)
         return NULL;
     struct steps *s = &monitor->steps[place];
     s->monitor = monitor;
+    s->place = place;
     s->entry = rf_entry(monitor->writer, RF_SECTION_STEPS, place);
     s->layout = layout;
     ds_store(&s->entry[RF_STEPS_THREAD], (uint64_t)syscall(SYS_gettid));
@@ -72,10 +73,11 @@ DS_COLD static struct steps *claim(datastall_monitor *monitor, bool trains)
 /* trains: the thread is followed from now on. */
 DS_HOT static struct steps *steps_of(datastall_monitor *monitor, bool begins, bool trains)
 {
-    if (monitor == NULL || !monitor_is_recording(monitor))
+    if (DS_SELDOM(monitor == NULL || !monitor_is_recording(monitor)))
         return NULL;
     const struct monitor_thread *thread = &monitor_thread;
-    if (thread->steps_monitor == monitor->loaders[0].number && (thread->steps != NULL || !trains))
+    if (DS_MOSTLY(thread->steps_monitor == monitor->loaders[0].number &&
+                  (thread->steps != NULL || !trains)))
         return thread->steps;
     return begins ? claim(monitor, trains) : NULL;
 }
@@ -110,7 +112,7 @@ static void publish(struct steps *s, uint64_t now_ns)
 
 static inline void publish_now_and_then(struct steps *s, uint64_t now_ns)
 {
-    if (now_ns - s->published_ns >= PUBLISH_NS)
+    if (DS_SELDOM(now_ns - s->published_ns >= PUBLISH_NS))
         publish(s, now_ns);
 }
 
@@ -154,7 +156,7 @@ DS_WAIT_END static void take_answers(struct steps *s, enum step_phase phase)
     const uint64_t interval = s->interval;
     ds_store(&s->phases[interval % STEP_PHASES_KEPT], interval << 8 | phase);
     ds_store_release(&s->interval, interval + 1);
-    if ((ds_load(&s->answers[0]) | ds_load(&s->answers[1])) == 0)
+    if (DS_MOSTLY((ds_load(&s->answers[0]) | ds_load(&s->answers[1])) == 0))
         return;
     const uint64_t told = take_word(&s->answers[0], interval);
     const uint64_t other = take_word(&s->answers[1], interval);
@@ -212,7 +214,7 @@ static enum step_phase phase_before(const struct steps *s, enum step_place place
 /* Ends what is under way in the innermost place, or outside of all before this one. */
 static void interrupt(struct steps *s, enum step_phase outside, uint64_t now_ns, uint64_t times)
 {
-    if (s->depth > 0)
+    if (DS_SELDOM(s->depth > 0))
         end_interval(s, phase_in(s->places[s->depth - 1]), now_ns, 0);
     else
         end_interval(s, outside, now_ns, times);
@@ -233,9 +235,9 @@ static void interrupt_before(struct steps *s, enum step_place place, uint64_t no
                       (place == STEP_IN_OPTIMIZER && phase != STEP_FORWARD));
 }
 
-static void note_backward(const struct steps *s, bool in)
+static void note_backward(datastall_monitor *monitor, const struct steps *s, bool in)
 {
-    ds_store(&s->monitor->steps_in_backward[s - s->monitor->steps], in);
+    ds_store(&monitor->steps_in_backward[s->place], in);
 }
 
 DS_HOT void steps_enter(datastall_monitor *monitor, enum step_place place)
@@ -243,18 +245,18 @@ DS_HOT void steps_enter(datastall_monitor *monitor, enum step_place place)
     struct steps *s = steps_of(monitor, place == STEP_IN_BACKWARD, place == STEP_IN_BACKWARD);
     if (s == NULL)
         return;
-    if (s->depth == STEP_DEPTH || (s->depth > 0 && s->places[s->depth - 1] == place)) {
+    if (DS_SELDOM(s->depth == STEP_DEPTH || (s->depth > 0 && s->places[s->depth - 1] == place))) {
         s->nested++;
         return;
     }
     const uint64_t now_ns = ds_now_ns();
-    if (s->since_ns == 0)
+    if (DS_SELDOM(s->since_ns == 0))
         begin(s, now_ns);
     else
         interrupt_before(s, place, now_ns);
     s->places[s->depth++] = (uint8_t)place;
     if (place == STEP_IN_BACKWARD)
-        note_backward(s, true);
+        note_backward(monitor, s, true);
 }
 
 DS_HOT void steps_leave(datastall_monitor *monitor, enum step_place place)
@@ -262,7 +264,7 @@ DS_HOT void steps_leave(datastall_monitor *monitor, enum step_place place)
     struct steps *s = steps_of(monitor, false, false);
     if (s == NULL || s->depth == 0)
         return;
-    if (s->nested > 0) {
+    if (DS_SELDOM(s->nested > 0)) {
         s->nested--;
         return;
     }
@@ -274,14 +276,14 @@ DS_HOT void steps_leave(datastall_monitor *monitor, enum step_place place)
     if (place != STEP_IN_CHECKPOINT)
         s->since = STEP_SINCE_WORK;
     if (place == STEP_IN_BACKWARD)
-        note_backward(s, false);
+        note_backward(monitor, s, false);
     publish_now_and_then(s, now_ns);
 }
 
 /* An optimizer that raised an error is left without a word. */
 static void forget_optimizer(struct steps *s, uint64_t now_ns)
 {
-    while (s->depth > 0 && s->places[s->depth - 1] == STEP_IN_OPTIMIZER) {
+    while (DS_SELDOM(s->depth > 0 && s->places[s->depth - 1] == STEP_IN_OPTIMIZER)) {
         end_interval(s, STEP_OPTIMIZER, now_ns, 1);
         s->depth--;
         s->nested = 0;
@@ -303,10 +305,10 @@ DS_WAIT_END void steps_wait(const datastall_loader *loader, uint64_t begin_ns, u
                             bool got)
 {
     struct steps *s = steps_of(loader->monitor, true, false);
-    if (s == NULL || end_ns < begin_ns)
+    if (DS_SELDOM(s == NULL || end_ns < begin_ns))
         return;
     const bool zipped = s->since == STEP_SINCE_BATCH && s->loader != loader->number;
-    if (s->since_ns == 0) {
+    if (DS_SELDOM(s->since_ns == 0)) {
         begin(s, begin_ns);
     } else {
         forget_optimizer(s, begin_ns);

@@ -41,6 +41,7 @@ struct steps {
     uint64_t published_ns;
     uint64_t interval; /* number of the one under way, from 1 */
     enum step_since since;
+    uint32_t place; /* of this among the monitor's */
     uint32_t depth, nested;
     uint8_t places[STEP_DEPTH]; /* enum step_place */
     bool stated;                /* step() says what a step is */

@@ -143,10 +143,10 @@ DS_WAIT_END void stretches_add(struct stretches *s, struct stretches_batch *batc
 {
     const bool first = s->since_ns == 0;
     row->row = NULL;
-    if (!is_newest(s))
+    if (DS_SELDOM(!is_newest(s)))
         return;
     const uint64_t waited_ns = batch->end_ns - batch->begin_ns;
-    if (first) {
+    if (DS_SELDOM(first)) {
         add(&s->entry[s->again ? RF_STRETCH_AGAIN_FIRST_NS : RF_STRETCH_NEW_FIRST_NS], waited_ns);
         batch->times[RF_BATCH_ITER] = rf_stretch_units(s->iter_ns);
         s->since_ns = ds_load(&s->entry[RF_STRETCH_LAST_NS]); /* 0: the loader's very first */
@@ -156,12 +156,12 @@ DS_WAIT_END void stretches_add(struct stretches *s, struct stretches_batch *batc
         s->since_ns == 0 ? RF_STRETCH_UNKNOWN
                          : rf_stretch_units(ds_subtract(ds_subtract(batch->begin_ns, s->since_ns),
                                                         first ? s->iter_ns : 0));
-    if (s->batch % s->layout.rows == 0)
+    if (DS_SELDOM(s->batch % s->layout.rows == 0))
         begin_stretch(s, batch->begin_ns);
     if (s->stretch != NULL)
         write_row(s, batch, first, row);
     s->batch++;
-    if (s->batch % s->layout.rows == 0)
+    if (DS_SELDOM(s->batch % s->layout.rows == 0))
         mark_end(s, batch->end_ns);
     ds_store(&s->entry[RF_STRETCH_LAST_NS], batch->end_ns);
     ds_store_release(&s->entry[RF_STRETCH_BATCHES], s->batch);

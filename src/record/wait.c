@@ -85,7 +85,7 @@ static inline bool may_be_impossible(const datastall_batch *batch)
                           (batch->longest_sequence + 1) | (batch->padded_tokens + 1);
     if (bits >= DATASTALL_MAX_COUNT || (batch->flags & ~DATASTALL_BATCH_TOKENS_SAMPLED) != 0)
         return true;
-    if (isnan(batch->mean_sequence_length) && isnan(batch->packing_efficiency))
+    if (DS_MOSTLY(isnan(batch->mean_sequence_length) && isnan(batch->packing_efficiency)))
         return false; /* no constants are read */
     return batch->mean_sequence_length < 0 ||
            batch->mean_sequence_length > (double)DATASTALL_MAX_COUNT ||
@@ -119,7 +119,7 @@ static void show_wait(const datastall_monitor *monitor, struct monitor_slot *slo
     const uint64_t number = monitor->loaders[0].number;
     if (slot == &monitor->overflow)
         return;
-    if (here->shown_slot != slot) {
+    if (DS_SELDOM(here->shown_slot != slot)) {
         if (here->shown_monitor == number)
             rf_slot_waiting(&here->shown_slot->writer, 0);
         here->shown_monitor = number;
@@ -135,7 +135,7 @@ DS_EACH_WAIT datastall_wait datastall_wait_begin(datastall_loader *loader)
         return wait;
     struct monitor_thread *const here = DS_KEPT(&monitor_thread);
     struct monitor_slot *slot = monitor_slot_here(here, loader);
-    if (slot == NULL)
+    if (DS_SELDOM(slot == NULL))
         return wait;
     wait.loader = loader;
     wait.slot = slot;
@@ -263,7 +263,7 @@ append_to_other(datastall_monitor *monitor, struct monitor_slot *slot, const str
 static inline void append(datastall_monitor *monitor, struct monitor_slot *slot,
                           const struct wait *wait)
 {
-    if (slot->loader == 0 || wait->stage == RF_STAGE_OTHER)
+    if (DS_SELDOM(slot->loader == 0 || wait->stage == RF_STAGE_OTHER))
         append_to_other(monitor, slot, wait);
     else if (rf_slot_append(&slot->writer, wait))
         switch_off_if_lost(monitor);
@@ -274,13 +274,13 @@ static inline void record(datastall_monitor *monitor, struct monitor_slot *slot,
                           const datastall_batch *batch, struct wait *wait)
 {
     datastall_batch own;
-    if (wait->kind > DATASTALL_WAIT_FAILED) {
+    if (DS_SELDOM(wait->kind > DATASTALL_WAIT_FAILED)) {
         refuse(monitor, slot);
         return;
     }
-    if (batch == NULL)
+    if (DS_SELDOM(batch == NULL))
         batch = &nothing_stated;
-    else if (batch->struct_size != sizeof *batch || may_be_impossible(batch))
+    else if (DS_SELDOM(batch->struct_size != sizeof *batch || may_be_impossible(batch)))
         batch = corrected(monitor, batch, &own);
     wait->batch = batch;
     wait->stage = (uint32_t)ds_load(&monitor->current_stage);
@@ -300,19 +300,19 @@ DS_WAIT_END void monitor_wait_end(datastall_wait *wait, uint64_t end_ns,
                                   const struct stall_bounds *exposed,
                                   const struct wait_cause *cause)
 {
-    if (wait == NULL || wait->loader == NULL)
+    if (DS_SELDOM(wait == NULL || wait->loader == NULL))
         return;
     datastall_monitor *monitor = wait->loader->monitor;
     struct monitor_slot *slot = wait->slot;
     wait->loader = NULL;
-    if (!monitor_is_recording(monitor)) /* forked, or switched off, while it waited */
+    if (DS_SELDOM(!monitor_is_recording(monitor))) /* forked, or switched off, while it waited */
         return;
     struct wait ended = {.begin_ns = wait->begin_ns,
                          .wait_ns = end_ns - wait->begin_ns,
                          .kind = kind,
                          .exposed = *exposed};
-    if (end_ns < wait->begin_ns || ended.wait_ns > RF_MOST_WAIT_NS ||
-        !is_possible_end(monitor, end_ns)) {
+    if (DS_SELDOM(end_ns < wait->begin_ns || ended.wait_ns > RF_MOST_WAIT_NS ||
+                  !is_possible_end(monitor, end_ns))) {
         rf_count_loss(monitor->writer, RF_PROCESS_IMPOSSIBLE_TIMES);
         ended.begin_ns = ds_now_ns();
         ended.wait_ns = DATASTALL_UNKNOWN;

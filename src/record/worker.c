@@ -446,10 +446,11 @@ DS_WAIT_END void worker_end_left_out(struct worker *worker, uint64_t begin_ns, u
         .begin_ns = begin_ns,
         .end_ns = end_ns,
         .gap_ns = add_gap(worker, begin_ns),
-        .spent = is_long ? spent_on_long(worker, begin_ns) : spent_as_before(worker, whole_ns),
+        .spent = DS_SELDOM(is_long) ? spent_on_long(worker, begin_ns)
+                                    : spent_as_before(worker, whole_ns),
         .outcome = outcome,
     };
-    if (is_long)
+    if (DS_SELDOM(is_long))
         made.end_ns = worker->clocks.end.at.wall_ns;
     made.items_end_ns = begin_ns + made.spent.items_ns;
     worker->items = outcome == RF_BATCH_MADE ? items : 0;
@@ -458,7 +459,7 @@ DS_WAIT_END void worker_end_left_out(struct worker *worker, uint64_t begin_ns, u
     worker->is_left_out = !is_long;
     worker->left_out = (struct worker_left_out){begin_ns, made.items_end_ns, made.end_ns};
     keep(worker, &made);
-    if (is_long) {
+    if (DS_SELDOM(is_long)) {
         worker->left_out_cpu_ns = 0;
         worker_clocks_next(&worker->clocks);
     } else {

@@ -79,7 +79,7 @@ DS_WAIT_END static void write_cause(struct rf_slot_writer *slot, const struct wa
     if (split != NULL)
         write_split(row, split);
     /* The next one must not be written over one that is not counted. */
-    if (++slot->cause_head - slot->causes_counted > slot->cause_mask)
+    if (DS_SELDOM(++slot->cause_head - slot->causes_counted > slot->cause_mask))
         slot->look_at = 0;
 }
 
@@ -128,7 +128,7 @@ DS_WAIT_END bool rf_slot_append(struct rf_slot_writer *slot, const struct wait *
     const uint64_t head = ++slot->head;
     ds_store_release(&row[RF_RECORD_SEQUENCE], head);
     slot->batches += wait->kind == DATASTALL_WAIT_STEADY || wait->kind == DATASTALL_WAIT_FIRST;
-    return head >= slot->look_at &&
+    return DS_SELDOM(head >= slot->look_at) &&
            count_in_time(slot, wait->begin_ns + ds_known_or_zero(wait->wait_ns));
 }
 

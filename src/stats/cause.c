@@ -220,9 +220,9 @@ DS_WAIT_END void cause_of_stall(const struct wait_cause *cause, uint64_t begin_n
         cause_split_own(&cause->own, from, end_ns, share->states_ns);
     else
         cause_split(&cause->timeline, from, end_ns, share->states_ns);
-    if (cause->loop.cpu_ns + cause->loop.delay_ns > 0)
+    if (DS_SELDOM(cause->loop.cpu_ns + cause->loop.delay_ns > 0))
         look_at_the_loop(&cause->loop, end_ns - begin_ns, share);
-    if (cause->later_ready_ns == 0)
+    if (DS_MOSTLY(cause->later_ready_ns == 0))
         return;
     const uint64_t whole_ns =
         cause_overlap(cause->later_ready_ns, cause->blocker_ns, begin_ns, end_ns);
