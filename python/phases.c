@@ -89,7 +89,7 @@ DS_HOT static PyObject *backward_call(PyObject *callable, PyObject *const *args,
     datastall_monitor *monitor = followed();
     steps_enter(monitor, STEP_IN_BACKWARD);
     look_now_and_then();
-    PyObject *result = standin_call_row((Standin *)callable, args, flagged_count, names);
+    PyObject *result = standin_call_function_row((Standin *)callable, args, flagged_count, names);
     steps_leave(monitor, STEP_IN_BACKWARD);
     return result;
 }
@@ -98,7 +98,7 @@ static PyObject *checkpoint_call(Standin *self, PyObject *args, PyObject *kwargs
 {
     datastall_monitor *monitor = followed();
     steps_enter(monitor, STEP_IN_CHECKPOINT);
-    PyObject *result = standin_call_method(self, args, kwargs);
+    PyObject *result = PyObject_Call(self->original, args, kwargs);
     steps_leave(monitor, STEP_IN_CHECKPOINT);
     return result;
 }

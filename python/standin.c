@@ -239,3 +239,9 @@ DS_EACH_WAIT PyObject *standin_call_row(Standin *self, PyObject *const *args, si
         return vectorcall(self->original, args, flagged_count, names);
     return call_bound(self->original, args, flagged_count, names);
 }
+
+DS_HOT PyObject *standin_call_function_row(Standin *self, PyObject *const *args,
+                                           size_t flagged_count, PyObject *names)
+{
+    return vectorcall(self->original, args, flagged_count, names);
+}

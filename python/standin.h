@@ -34,6 +34,9 @@ bool standin_prepare(void);
 PyObject *standin_call_method(Standin *self, PyObject *args, PyObject *kwargs);
 PyObject *standin_call_row(Standin *self, PyObject *const *args, size_t flagged_count,
                            PyObject *names);
+/* The same, but that the original is a function of a module: whatever stands there is called as it is. */
+PyObject *standin_call_function_row(Standin *self, PyObject *const *args, size_t flagged_count,
+                                    PyObject *names);
 
 /* How many arguments without a name there are: the highest bit says that args[-1] may be used. */
 static inline size_t standin_count(size_t flagged_count)

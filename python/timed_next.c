@@ -148,6 +148,7 @@ DS_EACH_WAIT PyObject *timed_next(Consumer *consumer, PyObject *(*call)(void *co
     monitor_fetch_ahead(&consumer->ahead);
     tensor_fetch_ahead();
     Py_INCREF(consumer); /* the program may drop the iterator while it waits */
+    Py_XINCREF(iterator);
     if (DS_SELDOM(!consumer->feed_asked))
         consumer_type_ask_feed(consumer, iterator);
     next.consumer = consumer;
@@ -180,6 +181,7 @@ DS_EACH_WAIT PyObject *timed_next(Consumer *consumer, PyObject *(*call)(void *co
     }
     if (DS_SELDOM(errors_raise_kept())) /* a signal handler raised while we looked */
         Py_CLEAR(batch);
+    Py_XDECREF(iterator);
     Py_DECREF(consumer);
     return batch;
 }
