@@ -83,7 +83,11 @@ def test_what_cannot_be_better_is_kept(tmp_path):
     ended = tune(tmp_path, "--for", "4s", "--", "python", "p.py")
     assert ended.returncode == 0, ended.stderr
     assert "KEEP     num_workers=0 at p.py:9 is the fastest of what was tried" in ended.stdout
-    assert "no other setting is predicted to be more than 2 % faster" in ended.stdout
+    # On a busy machine one may be predicted to be: then it is tried, and is slower.
+    assert re.search(
+        "no other setting is predicted to be more than 2 % faster|ended: that trial was slower",
+        ended.stdout,
+    ), ended.stdout
 
 
 def test_a_trial_that_ends_within_an_item(tmp_path):
