@@ -14,8 +14,8 @@
 /* Open addressing with linear probing; object NULL: free. Each in one cache line. */
 struct entry {
     PyObject *object; /* borrowed: the weak reference tells when it goes */
-    PyObject *reference, *value, *unused;
-};
+    PyObject *reference, *value;
+} __attribute__((aligned(DS_LINE_BYTES / 2)));
 static struct entry *entries;
 static size_t capacity, used;
 
@@ -69,7 +69,7 @@ static void take_out(struct entry *gap)
             hole = place;
         }
     }
-    entries[hole] = (struct entry){.object = NULL};
+    entries[hole] = (struct entry){NULL, NULL, NULL};
     used--;
 }
 

@@ -49,7 +49,7 @@ DS_EACH_WAIT static PyObject *next_call(PyObject *callable, PyObject *const *arg
         kept = adopt(self, iterator);
     Consumer *consumer = kept == NULL ? NULL : consumer_type_cast(kept);
     struct next_call call = {self, args, flagged_count};
-    if (DS_SELDOM(errors_raise_kept()))
+    if (errors_raise_kept())
         batch = NULL;
     else if (DS_SELDOM(consumer == NULL))
         batch = standin_call_row(self, args, flagged_count, NULL);

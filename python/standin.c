@@ -201,16 +201,21 @@ PyMemberDef standin_row_members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(Standin, row), READONLY, NULL},
     {NULL, 0, 0, 0, NULL}};
 
+/* What is called with the arguments after the instance, where the original is no plain function. */
+static PyObject *bound_to(PyObject *original, PyObject *instance)
+{
+    const descrgetfunc bind = (descrgetfunc)PyType_GetSlot(Py_TYPE(original), Py_tp_descr_get);
+    if (bind != NULL)
+        return bind(original, instance, (PyObject *)Py_TYPE(instance));
+    Py_INCREF(original);
+    return original;
+}
+
 PyObject *standin_call_method(Standin *self, PyObject *args, PyObject *kwargs)
 {
     if (self->is_function || PyTuple_Size(args) < 1)
         return PyObject_Call(self->original, args, kwargs);
-    PyObject *instance = PyTuple_GetItem(args, 0), *bound = self->original;
-    descrgetfunc bind = (descrgetfunc)PyType_GetSlot(Py_TYPE(bound), Py_tp_descr_get);
-    if (bind != NULL)
-        bound = bind(bound, instance, (PyObject *)Py_TYPE(instance));
-    else
-        Py_INCREF(bound);
+    PyObject *bound = bound_to(self->original, PyTuple_GetItem(args, 0));
     PyObject *rest = bound == NULL ? NULL : PyTuple_GetSlice(args, 1, PyTuple_Size(args));
     PyObject *result = rest == NULL ? NULL : PyObject_Call(bound, rest, kwargs);
     Py_XDECREF(rest);
@@ -218,14 +223,10 @@ PyObject *standin_call_method(Standin *self, PyObject *args, PyObject *kwargs)
     return result;
 }
 
-/* One that is no plain function. */
 static __attribute__((noinline)) PyObject *call_bound(PyObject *original, PyObject *const *args,
                                                       size_t flagged_count, PyObject *names)
 {
-    const descrgetfunc bind = (descrgetfunc)PyType_GetSlot(Py_TYPE(original), Py_tp_descr_get);
-    if (bind == NULL)
-        return vectorcall(original, args + 1, standin_count(flagged_count) - 1, names);
-    PyObject *bound = bind(original, args[0], (PyObject *)Py_TYPE(args[0]));
+    PyObject *bound = bound_to(original, args[0]);
     PyObject *result =
         bound == NULL ? NULL : vectorcall(bound, args + 1, standin_count(flagged_count) - 1, names);
     Py_XDECREF(bound);

@@ -179,7 +179,7 @@ DS_EACH_WAIT PyObject *timed_next(Consumer *consumer, PyObject *(*call)(void *co
     } else {
         end_with_batch(&next, batch);
     }
-    if (DS_SELDOM(errors_raise_kept())) /* a signal handler raised while we looked */
+    if (errors_raise_kept()) /* a signal handler raised while we looked */
         Py_CLEAR(batch);
     Py_XDECREF(iterator);
     Py_DECREF(consumer);

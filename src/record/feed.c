@@ -232,7 +232,7 @@ DS_EACH_WAIT void feed_laid_over(struct feed *feed, uint64_t begin_ns, uint64_t 
 
 DS_WAIT_END static void clear(struct wait_cause *cause)
 {
-    /* All but the spans, which the count covers. */
+    /* All but the spans, which these two cover. */
     cause->timeline.count = 0;
     cause->own.end_ns = 0;
     memset((char *)cause + offsetof(struct wait_cause, stall_is_under_way), 0,

@@ -228,35 +228,36 @@ DS_WAIT_END static bool is_simple(const struct feed *feed, const struct worker_l
            feed->laid[0].end_ns <= at->begin_ns;
 }
 
-static void add_left_out(const struct worker_left_out *at, uint64_t from, uint64_t to,
-                         struct cause_timeline *timeline)
+/* Of such a batch whose wait isn't simple. Returns how many of what was told of apart are in the spans, as the next does. */
+static __attribute__((noinline)) uint32_t add_left_out(const struct feed *feed,
+                                                       const struct worker_left_out *at,
+                                                       uint64_t end_ns,
+                                                       struct cause_timeline *timeline)
 {
-    cause_add(timeline, from, to, at->begin_ns, at->items_end_ns, CAUSE_COMPUTE);
-    cause_add(timeline, from, to, at->items_end_ns, at->end_ns, CAUSE_COLLATE);
+    const uint64_t from = feed->begin_ns;
+    uint32_t laid = 0;
+    add_overhead(feed, from, at->begin_ns, &laid, timeline);
+    cause_add(timeline, from, end_ns, at->begin_ns, at->items_end_ns, CAUSE_COMPUTE);
+    cause_add(timeline, from, end_ns, at->items_end_ns, at->end_ns, CAUSE_COLLATE);
+    add_overhead(feed, at->end_ns, end_ns, &laid, timeline);
+    return laid;
 }
 
-/* Any other: from its record. How many of what was told of apart are in the spans. */
-static __attribute__((noinline)) uint32_t add_own_batch(const struct feed *feed, uint64_t end_ns,
-                                                        struct cause_timeline *timeline,
-                                                        struct feed_made *made)
+/* A batch that was asked about, from its record. */
+static __attribute__((noinline)) uint32_t add_recorded(const struct feed *feed, uint64_t end_ns,
+                                                       struct cause_timeline *timeline,
+                                                       struct feed_made *made)
 {
     uint64_t record[RF_WORK_WORDS];
-    const struct worker *own = feed->own;
-    const uint64_t from = feed->begin_ns, count = ds_load(&own->entry[RF_WORKER_COUNT]);
+    const uint64_t *entry = feed->own->entry, from = feed->begin_ns;
     uint32_t laid = 0;
-    if (!own->is_left_out) {
-        if (!rf_worker_record(own->entry, &feed->layout, count - 1, record))
-            return 0;
-        feed_note_made(record, made);
-    }
-    add_overhead(feed, from, made->begin_ns, &laid, timeline);
-    if (own->is_left_out) {
-        add_left_out(&own->left_out, from, end_ns, timeline);
-    } else {
-        const struct cause_batch batch = batch_of(record);
-        cause_add_batch(timeline, from, end_ns, &batch);
-    }
-    add_overhead(feed, made->end_ns, end_ns, &laid, timeline);
+    if (!rf_worker_record(entry, &feed->layout, ds_load(&entry[RF_WORKER_COUNT]) - 1, record))
+        return 0;
+    feed_note_made(record, made);
+    const struct cause_batch batch = batch_of(record);
+    add_overhead(feed, from, batch.begin_ns, &laid, timeline);
+    cause_add_batch(timeline, from, end_ns, &batch);
+    add_overhead(feed, batch.end_ns, end_ns, &laid, timeline);
     return laid;
 }
 
@@ -268,16 +269,19 @@ DS_WAIT_END uint32_t feed_cause_of_own_loading(struct feed *feed, uint64_t end_n
     uint32_t laid = 1;
     if (DS_SELDOM(ds_load(&own->entry[RF_WORKER_COUNT]) == feed->own_count))
         return 0;
-    if (DS_MOSTLY(own->is_left_out))
+    if (DS_SELDOM(!own->is_left_out)) {
+        laid = add_recorded(feed, end_ns, &cause->timeline, made);
+    } else {
         note_left_out(at, made);
-    if (DS_MOSTLY(own->is_left_out && is_simple(feed, at)))
-        cause->own = (struct cause_own){.sampler_begin_ns = feed->laid[0].begin_ns,
-                                        .sampler_end_ns = feed->laid[0].end_ns,
-                                        .begin_ns = at->begin_ns,
-                                        .items_end_ns = at->items_end_ns,
-                                        .end_ns = at->end_ns};
-    else
-        laid = add_own_batch(feed, end_ns, &cause->timeline, made);
+        if (DS_MOSTLY(is_simple(feed, at)))
+            cause->own = (struct cause_own){.sampler_begin_ns = feed->laid[0].begin_ns,
+                                            .sampler_end_ns = feed->laid[0].end_ns,
+                                            .begin_ns = at->begin_ns,
+                                            .items_end_ns = at->items_end_ns,
+                                            .end_ns = at->end_ns};
+        else
+            laid = add_left_out(feed, at, end_ns, &cause->timeline);
+    }
     cause->service_ns = made->end_ns - made->begin_ns;
     return laid;
 }

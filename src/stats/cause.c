@@ -182,6 +182,15 @@ DS_WAIT_END void cause_split_own(const struct cause_own *own, uint64_t from, uin
     sums[CAUSE_OVERHEAD] += to - from - sampler_ns - items_ns - collate_ns;
 }
 
+DS_WAIT_END void cause_split_wait(const struct wait_cause *cause, uint64_t from, uint64_t to,
+                                  uint64_t sums[CAUSE_STATES])
+{
+    if (cause->own.end_ns != 0)
+        cause_split_own(&cause->own, from, to, sums);
+    else
+        cause_split(&cause->timeline, from, to, sums);
+}
+
 static void move(struct cause_share *share, enum cause_state to, uint64_t most_ns)
 {
     const uint64_t ns = ds_least(share->states_ns[CAUSE_TRANSFER], most_ns);
@@ -216,10 +225,7 @@ DS_WAIT_END void cause_of_stall(const struct wait_cause *cause, uint64_t begin_n
 {
     const uint64_t from = stall_ns < end_ns - begin_ns ? end_ns - stall_ns : begin_ns;
     memset(share, 0, sizeof *share);
-    if (cause->own.end_ns != 0)
-        cause_split_own(&cause->own, from, end_ns, share->states_ns);
-    else
-        cause_split(&cause->timeline, from, end_ns, share->states_ns);
+    cause_split_wait(cause, from, end_ns, share->states_ns);
     if (DS_SELDOM(cause->loop.cpu_ns + cause->loop.delay_ns > 0))
         look_at_the_loop(&cause->loop, end_ns - begin_ns, share);
     if (DS_MOSTLY(cause->later_ready_ns == 0))

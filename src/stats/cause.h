@@ -146,6 +146,10 @@ struct wait_cause {
     struct cause_row row;
 };
 
+/* The same for a wait, whichever of the two tells of it. */
+void cause_split_wait(const struct wait_cause *cause, uint64_t from, uint64_t to,
+                      uint64_t sums[CAUSE_STATES]);
+
 /* How a stall is split. */
 struct cause_share {
     uint64_t states_ns[CAUSE_STATES];

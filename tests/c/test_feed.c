@@ -141,10 +141,7 @@ static struct feed *feed_for(const pid_t *pids, uint32_t workers, uint64_t epoch
 static uint64_t split(const struct wait_cause *cause, uint64_t from, uint64_t to, uint32_t state)
 {
     uint64_t sums[CAUSE_STATES] = {0};
-    if (cause->own.end_ns != 0)
-        cause_split_own(&cause->own, from, to, sums);
-    else
-        cause_split(&cause->timeline, from, to, sums);
+    cause_split_wait(cause, from, to, sums);
     return sums[state];
 }
 
