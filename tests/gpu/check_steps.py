@@ -3,12 +3,13 @@
 
 Fourteen programs (step_programs.py), each in a process of its own, one of them in two ranks. The
 truth of a phase's time are marks around the same places (step_marks.py); of the GPU's idle time in
-it, the part of the marked time in which no kernel and no copy ran, by torch.profiler's trace, gaps
-of up to 10 us merged. A copy from memory that is not pinned may count as either: the GPU copies,
-but nothing is queued. A program passes when each phase's share is within 3 points of the marks',
-the idle share of each within 3 points of the trace's (and two standard errors of what datastall
-says of itself), and when the cause that was planted is named. A framework that is not installed is
-left out, and what needs more GPUs than there are.
+it, the part of the marked time in which no kernel and no copy ran, by torch.profiler's trace. Two
+kinds of it may count as either: up to 5 us of each gap, in which the next launch is on its way or
+the end of what ran was not yet told, so the queue is not empty; and a copy from memory that is not
+pinned, for which the GPU works and nothing is queued. A program passes when each phase's share is
+within 3 points of the marks', the idle share of each within 3 points of the trace's (and two
+standard errors of what datastall says of itself), and when the cause that was planted is named. A
+framework that is not installed is left out, and what needs more GPUs than there are.
 
 python tests/gpu/check_steps.py [SECONDS [PROGRAM...]]
 
@@ -33,6 +34,8 @@ from step_programs import DEVICE, PLANTED, PROGRAMS, RANKS
 from torch.profiler import ProfilerActivity, profile
 
 POINTS = 3.0
+#: Of a gap between two kernels. On an H200 the queue told 2 to 5 us a gap less than the trace.
+NOT_TOLD_NS = 5_000
 #: How the line of one process or rank begins.
 MEASURED = '{"truth": '
 NEEDS = {"HF Trainer": "transformers", "Lightning": "lightning", "accelerate": "accelerate"}
@@ -40,7 +43,8 @@ NEEDS = {"HF Trainer": "transformers", "Lightning": "lightning", "accelerate": "
 
 def truth_of(trace: Any) -> dict[str, Any]:
     """By phase: its share and the GPU's idle share in it, of the time that the marks cover."""
-    busy, queued = union(gpu_work(trace)), union(gpu_work(trace, pageable=False))
+    not_told = [(begin, end + NOT_TOLD_NS) for begin, end in gpu_work(trace)]
+    busy, queued = union(not_told, 0), union(gpu_work(trace, pageable=False), 0)
     parts: dict[str, list[tuple[int, int]]] = {}
     for name, begin, end in phases():
         parts.setdefault(name, []).append((begin, end))

@@ -105,10 +105,11 @@ def gpu_work(trace: Any, pageable: bool = True) -> list[tuple[int, int]]:
     ]
 
 
-def union(intervals: list[tuple[int, int]]) -> list[list[int]]:
+def union(intervals: list[tuple[int, int]], gap_ns: int = GAP_NS) -> list[list[int]]:
+    """Where there is work, gaps of up to gap_ns merged."""
     merged: list[list[int]] = []
     for start, end in sorted(intervals):
-        if merged and start <= merged[-1][1] + GAP_NS:
+        if merged and start <= merged[-1][1] + gap_ns:
             merged[-1][1] = max(merged[-1][1], end)
         else:
             merged.append([start, end])
