@@ -9,6 +9,7 @@
 #include <Python.h>
 
 #include "beside.h"
+#include "captures.h"
 #include "composition.h"
 #include "consumer_type.h"
 #include "datastall.h"
@@ -52,7 +53,7 @@ static int (*const parts[])(PyObject *module) = {
     monitor_type_add,        loader_type_add,     consumer_type_add, timed_iter_add,
     timed_iterator_type_add, method_standins_add, loop_causes_add,   fetch_causes_add,
     fetch_items_add,         exposed_stall_add,   beside_add,        gpu_monitor_type_add,
-    gpu_driver_add,          phases_add,          looks_add,
+    gpu_driver_add,          phases_add,          looks_add,         captures_add,
 };
 
 static bool add_parts(PyObject *module)

@@ -88,6 +88,16 @@ for list in $lists; do
         touch "$stamp"
     fi
 done
+# Beside the environment: torch imports them where it finds them, as its builds for CUDA do since 2.13, which
+# the tests of that alone are to pay for (test_cuda_bindings.py).
+bindings=.venv/cuda-bindings
+list=scripts/requirements-cuda-bindings.txt
+if [ -n "$tests" ] && { [ ! -e $bindings/.installed ] || [ $list -nt $bindings/.installed ]; }; then
+    echo "bootstrap: installing $list into $bindings"
+    rm -rf $bindings
+    .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --target $bindings -r $list
+    touch $bindings/.installed
+fi
 # Only for programs that the tests start: the file says what it does, and to whom.
 if [ -n "$tests" ]; then
     site=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')

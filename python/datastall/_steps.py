@@ -17,6 +17,9 @@ from . import _blocking, _core
 
 KEY = "datastall"  # in torch's tables of hooks, whose own keys are numbers
 
+#: Of the bindings of CUDA for Python, how the names of what begins a capture begin.
+BINDINGS = {"cuda.bindings.driver": "cuStreamBegin", "cuda.bindings.runtime": "cudaStreamBegin"}
+
 
 def is_on() -> bool:
     return os.environ.get("DATASTALL_STEPS") != "off"
@@ -78,6 +81,27 @@ def _read_memory() -> tuple[int, int, int, int, int] | None:
     )
 
 
+def _stand_in_for_captures() -> None:
+    """torch imports cuda.bindings since 2.13 and captures nothing by it, so that it is loaded says
+    nothing of the program: who begins a capture by it is told instead. Not so where somebody has
+    one of these functions by itself (``from cuda.bindings.driver import ...``)."""
+    owners = [sys.modules.get(name) for name in BINDINGS]
+    found = [
+        (owner, name)
+        for owner, begins in zip(owners, BINDINGS.values(), strict=True)
+        if owner is not None
+        for name in list(vars(owner))
+        if name.startswith(begins)
+    ]
+    if {id(owner) for owner, _ in found} != {id(owner) for owner in owners}:
+        return  # not loaded, or of another make
+    if any(_core.holders(vars(owner), name) != 1 for owner, name in found):
+        return
+    for owner, name in found:
+        _stand_in(owner, name, _core.BeginsCapture)
+    _core.trust_cuda_bindings()
+
+
 _patched = False
 
 
@@ -93,5 +117,6 @@ def patch() -> None:
     if asks_gpu():
         _core.set_line_reader(sys._current_frames, _blocking.read_stack)
         _core.set_memory_reader(_read_memory)
+        _stand_in_for_captures()
     graphs = sys.modules.get("torch.cuda.graphs")
     _stand_in(getattr(graphs, "CUDAGraph", None), "replay", _core.CountedReplay)

@@ -8,8 +8,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/atomics.h"
 #include "base/hash.h"
 
 #define MOST_FILES 4096u
@@ -17,6 +19,9 @@
 #define MOST_BYTES (UINT64_C(256) << 20)
 #define MOST_TABLE (UINT64_C(4) << 20) /* of section headers, and of their names */
 #define CHUNK (UINT32_C(64) << 10)
+#define QUESTION_NS \
+    50000             /* longer than one takes, but for one that waits for a lock of the driver's */
+#define PATIENCE 100u /* of these */
 
 /* Whatever captures through these does so on torch's streams; NVIDIA's do not capture by themselves. */
 static const char *const trusted[] = {"libtorch",  "libc10",       "libcuda.so",    "libcudart",
@@ -25,6 +30,9 @@ static const char *const trusted[] = {"libtorch",  "libc10",       "libcuda.so",
                                       "libnvrtc",  "libnvJitLink", "libnvToolsExt", "libnvidia-",
                                       "libnvperf", "libnvjpeg",    "libnccl",       "libnvshmem",
                                       NULL};
+
+/* Of any thread. */
+static uint64_t noted, in_question, bindings_say_so;
 
 static struct {
     unsigned long long adds; /* objects that were ever loaded, as of the last look */
@@ -42,12 +50,11 @@ struct needle {
 };
 
 /* Put together here, so that this file is not one that has it. */
-static struct needle capture_begins(void)
+static struct needle put_together(const char *half, const char *other)
 {
-    static const char *const halves[] = {"StreamBegin", "Capture"};
-    struct needle needle = {.length = strlen(halves[0]) + strlen(halves[1])};
-    memcpy(needle.text, halves[0], strlen(halves[0]));
-    memcpy(needle.text + strlen(halves[0]), halves[1], strlen(halves[1]));
+    struct needle needle = {.length = strlen(half) + strlen(other)};
+    memcpy(needle.text, half, strlen(half));
+    memcpy(needle.text + strlen(half), other, strlen(other));
     return needle;
 }
 
@@ -140,14 +147,29 @@ static enum answer constants_have(int fd, const struct sections *sections, const
     return answer;
 }
 
+static enum answer has_by_name(int fd, const struct sections *sections, const char *by,
+                               struct needle name)
+{
+    const enum answer able = dynamic_names_have(fd, sections, by);
+    return able == YES ? constants_have(fd, sections, name.text) : able;
+}
+
+/* An extension module that takes functions of the bindings by the modules of theirs that are for such; which
+ * ones, those of Cython 3.2 have compressed. */
+static enum answer calls_bindings(int fd, const struct sections *sections)
+{
+    if (ds_load(&bindings_say_so) == 0)
+        return NO;
+    return has_by_name(fd, sections, "PyInit_", put_together("cuda.bindings", ".cy"));
+}
+
 static enum answer sections_have(int fd, const struct sections *sections)
 {
-    const struct needle needle = capture_begins();
-    const enum answer named = dynamic_names_have(fd, sections, needle.text);
-    if (named != NO)
-        return named;
-    const enum answer looks_up = dynamic_names_have(fd, sections, "dlsym");
-    return looks_up == YES ? constants_have(fd, sections, needle.text) : looks_up;
+    const struct needle begins = put_together("StreamBegin", "Capture");
+    enum answer answer = dynamic_names_have(fd, sections, begins.text);
+    if (answer == NO)
+        answer = has_by_name(fd, sections, "dlsym", begins);
+    return answer == NO ? calls_bindings(fd, sections) : answer;
 }
 
 static enum answer file_has(const char *path)
@@ -181,6 +203,7 @@ void capturers_after_fork(void)
 void capturers_in_child(void)
 {
     pthread_mutex_init(&in_the_list, NULL);
+    ds_store(&in_question, 0);
 }
 
 static void go_through(int (*each)(struct dl_phdr_info *, size_t, void *), void *to)
@@ -192,6 +215,8 @@ static void go_through(int (*each)(struct dl_phdr_info *, size_t, void *), void 
 
 static bool is_trusted(const char *path)
 {
+    if (ds_load(&bindings_say_so) != 0 && strstr(path, "/cuda/bindings/") != NULL)
+        return true;
     const char *name = strrchr(path, '/') + 1;
     for (const char *const *known = trusted; *known != NULL; known++) {
         if (strncmp(name, *known, strlen(*known)) == 0)
@@ -268,5 +293,35 @@ bool capturers_there(void)
 {
     if (!looked.found && loaded_so_far() != looked.adds)
         look();
-    return looked.found || looked.adds == 0;
+    return looked.found || looked.adds == 0 || ds_load(&noted) != 0;
+}
+
+/* ---- what says so itself ---- */
+
+void capturers_trust_bindings(void)
+{
+    ds_store(&bindings_say_so, 1);
+}
+
+/* Each stores first and looks at the other's then, in one order for all: one of the two sees the other. */
+void capturers_note(void)
+{
+    const struct timespec moment = {0, QUESTION_NS};
+    __atomic_store_n(&noted, 1, __ATOMIC_SEQ_CST);
+    for (uint32_t i = 0; i < PATIENCE && __atomic_load_n(&in_question, __ATOMIC_SEQ_CST) != 0; i++)
+        nanosleep(&moment, NULL);
+}
+
+bool capturers_question_begins(void)
+{
+    __atomic_store_n(&in_question, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&noted, __ATOMIC_SEQ_CST) == 0)
+        return true;
+    capturers_question_ends();
+    return false;
+}
+
+void capturers_question_ends(void)
+{
+    ds_store_release(&in_question, 0);
 }

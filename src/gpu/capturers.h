@@ -8,6 +8,10 @@
  * else can begin a capture: every loaded file is looked through for the names of the two functions that
  * do (as a symbol, or as text where it looks symbols up by name, as each copy of the CUDA runtime that is
  * linked statically does). Not seen: a program that calls the driver itself through ctypes.
+ *
+ * torch itself loads the bindings of CUDA for Python since 2.13. Those count only once something uses them to
+ * begin a capture: from Python, what begins one says so (capturers_note()); an extension module that takes
+ * functions of theirs is seen by the names of the modules that are for that, in its constants.
  */
 #ifndef DATASTALL_GPU_CAPTURERS_H
 #define DATASTALL_GPU_CAPTURERS_H
@@ -18,6 +22,16 @@
  * since the last call: some ms at the first, well under a microsecond where nothing was. Reads files;
  * holds the loader's lock for as long as it takes to copy their names. Of one thread at a time. */
 bool capturers_there(void);
+
+/* From now on a capture that Python begins through cuda.bindings is noted. Of any thread. */
+void capturers_trust_bindings(void);
+/* Something is about to capture by itself: nothing is asked from now on, and on return no question is under way
+ * (but for one that hangs: some 10 ms are waited for it). Of any thread. */
+void capturers_note(void);
+
+/* Around each question, of one thread at a time. False: something captures by itself, do not ask. */
+bool capturers_question_begins(void);
+void capturers_question_ends(void);
 
 /* glibc does not give the lock of the loader's list back in a forked child: one that another thread held
  * at the fork is never free there, and the child's next import hangs. So a fork waits until nobody is in

@@ -62,6 +62,15 @@ static bool take_answer(uint32_t place, const struct target *asked, uint64_t int
     return same && known;
 }
 
+static enum stall_peek question(const struct target *target)
+{
+    if (target->failed || !capturers_question_begins())
+        return STALL_PEEK_UNTOLD;
+    const enum stall_peek told = stall_peek(target->context, target->stream);
+    capturers_question_ends();
+    return told;
+}
+
 static void ask(uint32_t place, bool look)
 {
     pthread_mutex_lock(&probe.mutex);
@@ -72,8 +81,7 @@ static void ask(uint32_t place, bool look)
     pthread_mutex_unlock(&probe.mutex);
     if (!asks)
         return;
-    const enum stall_peek told =
-        target.failed ? STALL_PEEK_UNTOLD : stall_peek(target.context, target.stream);
+    const enum stall_peek told = question(&target);
     if (take_answer(place, &target, interval, told) && look && call != NULL)
         call(target.steps, interval, told == STALL_PEEK_EMPTY);
 }

@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What may capture CUDA graphs by itself is seen when it is loaded, at whatever time, and torch's own
  * libraries are not taken for it. Each case in a process of its own, since an answer stays.
- * test_capturers HARMLESS BY_SYMBOL BY_NAME LIBTORCH */
+ * test_capturers HARMLESS BY_SYMBOL BY_NAME BY_BINDINGS LIBTORCH */
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/atomics.h"
+#include "base/clock.h"
 #include "cmocka_all.h"
 #include "gpu/capturers.h"
 
-enum { HARMLESS, BY_SYMBOL, BY_NAME, LIBTORCH };
+enum { HARMLESS, BY_SYMBOL, BY_NAME, BY_BINDINGS, LIBTORCH };
 
 static char **libraries;
 
@@ -82,9 +85,120 @@ static void what_cannot_be_read_may_capture(void **state)
     assert_int_equal(WEXITSTATUS(status), 1);
 }
 
+/* Runs in a process of its own and tells its exit code. */
+static int in_a_child(int (*run)(void))
+{
+    const pid_t child = fork();
+    int status;
+    if (child == 0)
+        _exit(run());
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+/* ---- the bindings of CUDA for Python ---- */
+
+static char in_bindings[1024]; /* a copy of BY_NAME, where those lie */
+
+static int bindings_by_themselves(void)
+{
+    load(in_bindings);
+    return capturers_there();
+}
+
+static int bindings_that_say_so(void)
+{
+    capturers_trust_bindings();
+    load(in_bindings);
+    return capturers_there();
+}
+
+static int who_calls_bindings(void)
+{
+    capturers_trust_bindings();
+    load(libraries[BY_BINDINGS]);
+    return capturers_there();
+}
+
+static int others_beside_bindings(void)
+{
+    capturers_trust_bindings();
+    load(libraries[BY_NAME]);
+    return capturers_there();
+}
+
+static void bindings_count_where_they_are_used(void **state)
+{
+    char folder[] = "/tmp/datastall-bindings-XXXXXX", command[4096];
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(in_bindings, sizeof in_bindings, "%s/cuda/bindings/driver.so", folder);
+    snprintf(command, sizeof command, "mkdir -p '%s/cuda/bindings' && cp '%s' '%s'", folder,
+             libraries[BY_NAME], in_bindings);
+    assert_int_equal(system(command), 0);
+    const int themselves = in_a_child(bindings_by_themselves);
+    const int that_say_so = in_a_child(bindings_that_say_so);
+    snprintf(command, sizeof command, "rm -r '%s'", folder);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(themselves, 1);
+    assert_int_equal(that_say_so, 0);
+    assert_int_equal(after_loading(libraries[BY_BINDINGS]), 0); /* there are none to call */
+    assert_int_equal(in_a_child(who_calls_bindings), 1);
+    assert_int_equal(in_a_child(others_beside_bindings), 1);
+}
+
+/* ---- a capture that says so ---- */
+
+static uint64_t asked;
+
+static void *question_of_a_while(void *unused)
+{
+    (void)unused;
+    assert_true(capturers_question_begins());
+    ds_store_release(&asked, 1);
+    usleep(3000);
+    ds_store_release(&asked, 2);
+    capturers_question_ends();
+    return NULL;
+}
+
+/* 0: as it should be. */
+static int note_beside_a_question(void)
+{
+    pthread_t thread;
+    if (capturers_there() || pthread_create(&thread, NULL, question_of_a_while, NULL) != 0)
+        return 1;
+    while (ds_load_acquire(&asked) == 0)
+        usleep(100);
+    capturers_note();
+    const uint64_t by_then = ds_load_acquire(&asked);
+    pthread_join(thread, NULL);
+    if (by_then != 2)
+        return 2;
+    return capturers_question_begins() || !capturers_there() ? 3 : 0;
+}
+
+/* One that hangs holds the program up for a moment, and no longer. */
+static int note_beside_one_that_hangs(void)
+{
+    if (!capturers_question_begins())
+        return 1;
+    const uint64_t begin_ns = ds_now_ns();
+    capturers_note();
+    return ds_now_ns() - begin_ns < DS_NS_PER_S ? 0 : 2;
+}
+
+static void a_capture_waits_for_the_question(void **state)
+{
+    (void)state;
+    assert_int_equal(in_a_child(note_beside_a_question), 0);
+    assert_int_equal(in_a_child(note_beside_one_that_hangs), 0);
+}
+
 int main(int argc, char **argv)
 {
-    if (argc != 5)
+    if (argc != 6)
         return 2;
     libraries = argv + 1;
     const struct CMUnitTest tests[] = {
@@ -92,6 +206,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_may_capture_is_seen),
         cmocka_unit_test(torch_is_trusted),
         cmocka_unit_test(what_cannot_be_read_may_capture),
+        cmocka_unit_test(bindings_count_where_they_are_used),
+        cmocka_unit_test(a_capture_waits_for_the_question),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

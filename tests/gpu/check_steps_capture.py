@@ -91,8 +91,9 @@ def asked(captures: int) -> dict[str, Any]:
 def foreign(captures: int) -> dict[str, Any]:
     for name in ("cupy", "warp", "cuda.bindings.driver"):
         with contextlib.suppress(ImportError):
-            importlib.import_module(name)
-            return {"library": name, **asked(min(captures, 50))}
+            # Of cuda.bindings, which torch imports too, only who has this function counts.
+            held = getattr(importlib.import_module(name), "cuStreamBeginCapture", None)
+            return {"library": name, "held": repr(held), **asked(min(captures, 50))}
     return {"library": None}
 
 
