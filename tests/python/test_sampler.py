@@ -323,8 +323,11 @@ def test_a_pipeline_ends(tmp_path: Path, fake_nvml: Fake) -> None:
 
 #: A program that looks for everything that a child of its own would show it.
 WATCHFUL = """
-import ctypes, os, signal, subprocess, sys, time
+import ctypes, os, signal, subprocess, sys, time, warnings
 import datastall
+
+# Python 3.12 and later says so of the thread that is ours (docs/measuring.md).
+warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
 
 {before}
 ended = []

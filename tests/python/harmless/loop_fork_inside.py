@@ -2,9 +2,12 @@
 """A program that forks in the middle of a loop; both go on."""
 
 import os
+import warnings
 
 from torch.utils.data import DataLoader
 
+# Python 3.12 and later says so, with its number, where a thread of a queue is still there.
+warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
 for workers in (0, 1):
     got = []
     for batch in DataLoader(
