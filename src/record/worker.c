@@ -43,11 +43,6 @@ bool worker_is_ours(const struct worker *worker)
 
 /* ---- from memory into the entry ---- */
 
-static uint64_t since(uint64_t now, uint64_t before)
-{
-    return now > before ? now - before : 0;
-}
-
 DS_WAIT_END static void write_totals(struct worker *worker, uint64_t count)
 {
     uint64_t *copy = worker->entry + worker->layout.totals_at +
@@ -130,7 +125,7 @@ static void move_into(struct worker *worker, uint64_t *entry)
 static void count_startup(struct worker *worker)
 {
     worker->totals[RF_TOTAL_STARTUP_NS] +=
-        since(worker->first_begin_ns, ds_load(&worker->entry[RF_WORKER_ASSIGNED_NS]));
+        ds_subtract(worker->first_begin_ns, ds_load(&worker->entry[RF_WORKER_ASSIGNED_NS]));
 }
 
 /* One that an earlier process with this pid took is not ours. */
@@ -243,7 +238,7 @@ void worker_asked_which(struct worker *worker)
  * they may be more than there is. */
 static uint64_t part_of(uint64_t span_ns, uint64_t told_ns, uint64_t part_ns)
 {
-    const uint64_t left_ns = since(span_ns, told_ns);
+    const uint64_t left_ns = ds_subtract(span_ns, told_ns);
     return part_ns < left_ns ? part_ns : left_ns;
 }
 
@@ -258,8 +253,9 @@ DS_HOT static uint64_t others_cpu_ns(const struct worker_moment *from,
                                      const struct worker_moment *to)
 {
     const struct host_thread_times *a = &from->at.times, *b = &to->at.times;
-    return since(since(b->process_cpu_ns, a->process_cpu_ns),
-                 since(b->cpu_ns, a->cpu_ns) + since(to->pickle_cpu_ns, from->pickle_cpu_ns));
+    return ds_subtract(ds_subtract(b->process_cpu_ns, a->process_cpu_ns),
+                       ds_subtract(b->cpu_ns, a->cpu_ns) +
+                           ds_subtract(to->pickle_cpu_ns, from->pickle_cpu_ns));
 }
 
 DS_HOT static struct spent spent_on(const struct worker_clocks *clocks)
@@ -267,15 +263,15 @@ DS_HOT static struct spent spent_on(const struct worker_clocks *clocks)
     const struct worker_moment *begin = &clocks->begin, *items_end = &clocks->items_end;
     const struct host_thread_times *a = &begin->at.times, *b = &items_end->at.times,
                                    *end = &clocks->end.at.times;
-    struct spent spent = {.items_ns = since(items_end->at.wall_ns, begin->at.wall_ns),
-                          .collate_ns = since(clocks->end.at.wall_ns, items_end->at.wall_ns)};
-    spent.cpu_ns = part_of(spent.items_ns, 0, since(b->cpu_ns, a->cpu_ns));
-    spent.delay_ns = part_of(spent.items_ns, spent.cpu_ns, since(b->delay_ns, a->delay_ns));
+    struct spent spent = {.items_ns = ds_subtract(items_end->at.wall_ns, begin->at.wall_ns),
+                          .collate_ns = ds_subtract(clocks->end.at.wall_ns, items_end->at.wall_ns)};
+    spent.cpu_ns = part_of(spent.items_ns, 0, ds_subtract(b->cpu_ns, a->cpu_ns));
+    spent.delay_ns = part_of(spent.items_ns, spent.cpu_ns, ds_subtract(b->delay_ns, a->delay_ns));
     spent.threads_cpu_ns = others_cpu_ns(begin, items_end);
     spent.threads_ns = part_of(spent.items_ns, spent.cpu_ns + spent.delay_ns, spent.threads_cpu_ns);
-    spent.collate_cpu_ns = part_of(spent.collate_ns, 0, since(end->cpu_ns, b->cpu_ns));
+    spent.collate_cpu_ns = part_of(spent.collate_ns, 0, ds_subtract(end->cpu_ns, b->cpu_ns));
     spent.collate_delay_ns =
-        part_of(spent.collate_ns, spent.collate_cpu_ns, since(end->delay_ns, b->delay_ns));
+        part_of(spent.collate_ns, spent.collate_cpu_ns, ds_subtract(end->delay_ns, b->delay_ns));
     spent.collate_threads_ns =
         part_of(spent.collate_ns, spent.collate_cpu_ns + spent.collate_delay_ns,
                 others_cpu_ns(items_end, &clocks->end));
@@ -359,7 +355,7 @@ DS_WAIT_END static uint64_t add_gap(struct worker *worker, uint64_t begin_ns)
 {
     if (worker->ended_ns == 0)
         return RF_UNKNOWN;
-    const uint64_t gap_ns = since(begin_ns, worker->ended_ns);
+    const uint64_t gap_ns = ds_subtract(begin_ns, worker->ended_ns);
     worker->totals[RF_TOTAL_GAP_NS] += gap_ns;
     return gap_ns;
 }
@@ -370,9 +366,9 @@ DS_HOT static void add_work_between(struct worker *worker)
     const struct host_moment *gap = &worker->clocks.gap.at, *begin = &worker->clocks.begin.at;
     uint64_t *t = worker->totals;
     if (gap->wall_ns != 0) {
-        const uint64_t cpu_ns = since(begin->times.cpu_ns, gap->times.cpu_ns);
-        t[RF_TOTAL_GAP_CPU_NS] += since(cpu_ns, worker->left_out_cpu_ns);
-        t[RF_TOTAL_GAP_DELAY_NS] += since(begin->times.delay_ns, gap->times.delay_ns);
+        const uint64_t cpu_ns = ds_subtract(begin->times.cpu_ns, gap->times.cpu_ns);
+        t[RF_TOTAL_GAP_CPU_NS] += ds_subtract(cpu_ns, worker->left_out_cpu_ns);
+        t[RF_TOTAL_GAP_DELAY_NS] += ds_subtract(begin->times.delay_ns, gap->times.delay_ns);
     }
     worker->left_out_cpu_ns = 0;
 }
@@ -440,7 +436,7 @@ DS_WAIT_END static struct spent spent_as_before(const struct worker *worker, uin
 DS_WAIT_END void worker_end_left_out(struct worker *worker, uint64_t begin_ns, uint64_t items,
                                      uint64_t index, enum rf_worker_outcome outcome)
 {
-    const uint64_t end_ns = ds_now_ns(), whole_ns = since(end_ns, begin_ns);
+    const uint64_t end_ns = ds_now_ns(), whole_ns = ds_subtract(end_ns, begin_ns);
     const bool is_long = whole_ns > (uint64_t)QUIET_WAIT_NS;
     struct made made = {
         .begin_ns = begin_ns,
