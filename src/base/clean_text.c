@@ -74,6 +74,15 @@ const char *ds_clean_text(const char *from, char *to, size_t size)
     return copy(from, to, size, "?", true);
 }
 
+const char *ds_shortened_text(const char *from, char *to, size_t size)
+{
+    const bool cut = strlen(from) >= size;
+    ds_clean_text(from, to, cut ? size - 3 : size);
+    if (cut)
+        strcat(to, "...");
+    return to;
+}
+
 const char *ds_valid_text(const char *from, char *to, size_t size)
 {
     return copy(from, to, size, unknown_character, false);

@@ -21,6 +21,9 @@ bool ds_is_hidden(uint32_t character);
  * '?'. What does not fit into size bytes with its NUL is left out by whole characters. Returns to. */
 const char *ds_clean_text(const char *from, char *to, size_t size);
 
+/* The same, and what is cut says so: its last three characters are "..." then. size: at least 4. */
+const char *ds_shortened_text(const char *from, char *to, size_t size);
+
 /* For JSON, which keeps the value: only bytes that are no UTF-8 are replaced, by U+FFFD. At most
  * three times as long. Returns to. */
 const char *ds_valid_text(const char *from, char *to, size_t size);

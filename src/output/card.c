@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clean_text.h"
 #include "diagnose/cost.h"
 #include "diagnose/steps.h"
 #include "diagnose/throughput.h"
@@ -43,9 +44,12 @@ static void add_printed(const struct summary *s, void (*print)(const struct summ
 
 /* ---- the run ---- */
 
+#define COMMAND_BYTES 121 /* two lines of a narrow terminal, with a name and what follows three */
+
 static void add_run(const struct summary *s, struct paragraphs *card)
 {
     char duration[32], setup[32], with_setup[64] = "", end[64] = "", text[256];
+    char name[41], command[COMMAND_BYTES];
     summary_duration_text((double)s->duration_ns * 1e-9, duration, sizeof duration);
     if (s->setup_ns != DATASTALL_UNKNOWN) {
         summary_duration_text((double)s->setup_ns * 1e-9, setup, sizeof setup);
@@ -56,8 +60,10 @@ static void add_run(const struct summary *s, struct paragraphs *card)
     else if (s->state != SUMMARY_ENDED)
         snprintf(end, sizeof end, ", %s", output_state_text(s->state));
     const bool named = s->name != NULL && s->name[0] != '\0';
-    paragraphs_add(card, CARD_KEEP_FIGURES, TONE_PLAIN, "RUN", "%.40s%s%.90s (%s%s%s)",
-                   named ? s->name : "", named ? ": " : "", s->command, duration, with_setup, end);
+    paragraphs_add(card, CARD_KEEP_FIGURES, TONE_PLAIN, "RUN", "%s%s%s (%s%s%s)",
+                   ds_shortened_text(named ? s->name : "", name, sizeof name), named ? ": " : "",
+                   ds_shortened_text(s->command, command, sizeof command), duration, with_setup,
+                   end);
     summary_launcher_text(s, text, sizeof text);
     if (text[0] != '\0')
         paragraphs_add(card, CARD_KEEP_WARNINGS, TONE_WARNING, "", "%s", text);

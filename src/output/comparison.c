@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clean_text.h"
 #include "output/paragraphs.h"
 #include "output/text.h"
 
@@ -21,9 +22,10 @@ static const char *rate_text(double rate, char text[16])
 static void add_runs(const struct comparison *c, struct paragraphs *page)
 {
     static const char *const labels[2] = {"FIRST", "SECOND"};
+    char command[201];
     for (int i = 0; i < 2; i++)
-        paragraphs_add(page, 1, TONE_PLAIN, labels[i], "%s: %.200s%s", c->runs[i]->data->id,
-                       c->runs[i]->command,
+        paragraphs_add(page, 1, TONE_PLAIN, labels[i], "%s: %s%s", c->runs[i]->data->id,
+                       ds_shortened_text(c->runs[i]->command, command, sizeof command),
                        c->runs[i]->state == SUMMARY_RUNNING ? " (still running)" : "");
 }
 

@@ -166,9 +166,7 @@ static void put_launcher(const struct summary *s, FILE *file)
 static void put_run(const struct summary *s, FILE *file)
 {
     char command[61], duration[32], setup[32], end[64] = "";
-    const bool cut = strlen(s->command) >= sizeof command;
-    ds_clean_text(s->command, command, cut ? sizeof command - 3 : sizeof command);
-    strcat(command, cut ? "..." : "");
+    ds_shortened_text(s->command, command, sizeof command);
     summary_duration_text((double)s->duration_ns * 1e-9, duration, sizeof duration);
     summary_duration_text(s->setup_ns == DATASTALL_UNKNOWN ? NAN : (double)s->setup_ns * 1e-9,
                           setup, sizeof setup);

@@ -103,6 +103,9 @@ static void cuts_between_characters(void **state)
     assert_string_equal(ds_clean_text("123456\u00fc", to, sizeof to), "123456");
     assert_string_equal(ds_valid_text("12345\xff", to, sizeof to), "12345");
     assert_string_equal(ds_clean_text("a", to, 1), "");
+    assert_string_equal(ds_shortened_text("1234567", to, sizeof to), "1234567");
+    assert_string_equal(ds_shortened_text("12345678", to, sizeof to), "1234...");
+    assert_string_equal(ds_shortened_text("123\u4e16678", to, sizeof to), "123...");
 }
 
 int main(void)
