@@ -6,10 +6,14 @@
 #include "standin.h"
 #include "types.h"
 
+static PyTypeObject *begins_type;
+
 static PyObject *begins_call(PyObject *callable, PyObject *const *args, size_t flagged_count,
                              PyObject *names)
 {
+    Py_BEGIN_ALLOW_THREADS
     capturers_note();
+    Py_END_ALLOW_THREADS
     return standin_call_function_row((Standin *)callable, args, flagged_count, names);
 }
 
@@ -18,36 +22,33 @@ static PyType_Slot begins_slots[] =
     STANDIN_ROW_SLOTS(begins_new, "Stands in for a function that begins to capture a CUDA graph.");
 static PyType_Spec begins_spec = STANDIN_ROW_SPEC("BeginsCapture", begins_slots);
 
-/* Nothing is taken from the dictionary while it is counted. */
-static PyObject *holders(PyObject *module, PyObject *args)
+static PyObject *holds_alone(PyObject *module, PyObject *thing)
 {
-    PyObject *mapping, *name;
     (void)module;
-    if (!PyArg_ParseTuple(args, "O!U:holders", &PyDict_Type, &mapping, &name))
-        return NULL;
-    PyObject *value = PyDict_GetItemWithError(mapping, name);
-    if (value == NULL && PyErr_Occurred())
-        return NULL;
-    return PyLong_FromSsize_t(value == NULL ? 0 : Py_REFCNT(value));
+    return PyBool_FromLong(Py_TYPE(thing) == begins_type &&
+                           Py_REFCNT(((Standin *)thing)->original) == 1);
 }
 
-static PyObject *trust_cuda_bindings(PyObject *module, PyObject *unused)
+static PyObject *trust_cuda_bindings(PyObject *module, PyObject *folder)
 {
     (void)module;
-    (void)unused;
-    capturers_trust_bindings();
+    const char *text = PyUnicode_AsUTF8AndSize(folder, NULL);
+    if (text == NULL)
+        return NULL;
+    capturers_trust_bindings(text);
     Py_RETURN_NONE;
 }
 
 static PyMethodDef functions[] = {
-    {"holders", holders, METH_VARARGS,
-     "holders(dictionary, name): how many hold what it has under the name, itself among them."},
-    {"trust_cuda_bindings", trust_cuda_bindings, METH_NOARGS,
-     "What of cuda.bindings begins a capture says so from now on."},
+    {"holds_alone", holds_alone, METH_O,
+     "Whether nobody but this BeginsCapture has the function that it stands for."},
+    {"trust_cuda_bindings", trust_cuda_bindings, METH_O,
+     "What of cuda.bindings, which lie in this folder, begins a capture says so from now on."},
     {NULL, NULL, 0, NULL}};
 
 int captures_add(PyObject *module)
 {
-    return types_add(module, &begins_spec, NULL) < 0 ? -1
-                                                     : PyModule_AddFunctions(module, functions);
+    return types_add(module, &begins_spec, &begins_type) < 0
+               ? -1
+               : PyModule_AddFunctions(module, functions);
 }

@@ -9,6 +9,7 @@ out, ``host`` what asks the GPU.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import Any
@@ -86,20 +87,17 @@ def _stand_in_for_captures() -> None:
     nothing of the program: who begins a capture by it is told instead. Not so where somebody has
     one of these functions by itself (``from cuda.bindings.driver import ...``)."""
     owners = [sys.modules.get(name) for name in BINDINGS]
-    found = [
-        (owner, name)
-        for owner, begins in zip(owners, BINDINGS.values(), strict=True)
-        if owner is not None
-        for name in list(vars(owner))
-        if name.startswith(begins)
-    ]
-    if {id(owner) for owner, _ in found} != {id(owner) for owner in owners}:
-        return  # not loaded, or of another make
-    if any(_core.holders(vars(owner), name) != 1 for owner, name in found):
+    if any(owner is None for owner in owners):
         return
-    for owner, name in found:
-        _stand_in(owner, name, _core.BeginsCapture)
-    _core.trust_cuda_bindings()
+    stand_ins = []
+    for owner, begins in zip(owners, BINDINGS.values(), strict=True):
+        names = [name for name in list(vars(owner)) if name.startswith(begins)]
+        for name in names:
+            _stand_in(owner, name, _core.BeginsCapture)
+        stand_ins.append([vars(owner)[name] for name in names])
+    # Counted once they are in place: nobody can take an original since.
+    if all(each and all(map(_core.holds_alone, each)) for each in stand_ins):
+        _core.trust_cuda_bindings(os.path.dirname(vars(owners[0])["__file__"]))
 
 
 _patched = False
@@ -111,12 +109,14 @@ def patch() -> None:
     if _patched or not is_on() or "torch.autograd" not in sys.modules:
         return
     _patched = True
+    if asks_gpu():
+        with contextlib.suppress(Exception):  # of another make
+            _stand_in_for_captures()  # first: the asking thread looks at what is loaded
     owners = [sys.modules.get(name) for name in ("torch.autograd.graph", "torch.autograd")]
     _replace_everywhere("_engine_run_backward", owners, _core.TimedBackward)
     _hook_optimizers()
     if asks_gpu():
         _core.set_line_reader(sys._current_frames, _blocking.read_stack)
         _core.set_memory_reader(_read_memory)
-        _stand_in_for_captures()
     graphs = sys.modules.get("torch.cuda.graphs")
     _stand_in(getattr(graphs, "CUDAGraph", None), "replay", _core.CountedReplay)

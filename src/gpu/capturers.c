@@ -3,6 +3,7 @@
 
 #include <elf.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <link.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/atomics.h"
+#include "base/clock.h"
 #include "base/hash.h"
 
 #define MOST_FILES 4096u
@@ -20,8 +22,8 @@
 #define MOST_TABLE (UINT64_C(4) << 20) /* of section headers, and of their names */
 #define CHUNK (UINT32_C(64) << 10)
 #define QUESTION_NS \
-    50000             /* longer than one takes, but for one that waits for a lock of the driver's */
-#define PATIENCE 100u /* of these */
+    50000 /* longer than one takes, but for one that waits for a lock of the driver's */
+#define PATIENCE_NS DS_NS_PER_S
 
 /* Whatever captures through these does so on torch's streams; NVIDIA's do not capture by themselves. */
 static const char *const trusted[] = {"libtorch",  "libc10",       "libcuda.so",    "libcudart",
@@ -33,6 +35,7 @@ static const char *const trusted[] = {"libtorch",  "libc10",       "libcuda.so",
 
 /* Of any thread. */
 static uint64_t noted, in_question, bindings_say_so;
+static char bindings_folder[PATH_MAX]; /* once they do */
 
 static struct {
     unsigned long long adds; /* objects that were ever loaded, as of the last look */
@@ -44,18 +47,20 @@ static struct {
 
 /* ---- a file ---- */
 
-struct needle {
+struct word {
     char text[24];
     size_t length;
 };
 
+#define LONGEST_WORD sizeof(((struct word *)0)->text)
+
 /* Put together here, so that this file is not one that has it. */
-static struct needle put_together(const char *half, const char *other)
+static struct word put_together(const char *half, const char *other)
 {
-    struct needle needle = {.length = strlen(half) + strlen(other)};
-    memcpy(needle.text, half, strlen(half));
-    memcpy(needle.text + strlen(half), other, strlen(other));
-    return needle;
+    struct word word = {.length = strlen(half) + strlen(other)};
+    memcpy(word.text, half, strlen(half));
+    memcpy(word.text + strlen(half), other, strlen(other));
+    return word;
 }
 
 static bool read_all(int fd, void *to, uint64_t size, uint64_t at)
@@ -71,23 +76,25 @@ static bool read_all(int fd, void *to, uint64_t size, uint64_t at)
 
 enum answer { NO, YES, UNREADABLE };
 
-static enum answer section_has(int fd, const Elf64_Shdr *section, const char *text, size_t length)
+/* Adds bit i to *found where the section has word i. */
+static bool look_for(int fd, const Elf64_Shdr *section, const struct word *words, uint32_t count,
+                     uint32_t *found)
 {
     char chunk[CHUNK];
     looked.bytes += section->sh_size;
     if (looked.bytes > MOST_BYTES)
-        return UNREADABLE;
-    for (uint64_t at = 0; at < section->sh_size; at += CHUNK - (length - 1)) {
+        return false;
+    for (uint64_t at = 0; at < section->sh_size; at += CHUNK - LONGEST_WORD) {
         const uint64_t left = section->sh_size - at;
         const uint64_t size = left < CHUNK ? left : CHUNK;
         if (!read_all(fd, chunk, size, section->sh_offset + at))
-            return UNREADABLE;
-        if (memmem(chunk, size, text, length) != NULL)
-            return YES;
+            return false;
+        for (uint32_t i = 0; i < count; i++)
+            *found |= (uint32_t)(memmem(chunk, size, words[i].text, words[i].length) != NULL) << i;
         if (size == left)
             break;
     }
-    return NO;
+    return true;
 }
 
 struct sections {
@@ -126,60 +133,63 @@ static const char *name_of(const struct sections *sections, uint32_t i)
     return at < sections->names_size ? sections->names + at : "";
 }
 
-static enum answer dynamic_names_have(int fd, const struct sections *sections, const char *text)
+static bool in_dynamic_names(int fd, const struct sections *sections, const struct word *words,
+                             uint32_t count, uint32_t *found)
 {
     for (uint32_t i = 0; i < sections->count; i++) {
         if (strcmp(name_of(sections, i), ".dynstr") == 0)
-            return section_has(fd, &sections->headers[i], text, strlen(text));
+            return look_for(fd, &sections->headers[i], words, count, found);
     }
-    return NO;
+    return true;
 }
 
-static enum answer constants_have(int fd, const struct sections *sections, const char *text)
+static bool in_constants(int fd, const struct sections *sections, const struct word *words,
+                         uint32_t count, uint32_t *found)
 {
-    enum answer answer = NO;
-    for (uint32_t i = 0; i < sections->count && answer == NO; i++) {
+    for (uint32_t i = 0; i < sections->count && *found == 0; i++) {
         const char *name = name_of(sections, i);
         const bool constant = strncmp(name, ".rodata", 7) == 0 || strncmp(name, ".lrodata", 8) == 0;
-        if (constant && sections->headers[i].sh_type == SHT_PROGBITS)
-            answer = section_has(fd, &sections->headers[i], text, strlen(text));
+        if (constant && sections->headers[i].sh_type == SHT_PROGBITS &&
+            !look_for(fd, &sections->headers[i], words, count, found))
+            return false;
     }
-    return answer;
+    return true;
 }
 
-static enum answer has_by_name(int fd, const struct sections *sections, const char *by,
-                               struct needle name)
+/* By its symbols; by text, where it looks symbols up by name; where it is an extension module (others than those
+ * of the bindings), by the modules of the bindings that are for such. The functions that it takes from there, modules
+ * of Cython 3.2 have compressed. */
+static enum answer sections_have(int fd, const struct sections *sections, bool of_bindings)
 {
-    const enum answer able = dynamic_names_have(fd, sections, by);
-    return able == YES ? constants_have(fd, sections, name.text) : able;
+    enum { BEGINS = 1, LOOKS_UP = 2, IS_MODULE = 4 };
+    const struct word begins = put_together("StreamBegin", "Capture");
+    const struct word names[] = {begins, put_together("dl", "sym"), put_together("Py", "Init_")};
+    struct word constants[4] = {begins};
+    uint32_t found = 0, count = 0, found_constants = 0;
+    if (!in_dynamic_names(fd, sections, names, 3, &found))
+        return UNREADABLE;
+    if ((found & BEGINS) != 0)
+        return YES;
+    const bool calls = ds_load_acquire(&bindings_say_so) != 0 && (found & IS_MODULE) != 0;
+    count += (found & LOOKS_UP) != 0 || calls;
+    if (calls && !of_bindings) {
+        constants[count++] = put_together("cuda.bindings", ".cy");
+        constants[count++] = put_together("cuda.bindings", "._");
+        constants[count++] = put_together("cuda.cc", "uda"); /* of before 12.6, and ccudart */
+    }
+    if (count > 0 && !in_constants(fd, sections, constants, count, &found_constants))
+        return UNREADABLE;
+    return found_constants != 0 ? YES : NO;
 }
 
-/* An extension module that takes functions of the bindings by the modules of theirs that are for such; which
- * ones, those of Cython 3.2 have compressed. */
-static enum answer calls_bindings(int fd, const struct sections *sections)
-{
-    if (ds_load(&bindings_say_so) == 0)
-        return NO;
-    return has_by_name(fd, sections, "PyInit_", put_together("cuda.bindings", ".cy"));
-}
-
-static enum answer sections_have(int fd, const struct sections *sections)
-{
-    const struct needle begins = put_together("StreamBegin", "Capture");
-    enum answer answer = dynamic_names_have(fd, sections, begins.text);
-    if (answer == NO)
-        answer = has_by_name(fd, sections, "dlsym", begins);
-    return answer == NO ? calls_bindings(fd, sections) : answer;
-}
-
-static enum answer file_has(const char *path)
+static enum answer file_has(const char *path, bool of_bindings)
 {
     struct sections sections;
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
         return UNREADABLE;
     const enum answer answer =
-        read_sections(fd, &sections) ? sections_have(fd, &sections) : UNREADABLE;
+        read_sections(fd, &sections) ? sections_have(fd, &sections, of_bindings) : UNREADABLE;
     free(sections.headers);
     free(sections.names);
     close(fd);
@@ -215,11 +225,39 @@ static void go_through(int (*each)(struct dl_phdr_info *, size_t, void *), void 
 
 static bool is_trusted(const char *path)
 {
-    if (ds_load(&bindings_say_so) != 0 && strstr(path, "/cuda/bindings/") != NULL)
-        return true;
     const char *name = strrchr(path, '/') + 1;
     for (const char *const *known = trusted; *known != NULL; known++) {
         if (strncmp(name, *known, strlen(*known)) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What is below the folder of the bindings; NULL: it is not. */
+static const char *place_in_bindings(const char *path)
+{
+    if (ds_load_acquire(&bindings_say_so) == 0)
+        return NULL;
+    const size_t length = strlen(bindings_folder);
+    return strncmp(path, bindings_folder, length) == 0 && path[length] == '/' ? path + length + 1
+                                                                              : NULL;
+}
+
+/* The files that have what begins a capture, and are called for it by what says so. */
+static bool says_so(const char *place)
+{
+    static const char *const files[] = {"driver.",
+                                        "runtime.",
+                                        "cydriver.",
+                                        "cyruntime.",
+                                        "_internal/driver.",
+                                        "_internal/runtime",
+                                        "_bindings/cydriver.",
+                                        "_bindings/cyruntime",
+                                        "_lib/cyruntime/cyruntime.",
+                                        NULL};
+    for (const char *const *known = files; *known != NULL; known++) {
+        if (strncmp(place, *known, strlen(*known)) == 0)
             return true;
     }
     return false;
@@ -266,7 +304,11 @@ static int add_name(struct dl_phdr_info *info, size_t size, void *to)
 static void look_through(const char *name)
 {
     const char *path = *name == '\0' ? "/proc/self/exe" : name;
-    if (strchr(path, '/') != NULL && note(path) && !is_trusted(path) && file_has(path) != NO)
+    if (strchr(path, '/') == NULL || !note(path) || is_trusted(path))
+        return;
+    const char *place = place_in_bindings(path);
+    const bool told = place != NULL && says_so(place);
+    if (!told && file_has(path, place != NULL) != NO)
         looked.found = true;
 }
 
@@ -298,17 +340,21 @@ bool capturers_there(void)
 
 /* ---- what says so itself ---- */
 
-void capturers_trust_bindings(void)
+void capturers_trust_bindings(const char *folder)
 {
-    ds_store(&bindings_say_so, 1);
+    if (ds_load(&bindings_say_so) != 0 || strlen(folder) >= sizeof bindings_folder)
+        return;
+    strcpy(bindings_folder, folder);
+    ds_store_release(&bindings_say_so, 1);
 }
 
 /* Each stores first and looks at the other's then, in one order for all: one of the two sees the other. */
 void capturers_note(void)
 {
     const struct timespec moment = {0, QUESTION_NS};
+    const uint64_t until_ns = ds_now_ns() + PATIENCE_NS;
     __atomic_store_n(&noted, 1, __ATOMIC_SEQ_CST);
-    for (uint32_t i = 0; i < PATIENCE && __atomic_load_n(&in_question, __ATOMIC_SEQ_CST) != 0; i++)
+    while (__atomic_load_n(&in_question, __ATOMIC_SEQ_CST) != 0 && ds_now_ns() < until_ns)
         nanosleep(&moment, NULL);
 }
 

@@ -11,7 +11,8 @@
  *
  * torch itself loads the bindings of CUDA for Python since 2.13. Those count only once something uses them to
  * begin a capture: from Python, what begins one says so (capturers_note()); an extension module that takes
- * functions of theirs is seen by the names of the modules that are for that, in its constants.
+ * functions of theirs is seen by the names of the modules that are for that, in its constants. Not seen: one that
+ * takes them out of __pyx_capi__ by itself.
  */
 #ifndef DATASTALL_GPU_CAPTURERS_H
 #define DATASTALL_GPU_CAPTURERS_H
@@ -23,10 +24,11 @@
  * holds the loader's lock for as long as it takes to copy their names. Of one thread at a time. */
 bool capturers_there(void);
 
-/* From now on a capture that Python begins through cuda.bindings is noted. Of any thread. */
-void capturers_trust_bindings(void);
+/* From now on a capture that Python begins through cuda.bindings, which lie in this folder, is noted. Of one
+ * thread at a time. */
+void capturers_trust_bindings(const char *folder);
 /* Something is about to capture by itself: nothing is asked from now on, and on return no question is under way
- * (but for one that hangs: some 10 ms are waited for it). Of any thread. */
+ * (but for one that hangs: a second is waited for it). Of any thread. */
 void capturers_note(void);
 
 /* Around each question, of one thread at a time. False: something captures by itself, do not ask. */

@@ -91,11 +91,19 @@ def attempt(function):
     assert steps["method"] == "queue"
 
 
-def test_who_has_a_function_by_itself(
-    tmp_path: Path, fake_nvml: Any, bindings: dict[str, str]
+@pytest.mark.parametrize(
+    "first",
+    [
+        "from cuda.bindings.driver import cuStreamBeginCapture",
+        "import cuda.bindings._v2.driver",
+        "import torch, cuda.bindings\nsys.modules['cuda.bindings.driver'] = object()",
+    ],
+    ids=["a function by itself", "functions of other names", "another thing of that name"],
+)
+def test_what_may_capture_unseen(
+    tmp_path: Path, fake_nvml: Any, bindings: dict[str, str], first: str
 ) -> None:
     extra = {**fake_nvml("devices 1", library="nvml-cuda"), **bindings}
-    first = "from cuda.bindings.driver import cuStreamBeginCapture"
     printed, steps = trained(tmp_path, extra, first, "pass", 0.5)
     assert printed == "True False False"
     assert_whole(steps)
