@@ -7,6 +7,7 @@
 #include "diagnose/job.h"
 #include "diagnose/parts.h"
 #include "diagnose/why_sentences.h"
+#include "diagnose/why_try.h"
 
 #define LEAST_COUNTED_WINDOW 0.1 /* of the longest */
 
@@ -110,6 +111,8 @@ void summary_tell_causes(struct summary *summary)
         struct summary_loader *loader = &summary->loaders[i];
         const struct summary_process *process = &summary->processes[loader->process];
         why_tell(loader->data, &loader->why);
+        if (loader->in_verdict)
+            why_add_part(&loader->why, process->active_ns);
         if (is_unknown(loader, process) && !limits_the_program(process))
             loader->why.suggestion[0] = '\0';
     }

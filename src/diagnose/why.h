@@ -136,6 +136,7 @@ struct why {
     struct why_depth depth;
     uint32_t evidence_count;
     char evidence[WHY_EVIDENCE][160];
+    bool gain_told;       /* the suggestion says how many times as fast, of active_ns */
     char suggestion[400]; /* "": none */
 };
 

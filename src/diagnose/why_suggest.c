@@ -18,12 +18,12 @@
 #define ONE_AT_A_TIME ", unless what they wait for serves one at a time: "
 
 /* Workers that are kept, with the gain where that is told. */
-static const char *kept_text(const struct why *why, char *text, size_t size)
+static const char *kept_text(struct why *why, char *text, size_t size)
 {
     char gain[64];
     const struct range *kept = &why->setting.faster_kept;
     snprintf(text, size, "%s%s", kept->mean > WHY_LEAST_WORTH ? ", " : "",
-             kept->mean > WHY_LEAST_WORTH ? why_gain_text(kept, gain, sizeof gain) : "");
+             kept->mean > WHY_LEAST_WORTH ? why_gain_text(why, kept, gain, sizeof gain) : "");
     return text;
 }
 
@@ -49,7 +49,7 @@ static void suggest_workers(const struct run_loader *loader, struct why *why, co
     else if (setting->workers > 0 && setting->is_replayed)
         why_try(why, "num_workers=%u instead of %llu%s: %s, by a replay of this run%s; else %s",
                 setting->workers, (unsigned long long)workers, split,
-                why_gain_of(loader, &setting->faster, gain, sizeof gain), unless, otherwise);
+                why_gain_of(loader, why, &setting->faster, gain, sizeof gain), unless, otherwise);
     else if (setting->is_replayed)
         why_try(why, "%s (by a replay of this run no other num_workers is sure to be faster%s)",
                 otherwise,
@@ -102,7 +102,7 @@ static bool suggest_none(const struct run_loader *loader, uint64_t otherwise_ns,
     if (why->setting.is_replayed) {
         why_try(why, "%s: %s, by a replay of this run: the loop makes these batches itself",
                 none_text(loader),
-                why_gain_of(loader, &why->setting.faster_in_loop, gain, sizeof gain));
+                why_gain_of(loader, why, &why->setting.faster_in_loop, gain, sizeof gain));
         return true;
     }
     summary_duration_text(why->setting.in_loop_ns * 1e-9, in_loop, sizeof in_loop);
@@ -560,7 +560,7 @@ void why_suggest(const struct run_loader *loader, struct why *why)
         why_try(why, "prefetch_factor=%d instead of %d: %s",
                 (int)(prefetch * RF_REPLAY_FACTOR % 1000000), (int)(prefetch % 1000000),
                 why->setting.faster_window.mean > WHY_LEAST_WORTH
-                    ? why_gain_text(&why->setting.faster_window, gain, sizeof gain)
+                    ? why_gain_text(why, &why->setting.faster_window, gain, sizeof gain)
                     : "a replay of this run with it loses far less");
         break;
     case WHY_HEAD_OF_LINE:

@@ -6,7 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "diagnose/summary.h"
+
 #define LEAST_LESS 1.1 /* times as fast */
+#define PART 0.9       /* of the program's time: less is not nearly all */
 
 void why_try(struct why *why, const char *format, ...)
 {
@@ -25,18 +28,20 @@ void why_try_also(struct why *why, const char *format, ...)
     va_end(arguments);
 }
 
-const char *why_gain_text(const struct range *faster, char *text, size_t size)
+const char *why_gain_text(struct why *why, const struct range *faster, char *text, size_t size)
 {
+    why->gain_told = true;
     snprintf(text, size, "%.*fx faster (%.*f to %.*f)", faster->mean < 10 ? 2 : 0, faster->mean,
              faster->lower < 10 ? 2 : 0, faster->lower, faster->upper < 10 ? 2 : 0, faster->upper);
     return text;
 }
 
-const char *why_gain_of(const struct run_loader *loader, const struct range *faster, char *text,
-                        size_t size)
+const char *why_gain_of(const struct run_loader *loader, struct why *why,
+                        const struct range *faster, char *text, size_t size)
 {
+    why->gain_told = true;
     if (!loader->background)
-        return why_gain_text(faster, text, size);
+        return why_gain_text(why, faster, text, size);
     snprintf(text, size, "up to %.*fx faster as far as the program keeps up",
              faster->upper < 10 ? 2 : 0, faster->upper);
     return text;
@@ -55,6 +60,7 @@ static void add_gain(const struct run_loader *loader, struct why *why, const str
     if (why->suggestion[0] == '\0' || loader->background || !(worth->upper >= WHY_LEAST_WORTH) ||
         upper < WHY_LEAST_WORTH)
         return;
+    why->gain_told = true;
     why_try_also(why, " (%s: up to %.2fx%s)", what, upper, more);
 }
 
@@ -72,4 +78,14 @@ void why_add_less_to_do(const struct run_loader *loader, struct why *why)
                  setting->less_is_collation ? "a cheaper collate_fn" : "cheaper items");
     add_gain(loader, why, &setting->less,
              setting->less_is_collation ? "without any collation" : "in half the CPU time");
+}
+
+void why_add_part(struct why *why, uint64_t program_ns)
+{
+    char part[32], whole[32];
+    if (!why->gain_told || (double)why->active_ns >= PART * (double)program_ns)
+        return;
+    summary_duration_text((double)why->active_ns * 1e-9, part, sizeof part);
+    summary_duration_text((double)program_ns * 1e-9, whole, sizeof whole);
+    why_try_also(why, "; counted in the %s of %s that this loader is iterated", part, whole);
 }

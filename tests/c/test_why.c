@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "diagnose/why_try.h"
 #include "support.h"
 #include "world.h"
 
@@ -1589,6 +1590,25 @@ static void buckets_of_items(void **state)
         assert_int_equal(rf_item_bucket(rf_item_bucket_ns(b)), b);
 }
 
+/* A validation loader is iterated for a part of the program's time, and its gain is of that. */
+static void a_gain_says_of_what_it_is(void **state)
+{
+    const struct range faster = {.lower = 3.32, .mean = 4.32, .upper = 6.16};
+    struct why why = {.active_ns = 8 * DS_NS_PER_S};
+    char text[64];
+    (void)state;
+    why_try(&why, "num_workers=0");
+    why_add_part(&why, 25 * DS_NS_PER_S);
+    assert_string_equal(why.suggestion, "num_workers=0"); /* no gain is told */
+    why_try(&why, "num_workers=0: %s", why_gain_text(&why, &faster, text, sizeof text));
+    why_add_part(&why, DS_NS_PER_S * 88 / 10); /* nearly all of it */
+    assert_string_equal(why.suggestion, "num_workers=0: 4.32x faster (3.32 to 6.16)");
+    why_add_part(&why, 25 * DS_NS_PER_S);
+    assert_string_equal(why.suggestion,
+                        "num_workers=0: 4.32x faster (3.32 to 6.16); counted in the "
+                        "8.0 s of 25.0 s that this loader is iterated");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1637,6 +1657,7 @@ int main(void)
         cmocka_unit_test(in_vain),
         cmocka_unit_test(a_batch_that_was_never_sent),
         cmocka_unit_test(a_batch_that_could_not_be_taken),
+        cmocka_unit_test(a_gain_says_of_what_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
