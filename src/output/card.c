@@ -44,7 +44,7 @@ static void add_printed(const struct summary *s, void (*print)(const struct summ
 
 /* ---- the run ---- */
 
-#define COMMAND_BYTES 121 /* two lines of a narrow terminal, with a name and what follows three */
+#define COMMAND_BYTES 91 /* a line more costs one of what the card says of the run */
 
 static void add_run(const struct summary *s, struct paragraphs *card)
 {
