@@ -142,7 +142,10 @@ print(json.dumps([shown._repr_html_(), datastall.summary()["verdict"]["worst_sha
     html, share = ended.printed()
     process = only(shown(tmp_path)["processes"])
     assert 1.5 <= process["paused_s"] <= process["window_s"]
-    assert share > 0.9  # the program did nothing but load, but for the pause
+    # It did nothing but load, but for the pause, and what a busy machine did meanwhile.
+    active_s = process["window_s"] - process["paused_s"]
+    assert abs(share - process["input_stall_s"] / active_s) < 0.02
+    assert share > 1.2 * process["input_stall_s"] / process["window_s"]
     assert "no loader was iterated over" in html
     assert "between them none was" in " ".join(shown_text(tmp_path).split())
 
