@@ -218,9 +218,9 @@ def main() -> None:
     kind, arguments = sys.argv[1] if len(sys.argv) > 1 else "images", sys.argv[2:]
     if kind not in (*KINDS, LOADER):
         sys.exit(f"{kind}: one of {', '.join([*KINDS, LOADER])}")
-    if kind == LOADER and not (arguments and Path(arguments[0]).is_file()):
-        sys.exit(f"{LOADER}: where is libslow_clock.so? (ninja -C build-bench makes it)")
     if kind == LOADER:
+        if not (arguments and Path(arguments[0]).is_file()):
+            sys.exit(f"{LOADER}: where is libslow_clock.so? (ninja -C build-bench makes it)")
         arguments = [str(Path(arguments[0]).resolve()), *(arguments[1:] or ["0"])]
     names = LOADER_LOOPS if kind == LOADER else LOOPS
     rows = {

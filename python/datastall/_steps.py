@@ -112,11 +112,10 @@ def patch() -> None:
     if asks_gpu():
         with contextlib.suppress(Exception):  # of another make
             _stand_in_for_captures()  # first: the asking thread looks at what is loaded
+        _core.set_line_reader(sys._current_frames, _blocking.read_stack)
+        _core.set_memory_reader(_read_memory)
     owners = [sys.modules.get(name) for name in ("torch.autograd.graph", "torch.autograd")]
     _replace_everywhere("_engine_run_backward", owners, _core.TimedBackward)
     _hook_optimizers()
-    if asks_gpu():
-        _core.set_line_reader(sys._current_frames, _blocking.read_stack)
-        _core.set_memory_reader(_read_memory)
     graphs = sys.modules.get("torch.cuda.graphs")
     _stand_in(getattr(graphs, "CUDAGraph", None), "replay", _core.CountedReplay)

@@ -39,9 +39,9 @@ const char *why_gain_text(struct why *why, const struct range *faster, char *tex
 const char *why_gain_of(const struct run_loader *loader, struct why *why,
                         const struct range *faster, char *text, size_t size)
 {
-    why->gain_told = true;
     if (!loader->background)
         return why_gain_text(why, faster, text, size);
+    why->gain_told = true;
     snprintf(text, size, "up to %.*fx faster as far as the program keeps up",
              faster->upper < 10 ? 2 : 0, faster->upper);
     return text;

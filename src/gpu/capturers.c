@@ -21,8 +21,8 @@
 #define MOST_BYTES (UINT64_C(256) << 20)
 #define MOST_TABLE (UINT64_C(4) << 20) /* of section headers, and of their names */
 #define CHUNK (UINT32_C(64) << 10)
-#define QUESTION_NS \
-    50000 /* longer than one takes, but for one that waits for a lock of the driver's */
+/* Longer than a question takes, but for one that waits for a lock of the driver's. */
+#define QUESTION_NS 50000
 #define PATIENCE_NS DS_NS_PER_S
 
 /* Whatever captures through these does so on torch's streams; NVIDIA's do not capture by themselves. */
