@@ -13,7 +13,7 @@ down (slow_clock.c). Where the machine is busy no wait is short, and all of that
     python bench/next_lines.py [images | dict]
     python bench/next_lines.py loader build-bench/bench/libslow_clock.so [WORKERS]
 
-x86-64 alone; a minute or two. Counts of lines vary by some from run to run: memory lies where it
+x86-64 alone; a minute or two, with workers some minutes. Counts of lines vary by some from run to run: memory lies where it
 came to lie.
 """
 
@@ -42,6 +42,7 @@ LOOPS = ("bare", "by hand", "watch()")
 KINDS = {"images": "(images, labels)", "dict": "dict, mask 32x128"}
 LOADER = "loader"
 LOADER_LOOPS = ("bare", "waits and phases")
+LOADER_SEGMENTS = 3  # with workers a next() is half a million instructions
 
 
 def loop(name: str, kind: str) -> None:
@@ -89,7 +90,7 @@ def loop_over_loader(name: str, clock: str, workers: str) -> None:
             optimizer.zero_grad()
 
         own = os.getpid()
-        for _ in range(SEGMENTS):
+        for _ in range(LOADER_SEGMENTS):
             for _ in range(200):  # short ones in a row, and what is due by time is done
                 rest(next(batches))
                 time.sleep(0.001)
