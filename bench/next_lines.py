@@ -13,8 +13,8 @@ down (slow_clock.c). Where the machine is busy no wait is short, and all of that
     python bench/next_lines.py [images | dict]
     python bench/next_lines.py loader build-bench/bench/libslow_clock.so [WORKERS]
 
-x86-64 alone; a minute or two, with workers some minutes. Counts of lines vary by some from run to run: memory lies where it
-came to lie.
+x86-64 alone; a minute or two, with workers some minutes. Counts of lines vary by some from run to
+run: memory lies where it came to lie.
 """
 
 from __future__ import annotations
