@@ -206,13 +206,19 @@ static void count_tensors(PyObject *data, int depth, struct tensor_count *count)
     }
 }
 
-static struct worker_message measure(const struct worker *worker, PyObject *batch)
+static struct worker_message measure(PyObject *batch, bool with_bytes)
 {
     struct tensor_questions questions = {.disabled = NULL};
-    struct tensor_count count = {0, 0, worker_wants_tensor_bytes(worker) ? &questions : NULL};
+    struct tensor_count count = {0, 0, with_bytes ? &questions : NULL};
     count_tensors(batch, 3, &count);
     tensor_questions_end(&questions);
     return (struct worker_message){.tensors = count.tensors, .tensor_bytes = count.bytes};
+}
+
+/* What the loop made for itself: how large it is tells what handing it over by workers would cost. */
+static __attribute__((noinline)) void measure_own(struct worker *worker, PyObject *batch)
+{
+    worker_measured(worker, measure(batch, true).tensor_bytes);
 }
 
 /* The thread that sends. */
@@ -247,7 +253,8 @@ static PyObject *dumps_call(Standin *self, PyObject *args, PyObject *kwargs)
         PyTuple_Size(message) < 2 || !PyLong_CheckExact(PyTuple_GetItem(message, 0)) ||
         (uint64_t)syscall(SYS_gettid) == worker->pid)
         return PyObject_Call(self->original, args, kwargs);
-    struct worker_message sent = measure(worker, PyTuple_GetItem(message, 1));
+    struct worker_message sent =
+        measure(PyTuple_GetItem(message, 1), worker_wants_tensor_bytes(worker));
     open_sender();
     const uint64_t begin_ns = ds_now_ns(), cpu_ns = ds_clock_ns_of(CLOCK_THREAD_CPUTIME_ID);
     PyObject *bytes = PyObject_Call(self->original, args, kwargs);
@@ -451,6 +458,8 @@ fetch_recorded(Standin *self, PyObject *const *args, Fetch *fetch, struct worker
     if (fetch->mode == FETCH_ALL && result != NULL)
         worker->items = items_of(fetch, args[1]);
     worker_end(worker, outcome);
+    if (fetch->consumer != NULL && result != NULL && worker_wants_own_tensor_bytes(worker))
+        measure_own(worker, result);
     if (fetch->consumer == NULL && fetch->is_stream && fetch->fingerprints < 2 && result != NULL)
         worker_fingerprint(worker, fetch->fingerprints++, fingerprint_of(result));
     return result;

@@ -73,6 +73,13 @@ static double items_of(const struct machine *m, const struct machine_batch *batc
     return (each + once) / load->pieces;
 }
 
+static double collation_of(const struct machine *m, const struct machine_batch *batch, bool blocked)
+{
+    const struct machine_load *load = m->load;
+    return blocked ? batch->collate_blocked * load->collate_times
+                   : fmaxf(0, batch->collate * load->collate_times + load->collate_more);
+}
+
 /* What of a batch comes next: its items piece by piece, blocked and running; then its collation,
  * likewise. False: there is no more of it. `task` is a worker's, or the loop's. */
 static bool go_on_making(struct machine *m, uint32_t number, const struct machine_batch *batch,
@@ -82,8 +89,7 @@ static bool go_on_making(struct machine *m, uint32_t number, const struct machin
     for (; *piece < 2 * pieces + 2; ++*piece) {
         const bool items = *piece < 2 * pieces, blocked = *piece % 2 == 0;
         const double work =
-            items ? items_of(m, batch, blocked, first)
-                  : (blocked ? batch->collate_blocked : batch->collate) * m->load->collate_times;
+            items ? items_of(m, batch, blocked, first) : collation_of(m, batch, blocked);
         if (work < SOON)
             continue;
         ++*piece;

@@ -19,7 +19,6 @@
 #define INDEX_NS 0.25e6
 #define GAP_NS 0.30e6
 #define OVERHEAD_NS 0.15e6
-#define COLLATE_SHARED_NS 0.17e6 /* more of a collation, into shared memory */
 #define FORK_NS 9e6
 #define BOOT_NS 18e6
 #define FIRST_SEND_NS 8e6
@@ -254,10 +253,14 @@ static double slowed_by(struct table *table)
     return running <= 0 ? 1 : 1 + delay / running;
 }
 
-/* CPU time of the loop's process per batch, but for what loading takes. */
+/* CPU time of the loop's process per batch, but for what loading takes. Where the loop loads for itself, of its own
+ * thread alone: those of OpenMP spin on after what items reckoned with tensors, 20 ms and more, which in
+ * workers, where torch has one thread, they do not. */
 static double loop_cpu_of(const struct run_stretches *stretches, const struct table *table,
-                          const struct predict_model *model)
+                          const struct why *why, const struct predict_model *model)
 {
+    if (model->setting.workers == 0 && why->work.gap_cpu_ns > 0)
+        return per(why->work.gap_cpu_ns, why->work.batches);
     double cpu = 0, batches = 0, loading = 0, known = 0;
     for (uint32_t i = 0; i < stretches->count; i++) {
         const uint64_t *words = stretches->stretches[i].words;
@@ -347,15 +350,15 @@ static struct machine_batch typical_batch(const struct table *table,
                                   .collate_blocked = (float)(collate_blocked / known)};
 }
 
-static void fill_batches(struct table *table, const struct run_stretches *stretches, bool hides,
-                         struct predict_model *model)
+static void fill_batches(struct table *table, const struct run_stretches *stretches,
+                         const struct why *why, bool hides, struct predict_model *model)
 {
     struct consumption usual;
     table->values.count = 0;
     for (uint32_t i = 0; i < table->count; i++)
         predict_add_value(&table->values, consumed_before(&table->rows[i], hides));
     usual.mean = or_else(predict_mean(&table->values), 0);
-    const double cpu = or_else(loop_cpu_of(stretches, table, model), 0);
+    const double cpu = or_else(loop_cpu_of(stretches, table, why, model), 0);
     const double slowed = model->setting.workers == 0 ? 1 : slowed_by(table);
     /* Of the loop's own time, waiting for a CPU is not its work. */
     usual.running = fmin(cpu, usual.mean / fmax(1, slowed));
@@ -507,7 +510,7 @@ static bool fill(const struct run_loader *loader, const struct why *why, bool hi
     }
     const uint64_t iterators = loader->totals.counters[RF_COUNT_ITERATORS];
     cost_of_starting(stretches, why, iterators > 0 ? iterators : 1, model);
-    fill_batches(table, stretches, hides, model);
+    fill_batches(table, stretches, why, hides, model);
     return true;
 }
 

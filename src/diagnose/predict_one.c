@@ -133,9 +133,18 @@ void predict_tell(const struct predict_model *model, const struct predict_doubt 
     };
 }
 
-/* What a worker collates is copied into shared memory, and what the loop collates is not. How much of
- * the time that is, was not seen: nothing of a short collation, perhaps most of a long one, whose items
- * then cost less as well, in memory that is used again. */
+/* What a worker collates is copied into shared memory, and what the loop collates is not: of each byte so much in
+ * the mean and at both ends (pages that are new are most of it), measured with nine programs, docs/prediction.md;
+ * and items that are copies themselves may cost more in memory that is not used again. */
+#define COPY_NS 0.3 /* a byte */
+#define COPY_LEAST_NS 0.1
+#define COPY_MOST_NS 0.6
+#define ITEMS_MOST_NS 0.25
+#define ITEMS_MOST_TIMES 2.2
+#define COLLATE_LEAST 0.25 /* of a collation stays, whatever is not copied */
+
+/* Where it is not known how large a batch is: nothing of a short collation, perhaps most of a long one, and of its
+ * items. */
 #define LONG_COLLATION_NS 1e6f
 #define RELEASE_NS 9e3 /* of each tensor that was received: unmapped and closed in the loop */
 static const struct copying {
@@ -143,12 +152,21 @@ static const struct copying {
 } from_worker_to_loop[2] = {{0.87f, 0.5f}, {0.5f, 0.25f}},
   from_loop_to_worker[2] = {{1.1f, 1.5f}, {2.2f, 3.5f}};
 
-static bool collates_long(const struct predict_model *model)
+/* Of a batch. */
+static double mean_collation(const struct predict_model *model)
 {
     double sum = 0;
     for (uint32_t i = 0; i < model->load.count; i++)
         sum += model->batches[i].collate;
-    return sum > LONG_COLLATION_NS * model->load.count;
+    return sum / fmax(1, model->load.count);
+}
+
+static double mean_running(const struct predict_model *model)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < model->load.count; i++)
+        sum += model->batches[i].running;
+    return sum / fmax(1, model->load.count);
 }
 
 /* What is predicted, and between what: some of it was not seen. */
@@ -156,16 +174,46 @@ struct spread {
     struct predict_model slow, usual, fast;
 };
 
+/* A copy of so many ns a byte more; or less, as far as there is something to take away. */
+static void spread_copy(const struct predict_model *model, bool hands, double byte_ns,
+                        struct machine_load *load)
+{
+    const double copy = byte_ns * model->batch_bytes;
+    load->collate_more =
+        (float)(hands ? copy : -fmin(copy, (1 - COLLATE_LEAST) * mean_collation(model)));
+}
+
+/* What lies in memory that is used again is cheaper for the loop. */
+static void spread_items(const struct predict_model *model, bool hands, struct machine_load *load)
+{
+    const double items = mean_running(model), more = ITEMS_MOST_NS * model->batch_bytes;
+    const double times = items > 0 ? fmin(ITEMS_MOST_TIMES, 1 + more / items) : 1;
+    load->running_times *= (float)(hands ? times : 1 / times);
+}
+
+static void spread_copying(const struct predict_model *model, bool hands, struct spread *spread)
+{
+    struct machine_load *most = hands ? &spread->slow.load : &spread->fast.load;
+    struct machine_load *least = hands ? &spread->fast.load : &spread->slow.load;
+    if (isnan(model->batch_bytes)) {
+        const bool is_long = mean_collation(model) > LONG_COLLATION_NS;
+        const struct copying *copying =
+            hands ? &from_loop_to_worker[is_long] : &from_worker_to_loop[is_long];
+        most->running_times *= copying->running;
+        most->collate_times *= copying->collate;
+        return;
+    }
+    spread_copy(model, hands, COPY_MOST_NS, most);
+    spread_copy(model, hands, COPY_NS, &spread->usual.load);
+    spread_copy(model, hands, COPY_LEAST_NS, least);
+    spread_items(model, hands, most);
+}
+
 /* From workers to none, or from none to some: between the costs that were seen, and those that what was not
  * seen may have. */
 static void spread_handing(const struct predict_model *model, bool hands, struct spread *spread)
 {
-    const bool is_long = collates_long(model);
-    const struct copying *copying =
-        hands ? &from_loop_to_worker[is_long] : &from_worker_to_loop[is_long];
-    struct machine_load *other = hands ? &spread->slow.load : &spread->fast.load;
-    other->running_times *= copying->running;
-    other->collate_times *= copying->collate;
+    spread_copying(model, hands, spread);
     if (hands) {
         spread->slow.costs = with_handing(&model->costs, 2.0);
         spread->fast.costs = with_handing(&model->costs, 0.7);

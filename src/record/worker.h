@@ -40,6 +40,7 @@ struct worker {
     uint64_t io[3]; /* asked, storage, faults: as read last */
     uint64_t totals[RF_TOTAL_WORDS];
     uint64_t slow_ns[RF_WORKER_SLOWEST]; /* what the entry holds */
+    uint64_t measure_at; /* batches made: from then on the tensors of one are measured again */
 
     /* of the thread that sends; written there */
     uint64_t sent;       /* messages of this process */
@@ -131,6 +132,15 @@ static inline bool worker_wants_tensor_bytes(const struct worker *worker)
     return worker->sent < 4 || worker->sent % 16 == 0;
 }
 void worker_pickled(struct worker *worker, const struct worker_message *message);
+
+/* The same where the loop makes its batches itself and nobody sends them: of the first four, and then of one
+ * in 64, since the loop pays for it. */
+static inline bool worker_wants_own_tensor_bytes(const struct worker *worker)
+{
+    return worker->totals[RF_TOTAL_BATCHES] >= worker->measure_at;
+}
+void worker_measured(struct worker *worker, uint64_t tensor_bytes);
+
 /* In the thread that makes batches: what was counted there since the last one. */
 void worker_take_sent(struct worker *worker);
 

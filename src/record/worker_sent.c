@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the thread counts that sends batches, beside the one that makes them. */
+/* What is known of batches once they are made: by the thread that sends them, beside the one that makes them; or
+ * by the loop that made its own. */
 #include "base/hot.h"
 #include "record/worker.h"
 
@@ -14,6 +15,14 @@ DS_WAIT_END void worker_take_sent(struct worker *worker)
     const uint64_t bytes = __atomic_load_n(&worker->tensor_bytes, __ATOMIC_RELAXED);
     if (bytes > worker->totals[RF_TOTAL_TENSOR_BYTES])
         worker->totals[RF_TOTAL_TENSOR_BYTES] = bytes;
+}
+
+void worker_measured(struct worker *worker, uint64_t tensor_bytes)
+{
+    const uint64_t batches = worker->totals[RF_TOTAL_BATCHES];
+    worker->measure_at = batches + (batches < 4 ? 1 : 64);
+    if (tensor_bytes > worker->totals[RF_TOTAL_TENSOR_BYTES])
+        worker->totals[RF_TOTAL_TENSOR_BYTES] = tensor_bytes;
 }
 
 void worker_pickled(struct worker *worker, const struct worker_message *message)

@@ -351,6 +351,13 @@ static void without_workers(void **state)
     is("loop running", model.batches[5].consumed_running, 12 * TICK);
     is("loop else", model.batches[5].consumed_else, (31 - 12) * TICK);
     release();
+    /* Of its own thread, where that is known: what others of the process run goes with the items. */
+    record_plan(&plan);
+    recorded.why.work.gap_cpu_ns = (uint64_t)(3 * TICK) * recorded.why.work.batches;
+    assert_true(make(false));
+    is("loop's own running", model.batches[5].consumed_running, 3 * TICK);
+    is("loop else", model.batches[5].consumed_else, (31 - 3) * TICK);
+    release();
     /* The median of them. */
     record_plan(&plan);
     for (uint32_t i = 64; i < 128; i++)

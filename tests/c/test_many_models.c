@@ -263,18 +263,19 @@ static void machines(void **state)
                                                 .prefetch_factor = 1 + (uint32_t)made_up_below(4),
                                                 .in_order = !made_up_once_in(4),
                                                 .persistent = made_up_once_in(2)};
-        const struct machine_load load = {.batches = batches,
-                                          .count = 1 + (uint32_t)made_up_below(BATCHES),
-                                          .epochs = 1 + made_up_below(4),
-                                          .epoch_batches = 1 + made_up_below(120),
-                                          .pieces = 1 + (uint32_t)made_up_below(4),
-                                          .running_times = made_up_once_in(4) ? 0.5f : 1,
-                                          .blocked_times = made_up_once_in(4) ? 0 : 1,
-                                          .collate_times = made_up_once_in(4) ? 0 : 1,
-                                          .delay_times = (float)made_up_below(3) / 2,
-                                          .consumed_less =
-                                              made_up_once_in(4) ? (float)made_up_ms(2) : 0,
-                                          .anew = made_up_once_in(3)};
+        const struct machine_load load = {
+            .batches = batches,
+            .count = 1 + (uint32_t)made_up_below(BATCHES),
+            .epochs = 1 + made_up_below(4),
+            .epoch_batches = 1 + made_up_below(120),
+            .pieces = 1 + (uint32_t)made_up_below(4),
+            .running_times = made_up_once_in(4) ? 0.5f : 1,
+            .blocked_times = made_up_once_in(4) ? 0 : 1,
+            .collate_times = made_up_once_in(4) ? 0 : 1,
+            .collate_more = made_up_once_in(4) ? (float)made_up_ms(2) : 0,
+            .delay_times = (float)made_up_below(3) / 2,
+            .consumed_less = made_up_once_in(4) ? (float)made_up_ms(2) : 0,
+            .anew = made_up_once_in(3)};
         approved_input();
         const bool runs =
             machine_run(&costs, &setting, &load, 20 + (uint32_t)made_up_below(400), &result);

@@ -329,8 +329,8 @@ static double with_loss(double loss)
 
 /* The same where CPUs are shared in turns: a slice of 8 ms, corrected as the run's own replay is, which counts
  * where it misses by 10 % at most. */
-static void spread_turns(const struct machine_setting *setting, struct machine_result *slow,
-                         struct machine_result *fast)
+static void spread_turns(const struct predict_model *mean, const struct machine_setting *setting,
+                         struct machine_result *slow, struct machine_result *fast)
 {
     struct machine_costs turns = model.costs;
     struct machine_result taken;
@@ -338,7 +338,7 @@ static void spread_turns(const struct machine_setting *setting, struct machine_r
     const double own = time_of(&model, &turns, &model.setting, NULL) / model.measured_ns;
     if (fabs(own - 1) > 0.10)
         return;
-    time_of(&model, &turns, setting, &taken);
+    time_of(mean, &turns, setting, &taken);
     taken.time *= speed / own;
     *slow = taken.time > slow->time ? taken : *slow;
     *fast = taken.time < fast->time ? taken : *fast;
@@ -347,17 +347,20 @@ static void spread_turns(const struct machine_setting *setting, struct machine_r
 /* The interval of docs/prediction.md around what the machine says: 1.5 % for it, 12 % as far as slower CPUs
  * make it slower and what stretches differ by, 90 of 100 of that; 0.7 of what the replay misses by; a stream with
  * other workers; and what CPUs lose that fill, or work beside more others, of which half is in the mean and
- * a quarter to either side. */
-static void check_setting(const struct predict_setting *told, const struct machine_setting *setting,
-                          const struct machine_result *slowest, const struct machine_result *usual,
-                          const struct machine_result *fastest, double computes)
+ * a quarter to either side. What the mean is of: `model_of_mean`. */
+static void check_setting_of(const struct predict_model *model_of_mean,
+                             const struct predict_setting *told,
+                             const struct machine_setting *setting,
+                             const struct machine_result *slowest,
+                             const struct machine_result *usual,
+                             const struct machine_result *fastest, double computes)
 {
     struct machine_result own, slow = *slowest, fast = *fastest;
-    spread_turns(setting, &slow, &fast);
+    spread_turns(model_of_mean, setting, &slow, &fast);
     time_of(&model, &model.costs, &model.setting, &own);
     struct machine_costs slower = model.costs;
     slower.speed = 1 / 1.1;
-    const double longer = time_of(&model, &slower, setting, NULL) / usual->time - 1;
+    const double longer = time_of(model_of_mean, &slower, setting, NULL) / usual->time - 1;
     const double cpu = 0.12 * longer / 0.1;
     double both = 1.645 * sqrt(model.noise * model.noise + 0.015 * 0.015 + cpu * cpu);
     both += 0.7 * fabs(own_time / model.measured_ns - 1);
@@ -378,6 +381,13 @@ static void check_setting(const struct predict_setting *told, const struct machi
     is("stall", told->stall_share.mean, share);
     is("stall, lower", told->stall_share.lower, fmax(0, 1 - (1 - share) * mean / lower));
     is("stall, upper", told->stall_share.upper, 1 - (1 - share) * mean / upper);
+}
+
+static void check_setting(const struct predict_setting *told, const struct machine_setting *setting,
+                          const struct machine_result *slowest, const struct machine_result *usual,
+                          const struct machine_result *fastest, double computes)
+{
+    check_setting_of(&model, told, setting, slowest, usual, fastest, computes);
 }
 
 static void settings_with_workers(void **state)
@@ -470,6 +480,76 @@ static void settings_of_the_other_kind(void **state)
         assert_non_null(told);
         CHECK(slow.time > fast.time, "row %u", i);
         check_setting(told, &setting, &slow, &usual, &fast, computes);
+        release();
+    }
+}
+
+/* The same where a batch's bytes are known: so much of them is copied, or was. */
+static void settings_of_the_other_kind_by_bytes(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t workers;
+        uint64_t bytes;
+        double items, least, mean, most; /* of the times of items; ms more of a collation */
+    } rows[] = {{0, 4000000, 0, 0.4, 1.2, 2.4},
+                {0, 400000000, 2.2, 40, 120, 240}, /* items at most so many times */
+                {2, 400000, 0, -0.04, -0.12, -0.24},
+                {2, 400000000, 1 / 2.2, -0.96, -0.96, -0.96}}; /* three quarters at most */
+    for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct recorded_plan plan = sleeping;
+        plan.workers = rows[i].workers;
+        plan.collate = 20;
+        plan.batches = 64;
+        plan.cpu = 45;
+        record(&plan, 0);
+        free(model.batches);
+        for (uint32_t k = 0; k < 64; k++)
+            recorded.batches[k].times[RF_BATCH_COLLATE_CPU] = 20000; /* 1.28 ms */
+        recorded.why.work.tensor_bytes = rows[i].bytes;
+        recorded.why.host.shm_size_bytes = INFINITY;
+        recorded.stretches.head[RF_STRETCH_NEW] = plan.workers == 0;
+        recorded.stretches.head[RF_STRETCH_NEW_FIRST_NS] = 500 * MS;
+        model_what_was_recorded(0);
+        make();
+        const bool hands = rows[i].workers == 0;
+        struct machine_setting setting = model.setting;
+        setting.workers = hands ? 3 : 0;
+        setting.prefetch_factor = 2;
+        double running = 0;
+        for (uint32_t k = 0; k < 64; k++)
+            running += (double)model.batches[k].running / 64;
+        const double more = 1 + 0.25 * (double)rows[i].bytes / running;
+        struct predict_model least = model, mean = model, most = model;
+        least.load.collate_more = (float)(rows[i].least * 1e6);
+        mean.load.collate_more = (float)(rows[i].mean * 1e6);
+        most.load.collate_more = (float)(rows[i].most * 1e6);
+        most.load.running_times = (float)(rows[i].items > 0 ? rows[i].items
+                                          : hands           ? more
+                                                            : 1 / more);
+        struct machine_costs dear = model.costs, cheap = model.costs;
+        double *const dears[] = {&dear.send, &dear.latency,    &dear.get,       &dear.tail,
+                                 &dear.boot, &dear.first_send, &dear.iter_each, &dear.end_each};
+        double *const cheaps[] = {&cheap.send,      &cheap.latency, &cheap.get,
+                                  &cheap.tail,      &cheap.boot,    &cheap.first_send,
+                                  &cheap.iter_each, &cheap.end_each};
+        for (uint32_t k = 0; hands && k < 8; k++) {
+            *dears[k] *= 2;
+            *cheaps[k] *= 0.7;
+        }
+        struct machine_result slow, usual, fast;
+        time_of(&mean, &model.costs, &setting, &usual);
+        time_of(hands ? &most : &least, &dear, &setting, &slow);
+        time_of(hands ? &least : &most, &cheap, &setting, &fast);
+        const struct predict_setting *told = told_of(setting.workers, hands ? 2 : 0, false);
+        assert_non_null(told);
+        CHECK(slow.time > fast.time, "row %u", i);
+        const double whole = running + 1.28e6;
+        double blocked = 0;
+        for (uint32_t k = 0; k < 64; k++)
+            blocked +=
+                ((double)model.batches[k].blocked + (double)model.batches[k].collate_blocked) / 64;
+        check_setting_of(&mean, told, &setting, &slow, &usual, &fast, whole / (whole + blocked));
         release();
     }
 }
@@ -1200,6 +1280,7 @@ int main(void)
         cmocka_unit_test(settings_where_nobody_asks),
         cmocka_unit_test(settings_with_workers),
         cmocka_unit_test(settings_of_the_other_kind),
+        cmocka_unit_test(settings_of_the_other_kind_by_bytes),
         cmocka_unit_test(samples_that_are_not_known),
         cmocka_unit_test(cpus_that_are_asked_for),
         cmocka_unit_test(the_smallest_of_the_best),

@@ -470,8 +470,8 @@ def test_in_words(tmp_path: Path) -> None:
         assert max(map(len, card.splitlines())) <= 80
 
 
-def test_bytes_of_the_tensors_that_workers_send(tmp_path: Path) -> None:
-    """Of the largest batch, in shared memory, and not of what is pickled."""
+def test_bytes_of_the_tensors_of_a_batch(tmp_path: Path) -> None:
+    """Of the largest one, not of what is pickled; also where the loop makes its own."""
     write(
         tmp_path,
         "bytes.py",
@@ -486,16 +486,19 @@ def test_bytes_of_the_tensors_that_workers_send(tmp_path: Path) -> None:
             def __getitem__(self, i):
                 return {"x": torch.zeros(1000), "y": torch.tensor(i), "name": str(i)}
 
-        collate = list if "list" in sys.argv else None
-        for _ in DataLoader(Items(), batch_size=4, num_workers=1, collate_fn=collate):
+        collate = list if sys.argv[1] == "list" else None
+        workers = int(sys.argv[2])
+        for _ in DataLoader(Items(), batch_size=4, num_workers=workers, collate_fn=collate):
             pass
         """,
     )
     for kind, told in (("stacked", 4 * 1000 * 4 + 4 * 8), ("list", 4 * (1000 * 4 + 8))):
-        recorded(tmp_path, "bytes.py", kind, options=["--dir", kind])
-        (worker,) = only(shown(tmp_path, "--dir", kind)["loaders"])["workers"]
-        assert worker["tensor_bytes"] == told
-        assert worker["sent_bytes"] > 0
+        for workers in ("0", "1"):
+            folder = kind + workers
+            recorded(tmp_path, "bytes.py", kind, workers, options=["--dir", folder])
+            (worker,) = only(shown(tmp_path, "--dir", folder)["loaders"])["workers"]
+            assert worker["tensor_bytes"] == told
+            assert (worker["sent_bytes"] > 0) == (workers == "1")
 
 
 @on_a_busy_machine
