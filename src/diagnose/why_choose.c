@@ -214,6 +214,19 @@ static bool waits_for_the_lock(const struct why *why, uint32_t largest)
            why->host.idle_cpus >= WHY_LEAST_IDLE_CPUS;
 }
 
+/* Every epoch's begin, and not what one of them alone did (an import, a compilation at the first item): without
+ * the longest of these waits it is half of the rest as well. */
+static bool waits_at_each_begin(const struct run_loader *loader, const struct why *why,
+                                uint64_t once)
+{
+    const uint64_t *c = loader->totals.counters;
+    const double waits_ns = (double)c[RF_COUNT_STEADY_NS] + (double)why->first_ns;
+    const double stall_ns = (double)why->stall_ns;
+    const double longest = waits_ns > 0 ? (double)c[RF_COUNT_STARTUP_MAX] / waits_ns * stall_ns : 0;
+    return (double)once >= LEAST_FIRST * stall_ns &&
+           (double)once - longest >= LEAST_FIRST * (stall_ns - longest);
+}
+
 uint32_t why_choose(const struct run_loader *loader, const struct why_around *around,
                     const struct why *why)
 {
@@ -241,7 +254,7 @@ uint32_t why_choose(const struct run_loader *loader, const struct why_around *ar
     if (stream == WHY_DUPLICATE_STREAM || (stream != WHY_NONE && is_in_the_making(largest)))
         return stream;
     if (!single && loader->entry.num_workers != 0 && is_in_the_making(largest) &&
-        (double)once >= LEAST_FIRST * (double)why->stall_ns)
+        waits_at_each_begin(loader, why, once))
         return WHY_EPOCH_START;
     if ((double)why->window_ns >= LEAST_LINE * (double)rest_ns)
         return WHY_WINDOW;

@@ -660,21 +660,25 @@ static void first_batches_of_many_epochs(void **state)
 {
     (void)state;
     static const struct {
-        uint64_t iterators, first_s, steady_s, workers;
+        uint64_t iterators, first_s, longest_s, steady_s, workers;
         uint32_t cause;
     } rows[] = {
-        {10, 10, 10, 2, WHY_EPOCH_START},
-        {10, 9, 11, 2, CAUSE_COMPUTE},
-        {10, 20, 0, 2, WHY_EPOCH_START},
-        {10, 20, 0, 0, CAUSE_COMPUTE}, /* nothing is fetched ahead anyway */
-        {1, 20, 0, 2, CAUSE_STARTUP},  /* once */
-        {1, 10, 10, 2, CAUSE_COMPUTE},
+        {10, 10, 0, 10, 2, WHY_EPOCH_START},
+        {10, 9, 0, 11, 2, CAUSE_COMPUTE},
+        {10, 20, 2, 0, 2, WHY_EPOCH_START},
+        {10, 20, 0, 0, 0, CAUSE_COMPUTE}, /* nothing is fetched ahead anyway */
+        {1, 20, 20, 0, 2, CAUSE_STARTUP}, /* once */
+        {1, 10, 10, 10, 2, CAUSE_COMPUTE},
+        {10, 12, 4, 8, 2, WHY_EPOCH_START},
+        {10, 12, 5, 8, 2, CAUSE_COMPUTE}, /* 7 of 15 at the others' begins */
+        {3, 16, 15, 4, 2, CAUSE_COMPUTE},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         uint64_t *c = begin_loader(0);
         world.loaders[0].entry.num_workers = rows[i].workers;
         c[RF_COUNT_ITERATORS] = rows[i].iterators;
         c[RF_COUNT_STARTUP_NS] = c[RF_COUNT_OTHER_NS] = rows[i].first_s * S;
+        c[RF_COUNT_STARTUP_MAX] = rows[i].longest_s * S;
         c[RF_COUNT_STEADY_NS] = rows[i].steady_s * S;
         c[RF_COUNT_CAUSE_NS + CAUSE_COMPUTE] = 20 * S;
         assert_cause(i, rows[i].cause);

@@ -470,6 +470,43 @@ def test_in_words(tmp_path: Path) -> None:
         assert max(map(len, card.splitlines())) <= 80
 
 
+@on_a_busy_machine
+def test_what_the_first_item_alone_does_is_no_matter_of_epochs(tmp_path: Path) -> None:
+    """A library that compiles something once: half of a short run, and of a long one nothing."""
+    write(
+        tmp_path,
+        "once.py",
+        """
+        import time
+        import torch
+        from torch.utils.data import DataLoader
+
+        def run(seconds):
+            end = time.thread_time() + seconds
+            while time.thread_time() < end:
+                pass
+
+        class Items:
+            compiled = False
+            def __len__(self):
+                return 48
+            def __getitem__(self, i):
+                run(0.008 if self.compiled else 2.5)
+                self.compiled = True
+                return torch.tensor(i)
+
+        loader = DataLoader(Items(), batch_size=4, num_workers=1, persistent_workers=True)
+        for _ in range(3):
+            for _ in loader:
+                pass
+        """,
+    )
+    recorded(tmp_path, "once.py")
+    loader = only(shown(tmp_path)["loaders"])
+    assert loader["startup_ms"]["sum"] > loader["wait_ms"]["sum"]
+    assert loader["why"]["primary"] == "compute", loader["why"]
+
+
 def test_bytes_of_the_tensors_of_a_batch(tmp_path: Path) -> None:
     """Of the largest one, not of what is pickled; also where the loop makes its own."""
     write(
