@@ -76,6 +76,8 @@ static enum predict_part part_of(uint32_t cause)
     case CAUSE_CPU_CONTENTION:
     case CAUSE_LOOP_CPU_WAIT:
         return PREDICT_MORE_CPUS;
+    case CAUSE_TRANSFER:
+        return PREDICT_NO_HANDOVER;
     default:
         return PREDICT_PARTS;
     }

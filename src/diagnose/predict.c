@@ -123,8 +123,8 @@ static void tell_left_out(const struct predict_model *model, const struct predic
 
 const char *predict_part_name(enum predict_part part)
 {
-    static const char *const names[] = {"half_compute", "blocking", "collation",
-                                        "epoch_starts", "order",    "cpus_doubled"};
+    static const char *const names[] = {"half_compute", "blocking",     "collation", "epoch_starts",
+                                        "order",        "cpus_doubled", "handover"};
     return names[part];
 }
 
@@ -135,7 +135,8 @@ const char *predict_part_text(enum predict_part part)
                                         "collation free",
                                         "no start-up of epochs",
                                         "batches taken out of order",
-                                        "twice the CPUs"};
+                                        "twice the CPUs",
+                                        "batches handed over for nothing"};
     return texts[part];
 }
 
@@ -162,6 +163,9 @@ static bool take_away(enum predict_part part, struct predict_model *model)
     case PREDICT_NO_ORDER:
         model->setting.in_order = false;
         return model->setting.workers > 1;
+    case PREDICT_NO_HANDOVER:
+        costs->send = costs->latency = costs->get = costs->tail = costs->index = costs->pin = 0;
+        return model->setting.workers > 0;
     default:
         costs->cpus *= 2;
         return true;

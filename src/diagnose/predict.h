@@ -25,7 +25,8 @@ enum predict_part {
     PREDICT_NO_COLLATION,
     PREDICT_NO_STARTUP, /* one epoch in place of all */
     PREDICT_NO_ORDER,
-    PREDICT_MORE_CPUS, /* twice as many */
+    PREDICT_MORE_CPUS,   /* twice as many */
+    PREDICT_NO_HANDOVER, /* from worker to loop */
     PREDICT_PARTS
 };
 const char *predict_part_name(enum predict_part part); /* in the JSON */

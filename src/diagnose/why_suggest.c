@@ -233,6 +233,12 @@ static void suggest_for_epoch_start(const struct run_loader *loader, struct why 
 
 /* ---- between worker and loop ---- */
 
+/* By a replay, without what the cause is. */
+static bool is_worth_nothing(const struct why *why)
+{
+    return why->setting.at_most.mean > 0 && why->setting.at_most.upper < WHY_LEAST_WORTH;
+}
+
 static void suggest_for_transfer(const struct run_loader *loader, struct why *why)
 {
     const struct why_work *work = &why->work;
@@ -252,12 +258,15 @@ static void suggest_for_transfer(const struct run_loader *loader, struct why *wh
             (double)work->sent_bytes / sent / (1024 * 1024));
     else if (suggest_none(loader, why->stall_ns, why))
         return;
+    else if (sent > 0 && is_worth_nothing(why))
+        return;
     else if (sent > 0)
         why_try(why,
                 "larger batches: what handing one over costs does not depend on what is in it");
     else
         why_try(why, "send less between processes: smaller types, no copies of large objects; "
                      "tensors made by torch's default collation travel in shared memory");
+    why_add_worth(loader, why, "handed over for nothing");
 }
 
 static void suggest_for_overhead(const struct run_loader *loader, struct why *why)
@@ -567,9 +576,7 @@ void why_suggest(const struct run_loader *loader, struct why *why)
         why_try(why,
                 "single slow items hold back batches that are ready: make those faster or drop "
                 "them (slowest items: --json)%s",
-                why->setting.at_most.mean > 0 && why->setting.at_most.upper < WHY_LEAST_WORTH
-                    ? ""
-                    : ", or in_order=False where the order does not matter");
+                is_worth_nothing(why) ? "" : ", or in_order=False where the order does not matter");
         why_add_worth(loader, why, "out of order");
         break;
     case WHY_FAILED:

@@ -692,7 +692,7 @@ static void what_each_part_is_worth(void **state)
         free(model.batches);
         model_what_was_recorded(0.03);
         make();
-        assert_int_equal(predict->without_count, workers > 1 ? 6 : 5);
+        assert_int_equal(predict->without_count, 5 + (workers > 0) + (workers > 1));
         struct machine_result own;
         time_of(&model, &model.costs, &model.setting, &own);
         for (uint32_t i = 0; i < predict->without_count; i++) {
@@ -729,6 +729,11 @@ static void what_each_part_is_worth(void **state)
                 assert_true(workers > 1);
                 other.setting.in_order = false;
                 break;
+            case PREDICT_NO_HANDOVER:
+                assert_true(workers > 0);
+                costs->send = costs->latency = costs->index = 0;
+                costs->get = costs->pin = costs->tail = 0;
+                break;
             default:
                 costs->cpus = 2;
                 break;
@@ -753,8 +758,9 @@ static void what_each_part_is_worth(void **state)
 static void each_part_has_a_name(void **state)
 {
     (void)state;
-    static const char *const names[] = {"half_compute", "blocking", "collation",
-                                        "epoch_starts", "order",    "cpus_doubled"};
+    static const char *const names[] = {"half_compute", "blocking",     "collation", "epoch_starts",
+                                        "order",        "cpus_doubled", "handover"};
+    _Static_assert(sizeof names / sizeof *names == PREDICT_PARTS, "each has one");
     for (uint32_t i = 0; i < PREDICT_PARTS; i++) {
         assert_string_equal(predict_part_name(i), names[i]);
         assert_true(strlen(predict_part_text(i)) > 8);
@@ -1128,13 +1134,11 @@ static void causes_and_their_parts(void **state)
     static const struct {
         enum cause_state cause;
         enum predict_part part;
-    } rows[] = {{CAUSE_COMPUTE, PREDICT_HALF_COMPUTE},
-                {CAUSE_COMPUTE_IN_THREADS, PREDICT_HALF_COMPUTE},
-                {CAUSE_BLOCKED, PREDICT_NO_BLOCKING},
-                {CAUSE_COLLATE, PREDICT_NO_COLLATION},
-                {CAUSE_CPU_CONTENTION, PREDICT_MORE_CPUS},
-                {CAUSE_LOOP_CPU_WAIT, PREDICT_MORE_CPUS},
-                {CAUSE_TRANSFER, PREDICT_PARTS}};
+    } rows[] = {
+        {CAUSE_COMPUTE, PREDICT_HALF_COMPUTE},     {CAUSE_COMPUTE_IN_THREADS, PREDICT_HALF_COMPUTE},
+        {CAUSE_BLOCKED, PREDICT_NO_BLOCKING},      {CAUSE_COLLATE, PREDICT_NO_COLLATION},
+        {CAUSE_CPU_CONTENTION, PREDICT_MORE_CPUS}, {CAUSE_LOOP_CPU_WAIT, PREDICT_MORE_CPUS},
+        {CAUSE_TRANSFER, PREDICT_NO_HANDOVER},     {CAUSE_PIN, PREDICT_PARTS}};
     for (uint32_t n = 0; n < 2 * sizeof rows / sizeof *rows; n++) {
         const uint32_t i = n / 2;
         struct recorded_plan plan = sleeping;

@@ -242,6 +242,7 @@ static void what_it_would_be_worth(void **state)
                 {WHY_STORAGE, "(with all of it in memory: up to 1.60x)"},
                 {CAUSE_BLOCKED, "(without any waiting: up to 1.60x)"},
                 {CAUSE_COLLATE, "(without any collation: up to 1.60x)"},
+                {CAUSE_TRANSFER, "(handed over for nothing: up to 1.60x)"},
                 {WHY_HEAD_OF_LINE, "(out of order: up to 1.60x)"}};
     for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         for (uint32_t known = 0; known < 2; known++) {
@@ -283,6 +284,12 @@ static void what_it_would_be_worth(void **state)
         why.setting.at_most = (struct range){1.0, 1.0, i == 0 ? 1.019 : 1.02};
         why_tell(&loader, &why);
         assert_int_equal(strstr(why.suggestion, "in_order=False") != NULL, i);
+        const struct range worth = why.setting.at_most;
+        why = full_why_of(CAUSE_TRANSFER);
+        why.work.sent_bytes = why.work.sent_tensors = why.work.sent;
+        why.setting.at_most = worth;
+        why_tell(&loader, &why);
+        assert_int_equal(strstr(why.suggestion, "larger batches") != NULL, i);
     }
 }
 
