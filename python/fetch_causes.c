@@ -164,12 +164,14 @@ static PyObject *fetch_worker_asked(PyObject *module, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-/* Tensors in a batch of the kinds that collation makes, to some depth and number; and their bytes, as
+/* Tensors in a batch of the kinds that collation makes, to some depth and number of objects; and their bytes, as
  * far as they can be told. */
-#define MOST_TENSORS 4096
+#define MOST_OBJECTS 4096u
 #define MOST_MEASURED 64
 struct tensor_count {
     uint64_t tensors, bytes;
+    uint32_t objects;                   /* looked at */
+    bool is_partial;                    /* something was not, that may be large */
     struct tensor_questions *questions; /* NULL: bytes are not wanted */
 };
 
@@ -177,48 +179,65 @@ static void count_tensor(PyObject *tensor, struct tensor_count *count)
 {
     struct tensor_memory memory;
     count->tensors++;
-    if (count->questions == NULL || count->tensors > MOST_MEASURED)
+    if (count->questions == NULL || count->tensors > MOST_MEASURED) {
+        count->is_partial = true;
         return;
+    }
     const struct tensor_shape shape = tensor_shape(count->questions, tensor);
     if (shape.dimensions >= 0 && tensor_memory(count->questions, tensor, &shape, NULL, &memory))
         count->bytes += shape.elements * memory.element_bytes;
+    else
+        count->is_partial = true;
+}
+
+/* What is pickled, and small. */
+static bool is_plain_value(PyObject *data)
+{
+    return data == Py_None || PyLong_CheckExact(data) || PyFloat_CheckExact(data) ||
+           PyBool_Check(data) || PyUnicode_CheckExact(data) || PyBytes_CheckExact(data);
 }
 
 static void count_tensors(PyObject *data, int depth, struct tensor_count *count)
 {
-    if (tensor_is_plain(data)) {
+    if (count->objects++ >= MOST_OBJECTS) {
+        count->is_partial = true;
+    } else if (tensor_is_plain(data)) {
         count_tensor(data, count);
+    } else if (is_plain_value(data)) {
         return;
-    }
-    if (depth == 0 || count->tensors >= MOST_TENSORS)
-        return;
-    if (PyList_CheckExact(data)) {
-        for (Py_ssize_t i = 0; i < PyList_Size(data) && i < MOST_TENSORS; i++)
+    } else if (depth == 0) {
+        count->is_partial = true;
+    } else if (PyList_CheckExact(data)) {
+        for (Py_ssize_t i = 0; i < PyList_Size(data) && count->objects <= MOST_OBJECTS; i++)
             count_tensors(PyList_GetItem(data, i), depth - 1, count);
     } else if (PyTuple_CheckExact(data)) {
-        for (Py_ssize_t i = 0; i < PyTuple_Size(data) && i < MOST_TENSORS; i++)
+        for (Py_ssize_t i = 0; i < PyTuple_Size(data) && count->objects <= MOST_OBJECTS; i++)
             count_tensors(PyTuple_GetItem(data, i), depth - 1, count);
     } else if (PyDict_CheckExact(data)) {
         PyObject *key, *value;
         Py_ssize_t place = 0;
-        while (PyDict_Next(data, &place, &key, &value))
+        while (count->objects <= MOST_OBJECTS && PyDict_Next(data, &place, &key, &value))
             count_tensors(value, depth - 1, count);
+    } else {
+        count->is_partial = true;
     }
 }
 
-static struct worker_message measure(PyObject *batch, bool with_bytes)
+static struct tensor_count measure(PyObject *batch, bool with_bytes)
 {
     struct tensor_questions questions = {.disabled = NULL};
-    struct tensor_count count = {0, 0, with_bytes ? &questions : NULL};
+    struct tensor_count count = {.questions = with_bytes ? &questions : NULL};
     count_tensors(batch, 3, &count);
     tensor_questions_end(&questions);
-    return (struct worker_message){.tensors = count.tensors, .tensor_bytes = count.bytes};
+    return count;
 }
 
-/* What the loop made for itself: how large it is tells what handing it over by workers would cost. */
+/* What the loop made for itself: how large it is tells what handing it over by workers would cost; a part of it
+ * would tell too little. */
 static __attribute__((noinline)) void measure_own(struct worker *worker, PyObject *batch)
 {
-    worker_measured(worker, measure(batch, true).tensor_bytes);
+    const struct tensor_count count = measure(batch, true);
+    worker_measured(worker, count.is_partial ? 0 : count.bytes);
 }
 
 /* The thread that sends. */
@@ -253,8 +272,9 @@ static PyObject *dumps_call(Standin *self, PyObject *args, PyObject *kwargs)
         PyTuple_Size(message) < 2 || !PyLong_CheckExact(PyTuple_GetItem(message, 0)) ||
         (uint64_t)syscall(SYS_gettid) == worker->pid)
         return PyObject_Call(self->original, args, kwargs);
-    struct worker_message sent =
+    const struct tensor_count count =
         measure(PyTuple_GetItem(message, 1), worker_wants_tensor_bytes(worker));
+    struct worker_message sent = {.tensors = count.tensors, .tensor_bytes = count.bytes};
     open_sender();
     const uint64_t begin_ns = ds_now_ns(), cpu_ns = ds_clock_ns_of(CLOCK_THREAD_CPUTIME_ID);
     PyObject *bytes = PyObject_Call(self->original, args, kwargs);

@@ -77,7 +77,7 @@ static double collation_of(const struct machine *m, const struct machine_batch *
 {
     const struct machine_load *load = m->load;
     return blocked ? batch->collate_blocked * load->collate_times
-                   : fmaxf(0, batch->collate * load->collate_times + load->collate_more);
+                   : batch->collate * load->collate_times + load->collate_more;
 }
 
 /* What of a batch comes next: its items piece by piece, blocked and running; then its collation,

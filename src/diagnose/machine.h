@@ -61,7 +61,7 @@ struct machine_load {
     uint32_t pieces; /* of a batch's items, each blocked and then running; 1 to 64 */
     float running_times, blocked_times, collate_times,
         delay_times;     /* what of them is to be multiplied by */
-    float collate_more;  /* ns of running that a collation takes more; below 0: less */
+    float collate_more;  /* ns of running that a collation takes more */
     float consumed_less; /* so much less of what the loop does with a batch, beside running */
     bool anew; /* what first batches cost more, a loop that loads itself pays in every epoch */
 };

@@ -164,7 +164,9 @@ static bool take_away(enum predict_part part, struct predict_model *model)
         model->setting.in_order = false;
         return model->setting.workers > 1;
     case PREDICT_NO_HANDOVER:
-        costs->send = costs->latency = costs->get = costs->tail = costs->index = costs->pin = 0;
+        costs->send = costs->latency = costs->get = costs->tail = costs->index = 0;
+        costs->first_send = 0;
+        model->load.consumed_less = (float)predict_release_ns(model);
         return model->setting.workers > 0;
     default:
         costs->cpus *= 2;

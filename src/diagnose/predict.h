@@ -96,6 +96,9 @@ struct predict *predict_make(const struct run_process *process, const struct run
 
 /* ---- one setting: predict_one.c, for predict.c ---- */
 
+/* What giving back the tensors of a batch takes the loop, which workers sent. */
+double predict_release_ns(const struct predict_model *model);
+
 #define PREDICT_FULL_FROM 0.75 /* share of the CPUs that is in use: beyond it they take turns */
 
 /* A replay. */

@@ -224,21 +224,6 @@ static void split_items(const struct row *row, double *running, double *blocked)
     *blocked = fmax(0, rest - row->t[RF_BATCH_THREADS]);
 }
 
-static double threads_at_once(struct table *table)
-{
-    double threads = 0, rest = 0, items = 0;
-    for (uint32_t i = 0; i < table->count; i++) {
-        const struct row *row = &table->rows[i];
-        if (isnan(row->t[RF_BATCH_ITEMS]))
-            continue;
-        threads += row->t[RF_BATCH_THREADS];
-        items += row->t[RF_BATCH_ITEMS];
-        /* Those run on while the item's own thread, which they wake, waits for a CPU. */
-        rest += fmax(0, row->t[RF_BATCH_ITEMS] - row->t[RF_BATCH_CPU]);
-    }
-    return threads < 0.1 * items || rest <= 0 ? 1 : fmax(1, threads / rest);
-}
-
 /* How much longer running took for want of CPUs, as the workers knew it. */
 static double slowed_by(struct table *table)
 {
@@ -253,14 +238,18 @@ static double slowed_by(struct table *table)
     return running <= 0 ? 1 : 1 + delay / running;
 }
 
-/* CPU time of the loop's process per batch, but for what loading takes. Where the loop loads for itself, of its own
- * thread alone: those of OpenMP spin on after what items reckoned with tensors, 20 ms and more, which in
- * workers, where torch has one thread, they do not. */
+/* CPU time of the loop's process per batch, but for what loading takes. Where the loop loads for itself and uses no
+ * GPU, of its own thread alone: those of OpenMP spin on after what items reckoned with tensors, 20 ms and
+ * more, which in workers, where torch has one thread, they do not. With a GPU other threads do the backward. */
 static double loop_cpu_of(const struct run_stretches *stretches, const struct table *table,
-                          const struct why *why, const struct predict_model *model)
+                          const struct why *why, uint64_t iterators, bool hides,
+                          const struct predict_model *model)
 {
-    if (model->setting.workers == 0 && why->work.gap_cpu_ns > 0)
-        return per(why->work.gap_cpu_ns, why->work.batches);
+    if (model->setting.workers == 0 && !hides && why->work.gap_cpu_ns > 0) {
+        /* One between two fetches of an iterator, of which a stream has one more. */
+        const uint64_t gaps = ds_subtract(why->work.batches + why->work.ended, iterators);
+        return fmax(0, per(why->work.gap_cpu_ns, gaps > 0 ? gaps : 1) - model->costs.overhead);
+    }
     double cpu = 0, batches = 0, loading = 0, known = 0;
     for (uint32_t i = 0; i < stretches->count; i++) {
         const uint64_t *words = stretches->stretches[i].words;
@@ -351,14 +340,15 @@ static struct machine_batch typical_batch(const struct table *table,
 }
 
 static void fill_batches(struct table *table, const struct run_stretches *stretches,
-                         const struct why *why, bool hides, struct predict_model *model)
+                         const struct why *why, uint64_t iterators, bool hides,
+                         struct predict_model *model)
 {
     struct consumption usual;
     table->values.count = 0;
     for (uint32_t i = 0; i < table->count; i++)
         predict_add_value(&table->values, consumed_before(&table->rows[i], hides));
     usual.mean = or_else(predict_mean(&table->values), 0);
-    const double cpu = or_else(loop_cpu_of(stretches, table, why, model), 0);
+    const double cpu = or_else(loop_cpu_of(stretches, table, why, iterators, hides, model), 0);
     const double slowed = model->setting.workers == 0 ? 1 : slowed_by(table);
     /* Of the loop's own time, waiting for a CPU is not its work. */
     usual.running = fmin(cpu, usual.mean / fmax(1, slowed));
@@ -375,7 +365,7 @@ static void fill_batches(struct table *table, const struct run_stretches *stretc
         fill_batch(row, i + 1 < table->count ? row + 1 : NULL, &usual, &typical, hides,
                    does_more && is_made_first(table, model, row), &model->batches[i]);
     }
-    model->costs.parallel = threads_at_once(table);
+    model->costs.parallel = predict_threads_at_once(table);
 }
 
 /* ---- what cannot be predicted ---- */
@@ -510,7 +500,7 @@ static bool fill(const struct run_loader *loader, const struct why *why, bool hi
     }
     const uint64_t iterators = loader->totals.counters[RF_COUNT_ITERATORS];
     cost_of_starting(stretches, why, iterators > 0 ? iterators : 1, model);
-    fill_batches(table, stretches, why, hides, model);
+    fill_batches(table, stretches, why, iterators, hides, model);
     return true;
 }
 

@@ -133,32 +133,36 @@ void predict_tell(const struct predict_model *model, const struct predict_doubt 
     };
 }
 
-/* What a worker collates is copied into shared memory, and what the loop collates is not: of each byte so much in
- * the mean and at both ends (pages that are new are most of it), measured with nine programs, docs/prediction.md;
- * and items that are copies themselves may cost more in memory that is not used again. */
+/* What a worker collates is copied into shared memory, and what the loop collates is not. Where the loop's own
+ * batches were measured, of each byte so much in the mean and at both ends (pages that are new are most of it),
+ * measured with ten programs, docs/prediction.md; and items that are copies themselves may cost more in memory
+ * that is not used again. */
 #define COPY_NS 0.3 /* a byte */
 #define COPY_LEAST_NS 0.1
 #define COPY_MOST_NS 0.6
 #define ITEMS_MOST_NS 0.25
 #define ITEMS_MOST_TIMES 2.2
-#define COLLATE_LEAST 0.25 /* of a collation stays, whatever is not copied */
 
-/* Where it is not known how large a batch is: nothing of a short collation, perhaps most of a long one, and of its
- * items. */
+/* Else how much of the time the copy is, was not seen: nothing of a short collation, perhaps most of a long one,
+ * whose items then cost less as well, in memory that is used again. */
 #define LONG_COLLATION_NS 1e6f
-#define RELEASE_NS 9e3 /* of each tensor that was received: unmapped and closed in the loop */
 static const struct copying {
     float running, collate;
 } from_worker_to_loop[2] = {{0.87f, 0.5f}, {0.5f, 0.25f}},
   from_loop_to_worker[2] = {{1.1f, 1.5f}, {2.2f, 3.5f}};
+#define RELEASE_NS 9e3 /* of each tensor that was received: unmapped and closed in the loop */
 
-/* Of a batch. */
-static double mean_collation(const struct predict_model *model)
+double predict_release_ns(const struct predict_model *model)
+{
+    return RELEASE_NS * model->tensors;
+}
+
+static bool collates_long(const struct predict_model *model)
 {
     double sum = 0;
     for (uint32_t i = 0; i < model->load.count; i++)
         sum += model->batches[i].collate;
-    return sum / fmax(1, model->load.count);
+    return sum > LONG_COLLATION_NS * model->load.count;
 }
 
 static double mean_running(const struct predict_model *model)
@@ -174,53 +178,43 @@ struct spread {
     struct predict_model slow, usual, fast;
 };
 
-/* A copy of so many ns a byte more; or less, as far as there is something to take away. */
-static void spread_copy(const struct predict_model *model, bool hands, double byte_ns,
-                        struct machine_load *load)
+/* A batch whose bytes are known, handed over by workers. */
+static void spread_copy(const struct predict_model *model, struct spread *spread)
 {
-    const double copy = byte_ns * model->batch_bytes;
-    load->collate_more =
-        (float)(hands ? copy : -fmin(copy, (1 - COLLATE_LEAST) * mean_collation(model)));
-}
-
-/* What lies in memory that is used again is cheaper for the loop. */
-static void spread_items(const struct predict_model *model, bool hands, struct machine_load *load)
-{
-    const double items = mean_running(model), more = ITEMS_MOST_NS * model->batch_bytes;
-    const double times = items > 0 ? fmin(ITEMS_MOST_TIMES, 1 + more / items) : 1;
-    load->running_times *= (float)(hands ? times : 1 / times);
+    const double bytes = model->batch_bytes, items = mean_running(model);
+    spread->slow.load.collate_more = (float)(COPY_MOST_NS * bytes);
+    spread->usual.load.collate_more = (float)(COPY_NS * bytes);
+    spread->fast.load.collate_more = (float)(COPY_LEAST_NS * bytes);
+    if (items > 0)
+        spread->slow.load.running_times *=
+            (float)fmin(ITEMS_MOST_TIMES, 1 + ITEMS_MOST_NS * bytes / items);
 }
 
 static void spread_copying(const struct predict_model *model, bool hands, struct spread *spread)
 {
-    struct machine_load *most = hands ? &spread->slow.load : &spread->fast.load;
-    struct machine_load *least = hands ? &spread->fast.load : &spread->slow.load;
-    if (isnan(model->batch_bytes)) {
-        const bool is_long = mean_collation(model) > LONG_COLLATION_NS;
-        const struct copying *copying =
-            hands ? &from_loop_to_worker[is_long] : &from_worker_to_loop[is_long];
-        most->running_times *= copying->running;
-        most->collate_times *= copying->collate;
-        return;
-    }
-    spread_copy(model, hands, COPY_MOST_NS, most);
-    spread_copy(model, hands, COPY_NS, &spread->usual.load);
-    spread_copy(model, hands, COPY_LEAST_NS, least);
-    spread_items(model, hands, most);
+    const bool is_long = collates_long(model);
+    const struct copying *copying =
+        hands ? &from_loop_to_worker[is_long] : &from_worker_to_loop[is_long];
+    struct machine_load *other = hands ? &spread->slow.load : &spread->fast.load;
+    other->running_times *= copying->running;
+    other->collate_times *= copying->collate;
 }
 
 /* From workers to none, or from none to some: between the costs that were seen, and those that what was not
  * seen may have. */
 static void spread_handing(const struct predict_model *model, bool hands, struct spread *spread)
 {
-    spread_copying(model, hands, spread);
+    if (hands && !isnan(model->batch_bytes))
+        spread_copy(model, spread);
+    else
+        spread_copying(model, hands, spread);
     if (hands) {
         spread->slow.costs = with_handing(&model->costs, 2.0);
         spread->fast.costs = with_handing(&model->costs, 0.7);
         return;
     }
     spread->slow.load.consumed_less = spread->usual.load.consumed_less =
-        spread->fast.load.consumed_less = (float)(RELEASE_NS * model->tensors);
+        spread->fast.load.consumed_less = (float)predict_release_ns(model);
     /* Whether the data set is new as well was not seen. */
     spread->slow.load.anew = spread->usual.load.anew = model->is_made_anew;
 }

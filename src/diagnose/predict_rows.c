@@ -75,3 +75,18 @@ struct values *predict_column(struct table *table, enum rf_stretch_time time)
         predict_add_value(&table->values, table->rows[i].t[time]);
     return &table->values;
 }
+
+double predict_threads_at_once(const struct table *table)
+{
+    double threads = 0, rest = 0, items = 0;
+    for (uint32_t i = 0; i < table->count; i++) {
+        const struct row *row = &table->rows[i];
+        if (isnan(row->t[RF_BATCH_ITEMS]))
+            continue;
+        threads += row->t[RF_BATCH_THREADS];
+        items += row->t[RF_BATCH_ITEMS];
+        /* Those run on while the item's own thread, which they wake, waits for a CPU. */
+        rest += fmax(0, row->t[RF_BATCH_ITEMS] - row->t[RF_BATCH_CPU]);
+    }
+    return threads < 0.1 * items || rest <= 0 ? 1 : fmax(1, threads / rest);
+}

@@ -38,6 +38,9 @@ double predict_quantile(struct values *values, double p);
 /* A column, of the rows that know it. */
 struct values *predict_column(struct table *table, enum rf_stretch_time time);
 
+/* How many other threads run for items while their own does not, in the mean; at least 1. */
+double predict_threads_at_once(const struct table *table);
+
 static inline double or_else(double value, double otherwise)
 {
     return isnan(value) ? otherwise : value;

@@ -214,17 +214,18 @@ static bool waits_for_the_lock(const struct why *why, uint32_t largest)
            why->host.idle_cpus >= WHY_LEAST_IDLE_CPUS;
 }
 
-/* Every epoch's begin, and not what one of them alone did (an import, a compilation at the first item): without
- * the longest of these waits it is half of the rest as well. */
+/* Every epoch's begin, and not what one of them alone did (an import, a compilation at the first item): also without
+ * what the longest of these waits is longer than an epoch's begin else is. */
 static bool waits_at_each_begin(const struct run_loader *loader, const struct why *why,
                                 uint64_t once)
 {
     const uint64_t *c = loader->totals.counters;
-    const double waits_ns = (double)c[RF_COUNT_STEADY_NS] + (double)why->first_ns;
+    const double first_ns = (double)why->first_ns, longest_ns = (double)c[RF_COUNT_STARTUP_MAX];
+    const double waits_ns = (double)c[RF_COUNT_STEADY_NS] + first_ns;
+    const double else_ns = (first_ns - longest_ns) / (double)(c[RF_COUNT_ITERATORS] - 1);
     const double stall_ns = (double)why->stall_ns;
-    const double longest = waits_ns > 0 ? (double)c[RF_COUNT_STARTUP_MAX] / waits_ns * stall_ns : 0;
-    return (double)once >= LEAST_FIRST * stall_ns &&
-           (double)once - longest >= LEAST_FIRST * (stall_ns - longest);
+    const double alone = waits_ns > 0 ? fmax(0, longest_ns - else_ns) / waits_ns * stall_ns : 0;
+    return (double)once - alone >= LEAST_FIRST * (stall_ns - alone);
 }
 
 uint32_t why_choose(const struct run_loader *loader, const struct why_around *around,

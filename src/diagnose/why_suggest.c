@@ -260,13 +260,13 @@ static void suggest_for_transfer(const struct run_loader *loader, struct why *wh
         return;
     else if (sent > 0 && is_worth_nothing(why))
         return;
-    else if (sent > 0)
+    else if (sent > 0) {
         why_try(why,
                 "larger batches: what handing one over costs does not depend on what is in it");
-    else
+        why_add_worth(loader, why, "handed over for nothing");
+    } else
         why_try(why, "send less between processes: smaller types, no copies of large objects; "
                      "tensors made by torch's default collation travel in shared memory");
-    why_add_worth(loader, why, "handed over for nothing");
 }
 
 static void suggest_for_overhead(const struct run_loader *loader, struct why *why)

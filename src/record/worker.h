@@ -133,8 +133,8 @@ static inline bool worker_wants_tensor_bytes(const struct worker *worker)
 }
 void worker_pickled(struct worker *worker, const struct worker_message *message);
 
-/* The same where the loop makes its batches itself and nobody sends them: of the first four, and then of one
- * in 64, since the loop pays for it. */
+/* The same where the loop makes its batches itself and nobody sends them: of an iterator's first, and then of one
+ * in 64, since the loop pays for it. 0: not all of it can be told. It shows with the next batch. */
 static inline bool worker_wants_own_tensor_bytes(const struct worker *worker)
 {
     return worker->totals[RF_TOTAL_BATCHES] >= worker->measure_at;

@@ -19,8 +19,7 @@ DS_WAIT_END void worker_take_sent(struct worker *worker)
 
 void worker_measured(struct worker *worker, uint64_t tensor_bytes)
 {
-    const uint64_t batches = worker->totals[RF_TOTAL_BATCHES];
-    worker->measure_at = batches + (batches < 4 ? 1 : 64);
+    worker->measure_at = worker->totals[RF_TOTAL_BATCHES] + 64;
     if (tensor_bytes > worker->totals[RF_TOTAL_TENSOR_BYTES])
         worker->totals[RF_TOTAL_TENSOR_BYTES] = tensor_bytes;
 }

@@ -118,8 +118,8 @@
     X(MAJOR_FAULTS, 1, KNOWN_SUM, 0, "faults", "pages read from storage; ~0: not told")         \
     X(TENSOR_BYTES, 1, MAX, 0, "bytes",                                                         \
       "of the tensors of one batch, the most seen (every 16th is looked at; where the loop "    \
-      "makes its own, the first four and one in 64): they travel in shared memory, or would; "  \
-      "0: none seen")                                                                           \
+      "makes its own, an iterator's first and one in 64, if all of it can be told): they "      \
+      "travel in shared memory, or would; 0: none seen")                                        \
     X(ITEMS_THREADS_CPU_NS, 1, SUM, 0, "ns",                                                    \
       "CPU time of other threads while items were made, of several at once as well")            \
     X(OPENED_NS, 1, SUM, 0, "ns",                                                               \

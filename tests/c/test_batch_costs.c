@@ -353,11 +353,23 @@ static void without_workers(void **state)
     release();
     /* Of its own thread, where that is known: what others of the process run goes with the items. */
     record_plan(&plan);
-    recorded.why.work.gap_cpu_ns = (uint64_t)(3 * TICK) * recorded.why.work.batches;
+    const uint64_t iterators = recorded.loader.totals.counters[RF_COUNT_ITERATORS];
+    recorded.why.work.batches = 96 + iterators;
+    recorded.why.work.ended = 4;
+    recorded.why.work.gap_cpu_ns = (uint64_t)((3 + 7) * TICK) * 100;
     assert_true(make(false));
     is("loop's own running", model.batches[5].consumed_running, 3 * TICK);
     is("loop else", model.batches[5].consumed_else, (31 - 3) * TICK);
     release();
+    /* With a GPU others of its threads are the program's own work. */
+    for (uint32_t i = 0; i < 128; i++) {
+        uint32_t *times = recorded.batches[i].times;
+        times[RF_BATCH_EXPOSED_LOWER] = times[RF_BATCH_EXPOSED_UPPER] = times[RF_BATCH_WAITED];
+    }
+    assert_true(make(true));
+    is("loop running", model.batches[5].consumed_running, 12 * TICK);
+    release();
+    recorded.why.work = (struct why_work){0};
     /* The median of them. */
     record_plan(&plan);
     for (uint32_t i = 64; i < 128; i++)

@@ -484,21 +484,17 @@ static void settings_of_the_other_kind(void **state)
     }
 }
 
-/* The same where a batch's bytes are known: so much of them is copied, or was. */
-static void settings_of_the_other_kind_by_bytes(void **state)
+/* From none to workers where a batch's bytes are known: so much of them is copied. */
+static void workers_that_copy_what_was_measured(void **state)
 {
     (void)state;
     static const struct {
-        uint32_t workers;
         uint64_t bytes;
-        double items, least, mean, most; /* of the times of items; ms more of a collation */
-    } rows[] = {{0, 4000000, 0, 0.4, 1.2, 2.4},
-                {0, 400000000, 2.2, 40, 120, 240}, /* items at most so many times */
-                {2, 400000, 0, -0.04, -0.12, -0.24},
-                {2, 400000000, 1 / 2.2, -0.96, -0.96, -0.96}}; /* three quarters at most */
+        double items; /* at the slow end, of their time; 0: by the bytes */
+    } rows[] = {{4000000, 0}, {400000000, 2.2}};
     for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct recorded_plan plan = sleeping;
-        plan.workers = rows[i].workers;
+        plan.workers = 0;
         plan.collate = 20;
         plan.batches = 64;
         plan.cpu = 45;
@@ -508,48 +504,45 @@ static void settings_of_the_other_kind_by_bytes(void **state)
             recorded.batches[k].times[RF_BATCH_COLLATE_CPU] = 20000; /* 1.28 ms */
         recorded.why.work.tensor_bytes = rows[i].bytes;
         recorded.why.host.shm_size_bytes = INFINITY;
-        recorded.stretches.head[RF_STRETCH_NEW] = plan.workers == 0;
+        recorded.stretches.head[RF_STRETCH_NEW] = 1;
         recorded.stretches.head[RF_STRETCH_NEW_FIRST_NS] = 500 * MS;
         model_what_was_recorded(0);
         make();
-        const bool hands = rows[i].workers == 0;
         struct machine_setting setting = model.setting;
-        setting.workers = hands ? 3 : 0;
+        setting.workers = 3;
         setting.prefetch_factor = 2;
-        double running = 0;
-        for (uint32_t k = 0; k < 64; k++)
-            running += (double)model.batches[k].running / 64;
-        const double more = 1 + 0.25 * (double)rows[i].bytes / running;
+        double running = 0, blocked = 0;
+        for (uint32_t k = 0; k < 64; k++) {
+            const struct machine_batch *batch = &model.batches[k];
+            running += (double)batch->running / 64;
+            blocked += ((double)batch->blocked + (double)batch->collate_blocked) / 64;
+        }
+        const double bytes = (double)rows[i].bytes;
         struct predict_model least = model, mean = model, most = model;
-        least.load.collate_more = (float)(rows[i].least * 1e6);
-        mean.load.collate_more = (float)(rows[i].mean * 1e6);
-        most.load.collate_more = (float)(rows[i].most * 1e6);
-        most.load.running_times = (float)(rows[i].items > 0 ? rows[i].items
-                                          : hands           ? more
-                                                            : 1 / more);
+        least.load.collate_more = (float)(0.1 * bytes);
+        mean.load.collate_more = (float)(0.3 * bytes);
+        most.load.collate_more = (float)(0.6 * bytes);
+        most.load.running_times =
+            (float)(rows[i].items > 0 ? rows[i].items : 1 + 0.25 * bytes / running);
         struct machine_costs dear = model.costs, cheap = model.costs;
         double *const dears[] = {&dear.send, &dear.latency,    &dear.get,       &dear.tail,
                                  &dear.boot, &dear.first_send, &dear.iter_each, &dear.end_each};
         double *const cheaps[] = {&cheap.send,      &cheap.latency, &cheap.get,
                                   &cheap.tail,      &cheap.boot,    &cheap.first_send,
                                   &cheap.iter_each, &cheap.end_each};
-        for (uint32_t k = 0; hands && k < 8; k++) {
+        for (uint32_t k = 0; k < 8; k++) {
             *dears[k] *= 2;
             *cheaps[k] *= 0.7;
         }
         struct machine_result slow, usual, fast;
         time_of(&mean, &model.costs, &setting, &usual);
-        time_of(hands ? &most : &least, &dear, &setting, &slow);
-        time_of(hands ? &least : &most, &cheap, &setting, &fast);
-        const struct predict_setting *told = told_of(setting.workers, hands ? 2 : 0, false);
+        time_of(&most, &dear, &setting, &slow);
+        time_of(&least, &cheap, &setting, &fast);
+        const struct predict_setting *told = told_of(3, 2, false);
         assert_non_null(told);
         CHECK(slow.time > fast.time, "row %u", i);
-        const double whole = running + 1.28e6;
-        double blocked = 0;
-        for (uint32_t k = 0; k < 64; k++)
-            blocked +=
-                ((double)model.batches[k].blocked + (double)model.batches[k].collate_blocked) / 64;
-        check_setting_of(&mean, told, &setting, &slow, &usual, &fast, whole / (whole + blocked));
+        const double runs = running + 1.28e6;
+        check_setting_of(&mean, told, &setting, &slow, &usual, &fast, runs / (runs + blocked));
         release();
     }
 }
@@ -732,7 +725,8 @@ static void what_each_part_is_worth(void **state)
             case PREDICT_NO_HANDOVER:
                 assert_true(workers > 0);
                 costs->send = costs->latency = costs->index = 0;
-                costs->get = costs->pin = costs->tail = 0;
+                costs->get = costs->tail = costs->first_send = 0;
+                other.load.consumed_less = (float)(9e3 * model.tensors);
                 break;
             default:
                 costs->cpus = 2;
@@ -1284,7 +1278,7 @@ int main(void)
         cmocka_unit_test(settings_where_nobody_asks),
         cmocka_unit_test(settings_with_workers),
         cmocka_unit_test(settings_of_the_other_kind),
-        cmocka_unit_test(settings_of_the_other_kind_by_bytes),
+        cmocka_unit_test(workers_that_copy_what_was_measured),
         cmocka_unit_test(samples_that_are_not_known),
         cmocka_unit_test(cpus_that_are_asked_for),
         cmocka_unit_test(the_smallest_of_the_best),

@@ -672,6 +672,7 @@ static void first_batches_of_many_epochs(void **state)
         {10, 12, 4, 8, 2, WHY_EPOCH_START},
         {10, 12, 5, 8, 2, CAUSE_COMPUTE}, /* 7 of 15 at the others' begins */
         {3, 16, 15, 4, 2, CAUSE_COMPUTE},
+        {2, 12, 6, 8, 2, WHY_EPOCH_START}, /* both alike */
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         uint64_t *c = begin_loader(0);
