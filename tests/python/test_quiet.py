@@ -188,5 +188,7 @@ def test_a_long_wait_among_them_is_told(
     slowest = worker["slowest_items"][0]
     assert slowest["ms"] >= 1000 * seconds
     assert index is None or slowest["index"] == index
-    # What lies between two batches is the program's step, whether they were looked into or not.
-    assert worker["gap_s"] == pytest.approx(float(ended.out.split()[-1]), rel=0.3)
+    # What lies between two batches is the program's step, whether they were looked into or not, and
+    # what next() does before and after it: 0.1 ms on a slow machine.
+    slept = float(ended.out.split()[-1])
+    assert 0.7 * slept < worker["gap_s"] < 1.3 * slept + 4000 * 0.0003
