@@ -670,7 +670,7 @@ static void first_batches_of_many_epochs(void **state)
         {1, 20, 20, 0, 2, CAUSE_STARTUP}, /* once */
         {1, 10, 10, 10, 2, CAUSE_COMPUTE},
         {10, 12, 4, 8, 2, WHY_EPOCH_START},
-        {10, 12, 5, 8, 2, CAUSE_COMPUTE}, /* 7 of 15 at the others' begins */
+        {10, 12, 5, 8, 2, CAUSE_COMPUTE}, /* 7.8 of 15.8 without what the longest is longer */
         {3, 16, 15, 4, 2, CAUSE_COMPUTE},
         {2, 12, 6, 8, 2, WHY_EPOCH_START}, /* both alike */
     };
