@@ -138,14 +138,17 @@ def interpreter_of_another_thread() -> None:
 
 @plant("loop_cpu_wait")
 def loop_without_a_cpu() -> None:
-    """The loop's thread is of the lowest priority, on a CPU that a neighbour keeps busy."""
+    """The loop's thread is of a low priority, on a CPU that a neighbour keeps busy. Not of the
+    lowest: that waits for 0.2 s each time that it wakes up, and its end for minutes where others
+    have the CPUs as well."""
     cpus = sorted(os.sched_getaffinity(0))
     ready = iter(loader(Items(40, tensor), batch_size=1, num_workers=1, prefetch_factor=24))
     next(ready)
     os.sched_setaffinity(0, cpus[:1])
     neighbour = subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"])
-    os.setpriority(os.PRIO_PROCESS, 0, 19)  # of this thread, not of the worker
+    os.setpriority(os.PRIO_PROCESS, 0, 10)  # of this thread, not of the worker
     run(ready, 0.002)
+    os.sched_setaffinity(0, cpus)
     neighbour.kill()
     neighbour.wait()
 
