@@ -35,16 +35,28 @@ bool summary_may_hide_waits(const struct summary *summary, const struct summary_
     return !idle;
 }
 
+/* Of all the time that the loader is iterated. What comes after the last batch of an iterator that did not
+ * end is not replayed, and takes as long with any setting. */
+static struct range gain_of(const struct predict *predict, const struct why *why,
+                            const struct range *window_s)
+{
+    const double after_s = fmax(0, (double)why->active_ns * 1e-9 - predict->measured.window_s.mean);
+    const double now_s = predict->measured.window_s.mean + after_s;
+    return (struct range){now_s / (window_s->mean + after_s), now_s / (window_s->upper + after_s),
+                          now_s / (window_s->lower + after_s)};
+}
+
 static bool is_worth_it(const struct range *faster)
 {
     return faster->lower >= PREDICT_SURE && faster->mean >= LEAST_LIKELY;
 }
 
 static void take_setting(const struct predict *predict, const struct predict_setting *one,
-                         struct why_setting *setting)
+                         struct why *why)
 {
+    struct why_setting *setting = &why->setting;
     const struct predict_setting *own = &predict->measured;
-    const struct range gain = predict_faster(predict, &one->window_s);
+    const struct range gain = gain_of(predict, why, &one->window_s);
     if (one->num_workers == 0 && own->num_workers > 0 && !one->if_split) {
         setting->faster_in_loop = gain;
         setting->in_loop_ns = one->window_s.mean * one->stall_share.mean * 1e9;
@@ -83,11 +95,12 @@ static enum predict_part part_of(uint32_t cause)
     }
 }
 
-static void take_less(const struct predict *predict, struct why_setting *setting)
+static void take_less(const struct predict *predict, struct why *why)
 {
+    struct why_setting *setting = &why->setting;
     for (uint32_t i = 0; i < predict->without_count; i++) {
         const enum predict_part part = predict->without[i].part;
-        const struct range gain = predict_faster(predict, &predict->without[i].window_s);
+        const struct range gain = gain_of(predict, why, &predict->without[i].window_s);
         if ((part != PREDICT_HALF_COMPUTE && part != PREDICT_NO_COLLATION) ||
             gain.mean <= setting->less.mean)
             continue;
@@ -97,25 +110,26 @@ static void take_less(const struct predict *predict, struct why_setting *setting
 }
 
 /* Over what the means say stands what the replay says. */
-static void take_predicted(const struct predict *predict, uint32_t cause,
-                           struct why_setting *setting)
+static void take_predicted(const struct predict *predict, struct why *why)
 {
+    const uint32_t cause = why->primary;
+    struct why_setting *setting = &why->setting;
     setting->is_replayed = true;
     setting->workers = 0;
     setting->gain = NAN;
     for (uint32_t i = 0; i < predict->count; i++)
-        take_setting(predict, &predict->settings[i], setting);
+        take_setting(predict, &predict->settings[i], why);
     for (uint32_t i = 0; i < predict->without_count; i++) {
         if (predict->without[i].part == part_of(cause))
-            setting->at_most = predict_faster(predict, &predict->without[i].window_s);
+            setting->at_most = gain_of(predict, why, &predict->without[i].window_s);
     }
     if (cause == CAUSE_CPU_CONTENTION || cause == CAUSE_LOOP_CPU_WAIT)
-        take_less(predict, setting);
+        take_less(predict, why);
     if (predict->best_if_split == UINT32_MAX)
         return;
     /* The advice says "once the stream is split". */
     const struct predict_setting *best = &predict->settings[predict->best_if_split];
-    const struct range gain = predict_faster(predict, &best->window_s);
+    const struct range gain = gain_of(predict, why, &best->window_s);
     if (best->num_workers > predict->measured.num_workers && is_worth_it(&gain)) {
         setting->workers = best->num_workers;
         setting->faster = gain;
@@ -137,6 +151,6 @@ void summary_predict(struct summary *summary)
                                        summary_may_hide_waits(summary, process), &usual);
         made++;
         if (loader->predict != NULL && loader->predict->says[0] == '\0')
-            take_predicted(loader->predict, loader->why.primary, &loader->why.setting);
+            take_predicted(loader->predict, &loader->why);
     }
 }

@@ -446,7 +446,7 @@ static void run_epoch(struct machine *m, uint64_t first, uint32_t batches, bool 
     const double ending = time_of_ending(m);
     m->time_end = m->cpus.now;
     m->waited_end = m->waited;
-    m->cpus.now += ending;
+    m->cpus.now += ending + m->costs->last_step;
     m->waited += ending;
 }
 

@@ -40,6 +40,8 @@ struct machine_costs {
     double open; /* of what a stream does when an iterator begins; of new workers it is in `boot` */
     double first_send;                   /* more of the first batch of each worker */
     double first_running, first_blocked; /* more of the items of each worker's first batch */
+    double
+        last_step; /* more of what the loop does with an epoch's last batch (it validates), waiting */
     double end, end_each;     /* of ending an iterator; of each worker, side by side on the CPUs */
     double again, again_each; /* of an iterator whose workers are there: each is woken */
     double again_end;

@@ -243,11 +243,12 @@ static void let_go_on(const struct why *why, struct predict_model *model)
     if (model->load.epochs != 1 || model->load.epoch_batches >= LONG_BATCHES)
         return;
     const double times = (double)LONG_BATCHES / (double)model->load.epoch_batches;
-    const double start_ns = (double)why->first_ns;
+    const double start_ns = (double)why->first_ns, last_step_ns = model->costs.last_step;
     model->load.epoch_batches = LONG_BATCHES;
     if (model->samples != DATASTALL_UNKNOWN)
         model->samples = (uint64_t)((double)model->samples * times);
-    model->measured_ns = fmax(1, model->measured_ns - start_ns) * times;
+    model->costs.last_step = 0;
+    model->measured_ns = fmax(1, model->measured_ns - start_ns - last_step_ns) * times;
     model->measured_waited_ns = fmax(0, model->measured_waited_ns - start_ns) * times;
 }
 

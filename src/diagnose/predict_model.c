@@ -353,6 +353,10 @@ static void fill_batches(struct table *table, const struct run_stretches *stretc
     /* Of the loop's own time, waiting for a CPU is not its work. */
     usual.running = fmin(cpu, usual.mean / fmax(1, slowed));
     usual.mean = usual.mean - usual.running * (slowed - 1);
+    const uint64_t *head = stretches->head;
+    const double usual_ns = (double)head[RF_STRETCH_ENDS] * usual.mean;
+    model->costs.last_step =
+        fmax(0, (double)head[RF_STRETCH_LAST_STEPS_NS] - usual_ns) / (double)iterators;
     const struct machine_batch typical = typical_batch(table, model, false);
     const struct machine_batch first = typical_batch(table, model, true);
     if (first.running + first.blocked > FIRST_TIMES * (typical.running + typical.blocked)) {
@@ -500,7 +504,7 @@ static bool fill(const struct run_loader *loader, const struct why *why, bool hi
     }
     const uint64_t iterators = loader->totals.counters[RF_COUNT_ITERATORS];
     cost_of_starting(stretches, why, iterators > 0 ? iterators : 1, model);
-    fill_batches(table, stretches, why, iterators, hides, model);
+    fill_batches(table, stretches, why, iterators > 0 ? iterators : 1, hides, model);
     return true;
 }
 
@@ -519,6 +523,9 @@ static double after_the_last(const struct run_loader *loader, const struct run_s
     const uint64_t *head = stretches->head, *c = loader->totals.counters;
     const double batches = (double)(c[RF_COUNT_BATCHES] > 0 ? c[RF_COUNT_BATCHES] : 1);
     const double window_ns = (double)ds_subtract(c[RF_COUNT_END_NS], c[RF_COUNT_BEGIN_NS]);
+    if (head[RF_STRETCH_ENDS] > 0 &&
+        head[RF_STRETCH_ENDS] == ds_add(head[RF_STRETCH_NEW], head[RF_STRETCH_AGAIN]))
+        return 0; /* it is RF_STRETCH_LAST_STEPS_NS */
     const double after_ns = (double)ds_subtract(c[RF_COUNT_END_NS], head[RF_STRETCH_LAST_NS]);
     const double usual_ns = USUAL_STEPS * window_ns / batches +
                             or_else(per(head[RF_STRETCH_ENDS_NS], head[RF_STRETCH_ENDS]), 0);

@@ -156,9 +156,9 @@ static bool is_shared(const struct summary *summary, uint32_t process)
     return false;
 }
 
-/* By the waits alone, and by the events that saw them. Waits of the main thread stop the program
- * and cannot overlap; a background thread's may overlap others, and the program may have worked
- * meanwhile. */
+/* By the waits alone, and by the events that saw them. Waits of the main thread, or of the only one
+ * that trains, stop the program and cannot overlap; a background thread's may overlap others, and the
+ * program may have worked meanwhile. */
 static struct stall_bounds stall_by_waits(const struct summary_process *process)
 {
     const uint64_t waiting_ns = process->stall.waiting_ns;

@@ -70,9 +70,9 @@ struct summary_process {
     const struct run_process *data;
     enum summary_state state;
     enum summary_method method;
-    bool upper_bound; /* a background thread waited, or the method is a bound */
-    uint32_t threads; /* that waited, each counted once */
-    bool background; /* one of them is not the main thread: the program may have worked meanwhile */
+    bool upper_bound;          /* a background thread waited, or the method is a bound */
+    uint32_t threads;          /* that waited, each counted once */
+    bool background;           /* see struct run_loader: the program may have worked meanwhile */
     uint64_t begin_ns, end_ns; /* window; DATASTALL_UNKNOWN without waits */
     /* Of the window, while no loader was iterated over: another cell of a notebook, a checkpoint. */
     uint64_t paused_ns;

@@ -137,7 +137,7 @@ struct why {
     uint32_t evidence_count;
     char evidence[WHY_EVIDENCE][160];
     bool gain_told;       /* the suggestion says how many times as fast, of active_ns */
-    char suggestion[400]; /* "": none */
+    char suggestion[640]; /* "": none */
 };
 
 /* What is known beside the loader. */

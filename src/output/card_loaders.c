@@ -153,7 +153,8 @@ static bool loads_in_loop(const struct summary_loader *loader)
            loader->why.primary < CAUSE_STATES && loader->why.primary != CAUSE_STARTUP;
 }
 
-static void add_why(const struct group *group, struct paragraphs *card)
+/* keep: of what is no failure. */
+static void add_why(const struct group *group, enum card_keep keep, struct paragraphs *card)
 {
     const struct why *why = &group->worst->why;
     if (why->primary == WHY_NONE || (why->primary == CAUSE_UNKNOWN && why->work.workers == 0))
@@ -161,15 +162,15 @@ static void add_why(const struct group *group, struct paragraphs *card)
     if (why->primary == WHY_FAILED && why->evidence_count > 0)
         paragraphs_add(card, CARD_KEEP_ADVICE, TONE_BAD, "WHY", "failed: %s", why->evidence[0]);
     else if (loads_in_loop(group->worst))
-        paragraphs_add(card, CARD_KEEP_ADVICE, TONE_PLAIN, "WHY",
+        paragraphs_add(card, keep, TONE_PLAIN, "WHY",
                        "%s: training stops while it loads each batch%s%s", why_name(why->primary),
                        why->primary == CAUSE_COMPUTE ? "" : "; ",
                        why->primary == CAUSE_COMPUTE ? "" : cause_text(group->worst));
     else
-        paragraphs_add(card, CARD_KEEP_ADVICE, TONE_PLAIN, "WHY", "%s: %s", why_name(why->primary),
+        paragraphs_add(card, keep, TONE_PLAIN, "WHY", "%s: %s", why_name(why->primary),
                        cause_text(group->worst));
     if (why->suggestion[0] != '\0')
-        paragraphs_add(card, CARD_KEEP_ADVICE, TONE_PLAIN, "TRY", "%s", why->suggestion);
+        paragraphs_add(card, keep, TONE_PLAIN, "TRY", "%s", why->suggestion);
     /* Where the advice does not say it already. */
     char predicted[128];
     output_predict_line(group->worst->predict, predicted, sizeof predicted);
@@ -202,7 +203,7 @@ void card_add_loaders(const struct summary *s, struct paragraphs *card)
         const enum card_keep keep = i == 0 ? CARD_KEEP_FIGURES : CARD_KEEP_LESSER;
         add_head(s, &groups[i], keep, card);
         add_waits(s, &groups[i], keep, card);
-        add_why(&groups[i], card);
+        add_why(&groups[i], i == 0 ? CARD_KEEP_ADVICE : CARD_KEEP_LESSER, card);
         add_unfinished(s, groups[i].worst, card);
     }
     if (count > MOST_GROUPS)

@@ -9,7 +9,7 @@
 /* What stays when not all fits: the larger, the longer. */
 enum card_keep {
     CARD_KEEP_DETAILS,
-    CARD_KEEP_LESSER, /* loaders that hardly wait */
+    CARD_KEEP_LESSER, /* all but the loader that waits most */
     CARD_KEEP_FIGURES,
     CARD_KEEP_WARNINGS,
     CARD_KEEP_ADVICE,

@@ -174,6 +174,8 @@ void stretches_end(struct stretches *s, uint64_t begin_ns, uint64_t end_ns)
         return;
     add(&s->entry[RF_STRETCH_ENDS], 1);
     add(&s->entry[RF_STRETCH_ENDS_NS], end_ns - begin_ns);
+    if (s->since_ns != 0)
+        add(&s->entry[RF_STRETCH_LAST_STEPS_NS], ds_subtract(begin_ns, s->since_ns));
 }
 
 void stretches_close(struct stretches *s)

@@ -26,7 +26,8 @@ static bool head_is_possible(const uint64_t *head)
 {
     static const uint32_t times[] = {RF_STRETCH_NEW_ITER_NS,   RF_STRETCH_NEW_FIRST_NS,
                                      RF_STRETCH_AGAIN_ITER_NS, RF_STRETCH_AGAIN_FIRST_NS,
-                                     RF_STRETCH_ENDS_NS,       RF_STRETCH_LAST_NS};
+                                     RF_STRETCH_ENDS_NS,       RF_STRETCH_LAST_NS,
+                                     RF_STRETCH_LAST_STEPS_NS};
     for (uint32_t i = 0; i < sizeof times / sizeof *times; i++) {
         if (head[times[i]] > RF_MOST_NS)
             return false;

@@ -45,7 +45,6 @@ static bool add_wait(const struct rf_slot_view *view, const uint64_t *row, struc
         .batch = row[RF_RECORD_BATCH],
         .samples = row[RF_RECORD_SAMPLES],
         .exposed = {row[RF_RECORD_STALL_LOWER], row[RF_RECORD_STALL_UPPER]},
-        .background = view->background,
     };
     if (wait->exposed.upper_ns > row[RF_RECORD_WAIT_NS])
         wait->exposed = (struct stall_bounds)STALL_BOUNDS_UNKNOWN;

@@ -11,7 +11,6 @@ struct run_ring_wait {
     uint64_t thread;
     uint64_t begin_ns, end_ns, batch, samples;
     struct stall_bounds exposed; /* DATASTALL_UNKNOWN both: not told */
-    bool background;             /* of a thread other than the main one */
 };
 
 /* One batch in its worker. */

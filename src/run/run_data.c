@@ -87,6 +87,7 @@ static void add_slot(struct run_loader *loader, const struct rf_slot_view *view,
         (loader->waiting_since_ns == 0 || view->waiting_ns < loader->waiting_since_ns))
         loader->waiting_since_ns = view->waiting_ns;
     loader->background |= view->background;
+    loader->passed_on |= view->passed_on;
     if (view->gpu_uuid[0] != 0 || view->gpu_uuid[1] != 0)
         add_gpu(loader, view);
     if (view->skew > loader->skew)
@@ -389,6 +390,7 @@ static int read_file(struct run_data *data, const char *place, const char *name,
             error = read_stretches(reader, &process);
         if (error == DATASTALL_OK)
             error = read_steps(reader, &process);
+        run_find_background(&process);
         process.recorded_ns = last_recorded_ns(&process, data);
     } else {
         data->unreadable_files++;

@@ -31,7 +31,10 @@ struct run_loader {
     uint64_t thread_ids[RUN_THREADS]; /* the last owner of each: kernel thread ids */
     uint64_t
         waiting_since_ns; /* a wait under way when it was read or when the writer died; 0: none */
-    bool background;      /* a thread other than the main one waited */
+    /* A thread waited that was neither the main one nor the one that trains: the program may have worked
+     * meanwhile. */
+    bool background;
+    bool passed_on; /* of some slot more threads were owners than thread_ids has */
     uint32_t gpu_count;
     struct run_loader_gpu gpus[RUN_LOADER_GPUS]; /* the devices that its threads named */
     uint64_t skew; /* records that the tables may be ahead, see view.h */
@@ -91,5 +94,9 @@ int run_data_read_live(const char *folder, struct run_data **data);
  * the rings still hold them. */
 int run_data_read_next(const char *folder, const struct run_data *before, struct run_data **data);
 void run_data_free(struct run_data *data);
+
+/* training_thread.c: `background` is no longer true of loaders whose waits are all those of the one thread that
+ * trains. Of a process whose loaders and steps were read. */
+void run_find_background(struct run_process *process);
 
 #endif

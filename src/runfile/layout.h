@@ -237,8 +237,15 @@ enum rf_slot_word {
     RF_SLOT_THREAD,     /* kernel thread id of the last owner */
     RF_SLOT_GPU_UUID_0, /* the device whose stalls these are: its UUID's bytes, zero: none */
     RF_SLOT_GPU_UUID_1,
-    RF_SLOT_BACKGROUND, /* 1 once a thread other than the main one owned it */
+    RF_SLOT_BACKGROUND, /* enum rf_slot_owners */
     RF_SLOT_WORDS = 16
+};
+
+enum rf_slot_owners {
+    RF_OWNED_BY_MAIN = 0, /* the main thread alone */
+    RF_OWNED_BY_OTHER =
+        1, /* another thread alone; files of before 0.4 have this for the next, too */
+    RF_OWNED_BY_SEVERAL = 2 /* one after the other, not all of them the main one */
 };
 
 /* One wait. The first cache line is all that most batches need. */

@@ -36,10 +36,16 @@ void rf_slot_attach(struct rf_writer *writer, uint32_t index, struct rf_slot_wri
 void rf_slot_assign(struct rf_slot_writer *slot, uint32_t loader, uint64_t thread_id)
 {
     uint64_t *payload = slot->commit.block + RF_BLOCK_PAYLOAD;
+    const uint64_t before = ds_load(&payload[RF_SLOT_THREAD]);
+    const bool is_first = ds_load(&payload[RF_SLOT_USED]) == 0;
+    const bool is_main =
+        thread_id == (uint64_t)getpid(); /* the main thread's id is the process's */
     ds_store(&payload[RF_SLOT_LOADER], loader);
     ds_store(&payload[RF_SLOT_THREAD], thread_id);
-    if (thread_id != (uint64_t)getpid()) /* the main thread's id is the process's */
-        ds_store(&payload[RF_SLOT_BACKGROUND], 1);
+    if (!is_first && before != thread_id)
+        ds_store(&payload[RF_SLOT_BACKGROUND], RF_OWNED_BY_SEVERAL);
+    else if (!is_main && is_first)
+        ds_store(&payload[RF_SLOT_BACKGROUND], RF_OWNED_BY_OTHER);
     ds_store_release(&payload[RF_SLOT_USED], 1);
 }
 

@@ -40,6 +40,7 @@ enum rf_stretch_head_word {
     RF_STRETCH_ENDS, /* waits in which an iterator ended, and how long they took */
     RF_STRETCH_ENDS_NS,
     RF_STRETCH_LAST_NS, /* when the last batch came */
+    RF_STRETCH_LAST_STEPS_NS, /* of iterators that ended: from the last batch to the wait in which they did */
     RF_STRETCH_HEAD_WORDS = 16
 };
 

@@ -440,7 +440,9 @@ enum rf_view_status rf_slot_view_read(const struct rf_source *source,
         view->damage = "it changes faster than it can be read";
     view->loader = view->block[RF_BLOCK_PAYLOAD + RF_SLOT_LOADER];
     view->thread = view->block[RF_BLOCK_PAYLOAD + RF_SLOT_THREAD];
-    view->background = view->block[RF_BLOCK_PAYLOAD + RF_SLOT_BACKGROUND] != 0;
+    const uint64_t owners = view->block[RF_BLOCK_PAYLOAD + RF_SLOT_BACKGROUND];
+    view->background = owners != RF_OWNED_BY_MAIN;
+    view->passed_on = owners == RF_OWNED_BY_SEVERAL;
     view->gpu_uuid[0] = view->block[RF_BLOCK_PAYLOAD + RF_SLOT_GPU_UUID_0];
     view->gpu_uuid[1] = view->block[RF_BLOCK_PAYLOAD + RF_SLOT_GPU_UUID_1];
     if (view->damage == NULL)

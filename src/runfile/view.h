@@ -40,6 +40,7 @@ struct rf_slot_view {
     uint64_t loader, thread, waiting_ns;
     uint64_t gpu_uuid[2];
     bool background;                 /* a thread other than the process's main one waited here */
+    bool passed_on;                  /* so did others, and `thread` is the last of them */
     uint64_t ring_first, ring_count; /* indices [first, first + count) are in the ring */
     const char *damage;              /* RF_VIEW_DAMAGED: what is wrong */
     uint64_t counters[RF_COUNT_WORDS];

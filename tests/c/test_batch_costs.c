@@ -680,6 +680,46 @@ static void what_lies_behind_the_last_batch(void **state)
     release();
 }
 
+/* What the loop does with an epoch's last batch before it asks for another (it validates) is replayed, and
+ * belongs to the run where all iterators ended. */
+static void the_last_step_of_an_epoch(void **state)
+{
+    (void)state;
+    const struct {
+        uint64_t begun, again, ended, last_steps_ns;
+        bool is_longer, is_whole;
+    } rows[] = {
+        {2, 1, 3, 0, false, true},
+        {2, 1, 3, 1, false, true}, /* no longer than any other step */
+        {2, 1, 3, 60 * UINT64_C(1000000000), true, true},
+        {3, 1, 3, 60 * UINT64_C(1000000000), true, false}, /* one was left within the loop */
+        {3, 0, 0, 0, false, false},
+    };
+    for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        record_plan(&usual);
+        uint64_t *c = recorded.loader.totals.counters, *head = recorded.stretches.head;
+        c[RF_COUNT_ITERATORS] = 4;
+        c[RF_COUNT_BEGIN_NS] = 100000;
+        c[RF_COUNT_END_NS] = 112800;
+        recorded.why.active_ns = 12800;
+        head[RF_STRETCH_LAST_NS] = 100001;
+        head[RF_STRETCH_NEW] = rows[i].begun;
+        head[RF_STRETCH_AGAIN] = rows[i].again;
+        head[RF_STRETCH_ENDS] = rows[i].ended;
+        head[RF_STRETCH_ENDS_NS] = 0;
+        head[RF_STRETCH_LAST_STEPS_NS] = rows[i].last_steps_ns;
+        assert_true(make(false));
+        const double most = (double)rows[i].last_steps_ns / 4;
+        CHECK(model.measured_ns == (rows[i].is_whole ? 12800 : 1), "row %u: %g", i,
+              model.measured_ns);
+        CHECK(rows[i].is_longer
+                  ? model.costs.last_step > 0.99 * most && model.costs.last_step < most
+                  : model.costs.last_step == 0,
+              "row %u: %g", i, model.costs.last_step);
+        release();
+    }
+}
+
 static void the_load(void **state)
 {
     (void)state;
@@ -1018,6 +1058,7 @@ int main(void)
         cmocka_unit_test(cpus_that_others_use),
         cmocka_unit_test(noise_from_stretch_to_stretch),
         cmocka_unit_test(what_lies_behind_the_last_batch),
+        cmocka_unit_test(the_last_step_of_an_epoch),
         cmocka_unit_test(the_load),
         cmocka_unit_test(what_cannot_be_predicted),
         cmocka_unit_test(rows_of_pieces),

@@ -121,6 +121,38 @@ static void assert_on_card(const char *words, bool is)
     free(text);
 }
 
+/* What a loader that waits less is told gives way to what the one that waits most is. */
+static void the_worst_loader_keeps_its_figures(void **state)
+{
+    (void)state;
+    begin_world(2);
+    for (uint32_t i = 0; i < 2; i++) {
+        set_wait(i, 10 * S, 20 * S, (5 - i) * S);
+        world.loaders[i].totals.counters[RF_COUNT_CAUSES] = 1;
+        world.loaders[i].totals.counters[RF_COUNT_CAUSE_NS + CAUSE_BLOCKED] = (5 - i) * S;
+    }
+    snprintf(world.loaders[1].entry.name, sizeof world.loaders[1].entry.name, "other");
+    struct summary *summary = made(30 * S);
+    for (uint32_t i = 0; i < 2; i++) {
+        char *advice = summary->loaders[i].why.suggestion;
+        for (uint32_t k = 0; k < 48; k++)
+            memcpy(advice + 10 * k, i == 0 ? "the-worst " : "the-other ", 11);
+    }
+    char *text = NULL;
+    size_t size;
+    FILE *file = open_memstream(&text, &size);
+    output_card(summary, &narrow, file);
+    fclose(file);
+    assert_non_null(strstr(text, "the-other")); /* what there is room for */
+    assert_non_null(strstr(text, "\nLOADER"));
+    uint32_t worst = 0;
+    for (const char *at = text; (at = strstr(at, "the-worst")) != NULL; at++)
+        worst++;
+    assert_int_equal(worst, 48);
+    free(text);
+    summary_free(summary);
+}
+
 /* A prediction has a line of its own where the advice does not say it, and where it is surely a gain. */
 static void a_prediction_is_said_once(void **state)
 {
@@ -256,6 +288,7 @@ static void what_is_kept_least_goes_first(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_worst_loader_keeps_its_figures),
         cmocka_unit_test(a_prediction_is_said_once),
         cmocka_unit_test(never_wider_nor_longer),
         cmocka_unit_test(colours_only_where_they_are_wanted),

@@ -733,11 +733,96 @@ static void workers_in_their_order(void **state)
 
 #define TEST(name) cmocka_unit_test_setup(name, new_folder)
 
+/* ---- whose waits stop the program ---- */
+
+/* A thread that did something with a batch. */
+struct trained {
+    uint64_t thread;
+    enum step_phase phase;
+};
+
+static void add_steps(struct rf_writer *writer, uint32_t index, const struct trained *trained)
+{
+    uint64_t geometry[RF_GEOMETRY_WORDS];
+    struct rf_steps_layout layout;
+    rf_steps_geometry(geometry);
+    assert_true(rf_steps_layout_of(geometry, &layout));
+    uint64_t *entry = rf_entry(writer, RF_SECTION_STEPS, index);
+    uint64_t *totals = entry + layout.totals_at + layout.total_words;
+    entry[RF_STEPS_THREAD] = trained->thread;
+    entry[RF_STEPS_IS_MAIN] = trained->thread == (uint64_t)getpid();
+    totals[RF_STEP_TOTAL_COUNT] = entry[RF_STEPS_COUNT] = 1;
+    totals[RF_STEP_TOTAL_BEGIN_NS] = 101 * SECOND;
+    totals[RF_STEP_TOTAL_END_NS] = 102 * SECOND;
+    totals[RF_STEP_TOTAL_TIMES + trained->phase] = 1;
+    totals[RF_STEP_TOTAL_HOST_NS + trained->phase] = MS;
+}
+
+/* Whether the first loader's waits are taken for those of a thread beside the program. */
+static void the_thread_that_trains_stops_the_program(void **state)
+{
+    (void)state;
+    enum { T = 77, P = 78 };
+    const uint64_t main = (uint64_t)getpid();
+    const struct {
+        struct trained trained[2];
+        uint64_t first, second; /* threads that waited, each with a loader of its own; 0: none */
+        uint64_t before;        /* that had the first's slot; 0: none */
+        bool background;
+    } rows[] = {
+        {{{0}}, main, 0, 0, false},
+        {{{main, STEP_BACKWARD}}, main, 0, 0, false},
+        {{{0}}, T, 0, 0, true}, /* who knows what it does with them */
+        {{{T, STEP_BACKWARD}}, T, 0, 0, false},
+        {{{T, STEP_OPTIMIZER}}, T, 0, 0, false},
+        {{{T, STEP_NO_BACKWARD}}, T, 0, 0, true},
+        {{{T, STEP_BACKWARD}}, T, T, 0, false}, /* and validates */
+        {{{main, STEP_NO_BACKWARD}, {T, STEP_BACKWARD}}, T, 0, 0, false},
+        {{{main, STEP_BACKWARD}}, T, 0, 0, true},                  /* it fetches for the main one */
+        {{{T, STEP_BACKWARD}}, P, 0, 0, true},                     /* it fetches for another */
+        {{{T, STEP_BACKWARD}, {P, STEP_BACKWARD}}, T, 0, 0, true}, /* they may overlap */
+        {{{T, STEP_BACKWARD}, {P, STEP_BACKWARD}}, T, P, 0, true},
+        {{{main, STEP_BACKWARD}, {T, STEP_BACKWARD}}, T, 0, 0, true},
+        {{{T, STEP_BACKWARD}}, T, P, 0, true},
+        {{{T, STEP_BACKWARD}}, T, main, 0, true},
+        {{{T, STEP_BACKWARD}}, T, 0, T, false},
+        {{{T, STEP_BACKWARD}}, T, 0, P, true}, /* some of the waits are P's */
+        {{{T, STEP_BACKWARD}}, T, 0, main, true},
+        {{{0}}, main, 0, T, true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "%02zu.dsrun", i);
+        const struct rf_spec spec = {.slots = 2, .recent_waits = 8, .steps = 2};
+        const struct rf_process_static process = process_of(main, i);
+        struct rf_writer *writer = begin_file(name, &spec, &process);
+        struct rf_slot_writer slot;
+        rf_slot_attach(writer, 0, &slot);
+        if (rows[i].before != 0)
+            rf_slot_assign(&slot, 1, rows[i].before);
+        add_slot(writer, 0, 1, rows[i].first, NULL, &(struct wait_row){101 * SECOND, MS, 0});
+        if (rows[i].second != 0)
+            add_slot(writer, 1, 2, rows[i].second, NULL, &(struct wait_row){102 * SECOND, MS, 0});
+        for (uint32_t k = 0; k < 2 && rows[i].trained[k].thread != 0; k++)
+            add_steps(writer, k, &rows[i].trained[k]);
+        end_file(writer);
+    }
+    struct run_data *run = read_run();
+    assert_int_equal(run->problems, 0);
+    assert_int_equal(run->process_count, sizeof rows / sizeof *rows);
+    for (size_t i = 0; i < run->process_count; i++) {
+        if (run->processes[i].loaders[0].background != rows[i].background)
+            fail_msg("row %zu", i);
+    }
+    run_data_free(run);
+}
+
 int main(void)
 {
     unsetenv("DATASTALL_RECORD_ON");
     const struct CMUnitTest tests[] = {
         TEST(slots_of_a_loader_are_one),
+        TEST(the_thread_that_trains_stops_the_program),
         TEST(the_slowest_of_many_slots),
         TEST(more_devices_and_threads_than_are_kept),
         TEST(waits_under_way),

@@ -220,6 +220,56 @@ def test_several_threads(tmp_path: Path) -> None:
     assert phases["forward"]["count"] == 9 and phases["backward"]["count"] == 10
 
 
+@pytest.mark.parametrize("fetches", [False, True])
+def test_the_thread_that_trains(tmp_path: Path, fetches: bool) -> None:
+    """Its waits are the program's, as Ray trains; those of a thread that fetches are not."""
+    write(
+        tmp_path,
+        "threaded.py",
+        """
+        import queue, sys, threading, time
+        import torch
+        from torch.utils.data import DataLoader, Dataset
+
+        class Slow(Dataset):
+            def __len__(self):
+                return 20
+            def __getitem__(self, i):
+                time.sleep(0.05)
+                return torch.full((8,), float(i))
+
+        def fetched():
+            "The batches of a thread of its own."
+            batches = queue.Queue(4)
+            def fetch():
+                for batch in DataLoader(Slow(), 2, num_workers=1):
+                    batches.put(batch)
+                batches.put(None)
+            threading.Thread(target=fetch).start()
+            return iter(batches.get, None)
+
+        def train():
+            model = torch.nn.Linear(8, 1)
+            optimizer = torch.optim.SGD(model.parameters(), 1e-3)
+            for batch in fetched() if FETCHES else DataLoader(Slow(), 2, num_workers=1):
+                model(batch).sum().backward()
+                optimizer.step()
+
+        thread = threading.Thread(target=train)
+        thread.start()
+        thread.join()
+        """.replace("FETCHES", str(fetches)),
+    )
+    recorded(tmp_path, "threaded.py")
+    run_ = shown(tmp_path)
+    assert only(run_["loaders"])["why"]["primary"] == "blocked"
+    process = only(run_["processes"])
+    assert process["upper_bound"] is fetches
+    assert (process["input_stall_lower_s"] > 0.5) is not fetches
+    assert ("because a background thread waited" in shown_text(tmp_path)) is fetches
+    assert (phases_of(run_["steps"])["input"]["host_s"] > 0.5) is not fetches
+
+
 def test_a_killed_program_leaves_them(tmp_path: Path) -> None:
     program = write(
         tmp_path,
