@@ -93,7 +93,8 @@ static void a_short_run_is_there_as_a_whole(void **state)
     struct run_data *data;
     stretches_open(&s, monitor, 1, false, 700);
     add(&s, 0, 150);
-    stretches_end(&s, 10, 60);
+    const uint64_t last_ns = batch_of(149).end_ns;
+    stretches_end(&s, last_ns + 7, last_ns + 57);
     stretches_close(&s);
     stretches_open(&s, monitor, 1, true, 640);
     add(&s, 150, 200);
@@ -115,6 +116,7 @@ static void a_short_run_is_there_as_a_whole(void **state)
     assert_int_equal(read->head[RF_STRETCH_AGAIN_ITER_NS], 640);
     assert_int_equal(read->head[RF_STRETCH_ENDS], 1);
     assert_int_equal(read->head[RF_STRETCH_ENDS_NS], 50);
+    assert_int_equal(read->head[RF_STRETCH_LAST_STEPS_NS], 7); /* and nothing of the one given up */
     /* What is over has its end; the last stretch ended with its iterator. */
     for (uint32_t i = 0; i < read->count; i++) {
         assert_true(read->stretches[i].words[RF_STRETCH_END_NS] > 0);

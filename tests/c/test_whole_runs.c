@@ -789,6 +789,7 @@ static void the_thread_that_trains_stops_the_program(void **state)
         {{{T, STEP_BACKWARD}}, T, 0, P, true}, /* some of the waits are P's */
         {{{T, STEP_BACKWARD}}, T, 0, main, true},
         {{{0}}, main, 0, T, true},
+        {{{0}}, 0, 0, 0, true}, /* threads for which there was no slot left */
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char name[16];
